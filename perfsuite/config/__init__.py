@@ -1,0 +1,1 @@
+"""A suite's TOML to a typed suite, and a suite to cells."""

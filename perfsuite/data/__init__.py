@@ -1,0 +1,1 @@
+"""Data sets and seeded generators, verified by content."""

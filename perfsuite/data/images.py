@@ -1,0 +1,30 @@
+"""Pictures to model inputs, and the augmentations that training uses."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# The usual statistics of RGB photographs, per channel, for pictures scaled to [0, 1].
+MEAN = np.array([0.485, 0.456, 0.406], np.float32)
+DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+
+
+def normalized(pictures: np.ndarray) -> np.ndarray:
+    """Return float32 NCHW, zero mean and unit deviation, of uint8 NHWC RGB `pictures`."""
+    scale = (1.0 / (255.0 * DEVIATION)).astype(np.float32)
+    shift = (MEAN / DEVIATION).astype(np.float32)
+    return np.ascontiguousarray((pictures * scale - shift).transpose(0, 3, 1, 2))
+
+
+def shifted_and_flipped(
+    pictures: np.ndarray, rng: np.random.Generator, *, pad: int = 4
+) -> np.ndarray:
+    """Return each NHWC picture moved by up to `pad` pixels, edges reflected, half of them flipped."""
+    count, height, width = pictures.shape[:3]
+    padded = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
+    moves = rng.integers(0, 2 * pad + 1, (2, count, 1))
+    top, left = moves[0] + np.arange(height), moves[1] + np.arange(width)
+    flip = rng.random(count) < 0.5
+    left[flip] = left[flip, ::-1]
+    moved: np.ndarray = padded[np.arange(count)[:, None, None], top[:, :, None], left[:, None, :]]
+    return moved

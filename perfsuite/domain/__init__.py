@@ -1,0 +1,1 @@
+"""The nouns: plain, frozen descriptions; no torch, no files, no processes."""

@@ -1,0 +1,44 @@
+"""A model: how to build it, what goes in, and the parts it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class InputSpec(msgspec.Struct, frozen=True):
+    """One named input: a NumPy dtype and a shape in which a name marks a dynamic dimension.
+
+    The first dimension of a batched input is named `batch`.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+class Stage(msgspec.Struct, frozen=True):
+    """A named part of a model: the module-path prefixes that belong to it; the longest wins."""
+
+    name: str
+    modules: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Model:
+    """How to come by the network.
+
+    Either `build`, a function that returns a `torch.nn.Module` with its weights loaded, or
+    `onnx`, the path of an ONNX file. `stages` may be empty.
+    """
+
+    build: Callable[[], nn.Module] | None = None
+    onnx: Path | None = None
+    stages: tuple[Stage, ...] = ()

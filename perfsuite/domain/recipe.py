@@ -1,0 +1,96 @@
+"""Passes, recipes and what they make.
+
+A *model pass* changes a torch module: `fit` finds out how (it may train), `rebuild` does it again
+in a fresh process from plain data. A *graph pass* turns one ONNX graph into another.
+Both are frozen `msgspec.Struct`s whose fields are their configuration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.task import Inputs, TrainingSet
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+
+class Edits(msgspec.Struct, frozen=True):
+    """What a model pass did, as plain data: JSON values, and tensors by name."""
+
+    data: dict[str, Any] = {}
+    tensors: dict[str, np.ndarray] = {}
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where a variant is to run: all that a pass may let its choices depend on."""
+
+    runtime: str
+    device: str
+    features: tuple[str, ...] = ()  # of the processor or card, such as "avx512_vnni"
+
+
+@dataclass(frozen=True)
+class PassContext:
+    """All that a pass may know about its surroundings.
+
+    `progress(done, total)` may be called as often as one likes.
+    """
+
+    inputs: Inputs
+    calibration: Callable[[int], Iterator[Inputs]]
+    train: Callable[[], TrainingSet]
+    target: Target
+    checkpoint: Path
+    progress: Callable[[int, int], None]
+
+
+class Pass(Protocol):
+    """What both kinds share."""
+
+    version: ClassVar[int]  # raise it when the pass gives another result: cached ones are redone
+    runtimes: ClassVar[tuple[str, ...]]  # engines with a real kernel; () means every engine
+
+
+class ModelPass(Pass, Protocol):
+    """A pass on a torch module."""
+
+    def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
+        """Return the edits that `rebuild` needs; `model` may be changed on the way."""
+        ...
+
+    def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
+        """Return `model`, freshly built, with the edits applied."""
+        ...
+
+
+class GraphPass(Pass, Protocol):
+    """A pass on an ONNX graph."""
+
+    def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
+        """Return the transformed graph; `graph` itself stays as it is."""
+        ...
+
+
+class PassUse(msgspec.Struct, frozen=True):
+    """One pass in a recipe as configured: its name (or `file.py:Name`) and its fields."""
+
+    use: str
+    fields: dict[str, Any] = {}
+
+
+class Recipe(msgspec.Struct, frozen=True):
+    """A named list of passes, model passes first. `fp32` is the empty one."""
+
+    name: str
+    passes: tuple[PassUse, ...] = ()
+
+
+FP32 = Recipe("fp32")

@@ -1,0 +1,131 @@
+"""What was found out: the lines of a run's journal, and the records they fold into."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment
+from perfsuite.domain.suite import Suite
+
+SCHEMA = 1
+
+JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
+Status = Literal["ok", "failed", "unsupported", "unavailable"]
+
+
+class Measurement(msgspec.Struct, frozen=True):
+    """Raw samples of one metric, in SI units, in the order in which they were taken.
+
+    Metrics: `latency_s`, `throughput_per_s`, `load_s`, `first_call_s`, `warmup_calls`,
+    `load_peak_bytes`, `run_peak_bytes`, `artifact_bytes`, `parameters`, `macs`, `build_s`.
+    """
+
+    metric: str
+    unit: str
+    samples: tuple[float, ...]
+    stage: str | None = None
+
+
+class Accuracy(msgspec.Struct, frozen=True):
+    """A metric of the test rows, with what is needed to compare it with another.
+
+    `replicates[i]` is the metric of the i-th resampling of the rows; the resamplings depend on the
+    number of samples alone, so the difference of two cells' replicates is a paired bootstrap (Efron
+    and Tibshirani 1993) that needs neither the rows nor the code of the metric. `digest` tells
+    which samples were answered: only equal ones may be paired.
+    """
+
+    metric: str
+    value: float
+    samples: int
+    digest: str
+    replicates: tuple[float, ...]
+
+
+class Item(msgspec.Struct, frozen=True):
+    """One piece of evidence: how it is known, what it is about, and what it says.
+
+    `observed`: seen while it ran; `reported`: the engine says so; `inferred`: concluded.
+    """
+
+    how: Literal["observed", "reported", "inferred"]
+    about: str  # such as "library", "provider", "precision", "threads"
+    name: str  # such as "oneDNN", "CPUExecutionProvider", "int8 kernels"
+    value: str
+
+
+class Evidence(msgspec.Struct, frozen=True):
+    """What really ran. `kernels` counts executed kernels by type and precision."""
+
+    items: tuple[Item, ...] = ()
+    kernels: dict[str, int] = {}
+
+
+class Failure(msgspec.Struct, frozen=True):
+    """Why a job did not end well: the error's class, its message, the worker's last output."""
+
+    kind: str
+    message: str
+    output: str = ""
+
+
+class Line(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One finished job."""
+
+    cell: str  # the cell's id
+    key: str  # and its readable key
+    job: JobKind
+    status: Status
+    round: int | None = None  # of a measure line: pairing is within a round
+    order: int | None = None  # its place in the round
+    started_at: str = ""  # ISO 8601, UTC
+    duration_s: float = 0.0
+    cached: bool = False  # nothing was done: it was all in the cache
+    artifact: str = ""  # the artifact key
+    labels: tuple[str, ...] = ()  # such as "unsteady"
+    measurements: tuple[Measurement, ...] = ()
+    accuracy: Accuracy | None = None
+    evidence: Evidence | None = None
+    error: Failure | None = None
+    parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The first line: all that is needed to judge the run later by itself."""
+
+    schema: int
+    perfsuite: str  # the version that wrote it
+    created_at: str
+    suite: Suite
+    cells: tuple[Cell, ...]
+    environment: Environment
+
+
+class Record(msgspec.Struct, frozen=True):
+    """One cell's outcome, folded from its lines.
+
+    `status` is `ok` when every job was, else the first that was not; `missing` jobs (of a run that
+    was cut short) make it `incomplete`. `latencies_s` holds one entry a measuring process, keyed
+    by round; `values` the other measurements, all processes' samples in order.
+    """
+
+    cell: Cell
+    status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
+    latencies_s: dict[int, tuple[float, ...]]
+    values: dict[str, tuple[float, ...]]
+    accuracy: Accuracy | None
+    evidence: Evidence | None
+    labels: tuple[str, ...]
+    error: Failure | None
+    artifact: str = ""
+
+
+class Run(msgspec.Struct, frozen=True):
+    """A stored run, read: its header, its records by cell id, and warnings from reading it."""
+
+    header: Header
+    records: dict[str, Record]
+    warnings: tuple[str, ...] = ()

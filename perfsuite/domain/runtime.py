@@ -1,0 +1,99 @@
+"""Engines: what they take, what they build, and an opened artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+
+import msgspec
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.record import Evidence
+from perfsuite.domain.task import Inputs, Outputs
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """`artifact.json`: what an artifact is. Nothing in it names this machine."""
+
+    runtime: str
+    device: str
+    precision: str
+    batch: int
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[str, ...]
+    lossy: bool  # a pass changed the answers on purpose: judged by accuracy, not by parity
+    quantized: bool  # the graph carries Q/DQ pairs
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What a recipe made, ready for an engine.
+
+    `graph` is an ONNX file with a dynamic `batch` axis (None for an engine that takes modules);
+    `rebuild` gives the torch module in evaluation mode (None for a model that is an ONNX file).
+    """
+
+    graph: Path | None
+    rebuild: Callable[[], nn.Module] | None
+    quantized: bool
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How to open an artifact. `inspect` turns on whatever an engine can say about itself.
+
+    `rebuild` is for engines that take modules alone; the others must not call it.
+    """
+
+    batch: int
+    threads: int
+    inspect: bool = False
+    rebuild: Callable[[], nn.Module] | None = None
+
+
+class Session(Protocol):
+    """An opened artifact; a context manager."""
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return host arrays, synchronised, for host arrays."""
+        ...
+
+    def evidence(self) -> Evidence:
+        """Return what the engine says that it ran; complete only if opened with `inspect`."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None: ...
+
+
+class Runtime(Protocol):
+    """An engine. Its module imports the engine's package inside these functions only."""
+
+    name: ClassVar[str]
+    takes: ClassVar[str]  # "module" or "graph"
+    devices: ClassVar[tuple[str, ...]]
+    precisions: ClassVar[tuple[str, ...]]
+
+    def probe(self) -> dict[str, str]:
+        """Return library name to version; raise `Unavailable` with what to install."""
+        ...
+
+    def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
+        """Write the engine's files into `folder`; raise `BuildError` or `Unsupported`."""
+        ...
+
+    def open(self, folder: Path, manifest: Manifest, opening: Opening) -> Session:
+        """Return a session on what `build` wrote."""
+        ...

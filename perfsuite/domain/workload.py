@@ -1,0 +1,35 @@
+"""A workload: a model and a task under one name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from perfsuite.domain.model import InputSpec, Model
+from perfsuite.domain.task import Task
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A model and what it is for. `name` must be usable in a cell's key: no `/`, no spaces."""
+
+    name: str
+    model: Model
+    task: Task = field(default_factory=Task)
+
+    def input_spec(self) -> tuple[InputSpec, ...]:
+        """Return one spec an input, found by asking for batches of 2 and of 3.
+
+        Axes that follow the batch are named `batch`; all others are static.
+        """
+        two, three = self.task.inputs(2, 0), self.task.inputs(3, 0)
+        return tuple(
+            InputSpec(
+                name,
+                str(array.dtype),
+                tuple(
+                    "batch" if side != other else side
+                    for side, other in zip(array.shape, three[name].shape, strict=True)
+                ),
+            )
+            for name, array in two.items()
+        )

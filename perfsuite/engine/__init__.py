@@ -1,0 +1,1 @@
+"""Jobs, their order, and the worker process that does one."""

@@ -1,0 +1,1 @@
+"""Torch to ONNX and back: graphs, names, parity."""

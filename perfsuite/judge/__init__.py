@@ -1,0 +1,1 @@
+"""Intervals, budgets, verdicts: pure functions of records."""

@@ -1,0 +1,1 @@
+"""One file a library: what of it was seen to run."""

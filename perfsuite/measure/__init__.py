@@ -1,0 +1,1 @@
+"""Clocks, latency, accuracy, memory, environment: numbers, and nothing else."""

@@ -1,0 +1,1 @@
+"""Nets and nothing else: each file builds one family of torch modules."""

@@ -1,0 +1,58 @@
+"""VGG with batch normalization in the form used for small pictures.
+
+Source: Simonyan and Zisserman 2015 (arXiv:1409.1556), configuration D, with the three linear
+layers replaced by one, as is usual for 32x32 pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from torch import nn
+
+# Channels of each 3x3 convolution; "M" halves the picture.
+VGG16: tuple[int | str, ...] = (
+    64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M",
+)  # fmt: skip
+
+
+def vgg(layers: Sequence[int | str], *, channels: int, classes: int) -> nn.Module:
+    """Return a module with children `features`, `flatten` and `classifier`.
+
+    Takes float32 NCHW pictures with `channels` channels whose sides the "M" entries of `layers`
+    bring down to 1x1; gives logits (N, classes).
+    """
+    from collections import OrderedDict
+
+    from torch import nn
+
+    features: list[nn.Module] = []
+    width = channels
+    for entry in layers:
+        if entry == "M":
+            # Rounding up changes nothing at 32x32, and lets training begin with smaller ones.
+            features.append(nn.MaxPool2d(2, ceil_mode=True))
+            continue
+        out = int(entry)
+        # The bias of a convolution before batch normalization is absorbed by it.
+        features += [nn.Conv2d(width, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)]
+        features.append(nn.ReLU(inplace=True))
+        width = out
+    module = nn.Sequential(
+        OrderedDict(
+            features=nn.Sequential(*features),
+            flatten=nn.Flatten(),
+            classifier=nn.Linear(width, classes),
+        )
+    )
+    for part in module.modules():
+        if isinstance(part, nn.Conv2d):
+            nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
+    return module
+
+
+def vgg16(classes: int = 10) -> nn.Module:
+    """Return VGG-16 with batch normalization for float32 (N, 3, 32, 32) pictures."""
+    return vgg(VGG16, channels=3, classes=classes)

@@ -1,0 +1,1 @@
+"""One file a pass, and a table of them."""

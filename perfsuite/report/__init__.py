@@ -1,0 +1,1 @@
+"""Tables shared by all outputs, and the outputs."""

@@ -1,0 +1,1 @@
+"""One file an engine, and a table of them."""

@@ -1,0 +1,1 @@
+"""A table of workloads: which model, which task, which weights."""
