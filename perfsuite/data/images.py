@@ -19,7 +19,7 @@ def normalized(pictures: np.ndarray) -> np.ndarray:
 def shifted_and_flipped(
     pictures: np.ndarray, rng: np.random.Generator, *, pad: int = 4
 ) -> np.ndarray:
-    """Return each NHWC picture moved by up to `pad` pixels, edges reflected, half of them flipped."""
+    """Return NHWC pictures moved by up to `pad` pixels, edges reflected, half of them flipped."""
     count, height, width = pictures.shape[:3]
     padded = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     moves = rng.integers(0, 2 * pad + 1, (2, count, 1))

@@ -18,7 +18,8 @@ def shufflenet_v2_x1_0(classes: int = 10) -> nn.Module:
     from torchvision.models import shufflenet_v2_x1_0 as torchvision_shufflenet
 
     module: nn.Module = torchvision_shufflenet(weights=None, num_classes=classes)
-    module.conv1[0] = nn.Conv2d(3, 24, 3, stride=1, padding=1, bias=False)
+    stem = nn.Conv2d(3, 24, 3, stride=1, padding=1, bias=False)
+    module.conv1 = nn.Sequential(stem, *list(module.children())[0][1:])  # type: ignore[index]
     module.maxpool = nn.Identity()
     for part in module.modules():
         if isinstance(part, nn.Conv2d):
