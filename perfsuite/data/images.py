@@ -17,14 +17,18 @@ def normalized(pictures: np.ndarray) -> np.ndarray:
 
 
 def shifted_and_flipped(
-    pictures: np.ndarray, rng: np.random.Generator, *, pad: int = 4
+    pictures: np.ndarray, rng: np.random.Generator, *, pad: int = 4, flip: bool = True
 ) -> np.ndarray:
-    """Return NHWC pictures moved by up to `pad` pixels, edges reflected, half of them flipped."""
+    """Return NHWC pictures moved by up to `pad` pixels, edges reflected.
+
+    With `flip`, half of them are mirrored left to right.
+    """
     count, height, width = pictures.shape[:3]
     padded = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
     moves = rng.integers(0, 2 * pad + 1, (2, count, 1))
     top, left = moves[0] + np.arange(height), moves[1] + np.arange(width)
-    flip = rng.random(count) < 0.5
-    left[flip] = left[flip, ::-1]
+    if flip:
+        mirrored = rng.random(count) < 0.5
+        left[mirrored] = left[mirrored, ::-1]
     moved: np.ndarray = padded[np.arange(count)[:, None, None], top[:, :, None], left[:, None, :]]
     return moved

@@ -19,7 +19,7 @@ def shufflenet_v2_x1_0(classes: int = 10) -> nn.Module:
 
     module: nn.Module = torchvision_shufflenet(weights=None, num_classes=classes)
     stem = nn.Conv2d(3, 24, 3, stride=1, padding=1, bias=False)
-    module.conv1 = nn.Sequential(stem, *list(module.children())[0][1:])  # type: ignore[index]
+    module.conv1 = nn.Sequential(stem, *next(iter(module.children()))[1:])  # type: ignore[index]
     module.maxpool = nn.Identity()
     for part in module.modules():
         if isinstance(part, nn.Conv2d):

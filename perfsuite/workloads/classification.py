@@ -1,0 +1,79 @@
+"""The task of every classifier of pictures: top-1 on a labelled test set."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from perfsuite.domain.task import Inputs, Predict, Task, TrainingSet
+
+BATCH = 100  # pictures answered at a time
+
+
+class Samples(Protocol):
+    """Pictures and their labels, of one length."""
+
+    @property
+    def images(self) -> np.ndarray: ...
+
+    @property
+    def labels(self) -> np.ndarray: ...
+
+
+@dataclass(frozen=True)
+class Classification(Task):
+    """Labelled pictures: `load(split)` gives the samples of `train`, `calibration` or `test`.
+
+    `prepare` makes the model's float32 NCHW input of stored pictures; `augment(pictures, rng)`
+    varies stored pictures for training; `identity` changes when the data do.
+    """
+
+    load: Callable[[str], Samples]
+    prepare: Callable[[np.ndarray], np.ndarray]
+    augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    identity: str = ""
+    input_name: str = "images"
+    metric_name = "top1"
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` test pictures, chosen by `seed`."""
+        images = self.load("test").images
+        chosen = np.random.default_rng(seed).integers(0, len(images), batch)
+        return {self.input_name: self.prepare(images[chosen])}
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield the first `samples` calibration pictures, `BATCH` at a time."""
+        images = self.load("calibration").images[:samples]
+        for start in range(0, len(images), BATCH):
+            yield {self.input_name: self.prepare(images[start : start + BATCH])}
+
+    def train(self) -> TrainingSet:
+        """Return the training pictures with their augmentation."""
+        images, labels = self.load("train").images, self.load("train").labels
+        return TrainingSet(
+            images, labels, lambda batch, rng: self.prepare(self.augment(batch, rng))
+        )
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return (samples, 3) rows: 1 if right else 0, the answer, the label."""
+        images, labels = self.load("test").images, self.load("test").labels
+        order = np.random.default_rng(0).permutation(len(images))[:samples]
+        order.sort()
+        rows = []
+        for start in range(0, len(order), BATCH):
+            chosen = order[start : start + BATCH]
+            logits = predict({self.input_name: self.prepare(images[chosen])})[0]
+            answers, truth = logits.argmax(axis=1), labels[chosen]
+            rows.append(np.stack([answers == truth, answers, truth], axis=1).astype(np.float64))
+        return np.concatenate(rows)
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return top-1: the share of right answers."""
+        return float(rows[:, 0].mean())
+
+    def fingerprint(self) -> str:
+        """Return what identifies the data."""
+        return self.identity

@@ -1,0 +1,37 @@
+"""The table of workloads, and the one way to come by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from perfsuite import plugins
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import ConfigError
+from perfsuite.workloads import cifar10, digits
+
+WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "shufflenet-cifar10": cifar10.shufflenet,
+    "vgg-digits": digits.vgg_digits,
+    "vgg16-cifar10": cifar10.vgg16,
+}
+
+
+def load_workload(reference: str, samples: str = "") -> Workload:
+    """Return the workload that a name, `file.py:name` or `file.onnx` refers to.
+
+    `samples` is the path of an ONNX workload's samples file. A plug-in may be a `Workload` or a
+    function without arguments that returns one.
+    """
+    if reference.endswith(".onnx"):
+        from perfsuite.workloads.onnx_file import onnx_workload
+
+        return onnx_workload(Path(reference), Path(samples) if samples else None)
+    found = plugins.load("workload", reference, WORKLOADS)
+    if callable(found):
+        found = found()
+    if not isinstance(found, Workload):
+        raise ConfigError(
+            f"workload '{reference}': a perfsuite.Workload was expected, not {type(found).__name__}"
+        )
+    return found
