@@ -1,0 +1,146 @@
+"""How long a call takes: warm up until steady, then time raw calls."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from itertools import cycle, pairwise
+
+import msgspec
+
+from perfsuite.domain.runtime import Session
+from perfsuite.domain.suite import Measure
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import ConfigError
+
+BLOCK_NS = 50_000_000  # a block of warm-up calls is at least this long: one scheduler hiccup is not
+WINDOW = 5  # blocks that must agree
+TOLERANCE = 0.05  # by how much their medians may spread, relative to the middle one
+MOST_CALLS = 100_000  # more samples would only make the journal large
+
+
+class Latencies(msgspec.Struct, frozen=True):
+    """Raw latencies of one process, in the order in which they were taken.
+
+    `warmup_calls` counts all calls before the timed ones, the first included. `steady` is False
+    when the warm-up limit was reached first.
+    """
+
+    samples_s: tuple[float, ...]
+    first_call_s: float
+    warmup_calls: int
+    steady: bool
+
+
+def time_calls(
+    session: Session,
+    inputs: Sequence[Inputs],
+    settings: Measure,
+    *,
+    clock: Callable[[], int] = time.perf_counter_ns,
+) -> Latencies:
+    """Return the latencies of calls that rotate over `inputs`, from host arrays to host arrays.
+
+    Timing ends when there are `settings.calls` calls and they took `settings.seconds` seconds, or
+    at `MOST_CALLS`, if `settings.calls` asks for no more. Freeing the outputs is not timed. The
+    garbage collector is off meanwhile. `clock` counts nanoseconds. Raises `ConfigError` without
+    inputs; an error of the session passes through.
+    """
+    if not inputs:
+        raise ConfigError("there are no inputs to time: give at least one")
+    with _garbage_collector_off():
+        rotation = cycle(inputs)
+        first_call_ns = _until(session, rotation, clock, calls=1, duration_ns=0)[0]
+        warmup_calls, steady = _warm_up(session, rotation, settings, clock)
+        samples_ns = _until(
+            session,
+            cycle(inputs),
+            clock,
+            calls=settings.calls,
+            duration_ns=round(settings.seconds * 1e9),
+        )
+    return Latencies(
+        samples_s=tuple(sample / 1e9 for sample in samples_ns),
+        first_call_s=first_call_ns / 1e9,
+        warmup_calls=1 + warmup_calls,
+        steady=steady,
+    )
+
+
+def is_steady(medians: Sequence[float]) -> bool:
+    """Return whether the last `WINDOW` block medians lie close together and show no trend.
+
+    Close: their range is at most `TOLERANCE` of their median, in the manner of Georges, Buytaert
+    and Eeckhout ("Statistically rigorous Java performance evaluation", OOPSLA 2007, 4.3), who stop
+    when the coefficient of variation of a sliding window falls below a threshold; medians and
+    ranges, because a single interruption must not prolong the warm-up. No trend: they neither rise
+    nor fall strictly, the extreme of Mann's test (Econometrica 13, 1945), which five trendless
+    values reach with a probability of 2/5! = 1.7 % and then cost one block more.
+    """
+    window = medians[-WINDOW:]
+    if len(window) < WINDOW:
+        return False
+    if max(window) - min(window) > TOLERANCE * statistics.median(window):
+        return False
+    steps = [after - before for before, after in pairwise(window)]
+    return not (all(step < 0 for step in steps) or all(step > 0 for step in steps))
+
+
+def _warm_up(
+    session: Session, rotation: Iterator[Inputs], settings: Measure, clock: Callable[[], int]
+) -> tuple[int, bool]:
+    """Return the number of calls made and whether they became steady within the limit."""
+    limit = clock() + round(settings.warmup_seconds * 1e9)
+    medians: list[float] = []
+    calls = 0
+    while clock() < limit:
+        block = _until(session, rotation, clock, calls=1, duration_ns=BLOCK_NS)
+        calls += len(block)
+        medians.append(statistics.median(block))
+        if is_steady(medians):
+            return calls, True
+    return calls, False
+
+
+def _until(
+    session: Session,
+    rotation: Iterator[Inputs],
+    clock: Callable[[], int],
+    *,
+    calls: int,
+    duration_ns: int,
+) -> list[int]:
+    """Return the nanoseconds of each of at least `calls` calls in at least `duration_ns`.
+
+    The hot loop: everything that it touches is a local name.
+    """
+    samples: list[int] = []
+    keep, run, advance = samples.append, session.run, rotation.__next__
+    most = max(MOST_CALLS, calls)
+    done = 0
+    stop = clock()
+    end = stop + duration_ns
+    while done < calls or (stop < end and done < most):
+        one = advance()
+        start = clock()
+        outputs = run(one)
+        stop = clock()
+        keep(stop - start)
+        del outputs  # after the clock was read, before the next call needs the memory
+        done += 1
+    return samples
+
+
+@contextmanager
+def _garbage_collector_off() -> Iterator[None]:
+    was_on = gc.isenabled()
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()

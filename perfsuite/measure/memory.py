@@ -1,0 +1,66 @@
+"""How much memory this process takes: Linux's own high-water mark, which can be reset.
+
+Not `ru_maxrss`: it cannot be reset and survives exec, so a worker would report its parent's peak.
+Sources: proc_pid_status(5), proc_pid_clear_refs(5).
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from perfsuite.errors import Unavailable
+
+STATUS = Path("/proc/self/status")
+CLEAR_REFS = Path("/proc/self/clear_refs")
+
+# The kernel counts pages per core and adds them up late, so both figures are a little off.
+SLACK_BYTES = 32 * 1024 * 1024
+
+
+def reset_peak(*, status: Path = STATUS, clear_refs: Path = CLEAR_REFS) -> None:
+    """Set the high-water mark back to what is resident now.
+
+    Raises `Unavailable` where that is not possible, or was ignored.
+    """
+    try:
+        clear_refs.write_text("5")
+    except OSError as error:
+        raise Unavailable(
+            f"the peak of memory cannot be reset: writing {clear_refs} failed ({error.strerror}); "
+            "it needs Linux with /proc mounted writable"
+        ) from error
+    peak, resident = _fields(status, "VmHWM", "VmRSS")
+    if peak > resident + SLACK_BYTES:
+        raise Unavailable(
+            f"the peak of memory cannot be reset: {clear_refs} was written, but {status} still "
+            f"says {peak} bytes with {resident} resident; this kernel or sandbox ignores it"
+        )
+
+
+def peak_bytes(*, status: Path = STATUS) -> int:
+    """Return the most bytes that were resident since `reset_peak`. Raises `Unavailable`."""
+    return _fields(status, "VmHWM")[0]
+
+
+def resident_bytes(*, status: Path = STATUS) -> int:
+    """Return the bytes that are resident now. Raises `Unavailable`."""
+    return _fields(status, "VmRSS")[0]
+
+
+def _fields(status: Path, *names: str) -> list[int]:
+    """Return the named fields of one reading of `status`, in bytes."""
+    try:
+        text = status.read_text()
+    except OSError as error:
+        raise Unavailable(
+            f"memory cannot be measured: reading {status} failed ({error.strerror}); "
+            "it needs Linux with /proc mounted"
+        ) from error
+    values = []
+    for name in names:
+        found = re.search(rf"^{name}:\s*(\d+) kB$", text, flags=re.MULTILINE)
+        if found is None:
+            raise Unavailable(f"memory cannot be measured: {status} has no {name} on this kernel")
+        values.append(int(found[1]) * 1024)
+    return values
