@@ -58,7 +58,13 @@ class Opening:
 
 
 class Session(Protocol):
-    """An opened artifact; a context manager."""
+    """An opened artifact; a context manager.
+
+    `clock` gives nanoseconds and replaces `time.perf_counter_ns` while this session is measured;
+    None means the real clock. Only a scripted engine has one of its own.
+    """
+
+    clock: Callable[[], int] | None
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return host arrays, synchronised, for host arrays."""
@@ -82,7 +88,7 @@ class Runtime(Protocol):
     """An engine. Its module imports the engine's package inside these functions only."""
 
     name: ClassVar[str]
-    takes: ClassVar[str]  # "module" or "graph"
+    takes: ClassVar[str]  # "module", "graph", or "nothing" (a scripted engine)
     devices: ClassVar[tuple[str, ...]]
     precisions: ClassVar[tuple[str, ...]]
 
