@@ -2,19 +2,42 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from perfsuite.domain.recipe import Recipe
 
 Statistic = Literal["median", "p95", "p99"]
+Text = Annotated[str, Meta(min_length=1)]
+Count = Annotated[int, Meta(ge=1)]
+Amount = Annotated[float, Meta(ge=0)]
+Positive = Annotated[float, Meta(gt=0)]
+
+# What `Measurement` knows by name. A budget's metric that is not among them is an accuracy, and the
+# task's own: `top1`, `mAP`.
+LOWER_IS_BETTER = frozenset(
+    {
+        "latency_s",
+        "load_s",
+        "first_call_s",
+        "warmup_calls",
+        "load_peak_bytes",
+        "run_peak_bytes",
+        "artifact_bytes",
+        "parameters",
+        "macs",
+        "build_s",
+    }
+)
+MEASURED = LOWER_IS_BETTER | {"throughput_per_s"}
 
 
 class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of the test set is answered; None is all of it."""
 
-    samples: int | None = None
+    samples: Count | None = None
 
 
 class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -24,17 +47,17 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     after `timeout_seconds` is killed and becomes a failed line.
     """
 
-    calls: int = 30
-    seconds: float = 1.0
-    warmup_seconds: float = 5.0
-    timeout_seconds: float = 600.0
+    calls: Count = 30
+    seconds: Amount = 1.0
+    warmup_seconds: Amount = 5.0
+    timeout_seconds: Positive = 600.0
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells whose status is known beforehand, and why. An omitted selector means all."""
+    """Cells whose status is known beforehand, and why. Selectors are globs; omitted, all match."""
 
     status: Literal["unsupported", "unavailable"]
-    reason: str
+    reason: Text
     workload: str = "*"
     recipe: str = "*"
     runtime: str = "*"
@@ -53,25 +76,26 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     - `max` and `min`: absolute, in the metric's unit
     """
 
-    name: str
-    metric: str
+    name: Text
+    metric: Text
     cell: str = "*"
     against: str | None = None
     baseline: bool = False
     statistic: Statistic = "median"
-    min_speedup: float | None = None
-    max_drop_points: float | None = None
-    max_increase: float | None = None
-    max: float | None = None
-    min: float | None = None
+    min_speedup: Positive | None = None
+    max_drop_points: Amount | None = None
+    max_increase: Amount | None = None
+    max: Amount | None = None
+    min: Amount | None = None
 
 
 class Suite(msgspec.Struct, frozen=True):
     """The checked content of a suite file.
 
     `workloads` maps the name used in cell keys to the reference it was given as: a name of the
-    table, `path.py:name` or `path.onnx`, paths absolute. `samples` maps names of ONNX workloads to
-    their samples files.
+    table, `path.py:name` or `path.onnx`, paths absolute. `runtimes` holds names; `runtime_files`
+    maps those that were given as `path.py:name` to that reference. `samples` maps names of ONNX
+    workloads to their samples files. `threads` None means every core that this process may use.
     """
 
     name: str
@@ -81,7 +105,7 @@ class Suite(msgspec.Struct, frozen=True):
     devices: tuple[str, ...] = ("cpu",)
     precision: tuple[str, ...] = ("fp32",)
     batches: tuple[int, ...] = (1,)
-    threads: int = 1
+    threads: int | None = None
     processes: int = 8
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
@@ -89,3 +113,8 @@ class Suite(msgspec.Struct, frozen=True):
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"
+    runtime_files: dict[str, str] = {}
+
+    def runtime(self, name: str) -> str:
+        """Return the reference by which the runtime `name` is loaded: itself, or its file's."""
+        return self.runtime_files.get(name, name)
