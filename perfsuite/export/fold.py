@@ -1,0 +1,164 @@
+"""Batch normalization folded into the layer before it, as quantization wants it.
+
+A normalization with fixed statistics is y = (x - mean) * gamma / sqrt(var + eps) + beta per
+channel: an affine map, which the linear layer before it can do with other weights (Jacob et al.
+2018, arXiv:1712.05877, section 3.2).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.errors import BuildError
+
+if TYPE_CHECKING:
+    import onnx
+
+_WHOLE = 2**40  # bytes: fold constants of any size
+
+
+def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of `model` with constants folded and batch normalizations folded away.
+
+    Folded are those whose input is a `Conv`, an ungrouped `ConvTranspose` or a `Gemm` with
+    constant weights and no other reader; others stay. Names, the `batch` axis and the set of
+    operators (standard ones alone) stay as they are.
+    """
+    import onnx_ir as ir
+    from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
+    from onnxscript.optimizer import fold_constants
+
+    graph_model = ir.from_proto(model)
+    try:
+        fold_constants(
+            graph_model,
+            onnx_shape_inference=False,
+            input_size_limit=_WHOLE,
+            output_size_limit=_WHOLE,
+        )
+    except Exception as error:
+        raise BuildError(f"constants of the graph cannot be folded: {error}") from error
+    IdentityEliminationPass()(graph_model)
+    for node in list(graph_model.graph):
+        if _is_inference_norm(node):
+            _fold(graph_model.graph, node)
+    RemoveUnusedNodesPass()(graph_model)
+    folded: onnx.ModelProto = ir.to_proto(graph_model)
+    return folded
+
+
+def _is_inference_norm(node: Any) -> bool:
+    return (
+        node.op_type == "BatchNormalization"
+        and node.domain == ""
+        and node.attributes.get_int("training_mode", 0) == 0
+        and all(_constant(value) is not None for value in node.inputs[1:5])
+    )
+
+
+def _constant(value: Any) -> np.ndarray | None:
+    if value is None or value.const_value is None or value.is_graph_input():
+        return None
+    return np.asarray(value.const_value.numpy())
+
+
+def _fold(graph: Any, norm: Any) -> None:
+    layer = norm.inputs[0].producer()
+    if layer is None or layer.domain != "" or len(layer.inputs) < 2:
+        return
+    read_once = len(norm.inputs[0].uses()) == 1 and not norm.inputs[0].is_graph_output()
+    weight = _constant(layer.inputs[1])
+    axis = _channel_axis(layer)
+    if not read_once or weight is None or axis is None:
+        return
+    gamma, beta, mean, variance = (_double(value) for value in norm.inputs[1:5])
+    scale = gamma / np.sqrt(variance + norm.attributes.get_float("epsilon", 1e-5))
+    bias = _bias(layer, len(scale))
+    if bias is None:
+        return
+    along = [1] * weight.ndim
+    along[axis] = -1
+    dtype = weight.dtype
+    weights = (weight.astype(np.float64) * scale.reshape(along)).astype(dtype)
+    biases = ((bias - mean) * scale + beta).astype(dtype)
+    _set_parameters(graph, layer, weights, biases)
+    _bypass(graph, norm)
+
+
+def _channel_axis(layer: Any) -> int | None:
+    """Return the axis of the weight that counts output channels, None for other layers."""
+    if layer.op_type == "Conv":
+        return 0
+    if layer.op_type == "ConvTranspose" and layer.attributes.get_int("group", 1) == 1:
+        return 1
+    if layer.op_type == "Gemm":
+        return 0 if layer.attributes.get_int("transB", 0) else 1
+    return None
+
+
+def _bias(layer: Any, channels: int) -> np.ndarray | None:
+    """Return the bias, one a channel, scaled as `Gemm` says; None if it is not constant or not so."""
+    if len(layer.inputs) < 3 or layer.inputs[2] is None:
+        return np.zeros(channels)
+    bias = _constant(layer.inputs[2])
+    if bias is None or bias.size not in (1, channels) or bias.shape[-1:] not in ((), (bias.size,)):
+        return None
+    factor = layer.attributes.get_float("beta", 1.0) if layer.op_type == "Gemm" else 1.0
+    return np.broadcast_to(bias.reshape(-1).astype(np.float64) * factor, (channels,))
+
+
+def _double(value: Any) -> np.ndarray:
+    return np.asarray(value.const_value.numpy(), dtype=np.float64)
+
+
+def _set_parameters(graph: Any, layer: Any, weights: np.ndarray, biases: np.ndarray) -> None:
+    import onnx_ir as ir
+
+    name = layer.inputs[1].name
+    owner, dot, leaf = name.rpartition(".")
+    bias_name = f"{owner}.bias" if dot and leaf == "weight" else f"{layer.name}_bias"
+    if len(layer.inputs) > 2 and layer.inputs[2] is not None:
+        bias_name = layer.inputs[2].name
+    layer.replace_input_with(1, _initializer(graph, layer.inputs[1], name, weights))
+    if len(layer.inputs) < 3:
+        layer.resize_inputs(3)
+    layer.replace_input_with(2, _initializer(graph, layer.inputs[2], bias_name, biases))
+    if layer.op_type == "Gemm":
+        layer.attributes["beta"] = ir.AttrFloat32("beta", 1.0)
+
+
+def _initializer(graph: Any, old: Any, name: str, array: np.ndarray) -> Any:
+    """Return an initializer with `array`: under the old one's name unless others read that."""
+    import onnx_ir as ir
+
+    if old is not None and len(old.uses()) == 1 and old.is_initializer():
+        old.const_value = ir.tensor(array, name=old.name)
+        old.shape = ir.Shape(array.shape)
+        return old
+    unique, count = name, 0
+    while unique in graph.initializers:
+        count += 1
+        unique = f"{name}_{count}"
+    value = ir.Value(
+        name=unique,
+        shape=ir.Shape(array.shape),
+        type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
+        const_value=ir.tensor(array, name=unique),
+    )
+    graph.register_initializer(value)
+    return value
+
+
+def _bypass(graph: Any, norm: Any) -> None:
+    """Let the layer before `norm` produce what `norm` produced, under the same value name."""
+    produced, normalized = norm.inputs[0], norm.outputs[0]
+    name = normalized.name
+    if normalized.is_graph_output():
+        graph.outputs[list(graph.outputs).index(normalized)] = produced
+        produced.shape, produced.type = normalized.shape, normalized.type
+    normalized.replace_all_uses_with(produced)
+    graph.remove(norm, safe=True)
+    normalized.name = None
+    produced.name = name

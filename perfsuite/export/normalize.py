@@ -1,0 +1,107 @@
+"""What exporters write is made portable: names that carry module paths, and nothing of a machine.
+
+Kernels are traced back to modules by name: ONNX Runtime calls a fused kernel after the value that
+it produces, OpenVINO after the node. So both are named `<module path>/<operator>`.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import onnx
+
+SCOPES = "pkg.torch.onnx.name_scopes"  # the dynamo exporter's list of enclosing module paths
+_WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
+
+
+def normalize(model: onnx.ModelProto) -> None:
+    """Change `model` in place: scoped names, no source paths, stack traces or documentation.
+
+    Class names go too: a class of a user's file bears a module name made from the file's path.
+    """
+    from onnx import GraphProto, NodeProto
+
+    _name_nodes(model.graph)
+    model.doc_string = ""
+    del model.metadata_props[:]
+    for message in _messages(model):
+        if hasattr(message, "doc_string"):
+            message.doc_string = ""
+        if hasattr(message, "metadata_props"):
+            scopes = [entry for entry in message.metadata_props if entry.key == SCOPES]
+            kept = [(entry.key, entry.value) for entry in scopes if isinstance(message, NodeProto)]
+            del message.metadata_props[:]
+            for key, value in kept:
+                message.metadata_props.add(key=key, value=value)
+        if isinstance(message, GraphProto):
+            del message.value_info[:]  # engines infer shapes themselves
+
+
+def _messages(message: Any) -> Iterator[Any]:
+    """Yield every protobuf message below `message`, tensors' payload excepted."""
+    for field, value in message.ListFields():
+        if field.message_type is None:
+            continue
+        for child in value if field.is_repeated else (value,):
+            yield child
+            yield from _messages(child)
+
+
+def _name_nodes(graph: onnx.GraphProto) -> None:
+    weights = {tensor.name for tensor in graph.initializer}
+    fixed = {value.name for value in (*graph.input, *graph.output)} | weights
+    taken: set[str] = set()
+    renamed: dict[str, str] = {}
+    for node in graph.node:
+        base = f"{_scope(node, weights)}/{node.op_type}".lstrip("/")
+        name, count = base, 0
+        while name in taken:
+            count += 1
+            name = f"{base}_{count}"
+        taken.add(name)
+        node.name = name
+        for index, output in enumerate(node.output):
+            if output and output not in fixed:
+                renamed[output] = f"{name}_output_{index}"
+    _rename_values(graph, renamed)
+
+
+def _rename_values(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
+    """Rename the values of `graph` and their uses in the bodies of its control flow."""
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+        node.output[:] = [renamed.get(name, name) for name in node.output]
+        for attribute in node.attribute:
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                local = {output for inner in body.node for output in inner.output}
+                outer = {old: new for old, new in renamed.items() if old not in local}
+                _rename_values(body, outer)
+                for value in body.output:
+                    value.name = outer.get(value.name, value.name)
+
+
+def _scope(node: onnx.NodeProto, weights: set[str]) -> str:
+    """Return the path of the module that `node` belongs to, or an empty text."""
+    if node.op_type in _WEIGHTED and node.input[1] in weights:
+        # A fused batch normalization leaves its own scope on the convolution.
+        owner, dot, leaf = node.input[1].rpartition(".")
+        if dot and leaf == "weight":
+            return owner
+    for entry in node.metadata_props:
+        if entry.key == SCOPES:
+            paths = ast.literal_eval(entry.value)
+            return str(paths[-2]) if len(paths) > 1 else ""  # the last one is the operator
+    return _torchscript_scope(node.name)
+
+
+def _torchscript_scope(name: str) -> str:
+    """Return `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv`."""
+    path: list[str] = []
+    previous = ""
+    for part in name.strip("/").split("/")[:-1]:
+        path.append(part.removeprefix(f"{previous}."))
+        previous = part
+    return ".".join(path)

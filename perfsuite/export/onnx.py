@@ -1,0 +1,216 @@
+"""Torch modules to ONNX files, and ONNX files read with care."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.normalize import normalize
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+EXPORTER = "perfsuite.exporter"  # the metadata key: "dynamo" or "torchscript"
+_REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True)"
+
+
+def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, path: Path) -> None:
+    """Write `module`, in evaluation mode, as an ONNX file with its dimensions named as in `spec`.
+
+    `example` holds at least two samples, because exporters take a dimension of 0 or 1 for a
+    constant. The dynamo exporter is tried first; where it cannot, the TorchScript one is used
+    with a warning. The graph's metadata `perfsuite.exporter` says which. Equal modules give equal
+    bytes. Raises `BuildError` when neither exporter can.
+    """
+    import torch
+
+    _check_example(spec, example)
+    arguments = tuple(torch.from_numpy(example[entry.name]) for entry in spec)
+    module.eval()
+    with torch.no_grad():
+        try:
+            with _quiet():
+                model = _dynamo(module, spec, arguments)
+            exporter = "dynamo"
+        except Exception as dynamo_error:  # noqa: BLE001  (it raises whatever a model raises)
+            warnings.warn(
+                f"the dynamo exporter cannot take {type(module).__name__} "
+                f"({_first_line(dynamo_error)}); the TorchScript exporter is used",
+                stacklevel=2,
+            )
+            try:
+                with _quiet():
+                    model = _torchscript(module, spec, arguments)
+            except Exception as error:
+                raise BuildError(
+                    f"{type(module).__name__} does not export to ONNX: dynamo: "
+                    f"{_first_line(dynamo_error)}; TorchScript: {_first_line(error)}"
+                ) from error
+            exporter = "torchscript"
+    normalize(model)
+    model.metadata_props.add(key=EXPORTER, value=exporter)
+    path.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def load_graph(path: Path) -> onnx.ModelProto:
+    """Return the checked model in `path`, its dynamic first dimensions named `batch`.
+
+    External data are read when they lie beside the file. Raises `ConfigError` for a file that is
+    missing, is not ONNX, is cut short or fails the checker.
+    """
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such file")
+    try:
+        model = onnx.load(path)
+        if not model.graph.node:
+            raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
+        onnx.checker.check_model(model)
+    except DecodeError as error:
+        raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
+    except (OSError, ValueError, TypeError, onnx.checker.ValidationError) as error:
+        raise ConfigError(
+            f"{path}: not a valid ONNX model: {_first_line(error)}; {_REBUILD}, and keep "
+            f"external data beside it"
+        ) from error
+    _name_batch(model)
+    return model
+
+
+def graph_spec(model: onnx.ModelProto) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
+    """Return the inputs (initializers are none) and the names of the outputs.
+
+    A dynamic first dimension is called `batch`; other named ones keep their names. Raises
+    `ConfigError` for an input of unknown rank or with an unnamed dynamic dimension.
+    """
+    from onnx import helper
+
+    specs = []
+    for value in _inputs(model):
+        tensor = value.type.tensor_type
+        if not tensor.HasField("shape"):
+            raise ConfigError(f"input '{value.name}': its shape is not known; {_REBUILD}")
+        shape = [_dimension(value.name, axis, dim) for axis, dim in enumerate(tensor.shape.dim)]
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
+        specs.append(InputSpec(value.name, str(dtype), tuple(shape)))
+    return tuple(specs), tuple(value.name for value in model.graph.output)
+
+
+def _inputs(model: onnx.ModelProto) -> list[Any]:
+    constants = {tensor.name for tensor in model.graph.initializer}
+    return [value for value in model.graph.input if value.name not in constants]
+
+
+def _dimension(name: str, axis: int, dim: Any) -> int | str:
+    if dim.HasField("dim_value") and dim.dim_value > 0:
+        return int(dim.dim_value)
+    if axis == 0:
+        return "batch"
+    if dim.dim_param:
+        return str(dim.dim_param)
+    raise ConfigError(
+        f"input '{name}': dimension {axis} is dynamic and has no name; fix it, or name it, when "
+        f"the model is exported"
+    )
+
+
+def _name_batch(model: onnx.ModelProto) -> None:
+    """Call the dynamic first dimension of inputs `batch`, wherever its old name stands."""
+    old = set()
+    for value in _inputs(model):
+        dims = value.type.tensor_type.shape.dim
+        if dims and not (dims[0].HasField("dim_value") and dims[0].dim_value > 0):
+            old.add(dims[0].dim_param)
+            dims[0].dim_param = "batch"
+    old.discard("")
+    graph = model.graph
+    for value in (*graph.input, *graph.output, *graph.value_info):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param in old:
+                dim.dim_param = "batch"
+
+
+def _check_example(spec: Sequence[InputSpec], example: Inputs) -> None:
+    missing = [entry.name for entry in spec if entry.name not in example]
+    if missing or len(example) != len(spec):
+        raise ConfigError(
+            f"the task gives the inputs {sorted(example)}, the model takes "
+            f"{[entry.name for entry in spec]}"
+        )
+
+
+def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, ...]) -> Any:
+    import torch
+
+    names = {side for entry in spec for side in entry.shape if isinstance(side, str)}
+    dims = {name: torch.export.Dim(name) for name in sorted(names)}
+    shapes = tuple(
+        {axis: dims[side] for axis, side in enumerate(entry.shape) if isinstance(side, str)}
+        for entry in spec
+    )
+    program = torch.onnx.export(
+        module,
+        arguments,
+        input_names=[entry.name for entry in spec],
+        dynamo=True,
+        dynamic_shapes=shapes,
+        verbose=False,
+    )
+    if program is None:
+        raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
+    return program.model_proto
+
+
+def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, ...]) -> Any:
+    import onnx
+    import torch
+
+    buffer = io.BytesIO()
+    torch.onnx.export(
+        module,
+        arguments,
+        buffer,
+        input_names=[entry.name for entry in spec],
+        dynamo=False,
+        dynamic_axes={
+            entry.name: {
+                axis: side for axis, side in enumerate(entry.shape) if isinstance(side, str)
+            }
+            for entry in spec
+        },
+    )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporters' progress, warnings and log lines off the terminal."""
+    logger = logging.getLogger("torch")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _first_line(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
