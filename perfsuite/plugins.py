@@ -5,16 +5,21 @@ Nothing else is ever imported on a user's word.
 
 from __future__ import annotations
 
+import ast
 import difflib
 import hashlib
 import importlib.util
 import sys
-from collections.abc import Callable, Iterable, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, PerfsuiteError
+
+_ANY = "*"  # among a file's names: it may have others that only running it would show
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
@@ -41,46 +46,171 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
         return _from_file(kind, reference)
     for point in entry_points(group=f"perfsuite.{kind}s"):
         if point.name == reference:
-            return point.load()
-    raise ConfigError(
+            with_what = f"{kind} '{reference}' ({point.value})"
+            return _imported(point.load, with_what, Path(point.module))
+    raise _unknown(kind, reference, table)
+
+
+def check_exists(kind: str, reference: str, table: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` unless `load` would find `reference`; no plug-in is imported for it.
+
+    A file is parsed, not run.
+    """
+    if reference in table:
+        return
+    if ".py:" not in reference:
+        if reference not in names(kind, table):
+            raise _unknown(kind, reference, table)
+        return
+    file, _, name = reference.rpartition(":")
+    path = _file(kind, reference)
+    try:
+        found = _bound(ast.parse(path.read_bytes(), file))
+    except (SyntaxError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{kind} '{reference}': {file} is not valid Python: {error}") from error
+    if name not in found and not found & {_ANY, "__getattr__"}:
+        raise _nameless(kind, reference, found)
+
+
+def source_digest(reference: str) -> str:
+    """Return the SHA-256 of a plug-in's file and of its neighbours that it imports.
+
+    An empty text for a name. Packages beside the file count with every Python file in them.
+    """
+    if ".py:" not in reference:
+        return ""
+    path = _file("plug-in", reference)
+    digest = hashlib.sha256()
+    for source in (path, *sorted(_neighbours(path) - {path})):
+        content = source.read_bytes()
+        digest.update(f"{source.relative_to(path.parent).as_posix()} {len(content)}\n".encode())
+        digest.update(content)
+    return digest.hexdigest()
+
+
+def _unknown(kind: str, reference: str, table: Mapping[str, Any]) -> ConfigError:
+    return ConfigError(
         f"unknown {kind} '{reference}'{suggestion(reference, names(kind, table))}"
         f" (your own: file.py:name)"
     )
 
 
-def source_digest(reference: str) -> str:
-    """Return the SHA-256 of a plug-in's file, or an empty text for a name."""
-    if ".py:" not in reference:
-        return ""
-    return hashlib.sha256(Path(reference.rpartition(":")[0]).read_bytes()).hexdigest()
+def _nameless(kind: str, reference: str, found: Iterable[str]) -> ConfigError:
+    file, _, name = reference.rpartition(":")
+    public = [word for word in found if not word.startswith("_")]
+    return ConfigError(f"{kind} '{reference}': {file} has no '{name}'{suggestion(name, public)}")
+
+
+def _file(kind: str, reference: str) -> Path:
+    path = Path(reference.rpartition(":")[0]).resolve()
+    if not path.is_file():
+        raise ConfigError(f"{kind} '{reference}': there is no file {path}")
+    return path
 
 
 def _from_file(kind: str, reference: str) -> Any:
-    file, _, name = reference.rpartition(":")
-    path = Path(file).resolve()
-    if not path.is_file():
-        raise ConfigError(f"{kind} '{reference}': there is no file {file}")
-    module_name = f"perfsuite_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
-    module = sys.modules.get(module_name)
-    if module is None:
-        spec = importlib.util.spec_from_file_location(module_name, path)
-        if spec is None or spec.loader is None:
-            raise ConfigError(f"{kind} '{reference}': {file} cannot be imported")
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[module_name] = module
-        # Its neighbours are importable, as they are when a user runs the file as a script.
-        sys.path.insert(0, str(path.parent))
-        try:
-            spec.loader.exec_module(module)
-        except Exception as error:
-            del sys.modules[module_name]
-            raise ConfigError(
-                f"{kind} '{reference}': importing {file} failed with "
-                f"{type(error).__name__}: {error}"
-            ) from error
-        finally:
-            sys.path.remove(str(path.parent))
+    path = _file(kind, reference)
+    name = reference.rpartition(":")[2]
+    module = _imported(lambda: _module(path), f"{kind} '{reference}'", path)
     if not hasattr(module, name):
-        known = [key for key in vars(module) if not key.startswith("_")]
-        raise ConfigError(f"{kind} '{reference}': {file} has no '{name}'{suggestion(name, known)}")
+        raise _nameless(kind, reference, vars(module))
     return getattr(module, name)
+
+
+def _module(path: Path) -> ModuleType:
+    """Return the file as a module, run once a process."""
+    name = f"perfsuite_plugin_{hashlib.sha256(str(path).encode()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"no Python source file: {path}")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    # Its neighbours win while it is imported, as they do when a user runs the file as a script;
+    # later, for imports inside its functions, they are found after everything installed.
+    folder = str(path.parent)
+    sys.path.insert(0, folder)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    finally:
+        sys.path.remove(folder)
+        if folder not in sys.path:
+            sys.path.append(folder)
+    return module
+
+
+def _imported(importing: Callable[[], Any], what: str, source: Path) -> Any:
+    """Return `importing()`; what a user's file raises, `sys.exit` too, becomes a `ConfigError`."""
+    try:
+        return importing()
+    except PerfsuiteError:
+        raise
+    except (Exception, SystemExit) as error:
+        frames = traceback.extract_tb(error.__traceback__)
+        lines = [frame.lineno for frame in frames if frame.filename == str(source)]
+        at = f" in line {lines[-1]}" if lines else ""
+        raise ConfigError(
+            f"{what}: importing {source} failed{at} with {type(error).__name__}: {error}"
+        ) from error
+
+
+class _Names(ast.NodeVisitor):
+    """Collects the names that a module binds, those inside its `if`, `try`, ... too."""
+
+    def __init__(self) -> None:
+        self.found: set[str] = set()
+
+    def visit_Name(self, node: ast.Name) -> None:
+        if isinstance(node.ctx, ast.Store):
+            self.found.add(node.id)
+
+    def visit_alias(self, node: ast.alias) -> None:
+        self.found.add(node.asname or node.name.partition(".")[0])
+
+    def _scope(self, node: ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) -> None:
+        self.found.add(node.name)  # what it binds inside is not the module's
+
+    def _nothing(self, node: ast.AST) -> None:
+        """Skip what has a scope of its own and no name."""
+
+    visit_FunctionDef = visit_AsyncFunctionDef = visit_ClassDef = _scope  # noqa: N815
+    visit_Lambda = visit_ListComp = visit_SetComp = _nothing  # noqa: N815
+    visit_DictComp = visit_GeneratorExp = _nothing  # noqa: N815
+
+
+def _bound(tree: ast.Module) -> set[str]:
+    visitor = _Names()
+    visitor.visit(tree)
+    return visitor.found
+
+
+def _neighbours(path: Path) -> set[Path]:
+    """Return the files beside `path` that it imports, and those that they import in turn."""
+    found: set[Path] = set()
+    waiting = [path]
+    while waiting:
+        for module in _imports(waiting.pop()):
+            top = path.parent / module.partition(".")[0]
+            new = {
+                *top.rglob("*.py"),
+                *(file for file in (top.with_suffix(".py"),) if file.exists()),
+            }
+            waiting += new - found
+            found |= new
+    return found
+
+
+def _imports(path: Path) -> Iterator[str]:
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError, RecursionError):
+        return  # importing it will say so, with its line
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module

@@ -1,1 +1,7 @@
 """A suite's TOML to a typed suite, and a suite to cells."""
+
+from perfsuite.config.checking import check, make_pass
+from perfsuite.config.expansion import cells, check_budgets, expects, match
+from perfsuite.config.reading import read_suite
+
+__all__ = ["cells", "check", "check_budgets", "expects", "make_pass", "match", "read_suite"]

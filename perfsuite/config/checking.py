@@ -1,0 +1,108 @@
+"""Whether what a suite mentions exists: names of tables, plug-in files, passes' fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfsuite import plugins
+from perfsuite.config.form import Place, convert
+from perfsuite.domain.recipe import PassUse
+from perfsuite.domain.suite import Suite
+from perfsuite.errors import ConfigError
+from perfsuite.plugins import suggestion
+
+if TYPE_CHECKING:
+    from perfsuite.domain.recipe import GraphPass, ModelPass
+
+# The tables are imported inside the functions: judging a stored run needs none of them.
+
+
+def check(suite: Suite) -> None:
+    """Raise `ConfigError` for the first thing that the suite mentions and that is not there.
+
+    A user's file is parsed for its workloads and runtimes, and imported only for its passes, whose
+    fields cannot be checked otherwise.
+    """
+    file = Place(f"{suite.name}.toml")
+    _check_workloads(suite, file)
+    _check_runtimes(suite, file)
+    for index, recipe in enumerate(suite.recipes[1:]):  # after `fp32`, which no file can have
+        place = file.key("recipes").item(index).key("passes")
+        for step, use in enumerate(recipe.passes):
+            make_pass(use, place.item(step))
+
+
+def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:
+    """Return the pass as configured.
+
+    Raises `ConfigError`, beginning with `place`, for an unknown pass, for fields that it has not
+    and for values that it refuses.
+    """
+    from perfsuite.passes.table import PASSES
+
+    here = place if isinstance(place, Place) else Place(place or f"pass '{use.use}'")
+    found = _placed(here.key("use"), lambda: plugins.load("pass", use.use, PASSES))
+    if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
+        raise here.key("use").error(f"'{use.use}' is no pass: a msgspec.Struct class was expected")
+    if not hasattr(found, "apply") and not (hasattr(found, "fit") and hasattr(found, "rebuild")):
+        raise here.key("use").error(
+            f"'{use.use}' is no pass: it has neither apply nor fit, rebuild"
+        )
+    made: Any = convert(use.fields, found, here)
+    return made  # type: ignore[no-any-return]
+
+
+def _check_workloads(suite: Suite, file: Place) -> None:
+    from perfsuite.workloads.table import WORKLOADS
+
+    place = file.key("workloads")
+    for index, reference in enumerate(suite.workloads.values()):
+        if reference.endswith(".onnx"):
+            if not Path(reference).is_file():
+                raise place.item(index).error(f"there is no file {reference}")
+        else:
+            _check_exists("workload", reference, WORKLOADS, place.item(index))
+    models = [name for name, given in suite.workloads.items() if given.endswith(".onnx")]
+    for name, samples in suite.samples.items():
+        here = file.key("samples").key(name)
+        if name not in models:
+            raise here.error(f"no ONNX workload has this name{suggestion(name, models)}")
+        if not Path(samples).is_file():
+            raise here.error(f"there is no file {samples}")
+
+
+def _check_runtimes(suite: Suite, file: Place) -> None:
+    from perfsuite.runtimes.table import RUNTIMES
+
+    for index, name in enumerate(suite.runtimes):
+        place = file.key("runtimes").item(index)
+        _check_exists("runtime", suite.runtime(name), RUNTIMES, place)
+        if name in suite.runtime_files and name in RUNTIMES:
+            raise place.error(f"'{name}' is a runtime of perfsuite already; rename yours")
+    if not set(suite.runtimes) <= set(RUNTIMES):
+        return  # what a plug-in offers is known only once it is imported
+    engines: list[Any] = [RUNTIMES[name]() for name in suite.runtimes]
+    for key, attribute in (("devices", "devices"), ("precision", "precisions")):
+        known = {word for engine in engines for word in getattr(engine, attribute)}
+        for index, word in enumerate(getattr(suite, key)):
+            if word not in known:
+                raise (
+                    file.key(key)
+                    .item(index)
+                    .error(f"no runtime of this suite has '{word}'{suggestion(word, known)}")
+                )
+
+
+def _check_exists(kind: str, reference: str, table: Mapping[str, Any], place: Place) -> None:
+    _placed(place, lambda: plugins.check_exists(kind, reference, table))
+
+
+def _placed(place: Place, action: Callable[[], Any]) -> Any:
+    try:
+        return action()
+    except ConfigError as error:
+        raise place.error(str(error)) from error.__cause__

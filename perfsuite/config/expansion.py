@@ -1,0 +1,89 @@
+"""A suite to its cells, and the globs that select them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+from itertools import product
+
+from perfsuite.config.form import Place
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.suite import Expect, Suite
+from perfsuite.errors import ConfigError
+
+_SHOWN = 8  # keys in one message
+
+
+def match(pattern: str, key: str) -> bool:
+    """Return whether a glob matches a whole key; `*` also crosses `/`, and case counts."""
+    return fnmatchcase(key, pattern)
+
+
+def expects(expect: Expect, cell: Cell) -> bool:
+    """Return whether an expectation speaks of this cell."""
+    return (
+        match(expect.workload, cell.workload)
+        and match(expect.recipe, cell.recipe)
+        and match(expect.runtime, cell.runtime)
+        and match(expect.device, cell.device)
+    )
+
+
+def cells(suite: Suite) -> tuple[Cell, ...]:
+    """Return every combination of the suite once, the workload varying slowest, the batch fastest.
+
+    A suite without `threads` gets the cores that this process may use.
+    """
+    threads = suite.threads
+    if threads is None:
+        from perfsuite.measure.environment import usable_threads
+
+        threads = usable_threads()
+    combinations = product(
+        suite.workloads,
+        [recipe.name for recipe in suite.recipes],
+        suite.runtimes,
+        suite.devices,
+        suite.precision,
+        suite.batches,
+    )
+    return tuple(dict.fromkeys(Cell(*combination, threads) for combination in combinations))
+
+
+def check_budgets(suite: Suite, cells: Sequence[Cell]) -> None:
+    """Raise `ConfigError` for a budget or an expectation that speaks of no cell of the suite.
+
+    `against` must name exactly one. `cells` are all the suite's, also where only some will run.
+    """
+    file = Place(f"{suite.name}.toml")
+    keys = [cell.key for cell in cells]
+    for index, budget in enumerate(suite.budgets):
+        place = file.key("budgets").item(index)
+        if not any(match(budget.cell, key) for key in keys):
+            raise _unmatched(place.key("cell"), budget.name, budget.cell, keys)
+        if budget.against is None:
+            continue
+        matching = [key for key in keys if match(budget.against, key)]
+        if not matching:
+            raise _unmatched(place.key("against"), budget.name, budget.against, keys)
+        if len(matching) > 1:
+            raise place.key("against").error(
+                f"budget '{budget.name}': '{budget.against}' matches {len(matching)} cells where "
+                f"one reference is needed: {_some(matching)}"
+            )
+    for index, expect in enumerate(suite.expect):
+        if not any(expects(expect, cell) for cell in cells):
+            raise (
+                file.key("expect")
+                .item(index)
+                .error(f"matches no cell of this suite: {_some(keys)}")
+            )
+
+
+def _unmatched(place: Place, budget: str, pattern: str, keys: Sequence[str]) -> ConfigError:
+    return place.error(f"budget '{budget}': '{pattern}' matches no cell: {_some(keys)}")
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = len(keys) - _SHOWN
+    return ", ".join(keys[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,138 @@
+"""Strict conversion of plain data (as TOML gives it) to structs, with the place of each mistake."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+from msgspec import Meta, inspect
+
+from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure
+from perfsuite.errors import ConfigError
+from perfsuite.plugins import suggestion
+
+T = TypeVar("T")
+Names = Annotated[tuple[str, ...], Meta(min_length=1)]
+
+_AT = re.compile(r"(?P<what>.*) - at `(?:key` in `)?\$\.?(?P<path>[^`]*)`", re.DOTALL)
+_TOML_WORDS = {
+    "object": "table",
+    "str": "string",
+    "int": "integer",
+    "bool": "boolean",
+}
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in a file something stands: `suite.toml: recipes[0].passes[0].ratio`."""
+
+    file: str
+    path: str = ""
+
+    def key(self, name: str) -> Place:
+        """Return the place of a key of the table at this place."""
+        word = name if re.fullmatch(r"[\w-]+", name) else json.dumps(name)
+        return Place(self.file, f"{self.path}.{word}" if self.path else word)
+
+    def item(self, index: int) -> Place:
+        """Return the place of an element of the array at this place."""
+        return Place(self.file, f"{self.path}[{index}]")
+
+    def error(self, what: str) -> ConfigError:
+        """Return the error that says what is wrong here."""
+        return ConfigError(f"{self}: {what}")
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.file, self.path) if part)
+
+
+class RecipeForm(msgspec.Struct, forbid_unknown_fields=True):
+    """`[[recipes]]`; a pass is a table of `use` and of that pass's own fields."""
+
+    name: str
+    passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]
+
+
+class SuiteForm(msgspec.Struct, forbid_unknown_fields=True):
+    """A suite file as it is written; its defaults are the suite's."""
+
+    workloads: Names
+    runtimes: Names
+    recipes: tuple[RecipeForm, ...] = ()
+    devices: Names = ("cpu",)
+    precision: Names = ("fp32",)
+    batches: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1,)
+    threads: Count | None = None
+    processes: Count = 8
+    evaluate: Evaluate = Evaluate()
+    measure: Measure = Measure()
+    samples: dict[str, Any] = {}
+    expect: tuple[Expect, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    compare: Literal["absolute", "ratio"] = "absolute"
+
+
+def convert(data: object, form: type[T], place: Place) -> T:
+    """Return `data` as a `form`, a struct type.
+
+    Raises `ConfigError` for unknown keys (with a suggestion), wrong types, values out of range,
+    numbers that are not finite, and whatever the struct's own `__post_init__` refuses.
+    """
+    _refuse_unknown(inspect.type_info(form), data, place)
+    _refuse_numbers(data, place)
+    try:
+        return msgspec.convert(data, form)
+    except msgspec.ValidationError as error:
+        raise _placed(str(error), place) from error
+
+
+def _refuse_unknown(kind: inspect.Type, value: object, place: Place) -> None:
+    """Raise for the first key that no struct has, and for a word that is none of its choices."""
+    if isinstance(kind, inspect.StructType) and isinstance(value, dict):
+        known = {field.encode_name: field.type for field in kind.fields}
+        for key, item in value.items():
+            if key not in known:
+                raise place.key(key).error(f"unknown key{suggestion(key, known)}")
+            _refuse_unknown(known[key], item, place.key(key))
+    elif isinstance(kind, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_unknown(kind.item_type, item, place.item(index))
+    elif isinstance(kind, inspect.LiteralType) and isinstance(value, str):
+        choices = [str(choice) for choice in kind.values]
+        if value not in choices:
+            raise place.error(f"'{value}' is none of {', '.join(choices)}")
+
+
+def _refuse_numbers(value: object, place: Place) -> None:
+    """Raise for a number that JSON, and so the journal, cannot hold."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _refuse_numbers(item, place.key(key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            _refuse_numbers(item, place.item(index))
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise place.error(f"{value} is not a finite number")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise place.error("an integer beyond 64 bits")
+
+
+def _placed(message: str, place: Place) -> ConfigError:
+    """Return msgspec's message in the words of TOML, with its path behind `place`'s own."""
+    found = _AT.fullmatch(message)
+    what, path = (found["what"], found["path"]) if found else (message, "")
+    if path:
+        dot = "." if place.path and not path.startswith("[") else ""
+        place = Place(place.file, f"{place.path}{dot}{path}")
+    what = what.replace("Object missing required field", "missing key")
+    return place.error(re.sub(r"`([\w |]+)`", _toml_words, what))
+
+
+def _toml_words(types: re.Match[str]) -> str:
+    words = [_TOML_WORDS.get(word, word) for word in types[1].split(" | ") if word != "null"]
+    return f"`{' or '.join(words)}`"

@@ -1,0 +1,69 @@
+"""Whether a budget makes sense by itself: its limit, its metric, its reference."""
+
+from __future__ import annotations
+
+from perfsuite.config.form import Place
+from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, Budget, Measure
+from perfsuite.plugins import suggestion
+
+RELATIVE = ("min_speedup", "max_drop_points", "max_increase")
+ABSOLUTE = ("max", "min")
+P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
+_UNITS = ("_s", "_bytes")
+
+
+def check_budget(budget: Budget, measure: Measure, place: Place) -> None:
+    """Raise `ConfigError` for a budget that no run could be held to."""
+    given = [name for name in (*RELATIVE, *ABSOLUTE) if getattr(budget, name) is not None]
+    if len(given) != 1:
+        found = f"has {' and '.join(given)}" if given else "has no limit"
+        raise place.error(
+            f"budget '{budget.name}' {found}; give exactly one of {', '.join(RELATIVE + ABSOLUTE)}"
+        )
+    limit = given[0]
+    _check_metric(budget, limit, place)
+    _check_reference(budget, limit, place)
+    _check_statistic(budget, measure, place)
+
+
+def _check_metric(budget: Budget, limit: str, place: Place) -> None:
+    metric = budget.metric
+    if metric.endswith(_UNITS) and metric not in MEASURED:
+        raise place.key("metric").error(f"'{metric}' is not measured{suggestion(metric, MEASURED)}")
+    if limit in ("min_speedup", "max_increase") and metric not in LOWER_IS_BETTER:
+        known = suggestion(metric, LOWER_IS_BETTER)
+        raise place.key(limit).error(f"is for times and sizes, and '{metric}' is neither{known}")
+    if limit == "max_drop_points" and metric in MEASURED:
+        raise place.key(limit).error(
+            f"is for accuracies, such as top1, and '{metric}' is none; "
+            f"use min_speedup, max_increase, max or min"
+        )
+
+
+def _check_reference(budget: Budget, limit: str, place: Place) -> None:
+    if budget.baseline and budget.against is not None:
+        raise place.key("baseline").error(
+            "the reference is either a cell of this run (against) or the baseline run, not both"
+        )
+    has_reference = budget.baseline or budget.against is not None
+    if limit in RELATIVE and not has_reference:
+        raise place.key(limit).error(
+            'needs a reference: against = "<a cell\'s key>" or baseline = true'
+        )
+    if limit in ABSOLUTE and has_reference:
+        raise place.key(limit).error("is absolute: remove against and baseline")
+
+
+def _check_statistic(budget: Budget, measure: Measure, place: Place) -> None:
+    if budget.statistic == "median":
+        return
+    if budget.metric != "latency_s":
+        raise place.key("statistic").error(
+            f"{budget.statistic} is of latency_s alone: '{budget.metric}' has no distribution of "
+            "calls"
+        )
+    if budget.statistic == "p99" and measure.calls < P99_CALLS:
+        raise place.key("statistic").error(
+            f"p99 wants {P99_CALLS} calls a process and measure.calls is {measure.calls}; "
+            f"set measure = {{ calls = {P99_CALLS} }} or use p95"
+        )

@@ -1,0 +1,155 @@
+"""A suite file to a `Suite`: everything that can be said about it without any other file."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from perfsuite.config.form import Place, RecipeForm, SuiteForm, convert
+from perfsuite.config.limits import check_budget
+from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.suite import Suite
+from perfsuite.errors import ConfigError
+
+_NAME = re.compile(r"[^\s/\\*?\[\]]+")
+
+
+def read_suite(path: Path) -> Suite:
+    """Return the suite in the TOML file `path`; its name is the file's without `.toml`.
+
+    Relative paths in it are relative to its folder. Raises `ConfigError` with the place of the
+    first mistake. Whether names and files that it mentions exist is for `check` to say.
+    """
+    place = Place(path.name)
+    form = convert(_table(path), SuiteForm, place)
+    folder = path.resolve().parent
+    for key in ("workloads", "runtimes", "devices", "precision", "batches"):
+        _refuse_twins(getattr(form, key), place.key(key))
+    for key in ("devices", "precision"):
+        for index, name in enumerate(getattr(form, key)):
+            _checked_name(name, place.key(key).item(index))
+    for index, budget in enumerate(form.budgets):
+        check_budget(budget, form.measure, place.key("budgets").item(index))
+    _refuse_twins([budget.name for budget in form.budgets], place.key("budgets"), "name")
+    runtimes = _named(form.runtimes, folder, place.key("runtimes"))
+    return Suite(
+        name=path.stem,
+        workloads=_named(form.workloads, folder, place.key("workloads")),
+        runtimes=tuple(runtimes),
+        recipes=_recipes(form.recipes, folder, place.key("recipes")),
+        devices=form.devices,
+        precision=form.precision,
+        batches=form.batches,
+        threads=form.threads,
+        processes=form.processes,
+        evaluate=form.evaluate,
+        measure=form.measure,
+        samples=_samples(form.samples, folder, place.key("samples")),
+        expect=form.expect,
+        budgets=form.budgets,
+        compare=form.compare,
+        runtime_files={name: given for name, given in runtimes.items() if name != given},
+    )
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_bytes().decode())
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such suite file") from error
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not UTF-8 text (byte {error.start}): no TOML") from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path.name}: not valid TOML: {error}") from error
+    except RecursionError as error:
+        raise ConfigError(f"{path.name}: tables or arrays are nested too deeply") from error
+
+
+def _named(references: Sequence[str], folder: Path, place: Place) -> dict[str, str]:
+    """Return the name used in cell keys to the reference, its path made absolute."""
+    named: dict[str, str] = {}
+    for index, given in enumerate(references):
+        here = place.item(index)
+        reference = _absolute(given, folder, here)
+        if ".py:" in reference:
+            name = reference.rpartition(":")[2]
+        elif reference.endswith(".onnx"):
+            name = Path(reference).stem
+        else:
+            name = reference
+        _checked_name(name, here)
+        if name in named:
+            raise here.error(
+                f"a second '{name}': keys of cells could not tell it from the first; rename one"
+            )
+        named[name] = reference
+    return named
+
+
+def _recipes(forms: Iterable[RecipeForm], folder: Path, place: Place) -> tuple[Recipe, ...]:
+    recipes = {FP32.name: FP32}
+    for index, form in enumerate(forms):
+        here = place.item(index)
+        _checked_name(form.name, here.key("name"))
+        if form.name == FP32.name:
+            raise here.key("name").error(
+                "'fp32' is the recipe without passes and always there; choose another name"
+            )
+        if form.name in recipes:
+            raise here.key("name").error(f"a second recipe '{form.name}'; choose another name")
+        passes = tuple(
+            _pass_use(fields, folder, here.key("passes").item(step))
+            for step, fields in enumerate(form.passes)
+        )
+        recipes[form.name] = Recipe(form.name, passes)
+    return tuple(recipes.values())
+
+
+def _pass_use(table: dict[str, Any], folder: Path, place: Place) -> PassUse:
+    if "use" not in table:
+        raise place.error("missing key `use`, the name of the pass or file.py:Name")
+    use = table["use"]
+    if not isinstance(use, str) or not use:
+        raise place.key("use").error("a pass is named by a string, such as 'int8'")
+    fields = {key: value for key, value in table.items() if key != "use"}
+    return PassUse(_absolute(use, folder, place.key("use")), fields)
+
+
+def _samples(table: dict[str, Any], folder: Path, place: Place) -> dict[str, str]:
+    for name, file in table.items():
+        if not isinstance(file, str) or not file:
+            raise place.key(name).error("the path of a samples file was expected, as a string")
+    return {name: str((folder / file).resolve()) for name, file in table.items()}
+
+
+def _absolute(reference: str, folder: Path, place: Place) -> str:
+    """Return the reference with its path, if it has one, absolute."""
+    if ".py:" in reference:
+        file, _, name = reference.rpartition(":")
+        if not name.isidentifier():
+            raise place.error(f"'{name}' is no name in a Python file: write file.py:name")
+        return f"{(folder / file).resolve()}:{name}"
+    if reference.endswith(".onnx"):
+        return str((folder / reference).resolve())
+    return reference
+
+
+def _checked_name(name: str, place: Place) -> None:
+    """Raise for a name that cannot stand in a cell's key, which globs match."""
+    if not _NAME.fullmatch(name) or not name.isprintable():
+        raise place.error(
+            f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
+        )
+
+
+def _refuse_twins(values: Sequence[object], place: Place, key: str = "") -> None:
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first < index:
+            here = place.item(index)
+            raise (here.key(key) if key else here).error(f"{value!r} stands at [{first}] already")
