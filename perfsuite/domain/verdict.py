@@ -35,3 +35,15 @@ class Verdict(msgspec.Struct, frozen=True):
     against: str = ""
     limit: float | None = None
     estimate: Interval | None = None
+
+
+class Judgement(msgspec.Struct, frozen=True):
+    """All verdicts on a run, what they mean for the exit code, and what else a person should know.
+
+    `exit_code` is 0 when every verdict passed, 1 when something regressed or is over its budget,
+    else 3: something could not be judged.
+    """
+
+    verdicts: tuple[Verdict, ...]
+    exit_code: int
+    warnings: tuple[str, ...] = ()

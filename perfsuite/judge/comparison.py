@@ -1,0 +1,86 @@
+"""Two runs side by side, without judging."""
+
+from __future__ import annotations
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Interval
+from perfsuite.errors import Incomparable
+from perfsuite.judge import metrics
+from perfsuite.judge.change import change
+from perfsuite.judge.machines import version_changes
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One cell in both runs. `notes` say why a number is not there."""
+
+    cell: Cell
+    key: str
+    before: str  # the statuses
+    after: str
+    latency_before_s: float | None = None
+    latency_after_s: float | None = None
+    latency_ratio: Interval | None = None  # after / before
+    loss_points: Interval | None = None
+    notes: tuple[str, ...] = ()
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """All common cells in the order of the second run, and the keys that only one run has."""
+
+    before: str  # the runs' suites and dates
+    after: str
+    changes: tuple[Change, ...]
+    only_before: tuple[str, ...]
+    only_after: tuple[str, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def compare(before: Run, after: Run) -> Comparison:
+    """Return how each cell that both runs have changed from `before` to `after`."""
+    known = {cell.id for cell in before.header.cells}
+    here = {cell.id for cell in after.header.cells}
+    versions = version_changes(after.header.environment, before.header.environment)
+    return Comparison(
+        _title(before),
+        _title(after),
+        tuple(_change(cell, before, after) for cell in after.header.cells if cell.id in known),
+        tuple(cell.key for cell in before.header.cells if cell.id not in here),
+        tuple(cell.key for cell in after.header.cells if cell.id not in known),
+        (*before.warnings, *after.warnings, *versions),
+    )
+
+
+def _title(run: Run) -> str:
+    return f"{run.header.suite.name} {run.header.created_at}".strip()
+
+
+def _change(cell: Cell, before: Run, after: Run) -> Change:
+    old, new = before.records.get(cell.id), after.records.get(cell.id)
+    statuses = (old.status if old else "missing", new.status if new else "missing")
+    if old is None or new is None or statuses != ("ok", "ok"):
+        return Change(cell, cell.key, *statuses)
+    notes = []
+    ratio = loss = None
+    if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
+        found = change(cell, after, before, "latency_s")
+        ratio = found.ratio
+        notes += [found.why] if found.why else []
+        notes += [f"relative to {found.yardstick}"] if found.yardstick else []
+    if old.accuracy is not None and new.accuracy is not None:
+        try:
+            loss = metrics.loss(old, new)
+        except Incomparable as error:
+            notes.append(str(error))
+    return Change(
+        cell,
+        cell.key,
+        *statuses,
+        metrics.typical_latency(old),
+        metrics.typical_latency(new),
+        ratio,
+        loss,
+        tuple(notes),
+    )

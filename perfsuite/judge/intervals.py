@@ -1,0 +1,162 @@
+"""Estimates with their 95 % intervals, from raw samples.
+
+A sample of a time is a process, not an iteration: each process gives one statistic (its median,
+p95 or p99), and the intervals are over those. Logarithms, because times are compared as ratios.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from perfsuite.domain.record import Accuracy
+from perfsuite.domain.suite import Statistic
+from perfsuite.domain.verdict import Interval
+from perfsuite.errors import Incomparable
+from perfsuite.judge.student import t_quantile
+
+CONFIDENCE = 0.95
+
+_PERCENTILES: dict[Statistic, float] = {"median": 50.0, "p95": 95.0, "p99": 99.0}
+
+Rounds = Mapping[int, Sequence[float]]  # round to the samples of its process
+
+
+def process_statistics(rounds: Rounds, statistic: Statistic = "median") -> dict[int, float]:
+    """Return one number a process, by round.
+
+    Processes without samples, or with one that is no positive finite number, are left out: they
+    have no logarithm, and `invalid_rounds` names them.
+    """
+    bad = set(invalid_rounds(rounds))
+    percentile = _PERCENTILES[statistic]
+    return {
+        number: float(np.percentile(np.asarray(rounds[number]), percentile))
+        for number in sorted(rounds)
+        if number not in bad
+    }
+
+
+def invalid_rounds(rounds: Rounds) -> list[int]:
+    """Return the rounds whose samples cannot be used."""
+    return [number for number in sorted(rounds) if not _all_positive(rounds[number])]
+
+
+def ratio_interval(a: Rounds, b: Rounds, statistic: Statistic = "median") -> Interval | None:
+    """Return a / b of one run's interleaved processes; None with fewer than two common rounds.
+
+    Student's t on the log ratios of the processes that ran in the same round, so that what slows a
+    whole round down cancels.
+    """
+    return mean_interval(log_ratios(a, b, statistic))
+
+
+def log_ratios(a: Rounds, b: Rounds, statistic: Statistic = "median") -> list[float]:
+    """Return log(a / b) of process statistics, one for each round that both have."""
+    above, below = process_statistics(a, statistic), process_statistics(b, statistic)
+    return [math.log(above[number] / below[number]) for number in above if number in below]
+
+
+def logs(values: Sequence[float]) -> list[float]:
+    """Return the logarithms of those values that have one, in order of size."""
+    return sorted(math.log(value) for value in values if math.isfinite(value) and value > 0.0)
+
+
+def mean_interval(log_values: Sequence[float]) -> Interval | None:
+    """Return the geometric mean with Student's t interval; None for fewer than two values."""
+    if len(log_values) < 2:
+        return None
+    values = np.asarray(log_values)
+    half = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return _exponential(float(values.mean()), half)
+
+
+def independent_interval(
+    plus: Sequence[Sequence[float]], minus: Sequence[Sequence[float]]
+) -> Interval | None:
+    """Return exp(means of `plus` - means of `minus`); None if a group has fewer than two values.
+
+    The groups are logarithms of what was measured apart, as in two runs: these share no rounds, so
+    nothing is paired. Welch's t interval (Welch 1947) with Satterthwaite's degrees of freedom
+    (1946).
+    """
+    groups = [np.asarray(group, dtype=float) for group in (*plus, *minus)]
+    if any(len(group) < 2 for group in groups):
+        return None
+    signs = [1.0] * len(plus) + [-1.0] * len(minus)
+    centre = sum(sign * float(group.mean()) for sign, group in zip(signs, groups, strict=True))
+    variances = [float(group.var(ddof=1)) / len(group) for group in groups]
+    total = sum(variances)
+    if total == 0.0:
+        return _exponential(centre, 0.0)
+    # Shares, not squares: the variances of a steady clock underflow when they are squared.
+    freedom = 1.0 / sum(
+        (variance / total) ** 2 / (len(group) - 1)
+        for variance, group in zip(variances, groups, strict=True)
+    )
+    return _exponential(centre, _t(freedom) * math.sqrt(total))
+
+
+def difference_interval(reference: Accuracy, variant: Accuracy) -> Interval | None:
+    """Return the percentage points lost: (reference - variant) * 100; None without replicates.
+
+    The percentile interval of paired bootstrap replicates (Efron and Tibshirani 1993), never
+    narrower on either side than the rule of three: what happened to none of n samples may still
+    happen to 3 / n of all (Hanley and Lippman-Hand 1983). Raises `Incomparable` unless both
+    answered the same samples.
+    """
+    _require_same_samples(reference, variant)
+    value = (reference.value - variant.value) * 100.0
+    replicates = np.asarray(reference.replicates) - np.asarray(variant.replicates)
+    return _percentile_interval(value, replicates * 100.0, 300.0 / max(1, reference.samples))
+
+
+def accuracy_interval(accuracy: Accuracy) -> Interval | None:
+    """Return the metric itself, a fraction, with its percentile interval; None without one."""
+    replicates = np.asarray(accuracy.replicates)
+    return _percentile_interval(accuracy.value, replicates, 3.0 / max(1, accuracy.samples))
+
+
+def _percentile_interval(
+    value: float, replicates: np.ndarray, least_half_width: float
+) -> Interval | None:
+    if len(replicates) < 2 or not math.isfinite(value) or not np.isfinite(replicates).all():
+        return None
+    tail = 100.0 * (1.0 - CONFIDENCE) / 2.0
+    low, high = np.percentile(replicates, [tail, 100.0 - tail])
+    return Interval(
+        value,
+        min(float(low), value - least_half_width),
+        max(float(high), value + least_half_width),
+    )
+
+
+def _require_same_samples(reference: Accuracy, variant: Accuracy) -> None:
+    checks = {
+        "metric": (reference.metric, variant.metric),
+        "number of samples": (reference.samples, variant.samples),
+        "test samples (digest)": (reference.digest, variant.digest),
+        "number of replicates": (len(reference.replicates), len(variant.replicates)),
+    }
+    for what, (one, other) in checks.items():
+        if one != other:
+            raise Incomparable(
+                f"accuracies with another {what}: {one!s:.12} and {other!s:.12}; "
+                f"evaluate both on the same samples"
+            )
+
+
+def _t(freedom: float) -> float:
+    return t_quantile((1.0 + CONFIDENCE) / 2.0, freedom)
+
+
+def _exponential(centre: float, half: float) -> Interval:
+    # A spread so wide that exp overflows excludes nothing.
+    high = math.exp(min(centre + half, 700.0))
+    return Interval(math.exp(centre), math.exp(max(centre - half, -700.0)), high)
+
+
+def _all_positive(samples: Sequence[float]) -> bool:
+    return len(samples) > 0 and all(math.isfinite(one) and one > 0.0 for one in samples)

@@ -1,0 +1,95 @@
+"""From stored runs to verdicts, an exit code and warnings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Judgement, Verdict
+from perfsuite.judge import intervals, metrics, words
+from perfsuite.judge.budgets import budget_verdicts
+from perfsuite.judge.machines import version_changes
+from perfsuite.judge.reference import ok_cells
+from perfsuite.judge.regression import new_cells, regression_verdicts
+from perfsuite.judge.status import status_verdicts, unmet_expectations
+
+_WANTED_CALLS = {"median": 1, "p95": 100, "p99": 1000}
+
+
+def judge(run: Run, baseline: Run | None = None) -> Judgement:
+    """Return all verdicts on `run`: of its cells' statuses, its budgets, and against a baseline.
+
+    A function of the records alone: nothing is read, measured or drawn at random.
+    """
+    verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
+    warnings = [*run.warnings, *_invalid(run), *_thin(run)]
+    warnings += [*unmet_expectations(run), *_not_faster(run)]
+    if baseline is not None:
+        verdicts += regression_verdicts(run, baseline)
+        warnings += [f"baseline: {warning}" for warning in baseline.warnings]
+        changed = version_changes(run.header.environment, baseline.header.environment)
+        if changed:
+            warnings.append(f"versions differ from the baseline's: {', '.join(changed)}")
+        warnings += new_cells(run, baseline)
+    return Judgement(tuple(verdicts), exit_code(verdicts), tuple(warnings))
+
+
+def exit_code(verdicts: Iterable[Verdict]) -> int:
+    """Return 0 if all passed, 1 if anything is known to be too bad, else 3."""
+    statuses = {verdict.status for verdict in verdicts} - {"pass"}
+    if statuses & {"regressed", "over_budget"}:
+        return 1
+    return 3 if statuses else 0
+
+
+def _invalid(run: Run) -> list[str]:
+    return [
+        f"{cell.key}: latencies of round {', '.join(map(str, rounds))} are not all positive "
+        f"numbers and were left out"
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None
+        and (rounds := intervals.invalid_rounds(record.latencies_s))
+    ]
+
+
+def _thin(run: Run) -> list[str]:
+    """Return a warning for each budget on a high percentile of too few calls."""
+    found = []
+    for budget in run.header.suite.budgets:
+        wanted = _WANTED_CALLS[budget.statistic]
+        calls = [
+            len(samples)
+            for cell in ok_cells(run)
+            for samples in run.records[cell.id].latencies_s.values()
+        ]
+        if budget.metric == "latency_s" and min(calls, default=wanted) < wanted:
+            found.append(
+                f"budget '{budget.name}': {budget.statistic} wants {wanted} calls a process, some "
+                f"had {min(calls)}: raise measure.calls"
+            )
+    return found
+
+
+def _not_faster(run: Run) -> list[str]:
+    """Return a warning for each compressed cell that is not proven faster than its origin.
+
+    The origin is the empty recipe in the same runtime, on the same device, at the same batch.
+    """
+    cells = ok_cells(run)
+    origins = {
+        (cell.workload, cell.runtime, cell.device, cell.batch, cell.threads): cell
+        for cell in cells
+        if cell.recipe == "fp32" and cell.precision == "fp32"
+    }
+    found = []
+    for cell in cells:
+        origin = origins.get((cell.workload, cell.runtime, cell.device, cell.batch, cell.threads))
+        if origin is None or cell.recipe == "fp32":
+            continue
+        ratio = metrics.ratio(run.records[origin.id], run.records[cell.id], "latency_s", "median")
+        if ratio is not None and ratio.low <= 1.0:
+            found.append(
+                f"{cell.key} is not proven faster than {origin.key}: "
+                f"{words.times(ratio.value)}{words.spread(ratio, words.times)}"
+            )
+    return found

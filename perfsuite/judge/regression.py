@@ -1,0 +1,130 @@
+"""Regressions: what became worse than in the baseline, with no budget needed.
+
+It takes both an interval that excludes no change and an effect above a floor: with many cells the
+first alone is often met by chance, the second alone by noise.
+"""
+
+from __future__ import annotations
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Record, Run
+from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
+from perfsuite.errors import Incomparable
+from perfsuite.judge import metrics, words
+from perfsuite.judge.budgets import SLACK
+from perfsuite.judge.change import change
+from perfsuite.judge.reference import ok_cells
+from perfsuite.judge.sentences import loss_words, more, signed_percent
+
+LATENCY_FLOOR = 0.03  # of the baseline's latency
+ACCURACY_FLOOR = 0.1  # percentage points
+
+_NAME = "regression"
+_LATENCY = "latency_s"
+
+
+def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
+    """Return one verdict a cell and metric that both runs have, and one for each cell gone."""
+    before = {cell.id for cell in ok_cells(baseline)}
+    found = [
+        verdict
+        for cell in ok_cells(run)
+        if cell.id in before
+        for verdict in _verdicts(cell, run, baseline)
+    ]
+    return found + _gone(run, baseline)
+
+
+def new_cells(run: Run, baseline: Run) -> list[str]:
+    """Return a warning for each cell that the baseline has nothing to say about."""
+    before = {cell.id for cell in ok_cells(baseline)}
+    return [
+        f"{cell.key} has no ok record in the baseline: its changes are not judged"
+        for cell in ok_cells(run)
+        if cell.id not in before
+    ]
+
+
+def _gone(run: Run, baseline: Run) -> list[Verdict]:
+    here = {cell.id for cell in run.header.cells}
+    return [
+        Verdict("missing", _NAME, cell.key, "status", "is in the baseline but not here", "baseline")
+        for cell in baseline.header.cells
+        if cell.id not in here
+    ]
+
+
+def _verdicts(cell: Cell, run: Run, baseline: Run) -> list[Verdict]:
+    now, before = run.records[cell.id], baseline.records[cell.id]
+    verdicts = []
+    if metrics.has(before, _LATENCY):
+        verdicts.append(
+            _latency(cell, run, baseline) if metrics.has(now, _LATENCY) else _lost(cell, _LATENCY)
+        )
+    if before.accuracy is not None:
+        verdicts.append(
+            _lost(cell, before.accuracy.metric)
+            if now.accuracy is None
+            else _accuracy(cell, before, now)
+        )
+    return verdicts
+
+
+def _lost(cell: Cell, metric: str) -> Verdict:
+    text = f"has no {metric}, which the baseline has"
+    return Verdict("missing", _NAME, cell.key, metric, text, "baseline")
+
+
+def _latency(cell: Cell, run: Run, baseline: Run) -> Verdict:
+    found = change(cell, run, baseline, _LATENCY)
+    if found.ratio is None:
+        status: VerdictStatus = "inconclusive" if found.comparable else "incomparable"
+        return Verdict(status, _NAME, cell.key, _LATENCY, found.why, "baseline", LATENCY_FLOOR)
+    estimate = Interval(found.ratio.value - 1, found.ratio.low - 1, found.ratio.high - 1)
+    status = worse(estimate, LATENCY_FLOOR)
+    if found.yardstick == cell.key:
+        text = 'is the yardstick of compare = "ratio": its own change is not judged'
+    else:
+        text = _latency_words(estimate, found.yardstick, status)
+    return Verdict(status, _NAME, cell.key, _LATENCY, text, "baseline", LATENCY_FLOOR, estimate)
+
+
+def _latency_words(estimate: Interval, yardstick: str, status: VerdictStatus) -> str:
+    relative = f" relative to {yardstick}" if yardstick else ""
+    around = words.spread(estimate, signed_percent)
+    if abs(estimate.value) < 0.0005:
+        return f"as fast as in the baseline{relative}{around}"
+    direction = "slower" if estimate.value > 0 else "faster"
+    text = (
+        f"{words.percent(abs(estimate.value))} {direction} than in the baseline{relative}"
+        f"{around.replace('(', '(latency ', 1)}"
+    )
+    return f"{text}: too close to tell, {more(_LATENCY)}" if status == "inconclusive" else text
+
+
+def _accuracy(cell: Cell, before: Record, now: Record) -> Verdict:
+    metric = before.accuracy.metric if before.accuracy is not None else ""
+    status: VerdictStatus
+    try:
+        estimate = metrics.loss(before, now)
+    except Incomparable as error:
+        status, estimate, text = "incomparable", None, str(error)
+    else:
+        if estimate is None:
+            status, text = "inconclusive", f"{metric} has no interval: it is not a number"
+        else:
+            status = worse(estimate, ACCURACY_FLOOR)
+            text = f"{loss_words(estimate, metric)} since the baseline"
+            if status == "inconclusive":
+                text = f"{text}: too close to tell, {more(metric)}"
+    return Verdict(status, _NAME, cell.key, metric, text, "baseline", ACCURACY_FLOOR, estimate)
+
+
+def worse(estimate: Interval, floor: float) -> VerdictStatus:
+    """Return `regressed` if the change for the worse is above the floor and surely not nothing.
+
+    Above the floor but maybe nothing is `inconclusive`: green would be a guess.
+    """
+    if estimate.value <= floor + SLACK:
+        return "pass"
+    return "regressed" if estimate.low > SLACK else "inconclusive"

@@ -1,0 +1,71 @@
+"""What a verdict says to a person."""
+
+from __future__ import annotations
+
+from perfsuite.domain.suite import Budget
+from perfsuite.domain.verdict import Interval, VerdictStatus
+from perfsuite.judge import metrics, words
+
+
+def sentence(budget: Budget, estimate: Interval, name: str, status: VerdictStatus) -> str:
+    """Return what was found and what was asked for; `name` is that of the reference."""
+    by = "" if budget.statistic == "median" else f" by its {budget.statistic}"
+    text = _finding(budget, estimate, name, by)
+    if status != "inconclusive":
+        return text
+    return f"{text}: too close to tell, {more(budget.metric)}"
+
+
+def more(metric: str) -> str:
+    """Return what would make an interval narrower."""
+    return "evaluate more samples" if metrics.is_accuracy(metric) else "measure more processes"
+
+
+def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
+    if budget.min_speedup is not None:
+        return (
+            f"{speedup_words(estimate.value, name)}{by}{words.spread(estimate, words.times)}, "
+            f"needs {words.times(budget.min_speedup)}"
+        )
+    if budget.max_drop_points is not None:
+        return (
+            f"{loss_words(estimate, budget.metric)} against {name}, "
+            f"may lose {words.points(budget.max_drop_points)}"
+        )
+    if budget.max_increase is not None:
+        return (
+            f"{budget.metric} changes by {signed_percent(estimate.value)}{by} against {name}"
+            f"{words.spread(estimate, signed_percent)}, "
+            f"may grow by {words.percent(budget.max_increase)}"
+        )
+
+    def show(value: float) -> str:
+        return words.quantity(budget.metric, value)
+
+    most, limit = ("most", budget.max) if budget.max is not None else ("least", budget.min)
+    allowed = show(limit) if limit is not None else ""
+    return (
+        f"{budget.metric} is {show(estimate.value)}{by}{words.spread(estimate, show)}, "
+        f"must be at {most} {allowed}"
+    )
+
+
+def speedup_words(value: float, name: str) -> str:
+    """Return `11.3x faster than NAME`, or that it is not."""
+    if abs(value - 1.0) < 0.005:
+        return f"as fast as {name}"
+    return f"{words.times(value)} {'faster than' if value > 1.0 else 'the speed of'} {name}"
+
+
+def loss_words(estimate: Interval, metric: str) -> str:
+    """Return `loses 0.25 points of top1 (-0.1 to 0.6)`, or that it gains."""
+    around = words.spread(estimate, words.points)
+    if estimate.value >= 0.0:
+        return f"loses {words.points(estimate.value)} points of {metric}{around}"
+    around = around.replace("(", "(a loss of ", 1)
+    return f"gains {words.points(-estimate.value)} points of {metric}{around}"
+
+
+def signed_percent(fraction: float) -> str:
+    """Return a change with its sign: `+4.1 %`."""
+    return ("+" if fraction > 0 else "") + words.percent(fraction)

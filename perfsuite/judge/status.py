@@ -1,0 +1,73 @@
+"""Cells that did not end well, and whether the suite expected it."""
+
+from __future__ import annotations
+
+from fnmatch import fnmatchcase
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Record, Run
+from perfsuite.domain.suite import Expect
+from perfsuite.domain.verdict import Verdict
+
+
+def expectation(run: Run, cell: Cell) -> Expect | None:
+    """Return the first `[[expect]]` that selects the cell and has its status, if any."""
+    record = run.records.get(cell.id)
+    return next(
+        (
+            expect
+            for expect in run.header.suite.expect
+            if _selects(expect, cell) and record is not None and record.status == expect.status
+        ),
+        None,
+    )
+
+
+def trouble(record: Record | None) -> str:
+    """Return in words why a cell cannot be judged; nothing if it can."""
+    if record is None:
+        return "was not run"
+    if record.status == "ok":
+        return ""
+    if record.status == "incomplete":
+        return "is incomplete: the run was cut short; finish it with --resume"
+    if record.error is None:
+        return record.status
+    return f"{record.status}: {record.error.kind}: {first_line(record.error.message)}"
+
+
+def status_verdicts(run: Run) -> list[Verdict]:
+    """Return one verdict for each cell that did not end well, unless that was expected."""
+    return [
+        Verdict("missing", "status", cell.key, "status", words)
+        for cell in run.header.cells
+        if (words := trouble(run.records.get(cell.id))) and expectation(run, cell) is None
+    ]
+
+
+def unmet_expectations(run: Run) -> list[str]:
+    """Return a warning for each cell that was expected to fail and ended well."""
+    return [
+        f"{cell.key} was expected to be {expect.status} ({expect.reason}) but ran: "
+        f"drop that [[expect]]"
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None and record.status == "ok"
+        for expect in run.header.suite.expect
+        if _selects(expect, cell)
+    ]
+
+
+def first_line(text: str) -> str:
+    """Return the first line of a message that may be long."""
+    lines = text.strip().splitlines()
+    return lines[0] if lines else ""
+
+
+def _selects(expect: Expect, cell: Cell) -> bool:
+    pairs = (
+        (cell.workload, expect.workload),
+        (cell.recipe, expect.recipe),
+        (cell.runtime, expect.runtime),
+        (cell.device, expect.device),
+    )
+    return all(fnmatchcase(value, pattern) for value, pattern in pairs)

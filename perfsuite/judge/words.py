@@ -1,0 +1,82 @@
+"""Numbers as a person reads them: units, intervals, and no more digits than they deserve."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from perfsuite.domain.verdict import Interval
+
+_TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
+_SIZE = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_COUNT = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
+
+
+def number(value: float) -> str:
+    """Return three digits, or all digits before the point: `0.0123`, `1.23`, `1234`."""
+    if not math.isfinite(value):
+        return str(value)
+    text = f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+    return "0" if text == "-0" else text
+
+
+def times(value: float) -> str:
+    """Return a factor: `11.3x`."""
+    return f"{number(value)}x"
+
+
+def percent(fraction: float) -> str:
+    """Return a change in percent: `4.1 %`."""
+    return f"{_decimals(fraction * 100.0, 1)} %"
+
+
+def points(value: float) -> str:
+    """Return percentage points with at most two decimals: `0.25`."""
+    return _decimals(value, 2)
+
+
+def seconds(value: float) -> str:
+    """Return a duration: `2.31 ms`."""
+    return _scaled(value, _TIME)
+
+
+def size(value: float) -> str:
+    """Return a number of bytes: `58.9 MB`."""
+    return _scaled(value, _SIZE)
+
+
+def quantity(metric: str, value: float) -> str:
+    """Return a value in the unit that the metric's name ends with."""
+    if metric.endswith("_per_s"):
+        return f"{number(value)}/s"
+    if metric.endswith("_s"):
+        return seconds(value)
+    if metric.endswith("_bytes"):
+        return size(value)
+    if abs(value) >= 1e3:
+        return _scaled(value, _COUNT).rstrip()
+    return f"{value:.4g}"
+
+
+def spread(interval: Interval, show: Callable[[float], str]) -> str:
+    """Return ` (low to high)`, each printed by `show`; nothing for an exact value."""
+    if interval.low == interval.high:
+        return ""
+    return f" ({show(interval.low)} to {show(interval.high)})"
+
+
+def _decimals(value: float, places: int) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    text = f"{value:.{places}f}".rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text
+
+
+def _scaled(value: float, units: tuple[tuple[float, str], ...]) -> str:
+    if not math.isfinite(value):
+        return str(value)
+    for factor, unit in units:
+        if abs(value) >= factor:
+            return f"{number(value / factor)} {unit}"
+    factor, unit = units[-1]
+    return f"{number(value / factor)} {unit}"
