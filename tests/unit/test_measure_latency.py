@@ -1,0 +1,158 @@
+"""Timing under a clock that counts scripted durations: whole results are compared."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator
+from itertools import chain, repeat
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.suite import Measure
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import ConfigError
+from perfsuite.measure.latency import MOST_CALLS, Latencies, is_steady, time_calls
+
+MS = 1_000_000
+
+
+class Scripted:
+    """A session whose calls take scripted times, and the clock that sees them pass."""
+
+    def __init__(self, durations_ns: Iterable[int]) -> None:
+        self.now = 0
+        self.durations: Iterator[int] = iter(durations_ns)
+        self.seen: list[float] = []
+        self.collecting: list[bool] = []
+
+    def clock(self) -> int:
+        return self.now
+
+    def run(self, inputs: Inputs) -> Outputs:
+        self.now += next(self.durations)
+        self.seen.append(float(inputs["x"][0]))
+        self.collecting.append(gc.isenabled())
+        return []
+
+
+def rotation(count: int) -> list[Inputs]:
+    return [{"x": np.array([float(index)])} for index in range(count)]
+
+
+def timed(session: Scripted, settings: Measure, count: int = 1) -> Latencies:
+    return time_calls(session, rotation(count), settings, clock=session.clock)  # type: ignore[arg-type]
+
+
+def test_equal_calls_are_steady_after_the_window() -> None:
+    session = Scripted(chain([70 * MS], repeat(25 * MS)))
+    got = timed(session, Measure(calls=3, seconds=0.0))
+    # 5 blocks of 2 calls (50 ms) after the first call
+    assert got == Latencies((0.025, 0.025, 0.025), 0.07, 11, True)
+
+
+def test_warm_up_goes_on_while_calls_get_faster() -> None:
+    falling = [100 * MS, 90 * MS, 80 * MS, 70 * MS, 60 * MS]
+    session = Scripted(chain([1], falling, repeat(50 * MS)))
+    got = timed(session, Measure(calls=1, seconds=0.0))
+    assert got.steady
+    assert got.warmup_calls == 1 + len(falling) + 5
+
+
+def test_never_steady_ends_at_the_limit_and_says_so() -> None:
+    session = Scripted(chain([1], [100 * MS, 200 * MS] * 50))
+    got = timed(session, Measure(calls=2, seconds=0.0, warmup_seconds=1.0))
+    assert not got.steady
+    assert got.warmup_calls == 1 + 7  # 100 + 200 + ... + 100 ms passes the second
+    assert got.samples_s == (0.2, 0.1)
+
+
+def test_both_calls_and_seconds_are_reached() -> None:
+    by_calls = timed(Scripted(repeat(400 * MS)), Measure(calls=5, seconds=1.0))
+    by_seconds = timed(Scripted(repeat(400 * MS)), Measure(calls=1, seconds=1.0))
+    assert len(by_calls.samples_s) == 5
+    assert len(by_seconds.samples_s) == 3
+
+
+def test_very_short_calls_do_not_fill_the_journal() -> None:
+    session = Scripted(repeat(100))
+    got = timed(session, Measure(calls=1, seconds=1.0, warmup_seconds=0.0))
+    assert len(got.samples_s) == MOST_CALLS
+
+
+def test_no_warm_up_is_not_steady() -> None:
+    got = timed(Scripted(repeat(MS)), Measure(calls=1, seconds=0.0, warmup_seconds=0.0))
+    assert got == Latencies((0.001,), 0.001, 1, False)
+
+
+def test_inputs_rotate_and_the_timed_calls_begin_with_the_first() -> None:
+    session = Scripted(repeat(30 * MS))
+    got = timed(session, Measure(calls=7, seconds=0.0), count=3)
+    assert session.seen[: got.warmup_calls] == [float(i % 3) for i in range(got.warmup_calls)]
+    assert session.seen[got.warmup_calls :] == [0.0, 1.0, 2.0, 0.0, 1.0, 2.0, 0.0]
+
+
+def test_the_garbage_collector_is_off_and_comes_back() -> None:
+    session = Scripted(repeat(25 * MS))
+    timed(session, Measure(calls=1, seconds=0.0))
+    assert not any(session.collecting)
+    assert gc.isenabled()
+    with pytest.raises(StopIteration):
+        timed(Scripted([MS]), Measure())  # the script ends: the session fails in the second call
+    assert gc.isenabled()
+
+
+def test_a_garbage_collector_that_was_off_stays_off() -> None:
+    gc.disable()
+    try:
+        timed(Scripted(repeat(25 * MS)), Measure(calls=1, seconds=0.0))
+        assert not gc.isenabled()
+    finally:
+        gc.enable()
+
+
+def test_freeing_the_outputs_is_not_timed() -> None:
+    session = Scripted(repeat(0))
+
+    class Slow(list):  # type: ignore[type-arg]
+        def __del__(self) -> None:
+            session.now += 500 * MS
+
+    def run(inputs: Inputs) -> Outputs:
+        session.now += 10 * MS
+        return Slow()
+
+    session.run = run  # type: ignore[method-assign]
+    got = timed(session, Measure(calls=4, seconds=0.0))
+    assert set(got.samples_s) == {0.01}
+
+
+def test_no_inputs() -> None:
+    with pytest.raises(ConfigError, match="no inputs"):
+        time_calls(Scripted([]), [], Measure())  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("medians", "steady"),
+    [
+        ([10.0] * 4, False),  # too few
+        ([10.0] * 5, True),
+        ([99.0, 10.0, 10.1, 10.0, 10.2, 10.1], True),  # the first is out of the window
+        ([10.0, 10.0, 10.6, 10.0, 10.0], False),  # 6 % apart
+        ([10.4, 10.3, 10.2, 10.1, 10.0], False),  # close, but falling
+        ([10.0, 10.1, 10.2, 10.3, 10.4], False),  # close, but rising
+    ],
+)
+def test_is_steady(medians: list[float], steady: bool) -> None:
+    assert is_steady(medians) is steady
+
+
+def test_the_real_clock_gives_positive_times() -> None:
+    class Null:
+        def run(self, inputs: Inputs) -> Outputs:
+            return [np.sqrt(inputs["x"])]
+
+    run: Callable[..., Latencies] = time_calls
+    got = run(Null(), rotation(2), Measure(calls=50, seconds=0.0, warmup_seconds=0.0))
+    assert len(got.samples_s) == 50
+    assert all(0 < sample < 1 for sample in got.samples_s)
