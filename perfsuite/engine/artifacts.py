@@ -1,0 +1,79 @@
+"""Artifact folders on disk: the manifest, the inputs that timing rotates over, their size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.runtime import Manifest, Opening, Runtime
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import SchemaError
+from perfsuite.plugins import load
+from perfsuite.runtimes.table import RUNTIMES
+
+if TYPE_CHECKING:
+    from torch import nn
+
+MANIFEST, INPUTS, FACTS = "artifact.json", "inputs.npz", "facts.json"
+
+
+def load_runtime(name: str) -> Runtime:
+    """Return the engine that a name or `file.py:name` refers to."""
+    found: Runtime = load("runtime", name, RUNTIMES)
+    return found() if isinstance(found, type) else found
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `artifact.json`."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what `artifact.json` says; `SchemaError` when it cannot be read."""
+    path = folder / MANIFEST
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SchemaError(f"{path}: not an artifact's manifest ({error})") from error
+
+
+def write_inputs(folder: Path, inputs: Sequence[Inputs]) -> None:
+    """Write the list of inputs that timing rotates over."""
+    arrays = {f"{i}/{name}": value for i, item in enumerate(inputs) for name, value in item.items()}
+    np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
+
+
+def read_inputs(folder: Path) -> list[Inputs]:
+    """Return what `write_inputs` wrote, in order; `SchemaError` when it cannot be read."""
+    path = folder / INPUTS
+    items: dict[int, Inputs] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                index, _, name = key.partition("/")
+                items.setdefault(int(index), {})[name] = file[key]
+    except (OSError, ValueError) as error:
+        raise SchemaError(f"{path}: not an artifact's inputs ({error})") from error
+    return [items[index] for index in sorted(items)]
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the size of the engine's own files: what would be shipped."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return sum(path.stat().st_size for path in files if path.name not in (MANIFEST, INPUTS, FACTS))
+
+
+def opening(
+    cell: Cell,
+    rebuild: Callable[[], nn.Module] | None,
+    *,
+    batch: int | None = None,
+    inspect: bool = False,
+) -> Opening:
+    """Return how a job of `cell` opens its artifact."""
+    return Opening(batch or cell.batch, cell.threads, inspect, rebuild)

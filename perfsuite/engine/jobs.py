@@ -1,0 +1,77 @@
+"""The jobs of a suite: what a worker process is told, and nothing more."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.record import JobKind, Line
+from perfsuite.domain.suite import Evaluate, Measure, Suite
+
+# The label of a cell whose workload has no labelled samples: it is timed, not judged.
+UNLABELLED = "unlabelled"
+
+
+class Job(msgspec.Struct, frozen=True):
+    """One job of one cell.
+
+    `artifact` is the folder of the prepared artifact, empty for a prepare job; `artifact_key` its
+    key. `rows` is where an evaluate job leaves the rows. `round` and `order` belong to measuring.
+    """
+
+    kind: JobKind
+    cell: Cell
+    reference: str
+    samples: str
+    recipe: Recipe
+    evaluate: Evaluate
+    measure: Measure
+    artifact: str = ""
+    artifact_key: str = ""
+    rows: str = ""
+    round: int | None = None
+    order: int | None = None
+
+    @property
+    def timeout_s(self) -> float:
+        """Return how long the job may take; preparing may have to train, and gets a day."""
+        return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
+
+    @property
+    def name(self) -> tuple[str, str, int | None]:
+        """Return what identifies the job within its run."""
+        return (self.cell.id, self.kind, self.round)
+
+
+def first_job(suite: Suite, cell: Cell) -> Job:
+    """Return the cell's prepare job; the other kinds are made from it with `then`."""
+    recipes = {recipe.name: recipe for recipe in suite.recipes}
+    return Job(
+        kind="prepare",
+        cell=cell,
+        reference=suite.workloads[cell.workload],
+        samples=suite.samples.get(cell.workload, ""),
+        recipe=recipes[cell.recipe],
+        evaluate=suite.evaluate,
+        measure=suite.measure,
+    )
+
+
+def rounds(cells: Iterable[Cell], count: int) -> Iterator[tuple[int, int, Cell]]:
+    """Yield (round, order, cell): every cell once a round, in alternating order.
+
+    Alternating keeps a drift of the machine from always falling on the same cells.
+    """
+    listed = list(cells)
+    for number in range(count):
+        turn = listed if number % 2 == 0 else listed[::-1]
+        for order, cell in enumerate(turn):
+            yield number, order, cell
+
+
+def done(lines: Iterable[Line]) -> set[tuple[str, str, int | None]]:
+    """Return the names of the jobs that have left a line."""
+    return {(line.cell, line.job, line.round) for line in lines}

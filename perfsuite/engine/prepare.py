@@ -1,0 +1,185 @@
+"""The prepare job: passes, export, build, parity; whatever is in the cache is not done again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perfsuite import __version__
+from perfsuite.domain.recipe import Target
+from perfsuite.domain.record import Line, Measurement
+from perfsuite.domain.runtime import Manifest, Runtime, Variant
+from perfsuite.domain.task import Inputs
+from perfsuite.engine import artifacts
+from perfsuite.engine.jobs import UNLABELLED, Job
+from perfsuite.engine.process import line_of
+from perfsuite.engine.variants import Maker, steps_of
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.measure.environment import processor_features
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.workloads.table import load_workload
+
+if TYPE_CHECKING:
+    from perfsuite.measure.macs import Macs
+
+ROTATION = 8  # inputs that timing rotates over, so that no call finds its data in the cache
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What building found out, kept beside the artifact, so that a cached one still says it."""
+
+    build_s: float
+    parameters: int | None
+    macs: int | None
+    parity: dict[str, float]
+    uncounted: dict[str, int] = {}
+
+
+def prepare(job: Job) -> Line:
+    """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
+    runtime = artifacts.load_runtime(job.cell.runtime)
+    libraries = runtime.probe()
+    _check_supported(runtime, job)
+    steps = steps_of(job, runtime)
+    workload = load_workload(job.reference, job.samples)
+    features = processor_features()
+    target = Target(job.cell.runtime, job.cell.device, features)
+    maker = Maker(workload, job, steps, target, Cache())
+    variant, variant_key = maker.variant(runtime)
+    key = key_of(
+        variant_key,
+        __version__,
+        job.cell.runtime,
+        job.cell.device,
+        job.cell.precision,
+        str(job.cell.batch),
+        msgspec.json.encode(libraries, order="sorted"),
+        " ".join(features),
+    )
+    build = _Build(job, runtime, maker, variant)
+    folder, made = Cache().build("artifact", key, build)
+    facts = msgspec.json.decode((folder / artifacts.FACTS).read_bytes(), type=Facts)
+    counted = [("parameters", "1", facts.parameters), ("macs", "1", facts.macs)]
+    measurements = [
+        Measurement("build_s", "s", (facts.build_s,)),
+        Measurement("artifact_bytes", "B", (float(artifacts.size_bytes(folder)),)),
+        *(Measurement(name, unit, (float(n),)) for name, unit, n in counted if n is not None),
+    ]
+    return msgspec.structs.replace(
+        line_of(
+            job,
+            status="ok",
+            cached=not made,
+            labels=() if workload.task.metric_name else (UNLABELLED,),
+            measurements=tuple(measurements),
+            parity=dict(facts.parity),
+        ),
+        artifact=key,
+    )
+
+
+def _check_supported(runtime: Runtime, job: Job) -> None:
+    for what, asked, known in (
+        ("device", job.cell.device, runtime.devices),
+        ("precision", job.cell.precision, runtime.precisions),
+    ):
+        if asked not in known:
+            raise Unsupported(
+                f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
+            )
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Fills an artifact's folder, and proves that it answers as the model does."""
+
+    job: Job
+    runtime: Runtime
+    maker: Maker
+    variant: Variant
+
+    def __call__(self, folder: Path) -> None:
+        task = self.maker.workload.task
+        inputs = [task.inputs(self.job.cell.batch, seed) for seed in range(ROTATION)]
+        started = time.perf_counter()
+        manifest = self._manifest(inputs[0])
+        self.runtime.build(self.variant, manifest, folder)
+        build_s = time.perf_counter() - started
+        artifacts.write_manifest(folder, manifest)
+        artifacts.write_inputs(folder, inputs)
+        parity = self._parity(folder, manifest, inputs[:2])
+        counted = self._counted()
+        facts = Facts(
+            build_s=build_s,
+            parameters=counted.parameters if counted else None,
+            macs=counted.macs if counted else None,
+            parity=parity,
+            uncounted=counted.uncounted if counted else {},
+        )
+        (folder / artifacts.FACTS).write_bytes(msgspec.json.encode(facts))
+
+    def _manifest(self, inputs: Inputs) -> Manifest:
+        cell = self.job.cell
+        if self.variant.graph is not None:
+            from perfsuite.export.onnx import graph_spec, load_graph
+
+            spec, outputs = graph_spec(load_graph(self.variant.graph))
+        else:
+            spec, outputs = self.maker.workload.input_spec(), self._output_names(inputs)
+        return Manifest(
+            runtime=cell.runtime,
+            device=cell.device,
+            precision=cell.precision,
+            batch=cell.batch,
+            inputs=spec,
+            outputs=outputs,
+            lossy=bool(self.maker.steps),
+            quantized=self.variant.quantized,
+        )
+
+    def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
+        if self.variant.rebuild is None:
+            return ("output",)
+        from perfsuite.engine.reference import module_outputs
+
+        outputs = module_outputs(self.variant.rebuild(), inputs)
+        return tuple(f"output{index}" for index in range(len(outputs)))
+
+    def _parity(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> dict[str, float]:
+        """Return the largest difference of each output from the model's own answers.
+
+        A quantized graph answers differently on purpose; its answers must only be finite.
+        """
+        from perfsuite.engine.reference import reference_outputs
+        from perfsuite.export.parity import check_finite, parity
+
+        opening = artifacts.opening(self.job.cell, self.variant.rebuild)
+        with self.runtime.open(folder, manifest, opening) as session:
+            answers = [session.run(item) for item in inputs]
+        for answer in answers:
+            if len(answer) != len(manifest.outputs):
+                raise BuildError(
+                    f"{self.job.cell.key}: {len(answer)} outputs, {len(manifest.outputs)} expected"
+                )
+            check_finite(answer, manifest.outputs)
+        if self.variant.quantized or self.runtime.takes == "nothing":
+            return {}
+        worst: dict[str, float] = {}
+        for item, answer in zip(inputs, answers, strict=True):
+            reference = reference_outputs(self.variant, item)
+            found = parity(reference, answer, manifest.outputs, manifest.precision)
+            worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
+        return worst
+
+    def _counted(self) -> Macs | None:
+        from perfsuite.measure.macs import count_graph, count_module
+
+        if self.variant.graph is not None:
+            return count_graph(self.variant.graph)
+        if self.variant.rebuild is not None:
+            return count_module(self.variant.rebuild(), self.maker.workload.task.inputs(1, 0))
+        return None

@@ -1,0 +1,125 @@
+"""Run one job in a fresh process, and make a line of whatever becomes of it."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.domain.record import Failure, Line
+from perfsuite.engine.jobs import Job
+
+TAIL = 4000  # characters of a worker's output that go on record
+
+# What thread pools read when they are loaded: set before the process starts, or it is too late.
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+
+def run_job_in_process(job: Job) -> Line:
+    """Return the line of `job`; a crash, a hang or a lack of memory becomes a `failed` line.
+
+    The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and goes on up.
+    """
+    started_at, started = datetime.now(UTC), time.perf_counter()
+    with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
+        folder = Path(name)
+        (folder / "job.json").write_bytes(msgspec.json.encode(job))
+        with (folder / "output").open("wb") as output:
+            worker = subprocess.Popen(
+                [sys.executable, "-m", "perfsuite.engine.worker", str(folder)],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                env=_environment(job),
+                start_new_session=True,
+            )
+            try:
+                ended = _wait(worker, job.timeout_s)
+            finally:
+                _kill(worker)
+        line = _outcome(job, folder, worker.returncode if ended else None)
+    return msgspec.structs.replace(
+        line,
+        started_at=started_at.isoformat(timespec="seconds"),
+        duration_s=round(time.perf_counter() - started, 3),
+    )
+
+
+def line_of(job: Job, **fields: object) -> Line:
+    """Return a line of `job` with the given fields beside those that name it."""
+    return Line(
+        cell=job.cell.id,
+        key=job.cell.key,
+        job=job.kind,
+        round=job.round,
+        order=job.order,
+        artifact=job.artifact_key,
+        **fields,  # type: ignore[arg-type]
+    )
+
+
+def _environment(job: Job) -> dict[str, str]:
+    threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
+    return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
+
+
+def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    """Return whether the worker ended in time.
+
+    `Popen.wait` with a time limit wakes up twenty times a second; a process descriptor lets this
+    process sleep, so that it does not disturb what is being timed.
+    """
+    if hasattr(os, "pidfd_open"):
+        descriptor = os.pidfd_open(worker.pid)
+        try:
+            poll = select.poll()
+            poll.register(descriptor, select.POLLIN)
+            return bool(poll.poll(timeout_s * 1000)) and worker.wait() is not None
+        finally:
+            os.close(descriptor)
+    try:
+        worker.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        return False
+    return True
+
+
+def _kill(worker: subprocess.Popen[bytes]) -> None:
+    """Kill the worker and whatever it started; all of it is in the worker's own session."""
+    try:
+        os.killpg(worker.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        worker.wait()
+
+
+def _outcome(job: Job, folder: Path, code: int | None) -> Line:
+    result = folder / "line.json"
+    if code == 0 and result.exists():
+        return msgspec.json.decode(result.read_bytes(), type=Line)
+    tail = (folder / "output").read_text(errors="replace")[-TAIL:]
+    if code is None:
+        kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
+    elif code < 0:
+        kind, message = "Crash", f"the worker died by {_signal_name(-code)}"
+        if -code == signal.SIGKILL:
+            message += ", most likely because the machine ran out of memory"
+    else:
+        kind, message = "Crash", f"the worker ended with exit code {code}"
+    return line_of(job, status="failed", error=Failure(kind, message, tail))
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,52 @@
+"""What a model itself answers: the reference that every export and engine is held against."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.runtime import Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import Unsupported
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
+    """Return what the module answers in eager mode, in float32."""
+    from perfsuite.runtimes.pytorch import run_module
+
+    return run_module(module, inputs)
+
+
+def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
+    """Return what ONNX Runtime answers on the graph, all graph optimizations off."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except ort.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        raise Unsupported(f"{graph.name}: {str(error)[:300]}") from error
+    return list(session.run(None, inputs))
+
+
+def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
+    """Return the module's answers, or the graph's own where the model is an ONNX file."""
+    if variant.rebuild is not None:
+        return module_outputs(variant.rebuild(), inputs)
+    if variant.graph is None:
+        raise ValueError("a variant without a module and without a graph has no answers")
+    return graph_outputs(variant.graph, inputs)
+
+
+def check_export(module: nn.Module, graph: Path, inputs: Inputs) -> None:
+    """Raise `ParityError` unless the exported graph answers as the module does."""
+    from perfsuite.export.onnx import graph_spec, load_graph
+    from perfsuite.export.parity import parity
+
+    _, names = graph_spec(load_graph(graph))
+    parity(module_outputs(module, inputs), graph_outputs(graph, inputs), names, "fp32")

@@ -1,0 +1,115 @@
+"""Work off a journal's cells: what to do next, and nothing of how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import JobKind, Line
+from perfsuite.engine.jobs import UNLABELLED, Job, first_job, rounds
+from perfsuite.engine.process import run_job_in_process
+from perfsuite.store.cache import Cache
+from perfsuite.store.journal import Journal
+
+Executor = Callable[[Job], Line]
+
+
+class Observer(Protocol):
+    """Whoever wants to know how far a run is."""
+
+    def started(self, job: Job) -> None:
+        """Say that `job` begins; while a measure job runs, do nothing at all."""
+        ...
+
+    def finished(self, line: Line) -> None:
+        """Say that a job has left `line`, now or in an earlier sitting."""
+        ...
+
+    def skipped(self, cell: Cell, kind: JobKind) -> None:
+        """Say that a job falls away, because an earlier one of its cell did not end well."""
+        ...
+
+
+def work_off(
+    journal: Journal, observer: Observer, execute: Executor = run_job_in_process
+) -> list[Line]:
+    """Do every job that has no line yet, and return all lines.
+
+    A cell that fails once is left alone; the others go on.
+    """
+    return _Sitting(journal, observer, execute).work()
+
+
+class _Sitting:
+    def __init__(self, journal: Journal, observer: Observer, execute: Executor) -> None:
+        self.journal, self.observer, self.execute = journal, observer, execute
+        self.lines = {(line.cell, line.job, line.round): line for line in journal.lines}
+        self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
+        self.failed: set[str] = set()
+        self.unlabelled: set[str] = set()
+
+    def work(self) -> list[Line]:
+        """Prepare everything, answer and inspect it, then measure with the machine to itself."""
+        suite, cells = self.journal.header.suite, self.journal.header.cells
+        for cell in cells:
+            self._prepare(cell)
+        for cell in cells:
+            if cell.id not in self.unlabelled:
+                self._follow(cell, "evaluate")
+        for cell in cells:
+            self._follow(cell, "inspect")
+        for number, order, cell in rounds(cells, suite.processes):
+            self._follow(cell, "measure", number, order)
+        return list(self.lines.values())
+
+    def _prepare(self, cell: Cell) -> None:
+        job = first_job(self.journal.header.suite, cell)
+        line = self.lines.get(job.name)
+        folder = Cache().get("artifact", line.artifact) if line and line.status == "ok" else None
+        if line is None or (line.status == "ok" and folder is None):
+            line = self._do(job)  # never done, or its artifact has left the cache since
+            folder = Cache().get("artifact", line.artifact) if line.status == "ok" else None
+        else:
+            self.observer.finished(line)
+        if folder is None:
+            self.failed.add(cell.id)
+            return
+        if UNLABELLED in line.labels:
+            self.unlabelled.add(cell.id)
+        self.prepared[cell.id] = msgspec.structs.replace(
+            job,
+            artifact=str(folder),
+            artifact_key=line.artifact,
+            rows=str(self._rows(cell)),
+        )
+
+    def _rows(self, cell: Cell) -> Path:
+        return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
+
+    def _follow(
+        self, cell: Cell, kind: JobKind, number: int | None = None, order: int | None = None
+    ) -> None:
+        line = self.lines.get((cell.id, kind, number))
+        if line is not None:
+            self.observer.finished(line)
+            if line.status != "ok":
+                self.failed.add(cell.id)
+        elif cell.id in self.failed:
+            self.observer.skipped(cell, kind)
+        else:
+            prepared = self.prepared[cell.id]
+            self._do(msgspec.structs.replace(prepared, kind=kind, round=number, order=order))
+
+    def _do(self, job: Job) -> Line:
+        self.observer.started(job)
+        line = self.execute(job)
+        self.journal.append(line)
+        self.lines[job.name] = line
+        self.observer.finished(line)
+        if line.status != "ok":
+            self.failed.add(job.cell.id)
+        return line

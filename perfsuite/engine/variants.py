@@ -1,0 +1,241 @@
+"""From a workload and a recipe to a variant: passes and export, every step in the cache.
+
+Each step's key is a hash chain over what went in: the model's bytes, a pass's fields and version,
+what of the target it depends on, library versions.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, PassUse, Target
+from perfsuite.domain.runtime import Runtime, Variant
+from perfsuite.domain.task import Inputs
+from perfsuite.domain.workload import Workload
+from perfsuite.engine.jobs import Job
+from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
+from perfsuite.plugins import source_digest
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.places import home
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GRAPH, EDITS, TENSORS = "graph.onnx", "edits.json", "edits.safetensors"
+
+Applied = Sequence[tuple[ModelPass, Edits]]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass of the recipe, made from its configuration."""
+
+    use: PassUse
+    pass_: Any  # a ModelPass or a GraphPass; `is_graph` tells which
+
+    @property
+    def is_graph(self) -> bool:
+        return hasattr(self.pass_, "apply")
+
+    def key(self, parent: str, target: Target) -> str:
+        """Return the key of this step's result."""
+        return key_of(
+            parent,
+            self.use.use.rpartition(":")[2],
+            source_digest(self.use.use),
+            str(self.pass_.version),
+            msgspec.json.encode(self.pass_, order="sorted"),
+            self.pass_.resolve(target),
+        )
+
+
+def steps_of(job: Job, runtime: Runtime) -> list[Step]:
+    """Return the recipe's passes; raise `Unsupported` where this engine cannot run them."""
+    from perfsuite.config.passes import make_pass
+
+    uses = job.recipe.passes
+    steps = [
+        Step(use, make_pass(use, f"recipes.{job.recipe.name}.passes[{index}]"))
+        for index, use in enumerate(uses)
+    ]
+    kinds = [step.is_graph for step in steps]
+    if kinds != sorted(kinds):
+        raise ConfigError(f"recipe '{job.recipe.name}': model passes come before graph passes")
+    for step in steps:
+        if step.is_graph and runtime.takes == "module":
+            raise Unsupported(
+                f"{step.use.use} on {runtime.name}: Q/DQ graphs run on ONNX engines, "
+                f"such as onnxruntime and openvino"
+            )
+        if step.pass_.runtimes and job.cell.runtime not in step.pass_.runtimes:
+            raise Unsupported(
+                f"{step.use.use} on {runtime.name}: this engine has no kernel for it; "
+                f"{', '.join(step.pass_.runtimes)} have"
+            )
+    return steps
+
+
+@dataclass
+class Maker:
+    """Makes one variant of one workload, step by step, from the cache where it can."""
+
+    workload: Workload
+    job: Job
+    steps: list[Step]
+    target: Target
+    cache: Cache
+
+    def variant(self, runtime: Runtime) -> tuple[Variant, str]:
+        """Return the variant that `runtime` takes, and its key."""
+        quantized = any(step.is_graph for step in self.steps)
+        rebuild = self.rebuild if self.workload.model.onnx is None else None
+        if runtime.takes == "module":
+            if rebuild is None:
+                raise Unsupported(f"{runtime.name} takes torch modules, not an ONNX file")
+            return Variant(None, rebuild, quantized), self.edits_key
+        if runtime.takes == "nothing":
+            return Variant(None, None, quantized), key_of(self.workload.name)
+        graph, key = self._graph()
+        return Variant(graph, rebuild, quantized), key
+
+    # -- the model --------------------------------------------------------------------------
+
+    @cached_property
+    def model_key(self) -> str:
+        """Return the key of the workload's model, weights included."""
+        if self.workload.model.onnx is not None:
+            return key_of("onnx", self.workload.model.onnx)
+        module = self.build()
+        parts: list[str | bytes] = [repr(module), source_digest(self.job.reference)]
+        for name, tensor in sorted(module.state_dict().items()):
+            parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
+        return key_of("module", *parts)
+
+    def build(self) -> nn.Module:
+        """Return the workload's module as it is, freshly built, in evaluation mode."""
+        build = self.workload.model.build
+        if build is None:
+            raise ConfigError(f"{self.workload.name}: an ONNX file cannot take model passes")
+        try:
+            return build().eval()
+        except PerfsuiteError:
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"{self.workload.name}: its build() failed with {type(error).__name__}: {error}"
+            ) from error
+
+    # -- model passes -----------------------------------------------------------------------
+
+    @cached_property
+    def edits_key(self) -> str:
+        """Return the key of the module after all model passes."""
+        key = self.model_key
+        for step in self.steps:
+            key = key if step.is_graph else step.key(key, self.target)
+        return key
+
+    def rebuild(self) -> nn.Module:
+        """Return the module with every model pass's edits applied, in evaluation mode."""
+        key, applied = self.model_key, []
+        for step in self.steps:
+            if not step.is_graph:
+                key = step.key(key, self.target)
+                fit = partial(self._fit, step.pass_, tuple(applied), key)
+                folder, _ = self.cache.build("edits", key, fit)
+                applied.append((step.pass_, read_edits(folder)))
+        return self._edited(applied)
+
+    def _fit(self, pass_: ModelPass, before: Applied, key: str, folder: Path) -> None:
+        write_edits(folder, pass_.fit(self._edited(before), self._context(key)))
+
+    def _edited(self, applied: Applied) -> nn.Module:
+        module = self.build()
+        for pass_, edits in applied:
+            module = pass_.rebuild(module, edits)
+        return module.eval()
+
+    # -- the graph --------------------------------------------------------------------------
+
+    def _graph(self) -> tuple[Path, str]:
+        """Return the ONNX file after export and graph passes, and its key."""
+        if self.workload.model.onnx is not None:
+            path, key = self.workload.model.onnx, self.model_key
+        else:
+            key = key_of(self.edits_key, "export", version("torch"), version("onnx"))
+            folder, _ = self.cache.build("export", key, self._export)
+            path = folder / GRAPH
+        for step in self.steps:
+            if step.is_graph:
+                key = step.key(key, self.target)
+                apply = partial(self._apply, step.pass_, path, key)
+                folder, _ = self.cache.build("graph", key, apply)
+                path = folder / GRAPH
+        return path, key
+
+    def _export(self, folder: Path) -> None:
+        from perfsuite.engine.reference import check_export
+        from perfsuite.export.onnx import export_graph
+
+        module = self.rebuild()
+        spec = self.workload.input_spec()
+        export_graph(module, spec, self.workload.task.inputs(2, 0), folder / GRAPH)
+        check_export(module, folder / GRAPH, self.workload.task.inputs(2, 1))
+
+    def _apply(self, pass_: GraphPass, graph: Path, key: str, folder: Path) -> None:
+        import onnx
+
+        from perfsuite.export.onnx import load_graph
+
+        onnx.save(pass_.apply(load_graph(graph), self._context(key)), folder / GRAPH)
+
+    def _context(self, key: str) -> PassContext:
+        return PassContext(
+            inputs=self.workload.task.inputs(1, 0),
+            calibration=self._calibration,
+            train=self.workload.task.train,
+            target=self.target,
+            checkpoint=home() / "checkpoints" / key,
+            progress=_Progress(self.job.cell.key),
+        )
+
+    def _calibration(self, samples: int) -> Iterator[Inputs]:
+        return self.workload.task.calibration(samples)
+
+
+class _Progress:
+    """Prints a pass's progress into the worker's output, at most once a second."""
+
+    def __init__(self, key: str) -> None:
+        self.key, self.last = key, 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        now = time.monotonic()
+        if now - self.last >= 1.0:
+            self.last = now
+            print(f"{self.key}: {done} of {total}", flush=True)
+
+
+def write_edits(folder: Path, edits: Edits) -> None:
+    """Write edits as JSON and safetensors: plain data, no pickle."""
+    from safetensors.numpy import save_file
+
+    (folder / EDITS).write_bytes(msgspec.json.encode(edits.data))
+    save_file({k: np.ascontiguousarray(v) for k, v in edits.tensors.items()}, folder / TENSORS)
+
+
+def read_edits(folder: Path) -> Edits:
+    """Return what `write_edits` wrote."""
+    from safetensors.numpy import load_file
+
+    data = msgspec.json.decode((folder / EDITS).read_bytes(), type=dict[str, Any])
+    return Edits(data, load_file(folder / TENSORS))
