@@ -1,0 +1,122 @@
+"""What was built once: folders found again by the hash of all that went into them."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.store.places import home
+
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def key_of(*parts: str | bytes | Path) -> str:
+    """Return 64 hexadecimal digits, the SHA-256 over the SHA-256 of each part and its kind.
+
+    A path stands for its file's bytes, and is the same as these bytes; a text differs from bytes.
+    Each part has its own digest, so no two lists of parts run together.
+    """
+    chain = hashlib.sha256()
+    for part in parts:
+        chain.update(b"text" if isinstance(part, str) else b"data")
+        chain.update(_digest(part))
+    return chain.hexdigest()
+
+
+def _digest(part: str | bytes | Path) -> bytes:
+    if isinstance(part, str):
+        return hashlib.sha256(part.encode("utf-8", "surrogatepass")).digest()
+    if isinstance(part, bytes):
+        return hashlib.sha256(part).digest()
+    try:
+        with part.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise ConfigError(f"{part}: cannot be read: {error.strerror}") from error
+
+
+class Cache:
+    """Folders under `root/kind/key`; one that is there is whole.
+
+    `root` is `PERFSUITE_HOME/cache` if it is not given.
+    """
+
+    def __init__(self, root: Path | None = None) -> None:
+        self.root = home() / "cache" if root is None else root
+
+    def get(self, kind: str, key: str) -> Path | None:
+        """Return the folder of `key`, or None if it was not built yet."""
+        final = self.root / kind / key
+        return final if final.is_dir() else None
+
+    def build(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
+        """Return the folder of `key`, and whether it was made now.
+
+        `make` fills an empty folder; when it raises, nothing is kept and its error goes on. While
+        another process makes the same folder, this one waits for it. Raises `ConfigError` when the
+        cache cannot be written and `PerfsuiteError` when the disk is full.
+        """
+        found = self.get(kind, key)
+        if found is not None:
+            return found, False
+        try:
+            (self.root / kind).mkdir(parents=True, exist_ok=True)
+            held = self._lock(kind, key).acquire()
+        except OSError as error:
+            raise ConfigError(
+                f"{self.root}: the cache cannot be written: {error.strerror}; let the environment "
+                "variable PERFSUITE_HOME name a folder that can"
+            ) from error
+        with held:
+            found = self.get(kind, key)  # made by another process while this one waited
+            if found is not None:
+                return found, False
+            self._sweep(kind, but=key)
+            return self._make(kind, key, make), True
+
+    def _make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
+        beside, final = self.root / kind / f"{key}.partial", self.root / kind / key
+        try:
+            if beside.exists():
+                shutil.rmtree(beside)
+            beside.mkdir()
+            make(beside)
+            _to_disk(beside)
+            return beside.replace(final)
+        except BaseException as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            if isinstance(error, OSError) and error.errno in _FULL:
+                raise PerfsuiteError(
+                    f"{final}: the disk is full ({error.strerror}); make room, or let "
+                    "PERFSUITE_HOME name a folder on another disk"
+                ) from error
+            raise
+
+    def _lock(self, kind: str, key: str) -> FileLock:
+        return FileLock(self.root / kind / f"{key}.lock")
+
+    def _sweep(self, kind: str, but: str) -> None:
+        """Remove what killed processes left: half-made folders whose lock nobody holds."""
+        for left in (self.root / kind).glob("*.partial"):
+            if left.stem == but:
+                continue
+            try:
+                with self._lock(kind, left.stem).acquire(blocking=False):
+                    shutil.rmtree(left, ignore_errors=True)
+            except Timeout:
+                continue  # it is being made
+
+
+def _to_disk(folder: Path) -> None:
+    """Wait until all files are on the disk: a rename must not outlive what it names."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with path.open("rb") as file:
+                os.fsync(file.fileno())

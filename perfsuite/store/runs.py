@@ -1,0 +1,94 @@
+"""From a journal's lines to records: a pure fold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal, get_args
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Header, JobKind, Line, Record, Run
+from perfsuite.errors import SchemaError
+from perfsuite.store.journal import read
+
+_ORDER = {job: place for place, job in enumerate(get_args(JobKind))}
+
+
+def load_run(folder: Path) -> Run:
+    """Return the run stored in `folder`; errors are those of `journal.read`."""
+    header, lines, warnings = read(folder)
+    return fold(header, lines, warnings)
+
+
+def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) -> Run:
+    """Return the run that `lines` tell of, one record for each cell of the header, in its order.
+
+    A later line of the same cell, job and round replaces an earlier one.
+    """
+    last: dict[str, dict[tuple[int, int], Line]] = {cell.id: {} for cell in header.cells}
+    strangers: dict[str, None] = {}
+    for line in lines:
+        if line.cell not in last:
+            strangers[line.key] = None
+            continue
+        last[line.cell][_ORDER[line.job], _round(line)] = line
+    records = {
+        cell.id: _record(cell, [line for _, line in sorted(last[cell.id].items())], header)
+        for cell in header.cells
+    }
+    unknown = tuple(f"{key}: not a cell of this run; its lines were skipped" for key in strangers)
+    return Run(header, records, (*warnings, *unknown))
+
+
+def _round(line: Line) -> int:
+    if line.job != "measure":
+        return 0
+    if line.round is None:
+        raise SchemaError(f"a measure line of {line.key} has no round")
+    return line.round
+
+
+def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
+    """Return the record of one cell from its lines, in the order of the jobs and rounds."""
+    done = [line for line in lines if line.status == "ok"]
+    latencies: dict[int, tuple[float, ...]] = {}
+    values: dict[str, tuple[float, ...]] = {}
+    for line in done:
+        for found in line.measurements:
+            if line.job == "measure" and found.metric == "latency_s" and found.stage is None:
+                latencies[_round(line)] = found.samples
+            else:
+                name = f"{found.metric}/{found.stage}" if found.stage else found.metric
+                values[name] = values.get(name, ()) + found.samples
+    culprit = _culprit(lines)
+    status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
+    if culprit is not None:
+        status = culprit.status
+    else:
+        status = "ok" if _complete(done, header.suite.processes) else "incomplete"
+    return Record(
+        cell=cell,
+        status=status,
+        latencies_s=latencies,
+        values=values,
+        accuracy=next((line.accuracy for line in done if line.job == "evaluate"), None),
+        evidence=next((line.evidence for line in done if line.job == "inspect"), None),
+        labels=tuple(sorted({label for line in lines for label in line.labels})),
+        error=culprit.error if culprit else None,
+        artifact=next((line.artifact for line in lines if line.artifact), ""),
+    )
+
+
+def _culprit(lines: list[Line]) -> Line | None:
+    """Return the line that decides a status other than ok.
+
+    Preparing comes first, because nothing else can then be; then any failure; then the rest.
+    """
+    bad = [line for line in lines if line.status != "ok"]
+    return min(bad, key=lambda line: (line.job != "prepare", line.status != "failed"), default=None)
+
+
+def _complete(done: list[Line], processes: int) -> bool:
+    """Tell whether no job is missing; only workloads with labels are evaluated, so that may be."""
+    jobs = [line.job for line in done]
+    return "prepare" in jobs and "inspect" in jobs and jobs.count("measure") >= processes

@@ -1,0 +1,143 @@
+"""The cache: built once, whole or not at all, one builder at a time."""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.store.cache import Cache, key_of
+
+
+def write_it(folder: Path, text: str) -> None:
+    (folder / "sub").mkdir()
+    (folder / "it").write_text(text)
+
+
+def test_a_key_is_what_its_docstring_says() -> None:
+    inner = hashlib.sha256(b"ab").digest()
+    assert key_of("ab") == hashlib.sha256(b"text" + inner).hexdigest()
+    assert key_of(b"ab") == hashlib.sha256(b"data" + inner).hexdigest()
+
+
+def test_keys_do_not_run_together() -> None:
+    parts = [("ab", "c"), ("a", "bc"), ("abc",), ("abc", ""), (), ("",), (b"abc",), (b"ab", "c")]
+    assert len({key_of(*some) for some in parts}) == len(parts)
+
+
+def test_a_path_stands_for_its_bytes(tmp_path: Path) -> None:
+    one, two = tmp_path / "one", tmp_path / "two"
+    one.write_bytes(b"weights")
+    two.write_bytes(b"weights")
+    assert key_of(one) == key_of(two) == key_of(b"weights")
+    two.write_bytes(b"weightz")
+    assert key_of(one) != key_of(two)
+    with pytest.raises(ConfigError, match="none: cannot be read"):
+        key_of(tmp_path / "none")
+
+
+def test_it_is_built_once(tmp_path: Path) -> None:
+    cache = Cache(tmp_path / "c")
+    assert cache.get("artifact", "k") is None
+    path, made = cache.build("artifact", "k", lambda folder: write_it(folder, "1"))
+    assert made and (path / "it").read_text() == "1"
+    assert cache.build("artifact", "k", lambda folder: pytest.fail("made again")) == (path, False)
+    assert cache.get("artifact", "k") == path
+    assert cache.get("rows", "k") is None
+
+
+@pytest.mark.parametrize("error", [ValueError("bad"), KeyboardInterrupt()])
+def test_what_fails_is_not_cached(tmp_path: Path, error: BaseException) -> None:
+    cache = Cache(tmp_path)
+
+    def make(folder: Path) -> None:
+        write_it(folder, "half")
+        raise error
+
+    with pytest.raises(type(error)):
+        cache.build("artifact", "k", make)
+    assert cache.get("artifact", "k") is None
+    assert [path for path in tmp_path.rglob("*") if path.suffix != ".lock"] == [
+        tmp_path / "artifact"
+    ]
+    assert cache.build("artifact", "k", lambda folder: write_it(folder, "1"))[1]
+
+
+def test_a_full_disk_says_so(tmp_path: Path) -> None:
+    def make(folder: Path) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(PerfsuiteError, match=r"disk is full.*PERFSUITE_HOME"):
+        Cache(tmp_path).build("artifact", "k", make)
+
+
+def test_another_os_error_of_make_goes_on_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        Cache(tmp_path).build("artifact", "k", lambda folder: (folder / "x").unlink())
+
+
+def test_a_root_that_cannot_be_written_names_the_variable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match=r"file/cache: .*PERFSUITE_HOME"):
+        Cache().build("artifact", "k", lambda folder: None)
+
+
+CHILD = """
+import sys, time
+from pathlib import Path
+from perfsuite.store.cache import Cache
+root, key, act = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+def make(folder):
+    (folder / "it").write_text(act)
+    (root / "started").write_text("")
+    while act == "hang" or not (root / "go").exists():
+        time.sleep(0.01)
+print(Cache(root).build("artifact", key, make)[1])
+"""
+
+
+def child(root: Path, key: str, act: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", CHILD, str(root), key, act]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    while not (root / "started").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    return process
+
+
+def test_another_process_waits_and_uses_what_was_made(tmp_path: Path) -> None:
+    first = child(tmp_path, "k", "wait")
+    second = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(tmp_path), "k", "second"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    # An unrelated build neither waits for the first nor takes its half-made folder away.
+    assert Cache(tmp_path).build("artifact", "other", lambda folder: None)[1]
+    assert (tmp_path / "artifact" / "k.partial").is_dir()
+    (tmp_path / "go").write_text("")
+    assert {first.communicate()[0].strip(), second.communicate()[0].strip()} == {"True", "False"}
+    assert (tmp_path / "artifact" / "k" / "it").read_text() == "wait"
+
+
+@pytest.mark.parametrize("key", ["k", "other"])
+def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path, key: str) -> None:
+    killed = child(tmp_path, "k", "hang")
+    killed.send_signal(signal.SIGKILL)
+    killed.communicate()
+    assert (tmp_path / "artifact" / "k.partial" / "it").exists()
+    cache = Cache(tmp_path)
+    assert cache.get("artifact", "k") is None
+    path, made = cache.build("artifact", key, lambda folder: None)
+    assert made and list(path.iterdir()) == []
+    assert list(tmp_path.rglob("*.partial")) == []
