@@ -99,7 +99,7 @@ def _channel_axis(layer: Any) -> int | None:
 
 
 def _bias(layer: Any, channels: int) -> np.ndarray | None:
-    """Return the bias, one a channel, scaled as `Gemm` says; None if it is not constant or not so."""
+    """Return the bias, one a channel, scaled as `Gemm` says; None if it is nothing of the kind."""
     if len(layer.inputs) < 3 or layer.inputs[2] is None:
         return np.zeros(channels)
     bias = _constant(layer.inputs[2])

@@ -89,7 +89,7 @@ def _scope(node: onnx.NodeProto, weights: set[str]) -> str:
         # A fused batch normalization leaves its own scope on the convolution.
         owner, dot, leaf = node.input[1].rpartition(".")
         if dot and leaf == "weight":
-            return owner
+            return str(owner)
     for entry in node.metadata_props:
         if entry.key == SCOPES:
             paths = ast.literal_eval(entry.value)

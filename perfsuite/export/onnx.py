@@ -68,7 +68,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
     missing, is not ONNX, is cut short or fails the checker.
     """
     import onnx
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
@@ -180,7 +180,7 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
     torch.onnx.export(
         module,
         arguments,
-        buffer,
+        buffer,  # type: ignore[arg-type]  # takes a file too, its annotation does not say so
         input_names=[entry.name for entry in spec],
         dynamo=False,
         dynamic_axes={

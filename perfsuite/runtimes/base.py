@@ -1,0 +1,105 @@
+"""What the engines share: finding out whether one is installed, sessions, and errors in words."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.errors import BuildError, PerfsuiteError, SchemaError, Unavailable, Unsupported
+
+_LACKS_OPERATOR = (
+    re.compile(r"No conversion rule found for operations: ([^\n]+)"),
+    re.compile(r"OpenVINO does not support the following ONNX operations: ([^\n]+)"),
+    re.compile(r"Fatal error: (\S+?)(?:\(-?\d+\))? is not a registered function/op"),
+    re.compile(r"No Op registered for (\S+)"),
+    re.compile(r"Could not find an implementation for (\w+)"),
+    re.compile(r"Unsupported operation of type: (\w+)"),
+)
+
+
+class BaseSession:
+    """A context manager that closes itself once, and runs on the real clock."""
+
+    clock: Callable[[], int] | None = None
+
+    def close(self) -> None:
+        """Let go of what the engine holds; a second call does nothing."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def versions(module: str, distributions: Sequence[str], install: str) -> dict[str, str]:
+    """Return the first installed distribution's name and version, without importing `module`.
+
+    Raises `Unavailable` with the command that installs it.
+    """
+    if find_spec(module) is not None:
+        for name in distributions:
+            try:
+                return {name: metadata.version(name)}
+            except metadata.PackageNotFoundError:
+                continue
+        return {module: "unknown"}
+    raise Unavailable(f"{module} is not installed; install it with: {install}")
+
+
+def artifact_file(folder: Path, name: str) -> Path:
+    """Return `folder / name`; raise `SchemaError` where there is none."""
+    path = folder / name
+    if not path.is_file():
+        raise SchemaError(f"{path}: the artifact lacks this file; build the artifact again")
+    return path
+
+
+def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
+    """Return `Unsupported` if the message names an operator the engine lacks, else `BuildError`."""
+    text = str(error)
+    for pattern in _LACKS_OPERATOR:
+        if found := pattern.search(text):
+            return Unsupported(
+                f"{engine} has no operator {found[1].strip()}, which {where.name} uses; take "
+                f"another engine, or export the model without it"
+            )
+    return BuildError(f"{engine} cannot build {where.name}: {trimmed(text)}")
+
+
+def open_error(engine: str, where: Path, error: Exception) -> SchemaError:
+    """Return the error for an artifact's file that its engine cannot read."""
+    return SchemaError(
+        f"{where}: {engine} cannot open it ({trimmed(str(error))}); it is corrupt or was built by "
+        f"another version: build the artifact again"
+    )
+
+
+def trimmed(text: str) -> str:
+    """Return an engine's message on one line, without its source positions, 400 characters long."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    told = [line for line in lines if not re.match(r"(Exception from|Check ') ?\S+.*:\d+:?$", line)]
+    return " ".join(told or lines)[:400]
+
+
+def fixed_batch(inputs: Sequence[InputSpec], batch: int) -> None:
+    """Raise `Unsupported` if the model has no batch axis and its first dimension is another."""
+    if not inputs or any("batch" in spec.shape for spec in inputs):
+        return
+    first = inputs[0]
+    if first.shape and first.shape[0] != batch:
+        raise Unsupported(
+            f"input '{first.name}': its first dimension is fixed to {first.shape[0]}, a batch of "
+            f"{batch} was asked for; export the model with a dynamic first dimension"
+        )

@@ -1,0 +1,164 @@
+"""A scripted engine: exact latencies and any failure, for tests of everything around engines.
+
+The environment variable `PERFSUITE_FAKE` names a JSON file that maps globs to scripts::
+
+    {"*/int8/*": {"latencies_s": [0.001]}, "*": {"latencies_s": [0.005], "run": "crash"}}
+
+A glob is held against the cell's key if `PERFSUITE_CELL` gives it, and against
+`<int8 or precision>/<device>/b<batch>`; the first that matches counts.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from fnmatch import fnmatchcase
+from itertools import cycle
+from pathlib import Path
+from typing import ClassVar, Literal
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.record import Evidence, Item
+from perfsuite.domain.runtime import Manifest, Opening, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError, ConfigError, SchemaError, Unavailable
+from perfsuite.runtimes.base import BaseSession, artifact_file, fixed_batch
+
+SCRIPT, CELL = "PERFSUITE_FAKE", "PERFSUITE_CELL"
+MODEL = "fake.json"
+
+Behaviour = Literal["crash", "hang", "oom", "raise", "unavailable"]
+
+
+class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What to do in `build`, `open` and `run`, and how long each call takes, over and over."""
+
+    latencies_s: tuple[float, ...] = (0.001,)
+    build: Behaviour | None = None
+    open: Behaviour | None = None
+    run: Behaviour | Literal["nan"] | None = None
+
+
+class Output(msgspec.Struct, frozen=True):
+    """One output: its name and the shape of one sample."""
+
+    name: str
+    shape: tuple[int, ...]
+
+
+class Fake:
+    """Computes nothing and needs nothing installed."""
+
+    name: ClassVar[str] = "fake"
+    takes: ClassVar[str] = "nothing"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "fp16", "bf16")
+
+    def probe(self) -> dict[str, str]:
+        """Return its version; it is always there."""
+        return {"fake": "1"}
+
+    def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
+        """Write `fake.json`: the outputs, ten classes each unless a graph says otherwise."""
+        _behave(script(manifest, manifest.batch).build, "build")
+        names = manifest.outputs or ("logits",)
+        outputs = [Output(name, _sample_shape(variant.graph, i)) for i, name in enumerate(names)]
+        (folder / MODEL).write_bytes(msgspec.json.encode(outputs))
+
+    def open(self, folder: Path, manifest: Manifest, opening: Opening) -> FakeSession:
+        """Return a session that brings its own clock."""
+        fixed_batch(manifest.inputs, opening.batch)
+        path = artifact_file(folder, MODEL)
+        try:
+            outputs = msgspec.json.decode(path.read_bytes(), type=tuple[Output, ...])
+        except msgspec.DecodeError as error:
+            raise SchemaError(f"{path}: not a fake artifact ({error}); build it again") from error
+        said = script(manifest, opening.batch)
+        _behave(said.open, "open")
+        return FakeSession(said, outputs, manifest, opening)
+
+
+class FakeSession(BaseSession):
+    """Its clock advances by the next scripted latency with each call, and by nothing else."""
+
+    def __init__(
+        self, said: Script, outputs: tuple[Output, ...], manifest: Manifest, opening: Opening
+    ) -> None:
+        self._run = said.run
+        self._latencies_ns = cycle([round(latency * 1e9) for latency in said.latencies_s])
+        self._outputs = outputs
+        self._opening = opening
+        self._precision = "int8" if manifest.quantized else manifest.precision
+        self._now_ns = 0
+        self.clock = self._read_clock
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return a pattern that depends on the position alone: sample i prefers class i mod n."""
+        if self._run != "nan":
+            _behave(self._run, "run")
+        self._now_ns += next(self._latencies_ns)
+        batch = len(next(iter(inputs.values()))) if inputs else self._opening.batch
+        return [self._pattern((batch, *output.shape)) for output in self._outputs]
+
+    def evidence(self) -> Evidence:
+        """Return one kernel of the precision that was asked for."""
+        threads = Item("reported", "threads", "intra-op", str(self._opening.threads))
+        return Evidence((threads,), {f"FakeConv {self._precision}": 1})
+
+    def _pattern(self, shape: tuple[int, ...]) -> np.ndarray:
+        output = np.zeros(shape, np.float32)
+        if self._run == "nan":
+            output.fill(np.nan)
+        elif output.size:
+            flat = output.reshape(shape[0], -1)
+            rows = np.arange(shape[0])
+            flat[rows, rows % flat.shape[1]] = 1.0
+        return output
+
+    def _read_clock(self) -> int:
+        return self._now_ns
+
+
+def script(manifest: Manifest, batch: int) -> Script:
+    """Return what the script file says about this artifact; raise `ConfigError` for a bad file."""
+    file = os.environ.get(SCRIPT)
+    if not file:
+        return Script()
+    try:
+        scripts = msgspec.json.decode(Path(file).read_bytes(), type=dict[str, Script])
+    except (OSError, msgspec.DecodeError) as error:
+        raise ConfigError(f"{SCRIPT}={file}: not a script ({error})") from error
+    kind = "int8" if manifest.quantized else manifest.precision
+    names = [f"{kind}/{manifest.device}/b{batch}", os.environ.get(CELL, "")]
+    for pattern, said in scripts.items():
+        if any(name and fnmatchcase(name, pattern) for name in names):
+            if not said.latencies_s:
+                raise ConfigError(f"{SCRIPT}={file}: '{pattern}': latencies_s is empty")
+            return said
+    return Script()
+
+
+def _behave(behaviour: str | None, where: str) -> None:
+    if behaviour == "crash":
+        os.kill(os.getpid(), signal.SIGSEGV)
+    if behaviour == "hang":
+        while True:
+            time.sleep(3600)
+    if behaviour == "oom":
+        raise MemoryError(f"scripted, in {where}")
+    if behaviour == "raise":
+        raise BuildError(f"scripted, in {where}")
+    if behaviour == "unavailable":
+        raise Unavailable(f"scripted, in {where}: take it out of the script")
+
+
+def _sample_shape(graph: Path | None, index: int) -> tuple[int, ...]:
+    if graph is None:
+        return (10,)
+    from perfsuite.export.onnx import load_graph
+
+    dims = load_graph(graph).graph.output[index].type.tensor_type.shape.dim
+    return tuple(max(int(dim.dim_value), 1) for dim in dims[1:])

@@ -1,0 +1,155 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+from perfsuite.domain.record import Evidence, Item
+from perfsuite.domain.runtime import Manifest, Opening, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError
+from perfsuite.runtimes.base import (
+    BaseSession,
+    artifact_file,
+    build_error,
+    fixed_batch,
+    open_error,
+    versions,
+)
+from perfsuite.runtimes.evidence import count, precision_item
+
+MODEL = "model.onnx"
+PROVIDER = "CPUExecutionProvider"
+
+
+class OnnxRuntime:
+    """Runs the ONNX graph as it is; the engine optimizes it when it is opened."""
+
+    name: ClassVar[str] = "onnxruntime"
+    takes: ClassVar[str] = "graph"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+
+    def probe(self) -> dict[str, str]:
+        """Return the version, or raise `Unavailable`."""
+        return versions(
+            "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "pip install onnxruntime"
+        )
+
+    def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
+        """Write `model.onnx`, its weights inside, after a trial that finds missing operators."""
+        import onnx
+
+        from perfsuite.export.onnx import load_graph
+
+        if variant.graph is None:
+            raise BuildError("onnxruntime takes an ONNX graph, and there is none")
+        model = load_graph(variant.graph)
+        path = folder / MODEL
+        onnx.save(model, path)
+        try:
+            _session(path, _options(1))
+        except Exception as error:
+            path.unlink()
+            raise build_error(self.name, variant.graph, error) from error
+
+    def open(self, folder: Path, manifest: Manifest, opening: Opening) -> OnnxSession:
+        """Return a session for exactly `opening.batch` samples."""
+        fixed_batch(manifest.inputs, opening.batch)
+        path = artifact_file(folder, MODEL)
+        options = _options(opening.threads)
+        # Known shapes let it plan memory and pick layouts once.
+        options.add_free_dimension_override_by_name("batch", opening.batch)
+        traces = None
+        if opening.inspect:
+            traces = tempfile.TemporaryDirectory(prefix="perfsuite-")
+            options.enable_profiling = True
+            options.profile_file_prefix = str(Path(traces.name) / "trace")
+        try:
+            session = _session(path, options)
+        except Exception as error:
+            if traces is not None:
+                traces.cleanup()
+            raise open_error(self.name, path, error) from error
+        return OnnxSession(session, opening, traces)
+
+
+class OnnxSession(BaseSession):
+    """An opened graph. With `inspect` it keeps a trace, read when evidence is asked for."""
+
+    def __init__(
+        self, session: Any, opening: Opening, traces: tempfile.TemporaryDirectory[str] | None
+    ) -> None:
+        self._session = session
+        self._run = session.run
+        self._threads = opening.threads
+        self._traces = traces
+        self._evidence: Evidence | None = None
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return all outputs as host arrays."""
+        outputs: Outputs = self._run(None, inputs)
+        return outputs
+
+    def evidence(self) -> Evidence:
+        """Return provider and precision of each node that ran; ends the tracing."""
+        if self._evidence is None:
+            self._evidence = self._read()
+        return self._evidence
+
+    def close(self) -> None:
+        """Free the graph and remove the trace."""
+        self._session = self._run = None
+        if self._traces is not None:
+            self._traces.cleanup()
+
+    def _read(self) -> Evidence:
+        items = [
+            Item("reported", "threads", "intra-op", str(self._threads)),
+            Item("reported", "provider", "offered", ", ".join(self._session.get_providers())),
+        ]
+        if self._traces is None:
+            return Evidence(tuple(items))
+        events = json.loads(Path(self._session.end_profiling()).read_text())
+        nodes = list(_nodes(events).values())
+        kernels = count((node["op_name"], _dtype(node)) for node in nodes)
+        for provider, times in Counter(node["provider"] for node in nodes).items():
+            items.append(Item("observed", "provider", provider, f"{times} nodes"))
+        return Evidence((*items, precision_item(kernels)), kernels)
+
+
+def _nodes(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Return the arguments of each node's kernel event, once a node however often it ran."""
+    return {
+        event["name"]: event["args"]
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+    }
+
+
+def _dtype(node: dict[str, Any]) -> str:
+    """Return the data type of a node's first input: what its kernel computes in."""
+    shapes = node.get("input_type_shape") or node.get("output_type_shape") or [{}]
+    return next(iter(shapes[0]), "unknown")
+
+
+def _options(threads: int) -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.log_severity_level = 4  # fatal alone: errors come back as exceptions
+    return options
+
+
+def _session(path: Path, options: Any) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), options, providers=[PROVIDER])

@@ -1,0 +1,156 @@
+"""OpenVINO on the processor."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from perfsuite.domain.record import Evidence, Item
+from perfsuite.domain.runtime import Manifest, Opening, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.runtimes.base import (
+    BaseSession,
+    artifact_file,
+    build_error,
+    fixed_batch,
+    open_error,
+    versions,
+)
+from perfsuite.runtimes.evidence import count, precision_item
+
+MODEL, WEIGHTS = "model.xml", "model.bin"
+_HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
+_IDLE = ("Input", "Output", "Const", "Parameter", "Result")
+
+
+class OpenVino:
+    """Keeps the graph in OpenVINO's own form, its batch dynamic; compiled when it is opened."""
+
+    name: ClassVar[str] = "openvino"
+    takes: ClassVar[str] = "graph"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
+
+    def probe(self) -> dict[str, str]:
+        """Return the version, or raise `Unavailable`."""
+        return versions("openvino", ("openvino",), "pip install openvino")
+
+    def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
+        """Write `model.xml` and `model.bin`, weights in the precision of the graph."""
+        import onnx
+        import openvino
+
+        from perfsuite.export.onnx import load_graph
+
+        if variant.graph is None:
+            raise BuildError("openvino takes an ONNX graph, and there is none")
+        checked = folder / "checked.onnx"
+        onnx.save(load_graph(variant.graph), checked)
+        try:
+            model = openvino.Core().read_model(str(checked))
+            openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
+        except RuntimeError as error:
+            raise build_error(self.name, variant.graph, error) from error
+        finally:
+            checked.unlink()
+
+    def open(self, folder: Path, manifest: Manifest, opening: Opening) -> OpenVinoSession:
+        """Return a session for exactly `opening.batch` samples.
+
+        The settings are those of `benchmark_app -hint none -nstreams 1 -nthreads N -api sync`,
+        with the precision that was asked for: left alone, the engine takes bf16 where it can.
+        """
+        import openvino
+
+        fixed_batch(manifest.inputs, opening.batch)
+        path, _ = artifact_file(folder, MODEL), artifact_file(folder, WEIGHTS)
+        settings: dict[str, Any] = {
+            "INFERENCE_PRECISION_HINT": _HINTS[manifest.precision],
+            "INFERENCE_NUM_THREADS": opening.threads,
+            "NUM_STREAMS": 1,
+            "PERF_COUNT": opening.inspect,
+        }
+        core = openvino.Core()
+        able = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        if _CAPABILITIES[manifest.precision] not in able:
+            raise Unsupported(
+                f"openvino in {manifest.precision}: this processor computes in {', '.join(able)}"
+            )
+        try:
+            model = core.read_model(str(path))
+            shapes = {spec.name: _shape(spec.shape, opening.batch) for spec in manifest.inputs}
+            model.reshape(shapes)
+            compiled = core.compile_model(model, "CPU", settings)
+        except RuntimeError as error:
+            raise open_error(self.name, path, error) from error
+        return OpenVinoSession(compiled, manifest, inspect=opening.inspect)
+
+
+class OpenVinoSession(BaseSession):
+    """A compiled graph and one synchronous request."""
+
+    def __init__(self, compiled: Any, manifest: Manifest, *, inspect: bool) -> None:
+        self._compiled = compiled
+        self._request = compiled.create_infer_request()
+        self._inspect = inspect
+        tensors = {spec.name: self._request.get_tensor(spec.name) for spec in manifest.inputs}
+        self._targets = {name: (tensor, tensor.data) for name, tensor in tensors.items()}
+        self._outputs = range(len(manifest.outputs))
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return copies of the outputs, which the next call does not overwrite."""
+        request = self._request
+        for name, (tensor, target) in self._targets.items():
+            value = inputs[name]
+            if target.shape != value.shape:  # a dimension that is dynamic beside the batch
+                tensor.shape = value.shape
+                target = tensor.data
+                self._targets[name] = (tensor, target)
+            np.copyto(target, value, casting="equiv")
+        request.infer()
+        return [request.get_output_tensor(index).data.copy() for index in self._outputs]
+
+    def evidence(self) -> Evidence:
+        """Return the type, precision and implementation of each kernel that ran."""
+        compiled = self._compiled
+        items = [
+            Item("reported", "threads", key, str(compiled.get_property(key)))
+            for key in ("INFERENCE_NUM_THREADS", "NUM_STREAMS")
+        ]
+        hint = compiled.get_property("INFERENCE_PRECISION_HINT")
+        items.append(Item("reported", "precision", "INFERENCE_PRECISION_HINT", hint.to_string()))
+        if not self._inspect:
+            return Evidence(tuple(items))
+        layers = [_info(node) for node in compiled.get_runtime_model().get_ordered_ops()]
+        ran = [
+            layer
+            for layer in layers
+            if layer["layerType"] not in _IDLE and layer["execTimeMcs"] != "not_executed"
+        ]
+        kernels = count((layer["layerType"], layer["runtimePrecision"]) for layer in ran)
+        for primitive, times in sorted(Counter(layer["primitiveType"] for layer in ran).items()):
+            items.append(Item("observed", "kernel", primitive, f"{times} layers"))
+        return Evidence((*items, precision_item(kernels)), kernels)
+
+    def close(self) -> None:
+        """Free the request and the compiled graph."""
+        self._targets = {}
+        self._request = self._compiled = None
+
+
+def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
+    import openvino
+
+    sides = [batch if side == "batch" else -1 if isinstance(side, str) else side for side in shape]
+    return openvino.PartialShape(sides)
+
+
+def _info(node: Any) -> dict[str, str]:
+    info = node.get_rt_info()
+    keys = ("layerType", "runtimePrecision", "primitiveType", "execTimeMcs")
+    return {key: str(info[key].astype(str)) if key in info else "not_executed" for key in keys}

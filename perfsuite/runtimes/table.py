@@ -1,0 +1,18 @@
+"""The engines by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from perfsuite.domain.runtime import Runtime
+from perfsuite.runtimes.fake import Fake
+from perfsuite.runtimes.onnxruntime import OnnxRuntime
+from perfsuite.runtimes.openvino import OpenVino
+from perfsuite.runtimes.pytorch import PyTorch
+
+RUNTIMES: dict[str, Callable[[], Runtime]] = {
+    "pytorch": PyTorch,
+    "onnxruntime": OnnxRuntime,
+    "openvino": OpenVino,
+    "fake": Fake,
+}

@@ -1,0 +1,184 @@
+"""What every engine of the table must do, on a small net; and what an artifact must not need."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pytest
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.runtime import Manifest, Opening, Runtime, Variant
+from perfsuite.errors import SchemaError, Unsupported
+from perfsuite.export.onnx import export_graph
+from perfsuite.export.parity import parity
+from perfsuite.runtimes.evidence import check_precision, compute_precisions
+from perfsuite.runtimes.table import RUNTIMES
+
+SPEC = (InputSpec("image", "float32", ("batch", 3, 8, 8)),)
+
+
+def build_net() -> Any:
+    import torch
+    from torch import nn
+
+    torch.manual_seed(0)
+    module = nn.Sequential(
+        nn.Conv2d(3, 16, 3, padding=1, bias=False),
+        nn.BatchNorm2d(16),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Conv2d(16, 16, 3, padding=1),
+        nn.Flatten(),
+        nn.Linear(256, 5),
+    )
+    nn.init.uniform_(module[1].running_var, 0.5, 2.0)
+    nn.init.normal_(module[1].running_mean)
+    return module.eval()
+
+
+def pictures(batch: int) -> dict[str, np.ndarray]:
+    return {"image": np.random.default_rng(batch).normal(size=(batch, 3, 8, 8)).astype(np.float32)}
+
+
+def manifest_of(runtime: Runtime) -> Manifest:
+    return Manifest(runtime.name, "cpu", "fp32", 1, SPEC, ("logits",), False, False)
+
+
+@pytest.fixture(scope="module")
+def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("graph") / "graph.onnx"
+    export_graph(build_net(), SPEC, pictures(2), path)
+    return path
+
+
+@pytest.fixture(scope="module", params=sorted(RUNTIMES))
+def built(
+    request: pytest.FixtureRequest, graph: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Runtime, Manifest, Path]]:
+    runtime = RUNTIMES[request.param]()
+    folder = tmp_path_factory.mktemp(runtime.name)
+    manifest = manifest_of(runtime)
+    runtime.build(Variant(graph, build_net, quantized=False), manifest, folder)
+    stored = msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest)
+    assert stored == manifest
+    yield runtime, stored, folder
+
+
+def opening(runtime: Runtime, batch: int, *, inspect: bool = False) -> Opening:
+    return Opening(batch, 1, inspect, build_net if runtime.takes == "module" else None)
+
+
+def test_it_is_named_as_in_the_table_and_says_its_version() -> None:
+    for name, make in RUNTIMES.items():
+        runtime = make()
+        assert runtime.name == name
+        assert all(runtime.probe().values())
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_it_answers_as_eager_does(built: tuple[Runtime, Manifest, Path], batch: int) -> None:
+    import torch
+
+    runtime, manifest, folder = built
+    inputs = pictures(batch)
+    with runtime.open(folder, manifest, opening(runtime, batch)) as session:
+        outputs = session.run(inputs)
+        kept = [output.copy() for output in outputs]
+        session.run({"image": inputs["image"] * -2})
+    if runtime.name == "fake":
+        assert outputs[0].shape == (batch, 5)
+        return
+    assert all(np.array_equal(a, b) for a, b in zip(outputs, kept, strict=True)), "overwritten"
+    with torch.inference_mode():
+        reference = build_net()(torch.from_numpy(inputs["image"])).numpy()
+    assert parity([reference], outputs, ["logits"], "fp32")["logits"] <= 1e-4
+
+
+def test_evidence_counts_kernels_and_closing_twice_is_harmless(
+    built: tuple[Runtime, Manifest, Path],
+) -> None:
+    runtime, manifest, folder = built
+    session = runtime.open(folder, manifest, opening(runtime, 1, inspect=True))
+    with session:
+        session.run(pictures(1))
+        evidence = session.evidence()
+        assert session.evidence() == evidence
+    session.__exit__(None, None, None)
+    check_precision(evidence, manifest)
+    expected = {"fp32": 1} if runtime.name == "fake" else {"fp32": 3}  # two convolutions, a Gemm
+    assert compute_precisions(evidence.kernels) == expected
+    threads = {item.value for item in evidence.items if item.about == "threads"}
+    assert threads == {"1"}
+
+
+def test_a_missing_or_corrupt_file_is_named(
+    built: tuple[Runtime, Manifest, Path], tmp_path: Path
+) -> None:
+    runtime, manifest, folder = built
+    with pytest.raises(SchemaError, match="build the artifact again"):
+        runtime.open(tmp_path, manifest, opening(runtime, 1))
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(b"\x01not a model" * 3)
+    with pytest.raises(SchemaError, match=str(tmp_path)):
+        runtime.open(tmp_path, manifest, opening(runtime, 1))
+
+
+def test_a_fixed_batch_is_unsupported(built: tuple[Runtime, Manifest, Path]) -> None:
+    runtime, manifest, folder = built
+    if runtime.takes == "module":
+        pytest.skip("a module takes any batch")
+    fixed = msgspec.structs.replace(manifest, inputs=(InputSpec("image", "float32", (2, 3, 8, 8)),))
+    with pytest.raises(Unsupported, match="fixed to 2"):
+        runtime.open(folder, fixed, opening(runtime, 1))
+
+
+@pytest.mark.parametrize("name", [n for n, make in RUNTIMES.items() if make().takes == "graph"])
+def test_a_missing_operator_is_unsupported(name: str, tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 3]) for n in "xy"]
+    node = helper.make_node("Frobnicate", ["x"], ["y"], domain="com.example")
+    model = helper.make_model(
+        helper.make_graph([node], "g", value[:1], value[1:]),
+        opset_imports=[helper.make_opsetid("", 18), helper.make_opsetid("com.example", 1)],
+        ir_version=10,
+    )
+    onnx.save(model, tmp_path / "odd.onnx")
+    runtime = RUNTIMES[name]()
+    (tmp_path / "out").mkdir()
+    with pytest.raises(Unsupported, match=r"Frobnicate.*odd\.onnx"):
+        runtime.build(
+            Variant(tmp_path / "odd.onnx", None, False), manifest_of(runtime), tmp_path / "out"
+        )
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_artifacts_of_graph_engines_open_without_torch(
+    built: tuple[Runtime, Manifest, Path], tmp_path: Path
+) -> None:
+    runtime, manifest, folder = built
+    if runtime.takes == "module":
+        pytest.skip("takes the module")
+    (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
+    program = """
+import sys, pathlib, msgspec, numpy
+from perfsuite.domain.runtime import Manifest, Opening
+from perfsuite.runtimes.table import RUNTIMES
+manifest = msgspec.json.decode(pathlib.Path(sys.argv[2]).read_bytes(), type=Manifest)
+runtime = RUNTIMES[manifest.runtime]()
+with runtime.open(pathlib.Path(sys.argv[1]), manifest, Opening(1, 1, inspect=True)) as session:
+    outputs = session.run({"image": numpy.zeros((1, 3, 8, 8), numpy.float32)})
+    session.evidence()
+loaded = [name for name in ("torch", "onnx", "torchvision") if name in sys.modules]
+print(outputs[0].shape, loaded)
+"""
+    command = [sys.executable, "-c", program, str(folder), str(tmp_path / "manifest.json")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.strip() == "(1, 5) []", done.stderr
