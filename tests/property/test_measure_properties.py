@@ -1,0 +1,88 @@
+"""What holds for any latencies, rows and matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+
+from perfsuite.domain.suite import Measure
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.measure.accuracy import accuracy, resamplings
+from perfsuite.measure.latency import is_steady, time_calls
+from perfsuite.measure.macs import count_graph
+
+durations_ns = st.lists(st.integers(1_000_000, 400_000_000), min_size=1, max_size=30)
+
+
+class Looped:
+    """A session whose calls take the given times, over and over, by its own clock."""
+
+    def __init__(self, durations: list[int]) -> None:
+        self.durations, self.calls, self.now = durations, 0, 0
+
+    def clock(self) -> int:
+        return self.now
+
+    def run(self, inputs: Inputs) -> Outputs:
+        self.now += self.durations[self.calls % len(self.durations)]
+        self.calls += 1
+        return []
+
+
+@given(durations_ns, st.integers(1, 20), st.floats(0, 2), st.floats(0, 2))
+def test_every_call_is_accounted_for(
+    durations: list[int], calls: int, seconds: float, warmup: float
+) -> None:
+    session = Looped(durations)
+    asked = Measure(calls=calls, seconds=seconds, warmup_seconds=warmup)
+    got = time_calls(session, [{}], asked, clock=session.clock)  # type: ignore[arg-type]
+    assert got.warmup_calls + len(got.samples_s) == session.calls
+    assert len(got.samples_s) >= calls
+    assert sum(got.samples_s) >= round(seconds * 1e9) / 1e9 - 1e-9
+    without_last = sum(got.samples_s[:-1])
+    assert len(got.samples_s) == calls or without_last < seconds + 1e-9
+    script = [durations[i % len(durations)] / 1e9 for i in range(session.calls)]
+    assert got.first_call_s == script[0]
+    assert list(got.samples_s) == script[got.warmup_calls :]
+
+
+@given(st.lists(st.integers(1, 10**6), max_size=12), st.integers(-10, 10))
+def test_steadiness_has_no_unit(medians: list[int], exponent: int) -> None:
+    scaled = [median * 2.0**exponent for median in medians]
+    assert is_steady(scaled) == is_steady([float(median) for median in medians])
+
+
+@given(st.integers(1, 500), st.integers(0, 5))
+def test_resamplings_are_rows_and_the_same_again(rows: int, count: int) -> None:
+    once = list(resamplings(rows, count))
+    assert len(once) == count
+    for chosen, again in zip(once, resamplings(rows, count), strict=True):
+        assert chosen.shape == (rows,)
+        assert chosen.min() >= 0
+        assert chosen.max() < rows
+        assert np.array_equal(chosen, again)
+
+
+@settings(max_examples=25)
+@given(st.lists(st.floats(0, 1), min_size=2, max_size=50))
+def test_replicates_of_a_mean_lie_among_the_rows(values: list[float]) -> None:
+    rows = np.array(values)[:, None]
+    got = accuracy("m", lambda r: float(r.mean()), rows, digest="d", replicates=20)
+    assert min(values) - 1e-6 <= min(got.replicates)
+    assert max(got.replicates) <= max(values) + 1e-6
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))
+def test_a_product_of_matrices(batch: int, m: int, k: int, n: int) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["a", "b"], ["y"])],
+        "product",
+        [helper.make_tensor_value_info("a", TensorProto.FLOAT, [batch, m, k])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.ones((k, n), np.float32), "b")],
+    )
+    got = count_graph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
+    assert (got.macs, got.parameters) == (batch * m * k * n, k * n)
