@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from typing import NamedTuple
 
+from perfsuite.config import match
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget
@@ -17,7 +17,6 @@ from perfsuite.judge.status import expectation, trouble
 
 # Limits are decimal, logarithms binary: what differs by less than this is equal.
 SLACK = 1e-9
-_FASTER_IS_MORE = "throughput_per_s"
 
 
 class _CannotTell(Exception):
@@ -51,7 +50,7 @@ def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
         reference = _reference(budget, run, baseline)
     except _CannotTell as error:
         return [Verdict(error.status, budget.name, budget.cell, budget.metric, str(error))]
-    matching = [cell for cell in run.header.cells if fnmatchcase(cell.key, budget.cell)]
+    matching = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
     # A glob may take in the reference, which is not meant to beat itself.
     cells = [cell for cell in matching if cell != reference.cell] or matching
     judged = [cell for cell in cells if expectation(run, cell) is None]
@@ -68,7 +67,7 @@ def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
         return _Reference("the baseline", "baseline", None, baseline)
     if budget.against is None:
         return _Reference("", "", None, None)
-    found = [cell for cell in run.header.cells if fnmatchcase(cell.key, budget.against)]
+    found = [cell for cell in run.header.cells if match(budget.against, cell.key)]
     if len(found) != 1:
         keys = ": " + ", ".join(cell.key for cell in found[:3]) if found else ""
         raise _CannotTell(
@@ -120,7 +119,7 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
         return _loss(budget, cell, record, run, reference), False
     if budget.min_speedup is not None:
         ratio = _ratio(budget, cell, record, run, reference)
-        return (ratio if budget.metric == _FASTER_IS_MORE else _inverse(ratio)), True
+        return _inverse(ratio), True
     if budget.max_increase is not None:
         ratio = _ratio(budget, cell, record, run, reference)
         return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0), False

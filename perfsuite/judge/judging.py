@@ -13,8 +13,6 @@ from perfsuite.judge.reference import ok_cells
 from perfsuite.judge.regression import new_cells, regression_verdicts
 from perfsuite.judge.status import status_verdicts, unmet_expectations
 
-_WANTED_CALLS = {"median": 1, "p95": 100, "p99": 1000}
-
 
 def judge(run: Run, baseline: Run | None = None) -> Judgement:
     """Return all verdicts on `run`: of its cells' statuses, its budgets, and against a baseline.
@@ -22,7 +20,7 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
     A function of the records alone: nothing is read, measured or drawn at random.
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
-    warnings = [*run.warnings, *_invalid(run), *_thin(run)]
+    warnings = [*run.warnings, *_invalid(run)]
     warnings += [*unmet_expectations(run), *_not_faster(run)]
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
@@ -50,24 +48,6 @@ def _invalid(run: Run) -> list[str]:
         if (record := run.records.get(cell.id)) is not None
         and (rounds := intervals.invalid_rounds(record.latencies_s))
     ]
-
-
-def _thin(run: Run) -> list[str]:
-    """Return a warning for each budget on a high percentile of too few calls."""
-    found = []
-    for budget in run.header.suite.budgets:
-        wanted = _WANTED_CALLS[budget.statistic]
-        calls = [
-            len(samples)
-            for cell in ok_cells(run)
-            for samples in run.records[cell.id].latencies_s.values()
-        ]
-        if budget.metric == "latency_s" and min(calls, default=wanted) < wanted:
-            found.append(
-                f"budget '{budget.name}': {budget.statistic} wants {wanted} calls a process, some "
-                f"had {min(calls)}: raise measure.calls"
-            )
-    return found
 
 
 def _not_faster(run: Run) -> list[str]:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from perfsuite.domain.record import Record
-from perfsuite.domain.suite import Statistic
+from perfsuite.domain.suite import MEASURED, Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import intervals
 
@@ -15,7 +15,6 @@ from perfsuite.judge import intervals
 TIMES = frozenset({"latency_s", "throughput_per_s", "load_s", "first_call_s", "build_s"})
 # Counted, or done once: there is no spread, the value is what it is.
 EXACT = frozenset({"artifact_bytes", "parameters", "macs", "build_s"})
-MEASURED = TIMES | EXACT | {"load_peak_bytes", "run_peak_bytes", "warmup_calls"}
 
 
 def has(record: Record, metric: str) -> bool:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
-
+from perfsuite.config import expects
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Expect
@@ -17,7 +16,7 @@ def expectation(run: Run, cell: Cell) -> Expect | None:
         (
             expect
             for expect in run.header.suite.expect
-            if _selects(expect, cell) and record is not None and record.status == expect.status
+            if expects(expect, cell) and record is not None and record.status == expect.status
         ),
         None,
     )
@@ -53,7 +52,7 @@ def unmet_expectations(run: Run) -> list[str]:
         for cell in run.header.cells
         if (record := run.records.get(cell.id)) is not None and record.status == "ok"
         for expect in run.header.suite.expect
-        if _selects(expect, cell)
+        if expects(expect, cell)
     ]
 
 
@@ -61,13 +60,3 @@ def first_line(text: str) -> str:
     """Return the first line of a message that may be long."""
     lines = text.strip().splitlines()
     return lines[0] if lines else ""
-
-
-def _selects(expect: Expect, cell: Cell) -> bool:
-    pairs = (
-        (cell.workload, expect.workload),
-        (cell.recipe, expect.recipe),
-        (cell.runtime, expect.runtime),
-        (cell.device, expect.device),
-    )
-    return all(fnmatchcase(value, pattern) for value, pattern in pairs)

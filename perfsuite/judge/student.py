@@ -18,6 +18,8 @@ def t_quantile(probability: float, freedom: float) -> float:
     """
     if not 0.0 < probability < 1.0 or freedom <= 0.0:
         raise ValueError(f"no quantile {probability} with {freedom} degrees of freedom")
+    if probability == 0.5:
+        return 0.0
     if probability < 0.5:
         return -t_quantile(1.0 - probability, freedom)
     both_tails = 2.0 * (1.0 - probability)
