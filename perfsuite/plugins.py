@@ -19,6 +19,7 @@ from typing import Any
 
 from perfsuite.errors import ConfigError, PerfsuiteError
 
+_OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
 _ANY = "*"  # among a file's names: it may have others that only running it would show
 
 
@@ -46,8 +47,7 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
         return _from_file(kind, reference)
     for point in entry_points(group=f"perfsuite.{kind}s"):
         if point.name == reference:
-            with_what = f"{kind} '{reference}' ({point.value})"
-            return _imported(point.load, with_what, Path(point.module))
+            return _imported(point.load, f"{kind} '{reference}'", point.value)
     raise _unknown(kind, reference, table)
 
 
@@ -66,6 +66,8 @@ def check_exists(kind: str, reference: str, table: Mapping[str, Any]) -> None:
     path = _file(kind, reference)
     try:
         found = _bound(ast.parse(path.read_bytes(), file))
+    except OSError as error:
+        raise ConfigError(f"{kind} '{reference}': {file} cannot be read: {error}") from error
     except (SyntaxError, ValueError, RecursionError) as error:
         raise ConfigError(f"{kind} '{reference}': {file} is not valid Python: {error}") from error
     if name not in found and not found & {_ANY, "__getattr__"}:
@@ -111,7 +113,7 @@ def _file(kind: str, reference: str) -> Path:
 def _from_file(kind: str, reference: str) -> Any:
     path = _file(kind, reference)
     name = reference.rpartition(":")[2]
-    module = _imported(lambda: _module(path), f"{kind} '{reference}'", path)
+    module = _imported(lambda: _module(path), f"{kind} '{reference}'", str(path))
     if not hasattr(module, name):
         raise _nameless(kind, reference, vars(module))
     return getattr(module, name)
@@ -137,13 +139,14 @@ def _module(path: Path) -> ModuleType:
         del sys.modules[name]
         raise
     finally:
-        sys.path.remove(folder)
-        if folder not in sys.path:
-            sys.path.append(folder)
+        if folder in sys.path:  # the file may have changed it
+            sys.path.remove(folder)
+    if folder not in sys.path:
+        sys.path.append(folder)
     return module
 
 
-def _imported(importing: Callable[[], Any], what: str, source: Path) -> Any:
+def _imported(importing: Callable[[], Any], what: str, source: str) -> Any:
     """Return `importing()`; what a user's file raises, `sys.exit` too, becomes a `ConfigError`."""
     try:
         return importing()
@@ -151,7 +154,7 @@ def _imported(importing: Callable[[], Any], what: str, source: Path) -> Any:
         raise
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == str(source)]
+        lines = [frame.lineno for frame in frames if frame.filename == source]
         at = f" in line {lines[-1]}" if lines else ""
         raise ConfigError(
             f"{what}: importing {source} failed{at} with {type(error).__name__}: {error}"
@@ -193,13 +196,10 @@ def _neighbours(path: Path) -> set[Path]:
     found: set[Path] = set()
     waiting = [path]
     while waiting:
-        for module in _imports(waiting.pop()):
-            top = path.parent / module.partition(".")[0]
-            new = {
-                *top.rglob("*.py"),
-                *(file for file in (top.with_suffix(".py"),) if file.exists()),
-            }
-            waiting += new - found
+        for name in {module.partition(".")[0] for module in _imports(waiting.pop())} - _OURS:
+            package, file = path.parent / name, path.parent / f"{name}.py"
+            new = {*package.rglob("*.py"), *([file] if file.is_file() else [])} - found
+            waiting += new
             found |= new
     return found
 

@@ -136,7 +136,9 @@ def write_durations(new: Mapping[str, float]) -> None:
     cannot be written costs the history and nothing else: it is reported as a warning.
     """
     path = _durations()
-    merged = read_durations() | dict(new)
+    merged = read_durations() | {
+        key: seconds for key, seconds in new.items() if 0 <= seconds < math.inf
+    }
     beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,0 +1,192 @@
+"""Whether what a suite mentions exists, and passes accept their fields."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+
+import msgspec
+import pytest
+
+from perfsuite.config import check, make_pass, read_suite
+from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.suite import Suite
+from perfsuite.errors import ConfigError
+
+PASSES_FILE = """
+from typing import Annotated, ClassVar
+import msgspec
+
+class Prune(msgspec.Struct, frozen=True):
+    version: ClassVar[int] = 1
+    runtimes: ClassVar[tuple[str, ...]] = ()
+    ratio: float = 0.5
+    layers: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if not 0 < self.ratio < 1:
+            raise ValueError(f"ratio is {self.ratio}; it must lie between 0 and 1")
+
+    def fit(self, model, ctx): ...
+    def rebuild(self, model, edits): ...
+
+class NoPass(msgspec.Struct): ...
+
+def function(): ...
+"""
+
+
+@pytest.fixture(autouse=True)
+def tables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Small tables in place of the real ones: no engine, no net."""
+    engine = SimpleNamespace(devices=("cpu",), precisions=("fp32",))
+    half = SimpleNamespace(devices=("cpu", "cuda"), precisions=("fp32", "fp16"))
+    for package, table, content in (
+        ("workloads", "WORKLOADS", {"vgg": object, "shufflenet": object}),
+        ("passes", "PASSES", {"double": lambda: _double()}),
+        ("runtimes", "RUNTIMES", {"pytorch": lambda: engine, "openvino": lambda: half}),
+    ):
+        name = f"perfsuite.{package}.table"
+        module = ModuleType(name)
+        setattr(module, table, content)
+        monkeypatch.setitem(sys.modules, name, module)
+
+
+def _double() -> type:
+    return msgspec.defstruct(
+        "Double", [("times", int, 2)], namespace={"apply": lambda self, graph, ctx: graph}
+    )
+
+
+@pytest.fixture
+def mine(tmp_path: Path) -> str:
+    (tmp_path / "mine.py").write_text(PASSES_FILE)
+    return f"{tmp_path}/mine.py"
+
+
+def suite(**fields: object) -> Suite:
+    given = {"workloads": {"vgg": "vgg"}, "runtimes": ("pytorch",), "recipes": (FP32,), **fields}
+    return Suite("s", **given)  # type: ignore[arg-type]
+
+
+def refusal(given: Suite) -> str:
+    with pytest.raises(ConfigError) as caught:
+        check(given)
+    return str(caught.value)
+
+
+def with_pass(use: str, **fields: object) -> Suite:
+    return suite(recipes=(FP32, Recipe("r", (PassUse("double"), PassUse(use, fields)))))
+
+
+def test_what_exists_passes(mine: str, tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    (tmp_path / "net.npz").write_bytes(b"")
+    check(
+        suite(
+            workloads={"vgg": "vgg", "function": f"{mine}:function", "net": f"{tmp_path}/net.onnx"},
+            runtimes=("pytorch", "openvino"),
+            devices=("cuda",),
+            precision=("fp16",),
+            samples={"net": f"{tmp_path}/net.npz"},
+            recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Prune", {"ratio": 0.25}),))),
+        )
+    )
+
+
+def test_unknown_names_are_refused_with_place_and_suggestion(mine: str, tmp_path: Path) -> None:
+    assert refusal(suite(workloads={"shufflenet": "shufflenet", "vg": "vg"})) == (
+        "s.toml: workloads[1]: unknown workload 'vg'; did you mean 'vgg'? (your own: file.py:name)"
+    )
+    assert refusal(suite(runtimes=("pytorch", "openvina"))).startswith(
+        "s.toml: runtimes[1]: unknown runtime 'openvina'; did you mean 'openvino'?"
+    )
+    assert refusal(with_pass("duble")).startswith(
+        "s.toml: recipes[0].passes[1].use: unknown pass 'duble'; did you mean 'double'?"
+    )
+    assert "workloads[0]: workload" in refusal(suite(workloads={"f": f"{mine}:functon"}))
+    assert "has no 'functon'; did you mean 'function'?" in refusal(
+        suite(workloads={"f": f"{mine}:functon"})
+    )
+    assert f"there is no file {tmp_path}/gone.py" in refusal(
+        suite(workloads={"f": f"{tmp_path}/gone.py:f"})
+    )
+    assert refusal(suite(workloads={"net": f"{tmp_path}/net.onnx"})) == (
+        f"s.toml: workloads[0]: there is no file {tmp_path}/net.onnx"
+    )
+
+
+def test_samples_belong_to_an_onnx_workload(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"")
+    workloads = {"vgg": "vgg", "net": f"{tmp_path}/net.onnx"}
+    assert refusal(suite(workloads=workloads, samples={"vgg": "/x"})) == (
+        "s.toml: samples.vgg: no ONNX workload has this name; known: net"
+    )
+    assert refusal(suite(workloads=workloads, samples={"net": f"{tmp_path}/x.npz"})) == (
+        f"s.toml: samples.net: there is no file {tmp_path}/x.npz"
+    )
+
+
+def test_devices_and_precisions_are_those_of_some_runtime(mine: str) -> None:
+    assert refusal(suite(precision=("fp32", "fp16"))) == (
+        "s.toml: precision[1]: no runtime of this suite has 'fp16'; known: fp32"
+    )
+    assert refusal(suite(devices=("cuda",))) == (
+        "s.toml: devices[0]: no runtime of this suite has 'cuda'; known: cpu"
+    )
+    check(suite(runtimes=("pytorch", "openvino"), devices=("cpu", "cuda")))
+    check(  # what a plug-in can do is not known without importing it
+        suite(
+            runtimes=("pytorch", "function"),
+            runtime_files={"function": f"{mine}:function"},
+            devices=("npu",),
+        )
+    )
+
+
+def test_a_runtime_of_ones_own_must_not_take_a_known_name(mine: str, tmp_path: Path) -> None:
+    (tmp_path / "engine.py").write_text("pytorch = 1")
+    files = {"pytorch": f"{tmp_path}/engine.py:pytorch"}
+    assert "runtimes[0]: 'pytorch' is a runtime of perfsuite already" in refusal(
+        suite(runtime_files=files)
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "message"),
+    [
+        ("Prune", {"ration": 0.5}, "recipes[0].passes[1].ration: unknown key; did you mean 'rati"),
+        ("Prune", {"ratio": "x"}, "recipes[0].passes[1].ratio: Expected `float`, got `string`"),
+        ("Prune", {"layers": ["a", 1]}, "recipes[0].passes[1].layers[1]: Expected `string`"),
+        ("Prune", {"ratio": 2}, "s.toml: recipes[0].passes[1]: ratio is 2.0; it must lie between"),
+        ("NoPass", {}, "it has neither apply nor fit, rebuild"),
+        ("function", {}, "is no pass: a msgspec.Struct class was expected"),
+        ("Gone", {}, "has no 'Gone'"),
+    ],
+)
+def test_a_pass_must_accept_its_fields(
+    name: str, fields: dict[str, object], message: str, mine: str
+) -> None:
+    assert message in refusal(with_pass(f"{mine}:{name}", **fields))
+
+
+def test_make_pass_gives_the_configured_pass(mine: str) -> None:
+    made = make_pass(PassUse(f"{mine}:Prune", {"ratio": 0.25, "layers": ["a"]}))
+    assert (made.ratio, made.layers) == (0.25, ("a",))  # type: ignore[union-attr]
+    assert made.version == 1
+    with pytest.raises(ConfigError, match=r"^pass 'double': tims: unknown key; did you mean"):
+        make_pass(PassUse("double", {"tims": 1}))
+    with pytest.raises(ConfigError, match=r"^here: times: Expected `integer`"):
+        make_pass(PassUse("double", {"times": 1.5}), "here")
+
+
+def test_places_in_the_suite_are_those_in_its_file(mine: str, tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(
+        'workloads = ["vgg"]\nruntimes = ["pytorch"]\n'
+        '[[recipes]]\nname = "small"\npasses = [{ use = "mine.py:Prune", ration = 0.5 }]\n'
+    )
+    assert refusal(read_suite(path)) == (
+        "suite.toml: recipes[0].passes[0].ration: unknown key; did you mean 'ratio'?"
+    )
