@@ -51,7 +51,7 @@ def evaluate(job: Job) -> Line:
 def _answer(job: Job, task: Task, folder: Path) -> None:
     artifact = Path(job.artifact)
     manifest = artifacts.read_manifest(artifact)
-    runtime = artifacts.load_runtime(job.cell.runtime)
+    runtime = artifacts.load_runtime(job.runtime)
     batch = BATCH if _batched(manifest) else job.cell.batch
     open_ = partial(artifacts.opening, job.cell, rebuilder(job))
     with runtime.open(artifact, manifest, open_(batch=batch)) as session:
@@ -80,7 +80,7 @@ class Answering:
     session: Session
     manifest: Manifest
     batch: int
-    _asked: "hashlib._Hash" = field(default_factory=hashlib.sha256)
+    _asked: hashlib._Hash = field(default_factory=hashlib.sha256)
     _first: tuple[Inputs, Outputs] | None = None
 
     @property

@@ -22,7 +22,7 @@ def inspect(job: Job) -> Line:
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
     inputs = artifacts.read_inputs(folder)
-    runtime = artifacts.load_runtime(job.cell.runtime)
+    runtime = artifacts.load_runtime(job.runtime)
     opening = artifacts.opening(job.cell, rebuilder(job), inspect=True)
     with runtime.open(folder, manifest, opening) as session:
         for index in range(CALLS):

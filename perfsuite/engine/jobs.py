@@ -8,7 +8,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import Recipe
-from perfsuite.domain.record import JobKind, Line
+from perfsuite.domain.record import JobKind
 from perfsuite.domain.suite import Evaluate, Measure, Suite
 
 # The label of a cell whose workload has no labelled samples: it is timed, not judged.
@@ -18,13 +18,15 @@ UNLABELLED = "unlabelled"
 class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
-    `artifact` is the folder of the prepared artifact, empty for a prepare job; `artifact_key` its
-    key. `rows` is where an evaluate job leaves the rows. `round` and `order` belong to measuring.
+    `reference` and `runtime` say where workload and engine are found. `artifact` is the folder of
+    the prepared artifact, empty for a prepare job; `artifact_key` its key. `rows` is where an
+    evaluate job leaves the rows. `round` and `order` belong to measuring.
     """
 
     kind: JobKind
     cell: Cell
     reference: str
+    runtime: str
     samples: str
     recipe: Recipe
     evaluate: Evaluate
@@ -41,7 +43,7 @@ class Job(msgspec.Struct, frozen=True):
         return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
 
     @property
-    def name(self) -> tuple[str, str, int | None]:
+    def name(self) -> tuple[str, JobKind, int | None]:
         """Return what identifies the job within its run."""
         return (self.cell.id, self.kind, self.round)
 
@@ -53,6 +55,7 @@ def first_job(suite: Suite, cell: Cell) -> Job:
         kind="prepare",
         cell=cell,
         reference=suite.workloads[cell.workload],
+        runtime=suite.runtime(cell.runtime),
         samples=suite.samples.get(cell.workload, ""),
         recipe=recipes[cell.recipe],
         evaluate=suite.evaluate,
@@ -70,8 +73,3 @@ def rounds(cells: Iterable[Cell], count: int) -> Iterator[tuple[int, int, Cell]]
         turn = listed if number % 2 == 0 else listed[::-1]
         for order, cell in enumerate(turn):
             yield number, order, cell
-
-
-def done(lines: Iterable[Line]) -> set[tuple[str, str, int | None]]:
-    """Return the names of the jobs that have left a line."""
-    return {(line.cell, line.job, line.round) for line in lines}

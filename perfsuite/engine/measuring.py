@@ -27,7 +27,7 @@ def measure(job: Job) -> Line:
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
     inputs = artifacts.read_inputs(folder)
-    runtime = artifacts.load_runtime(job.cell.runtime)
+    runtime = artifacts.load_runtime(job.runtime)
     opening = artifacts.opening(job.cell, rebuilder(job))
     peaks = _Peaks()
     started = time.perf_counter()
@@ -62,7 +62,7 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
         from perfsuite.store.cache import Cache
         from perfsuite.workloads.table import load_workload
 
-        runtime = artifacts.load_runtime(job.cell.runtime)
+        runtime = artifacts.load_runtime(job.runtime)
         target = Target(job.cell.runtime, job.cell.device, processor_features())
         workload = load_workload(job.reference, job.samples)
         return Maker(workload, job, steps_of(job, runtime), target, Cache()).rebuild()

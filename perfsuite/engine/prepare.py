@@ -20,6 +20,7 @@ from perfsuite.engine.process import line_of
 from perfsuite.engine.variants import Maker, steps_of
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.environment import processor_features
+from perfsuite.plugins import source_digest
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
 
@@ -41,7 +42,7 @@ class Facts(msgspec.Struct, frozen=True):
 
 def prepare(job: Job) -> Line:
     """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
-    runtime = artifacts.load_runtime(job.cell.runtime)
+    runtime = artifacts.load_runtime(job.runtime)
     libraries = runtime.probe()
     _check_supported(runtime, job)
     steps = steps_of(job, runtime)
@@ -54,6 +55,7 @@ def prepare(job: Job) -> Line:
         variant_key,
         __version__,
         job.cell.runtime,
+        source_digest(job.runtime),
         job.cell.device,
         job.cell.precision,
         str(job.cell.batch),

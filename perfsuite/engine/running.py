@@ -21,8 +21,8 @@ Executor = Callable[[Job], Line]
 class Observer(Protocol):
     """Whoever wants to know how far a run is."""
 
-    def started(self, job: Job) -> None:
-        """Say that `job` begins; while a measure job runs, do nothing at all."""
+    def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
+        """Say that a job begins (`number` is its round); while a measure job runs, do nothing."""
         ...
 
     def finished(self, line: Line) -> None:
@@ -105,7 +105,7 @@ class _Sitting:
             self._do(msgspec.structs.replace(prepared, kind=kind, round=number, order=order))
 
     def _do(self, job: Job) -> Line:
-        self.observer.started(job)
+        self.observer.started(job.cell, job.kind, job.round)
         line = self.execute(job)
         self.journal.append(line)
         self.lines[job.name] = line

@@ -60,7 +60,7 @@ class Step:
 
 def steps_of(job: Job, runtime: Runtime) -> list[Step]:
     """Return the recipe's passes; raise `Unsupported` where this engine cannot run them."""
-    from perfsuite.config.passes import make_pass
+    from perfsuite.config.checking import make_pass
 
     uses = job.recipe.passes
     steps = [
@@ -146,7 +146,8 @@ class Maker:
 
     def rebuild(self) -> nn.Module:
         """Return the module with every model pass's edits applied, in evaluation mode."""
-        key, applied = self.model_key, []
+        key = self.model_key
+        applied: list[tuple[ModelPass, Edits]] = []
         for step in self.steps:
             if not step.is_graph:
                 key = step.key(key, self.target)

@@ -1,0 +1,290 @@
+"""The command line: each command a few lines over one public function."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from perfsuite import __version__
+from perfsuite.errors import Incomparable, PerfsuiteError, Unavailable
+
+# What a command needs is imported inside it: `--help` must not wait for it.
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from perfsuite.config.plan import Plan
+    from perfsuite.domain.record import Header
+    from perfsuite.engine.running import Observer
+
+USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
+FOLDER = click.Path(path_type=Path, file_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
+FORMATS = ("md", "csv", "json")  # a test holds it equal to perfsuite.report.FORMATS
+
+
+class _Group(click.Group):
+    """Turns perfsuite's own errors into a message and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (Incomparable, Unavailable) as error:
+            _fail(error, CANNOT_JUDGE)
+        except PerfsuiteError as error:
+            _fail(error, USAGE)
+
+
+def _fail(error: PerfsuiteError, code: int) -> None:
+    click.echo(f"error: {error}", err=True)
+    sys.exit(code)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="perfsuite")
+def main() -> None:
+    """Make computer-vision models fast, and prove it.
+
+    \b
+    Example, from nothing to a verdict:
+      perfsuite init . && perfsuite run suite.toml
+
+    Exit codes: 0 pass, 1 regressed or over budget, 2 usage or configuration, 3 cannot judge.
+    """
+
+
+@main.command()
+@click.argument("folder", type=FOLDER, default=Path())
+def init(folder: Path) -> None:
+    """Write a suite and a my_models.py to start from.
+
+    Example: perfsuite init my-project
+    """
+    from perfsuite import api
+
+    for path in api.init(folder):
+        click.echo(f"wrote {path}")
+    click.echo(f"next: perfsuite run {folder / 'suite.toml'}")
+
+
+@main.command("list")
+@click.argument("kind", type=click.Choice(["workloads", "passes", "runtimes"]), required=False)
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def list_(kind: str | None, as_json: bool) -> None:
+    """List the workloads, passes and runtimes that a suite may name.
+
+    Example: perfsuite list runtimes
+    """
+    from perfsuite import catalogue
+
+    found = catalogue.listing(kind)
+    if as_json:
+        _print_json(found)
+        return
+    for heading, entries in found.items():
+        click.echo(f"{heading}:")
+        width = max((len(name) for name in entries), default=0)
+        for name, text in entries.items():
+            click.echo(f"  {name:{width}}  {text}")
+
+
+@main.group()
+def data() -> None:
+    """Fetch and verify data sets.
+
+    Example: perfsuite data get cifar10
+    """
+
+
+@data.command("get")
+@click.argument("name")
+def data_get(name: str) -> None:
+    """Fetch the data set NAME and verify it by content.
+
+    Example: perfsuite data get cifar10
+    """
+    from perfsuite import api
+    from perfsuite.report.download import Download
+
+    with Download() as show:
+        folder = api.get_data(name, show)
+    click.echo(f"{name}: verified, in {folder}")
+
+
+SELECTION = (
+    click.argument("suite", type=FILE),
+    click.option("--only", metavar="GLOB", help="Only the cells whose key matches."),
+    click.option("--quick", is_flag=True, help="A first look: too little to be believed."),
+)
+
+
+def _selection(command: Callable[..., None]) -> Callable[..., None]:
+    for decorate in reversed(SELECTION):
+        command = decorate(command)
+    return command
+
+
+@main.command()
+@_selection
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def plan(suite: Path, only: str | None, quick: bool, as_json: bool) -> None:
+    """Show the cells of SUITE and how long they may take; run and write nothing.
+
+    Example: perfsuite plan benchmarks/demo.toml
+    """
+    from perfsuite import api
+
+    found = api.plan(suite, only=only, quick=quick)
+    if as_json:
+        _print_json({"total_s": found.total_s, "jobs": found.jobs})
+        return
+    for key in dict.fromkeys(job.cell for job in found.jobs):
+        jobs = [job for job in found.jobs if job.cell == key]
+        parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
+        click.echo(f"{key}  ({parts})")
+    guess = " (partly guessed: no run yet)" if found.guessed else ""
+    minutes, seconds = divmod(round(found.total_s), 60)
+    click.echo(f"in all about {minutes} min {seconds} s{guess}")
+
+
+@main.command()
+@_selection
+@click.option("-o", "--output", type=FOLDER, metavar="RUN", help="Where the run is kept.")
+@click.option("--baseline", type=FOLDER, metavar="RUN", help="A stored run to hold against.")
+@click.option("--resume", is_flag=True, help="Go on with a run that was cut short.")
+def run(
+    suite: Path,
+    only: str | None,
+    quick: bool,
+    output: Path | None,
+    baseline: Path | None,
+    resume: bool,
+) -> None:
+    """Measure the cells of SUITE, judge them once, print the table and the verdicts.
+
+    Example: perfsuite run benchmarks/demo.toml -o reports/demo
+    """
+    from rich.console import Console
+
+    from perfsuite import api
+    from perfsuite.report import print_run
+
+    console, follow = Console(), _Follow(Console(stderr=True))
+    try:
+        folder, found, judgement = api.run(
+            suite,
+            output,
+            baseline=baseline,
+            only=only,
+            quick=quick,
+            resume=resume,
+            observe=follow,
+        )
+    except KeyboardInterrupt:
+        where = f" -o {output}" if output else ""
+        click.echo("interrupted; what was finished is kept. Go on with:", err=True)
+        click.echo(f"  perfsuite run {suite}{where} --resume", err=True)
+        sys.exit(INTERRUPTED)
+    finally:
+        follow.close()
+    print_run(console, found, judgement)
+    console.print(f"kept in {folder}", highlight=False)
+    sys.exit(judgement.exit_code)
+
+
+class _Follow:
+    """Makes the progress bar once the run knows what it has to do."""
+
+    def __init__(self, console: Console) -> None:
+        self.console, self.bar = console, None  # type: tuple[Console, Any]
+
+    def __call__(self, header: Header, planned: Plan) -> Observer:
+        from perfsuite.report.live import Live
+
+        expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}
+        self.bar = Live(self.console, expected_s, planned.total_s)
+        return self.bar.__enter__()  # type: ignore[no-any-return]
+
+    def close(self) -> None:
+        if self.bar is not None:
+            self.bar.__exit__()
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("other", type=FOLDER, required=False)
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def show(run: Path, other: Path | None, as_json: bool) -> None:
+    """Show one stored RUN, or how OTHER compares with it.
+
+    Example: perfsuite show reports/before reports/after
+    """
+    from rich.console import Console
+
+    from perfsuite import api
+    from perfsuite.report import print_comparison, print_run
+
+    if other is not None:
+        comparison = api.compare(run, other)
+        _print_json(comparison) if as_json else print_comparison(Console(), comparison)
+    elif as_json:
+        click.echo(api.report(run, "json"))
+    else:
+        print_run(Console(), *api.show(run))
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.option("--baseline", type=FOLDER, required=True, help="The stored run to hold against.")
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def gate(run: Path, baseline: Path, as_json: bool) -> None:
+    """Judge a stored RUN against a baseline, from stored runs alone; the exit code tells.
+
+    Example: perfsuite gate reports/now --baseline reports/before
+    """
+    from rich.console import Console
+
+    from perfsuite import api
+    from perfsuite.report import print_verdicts
+
+    _, judgement = api.gate(run, baseline)
+    _print_json(judgement) if as_json else print_verdicts(Console(), judgement)
+    sys.exit(judgement.exit_code)
+
+
+@main.command()
+@click.argument("run", type=FOLDER)
+@click.argument("baseline", type=FOLDER, required=False)
+@click.option("--format", "format_", type=click.Choice(FORMATS), default="md", show_default=True)
+@click.option("-o", "--output", type=FILE, help="A file instead of the terminal.")
+def report(run: Path, baseline: Path | None, format_: str, output: Path | None) -> None:
+    """Write a stored RUN (held against BASELINE, if given) as Markdown, CSV or JSON.
+
+    Example: perfsuite report reports/demo --format md -o demo.md
+    """
+    from perfsuite import api
+    from perfsuite.errors import ConfigError
+
+    text = api.report(run, format_, baseline)
+    if output is None:
+        click.echo(text)
+        return
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
+    except OSError as error:
+        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
+    click.echo(f"wrote {output}")
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""A run's progress while it goes on: what is done, what is under way, the time left."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Line
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rich.console import Console
+
+
+class Live:
+    """Watches a run. On a terminal a bar, elsewhere a line a job.
+
+    It draws only when a job begins or ends: between the two this process sleeps, so that it does
+    not disturb what is being timed. `expected_s` maps (cell key, kind) to seconds for one job and
+    `total_s` is what all jobs together may take.
+    """
+
+    def __init__(
+        self, console: Console, expected_s: Mapping[tuple[str, str], float], total_s: float
+    ) -> None:
+        from rich.progress import BarColumn, Progress, TextColumn
+
+        self.console, self.expected_s, self.total_s = console, expected_s, total_s
+        self.done_s = 0.0  # by expectation
+        self.spent_s = 0.0  # in truth, and what it was expected to take
+        self.spent_expected_s = 0.0
+        self.began = 0.0
+        self.bar = Progress(
+            TextColumn("{task.percentage:>3.0f}%"),
+            BarColumn(24),
+            TextColumn("{task.description}"),
+            console=console,
+            auto_refresh=False,
+            disable=not console.is_terminal,
+            transient=True,
+        )
+        self.task = self.bar.add_task("", total=max(total_s, 1e-9))
+
+    def __enter__(self) -> Live:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def started(self, cell: Cell, kind: str, number: int | None) -> None:
+        """Show the job under way."""
+        self.began = time.monotonic()
+        turn = "" if number is None else f" round {number + 1}"
+        self._draw(f"{kind}{turn} {cell.key}, {self._left()} left")
+
+    def finished(self, line: Line) -> None:
+        """Count the job, and print its failure if it failed."""
+        from rich.markup import escape
+
+        self._count(line.key, line.job)
+        if self.began:
+            self.spent_s += time.monotonic() - self.began
+            self.spent_expected_s += self.expected_s.get((line.key, line.job), 0.0)
+            self.began = 0.0
+        if line.status != "ok":
+            words = line.error.message.splitlines()[0] if line.error else ""
+            self.console.print(f"{line.status}: {line.job} {line.key}: {escape(words)}")
+        elif not self.console.is_terminal:
+            turn = "" if line.round is None else f" round {line.round + 1}"
+            how = "cached" if line.cached else f"{line.duration_s:.1f} s"
+            self.console.print(f"{line.job}{turn} {line.key}: {how}, {self._left()} left")
+        self._draw(f"{self._left()} left")
+
+    def skipped(self, cell: Cell, kind: str) -> None:
+        """Count a job that falls away."""
+        self._count(cell.key, kind)
+
+    def _count(self, key: str, kind: str) -> None:
+        self.done_s = min(self.total_s, self.done_s + self.expected_s.get((key, kind), 0.0))
+
+    def _left(self) -> str:
+        # What was wrong with the expectation so far will be wrong with the rest.
+        known = self.spent_expected_s > 1.0
+        factor = self.spent_s / self.spent_expected_s if known else 1.0
+        seconds = round((self.total_s - self.done_s) * factor)
+        return f"{seconds // 60}:{seconds % 60:02d}"
+
+    def _draw(self, text: str) -> None:
+        from rich.markup import escape
+
+        self.bar.update(self.task, completed=self.done_s, description=escape(text), refresh=True)
