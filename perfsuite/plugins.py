@@ -19,6 +19,17 @@ from typing import Any
 
 from perfsuite.errors import ConfigError, PerfsuiteError
 
+GROUPS = {  # of entry points, by the kind of what they name
+    "workload": "perfsuite.workloads",
+    "pass": "perfsuite.passes",
+    "runtime": "perfsuite.runtimes",
+}
+# The entry points under which an installed package offers plug-ins, by kind.
+GROUPS = {
+    "workload": "perfsuite.workloads",
+    "pass": "perfsuite.passes",
+    "runtime": "perfsuite.runtimes",
+}
 _OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
 _ANY = "*"  # among a file's names: it may have others that only running it would show
 
@@ -32,7 +43,7 @@ def suggestion(word: str, known: Iterable[str]) -> str:
 
 def names(kind: str, table: Mapping[str, Any]) -> list[str]:
     """Return the names that `load` knows for `kind`: the table's, then those of entry points."""
-    return sorted({*table, *(point.name for point in entry_points(group=f"perfsuite.{kind}s"))})
+    return sorted({*table, *(point.name for point in entry_points(group=GROUPS[kind]))})
 
 
 def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> Any:
@@ -45,7 +56,7 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
         return table[reference]()
     if ".py:" in reference:
         return _from_file(kind, reference)
-    for point in entry_points(group=f"perfsuite.{kind}s"):
+    for point in entry_points(group=GROUPS[kind]):
         if point.name == reference:
             return _imported(point.load, f"{kind} '{reference}'", point.value)
     raise _unknown(kind, reference, table)

@@ -55,13 +55,15 @@ def test_entry_points_are_found_after_the_table(
 ) -> None:
     file(tmp_path, "thing = 3\nraise_ = 1\n", "neighbour_package.py")
     file(tmp_path, "1 / 0\n", "neighbour_broken.py")
-    group = "perfsuite.passs"
+    group = "perfsuite.passes"
     points = [
         EntryPoint("theirs", "neighbour_package:thing", group),
         EntryPoint("int8", "neighbour_package:thing", group),
         EntryPoint("broken", "neighbour_broken:thing", group),
     ]
-    monkeypatch.setattr(plugins, "entry_points", lambda group: points)
+    monkeypatch.setattr(
+        plugins, "entry_points", lambda group: [p for p in points if p.group == group]
+    )
     monkeypatch.syspath_prepend(tmp_path)
     assert plugins.names("pass", TABLE) == ["broken", "int8", "prune", "theirs"]
     assert plugins.load("pass", "theirs", TABLE) == 3
