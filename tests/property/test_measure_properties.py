@@ -13,6 +13,9 @@ from perfsuite.measure.accuracy import accuracy, resamplings
 from perfsuite.measure.latency import is_steady, time_calls
 from perfsuite.measure.macs import count_graph
 
+QUIET = settings(deadline=None)  # timing never decides a test
+FEW = settings(max_examples=25, deadline=None)
+
 durations_ns = st.lists(st.integers(1_000_000, 400_000_000), min_size=1, max_size=30)
 
 
@@ -31,6 +34,7 @@ class Looped:
         return []
 
 
+@FEW  # each example collects garbage, like a worker does once
 @given(durations_ns, st.integers(1, 20), st.floats(0, 2), st.floats(0, 2))
 def test_every_call_is_accounted_for(
     durations: list[int], calls: int, seconds: float, warmup: float
@@ -48,12 +52,14 @@ def test_every_call_is_accounted_for(
     assert list(got.samples_s) == script[got.warmup_calls :]
 
 
+@QUIET
 @given(st.lists(st.integers(1, 10**6), max_size=12), st.integers(-10, 10))
 def test_steadiness_has_no_unit(medians: list[int], exponent: int) -> None:
     scaled = [median * 2.0**exponent for median in medians]
     assert is_steady(scaled) == is_steady([float(median) for median in medians])
 
 
+@QUIET
 @given(st.integers(1, 500), st.integers(0, 5))
 def test_resamplings_are_rows_and_the_same_again(rows: int, count: int) -> None:
     once = list(resamplings(rows, count))
@@ -65,7 +71,7 @@ def test_resamplings_are_rows_and_the_same_again(rows: int, count: int) -> None:
         assert np.array_equal(chosen, again)
 
 
-@settings(max_examples=25)
+@FEW
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=50))
 def test_replicates_of_a_mean_lie_among_the_rows(values: list[float]) -> None:
     rows = np.array(values)[:, None]
@@ -74,7 +80,7 @@ def test_replicates_of_a_mean_lie_among_the_rows(values: list[float]) -> None:
     assert max(got.replicates) <= max(values) + 1e-6
 
 
-@settings(max_examples=25, deadline=None)
+@FEW
 @given(st.integers(1, 5), st.integers(1, 5), st.integers(1, 5), st.integers(1, 5))
 def test_a_product_of_matrices(batch: int, m: int, k: int, n: int) -> None:
     graph = helper.make_graph(

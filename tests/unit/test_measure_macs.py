@@ -39,9 +39,7 @@ def test_convolution_at_a_dynamic_batch() -> None:
 
 
 def test_grouped_strided_convolution_of_one_axis() -> None:
-    net = graph(
-        [conv("x", "w", group=2, strides=[2])], {"x": [5, 4, 9]}, {"w": weight(6, 2, 3)}
-    )
+    net = graph([conv("x", "w", group=2, strides=[2])], {"x": [5, 4, 9]}, {"w": weight(6, 2, 3)})
     # (9 - 3) / 2 + 1 = 4 places; the static batch of 5 counts as it is
     assert count_graph(net).macs == 5 * 6 * 4 * 2 * 3
 
