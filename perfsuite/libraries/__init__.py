@@ -1,1 +1,1 @@
-"""One file a library: what of it was seen to run."""
+"""The libraries underneath: which ones are really loaded, and what they say of themselves."""

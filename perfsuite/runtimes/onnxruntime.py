@@ -122,10 +122,10 @@ class OnnxSession(BaseSession):
         return Evidence((*items, precision_item(kernels)), kernels)
 
 
-def _nodes(events: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
     """Return the arguments of each node's kernel event, once a node however often it ran."""
     return {
-        event["name"]: event["args"]
+        (event["name"], event["args"]["node_index"]): event["args"]  # inserted nodes share names
         for event in events
         if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
     }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -84,25 +84,17 @@ class PyTorchSession(BaseSession):
     def __init__(self, module: nn.Module, manifest: Manifest, *, inspect: bool) -> None:
         import torch
 
-        self._lower = torch.bfloat16 if manifest.precision == "bf16" else None
-        self._module: nn.Module | None = module.to(self._lower) if self._lower else module
+        self._dtype = torch.bfloat16 if manifest.precision == "bf16" else torch.float32
+        self._module: Any = module.to(self._dtype) if self._dtype is torch.bfloat16 else module
         self._names = [spec.name for spec in manifest.inputs]
         self._inspect = inspect
         self._last: Inputs | None = None
-        self._inference_mode = torch.inference_mode
-        self._from_numpy = torch.from_numpy
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return the module's tensors, in order, as host arrays; lower precisions as float32."""
-        assert self._module is not None, "the session is closed"
         if self._inspect:
             self._last = inputs
-        tensors = [self._from_numpy(inputs[name]) for name in self._names]
-        if self._lower is not None:
-            tensors = [t.to(self._lower) if t.is_floating_point() else t for t in tensors]
-        with self._inference_mode():
-            answer = self._module(*tensors)
-        return [_host(tensor) for tensor in _leaves(answer)]
+        return _call(self._module, [inputs[name] for name in self._names], self._dtype)
 
     def evidence(self) -> Evidence:
         """Return which operators ran in which precision; with `inspect` it repeats a call."""
@@ -136,6 +128,25 @@ class PyTorchSession(BaseSession):
         yield from _kernels(trace.profiler.kineto_results.events())
 
 
+def run_module(module: nn.Module, inputs: Inputs) -> Outputs:
+    """Return what `module` answers in evaluation mode and IEEE single precision."""
+    import torch
+
+    _ieee()
+    return _call(module.eval(), list(inputs.values()), torch.float32)
+
+
+def _call(module: nn.Module, inputs: Sequence[np.ndarray], dtype: torch.dtype) -> Outputs:
+    import torch
+
+    tensors = [torch.from_numpy(value) for value in inputs]
+    if dtype is not torch.float32:
+        tensors = [t.to(dtype) if t.is_floating_point() else t for t in tensors]
+    with torch.inference_mode():
+        answer = module(*tensors)
+    return [_host(tensor) for tensor in _leaves(answer)]
+
+
 def _kernels(events: Iterable[Any]) -> Iterator[tuple[str, str]]:
     """Yield (operator, data type) of the innermost operators that compute something."""
     spans = [
@@ -152,7 +163,7 @@ def _kernels(events: Iterable[Any]) -> Iterator[tuple[str, str]]:
 
 
 def _settle(threads: int) -> None:
-    """Set threads and precision: fp32 is IEEE single precision, not bf16 inside oneDNN."""
+    """Set threads and precision."""
     import torch
 
     torch.set_num_threads(threads)
@@ -160,6 +171,13 @@ def _settle(threads: int) -> None:
         # Only possible before the first parallel call of a process; eager code uses none anyway.
         with contextlib.suppress(RuntimeError):
             torch.set_num_interop_threads(1)
+    _ieee()
+
+
+def _ieee() -> None:
+    """Let fp32 be IEEE single precision, not bf16 inside oneDNN."""
+    import torch
+
     torch.set_float32_matmul_precision("highest")
     torch.backends.mkldnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]

@@ -1,0 +1,17 @@
+"""Intel MKL: matrix products; PyTorch's wheels carry it inside."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+
+from perfsuite.domain.record import Item
+from perfsuite.libraries.mapped import observed, thread_pools, torch_build
+
+
+def find(objects: Sequence[str]) -> Iterator[Item]:
+    """Yield its files, the version inside PyTorch, and its threads."""
+    yield from observed("MKL", r"libmkl_(rt|core)\.", objects)
+    if version := re.search(r"Math Kernel Library Version (\S+)", torch_build()):
+        yield Item("reported", "version", "MKL", f"{version[1]} inside PyTorch")
+    yield from thread_pools("MKL", "mkl")

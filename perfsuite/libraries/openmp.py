@@ -1,0 +1,14 @@
+"""OpenMP: PyTorch's threads. Two different ones in a process compete for the cores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from perfsuite.domain.record import Item
+from perfsuite.libraries.mapped import observed, thread_pools
+
+
+def find(objects: Sequence[str]) -> Iterator[Item]:
+    """Yield its files (GNU's, LLVM's, Intel's) and threads."""
+    yield from observed("OpenMP", r"lib(gomp|omp|iomp5)[-.]", objects)
+    yield from thread_pools("OpenMP", "openmp")

@@ -1,0 +1,13 @@
+"""oneTBB: OpenVINO's threads."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from perfsuite.domain.record import Item
+from perfsuite.libraries.mapped import observed
+
+
+def find(objects: Sequence[str]) -> Iterator[Item]:
+    """Yield its file."""
+    yield from observed("oneTBB", r"libtbb\.", objects)
