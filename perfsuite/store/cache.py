@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError
+from perfsuite.store.disk import flush, locked, room_for
 from perfsuite.store.places import home
-
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def key_of(*parts: str | bytes | Path) -> str:
@@ -66,15 +63,7 @@ class Cache:
         found = self.get(kind, key)
         if found is not None:
             return found, False
-        try:
-            (self.root / kind).mkdir(parents=True, exist_ok=True)
-            held = self._lock(kind, key).acquire()
-        except OSError as error:
-            raise ConfigError(
-                f"{self.root}: the cache cannot be written: {error.strerror}; let the environment "
-                "variable PERFSUITE_HOME name a folder that can"
-            ) from error
-        with held:
+        with locked(self.root / kind, f"{key}.lock"):
             found = self.get(kind, key)  # made by another process while this one waited
             if found is not None:
                 return found, False
@@ -84,23 +73,16 @@ class Cache:
     def _make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
         beside, final = self.root / kind / f"{key}.partial", self.root / kind / key
         try:
-            if beside.exists():
-                shutil.rmtree(beside)
-            beside.mkdir()
-            make(beside)
-            _to_disk(beside)
-            return beside.replace(final)
-        except BaseException as error:
+            with room_for(final):
+                if beside.exists():
+                    shutil.rmtree(beside)
+                beside.mkdir()
+                make(beside)
+                flush(beside)
+                return beside.replace(final)
+        except BaseException:
             shutil.rmtree(beside, ignore_errors=True)
-            if isinstance(error, OSError) and error.errno in _FULL:
-                raise PerfsuiteError(
-                    f"{final}: the disk is full ({error.strerror}); make room, or let "
-                    "PERFSUITE_HOME name a folder on another disk"
-                ) from error
             raise
-
-    def _lock(self, kind: str, key: str) -> FileLock:
-        return FileLock(self.root / kind / f"{key}.lock")
 
     def _sweep(self, kind: str, but: str) -> None:
         """Remove what killed processes left: half-made folders whose lock nobody holds."""
@@ -108,15 +90,7 @@ class Cache:
             if left.stem == but:
                 continue
             try:
-                with self._lock(kind, left.stem).acquire(blocking=False):
+                with FileLock(left.with_suffix(".lock")).acquire(blocking=False):
                     shutil.rmtree(left, ignore_errors=True)
             except Timeout:
                 continue  # it is being made
-
-
-def _to_disk(folder: Path) -> None:
-    """Wait until all files are on the disk: a rename must not outlive what it names."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())

@@ -1,0 +1,68 @@
+"""The data sets that `perfsuite data get` knows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from perfsuite.data import cifar10, digits
+from perfsuite.data.download import Progress
+from perfsuite.errors import ConfigError
+from perfsuite.plugins import suggestion
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A data set and where it comes from.
+
+    `fetch` and `verify` return its folder, verified by content; `is_there` tells without reading
+    it; `fingerprint` is a text for cache keys that changes when its samples do.
+    """
+
+    name: str
+    summary: str
+    source: str  # and licence
+    fetch: Callable[[Progress], Path]
+    verify: Callable[[Progress], Path]
+    is_there: Callable[[], bool]
+    fingerprint: Callable[[], str]
+
+
+DATASETS = {
+    "cifar10": Dataset(
+        "cifar10",
+        "60,000 colour pictures of 32x32 in ten classes, 10,000 of them for testing",
+        "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, "
+        "cs.toronto.edu/~kriz/cifar.html; no licence is stated",
+        cifar10.fetch,
+        cifar10.verify,
+        cifar10.is_there,
+        cifar10.fingerprint,
+    ),
+    "digits": Dataset(
+        "digits",
+        "1,797 grey pictures of 8x8 of handwritten digits, inside scikit-learn",
+        "Alpaydin and Kaynak 1998, Optical Recognition of Handwritten Digits, UCI; CC BY 4.0",
+        digits.fetch,
+        digits.verify,
+        digits.is_there,
+        digits.fingerprint,
+    ),
+}
+
+
+def get(name: str, progress: Progress) -> Path:
+    """Return the folder of the data set `name`, there and verified by content.
+
+    `progress(what, done, total)` is called on the way; the last call says how it ended. Raises
+    `ConfigError` for an unknown name, `SchemaError` for files with another content, and
+    `Unavailable` when the data set can be had from nowhere.
+    """
+    if name not in DATASETS:
+        raise ConfigError(f"unknown data set '{name}'{suggestion(name, DATASETS)}")
+    dataset = DATASETS[name]
+    was_there = dataset.is_there()
+    folder = dataset.verify(progress) if was_there else dataset.fetch(progress)
+    progress(f"{name} was already here: verified" if was_there else f"{name} verified", 1, 1)
+    return folder

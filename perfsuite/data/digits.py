@@ -1,0 +1,75 @@
+"""Digits (Alpaydin and Kaynak 1998): 1,797 grey pictures of 8x8, inside the scikit-learn package.
+
+A picture's values run from 0 to 16, not to 255: each counts the inked pixels of a 4x4 block of a
+32x32 scan.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from perfsuite.data.download import Progress
+from perfsuite.data.samples import Samples, check_split
+from perfsuite.errors import SchemaError, Unavailable
+
+CALIBRATION, TEST = 200, 500  # samples; the remaining 1,097 are for training
+
+# SHA-256 of the uint8 pictures, then the labels.
+DIGEST = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
+
+
+def load(split: str) -> Samples:
+    """Return `train` (1097), `calibration` (200) or `test` (500); the three are disjoint.
+
+    Images are uint8 (N, 8, 8, 1) from 0 to 16. Calibration samples stand in random order, so that
+    the first few are as good as any. Raises `Unavailable` without scikit-learn.
+    """
+    check_split(split)
+    images, labels = _all()
+    order = np.random.default_rng(0).permutation(len(images))
+    chosen = {
+        "calibration": order[:CALIBRATION],
+        "test": np.sort(order[CALIBRATION : CALIBRATION + TEST]),
+        "train": np.sort(order[CALIBRATION + TEST :]),
+    }[split]
+    return Samples(images[chosen], labels[chosen])
+
+
+def is_there() -> bool:
+    """Tell whether scikit-learn, which holds the pictures, is installed."""
+    return find_spec("sklearn") is not None
+
+
+def fetch(progress: Progress) -> Path:
+    """Return the folder that holds the pictures, verified; there is nothing to download."""
+    return verify(progress)
+
+
+def verify(progress: Progress) -> Path:
+    """Return the folder that holds the pictures; raise `SchemaError` if they are others."""
+    images, _ = _all()
+    progress("verifying digits", len(images), len(images))
+    import sklearn
+
+    return Path(sklearn.__file__).parent / "datasets" / "data"
+
+
+def fingerprint() -> str:
+    """Return a text that changes when the samples of any split do."""
+    return f"digits {DIGEST} calibration={CALIBRATION} test={TEST}"
+
+
+def _all() -> Samples:
+    if not is_there():
+        raise Unavailable("digits: scikit-learn is missing; pip install 'perfsuite[run]'")
+    from sklearn.datasets import load_digits
+
+    bunch = load_digits()
+    images, labels = bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.uint8)
+    if hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest() != DIGEST:
+        raise SchemaError("digits: this scikit-learn holds other pictures than perfsuite knows")
+    return Samples(images, labels)

@@ -1,0 +1,105 @@
+"""Files from the net: verified by hash, resumed after an interruption."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from perfsuite.errors import SchemaError, Unavailable
+from perfsuite.store.disk import room_for
+
+# Called with what is being done, how much of it is done, and of how much, if that is known.
+Progress = Callable[[str, int, int | None], None]
+
+CHUNK = 1 << 20
+ATTEMPTS = 5  # as long as each of them brings bytes
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that is known by its name and its hash: `md5` or `sha512`, hexadecimal."""
+
+    name: str
+    algorithm: str
+    digest: str
+
+    def check(self, path: Path, progress: Progress) -> None:
+        """Raise `SchemaError` unless `path` has this file's content."""
+        found = hashlib.new(self.algorithm, usedforsecurity=False)
+        done, total = 0, path.stat().st_size
+        with path.open("rb") as stream:
+            while block := stream.read(CHUNK):
+                found.update(block)
+                done += len(block)
+                progress(f"verifying {self.name}", done, total)
+        if found.hexdigest() != self.digest:
+            raise SchemaError(f"{path}: is damaged or incomplete: its {self.algorithm} is another")
+
+
+def download(url: str, file: File, folder: Path, timeout_s: float, progress: Progress) -> Path:
+    """Return the path of `file` in `folder`, loaded from `url` and verified.
+
+    What an interrupted call received is kept as `.partial` and gone on with, if the server can do
+    that. `timeout_s` limits connecting and each silence. Raises `Unavailable` when the file cannot
+    be had, `SchemaError` when it is another, `PerfsuiteError` when the disk is full.
+    """
+    partial = folder / f"{file.name}.partial"
+    resumed = _size(partial) > 0
+    _receive_all(url, partial, timeout_s, lambda *done: progress(f"downloading {file.name}", *done))
+    try:
+        file.check(partial, progress)
+    except SchemaError:
+        partial.unlink()
+        if resumed:  # perhaps only what lay there was bad: once again, from the start
+            return download(url, file, folder, timeout_s, progress)
+        raise
+    return partial.replace(folder / file.name)
+
+
+def _receive_all(
+    url: str, partial: Path, timeout_s: float, progress: Callable[[int, int | None], None]
+) -> None:
+    for _ in range(ATTEMPTS):
+        before = _size(partial)
+        try:
+            if _receive(url, partial, timeout_s, progress):
+                return
+        except (OSError, HTTPException, ValueError) as error:
+            if _size(partial) <= before:
+                raise Unavailable(f"{url}: {getattr(error, 'reason', error)}") from error
+    raise Unavailable(f"{url}: the connection broke {ATTEMPTS} times; try again later")
+
+
+def _receive(
+    url: str, partial: Path, timeout_s: float, progress: Callable[[int, int | None], None]
+) -> bool:
+    """Add to `partial` what it lacks; return whether the server sent all that it announced."""
+    done = _size(partial)
+    request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
+    try:
+        answer = urlopen(request, timeout=timeout_s)
+    except HTTPError as error:
+        if done and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return True  # there is no more; the hash tells whether what lies there is right
+        raise
+    with answer:
+        if answer.status != HTTPStatus.PARTIAL_CONTENT:
+            done = 0  # this server cannot resume
+        length = answer.headers.get("Content-Length")
+        total = done + int(length) if length else None
+        with room_for(partial), partial.open("ab" if done else "wb") as file:
+            while block := answer.read(CHUNK):
+                file.write(block)
+                done += len(block)
+                progress(done, total)
+    return total is None or done >= total
+
+
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
