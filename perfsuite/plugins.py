@@ -50,7 +50,8 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
     """Return the plug-in that `reference` names.
 
     `kind` is `workload`, `pass` or `runtime`. A table's entries are functions without arguments
-    that return the plug-in. Raises `ConfigError` for what cannot be found or imported.
+    that return the plug-in; what a file or an entry point names is returned as it is. Raises
+    `ConfigError` for what cannot be found or imported.
     """
     if reference in table:
         return table[reference]()
