@@ -5,7 +5,7 @@
 
 Prints the median latency of both tools in each pair of fresh processes, in alternating order, and
 the geometric mean of the ratios with its 95 % interval (Student's t on log ratios). Exits with 1 if
-the interval does not overlap 0.97 to 1.03.
+the interval does not overlap 0.97 to 1.03, and with 2 if nothing could be compared.
 
 What makes the two comparable:
 
@@ -34,19 +34,21 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import NoReturn
 
-import msgspec
 import numpy as np
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Opening
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs
+from perfsuite.engine.artifacts import read_inputs, read_manifest, write_inputs, write_manifest
 from perfsuite.judge.intervals import ratio_interval
 from perfsuite.measure.latency import time_calls
 from perfsuite.runtimes.table import RUNTIMES
 
 LOW, HIGH = 0.97, 1.03
+WIDE = 1.1
 APP = "import sys; from openvino.tools.benchmark.main import main; sys.exit(main())"
 PRECISIONS = {
     "float32": "f32",
@@ -71,7 +73,7 @@ def main() -> int:
 
 def compare(folder: Path, scratch: Path, arguments: argparse.Namespace) -> int:
     """Run the pairs and return 0 if the tools agree."""
-    inputs = _inputs(folder)[0]
+    inputs = read_inputs(folder)[0]
     mine: dict[int, tuple[float, ...]] = {}
     theirs: dict[int, tuple[float, ...]] = {}
     print("pair  first          perfsuite ms  benchmark_app ms  ratio")
@@ -95,15 +97,17 @@ def compare(folder: Path, scratch: Path, arguments: argparse.Namespace) -> int:
         f"[{interval.low:.4f}, {interval.high:.4f}], which "
         f"{'overlaps' if agree else 'does not overlap'} [{LOW}, {HIGH}]"
     )
+    if interval.high / interval.low > WIDE:
+        print("The interval is wide and proves little: repeat it on a machine that is idle.")
     return 0 if agree else 1
 
 
 def ours(folder: Path, seconds: float, threads: int) -> dict[str, float | bool]:
     """Return what perfsuite measures in this process."""
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     opening = Opening(batch=manifest.batch, threads=threads)
     with RUNTIMES["openvino"]().open(folder, manifest, opening) as session:
-        latencies = time_calls(session, _inputs(folder), Measure(seconds=seconds))
+        latencies = time_calls(session, read_inputs(folder), Measure(seconds=seconds))
     return {"median_s": statistics.median(latencies.samples_s), "steady": latencies.steady}
 
 
@@ -129,15 +133,21 @@ def _theirs(folder: Path, inputs: Inputs, scratch: Path, arguments: argparse.Nam
     output = _output(command)
     found = re.search(r"Median:\s+([\d.]+) (us|ms)", output)
     if found is None:
-        sys.exit(f"benchmark_app printed no median:\n{output[-2000:]}")
+        _stop(f"benchmark_app printed no median:\n{output[-2000:]}")
     return float(found[1]) * {"us": 1e-6, "ms": 1e-3}[found[2]]
 
 
 def _output(command: list[str]) -> str:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        sys.exit(f"{command[:3]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
+        _stop(f"{command[:3]} failed:\n{(done.stdout + done.stderr)[-4000:]}")
     return done.stdout
+
+
+def _stop(message: str) -> NoReturn:
+    """End with 2: nothing was compared, which is not the same as a difference."""
+    print(message, file=sys.stderr)
+    sys.exit(2)
 
 
 def _artifact(path: Path, scratch: Path) -> Path:
@@ -145,41 +155,28 @@ def _artifact(path: Path, scratch: Path) -> Path:
     if path.is_dir():
         return path
     if not (path.is_file() and path.with_suffix(".bin").is_file()):
-        sys.exit(f"{path}: there is no artifact folder and no model.xml with its model.bin here")
+        _stop(f"{path}: there is no artifact folder and no model.xml with its model.bin here")
     import openvino
 
     model = openvino.Core().read_model(path)
-    specs, arrays = [], {}
+    specs: list[InputSpec] = []
+    inputs: Inputs = {}
     for port in model.inputs:
         sides = [side.get_length() if side.is_static else 1 for side in port.partial_shape]
         dtype = np.dtype(port.element_type.to_dtype())
         array = np.random.default_rng(0).standard_normal(sides).astype(dtype)
         shape = ("batch" if port.partial_shape[0].is_dynamic else sides[0], *sides[1:])
         specs.append(InputSpec(port.any_name, str(dtype), shape))
-        arrays[f"0/{port.any_name}"] = array
+        inputs[port.any_name] = array
     outputs = tuple(port.any_name for port in model.outputs)
     manifest = Manifest("openvino", "cpu", "fp32", 1, tuple(specs), outputs, False, False)
     folder = scratch / "artifact"
     folder.mkdir()
-    (folder / "artifact.json").write_bytes(msgspec.json.encode(manifest))
-    np.savez(folder / "inputs.npz", **arrays)
+    write_manifest(folder, manifest)
+    write_inputs(folder, [inputs])
     for suffix in (".xml", ".bin"):
         shutil.copy(path.with_suffix(suffix), folder / f"model{suffix}")
     return folder
-
-
-def _manifest(folder: Path) -> Manifest:
-    return msgspec.json.decode((folder / "artifact.json").read_bytes(), type=Manifest)
-
-
-def _inputs(folder: Path) -> list[Inputs]:
-    """Return the artifact's rotation: arrays are named `{place}/{input name}`."""
-    rotation: dict[int, Inputs] = {}
-    with np.load(folder / "inputs.npz", allow_pickle=False) as stored:
-        for key in stored.files:
-            place, _, name = key.partition("/")
-            rotation.setdefault(int(place), {})[name] = stored[key]
-    return [rotation[place] for place in sorted(rotation)]
 
 
 def _arguments() -> argparse.Namespace:
