@@ -3,13 +3,16 @@
 from perfsuite.judge.comparison import Change, Comparison, compare
 from perfsuite.judge.judging import exit_code, judge
 from perfsuite.judge.reference import ok_cells, reference_cell
+from perfsuite.judge.status import expectation, trouble
 
 __all__ = [
     "Change",
     "Comparison",
     "compare",
     "exit_code",
+    "expectation",
     "judge",
     "ok_cells",
     "reference_cell",
+    "trouble",
 ]

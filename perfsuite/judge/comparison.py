@@ -49,7 +49,11 @@ def compare(before: Run, after: Run) -> Comparison:
         tuple(_change(cell, before, after) for cell in after.header.cells if cell.id in known),
         tuple(cell.key for cell in before.header.cells if cell.id not in here),
         tuple(cell.key for cell in after.header.cells if cell.id not in known),
-        (*before.warnings, *after.warnings, *versions),
+        (
+            *(f"before: {warning}" for warning in before.warnings),
+            *(f"after: {warning}" for warning in after.warnings),
+            *(f"version: {change}" for change in versions),
+        ),
     )
 
 

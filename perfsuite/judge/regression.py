@@ -14,7 +14,7 @@ from perfsuite.judge import metrics, words
 from perfsuite.judge.budgets import SLACK
 from perfsuite.judge.change import change
 from perfsuite.judge.reference import ok_cells
-from perfsuite.judge.sentences import loss_words, more, signed_percent
+from perfsuite.judge.sentences import loss_words, more
 
 LATENCY_FLOOR = 0.03  # of the baseline's latency
 ACCURACY_FLOOR = 0.1  # percentage points
@@ -91,7 +91,7 @@ def _latency(cell: Cell, run: Run, baseline: Run) -> Verdict:
 
 def _latency_words(estimate: Interval, yardstick: str, status: VerdictStatus) -> str:
     relative = f" relative to {yardstick}" if yardstick else ""
-    around = words.spread(estimate, signed_percent)
+    around = words.spread(estimate, words.signed_percent)
     if abs(estimate.value) < 0.0005:
         return f"as fast as in the baseline{relative}{around}"
     direction = "slower" if estimate.value > 0 else "faster"

@@ -34,8 +34,8 @@ def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
         )
     if budget.max_increase is not None:
         return (
-            f"{budget.metric} changes by {signed_percent(estimate.value)}{by} against {name}"
-            f"{words.spread(estimate, signed_percent)}, "
+            f"{budget.metric} changes by {words.signed_percent(estimate.value)}{by} against {name}"
+            f"{words.spread(estimate, words.signed_percent)}, "
             f"may grow by {words.percent(budget.max_increase)}"
         )
 
@@ -64,8 +64,3 @@ def loss_words(estimate: Interval, metric: str) -> str:
         return f"loses {words.points(estimate.value)} points of {metric}{around}"
     around = around.replace("(", "(a loss of ", 1)
     return f"gains {words.points(-estimate.value)} points of {metric}{around}"
-
-
-def signed_percent(fraction: float) -> str:
-    """Return a change with its sign: `+4.1 %`."""
-    return ("+" if fraction > 0 else "") + words.percent(fraction)

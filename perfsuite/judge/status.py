@@ -29,7 +29,7 @@ def trouble(record: Record | None) -> str:
     if record.status == "ok":
         return ""
     if record.status == "incomplete":
-        return "is incomplete: the run was cut short; finish it with --resume"
+        return "incomplete: the run was cut short; finish it with --resume"
     if record.error is None:
         return record.status
     return f"{record.status}: {record.error.kind}: {first_line(record.error.message)}"

@@ -30,6 +30,11 @@ def percent(fraction: float) -> str:
     return f"{_decimals(fraction * 100.0, 1)} %"
 
 
+def signed_percent(fraction: float) -> str:
+    """Return a change with its sign: `+4.1 %`."""
+    return ("+" if fraction > 0 else "") + percent(fraction)
+
+
 def points(value: float) -> str:
     """Return percentage points with at most two decimals: `0.25`."""
     return _decimals(value, 2)

@@ -1,0 +1,79 @@
+"""The entries of tables as a person reads them, shared by the terminal and Markdown."""
+
+from __future__ import annotations
+
+from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
+from perfsuite.judge import words
+from perfsuite.report.table import Row, plain
+
+
+def symbol_of(status: VerdictStatus) -> str:
+    """Return a tick, a cross or a question mark."""
+    if status == "pass":
+        return "✓"
+    return "✗" if status in ("regressed", "over_budget") else "?"
+
+
+def speedup_text(row: Row) -> str:
+    """Return `11.3x (10.9-11.8)`, or that the row is the reference."""
+    if row.speedup is None:
+        return "reference" if row.status == "ok" and not row.reference else ""
+    found = row.speedup
+    return f"{words.times(found.value)} ({words.number(found.low)}-{words.number(found.high)})"
+
+
+def latency_text(row: Row) -> str:
+    """Return `2.31 ms ±3 %`: the half-width of the interval, where there is one."""
+    if row.status != "ok":
+        return row.status
+    if row.latency_s is None:
+        return ""
+    around = row.latency_interval_s
+    half = "" if around is None else f" ±{_half_percent(around)} %"
+    return words.seconds(row.latency_s) + half
+
+
+def loss_text(loss: Interval | None) -> str:
+    """Return `0.25 (-0.1 to 0.6)` in percentage points."""
+    return "" if loss is None else words.points(loss.value) + words.spread(loss, words.points)
+
+
+def accuracy_text(row: Row) -> str:
+    """Return the accuracy in percent with two decimals."""
+    return "" if row.accuracy is None else f"{row.accuracy * 100:.2f} %"
+
+
+def size_text(value: float | None) -> str:
+    """Return `58.9 MB`."""
+    return "" if value is None else words.size(value)
+
+
+def row_symbol(row: Row) -> str:
+    """Return the symbol of a row: `-` for an expected status, a space where nothing is judged."""
+    if row.expected:
+        return "-"
+    if row.status == "failed":
+        return "✗"
+    if row.status != "ok":
+        return "?"
+    return symbol_of(row.verdict) if row.verdict else " "
+
+
+def verdict_line(verdict: Verdict) -> str:
+    """Return `CELL: WORDS`, and the status where it is not told by the words."""
+    told = verdict.status in ("pass", "inconclusive", "missing")
+    status = "" if told else f" [{verdict.status.replace('_', ' ')}]"
+    return f"{plain(verdict.cell)}: {plain(verdict.words)}{status}"
+
+
+def change_text(ratio: Interval | None) -> str:
+    """Return `+20 % (+18 % to +22 %)`."""
+    if ratio is None:
+        return ""
+    change = Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0)
+    return words.signed_percent(change.value) + words.spread(change, words.signed_percent)
+
+
+def _half_percent(interval: Interval) -> str:
+    half = max(interval.high / interval.value - 1.0, 1.0 - interval.low / interval.value)
+    return words.number(float(f"{half * 100:.2g}"))

@@ -1,0 +1,195 @@
+"""What a person reads at a glance: tables, verdicts in words, warnings.
+
+Colours repeat what symbols and words say. All text goes through `Text`, never through markup, so
+that nothing in a name or a message is taken for an instruction.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Judgement, Verdict
+from perfsuite.judge import Change, Comparison, words
+from perfsuite.report.entries import (
+    accuracy_text,
+    change_text,
+    latency_text,
+    loss_text,
+    row_symbol,
+    size_text,
+    speedup_text,
+    symbol_of,
+    verdict_line,
+)
+from perfsuite.report.table import Row, groups, plain, rows, short_key, summary, title
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_WIDTH = 120  # where nobody says: logs and pipes
+_WITH_BARS = 112
+_WITH_MEMORY = 104
+_BAR = 8  # characters
+_ASCII = str.maketrans({"✓": "+", "✗": "x", "█": "#", "±": "+-", "µ": "u"})
+_STYLES: dict[str, str] = {"✓": "green", "✗": "red", "?": "yellow", "-": "dim", " ": ""}
+
+
+def show(run: Run, judgement: Judgement, console: Console | None = None) -> None:
+    """Print the run's table, its verdicts and its warnings; to standard output by default."""
+    console = console or _console()
+    found = rows(run, judgement)
+    console.print(_text(console, title(run), "bold"))
+    for workload, group in groups(found).items():
+        console.print()
+        console.print(_text(console, plain(workload), "bold"))
+        console.print(_table(console, group))
+        _print_notes(console, group)
+    _print_verdicts(console, judgement)
+    _print_warnings(console, judgement.warnings)
+    symbol = {0: "✓", 1: "✗"}.get(judgement.exit_code, "?")
+    symbol = symbol if judgement.verdicts else " "
+    console.print()
+    console.print(_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
+
+
+def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
+    """Print how each cell of two runs changed; to standard output by default."""
+    console = console or _console()
+    console.print(_text(console, f"before: {plain(comparison.before)}", "bold"))
+    console.print(_text(console, f"after:  {plain(comparison.after)}", "bold"))
+    console.print()
+    table = _bare_table()
+    for name in ("cell", "before", "after", "change of latency", "points lost"):
+        table.add_column(name, no_wrap=name == "cell")
+    for change in comparison.changes:
+        table.add_row(*(_text(console, text, style) for text, style in _change_row(change)))
+    console.print(table)
+    for change in comparison.changes:
+        for note in change.notes:
+            console.print(_text(console, f"  {change.key}: {plain(note)}", "dim"))
+    for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
+        if keys:
+            console.print(_text(console, f"only {where}: {', '.join(keys)}", "yellow"))
+    _print_warnings(console, comparison.warnings)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+
+
+def _text(console: Console, text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(text.translate(_ASCII) if console.options.ascii_only else text, style)
+
+
+def _bare_table(gap: int = 2) -> Table:
+    from rich.table import Table
+
+    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
+
+
+def _table(console: Console, group: list[Row]) -> Table:
+    """Return one workload's table; where it is narrow, without bars, then without memory."""
+    metric = next((row.accuracy_metric for row in group if row.accuracy_metric), "")
+    longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
+    bars, memory = longest > 0.0 and console.width >= _WITH_BARS, console.width >= _WITH_MEMORY
+    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    for name in ("", "cell", "latency", "speed-up"):
+        table.add_column(name, no_wrap=True)
+    for name in [""] * bars + [plain(metric), "points lost"] * bool(metric):
+        table.add_column(name)
+    for name in ["memory"] * memory + ["size"]:
+        table.add_column(name)
+    for row in group:
+        symbol = row_symbol(row)
+        style = _STYLES[symbol] if row.status != "ok" else ""
+        entries = [
+            (symbol, _STYLES[symbol]),
+            (short_key(row), style),
+            (latency_text(row), style),
+            (speedup_text(row), "bold" if row.speedup else "dim"),
+        ]
+        if bars:
+            length = round(_BAR * row.speedup.value / longest) if row.speedup else 0
+            entries.append(("█" * length, "cyan"))
+        if metric:
+            entries += [(accuracy_text(row), ""), (loss_text(row.loss_points), "")]
+        if memory:
+            entries.append((size_text(row.run_peak_bytes), ""))
+        entries.append((size_text(row.artifact_bytes), ""))
+        table.add_row(*(_text(console, text, style) for text, style in entries))
+    return table
+
+
+def _print_notes(console: Console, group: list[Row]) -> None:
+    """Print below a table what does not fit into it."""
+    for row in group:
+        name = f"  {short_key(row)}: "
+        if row.labels:
+            console.print(_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
+        if row.expected:
+            text = f"{name}{row.status}, as expected: {plain(row.expected)}"
+            console.print(_text(console, text, "dim"))
+        elif row.error:
+            console.print(_text(console, name + row.error, "red"))
+        for line in row.output:
+            console.print(_text(console, f"    | {line}", "dim"))
+
+
+def _print_verdicts(console: Console, judgement: Judgement) -> None:
+    from rich.table import Table
+
+    by_budget: dict[str, list[Verdict]] = {}
+    for verdict in judgement.verdicts:
+        if verdict.budget != "status":  # the tables have said it
+            by_budget.setdefault(verdict.budget, []).append(verdict)
+    for budget, verdicts in by_budget.items():
+        console.print()
+        console.print(_text(console, plain(budget), "bold"))
+        shown = [one for one in verdicts if budget != "regression" or one.status != "pass"]
+        lines = Table.grid(padding=(0, 1))
+        for verdict in shown:
+            symbol = symbol_of(verdict.status)
+            lines.add_row(
+                _text(console, symbol, _STYLES[symbol]), _text(console, verdict_line(verdict))
+            )
+        if passed := len(verdicts) - len(shown):
+            lines.add_row(
+                _text(console, "✓", "green"),
+                _text(console, f"{passed} of {len(verdicts)} not worse than in the baseline"),
+            )
+        console.print(lines)
+
+
+def _print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
+    if warnings:
+        console.print()
+        console.print(_text(console, "warnings", "bold yellow"))
+    for warning in warnings:
+        console.print(_text(console, f"! {plain(warning)}", "yellow"))
+
+
+def _change_row(change: Change) -> list[tuple[str, str]]:
+    before, after = change.before, change.after
+    if change.latency_before_s is not None:
+        before = words.seconds(change.latency_before_s)
+    if change.latency_after_s is not None:
+        after = words.seconds(change.latency_after_s)
+    text, style = change_text(change.latency_ratio), ""
+    if change.latency_ratio is not None:
+        style = "red" if change.latency_ratio.low > 1.0 else ""
+        style = "green" if change.latency_ratio.high < 1.0 else style
+    return [
+        (change.key, ""),
+        (before, ""),
+        (after, ""),
+        (text, style),
+        (loss_text(change.loss_points), ""),
+    ]

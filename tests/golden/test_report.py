@@ -1,0 +1,160 @@
+"""Whole outputs of one run, compared with files; run this file to write them anew."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
+from perfsuite.domain.suite import Budget, Expect, Suite
+from perfsuite.judge import compare, judge
+from perfsuite.report import render, render_comparison, show, show_comparison
+
+HERE = Path(__file__).parent / "test_report"
+
+
+def run(factor: float = 1.0) -> Run:
+    """Five cells: ok, ok but unsteady, failed, expected to be unsupported, and cut short."""
+    cells = tuple(
+        Cell(workload, recipe, runtime, threads=2)
+        for workload, recipe, runtime in [
+            ("vgg16-cifar10", "fp32", "pytorch"),
+            ("vgg16-cifar10", "int8", "openvino"),
+            ("vgg16-cifar10", "int8", "onnxruntime"),
+            ("vgg16-cifar10", "int8", "pytorch"),
+            ("[red]net|x", "fp32", "fake"),
+        ]
+    )
+    suite = Suite(
+        "demo",
+        {"vgg16-cifar10": "vgg16-cifar10", "[red]net|x": "net.py:x"},
+        ("pytorch", "openvino", "onnxruntime", "fake"),
+        (FP32, Recipe("int8")),
+        processes=4,
+        threads=2,
+        expect=(
+            Expect("unsupported", "Q/DQ graphs run on ONNX engines", recipe="int8", runtime="py*"),
+        ),
+        budgets=(
+            Budget(
+                "VGG may lose one point",
+                "top1",
+                cell="vgg16-cifar10/int8/openvino/*",
+                against="vgg16-cifar10/fp32/pytorch/*",
+                max_drop_points=1.0,
+            ),
+            Budget(
+                "and must be five times faster",
+                "latency_s",
+                cell="vgg16-cifar10/int8/*",
+                against="vgg16-cifar10/fp32/pytorch/*",
+                min_speedup=5.0,
+            ),
+            Budget("small [bold]", "artifact_bytes", cell="vgg16-cifar10/int8/openvino/*", max=1e7),
+        ),
+    )
+    machine = MustMatch("Xeon", 6, 143, 8, ("avx512f",), {"L2": 2097152}, 2, 2.0)
+    header = Header(
+        1, "0.1", "2026-01-02T03:04:05Z", suite, cells, Environment(machine, {"torch": "2.15"}, {})
+    )
+    records = [
+        _record(
+            cells[0],
+            latencies_s=_rounds(0.0123, 0.0125, 0.0121, 0.0124),
+            values={"run_peak_bytes": (312e6, 314e6), "artifact_bytes": (58.9e6,)},
+            accuracy=Accuracy("top1", 0.9261, 2000, "d", tuple(0.926 + n / 5e4 for n in range(11))),
+        ),
+        _record(
+            cells[1],
+            latencies_s=_rounds(*(factor * one for one in (0.00110, 0.00108, 0.00112, 0.00109))),
+            values={"run_peak_bytes": (101e6, 99e6), "artifact_bytes": (14.9e6,)},
+            accuracy=Accuracy("top1", 0.9236, 2000, "d", tuple(0.923 + n / 9e3 for n in range(11))),
+            labels=("unsteady",),
+        ),
+        _record(
+            cells[2],
+            status="failed",
+            error=Failure(
+                "BuildError",
+                "no kernel for [bold]'QLinear|Conv'\x1b[31m\nat 3",
+                "a\nb\n\nc [/red]\nd",
+            ),
+        ),
+        _record(cells[3], status="unsupported", error=Failure("Unsupported", "takes modules")),
+        _record(cells[4], status="incomplete", latencies_s=_rounds(1e-5)),
+    ]
+    warning = "run.jsonl: the last line was torn and has been left out"
+    return Run(header, {one.cell.id: one for one in records}, (warning,))
+
+
+def _rounds(*latencies: float) -> dict[int, tuple[float, ...]]:
+    return {number: (one,) * 3 for number, one in enumerate(latencies)}
+
+
+def _record(cell: Cell, **fields: Any) -> Record:
+    defaults: dict[str, Any] = {
+        "status": "ok",
+        "latencies_s": {},
+        "values": {},
+        "accuracy": None,
+        "evidence": None,
+        "labels": (),
+        "error": None,
+    }
+    return Record(cell=cell, **(defaults | fields))
+
+
+def _printed(width: int, encoding: str = "utf-8", *, two: bool = False) -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding)
+    console = Console(file=stream, width=width, highlight=False, color_system=None)
+    if two:
+        show_comparison(compare(run(), run(1.2)), console)
+    else:
+        show(run(), judge(run(), run(0.8)), console)
+    stream.flush()
+    return "\n".join(one.rstrip() for one in stream.buffer.getvalue().decode().split("\n"))
+
+
+OUTPUTS = {
+    "terminal.txt": lambda: _printed(120),
+    "narrow.txt": lambda: _printed(100),
+    "ascii.txt": lambda: _printed(120, "ascii"),
+    "comparison.txt": lambda: _printed(110, two=True),
+    "run.md": lambda: render(run(), judge(run()), "md"),
+    "run.csv": lambda: render(run(), judge(run()), "csv"),
+    "run.json": lambda: render(run(), judge(run()), "json"),
+    "comparison.md": lambda: render_comparison(compare(run(), run(1.2)), "md"),
+    "comparison.csv": lambda: render_comparison(compare(run(), run(1.2)), "csv"),
+    "comparison.json": lambda: render_comparison(compare(run(), run(1.2)), "json"),
+}
+
+
+@pytest.mark.parametrize("name", OUTPUTS)
+def test_output_is_as_it_was(name: str) -> None:
+    golden = (HERE / name).read_text(encoding="utf-8")
+    assert _rounded(OUTPUTS[name]()) == _rounded(golden)
+
+
+def _rounded(text: str) -> str:
+    """Return the text without the last digits of floats, which differ between processors."""
+    return re.sub(r"\d+\.\d{9,}(e-?\d+)?", lambda found: f"{float(found[0]):.9g}", text)
+
+
+def _write_all() -> None:
+    HERE.mkdir(exist_ok=True)
+    for name, make in OUTPUTS.items():
+        (HERE / name).write_text(make(), encoding="utf-8")
+        sys.stdout.write(f"{name}\n")
+
+
+if __name__ == "__main__":
+    _write_all()

@@ -1,0 +1,150 @@
+"""What the outputs do with odd text, odd names and little data."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.recipe import FP32
+from perfsuite.domain.record import Failure, Header, Record, Run
+from perfsuite.domain.suite import Suite
+from perfsuite.domain.verdict import Interval
+from perfsuite.errors import ConfigError
+from perfsuite.judge import compare, judge, words
+from perfsuite.report import FORMATS, render, render_comparison, rows, show
+from perfsuite.report.markdown import escape
+
+
+def run(*cells: Cell, records: bool = True, **fields: Any) -> Run:
+    machine = MustMatch("A", 6, 1, 1, (), {}, 1, None)
+    suite = Suite("s", {"net": "net"}, ("fake",), (FP32,))
+    header = Header(1, "0", "", suite, cells, Environment(machine, {}, {}))
+    defaults: dict[str, Any] = {
+        "status": "ok",
+        "latencies_s": {0: (0.5,), 1: (0.5,)},
+        "values": {},
+        "accuracy": None,
+        "evidence": None,
+        "labels": (),
+        "error": None,
+    }
+    found = {cell.id: Record(cell=cell, **(defaults | fields)) for cell in cells}
+    return Run(header, found if records else {})
+
+
+def printed(one: Run, width: int = 120) -> str:
+    stream = io.StringIO()
+    show(one, judge(one), Console(file=stream, width=width, color_system=None))
+    return stream.getvalue()
+
+
+def test_rows_of_a_run_without_budgets() -> None:
+    one = run(Cell("net", "fp32", "fake"), Cell("net", "fp32", "fake", batch=8))
+    first, eighth = rows(one, judge(one))
+    assert first.latency_s == 0.5
+    assert first.verdict is None
+    assert (first.reference, first.speedup) == ("", None)
+    assert eighth.reference == ""  # another batch is no reference
+    assert "nothing to judge" in printed(one)
+
+
+def test_speed_up_is_against_the_first_cell_without_eager_fp32() -> None:
+    one = run(Cell("net", "fp32", "fake"), Cell("net", "int8", "fake"))
+    _, second = rows(one, judge(one))
+    assert second.reference == "net/fp32/fake/cpu/b1"
+    assert second.speedup == Interval(1.0, 1.0, 1.0)
+
+
+def test_a_run_that_measured_nothing_can_be_shown() -> None:
+    for one in (
+        run(Cell("net", "fp32", "fake"), records=False),
+        run(Cell("net", "fp32", "fake"), latencies_s={}),
+        run(),
+    ):
+        assert printed(one)
+        assert printed(one, 40)
+        for name in FORMATS:
+            assert isinstance(render(one, judge(one), name), str)
+
+
+def test_markup_and_control_characters_are_only_text() -> None:
+    one = run(
+        Cell("[red]n[/red]", "fp32", "fake"),
+        status="failed",
+        error=Failure("E", "[/bold] \x1b[2J\x07 <script>|"),
+    )
+    text = printed(one)
+    assert "[red]n[/red]" in text
+    assert "[/bold]" in text
+    assert "\x1b" not in text
+    assert "\x07" not in text
+    markdown = render(one, judge(one), "md")
+    assert "\\<script\\>\\|" in markdown
+
+
+def test_markdown_cells_stay_cells() -> None:
+    assert escape("a|b\n*c*_d_`e`") == r"a\|b \*c\*\_d\_\`e\`"
+
+
+@pytest.mark.parametrize("name", ["=1+1", "+a", "-a", "@a"])
+def test_csv_holds_no_formula(name: str) -> None:
+    one = run(Cell(name, "fp32", "fake"))
+    (line,) = csv.DictReader(io.StringIO(render(one, judge(one), "csv")))
+    assert line["workload"] == f"'{name}"
+    assert float(line["latency_s"]) == pytest.approx(0.5)
+
+
+def test_json_is_complete() -> None:
+    one = run(Cell("net", "fp32", "fake"))
+    document = json.loads(render(one, judge(one), "json"))
+    assert document["header"]["suite"]["name"] == "s"
+    assert document["rows"][0]["latency_s"] == pytest.approx(0.5)
+    assert document["judgement"] == {"verdicts": [], "exit_code": 0, "warnings": []}
+
+
+def test_an_unknown_format_comes_with_a_suggestion() -> None:
+    one = run(Cell("net", "fp32", "fake"))
+    with pytest.raises(ConfigError, match="did you mean 'json'"):
+        render(one, judge(one), "jsn")
+    with pytest.raises(ConfigError, match="unknown format"):
+        render_comparison(compare(one, one), "xml")
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.0, "0 ns"), (2e-9, "2 ns"), (0.0023149, "2.31 ms"), (1.5, "1.5 s"), (180.4, "180 s")],
+)
+def test_seconds(value: float, text: str) -> None:
+    assert words.seconds(value) == text
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "text"),
+    [
+        ("parameters", 14_728_266, "14.7 M"),
+        ("artifact_bytes", 58_900_000, "58.9 MB"),
+        ("throughput_per_s", 812.3, "812/s"),
+        ("top1", 0.9261, "0.9261"),
+        ("warmup_calls", 12, "12"),
+    ],
+)
+def test_quantities(metric: str, value: float, text: str) -> None:
+    assert words.quantity(metric, value) == text
+
+
+def test_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys, perfsuite.report; "
+        "print(sorted({'torch', 'scipy', 'onnx', 'rich.table'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
