@@ -111,6 +111,9 @@ def _fetch_from(source: Source, downloads: Path, progress: Progress) -> Path:
         progress(f"looking for {source.file.name}", 0, None)
         download(source.locate(), source.file, downloads, source.timeout_s, progress)
     arrays = read(source, archive, progress)
+    for stem, shape in SHAPES.items():
+        if arrays[stem].shape != shape:
+            raise SchemaError(f"{archive}: holds {arrays[stem].shape} {stem}, not {shape}")
     progress("sorting the training pictures", 0, None)
     arrays |= canonical(arrays["train_images"], arrays["train_labels"])
     folder = _store(arrays, archive, progress)
@@ -140,7 +143,7 @@ def _store(arrays: Arrays, archive: Path, progress: Progress) -> Path:
         beside.mkdir()
         for stem in SHAPES:
             array = np.ascontiguousarray(arrays[stem])
-            if array.shape != SHAPES[stem] or not _is(stem, array, progress):
+            if not _is(stem, array, progress):
                 raise SchemaError(f"{archive}: its {stem} are not CIFAR-10's; delete it")
             np.save(beside / f"{stem}.npy", array)
         flush(beside)

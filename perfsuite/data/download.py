@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from http.client import HTTPException
 from pathlib import Path
-from urllib.error import HTTPError
+from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from perfsuite.errors import SchemaError, Unavailable
@@ -72,7 +72,7 @@ def _receive_all(
                 return
         except (OSError, HTTPException, ValueError) as error:
             if _size(partial) <= before:
-                raise Unavailable(f"{url}: {getattr(error, 'reason', error)}") from error
+                raise Unavailable(f"{url}: {_reason(error)}") from error
     raise Unavailable(f"{url}: the connection broke {ATTEMPTS} times; try again later")
 
 
@@ -99,6 +99,13 @@ def _receive(
                 done += len(block)
                 progress(done, total)
     return total is None or done >= total
+
+
+def _reason(error: Exception) -> object:
+    """Return what a `URLError` wraps: by itself it says `<urlopen error ...>`."""
+    if isinstance(error, URLError) and not isinstance(error, HTTPError):
+        return error.reason
+    return error
 
 
 def _size(path: Path) -> int:
