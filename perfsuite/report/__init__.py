@@ -11,7 +11,7 @@ from perfsuite.judge import Comparison
 from perfsuite.plugins import suggestion
 from perfsuite.report import csv, json, markdown
 from perfsuite.report.table import Row, rows
-from perfsuite.report.terminal import show, show_comparison
+from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
 
 _Format = tuple[Callable[[Run, Judgement], str], Callable[[Comparison], str]]
 
@@ -22,7 +22,16 @@ FORMATS: dict[str, _Format] = {
     "md": (markdown.render, markdown.render_comparison),
 }
 
-__all__ = ["FORMATS", "Row", "render", "render_comparison", "rows", "show", "show_comparison"]
+__all__ = [
+    "FORMATS",
+    "Row",
+    "print_comparison",
+    "print_run",
+    "print_verdicts",
+    "render",
+    "render_comparison",
+    "rows",
+]
 
 
 def render(run: Run, judgement: Judgement, format: str) -> str:

@@ -6,7 +6,6 @@ that nothing in a name or a message is taken for an instruction.
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.record import Run
@@ -30,17 +29,18 @@ if TYPE_CHECKING:
     from rich.table import Table
     from rich.text import Text
 
-_WIDTH = 120  # where nobody says: logs and pipes
+_WIDTH = 120  # of logs and pipes
 _WITH_BARS = 112
 _WITH_MEMORY = 104
+_WITH_SIZE = 94
 _BAR = 8  # characters
 _ASCII = str.maketrans({"✓": "+", "✗": "x", "█": "#", "±": "+-", "µ": "u"})
 _STYLES: dict[str, str] = {"✓": "green", "✗": "red", "?": "yellow", "-": "dim", " ": ""}
 
 
-def show(run: Run, judgement: Judgement, console: Console | None = None) -> None:
-    """Print the run's table, its verdicts and its warnings; to standard output by default."""
-    console = console or _console()
+def print_run(console: Console, run: Run, judgement: Judgement) -> None:
+    """Print the run's tables, its verdicts and its warnings."""
+    _widen(console)
     found = rows(run, judgement)
     console.print(_text(console, title(run), "bold"))
     for workload, group in groups(found).items():
@@ -48,17 +48,27 @@ def show(run: Run, judgement: Judgement, console: Console | None = None) -> None
         console.print(_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
-    _print_verdicts(console, judgement)
+    # The tables have said what did not end well.
+    _print_judgement(console, judgement, besides="status")
+
+
+def print_verdicts(console: Console, judgement: Judgement) -> None:
+    """Print the verdicts and the warnings alone."""
+    _widen(console)
+    _print_judgement(console, judgement)
+
+
+def _print_judgement(console: Console, judgement: Judgement, besides: str = "") -> None:
+    _print_budgets(console, [one for one in judgement.verdicts if one.budget != besides])
     _print_warnings(console, judgement.warnings)
-    symbol = {0: "✓", 1: "✗"}.get(judgement.exit_code, "?")
-    symbol = symbol if judgement.verdicts else " "
+    symbol = {0: "✓", 1: "✗"}.get(judgement.exit_code, "?") if judgement.verdicts else " "
     console.print()
     console.print(_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
 
 
-def show_comparison(comparison: Comparison, console: Console | None = None) -> None:
-    """Print how each cell of two runs changed; to standard output by default."""
-    console = console or _console()
+def print_comparison(console: Console, comparison: Comparison) -> None:
+    """Print how each cell of two runs changed."""
+    _widen(console)
     console.print(_text(console, f"before: {plain(comparison.before)}", "bold"))
     console.print(_text(console, f"after:  {plain(comparison.after)}", "bold"))
     console.print()
@@ -77,10 +87,10 @@ def show_comparison(comparison: Comparison, console: Console | None = None) -> N
     _print_warnings(console, comparison.warnings)
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else _WIDTH, highlight=False)
+def _widen(console: Console) -> None:
+    """Give logs and pipes, which have no width, enough of it."""
+    if not console.is_terminal:
+        console.width = max(console.width, _WIDTH)
 
 
 def _text(console: Console, text: str, style: str = "") -> Text:
@@ -96,16 +106,17 @@ def _bare_table(gap: int = 2) -> Table:
 
 
 def _table(console: Console, group: list[Row]) -> Table:
-    """Return one workload's table; where it is narrow, without bars, then without memory."""
+    """Return one workload's table; where it is narrow, without bars, memory, size."""
     metric = next((row.accuracy_metric for row in group if row.accuracy_metric), "")
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
-    bars, memory = longest > 0.0 and console.width >= _WITH_BARS, console.width >= _WITH_MEMORY
+    bars = longest > 0.0 and console.width >= _WITH_BARS
+    memory, size = console.width >= _WITH_MEMORY, console.width >= _WITH_SIZE
     table = _bare_table(2 if console.width >= _WIDTH else 1)
     for name in ("", "cell", "latency", "speed-up"):
         table.add_column(name, no_wrap=True)
     for name in [""] * bars + [plain(metric), "points lost"] * bool(metric):
         table.add_column(name)
-    for name in ["memory"] * memory + ["size"]:
+    for name in ["memory"] * memory + ["size"] * size:
         table.add_column(name)
     for row in group:
         symbol = row_symbol(row)
@@ -123,7 +134,8 @@ def _table(console: Console, group: list[Row]) -> Table:
             entries += [(accuracy_text(row), ""), (loss_text(row.loss_points), "")]
         if memory:
             entries.append((size_text(row.run_peak_bytes), ""))
-        entries.append((size_text(row.artifact_bytes), ""))
+        if size:
+            entries.append((size_text(row.artifact_bytes), ""))
         table.add_row(*(_text(console, text, style) for text, style in entries))
     return table
 
@@ -143,27 +155,26 @@ def _print_notes(console: Console, group: list[Row]) -> None:
             console.print(_text(console, f"    | {line}", "dim"))
 
 
-def _print_verdicts(console: Console, judgement: Judgement) -> None:
+def _print_budgets(console: Console, verdicts: list[Verdict]) -> None:
     from rich.table import Table
 
     by_budget: dict[str, list[Verdict]] = {}
-    for verdict in judgement.verdicts:
-        if verdict.budget != "status":  # the tables have said it
-            by_budget.setdefault(verdict.budget, []).append(verdict)
-    for budget, verdicts in by_budget.items():
+    for verdict in verdicts:
+        by_budget.setdefault(verdict.budget, []).append(verdict)
+    for budget, group in by_budget.items():
         console.print()
         console.print(_text(console, plain(budget), "bold"))
-        shown = [one for one in verdicts if budget != "regression" or one.status != "pass"]
+        shown = [one for one in group if budget != "regression" or one.status != "pass"]
         lines = Table.grid(padding=(0, 1))
         for verdict in shown:
             symbol = symbol_of(verdict.status)
             lines.add_row(
                 _text(console, symbol, _STYLES[symbol]), _text(console, verdict_line(verdict))
             )
-        if passed := len(verdicts) - len(shown):
+        if passed := len(group) - len(shown):
             lines.add_row(
                 _text(console, "✓", "green"),
-                _text(console, f"{passed} of {len(verdicts)} not worse than in the baseline"),
+                _text(console, f"{passed} of {len(group)} not worse than in the baseline"),
             )
         console.print(lines)
 

@@ -17,7 +17,7 @@ from perfsuite.domain.recipe import FP32, Recipe
 from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
 from perfsuite.domain.suite import Budget, Expect, Suite
 from perfsuite.judge import compare, judge
-from perfsuite.report import render, render_comparison, show, show_comparison
+from perfsuite.report import print_comparison, print_run, print_verdicts, render, render_comparison
 
 HERE = Path(__file__).parent / "test_report"
 
@@ -115,19 +115,27 @@ def _record(cell: Cell, **fields: Any) -> Record:
 
 def _printed(width: int, encoding: str = "utf-8", *, two: bool = False) -> str:
     stream = io.TextIOWrapper(io.BytesIO(), encoding)
-    console = Console(file=stream, width=width, highlight=False, color_system=None)
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
     if two:
-        show_comparison(compare(run(), run(1.2)), console)
+        print_comparison(console, compare(run(), run(1.2)))
     else:
-        show(run(), judge(run(), run(0.8)), console)
+        print_run(console, run(), judge(run(), run(0.8)))
     stream.flush()
     return "\n".join(one.rstrip() for one in stream.buffer.getvalue().decode().split("\n"))
+
+
+def _verdicts() -> str:
+    stream = io.StringIO()
+    print_verdicts(Console(file=stream), judge(run(), run(0.8)))
+    return stream.getvalue()
 
 
 OUTPUTS = {
     "terminal.txt": lambda: _printed(120),
     "narrow.txt": lambda: _printed(100),
     "ascii.txt": lambda: _printed(120, "ascii"),
+    "eighty.txt": lambda: _printed(80),
+    "verdicts.txt": lambda: _verdicts(),
     "comparison.txt": lambda: _printed(110, two=True),
     "run.md": lambda: render(run(), judge(run()), "md"),
     "run.csv": lambda: render(run(), judge(run()), "csv"),

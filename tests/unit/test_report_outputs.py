@@ -20,7 +20,7 @@ from perfsuite.domain.suite import Suite
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import ConfigError
 from perfsuite.judge import compare, judge, words
-from perfsuite.report import FORMATS, render, render_comparison, rows, show
+from perfsuite.report import FORMATS, print_run, render, render_comparison, rows
 from perfsuite.report.markdown import escape
 
 
@@ -43,7 +43,8 @@ def run(*cells: Cell, records: bool = True, **fields: Any) -> Run:
 
 def printed(one: Run, width: int = 120) -> str:
     stream = io.StringIO()
-    show(one, judge(one), Console(file=stream, width=width, color_system=None))
+    console = Console(file=stream, width=width, force_terminal=True, color_system=None)
+    print_run(console, one, judge(one))
     return stream.getvalue()
 
 
