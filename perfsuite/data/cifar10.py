@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
 from pathlib import Path
 
 import numpy as np
 from numpy.lib.format import open_memmap
 
-from perfsuite.data.cifar10_sources import SOURCES, Arrays, Source, read
-from perfsuite.data.download import Progress, download
+from perfsuite.data.samples import Progress, check_split
 from perfsuite.data.samples import Samples as Samples
-from perfsuite.data.samples import check_split
-from perfsuite.errors import ConfigError, SchemaError, Unavailable
-from perfsuite.store.disk import flush, locked, room_for, writable
-from perfsuite.store.places import data_dir, home
+from perfsuite.errors import ConfigError, SchemaError
+from perfsuite.store.places import data_dir
 
 HELD_OUT = 2000  # training pictures that calibration uses and training never sees
 
@@ -71,7 +67,7 @@ def fingerprint() -> str:
 def verify(progress: Progress) -> Path:
     """Return the folder of the data set; raise `SchemaError` unless its content is CIFAR-10's."""
     for stem in SHAPES:
-        if not _is(stem, _open(stem), progress):
+        if not is_right(stem, _open(stem), progress):
             raise SchemaError(
                 f"{_path(stem)}: its content is not CIFAR-10's; delete the folder "
                 f"{_path(stem).parent} and run: {GET}"
@@ -79,79 +75,8 @@ def verify(progress: Progress) -> Path:
     return data_dir("cifar10")
 
 
-def fetch(progress: Progress) -> Path:
-    """Return the folder of the data set, fetched from the first source that answers, and verified.
-
-    An archive that lies in `PERFSUITE_HOME/downloads` is taken before the net is asked. Raises
-    `Unavailable`, with each source's reason, when there is none.
-    """
-    with locked(home() / "data", "cifar10.lock"):
-        if is_there():  # another process was faster
-            return verify(progress)
-        downloads, reasons = writable(home() / "downloads"), []
-        # Archives that lie there come first, and are kept: the user may have brought them.
-        for source in sorted(SOURCES, key=lambda one: not (downloads / one.file.name).exists()):
-            try:
-                return _fetch_from(source, downloads, progress)
-            except (Unavailable, SchemaError) as error:
-                reasons.append(f"\n  {source.what}: {error}")
-    names = " or ".join(source.file.name for source in SOURCES)
-    raise Unavailable(
-        f"CIFAR-10 cannot be fetched:{''.join(reasons)}\n"
-        f"Bring {names} from elsewhere into {downloads}, then run: {GET}"
-    )
-
-
-def _fetch_from(source: Source, downloads: Path, progress: Progress) -> Path:
-    archive = downloads / source.file.name
-    brought = archive.exists()
-    if brought:
-        source.file.check(archive, progress)
-    else:
-        progress(f"looking for {source.file.name}", 0, None)
-        download(source.locate(), source.file, downloads, source.timeout_s, progress)
-    arrays = read(source, archive, progress)
-    for stem, shape in SHAPES.items():
-        if arrays[stem].shape != shape:
-            raise SchemaError(f"{archive}: holds {arrays[stem].shape} {stem}, not {shape}")
-    progress("sorting the training pictures", 0, None)
-    arrays |= canonical(arrays["train_images"], arrays["train_labels"])
-    folder = _store(arrays, archive, progress)
-    if not brought:
-        archive.unlink()
-    return folder
-
-
-def canonical(images: np.ndarray, labels: np.ndarray) -> Arrays:
-    """Return the training samples sorted by their bytes, the picture's and then the label's.
-
-    Sources have them in different orders; sorted, they are the same files.
-    """
-    rows = np.concatenate([images.reshape(len(images), -1), labels[:, None]], axis=1)
-    order = np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
-    return {"train_images": images[order], "train_labels": labels[order]}
-
-
-def _store(arrays: Arrays, archive: Path, progress: Progress) -> Path:
-    """Write the files beside and rename: the folder is there whole or not at all."""
-    folder = data_dir("cifar10")
-    beside = folder.with_name(f"{folder.name}.partial")
-    for left in (beside, folder):  # of an earlier call that was killed, or with files missing
-        if left.exists():
-            shutil.rmtree(left)
-    with room_for(beside):
-        beside.mkdir()
-        for stem in SHAPES:
-            array = np.ascontiguousarray(arrays[stem])
-            if not _is(stem, array, progress):
-                raise SchemaError(f"{archive}: its {stem} are not CIFAR-10's; delete it")
-            np.save(beside / f"{stem}.npy", array)
-        flush(beside)
-        return beside.replace(folder)
-
-
-def _is(stem: str, array: np.ndarray, progress: Progress) -> bool:
-    """Tell whether `array` has the content that `stem` must have."""
+def is_right(stem: str, array: np.ndarray, progress: Progress) -> bool:
+    """Tell whether `array` has the content that the file `stem` must have."""
     found = hashlib.sha256()
     for start in range(0, len(array), 2000):
         found.update(array[start : start + 2000].tobytes())

@@ -16,7 +16,8 @@ from typing import Annotated
 import msgspec
 import numpy as np
 
-from perfsuite.data.download import File, Progress
+from perfsuite.data.download import File
+from perfsuite.data.samples import Progress
 from perfsuite.errors import SchemaError, Unavailable
 
 Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from perfsuite.data import cifar10, digits
-from perfsuite.data.download import Progress
+from perfsuite.data import cifar10, cifar10_fetch, digits
+from perfsuite.data.samples import Progress
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
@@ -35,7 +35,7 @@ DATASETS = {
         "60,000 colour pictures of 32x32 in ten classes, 10,000 of them for testing",
         "Krizhevsky 2009, Learning Multiple Layers of Features from Tiny Images, "
         "cs.toronto.edu/~kriz/cifar.html; no licence is stated",
-        cifar10.fetch,
+        cifar10_fetch.fetch,
         cifar10.verify,
         cifar10.is_there,
         cifar10.fingerprint,

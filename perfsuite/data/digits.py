@@ -12,8 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perfsuite.data.download import Progress
-from perfsuite.data.samples import Samples, check_split
+from perfsuite.data.samples import Progress, Samples, check_split
 from perfsuite.errors import SchemaError, Unavailable
 
 CALIBRATION, TEST = 200, 500  # samples; the remaining 1,097 are for training

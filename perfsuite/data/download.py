@@ -11,11 +11,9 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from perfsuite.data.samples import Progress
 from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.disk import room_for
-
-# Called with what is being done, how much of it is done, and of how much, if that is known.
-Progress = Callable[[str, int, int | None], None]
 
 CHUNK = 1 << 20
 ATTEMPTS = 5  # as long as each of them brings bytes

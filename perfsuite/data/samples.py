@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
+
+# Called with what is being done, how much of it is done, and of how much, if that is known.
+Progress = Callable[[str, int, int | None], None]
 
 SPLITS = ("train", "calibration", "test")
 

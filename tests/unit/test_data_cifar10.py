@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfsuite.data import cifar10, cifar10_sources, datasets
+from perfsuite.data import cifar10, cifar10_fetch, cifar10_sources, datasets
 from perfsuite.data.download import File
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError, Unavailable
 
@@ -156,7 +156,7 @@ def know(monkeypatch: pytest.MonkeyPatch, folder: Path, server: Server) -> None:
         digest = hashlib.new(algorithm, (folder / name).read_bytes()).hexdigest()
         url = f"{server.url}/{name}"
         made.append(replace(source, file=File(name, algorithm, digest), locate=lambda u=url: u))
-    monkeypatch.setattr(cifar10, "SOURCES", tuple(made))
+    monkeypatch.setattr(cifar10_fetch, "SOURCES", tuple(made))
 
 
 def serve(server: Server, archives: Path, *names: str) -> None:
@@ -392,14 +392,14 @@ def test_what_a_killed_call_left_is_replaced(tmp_path: Path, archives: Path) -> 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_order_of_the_training_pictures_does_not_matter(seed: int) -> None:
     order = np.random.default_rng(seed).permutation(10)
-    sorted_ = cifar10.canonical(TRAIN[order], TRAIN_LABELS[order])
+    sorted_ = cifar10_fetch.canonical(TRAIN[order], TRAIN_LABELS[order])
     assert np.array_equal(sorted_["train_images"], CONTENT["train_images"])
     assert np.array_equal(sorted_["train_labels"], CONTENT["train_labels"])
 
 
 def test_equal_pictures_are_sorted_by_label() -> None:
     same = np.zeros((3, 32, 32, 3), np.uint8)
-    sorted_ = cifar10.canonical(same, np.array([7, 200, 1], np.uint8))
+    sorted_ = cifar10_fetch.canonical(same, np.array([7, 200, 1], np.uint8))
     assert sorted_["train_labels"].tolist() == [1, 7, 200]
 
 
