@@ -10,7 +10,7 @@ from perfsuite.judge import intervals, metrics, words
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.machines import version_changes
 from perfsuite.judge.reference import ok_cells
-from perfsuite.judge.regression import new_cells, regression_verdicts
+from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
 from perfsuite.judge.status import status_verdicts, unmet_expectations
 
 
@@ -28,7 +28,7 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
         changed = version_changes(run.header.environment, baseline.header.environment)
         if changed:
             warnings.append(f"versions differ from the baseline's: {', '.join(changed)}")
-        warnings += new_cells(run, baseline)
+        warnings += [*new_cells(run, baseline), *yardsticks(run, baseline)]
     return Judgement(tuple(verdicts), exit_code(verdicts), tuple(warnings))
 
 

@@ -31,6 +31,9 @@ def _difference(name: str, ours: object, theirs: object) -> str:
         only_one = sorted(set(ours) ^ set(theirs))
         more = f" and {len(only_one) - 3} more" if len(only_one) > 3 else ""
         return f"{label} (only one has {', '.join(only_one[:3])}{more})"
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        unequal = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
+        return f"{label} (of {', '.join(unequal)})"
     return f"{label} ({_plain(ours)} here, {_plain(theirs)} in the baseline)"
 
 

@@ -35,6 +35,23 @@ def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
     return found + _gone(run, baseline)
 
 
+def yardsticks(run: Run, baseline: Run) -> list[str]:
+    """Return a warning for each cell that `compare = "ratio"` divides by, whose own change hides.
+
+    With `compare = "absolute"` there is none.
+    """
+    before = {cell.id for cell in ok_cells(baseline)}
+    keys = {
+        change(cell, run, baseline, _LATENCY).yardstick
+        for cell in ok_cells(run)
+        if cell.id in before
+    }
+    return [
+        f'compare = "ratio" divides by {key}: what slows that cell, or all alike, is not seen'
+        for key in sorted(keys - {""})
+    ]
+
+
 def new_cells(run: Run, baseline: Run) -> list[str]:
     """Return a warning for each cell that the baseline has nothing to say about."""
     before = {cell.id for cell in ok_cells(baseline)}

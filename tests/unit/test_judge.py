@@ -420,7 +420,11 @@ def test_an_accuracy_that_is_the_same_passes_a_third_of_a_point() -> None:
 
 def other_machine(before: Run) -> Run:
     must_match = msgspec.structs.replace(
-        MACHINE.must_match, processor="B", flags=("avx2",), usable_cores=64
+        MACHINE.must_match,
+        processor="B",
+        flags=("avx2",),
+        usable_cores=64,
+        caches_bytes={"L1d": 32768, "L2": 1},
     )
     environment = msgspec.structs.replace(MACHINE, must_match=must_match)
     return msgspec.structs.replace(
@@ -435,6 +439,7 @@ def test_another_machine_is_incomparable_and_the_fields_are_named() -> None:
     latency = found.verdicts[0]
     assert latency.status == "incomparable"
     assert "processor ('A' here, 'B' in the baseline)" in latency.words
+    assert "caches bytes (of L2)" in latency.words
     assert "flags (only one has avx512f)" in latency.words
     assert "usable cores (2 here, 64 in the baseline)" in latency.words
     assert found.verdicts[1].metric == "top1"
@@ -446,6 +451,10 @@ def test_ratios_are_judged_across_machines(noise: float) -> None:
     before = other_machine(noisy(3.0, 1, noise, compare="ratio"))
     same = noisy(1.0, 2, noise, compare="ratio")
     assert judge(same, before).exit_code == 0
+    assert judge(same, before).warnings == (
+        'compare = "ratio" divides by vgg/fp32/pytorch/cpu/b1: what slows that cell, or all alike, '
+        "is not seen",
+    )
     slower = scaled(same, 1.2, INT8)
     found = judge(slower, before)
     assert found.exit_code == 1
