@@ -58,6 +58,10 @@ class Pass(Protocol):
     version: ClassVar[int]  # raise it when the pass gives another result: cached ones are redone
     runtimes: ClassVar[tuple[str, ...]]  # engines with a real kernel; () means every engine
 
+    def resolve(self, target: Target) -> str:
+        """Return, as text, all that the result owes to the target: it is part of cache keys."""
+        ...
+
 
 class ModelPass(Pass, Protocol):
     """A pass on a torch module."""
