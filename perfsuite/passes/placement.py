@@ -1,0 +1,199 @@
+"""Where 8-bit values flow: which tensors of a graph are quantized, and which share a scale.
+
+The rules follow what engines fuse. ONNX Runtime's `QLinearConv` and `QLinearAdd` want every value
+between two operators quantized; OpenVINO and TensorRT add a convolution's result to a shortcut
+inside its 32-bit accumulator, and lose speed and accuracy if the result is quantized before.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+CONVOLUTIONS = ("Conv", "ConvTranspose")
+PRODUCTS = ("Gemm", "MatMul")
+ACTIVATIONS = ("Relu", "Clip")
+POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
+# Operators that move values and change none: their results keep the scale of their first input.
+MOVES = (
+    "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Split", "Slice", "Pad",
+    "Identity", "DepthToSpace", "SpaceToDepth", "Expand", "Tile",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Placement:
+    """`groups`: tensors to quantize, those of one group with one scale; in the graph's order.
+
+    `carriers` maps tensors that only carry the values of a group (behind a pooling, a reshape, a
+    concatenation) to its index: they take the group's scale and need no calibration. `weighted`
+    are the nodes whose weights become 8-bit.
+    """
+
+    groups: tuple[tuple[str, ...], ...]
+    carriers: dict[str, int]
+    weighted: tuple[onnx.NodeProto, ...]
+
+
+def place(graph: onnx.GraphProto, *, sum_in_accumulator: bool) -> Placement:
+    """Return what to quantize in `graph`, whose nodes are in topological order.
+
+    `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
+    they round it.
+    """
+    flow = _Flow(graph, sum_in_accumulator)
+    for node in graph.node:
+        flow.visit(node)
+    return flow.placement()
+
+
+def channel_axis(node: onnx.NodeProto) -> int:
+    """Return the axis of a weighted node's weights that counts its output channels."""
+    if node.op_type == "Gemm":
+        return 0 if any(a.name == "transB" and a.i for a in node.attribute) else 1
+    return 0 if node.op_type == "Conv" else 1
+
+
+@dataclass
+class _Flow:
+    """One walk over the graph. `integer` are tensors that come out of 8-bit arithmetic."""
+
+    graph: onnx.GraphProto
+    sum_in_accumulator: bool
+    weighted: list[onnx.NodeProto] = field(default_factory=list)
+    integer: set[str] = field(default_factory=set)
+    needed: set[str] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        from onnx import TensorProto
+
+        self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
+        self.floats = {n for n, t in self.constants.items() if t.data_type == TensorProto.FLOAT}
+        self.producer = {out: node for node in self.graph.node for out in node.output}
+        self.place_of = {node.output[0]: i for i, node in enumerate(self.graph.node)}
+        self.uses = Counter(name for node in self.graph.node for name in node.input)
+        self.uses.update(value.name for value in self.graph.output)
+        self.activation = {
+            node.input[0]: node.output[0] for node in self.graph.node if node.op_type in ACTIVATIONS
+        }
+
+    def visit(self, node: onnx.NodeProto) -> None:
+        """Note what `node` needs quantized and whether its results are 8-bit."""
+        operator = node.op_type
+        if operator in (*CONVOLUTIONS, *PRODUCTS):
+            if self._has_weights(node):
+                self.weighted.append(node)
+                self.needed.add(node.input[0])
+                self._produce(node, rounded=operator in CONVOLUTIONS)
+        elif operator == "Add":
+            self._visit_add(node)
+        elif operator in POOLS:
+            if node.input[0] in self.integer:
+                self.needed.add(node.input[0])
+                self._produce(node, rounded=True)
+        elif operator in ACTIVATIONS or self._moves(node):
+            if node.input[0] in self.integer:
+                self.integer.update(node.output)
+        elif operator == "Concat" and self.integer.intersection(node.input):
+            self.integer.update(node.output)
+
+    def _has_weights(self, node: onnx.NodeProto) -> bool:
+        weight = self.constants.get(node.input[1])
+        if weight is None or weight.name not in self.floats or node.input[0] in self.constants:
+            return False
+        attributes = {a.name: a for a in node.attribute}
+        if node.op_type == "Gemm":
+            # Engines take a plain x @ W + b only.
+            plain = all(attributes[n].f == 1.0 for n in ("alpha", "beta") if n in attributes)
+            return plain and not ("transA" in attributes and attributes["transA"].i)
+        if node.op_type == "ConvTranspose":
+            return "group" not in attributes or attributes["group"].i == 1
+        return len(weight.dims) == 2 if node.op_type == "MatMul" else True
+
+    def _visit_add(self, node: onnx.NodeProto) -> None:
+        if self.constants.keys() & set(node.input) or not self.integer.intersection(node.input):
+            return
+        operands = set(node.input)
+        if self.sum_in_accumulator:
+            # The last convolution before the sum is the one that takes the other operand in.
+            fused = [n for n in node.input if self._from_convolution(n) and self.uses[n] == 1]
+            if fused:
+                operands.discard(max(fused, key=lambda n: self.place_of[n]))
+        self.needed.update(operands)
+        self._produce(node, rounded=True)
+
+    def _from_convolution(self, name: str) -> bool:
+        return name in self.producer and self.producer[name].op_type in CONVOLUTIONS
+
+    def _produce(self, node: onnx.NodeProto, *, rounded: bool) -> None:
+        """Mark a result of arithmetic; `rounded` if an engine of that kind wants it quantized."""
+        result = node.output[0]
+        self.integer.add(result)
+        if rounded and not self.sum_in_accumulator:
+            fuses = result in self.activation and self.uses[result] == 1
+            self.needed.add(self.activation[result] if fuses else result)
+
+    def _moves(self, node: onnx.NodeProto) -> bool:
+        if node.op_type == "Pad":
+            mode = next((a.s for a in node.attribute if a.name == "mode"), b"constant")
+            value = node.input[2] if len(node.input) > 2 else ""
+            return mode == b"constant" and (not value or self._is_zero(value))
+        if node.op_type == "MaxPool":
+            return len(node.output) == 1
+        return node.op_type in MOVES
+
+    def _is_zero(self, name: str) -> bool:
+        from onnx import numpy_helper
+
+        constant = self.constants.get(name)
+        return constant is not None and not numpy_helper.to_array(constant).any()
+
+    def placement(self) -> Placement:
+        """Return the groups: every needed tensor is traced back to where its values arise."""
+        parent: dict[str, str] = {}
+
+        def root(name: str) -> str:
+            while parent[name] != name:
+                name = parent[name]
+            return name
+
+        carriers: dict[str, str] = {}
+        for name in sorted(self.needed, key=lambda n: self.place_of.get(n, -1)):
+            sources, behind = self._trace(name)
+            for source in sources:
+                parent.setdefault(source, source)
+                parent[root(source)] = root(sources[0])
+            carriers.update(dict.fromkeys(behind, sources[0]))
+        order = [value.name for value in self.graph.input]
+        order += [tensor.name for tensor in self.graph.initializer]
+        order += [name for node in self.graph.node for name in node.output]
+        groups: dict[str, list[str]] = {}
+        for name in order:
+            if name in parent:
+                groups.setdefault(root(name), []).append(name)
+        index = {name: i for i, name in enumerate(groups)}
+        return Placement(
+            tuple(tuple(group) for group in groups.values()),
+            {carrier: index[root(source)] for carrier, source in carriers.items()},
+            tuple(self.weighted),
+        )
+
+    def _trace(self, name: str) -> tuple[list[str], list[str]]:
+        """Return the tensors whose values `name` carries, and those that carry them to it."""
+        sources: list[str] = []
+        carriers: list[str] = []
+        waiting = [name]
+        while waiting:
+            current = waiting.pop()
+            node = self.producer.get(current)
+            if node is None or not (node.op_type == "Concat" or self._moves(node)):
+                if current not in sources:
+                    sources.append(current)
+            elif current not in carriers:
+                carriers.append(current)
+                waiting += node.input if node.op_type == "Concat" else node.input[:1]
+        return sources, carriers

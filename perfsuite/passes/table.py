@@ -1,0 +1,15 @@
+"""The passes that come with perfsuite, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+
+def _int8() -> type[Any]:
+    from perfsuite.passes.int8 import Int8
+
+    return Int8
+
+
+PASSES: dict[str, Callable[[], type[Any]]] = {"int8": _int8}
