@@ -1,5 +1,120 @@
-"""Make computer-vision models fast, and prove it."""
+"""Make computer-vision models fast, and prove it.
+
+The names of this package are loaded when they are first used: importing it loads neither torch nor
+NumPy nor an engine. The verbs are those of the command line; `perfsuite.api` holds them all.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 __version__ = "0.1.0"
+
+__all__ = [
+    "BuildError",
+    "Cell",
+    "ConfigError",
+    "Edits",
+    "Evidence",
+    "GraphPass",
+    "Incomparable",
+    "InputSpec",
+    "Item",
+    "Judgement",
+    "Manifest",
+    "Model",
+    "ModelPass",
+    "Opening",
+    "ParityError",
+    "PassContext",
+    "PerfsuiteError",
+    "Record",
+    "Run",
+    "Runtime",
+    "SchemaError",
+    "Session",
+    "SilentFallback",
+    "Stage",
+    "Suite",
+    "Target",
+    "Task",
+    "TrainingSet",
+    "Unavailable",
+    "Unsupported",
+    "Variant",
+    "Verdict",
+    "Workload",
+    "compare",
+    "gate",
+    "get_data",
+    "init",
+    "listing",
+    "plan",
+    "run",
+    "show",
+]
+
+# Where each name lives. The verb `report` stays in `perfsuite.api`: here it would be hidden by the
+# package `perfsuite.report` as soon as that is imported.
+_HOMES = {
+    "api": ("compare", "gate", "get_data", "init", "listing", "plan", "run", "show"),
+    "domain.cell": ("Cell",),
+    "domain.model": ("InputSpec", "Model", "Stage"),
+    "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
+    "domain.record": ("Evidence", "Item", "Record", "Run"),
+    "domain.runtime": ("Manifest", "Opening", "Runtime", "Session", "Variant"),
+    "domain.suite": ("Suite",),
+    "domain.task": ("Task", "TrainingSet"),
+    "domain.verdict": ("Judgement", "Verdict"),
+    "domain.workload": ("Workload",),
+    "errors": (
+        "BuildError",
+        "ConfigError",
+        "Incomparable",
+        "ParityError",
+        "PerfsuiteError",
+        "SchemaError",
+        "SilentFallback",
+        "Unavailable",
+        "Unsupported",
+    ),
+}
+_HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name in names}
+
+if TYPE_CHECKING:
+    from perfsuite.api import compare, gate, get_data, init, listing, plan, run, show
+    from perfsuite.domain.cell import Cell
+    from perfsuite.domain.model import InputSpec, Model, Stage
+    from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
+    from perfsuite.domain.record import Evidence, Item, Record, Run
+    from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
+    from perfsuite.domain.suite import Suite
+    from perfsuite.domain.task import Task, TrainingSet
+    from perfsuite.domain.verdict import Judgement, Verdict
+    from perfsuite.domain.workload import Workload
+    from perfsuite.errors import (
+        BuildError,
+        ConfigError,
+        Incomparable,
+        ParityError,
+        PerfsuiteError,
+        SchemaError,
+        SilentFallback,
+        Unavailable,
+        Unsupported,
+    )
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name, loaded now (PEP 562)."""
+    if name not in _HOME_OF:
+        raise AttributeError(f"module 'perfsuite' has no attribute '{name}'")
+    value = getattr(import_module(_HOME_OF[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    """Return the public names."""
+    return sorted([*__all__, "__version__"])

@@ -1,0 +1,114 @@
+"""Your own models. A suite names the one below as "my_models.py:my_digits".
+
+This one is small and real: it tells handwritten digits apart (scikit-learn's, 8x8 pixels). Replace
+`MyNet` by your network, `load_digits` by your data, and keep the shape of the rest.
+Test what you write with `perfsuite.testing.check_workload(my_digits())`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from sklearn.datasets import load_digits
+from torch import nn
+
+from perfsuite import Model, Stage, Task, Workload
+
+# --- the network: plain PyTorch ---------------------------------------------------------------
+
+
+class MyNet(nn.Module):
+    """Two convolutions and a linear readout; takes float32 (N, 1, 8, 8), gives (N, 10)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.features = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.AvgPool2d(2),
+            nn.Flatten(),
+        )
+        self.readout = nn.Linear(32 * 4 * 4, 10)
+
+    def forward(self, pictures: torch.Tensor) -> torch.Tensor:
+        """Return the logits."""
+        return self.readout(self.features(pictures))
+
+
+def build() -> nn.Module:
+    """Return the network with its weights, in evaluation mode, alike each time.
+
+    You will load yours: net.load_state_dict(torch.load("net.pt", weights_only=True)).
+    To need no file, this one draws its convolutions and fits the readout by ridge regression.
+    """
+    torch.manual_seed(0)
+    net = MyNet()
+    pictures, labels = split("train")
+    with torch.no_grad():
+        features = net.features(torch.from_numpy(pictures)).numpy().astype(np.float64)
+        mean = features.mean(axis=0)
+        centred, wanted = features - mean, np.eye(10)[labels] - 0.1
+        square = centred.T @ centred
+        ridge = 0.001 * np.trace(square) / len(square) * np.eye(len(square))
+        # Rounded, so that the last bits do not depend on the number of threads.
+        weights = np.linalg.solve(square + ridge, centred.T @ wanted).round(4)
+        net.readout.weight.copy_(torch.from_numpy(weights.T))
+        net.readout.bias.copy_(torch.from_numpy((0.1 - mean @ weights).round(3)))
+    return net.eval()
+
+
+# --- the task: what the network is for; everything here is NumPy ------------------------------
+
+
+def split(name: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pictures and labels of "train", "calibration" or "test"; no sample is in two."""
+    digits = load_digits()
+    order = np.random.default_rng(0).permutation(len(digits.images))
+    chosen = {"test": order[:500], "calibration": order[500:700], "train": order[700:]}[name]
+    pictures = (digits.images[chosen, None] / 16).astype(np.float32)
+    return pictures, digits.target[chosen]
+
+
+class Digits(Task):
+    """Only `inputs` is required: without the rest a model is timed, but not judged."""
+
+    metric_name = "top1"
+
+    def inputs(self, batch: int, seed: int) -> dict[str, np.ndarray]:
+        """Return a batch of realistic inputs, by name, in the order of forward's arguments."""
+        pictures, _ = split("test")
+        return {"pictures": pictures[np.random.default_rng(seed).integers(0, 500, batch)]}
+
+    def calibration(self, samples: int) -> Iterator[dict[str, np.ndarray]]:
+        """Yield samples from which INT8 learns the ranges of values."""
+        pictures, _ = split("calibration")
+        for start in range(0, min(samples, len(pictures)), 50):
+            yield {"pictures": pictures[start : min(start + 50, samples)]}
+
+    def rows(
+        self,
+        predict: Callable[[dict[str, np.ndarray]], list[np.ndarray]],
+        samples: int | None = None,
+    ) -> np.ndarray:
+        """Return one row a test sample, in a fixed order: here, 1 if the answer is right."""
+        pictures, labels = (array[:samples] for array in split("test"))
+        logits = predict({"pictures": pictures})[0]
+        return (logits.argmax(axis=1) == labels).astype(np.float64)[:, None]
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return the share of right answers."""
+        return float(rows.mean())
+
+    def fingerprint(self) -> str:
+        """Return a text that changes with the data, so that stored answers are not reused then."""
+        return "scikit-learn digits, split 1"
+
+
+def my_digits() -> Workload:
+    """Return the model and its task under one name."""
+    stages = (Stage("features", ("features",)), Stage("readout", ("readout",)))
+    return Workload("my_digits", Model(build, stages=stages), Digits())

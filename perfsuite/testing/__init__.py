@@ -1,0 +1,18 @@
+"""The contract that every plug-in must meet, as three functions for your tests.
+
+::
+
+    from perfsuite.testing import check_workload
+    from my_models import my_net
+
+    def test_my_net():
+        check_workload(my_net())
+
+Each raises `AssertionError` that says what is wrong and how to mend it.
+"""
+
+from perfsuite.testing.passes import check_pass
+from perfsuite.testing.runtimes import check_runtime
+from perfsuite.testing.workloads import check_workload
+
+__all__ = ["check_pass", "check_runtime", "check_workload"]

@@ -1,0 +1,165 @@
+"""`check_runtime`: what every engine must do."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
+from perfsuite.engine.reference import module_outputs
+from perfsuite.errors import ParityError, PerfsuiteError, SilentFallback
+from perfsuite.export.onnx import export_graph, graph_spec, load_graph
+from perfsuite.export.parity import parity
+from perfsuite.runtimes.evidence import check_precision
+from perfsuite.testing.samples import (
+    CLASSES,
+    OUTPUTS,
+    SPEC,
+    pictures,
+    require,
+    require_name,
+    small_net,
+)
+
+BATCHES = (1, 4)
+TAKES = ("module", "graph", "nothing")
+
+
+def check_runtime(runtime: Runtime) -> None:
+    """Raise `AssertionError` unless the engine meets the contract.
+
+    It builds a small convolutional net into a folder, which is then moved; what lies there must
+    open at two batch sizes, answer as eager PyTorch does, say which kernels ran, and close twice.
+    An engine that is not installed raises `Unavailable`: skip the test then. An engine that
+    `takes` nothing, a scripted one, is spared the comparison.
+    """
+    who = f"runtime {type(runtime).__name__}"
+    _check_declared(who, runtime)
+    with tempfile.TemporaryDirectory(prefix="perfsuite-check-") as name:
+        folder = Path(name)
+        manifest = _build(who, runtime, folder)
+        artifact = (folder / "built").rename(folder / "moved")
+        for batch in BATCHES:
+            _check_answers(who, runtime, manifest, artifact, batch)
+        _check_evidence(who, runtime, manifest, artifact)
+        if any(artifact.iterdir()):
+            (folder / "empty").mkdir()
+            _check_missing(who, runtime, manifest, folder / "empty")
+
+
+def _check_declared(who: str, runtime: Runtime) -> None:
+    require_name(getattr(runtime, "name", None), who)
+    takes = getattr(runtime, "takes", None)
+    require(takes in TAKES, f"{who}: takes is {takes!r}; it must be one of {', '.join(TAKES)}")
+    for field in ("devices", "precisions"):
+        value = getattr(runtime, field, None)
+        require(
+            isinstance(value, tuple) and len(value) > 0 and all(isinstance(v, str) for v in value),
+            f"{who}: {field} is {value!r}; it must be a tuple of names, such as "
+            f"{('cpu',) if field == 'devices' else ('fp32',)}",
+        )
+    found = runtime.probe()
+    require(
+        isinstance(found, dict)
+        and len(found) > 0
+        and all(isinstance(text, str) and text for item in found.items() for text in item),
+        f"{who}: probe() gives {found!r}; it must give library name to version, or raise "
+        f"Unavailable with what to install",
+    )
+
+
+def _build(who: str, runtime: Runtime, folder: Path) -> Manifest:
+    """Return the manifest of the small net, built into `folder / "built"`."""
+    graph = None
+    outputs: tuple[str, ...] = OUTPUTS
+    if runtime.takes == "graph":
+        graph = folder / "graph.onnx"
+        export_graph(small_net(), SPEC, pictures(2), graph)
+        _, outputs = graph_spec(load_graph(graph))
+    precision = "fp32" if "fp32" in runtime.precisions else runtime.precisions[0]
+    manifest = Manifest(
+        runtime.name, runtime.devices[0], precision, 1, SPEC, outputs, lossy=False, quantized=False
+    )
+    rebuild = None if runtime.takes == "nothing" else small_net
+    (folder / "built").mkdir()
+    runtime.build(Variant(graph, rebuild, quantized=False), manifest, folder / "built")
+    if graph is not None:
+        graph.unlink()  # the artifact must stand alone
+    return manifest
+
+
+def _open(
+    runtime: Runtime, manifest: Manifest, folder: Path, batch: int, *, inspect: bool = False
+) -> Session:
+    rebuild = small_net if runtime.takes == "module" else None
+    return runtime.open(folder, manifest, Opening(batch, 1, inspect, rebuild))
+
+
+def _check_answers(
+    who: str, runtime: Runtime, manifest: Manifest, folder: Path, batch: int
+) -> None:
+    inputs = pictures(batch)
+    with _open(runtime, manifest, folder, batch) as session:
+        outputs = session.run(inputs)
+        require(
+            isinstance(outputs, list) and all(isinstance(o, np.ndarray) for o in outputs),
+            f"{who}: run() must return a list of NumPy arrays on the host",
+        )
+        kept = [output.copy() for output in outputs]
+        session.run({name: array * -2 for name, array in inputs.items()})
+    require(
+        all(np.array_equal(a, b) for a, b in zip(outputs, kept, strict=True)),
+        f"{who}: the next run() overwrites the arrays of the one before; return copies",
+    )
+    if runtime.takes == "nothing":
+        require(
+            all(len(output) == batch for output in outputs),
+            f"{who}: outputs for a batch of {batch} have the shapes {[o.shape for o in outputs]}",
+        )
+        return
+    reference = module_outputs(small_net(), inputs)
+    try:
+        parity(reference, outputs, manifest.outputs, manifest.precision)
+    except ParityError as error:
+        raise AssertionError(
+            f"{who}: at batch {batch} it answers differently from eager PyTorch: {error}"
+        ) from error
+    require(outputs[0].shape == (batch, CLASSES), f"{who}: output of shape {outputs[0].shape}")
+
+
+def _check_evidence(who: str, runtime: Runtime, manifest: Manifest, folder: Path) -> None:
+    session = _open(runtime, manifest, folder, 1, inspect=True)
+    with session:
+        session.run(pictures(1))
+        evidence = session.evidence()
+    require(
+        len(evidence.kernels) > 0 and all(times > 0 for times in evidence.kernels.values()),
+        f"{who}: opened with inspect, evidence().kernels must count what ran, by type and "
+        f"precision, such as {{'Conv fp32': 2}}; it is {evidence.kernels}",
+    )
+    try:
+        check_precision(evidence, manifest)
+    except SilentFallback as error:
+        raise AssertionError(f"{who}: its evidence is not what was asked for: {error}") from error
+    try:
+        session.__exit__(None, None, None)
+    except Exception as error:
+        raise AssertionError(
+            f"{who}: closing a session twice fails with {type(error).__name__}: {error}; the "
+            f"second time must do nothing"
+        ) from error
+
+
+def _check_missing(who: str, runtime: Runtime, manifest: Manifest, empty: Path) -> None:
+    advice = "raise perfsuite.SchemaError that names the missing file"
+    try:
+        _open(runtime, manifest, empty, 1)
+    except PerfsuiteError:
+        return
+    except Exception as error:
+        raise AssertionError(
+            f"{who}: opening an empty folder fails with {type(error).__name__}: {error}; {advice}"
+        ) from error
+    raise AssertionError(f"{who}: an empty folder opens as an artifact; {advice}")

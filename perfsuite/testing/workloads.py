@@ -1,0 +1,250 @@
+"""`check_workload`: what every workload must do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsuite.domain.model import Stage
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task
+from perfsuite.domain.workload import Workload
+from perfsuite.engine.reference import graph_outputs, module_outputs
+from perfsuite.testing.samples import require, require_name
+
+if TYPE_CHECKING:
+    from torch import nn
+
+CALIBRATED, ANSWERED, TRAINED = 4, 8, 2  # samples that are asked for
+
+
+def check_workload(workload: Workload) -> None:
+    """Raise `AssertionError` unless `workload` meets the contract.
+
+    Its name must be usable in keys. Its inputs must be seeded and follow the batch; its model must
+    be built alike each time, be in evaluation mode and give finite answers; its stages must name
+    modules. Where its task has a metric, calibration samples, rows and metric are tried too.
+    Whatever the workload's own code raises comes through as it is.
+    """
+    require(
+        isinstance(workload, Workload),
+        f"a perfsuite.Workload was expected, not {type(workload).__name__}; "
+        f"return Workload(name, Model(build), task)",
+    )
+    require_name(workload.name, f"workload '{workload.name}'")
+    _check_inputs(workload)
+    predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
+    task = workload.task
+    if type(task).calibration is not Task.calibration:
+        _check_calibration(workload.name, task)
+    if type(task).train is not Task.train:
+        _check_train(workload.name, task)
+    if task.metric_name:
+        _check_rows(workload.name, task, predict)
+
+
+def _check_inputs(workload: Workload) -> None:
+    task, who = workload.task, f"workload '{workload.name}': task.inputs"
+    two, again, three = task.inputs(2, 0), task.inputs(2, 0), task.inputs(3, 0)
+    for inputs in (two, three):
+        require(
+            isinstance(inputs, dict)
+            and len(inputs) > 0
+            and all(isinstance(array, np.ndarray) for array in inputs.values()),
+            f"{who}(batch, seed) must return a dict of input name to NumPy array",
+        )
+    require(
+        list(two) == list(three),
+        f"{who}: batches of 2 and 3 have the inputs {list(two)} and {list(three)}; "
+        f"the names must be the same, in the model's order",
+    )
+    for name, array in two.items():
+        require(
+            np.array_equal(array, again[name]),
+            f"{who}(2, 0) gives another '{name}' the second time; draw it from "
+            f"np.random.default_rng(seed)",
+        )
+        other = three[name]
+        require(
+            array.dtype == other.dtype and array.ndim == other.ndim,
+            f"{who}: '{name}' is {array.dtype} {array.shape} for a batch of 2, but {other.dtype} "
+            f"{other.shape} for one of 3",
+        )
+        if workload.model.onnx is None:  # a graph may have fixed dimensions
+            require(
+                array.shape[:1] == (2,) and other.shape == (3, *array.shape[1:]),
+                f"{who}: '{name}' has shape {array.shape} for a batch of 2 and {other.shape} for "
+                f"one of 3; its first axis must be the batch, the others the same",
+            )
+
+
+def _check_onnx(workload: Workload) -> Predict:
+    from perfsuite.export.onnx import graph_spec, load_graph
+
+    path = workload.model.onnx
+    require(path is not None and workload.model.build is None, _one_model(workload.name))
+    assert path is not None
+    spec, _ = graph_spec(load_graph(path))
+    given = workload.task.inputs(1, 0)
+    wanted = [(item.name, item.dtype) for item in spec]
+    found = [(name, str(array.dtype)) for name, array in given.items()]
+    require(
+        found == wanted,
+        f"workload '{workload.name}': task.inputs gives {found}, {path.name} takes {wanted}",
+    )
+    return lambda inputs: graph_outputs(path, inputs)
+
+
+def _check_module(workload: Workload) -> Predict:
+    from torch import nn
+
+    build, who = workload.model.build, f"workload '{workload.name}': build()"
+    if build is None:
+        raise AssertionError(_one_model(workload.name))
+    module, twin = build(), build()
+    require(
+        isinstance(module, nn.Module),
+        f"{who} must return a torch.nn.Module, not {type(module).__name__}",
+    )
+    training = [name or "the module" for name, part in module.named_modules() if part.training]
+    require(
+        not training,
+        f"{who}: {', '.join(training[:3])} is in training mode; return module.eval()",
+    )
+    _check_twins(who, module, twin)
+    inputs = workload.task.inputs(2, 0)
+    outputs, others = module_outputs(module, inputs), module_outputs(twin, inputs)
+    _check_finite(f"{who}: the module", outputs)
+    require(
+        all(np.array_equal(a, b) for a, b in zip(outputs, others, strict=True)),
+        f"{who}: two builds answer differently; nothing random may be left in evaluation mode",
+    )
+    _check_stages(workload.name, module, workload.model.stages)
+    return lambda asked: module_outputs(module, asked)
+
+
+def _one_model(name: str) -> str:
+    return (
+        f"workload '{name}': its Model needs either build, a function that returns a "
+        f"torch.nn.Module, or onnx, the path of an ONNX file"
+    )
+
+
+def _check_twins(who: str, module: nn.Module, twin: nn.Module) -> None:
+    one, other = module.state_dict(), twin.state_dict()
+    require(list(one) == list(other), f"{who}: two builds have different parameters")
+    for name, tensor in one.items():
+        require(
+            tensor.shape == other[name].shape and bool((tensor == other[name]).all()),
+            f"{who}: '{name}' differs between two builds (or is not finite); load trained weights, "
+            f"or call torch.manual_seed before the module is made: caches rely on it",
+        )
+
+
+def _check_finite(who: str, outputs: Outputs) -> None:
+    require(len(outputs) > 0, f"{who} gives no output")
+    for index, output in enumerate(outputs):
+        if np.issubdtype(output.dtype, np.floating):
+            wrong = int((~np.isfinite(output)).sum())
+            require(
+                wrong == 0,
+                f"{who} gives {wrong} NaN or infinite values of {output.size} in output {index}; "
+                f"look at its weights and at what task.inputs gives",
+            )
+
+
+def _check_stages(name: str, module: nn.Module, stages: tuple[Stage, ...]) -> None:
+    paths = [path for path, _ in module.named_modules() if path]
+    owner: dict[str, str] = {}
+    seen: set[str] = set()
+    for stage in stages:
+        who = f"workload '{name}': stage '{stage.name}'"
+        require(bool(stage.name) and stage.name not in seen, f"{who}: name each stage, and once")
+        seen.add(stage.name)
+        require(len(stage.modules) > 0, f"{who} has no modules; give the prefixes of its paths")
+        for prefix in stage.modules:
+            require(
+                any(path == prefix or path.startswith(f"{prefix}.") for path in paths),
+                f"{who}: no module is called '{prefix}'; the model has {', '.join(paths[:12])}",
+            )
+            require(
+                prefix not in owner,
+                f"{who}: '{prefix}' belongs to stage '{owner.get(prefix)}' already",
+            )
+            owner[prefix] = stage.name
+
+
+def _check_calibration(name: str, task: Task) -> None:
+    who = f"workload '{name}': task.calibration({CALIBRATED})"
+    batches, again = list(task.calibration(CALIBRATED)), list(task.calibration(CALIBRATED))
+    expected = task.inputs(1, 0)
+    total = 0
+    for batch in batches:
+        _check_like(who, batch, expected)
+        total += len(next(iter(batch.values())))
+    require(
+        total == CALIBRATED,
+        f"{who} yields {total} samples; it must yield as many as it was asked for, in batches",
+    )
+    same = len(batches) == len(again) and all(
+        np.array_equal(one[key], other[key])
+        for one, other in zip(batches, again, strict=True)
+        for key in one
+    )
+    require(same, f"{who} yields other samples the second time; take a seeded or fixed choice")
+
+
+def _check_like(who: str, inputs: Inputs, expected: Inputs) -> None:
+    """Raise unless `inputs` are what `task.inputs` gives, but for the length of the batch."""
+
+    def kinds(given: Inputs) -> dict[str, tuple[str, tuple[int, ...]]]:
+        return {name: (str(array.dtype), array.shape[1:]) for name, array in given.items()}
+
+    require(
+        kinds(inputs) == kinds(expected),
+        f"{who} gives {kinds(inputs)}, task.inputs gives {kinds(expected)}; names, types and "
+        f"shapes must agree",
+    )
+
+
+def _check_train(name: str, task: Task) -> None:
+    who = f"workload '{name}': task.train()"
+    data = task.train()
+    require(
+        len(data.inputs) == len(data.targets) > 0,
+        f"{who} has {len(data.inputs)} inputs and {len(data.targets)} targets; there must be "
+        f"equally many, and some",
+    )
+    prepared = data.prepare(data.inputs[:TRAINED], np.random.default_rng(0))
+    first = next(iter(task.inputs(len(data.inputs[:TRAINED]), 0).values()))
+    require(
+        prepared.dtype == np.float32 and prepared.shape == first.shape,
+        f"{who}: prepare gives {prepared.dtype} {prepared.shape}; the model takes float32 "
+        f"{first.shape}",
+    )
+
+
+def _check_rows(name: str, task: Task, predict: Predict) -> None:
+    who = f"workload '{name}': task.rows(predict, {ANSWERED})"
+    rows, again = task.rows(predict, ANSWERED), task.rows(predict, ANSWERED)
+    require(
+        isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype == np.float64,
+        f"{who} must return a float64 array (samples, columns), one row a sample, not "
+        f"{getattr(rows, 'dtype', type(rows).__name__)} {getattr(rows, 'shape', '')}",
+    )
+    require(
+        0 < len(rows) <= ANSWERED,
+        f"{who} returns {len(rows)} rows; `samples` limits the test set, one row a sample",
+    )
+    require(
+        np.array_equal(rows, again, equal_nan=True),
+        f"{who} returns other rows the second time; choose the samples by a fixed seed, in a "
+        f"fixed order: variants are compared sample by sample",
+    )
+    for chosen in (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)):
+        value = task.metric(chosen)
+        require(
+            isinstance(value, float) and 0.0 <= value <= 1.0,
+            f"workload '{name}': task.metric(rows) is {value!r}; it must be a float from 0 to 1 "
+            f"for any choice of rows (intervals resample them)",
+        )

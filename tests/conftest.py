@@ -1,0 +1,30 @@
+"""What every test shares: a home of its own, and nothing from the user's environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from perfsuite.store.places import home
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep tests out of the user's cache; data sets, which are only read, stay where they are."""
+    there = home() / "data"
+    own = tmp_path_factory.mktemp("home")
+    if there.is_dir():
+        (own / "data").symlink_to(there.resolve(), target_is_directory=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PERFSUITE_HOME", str(own))
+        for name in ("PERFSUITE_FAKE", "PERFSUITE_CELL"):
+            patch.delenv(name, raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Return the repository's folder."""
+    return Path(__file__).parent.parent
