@@ -1,0 +1,50 @@
+# `make help` lists the targets. A suite of your own is run with `perfsuite`, not with make.
+
+PYTHON ?= python3
+BIN    := .venv/bin
+READY  := .venv/.installed-run-dev
+DEMO   := reports/demo
+VERIFY := reports/verify
+
+.PHONY: help setup demo check test verify bench clean
+.DEFAULT_GOAL := help
+
+help:  ## list the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 10
+
+setup: $(READY)  ## make .venv and install perfsuite with all that a processor and development need
+
+# Again only when the dependencies change: the sources themselves are installed in place.
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[run,dev]'
+	touch $@
+
+demo: setup  ## fetch CIFAR-10, run benchmarks/demo.toml anew, print the table and the verdicts
+	$(BIN)/perfsuite data get cifar10
+	rm -rf $(DEMO)
+	$(BIN)/perfsuite run benchmarks/demo.toml -o $(DEMO)
+
+check: setup  ## lint, format, types, layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: check  ## what CI runs: the checks and all tests but the long proof
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+verify: setup  ## the long proof, hours; goes on where it was cut short
+	$(BIN)/perfsuite data get cifar10
+	$(BIN)/python -m pytest -m verify --timeout=0
+	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
+
+bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machine alone meanwhile
+	$(BIN)/python benchmarks/overhead.py
+	@artifact="$$($(BIN)/python benchmarks/artifact.py $(DEMO) 'vgg16-cifar10/fp32/openvino/*')" \
+		&& $(BIN)/python benchmarks/versus_benchmark_app.py "$$artifact"
+
+clean:  ## remove .venv and everything that tools left; runs and the cache stay
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
