@@ -16,7 +16,7 @@ from perfsuite.errors import BuildError
 if TYPE_CHECKING:
     import onnx
 
-_WHOLE = 2**40  # bytes: fold constants of any size
+_WHOLE = 2**28  # bytes: fold whole weights, but do not blow up a small constant without end
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:

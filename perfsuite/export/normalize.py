@@ -70,17 +70,18 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
 
 
 def _rename_values(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
-    """Rename the values of `graph` and their uses in the bodies of its control flow."""
+    """Rename the values of `graph` and their uses in the bodies of its control flow.
+
+    ONNX names are unique across a graph and its bodies, so no body can mean another value.
+    """
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
         node.output[:] = [renamed.get(name, name) for name in node.output]
         for attribute in node.attribute:
             for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                local = {output for inner in body.node for output in inner.output}
-                outer = {old: new for old, new in renamed.items() if old not in local}
-                _rename_values(body, outer)
+                _rename_values(body, renamed)
                 for value in body.output:
-                    value.name = outer.get(value.name, value.name)
+                    value.name = renamed.get(value.name, value.name)
 
 
 def _scope(node: onnx.NodeProto, weights: set[str]) -> str:

@@ -73,7 +73,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     try:
-        model = onnx.load(path)
+        model = onnx.load(path, format="protobuf")
         if not model.graph.node:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
         onnx.checker.check_model(model)
@@ -148,6 +148,13 @@ def _check_example(spec: Sequence[InputSpec], example: Inputs) -> None:
             f"the task gives the inputs {sorted(example)}, the model takes "
             f"{[entry.name for entry in spec]}"
         )
+    for entry in spec:
+        for axis, side in enumerate(entry.shape):
+            if isinstance(side, str) and example[entry.name].shape[axis] < 2:
+                raise ConfigError(
+                    f"input '{entry.name}': the example's dimension {axis} ({side}) must be 2 or "
+                    f"more, or the exporter takes it for a constant"
+                )
 
 
 def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, ...]) -> Any:

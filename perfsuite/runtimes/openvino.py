@@ -42,22 +42,18 @@ class OpenVino:
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.xml` and `model.bin`, weights in the precision of the graph."""
-        import onnx
         import openvino
 
         from perfsuite.export.onnx import load_graph
 
         if variant.graph is None:
             raise BuildError("openvino takes an ONNX graph, and there is none")
-        checked = folder / "checked.onnx"
-        onnx.save(load_graph(variant.graph), checked)
+        load_graph(variant.graph)  # what is no ONNX model is the user's error, not the engine's
         try:
-            model = openvino.Core().read_model(str(checked))
+            model = openvino.Core().read_model(str(variant.graph))
             openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error
-        finally:
-            checked.unlink()
 
     def open(self, folder: Path, manifest: Manifest, opening: Opening) -> OpenVinoSession:
         """Return a session for exactly `opening.batch` samples.

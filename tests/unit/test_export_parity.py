@@ -1,0 +1,78 @@
+"""Parity, by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfsuite.errors import BuildError, ConfigError, ParityError
+from perfsuite.export.parity import check_finite, parity
+
+
+def test_the_difference_is_relative_to_the_largest_reference_value() -> None:
+    reference = [np.array([1.0, -4.0]), np.array([[0.0, 2.0]])]
+    actual = [np.array([1.0002, -4.0]), np.array([[0.0, 2.0]])]
+    found = parity(reference, actual, ["a", "b"], "fp32")
+    assert found == {"a": pytest.approx(0.0002 / 4), "b": 0.0}
+
+
+def test_the_first_output_that_differs_is_named_with_difference_and_tolerance() -> None:
+    reference = [np.ones(3), np.full(3, 2.0), np.ones(3)]
+    actual = [np.ones(3), np.full(3, 2.5), np.zeros(3)]
+    with pytest.raises(ParityError, match=r"output 'second' differs.* = 0\.25, .* 0\.0001"):
+        parity(reference, actual, ["first", "second", "third"], "fp32")
+
+
+@pytest.mark.parametrize(
+    ("precision", "tolerance"), [("fp32", 1e-4), ("tf32", 5e-3), ("fp16", 1e-2), ("bf16", 3e-2)]
+)
+def test_each_precision_has_its_tolerance(precision: str, tolerance: float) -> None:
+    reference = [np.array([1.0])]
+    parity(reference, [np.array([1 + 0.99 * tolerance])], ["y"], precision)
+    with pytest.raises(ParityError):
+        parity(reference, [np.array([1 + 1.01 * tolerance])], ["y"], precision)
+
+
+def test_another_top1_is_refused_where_the_margin_exceeds_the_tolerance() -> None:
+    reference = np.array([[1.0, 0.985, 0.0]])
+    swapped = np.array([[0.991, 0.993, 0.0]])  # off by 0.9 % at most, inside fp16's 1 %
+    with pytest.raises(ParityError, match=r"row 0 .* at 1, the model at 0, which leads by 0\.015"):
+        parity([reference], [swapped], ["y"], "fp16")
+    close = np.array([[1.0, 0.995, 0.0]])  # leads by less than 1 %: either answer will do
+    assert parity([close], [swapped], ["y"], "fp16")["y"] == pytest.approx(0.009)
+
+
+def test_nan_infinity_shape_and_count() -> None:
+    one = np.ones((1, 2), np.float32)
+    with pytest.raises(ParityError, match="the export gives 1 NaN and 1 infinite of 2"):
+        parity([one], [np.array([[np.nan, np.inf]])], ["y"], "fp32")
+    with pytest.raises(ParityError, match="the model gives 2 NaN"):
+        parity([one * np.nan], [one], ["y"], "fp32")
+    with pytest.raises(ParityError, match=r"shape \(2, 1\), the model gives \(1, 2\)"):
+        parity([one], [one.T], ["y"], "fp32")
+    with pytest.raises(ParityError, match="1 outputs, the export 2"):
+        parity([one], [one, one], ["y"], "fp32")
+
+
+def test_an_all_zero_reference_is_held_to_the_difference_itself() -> None:
+    assert parity([np.zeros(2)], [np.full(2, 5e-5)], ["y"], "fp32") == {"y": 5e-5}
+    with pytest.raises(ParityError):
+        parity([np.zeros(2)], [np.full(2, 1e-3)], ["y"], "fp32")
+
+
+def test_empty_outputs_are_equal_and_integers_are_compared() -> None:
+    assert parity([np.zeros((0, 4))], [np.zeros((0, 4))], ["boxes"], "fp32") == {"boxes": 0.0}
+    with pytest.raises(ParityError, match="differs"):
+        parity([np.array([3])], [np.array([4])], ["labels"], "fp32")
+
+
+def test_an_unknown_precision_comes_with_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'fp32'"):
+        parity([], [], [], "fp31")
+
+
+def test_check_finite_names_the_output() -> None:
+    good = np.ones(2, np.float32)
+    check_finite([good, np.array([1, 2])], ["a", "labels"])
+    with pytest.raises(BuildError, match="output 'b': 1 NaN and 0 infinite of 2"):
+        check_finite([good, np.array([0, np.nan])], ["a", "b"])
