@@ -21,7 +21,7 @@ POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
 # Operators that move values and change none: their results keep the scale of their first input.
 MOVES = (
     "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Split", "Slice", "Pad",
-    "Identity", "DepthToSpace", "SpaceToDepth", "Expand", "Tile",
+    "Identity", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Resize",
 )  # fmt: skip
 
 
@@ -31,12 +31,12 @@ class Placement:
 
     `carriers` maps tensors that only carry the values of a group (behind a pooling, a reshape, a
     concatenation) to its index: they take the group's scale and need no calibration. `weighted`
-    are the nodes whose weights become 8-bit.
+    are the results of nodes whose weights become 8-bit.
     """
 
     groups: tuple[tuple[str, ...], ...]
     carriers: dict[str, int]
-    weighted: tuple[onnx.NodeProto, ...]
+    weighted: tuple[str, ...]
 
 
 def place(graph: onnx.GraphProto, *, sum_in_accumulator: bool) -> Placement:
@@ -64,7 +64,7 @@ class _Flow:
 
     graph: onnx.GraphProto
     sum_in_accumulator: bool
-    weighted: list[onnx.NodeProto] = field(default_factory=list)
+    weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
 
@@ -86,7 +86,7 @@ class _Flow:
         operator = node.op_type
         if operator in (*CONVOLUTIONS, *PRODUCTS):
             if self._has_weights(node):
-                self.weighted.append(node)
+                self.weighted.append(node.output[0])
                 self.needed.add(node.input[0])
                 self._produce(node, rounded=operator in CONVOLUTIONS)
         elif operator == "Add":
@@ -144,6 +144,8 @@ class _Flow:
             return mode == b"constant" and (not value or self._is_zero(value))
         if node.op_type == "MaxPool":
             return len(node.output) == 1
+        if node.op_type == "Resize":
+            return all(a.s == b"nearest" for a in node.attribute if a.name == "mode")
         return node.op_type in MOVES
 
     def _is_zero(self, name: str) -> bool:

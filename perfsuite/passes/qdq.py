@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfsuite.passes.placement import Placement, channel_axis
+from perfsuite.passes.placement import ACTIVATIONS, Placement, channel_axis
 
 if TYPE_CHECKING:
     import onnx
@@ -86,6 +86,7 @@ class _Writer:
     ) -> None:
         self.graph, self.placement, self.scheme = graph, placement, scheme
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.reader = {name: node for node in reversed(graph.node) for name in node.input}
         self.taken = {name for node in graph.node for name in (node.name, *node.output)}
         self.taken.update(self.constants, (value.name for value in graph.input))
         self.nodes: list[onnx.NodeProto] = []
@@ -107,19 +108,18 @@ class _Writer:
                 self.points[carrier] = self.points[source]
 
     def write(self) -> None:
-        weighted = {id(node) for node in self.placement.weighted}
-        reader = {name: node for node in reversed(self.graph.node) for name in node.input}
         for name in (*(value.name for value in self.graph.input), *self.constants):
-            if name in self.points and name in reader:
-                self._quantize(name, reader[name])
+            if name in self.points and name in self.reader:
+                self._quantize(name, self.reader[name])
         for node in self.graph.node:
             copy = type(node)()
             copy.CopyFrom(node)
-            if id(node) in weighted:
+            weighted = node.output[0] in self.placement.weighted
+            if weighted:
                 self._quantize_weights(copy)
             copy.input[:] = [self.dequantized.get(name, name) for name in copy.input]
             self.nodes.append(copy)
-            if copy.op_type == "Gemm" and id(node) in weighted:
+            if weighted and node.op_type == "Gemm":
                 self._split_bias(copy)
             for name in node.output:
                 if name in self.points:
@@ -144,7 +144,8 @@ class _Writer:
             # Engines round the bias to int32 in units of both scales: it has to fit, also where a
             # channel's weights have died and would get a tiny scale.
             units = self.scales[node.input[0]] * _LARGEST_BIAS
-            least = np.abs(numpy_helper.to_array(bias)).reshape(-1) / units
+            largest = np.atleast_1d(np.abs(numpy_helper.to_array(bias)))
+            least = largest.reshape(-1, largest.shape[-1]).max(axis=0) / units
         rounded, scales = quantized_weights(weights, axis, self.scheme.weight_limit, least)
         inputs = [
             self._constant(name, "int8", rounded),
@@ -158,9 +159,14 @@ class _Writer:
 
         ONNX Runtime has an 8-bit product with a float result, but not with a float bias.
         """
-        if self.scheme.sum_in_accumulator or len(node.input) < 3 or node.output[0] in self.points:
+        result = end = node.output[0]
+        follower = self.reader.get(result)
+        if follower is not None and follower.op_type in ACTIVATIONS:
+            end = follower.output[0]
+        has_bias = len(node.input) == 3 and node.input[2]
+        if self.scheme.sum_in_accumulator or not has_bias or end in self.points:
             return
-        result, bias = node.output[0], node.input.pop()
+        bias = node.input.pop()
         node.output[0] = self._unique(f"{result}_without_bias")
         self._node("Add", [node.output[0], bias], node, output=result)
 
@@ -176,7 +182,9 @@ class _Writer:
         from onnx import helper
 
         scope = owner.name.rpartition("/")[0]
-        name = self._unique(f"{scope}/{operator}" if scope else f"{owner.name}_{operator}")
+        name = self._unique(
+            f"{scope}/{operator}" if scope else f"{owner.name or owner.output[0]}_{operator}"
+        )
         output = output or self._unique(f"{name}_output_0")
         node = helper.make_node(operator, inputs, [output], name, **attributes)
         node.metadata_props.extend(owner.metadata_props)
