@@ -6,13 +6,13 @@ Nothing here loads torch or an engine; what does, runs in processes of its own.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
 
-from perfsuite import __version__
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.expansion import check_budgets, match
 from perfsuite.config.plan import Plan, history_key, read_durations, write_durations
@@ -56,18 +56,18 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS
 
-    tables: dict[str, Mapping[str, Callable[[], object]]] = {
-        "workloads": WORKLOADS,
-        "passes": PASSES,
-        "runtimes": RUNTIMES,
-    }
+    tables: tuple[tuple[str, str, Mapping[str, Callable[[], object]]], ...] = (
+        ("workloads", "workload", WORKLOADS),
+        ("passes", "pass", PASSES),
+        ("runtimes", "runtime", RUNTIMES),
+    )
     found = {
-        plural: {
+        heading: {
             name: _about(table[name]) if name in table else "from an installed package"
-            for name in names(plural.removesuffix("s").removesuffix("e"), table)
+            for name in names(one, table)
         }
-        for plural, table in tables.items()
-        if kind in (None, plural)
+        for heading, one, table in tables
+        if kind in (None, heading)
     }
     if kind in (None, "data"):
         found["data"] = {name: item.summary for name, item in sorted(DATASETS.items())}
@@ -76,8 +76,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
 
 def _about(make: Callable[[], object]) -> str:
     """Return the first sentence of what a table's entry is documented as."""
-    text = (make if make.__doc__ and not isinstance(make, type) else make).__doc__ or ""
-    return text.strip().splitlines()[0].removeprefix("Return ").rstrip(".")
+    return (make.__doc__ or "").strip().splitlines()[0].removeprefix("Return ").rstrip(".")
 
 
 def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Path:
@@ -221,7 +220,7 @@ def _created(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal
     now = datetime.now(UTC)
     folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
     stamp = now.isoformat(timespec="seconds")
-    header = Header(SCHEMA, __version__, stamp, suite, cells, environment())
+    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment())
     return Journal.create(folder, header)
 
 

@@ -78,9 +78,9 @@ def list_(kind: str | None, as_json: bool) -> None:
 
     Example: perfsuite list runtimes
     """
-    from perfsuite import catalogue
+    from perfsuite import api
 
-    found = catalogue.listing(kind)
+    found = api.listing(kind)
     if as_json:
         _print_json(found)
         return

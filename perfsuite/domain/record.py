@@ -13,6 +13,9 @@ from perfsuite.domain.suite import Suite
 SCHEMA = 1
 
 JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
+# The label of a cell whose workload has no labelled samples: it is timed, not judged.
+UNLABELLED = "unlabelled"
+
 Status = Literal["ok", "failed", "unsupported", "unavailable"]
 
 

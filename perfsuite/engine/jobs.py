@@ -11,9 +11,6 @@ from perfsuite.domain.recipe import Recipe
 from perfsuite.domain.record import JobKind
 from perfsuite.domain.suite import Evaluate, Measure, Suite
 
-# The label of a cell whose workload has no labelled samples: it is timed, not judged.
-UNLABELLED = "unlabelled"
-
 
 class Job(msgspec.Struct, frozen=True):
     """One job of one cell.

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfsuite import __version__
 from perfsuite.domain.recipe import Target
-from perfsuite.domain.record import Line, Measurement
+from perfsuite.domain.record import UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.engine import artifacts
-from perfsuite.engine.jobs import UNLABELLED, Job
+from perfsuite.engine.jobs import Job
 from perfsuite.engine.process import line_of
 from perfsuite.engine.variants import Maker, steps_of
 from perfsuite.errors import BuildError, Unsupported
@@ -53,7 +53,7 @@ def prepare(job: Job) -> Line:
     variant, variant_key = maker.variant(runtime)
     key = key_of(
         variant_key,
-        __version__,
+        version("perfsuite"),
         job.cell.runtime,
         source_digest(job.runtime),
         job.cell.device,

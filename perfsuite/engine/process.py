@@ -68,7 +68,8 @@ def line_of(job: Job, **fields: object) -> Line:
 
 def _environment(job: Job) -> dict[str, str]:
     threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
-    return {**os.environ, **threads, "PYTHONUNBUFFERED": "1"}
+    # A scripted engine looks its script up by the cell's key.
+    return {**os.environ, **threads, "PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
 
 
 def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:

@@ -9,8 +9,8 @@ from typing import Protocol
 import msgspec
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import JobKind, Line
-from perfsuite.engine.jobs import UNLABELLED, Job, first_job, rounds
+from perfsuite.domain.record import UNLABELLED, JobKind, Line
+from perfsuite.engine.jobs import Job, first_job, rounds
 from perfsuite.engine.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
