@@ -26,7 +26,9 @@ from perfsuite.workloads.table import load_workload
 
 BATCH = 50  # samples answered at a time where the batch axis allows it
 CHECKED = 8  # samples answered again at the timed batch size
-DRIFT = 1e-3  # of the largest output: how far an engine's batches may differ from each other
+# How far an engine's batches may differ from each other, of the largest output. Kernels add up in
+# another order at another batch; before a rounding to 8 bits, that may tip a value over.
+DRIFT, QUANTIZED_DRIFT = 1e-3, 5e-2
 ROWS, ACCURACY = "rows.npy", "accuracy.json"
 
 
@@ -108,6 +110,7 @@ class Answering:
         if self._first is None:
             return
         inputs, outputs = self._first
+        allowed = QUANTIZED_DRIFT if self.manifest.quantized else DRIFT
         count = min(CHECKED, len(outputs[0]))
         for start in range(0, count, batch):
             stop = min(start + batch, count)
@@ -116,10 +119,10 @@ class Answering:
                 expected = other[start:stop].astype(np.float64)
                 scale = float(np.abs(other).max()) or 1.0
                 off = float(np.abs(one.astype(np.float64) - expected).max()) / scale
-                if off > DRIFT:
+                if off > allowed:
                     raise ParityError(
                         f"output '{name}': batch {self.batch} and batch {batch} differ by "
-                        f"{off:.2g} of the largest value, {DRIFT:g} is allowed"
+                        f"{off:.2g} of the largest value, {allowed:g} is allowed"
                     )
 
 
