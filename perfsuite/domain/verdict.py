@@ -40,8 +40,9 @@ class Verdict(msgspec.Struct, frozen=True):
 class Judgement(msgspec.Struct, frozen=True):
     """All verdicts on a run, what they mean for the exit code, and what else a person should know.
 
-    `exit_code` is 0 when every verdict passed, 1 when something regressed or is over its budget,
-    else 3: something could not be judged.
+    `exit_code` is 0 when every verdict passed; 2 when a cell failed by a user's mistake or was
+    unexpectedly unsupported or unavailable; 1 when something regressed or is over its budget; else
+    3: something could not be judged.
     """
 
     verdicts: tuple[Verdict, ...]

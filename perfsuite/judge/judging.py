@@ -1,4 +1,8 @@
-"""From stored runs to verdicts, an exit code and warnings."""
+"""From stored runs to verdicts, an exit code and warnings.
+
+Exit codes: 0 pass, 1 regressed or over budget, 2 usage or configuration, 3 cannot judge. Where
+several hold, 2 comes before 1 and 1 before 3: what a person must mend first is told first.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +15,9 @@ from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.machines import version_changes
 from perfsuite.judge.reference import ok_cells
 from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
-from perfsuite.judge.status import status_verdicts, unmet_expectations
+from perfsuite.judge.status import misconfigured, status_verdicts, unmet_expectations
+
+USAGE = 2
 
 
 def judge(run: Run, baseline: Run | None = None) -> Judgement:
@@ -29,11 +35,12 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
         if changed:
             warnings.append(f"versions differ from the baseline's: {', '.join(changed)}")
         warnings += [*new_cells(run, baseline), *yardsticks(run, baseline)]
-    return Judgement(tuple(verdicts), exit_code(verdicts), tuple(warnings))
+    code = USAGE if misconfigured(run) else exit_code(verdicts)
+    return Judgement(tuple(verdicts), code, tuple(warnings))
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return 0 if all passed, 1 if anything is known to be too bad, else 3."""
+    """Return what the verdicts alone say: 0 if all passed, 1 if anything is too bad, else 3."""
     statuses = {verdict.status for verdict in verdicts} - {"pass"}
     if statuses & {"regressed", "over_budget"}:
         return 1

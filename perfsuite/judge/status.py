@@ -8,6 +8,12 @@ from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Verdict
 
+# What only the user can mend: the suite, the model, what is installed. Anything else that goes
+# wrong (a crash, a hang, a lack of memory) leaves a cell that cannot be judged.
+_USERS = frozenset(
+    {"ConfigError", "SchemaError", "BuildError", "ParityError", "Unsupported", "Unavailable"}
+)
+
 
 def expectation(run: Run, cell: Cell) -> Expect | None:
     """Return the first `[[expect]]` that selects the cell and has its status, if any."""
@@ -42,6 +48,20 @@ def status_verdicts(run: Run) -> list[Verdict]:
         for cell in run.header.cells
         if (words := trouble(run.records.get(cell.id))) and expectation(run, cell) is None
     ]
+
+
+def misconfigured(run: Run) -> bool:
+    """Return whether a cell did not end well by a user's mistake, or by what no one expected."""
+    return any(
+        (record.status in ("unsupported", "unavailable") or _users(record))
+        and expectation(run, cell) is None
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None
+    )
+
+
+def _users(record: Record) -> bool:
+    return record.status == "failed" and record.error is not None and record.error.kind in _USERS
 
 
 def unmet_expectations(run: Run) -> list[str]:

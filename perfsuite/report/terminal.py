@@ -61,7 +61,7 @@ def print_verdicts(console: Console, judgement: Judgement) -> None:
 def _print_judgement(console: Console, judgement: Judgement, besides: str = "") -> None:
     _print_budgets(console, [one for one in judgement.verdicts if one.budget != besides])
     _print_warnings(console, judgement.warnings)
-    symbol = {0: "✓", 1: "✗"}.get(judgement.exit_code, "?") if judgement.verdicts else " "
+    symbol = {0: "✓", 3: "?"}.get(judgement.exit_code, "✗") if judgement.verdicts else " "
     console.print()
     console.print(_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
 

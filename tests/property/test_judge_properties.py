@@ -114,7 +114,9 @@ def test_the_order_of_what_was_found_changes_nothing(run: Run, baseline: Run, ra
 def test_the_exit_code_follows_from_the_verdicts(run: Run, baseline: Run) -> None:
     found = judge(run, baseline)
     statuses = {one.status for one in found.verdicts}
-    if statuses & {"regressed", "over_budget"}:
+    if "unsupported" in {record.status for record in run.records.values()}:
+        assert found.exit_code == 2  # nothing of these runs was expected to be
+    elif statuses & {"regressed", "over_budget"}:
         assert found.exit_code == 1
     else:
         assert found.exit_code == (0 if statuses == {"pass"} else 3)
