@@ -1,0 +1,149 @@
+"""`check_runtime` finds each way to break the contract, and says how to mend it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfsuite import Evidence
+from perfsuite.errors import SchemaError
+from perfsuite.testing import check_runtime
+
+
+class Session:
+    clock = None
+
+    def __init__(self, module: Any) -> None:
+        self.module, self.closed = module, 0
+
+    def run(self, inputs: Any) -> Any:
+        import torch
+
+        with torch.inference_mode():
+            return [self.module(torch.from_numpy(inputs["image"])).numpy()]
+
+    def evidence(self) -> Evidence:
+        return Evidence((), {"conv fp32": 2})
+
+    def __enter__(self) -> Any:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.closed += 1
+
+
+class Eager:
+    """A good engine: eager PyTorch, its module rebuilt."""
+
+    name: Any = "eager"
+    takes = "module"
+    devices: Any = ("cpu",)
+    precisions: Any = ("fp32",)
+    session = Session
+
+    def probe(self) -> Any:
+        return {"torch": "2"}
+
+    def build(self, variant: Any, manifest: Any, folder: Path) -> None:
+        (folder / "here").touch()
+
+    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+        if not (folder / "here").is_file():
+            raise SchemaError(f"{folder / 'here'}: missing")
+        return self.session(opening.rebuild())
+
+
+class Reusing(Session):
+    kept = np.zeros((4, 5), np.float32)
+
+    def run(self, inputs: Any) -> Any:
+        self.kept[: len(inputs["image"])] = super().run(inputs)[0]
+        return [self.kept[: len(inputs["image"])]]
+
+
+class Wrong(Session):
+    def run(self, inputs: Any) -> Any:
+        return [super().run(inputs)[0] * 1.01]
+
+
+class Silent(Session):
+    def evidence(self) -> Evidence:
+        return Evidence()
+
+
+class Lowered(Session):
+    def evidence(self) -> Evidence:
+        return Evidence((), {"conv bf16": 2})
+
+
+class Once(Session):
+    def __exit__(self, *_: object) -> None:
+        super().__exit__()
+        if self.closed > 1:
+            raise RuntimeError("closed already")
+
+
+class Tensors(Session):
+    def run(self, inputs: Any) -> Any:
+        import torch
+
+        return [torch.zeros(1)]
+
+
+def engine(**fields: Any) -> Any:
+    return type("Engine", (Eager,), fields)()
+
+
+class Careless(Eager):
+    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+        return Session(opening.rebuild())
+
+
+class Crashing(Eager):
+    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+        (folder / "here").read_bytes()
+        return Session(opening.rebuild())
+
+
+class Remembering(Eager):
+    def build(self, variant: Any, manifest: Any, folder: Path) -> None:
+        super().build(variant, manifest, folder)
+        self.folder = folder
+
+    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+        return super().open(self.folder, manifest, opening)
+
+
+RUNTIMES: dict[str, tuple[Any, str]] = {
+    "name": (engine(name="my engine"), "no spaces"),
+    "takes": (engine(takes="pictures"), "must be one of module, graph, nothing"),
+    "devices": (engine(devices="cpu"), "must be a tuple of names"),
+    "probe": (engine(probe=lambda _: None), "library name to version"),
+    "tensors": (engine(session=Tensors), "list of NumPy arrays"),
+    "overwrites": (engine(session=Reusing), "return copies"),
+    "answers": (engine(session=Wrong), "answers differently from eager PyTorch: output 'logits'"),
+    "no evidence": (engine(session=Silent), "must count what ran"),
+    "lower precision": (engine(session=Lowered), "not what was asked for"),
+    "closes once": (engine(session=Once), "the second time must do nothing"),
+    "opens nothing": (Careless(), "an empty folder opens"),
+    "wrong error": (Crashing(), "fails with FileNotFoundError"),
+}
+
+
+def test_a_good_runtime_passes() -> None:
+    check_runtime(Eager())
+
+
+@pytest.mark.parametrize("case", RUNTIMES)
+def test_runtime(case: str) -> None:
+    runtime, message = RUNTIMES[case]
+    with pytest.raises(AssertionError, match=message):
+        check_runtime(runtime)
+
+
+def test_an_artifact_must_not_depend_on_where_it_was_built() -> None:
+    with pytest.raises(SchemaError, match="missing"):
+        check_runtime(Remembering())

@@ -1,0 +1,144 @@
+"""`check_workload` finds each way to break the contract, and says how to mend it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfsuite import Model, Stage, Task, TrainingSet, Workload
+from perfsuite.testing import check_workload
+from perfsuite.testing.samples import pictures, small_net
+
+
+class Good(Task):
+    metric_name = "top1"
+
+    def inputs(self, batch: int, seed: int) -> dict[str, np.ndarray]:
+        return pictures(batch, seed)
+
+    def calibration(self, samples: int) -> Iterator[dict[str, np.ndarray]]:
+        yield pictures(samples, 7)
+
+    def train(self) -> TrainingSet:
+        return TrainingSet(
+            pictures(20, 8)["image"], np.zeros(20), lambda batch, rng: batch.astype(np.float32)
+        )
+
+    def rows(self, predict: Any, samples: int | None = None) -> np.ndarray:
+        logits = predict(pictures(samples or 50, 9))[0]
+        rows: np.ndarray = (logits.argmax(axis=1) == 0).astype(np.float64)[:, None]
+        return rows
+
+    def metric(self, rows: np.ndarray) -> float:
+        return float(rows.mean())
+
+
+def task(**methods: Any) -> Task:
+    """Return a good task with some of its methods replaced."""
+    made: Task = type("Bad", (Good,), methods)()
+    return made
+
+
+def workload(task: Task | None = None, *, name: str = "net", **model: Any) -> Workload:
+    return Workload(name, Model(**{"build": small_net, **model}), task or Good())
+
+
+def random_net() -> Any:
+    net = small_net()
+    net[0].weight.data.normal_()
+    return net
+
+
+def broken_net() -> Any:
+    net = small_net()
+    net[7].bias.data[0] = np.inf
+    return net
+
+
+def noise(rows: np.ndarray) -> np.ndarray:
+    return rows + np.random.default_rng().normal(size=rows.shape)
+
+
+WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
+    "no workload": (lambda: Good(), "a perfsuite.Workload was expected, not Good"),
+    "name": (lambda: workload(name="my net"), "no spaces"),
+    "no inputs": (lambda: workload(task(inputs=lambda *_: {})), "dict of input name"),
+    "unseeded": (
+        lambda: workload(
+            task(inputs=lambda _, batch, seed: {"image": noise(np.zeros((batch, 3)))})
+        ),
+        "default_rng",
+    ),
+    "batch last": (
+        lambda: workload(task(inputs=lambda _, batch, seed: {"image": np.zeros((3, batch))})),
+        "first axis must be the batch",
+    ),
+    "names change": (
+        lambda: workload(task(inputs=lambda _, batch, seed: {f"i{batch}": np.zeros(batch)})),
+        "the names must be the same",
+    ),
+    "no model": (lambda: workload(build=None), "needs either build"),
+    "no module": (lambda: workload(build=lambda: 3), "must return a torch.nn.Module, not int"),
+    "training mode": (lambda: workload(build=lambda: small_net().train()), "module.eval"),
+    "random weights": (lambda: workload(build=random_net), "'0.weight' differs between two builds"),
+    "not finite": (lambda: workload(build=broken_net), "NaN or infinite"),
+    "stage": (
+        lambda: workload(stages=(Stage("head", ("fc",)),)),
+        "no module is called 'fc'; the model has 0, 1",
+    ),
+    "stage twice": (
+        lambda: workload(stages=(Stage("a", ("0",)), Stage("b", ("0",)))),
+        "'0' belongs to stage 'a' already",
+    ),
+    "too little calibration": (
+        lambda: workload(task(calibration=lambda _, samples: iter([pictures(1)]))),
+        "yields 1 samples",
+    ),
+    "other calibration": (
+        lambda: workload(
+            task(calibration=lambda _, samples: iter([{"x": np.zeros((samples, 3))}]))
+        ),
+        "names, types and shapes must agree",
+    ),
+    "training set": (
+        lambda: workload(
+            task(train=lambda _: TrainingSet(np.zeros((2, 3)), np.zeros(3), lambda b, rng: b))
+        ),
+        "2 inputs and 3 targets",
+    ),
+    "rows are flat": (
+        lambda: workload(task(rows=lambda _, predict, samples: np.zeros(8))),
+        r"float64 array \(samples, columns\)",
+    ),
+    "rows change": (
+        lambda: workload(task(rows=lambda _, predict, samples: noise(np.zeros((8, 1))))),
+        "other rows the second time",
+    ),
+    "too many rows": (
+        lambda: workload(task(rows=lambda _, predict, samples: np.zeros((9, 1)))),
+        "returns 9 rows",
+    ),
+    "percent": (lambda: workload(task(metric=lambda _, rows: 93.0)), "float from 0 to 1"),
+}
+
+
+def test_a_good_workload_passes() -> None:
+    check_workload(workload(stages=(Stage("first", ("0", "1")), Stage("head", ("7",)))))
+
+
+@pytest.mark.parametrize("case", WORKLOADS)
+def test_workload(case: str) -> None:
+    make, message = WORKLOADS[case]
+    with pytest.raises(AssertionError, match=message):
+        check_workload(make())
+
+
+def test_a_workload_without_labels_passes() -> None:
+    class Timed(Task):
+        def inputs(self, batch: int, seed: int) -> dict[str, np.ndarray]:
+            return pictures(batch, seed)
+
+    check_workload(workload(Timed()))
