@@ -73,6 +73,8 @@ def _session(model: onnx.ModelProto) -> Any:
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    # The second batch would else get one block for all its tensors, beside what the first one left.
+    options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]
