@@ -66,7 +66,8 @@ def resnet(depth: int, classes: int = 10) -> nn.Module:
                 padding = (0, 0, 0, 0, before, self.new_channels - before)
                 shortcut = functional.pad(shortcut, padding)
             inner = self.relu(self.bn1(self.conv1(pictures)))
-            return self.relu(self.bn2(self.conv2(inner)) + shortcut)
+            outer: Tensor = self.relu(self.bn2(self.conv2(inner)) + shortcut)
+            return outer
 
     def layer(inside: int, outside: int, step: int) -> nn.Module:
         blocks = [Block(inside, outside, step)]
