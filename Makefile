@@ -35,10 +35,10 @@ check: setup  ## lint, format, types, layers
 test: check  ## what CI runs: the checks and all tests but the long proof
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-verify: setup  ## the long proof, hours; goes on where it was cut short
+verify: setup  ## the long proof, in reports/verify; goes on where it was cut short
 	$(BIN)/perfsuite data get cifar10
-	$(BIN)/python -m pytest -m verify --timeout=0
 	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
+	$(BIN)/python -m pytest -m verify --timeout=0
 
 bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machine alone meanwhile
 	$(BIN)/python benchmarks/overhead.py

@@ -11,8 +11,16 @@ from perfsuite.store.places import home
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _own_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep tests out of the user's cache; data sets, which are only read, stay where they are."""
+def _own_home(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[None]:
+    """Keep tests out of the user's cache; data sets, which are only read, stay where they are.
+
+    The long proof works in the user's own: it takes hours, and goes on where it was cut short.
+    """
+    if request.config.getoption("markexpr") == "verify":
+        yield
+        return
     there = home() / "data"
     own = tmp_path_factory.mktemp("home")
     if there.is_dir():

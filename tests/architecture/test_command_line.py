@@ -13,7 +13,8 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from perfsuite.cli import main
+from perfsuite import report
+from perfsuite.cli import FORMATS, main
 from tests.architecture.runs import store_run
 
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "sklearn", "scipy")
@@ -112,6 +113,10 @@ def test_the_examples_of_the_options_parse(stored: Path) -> None:
         assert example
         arguments = shlex.split(example[1])[len(name.split()) :]
         command.make_context(name, arguments, resilient_parsing=False)
+
+
+def test_the_formats_of_the_command_are_those_of_the_package() -> None:
+    assert set(FORMATS) == set(report.FORMATS)
 
 
 def test_help_is_light() -> None:
