@@ -5,6 +5,7 @@ Nothing here loads torch or an engine; what does, runs in processes of its own.
 
 from __future__ import annotations
 
+import glob
 import shutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -229,35 +230,61 @@ def _resumed(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal
 
     folder = out or _newest(suite.name)
     journal = Journal.resume(folder)
-    header, here = journal.header, environment().must_match
-    if (header.suite, header.cells) != (suite, cells):
+    try:
+        _check_same(folder, journal.header, Header(SCHEMA, "", "", suite, cells, environment()))
+    except BaseException:
         journal.close()
-        raise ConfigError(f"{folder}: the suite has changed since this run began; start a new one")
-    if header.environment.must_match != here:
-        journal.close()
-        raise Incomparable(
-            f"{folder}: this run began on another machine "
-            f"({header.environment.must_match.processor}); start a new one here"
-        )
+        raise
     return journal
 
 
+def _check_same(folder: Path, before: Header, now: Header) -> None:
+    """Raise unless the rest of a run would be measured as its beginning was."""
+    there, here = before.environment, now.environment
+    # First, because another machine may have other cells: the threads are its cores.
+    if there.must_match != here.must_match:
+        raise Incomparable(
+            f"{folder}: this run began on another machine ({there.must_match.processor}); "
+            f"start a new one here"
+        )
+    changed = sorted(
+        f"{name} {there.subject.get(name, 'none')} to {here.subject.get(name, 'none')}"
+        for name in there.subject.keys() | here.subject.keys()
+        if there.subject.get(name) != here.subject.get(name)
+    )
+    if changed:
+        raise Incomparable(
+            f"{folder}: versions have changed since this run began ({', '.join(changed)}); "
+            f"start a new one"
+        )
+    if (before.suite, before.cells) != (now.suite, now.cells):
+        raise ConfigError(
+            f"{folder}: the suite, --only or --quick have changed since this run began; "
+            f"start a new one"
+        )
+
+
 def _newest(suite: str) -> Path:
-    found = sorted(path.parent for path in Path("reports").glob(f"{suite}-*/run.jsonl"))
+    stamp = f"{'[0-9]' * 8}-{'[0-9]' * 6}"  # of `_created`
+    pattern = f"{glob.escape(suite)}-{stamp}/run.jsonl"
+    found = sorted(path.parent for path in Path("reports").glob(pattern))
     if not found:
         raise ConfigError(f"reports: there is no run of '{suite}' to go on with; say which (-o)")
     return found[-1]
 
 
 def _remember(folder: Path, before: int) -> None:
-    """Keep how long the jobs of this sitting took, for the next plan."""
+    """Keep how long the jobs of this sitting took, for the next plan.
+
+    What came from the cache says nothing of the work itself, and counts only until that is known.
+    """
     from perfsuite.store.journal import read
 
     _, lines, _ = read(folder)
-    write_durations(
-        {
-            history_key(line.job, line.key): line.duration_s
-            for line in lines[before:]
-            if line.status == "ok"
-        }
-    )
+    known = read_durations()
+    new: dict[str, float] = {}
+    for line in lines[before:]:
+        key = history_key(line.job, line.key)
+        if line.status == "ok" and not (line.cached and key in known):
+            new[key] = line.duration_s
+    write_durations(new)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from perfsuite import __version__
-from perfsuite.errors import Incomparable, PerfsuiteError, Unavailable
+from perfsuite.errors import Incomparable, PerfsuiteError
 
 # What a command needs is imported inside it: `--help` must not wait for it.
 if TYPE_CHECKING:
@@ -32,10 +34,13 @@ class _Group(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except (Incomparable, Unavailable) as error:
+        except Incomparable as error:
             _fail(error, CANNOT_JUDGE)
         except PerfsuiteError as error:
             _fail(error, USAGE)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(INTERRUPTED)  # click's own code, 1, would say that something regressed
 
 
 def _fail(error: PerfsuiteError, code: int) -> None:
@@ -52,7 +57,14 @@ def main() -> None:
     Example, from nothing to a verdict:
       perfsuite init . && perfsuite run suite.toml
 
-    Exit codes: 0 pass, 1 regressed or over budget, 2 usage or configuration, 3 cannot judge.
+    \b
+    Exit codes, where several hold 2 before 1 before 3:
+      0  every verdict passed
+      1  regressed or over budget
+      2  usage or configuration; a cell that cannot be built, or is unexpectedly
+         unsupported or unavailable
+      3  cannot judge: inconclusive, another machine, a crash, a hang
+      130  interrupted; what was finished is kept
     """
 
 
@@ -173,26 +185,44 @@ def run(
     from perfsuite.report import print_run
 
     console, follow = Console(), _Follow(Console(stderr=True))
+    # What cancels a job in CI must not cost its run.
+    before = signal.signal(signal.SIGTERM, _interrupt)
     try:
-        folder, found, judgement = api.run(
-            suite,
-            output,
-            baseline=baseline,
-            only=only,
-            quick=quick,
-            resume=resume,
-            observe=follow,
-        )
+        try:
+            folder, found, judgement = api.run(
+                suite,
+                output,
+                baseline=baseline,
+                only=only,
+                quick=quick,
+                resume=resume,
+                observe=follow,
+            )
+        finally:
+            follow.close()
+            signal.signal(signal.SIGTERM, before)
     except KeyboardInterrupt:
-        where = f" -o {output}" if output else ""
+        if follow.bar is None:
+            raise  # nothing was begun
         click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        click.echo(f"  perfsuite run {suite}{where} --resume", err=True)
+        click.echo(f"  {shlex.join(_again(suite, output, baseline, only, quick))}", err=True)
         sys.exit(INTERRUPTED)
-    finally:
-        follow.close()
     print_run(console, found, judgement)
     console.print(f"kept in {folder}", highlight=False)
     sys.exit(judgement.exit_code)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+def _again(
+    suite: Path, output: Path | None, baseline: Path | None, only: str | None, quick: bool
+) -> list[str]:
+    """Return the command that goes on with a run."""
+    given = (("-o", output), ("--baseline", baseline), ("--only", only))
+    options = [word for name, value in given if value is not None for word in (name, str(value))]
+    return ["perfsuite", "run", str(suite), *options, *["--quick"] * quick, "--resume"]
 
 
 class _Follow:

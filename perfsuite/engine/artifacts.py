@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,14 +13,27 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.runtime import Manifest, Opening, Runtime
 from perfsuite.domain.task import Inputs
+from perfsuite.engine.jobs import Job
 from perfsuite.errors import SchemaError
-from perfsuite.plugins import load
+from perfsuite.plugins import load, source_digest
 from perfsuite.runtimes.table import RUNTIMES
+from perfsuite.store.cache import key_of
 
 if TYPE_CHECKING:
     from torch import nn
 
 MANIFEST, INPUTS, FACTS = "artifact.json", "inputs.npz", "facts.json"
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What building found out, kept beside the artifact, so that a cached one still says it."""
+
+    build_s: float
+    parameters: int | None
+    macs: int | None
+    parity: dict[str, float]
+    uncounted: dict[str, int] = {}
+    sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
 
 
 def load_runtime(name: str) -> Runtime:
@@ -42,6 +56,22 @@ def read_manifest(folder: Path) -> Manifest:
         raise SchemaError(f"{path}: not an artifact's manifest ({error})") from error
 
 
+def read_facts(folder: Path) -> Facts:
+    """Return what building found out; `SchemaError` when it cannot be read."""
+    path = folder / FACTS
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Facts)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SchemaError(f"{path}: not an artifact's facts ({error})") from error
+
+
+def sources_of(job: Job) -> str:
+    """Return the digest of the source of the workload and the passes, where they are plug-ins."""
+    return key_of(
+        source_digest(job.reference), *(source_digest(use.use) for use in job.recipe.passes)
+    )
+
+
 def write_inputs(folder: Path, inputs: Sequence[Inputs]) -> None:
     """Write the list of inputs that timing rotates over."""
     arrays = {f"{i}/{name}": value for i, item in enumerate(inputs) for name, value in item.items()}
@@ -57,7 +87,7 @@ def read_inputs(folder: Path) -> list[Inputs]:
             for key in file.files:
                 index, _, name = key.partition("/")
                 items.setdefault(int(index), {})[name] = file[key]
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise SchemaError(f"{path}: not an artifact's inputs ({error})") from error
     return [items[index] for index in sorted(items)]
 

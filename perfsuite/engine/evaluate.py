@@ -68,7 +68,9 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
         )
     np.save(folder / ROWS, rows)
     found = accuracy(task.metric_name, task.metric, rows, digest=answering.digest)
-    (folder / ACCURACY).write_bytes(msgspec.json.encode(found))
+    data = msgspec.json.encode(found)
+    msgspec.json.decode(data, type=Accuracy)  # what cannot be read again must not be kept
+    (folder / ACCURACY).write_bytes(data)
 
 
 def _batched(manifest: Manifest) -> bool:

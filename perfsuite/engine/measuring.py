@@ -11,7 +11,7 @@ from perfsuite.domain.record import Line, Measurement
 from perfsuite.engine import artifacts
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.process import line_of
-from perfsuite.errors import Unavailable
+from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure import memory
 from perfsuite.measure.latency import Latencies, time_calls
 
@@ -52,7 +52,8 @@ def measure(job: Job) -> Line:
 def rebuilder(job: Job) -> Callable[[], nn.Module]:
     """Return what gives the module of `job`, for an engine that takes modules.
 
-    Nothing is loaded until it is called: the other engines need the artifact's folder alone.
+    Nothing is loaded until it is called: the other engines need the artifact's folder alone. It
+    raises `ConfigError` when a plug-in's source is another than when the artifact was prepared.
     """
 
     def rebuild() -> nn.Module:
@@ -62,6 +63,11 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
         from perfsuite.store.cache import Cache
         from perfsuite.workloads.table import load_workload
 
+        if artifacts.read_facts(Path(job.artifact)).sources != artifacts.sources_of(job):
+            raise ConfigError(
+                f"{job.cell.key}: the source of its workload or of a pass has changed since it "
+                f"was prepared; start a new run"
+            )
         runtime = artifacts.load_runtime(job.runtime)
         target = Target(job.cell.runtime, job.cell.device, processor_features())
         workload = load_workload(job.reference, job.samples)

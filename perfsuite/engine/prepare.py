@@ -30,16 +30,6 @@ if TYPE_CHECKING:
 ROTATION = 8  # inputs that timing rotates over, so that no call finds its data in the cache
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What building found out, kept beside the artifact, so that a cached one still says it."""
-
-    build_s: float
-    parameters: int | None
-    macs: int | None
-    parity: dict[str, float]
-    uncounted: dict[str, int] = {}
-
-
 def prepare(job: Job) -> Line:
     """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
     runtime = artifacts.load_runtime(job.runtime)
@@ -53,6 +43,7 @@ def prepare(job: Job) -> Line:
     variant, variant_key = maker.variant(runtime)
     key = key_of(
         variant_key,
+        maker.data_key,  # the inputs that timing rotates over are taken from it
         version("perfsuite"),
         job.cell.runtime,
         source_digest(job.runtime),
@@ -64,7 +55,7 @@ def prepare(job: Job) -> Line:
     )
     build = _Build(job, runtime, maker, variant)
     folder, made = Cache().build("artifact", key, build)
-    facts = msgspec.json.decode((folder / artifacts.FACTS).read_bytes(), type=Facts)
+    facts = artifacts.read_facts(folder)
     counted = [("parameters", "1", facts.parameters), ("macs", "1", facts.macs)]
     measurements = [
         Measurement("build_s", "s", (facts.build_s,)),
@@ -115,12 +106,13 @@ class _Build:
         artifacts.write_inputs(folder, inputs)
         parity = self._parity(folder, manifest, inputs[:2])
         counted = self._counted()
-        facts = Facts(
+        facts = artifacts.Facts(
             build_s=build_s,
             parameters=counted.parameters if counted else None,
             macs=counted.macs if counted else None,
             parity=parity,
             uncounted=counted.uncounted if counted else {},
+            sources=artifacts.sources_of(self.job),
         )
         (folder / artifacts.FACTS).write_bytes(msgspec.json.encode(facts))
 

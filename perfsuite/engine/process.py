@@ -17,6 +17,8 @@ import msgspec
 from perfsuite.domain.record import Failure, Line
 from perfsuite.engine.jobs import Job
 
+WORKER = "perfsuite.engine.worker"
+LONGEST_MS = 2**31 - 1  # that poll(2) can wait: 24 days
 TAIL = 4000  # characters of a worker's output that go on record
 
 # What thread pools read when they are loaded: set before the process starts, or it is too late.
@@ -34,7 +36,8 @@ def run_job_in_process(job: Job) -> Line:
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
         with (folder / "output").open("wb") as output:
             worker = subprocess.Popen(
-                [sys.executable, "-m", "perfsuite.engine.worker", str(folder)],
+                # -P: what lies in the current folder must not shadow what is installed.
+                [sys.executable, "-P", "-m", WORKER, str(folder), str(os.getpid())],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -83,7 +86,7 @@ def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
         try:
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
-            return bool(poll.poll(timeout_s * 1000)) and worker.wait() is not None
+            return bool(poll.poll(min(timeout_s * 1000, LONGEST_MS))) and worker.wait() is not None
         finally:
             os.close(descriptor)
     try:
@@ -105,9 +108,13 @@ def _kill(worker: subprocess.Popen[bytes]) -> None:
 
 def _outcome(job: Job, folder: Path, code: int | None) -> Line:
     result = folder / "line.json"
-    if code == 0 and result.exists():
-        return msgspec.json.decode(result.read_bytes(), type=Line)
     tail = (folder / "output").read_text(errors="replace")[-TAIL:]
+    if code == 0 and result.exists():
+        line = msgspec.json.decode(result.read_bytes(), type=Line)
+        if line.status != "failed" or line.error is None:
+            return line
+        error = msgspec.structs.replace(line.error, output=(tail + line.error.output)[-TAIL:])
+        return msgspec.structs.replace(line, error=error)
     if code is None:
         kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
     elif code < 0:

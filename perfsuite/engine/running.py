@@ -30,7 +30,7 @@ class Observer(Protocol):
         ...
 
     def skipped(self, cell: Cell, kind: JobKind) -> None:
-        """Say that a job falls away, because an earlier one of its cell did not end well."""
+        """Say that a job falls away: an earlier one failed, or there are no labels."""
         ...
 
 
@@ -58,7 +58,9 @@ class _Sitting:
         for cell in cells:
             self._prepare(cell)
         for cell in cells:
-            if cell.id not in self.unlabelled:
+            if cell.id in self.unlabelled:
+                self.observer.skipped(cell, "evaluate")
+            else:
                 self._follow(cell, "evaluate")
         for cell in cells:
             self._follow(cell, "inspect")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, PassUse, Target
+from perfsuite.domain.recipe import Edits, ModelPass, PassContext, PassUse, Target
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
@@ -46,10 +47,11 @@ class Step:
     def is_graph(self) -> bool:
         return hasattr(self.pass_, "apply")
 
-    def key(self, parent: str, target: Target) -> str:
-        """Return the key of this step's result."""
+    def key(self, parent: str, data: str, target: Target) -> str:
+        """Return the key of this step's result; `data` is the key of all samples it may see."""
         return key_of(
             parent,
+            data,
             self.use.use.rpartition(":")[2],
             source_digest(self.use.use),
             str(self.pass_.version),
@@ -98,12 +100,20 @@ class Maker:
         """Return the variant that `runtime` takes, and its key."""
         quantized = any(step.is_graph for step in self.steps)
         rebuild = self.rebuild if self.workload.model.onnx is None else None
+        if rebuild is None and self._model_steps:
+            raise Unsupported(
+                f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
+                f"torch module, and this model is an ONNX file"
+            )
         if runtime.takes == "module":
             if rebuild is None:
                 raise Unsupported(f"{runtime.name} takes torch modules, not an ONNX file")
             return Variant(None, rebuild, quantized), self.edits_key
         if runtime.takes == "nothing":
-            return Variant(None, None, quantized), key_of(self.workload.name)
+            key = key_of("nothing", self.workload.name, source_digest(self.job.reference))
+            for step in self.steps:
+                key = step.key(key, self.data_key, self.target)
+            return Variant(None, None, quantized), key
         graph, key = self._graph()
         return Variant(graph, rebuild, quantized), key
 
@@ -113,56 +123,66 @@ class Maker:
     def model_key(self) -> str:
         """Return the key of the workload's model, weights included."""
         if self.workload.model.onnx is not None:
-            return key_of("onnx", self.workload.model.onnx)
+            from perfsuite.export.onnx import data_files
+
+            path = self.workload.model.onnx
+            return key_of("onnx", path, *data_files(path))
         module = self.build()
         parts: list[str | bytes] = [repr(module), source_digest(self.job.reference)]
         for name, tensor in sorted(module.state_dict().items()):
             parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
         return key_of("module", *parts)
 
+    @cached_property
+    def data_key(self) -> str:
+        """Return the key of the workload's data."""
+        samples = Path(self.job.samples) if self.job.samples else ""
+        return key_of(self.workload.task.fingerprint(), samples)
+
     def build(self) -> nn.Module:
         """Return the workload's module as it is, freshly built, in evaluation mode."""
         build = self.workload.model.build
         if build is None:
-            raise ConfigError(f"{self.workload.name}: an ONNX file cannot take model passes")
-        try:
+            raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
+        with _told(f"{self.workload.name}: its build()"):
             return build().eval()
-        except PerfsuiteError:
-            raise
-        except Exception as error:
-            raise BuildError(
-                f"{self.workload.name}: its build() failed with {type(error).__name__}: {error}"
-            ) from error
 
     # -- model passes -----------------------------------------------------------------------
+
+    @property
+    def _model_steps(self) -> list[Step]:
+        return [step for step in self.steps if not step.is_graph]
 
     @cached_property
     def edits_key(self) -> str:
         """Return the key of the module after all model passes."""
         key = self.model_key
-        for step in self.steps:
-            key = key if step.is_graph else step.key(key, self.target)
+        for step in self._model_steps:
+            key = step.key(key, self.data_key, self.target)
         return key
 
     def rebuild(self) -> nn.Module:
         """Return the module with every model pass's edits applied, in evaluation mode."""
-        key = self.model_key
         applied: list[tuple[ModelPass, Edits]] = []
-        for step in self.steps:
-            if not step.is_graph:
-                key = step.key(key, self.target)
-                fit = partial(self._fit, step.pass_, tuple(applied), key)
-                folder, _ = self.cache.build("edits", key, fit)
-                applied.append((step.pass_, read_edits(folder)))
+        # Hashing a model takes memory that a measuring process would be charged with.
+        key = self.model_key if self._model_steps else ""
+        for step in self._model_steps:
+            key = step.key(key, self.data_key, self.target)
+            fit = partial(self._fit, step, tuple(applied), key)
+            folder, _ = self.cache.build("edits", key, fit)
+            applied.append((step.pass_, read_edits(folder)))
         return self._edited(applied)
 
-    def _fit(self, pass_: ModelPass, before: Applied, key: str, folder: Path) -> None:
-        write_edits(folder, pass_.fit(self._edited(before), self._context(key)))
+    def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
+        with _told(f"{step.use.use}: its fit()"):
+            edits = step.pass_.fit(self._edited(before), self._context(key))
+        write_edits(folder, edits)
 
     def _edited(self, applied: Applied) -> nn.Module:
         module = self.build()
         for pass_, edits in applied:
-            module = pass_.rebuild(module, edits)
+            with _told(f"{type(pass_).__name__}: its rebuild()"):
+                module = pass_.rebuild(module, edits)
         return module.eval()
 
     # -- the graph --------------------------------------------------------------------------
@@ -177,8 +197,8 @@ class Maker:
             path = folder / GRAPH
         for step in self.steps:
             if step.is_graph:
-                key = step.key(key, self.target)
-                apply = partial(self._apply, step.pass_, path, key)
+                key = step.key(key, self.data_key, self.target)
+                apply = partial(self._apply, step, path, key)
                 folder, _ = self.cache.build("graph", key, apply)
                 path = folder / GRAPH
         return path, key
@@ -192,12 +212,14 @@ class Maker:
         export_graph(module, spec, self.workload.task.inputs(2, 0), folder / GRAPH)
         check_export(module, folder / GRAPH, self.workload.task.inputs(2, 1))
 
-    def _apply(self, pass_: GraphPass, graph: Path, key: str, folder: Path) -> None:
+    def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx
 
         from perfsuite.export.onnx import load_graph
 
-        onnx.save(pass_.apply(load_graph(graph), self._context(key)), folder / GRAPH)
+        with _told(f"{step.use.use}: its apply()"):
+            made = step.pass_.apply(load_graph(graph), self._context(key))
+        onnx.save(made, folder / GRAPH)
 
     def _context(self, key: str) -> PassContext:
         return PassContext(
@@ -224,6 +246,17 @@ class _Progress:
         if now - self.last >= 1.0:
             self.last = now
             print(f"{self.key}: {done} of {total}", flush=True)
+
+
+@contextmanager
+def _told(whose: str) -> Iterator[None]:
+    """Turn what a user's code raises into a `BuildError` that says whose code it was."""
+    try:
+        yield
+    except (PerfsuiteError, MemoryError):
+        raise
+    except Exception as error:
+        raise BuildError(f"{whose} failed with {type(error).__name__}: {error}") from error
 
 
 def write_edits(folder: Path, edits: Edits) -> None:

@@ -27,7 +27,7 @@ def normalize(model: onnx.ModelProto) -> None:
     _name_nodes(model.graph)
     model.doc_string = ""
     del model.metadata_props[:]
-    for message in _messages(model):
+    for message in messages(model):
         if hasattr(message, "doc_string"):
             message.doc_string = ""
         if hasattr(message, "metadata_props"):
@@ -40,14 +40,14 @@ def normalize(model: onnx.ModelProto) -> None:
             del message.value_info[:]  # engines infer shapes themselves
 
 
-def _messages(message: Any) -> Iterator[Any]:
+def messages(message: Any) -> Iterator[Any]:
     """Yield every protobuf message below `message`, tensors' payload excepted."""
     for field, value in message.ListFields():
         if field.message_type is None:
             continue
         for child in value if field.is_repeated else (value,):
             yield child
-            yield from _messages(child)
+            yield from messages(child)
 
 
 def _name_nodes(graph: onnx.GraphProto) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.export.normalize import normalize
+from perfsuite.export.normalize import messages, normalize
 
 if TYPE_CHECKING:
     import onnx
@@ -86,6 +86,21 @@ def load_graph(path: Path) -> onnx.ModelProto:
         ) from error
     _name_batch(model)
     return model
+
+
+def data_files(path: Path) -> list[Path]:
+    """Return the files beside an ONNX file in which it keeps its tensors' values, sorted."""
+    import onnx
+
+    model = onnx.load(path, format="protobuf", load_external_data=False)
+    names = {
+        entry.value
+        for message in messages(model)
+        if isinstance(message, onnx.TensorProto) and message.data_location == message.EXTERNAL
+        for entry in message.external_data
+        if entry.key == "location"
+    }
+    return [path.parent / name for name in sorted(names)]
 
 
 def graph_spec(model: onnx.ModelProto) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:

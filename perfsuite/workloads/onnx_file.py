@@ -11,7 +11,7 @@ import numpy as np
 from perfsuite.domain.model import InputSpec, Model
 from perfsuite.domain.task import Inputs, Predict, Task
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.onnx import graph_spec, load_graph
 
 BATCH = 50
@@ -27,6 +27,13 @@ class Unlabelled(Task):
         """Return seeded inputs; a dimension the graph leaves open, but for the batch, is 1."""
         rng = np.random.default_rng(seed)
         return {item.name: self._array(item, batch, rng) for item in self.spec}
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Raise `Unsupported`: random inputs would calibrate for data that never come."""
+        raise Unsupported(
+            "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
+            'samples = { <its name> = "<file>.npz" }'
+        )
 
     @staticmethod
     def _array(item: InputSpec, batch: int, rng: np.random.Generator) -> np.ndarray:
