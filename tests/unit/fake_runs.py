@@ -139,12 +139,18 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def status(pid: int) -> tuple[str, int]:
+    """Return a process's state (`S` sleeps, `Z` is dead) and its processor time in ticks."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return "Z", 0
+    return fields[0], int(fields[11]) + int(fields[12])  # proc(5): state, utime, stime
+
+
 def is_running(pid: int) -> bool:
     """Return whether a process exists and is no zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
+    return status(pid)[0] != "Z"
 
 
 def hang_in(project: Project, process: subprocess.Popen[str], done: int) -> int:
@@ -157,12 +163,16 @@ def hang_in(project: Project, process: subprocess.Popen[str], done: int) -> int:
     wait_until(enough, f"{done} lines")
     project.script({"*": {"run": "hang", "open": "hang"}})
 
-    def hanging() -> list[int]:
-        found = children(process.pid)
-        time.sleep(1.0)  # a job that had read its script before ends by itself
-        return found if found and children(process.pid) == found else []
+    def hanging() -> int:
+        """Return the worker if it sleeps and computes nothing: others have read the old script."""
+        for pid in children(process.pid):
+            state = status(pid)
+            time.sleep(0.3)
+            if state[0] == "S" and status(pid) == state:
+                return pid
+        return 0
 
-    return int(wait_until(hanging, "a worker")[0])
+    return int(wait_until(hanging, "a worker that hangs"))
 
 
 def stop(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str, float]:
