@@ -36,7 +36,7 @@ QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
 
 def init(folder: Path) -> list[Path]:
     """Write `suite.toml` and `my_models.py` to start from into `folder`; return their paths."""
-    targets = [folder / template.name for template in sorted(TEMPLATES.iterdir())]
+    targets = [folder / template.name for template in sorted(TEMPLATES.glob("*.*"))]
     for target in targets:
         if target.exists():
             raise ConfigError(f"{target}: there is such a file already; choose another folder")
