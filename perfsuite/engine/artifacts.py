@@ -56,6 +56,11 @@ def read_manifest(folder: Path) -> Manifest:
         raise SchemaError(f"{path}: not an artifact's manifest ({error})") from error
 
 
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Write `facts.json`."""
+    (folder / FACTS).write_bytes(msgspec.json.encode(facts))
+
+
 def read_facts(folder: Path) -> Facts:
     """Return what building found out; `SchemaError` when it cannot be read."""
     path = folder / FACTS
@@ -87,7 +92,7 @@ def read_inputs(folder: Path) -> list[Inputs]:
             for key in file.files:
                 index, _, name = key.partition("/")
                 items.setdefault(int(index), {})[name] = file[key]
-    except (OSError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise SchemaError(f"{path}: not an artifact's inputs ({error})") from error
     return [items[index] for index in sorted(items)]
 

@@ -114,7 +114,7 @@ class _Build:
             uncounted=counted.uncounted if counted else {},
             sources=artifacts.sources_of(self.job),
         )
-        (folder / artifacts.FACTS).write_bytes(msgspec.json.encode(facts))
+        artifacts.write_facts(folder, facts)
 
     def _manifest(self, inputs: Inputs) -> Manifest:
         cell = self.job.cell

@@ -59,7 +59,7 @@ workloads = ["net.py:net"]
 runtimes  = ["fake"]
 threads   = 1
 processes = {processes}
-measure   = {{ calls = 5, seconds = 0.0, warmup_seconds = 0.0, timeout_seconds = {timeout} }}
+measure   = {{ calls = 5, seconds = 0.0, warmup_seconds = 5.0, timeout_seconds = {timeout} }}
 
 [[recipes]]
 name   = "int8"
