@@ -77,7 +77,8 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
 
 def _about(make: Callable[[], object]) -> str:
     """Return the first sentence of what a table's entry is documented as."""
-    return (make.__doc__ or "").strip().splitlines()[0].removeprefix("Return ").rstrip(".")
+    first, _, _ = (make.__doc__ or "").strip().partition("\n")
+    return first.removeprefix("Return ").rstrip(".")
 
 
 def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Path:

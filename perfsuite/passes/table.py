@@ -7,6 +7,7 @@ from typing import Any
 
 
 def _int8() -> type[Any]:
+    """Return post-training INT8 with explicit Q/DQ pairs, for ONNX engines."""
     from perfsuite.passes.int8 import Int8
 
     return Int8

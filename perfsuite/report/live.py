@@ -57,21 +57,21 @@ class Live:
         self._draw(f"{kind}{turn} {cell.key}, {self._left()} left")
 
     def finished(self, line: Line) -> None:
-        """Count the job, and print its failure if it failed."""
-        from rich.markup import escape
-
+        """Count the job, and print its failure if it failed; of earlier sittings, only count."""
         self._count(line.key, line.job)
-        if self.began:
-            self.spent_s += time.monotonic() - self.began
+        if not self.began:
+            return
+        spent_s, self.began = time.monotonic() - self.began, 0.0
+        if line.status == "ok" and not line.cached:  # else it says nothing of the jobs to come
+            self.spent_s += spent_s
             self.spent_expected_s += self.expected_s.get((line.key, line.job), 0.0)
-            self.began = 0.0
         if line.status != "ok":
             words = line.error.message.splitlines()[0] if line.error else ""
-            self.console.print(f"{line.status}: {line.job} {line.key}: {escape(words)}")
+            self._say(f"{line.status}: {line.job} {line.key}: {words}")
         elif not self.console.is_terminal:
             turn = "" if line.round is None else f" round {line.round + 1}"
             how = "cached" if line.cached else f"{line.duration_s:.1f} s"
-            self.console.print(f"{line.job}{turn} {line.key}: {how}, {self._left()} left")
+            self._say(f"{line.job}{turn} {line.key}: {how}, {self._left()} left")
         self._draw(f"{self._left()} left")
 
     def skipped(self, cell: Cell, kind: str) -> None:
@@ -87,6 +87,11 @@ class Live:
         factor = self.spent_s / self.spent_expected_s if known else 1.0
         seconds = round((self.total_s - self.done_s) * factor)
         return f"{seconds // 60}:{seconds % 60:02d}"
+
+    def _say(self, text: str) -> None:
+        from rich.text import Text  # nothing in a name or a message is taken for markup
+
+        self.console.print(Text(text), soft_wrap=True)
 
     def _draw(self, text: str) -> None:
         from rich.markup import escape

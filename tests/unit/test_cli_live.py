@@ -1,0 +1,91 @@
+"""The progress of a run: what it prints, and the time left."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.console import Console
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Failure, Line
+from perfsuite.report import live
+from perfsuite.report.live import Live
+
+CELL = Cell("[red]net", "fp32", "fake")
+EXPECTED_S = {(CELL.key, "prepare"): 60.0, (CELL.key, "measure"): 10.0, (CELL.key, "evaluate"): 5.0}
+
+
+class Clock:
+    now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(live, "time", made)
+    return made
+
+
+def watch(clock: Clock, *jobs: tuple[str, float, dict[str, object]], terminal: bool = False) -> str:
+    """Return what is printed while jobs, each of a kind and so many seconds, go by."""
+    stream = io.StringIO()
+    console = Console(
+        file=stream, width=100, force_terminal=terminal, color_system=None, legacy_windows=False
+    )
+    with Live(console, EXPECTED_S, 95.0) as bar:
+        for kind, seconds, fields in jobs:
+            defaults: dict[str, object] = {"status": "ok", "duration_s": seconds}
+            line = Line(CELL.id, CELL.key, kind, **(defaults | fields))  # type: ignore[arg-type]
+            if seconds:
+                bar.started(CELL, kind, line.round)
+            clock.now += seconds
+            bar.finished(line)
+    return stream.getvalue()
+
+
+def test_a_line_a_job_where_there_is_no_terminal(clock: Clock) -> None:
+    text = watch(
+        clock,
+        ("prepare", 120.0, {}),
+        ("evaluate", 2.0, {"cached": True}),
+        ("measure", 20.0, {"round": 0}),
+        ("measure", 20.0, {"round": 1}),
+    )
+    assert text.splitlines() == [
+        # It took twice as long as expected, and so will the 35 s that are left.
+        f"prepare {CELL.key}: 120.0 s, 1:10 left",
+        f"evaluate {CELL.key}: cached, 1:00 left",
+        f"measure round 1 {CELL.key}: 20.0 s, 0:40 left",
+        f"measure round 2 {CELL.key}: 20.0 s, 0:20 left",
+    ]
+
+
+def test_what_the_cache_spared_does_not_shorten_the_rest(clock: Clock) -> None:
+    text = watch(clock, ("prepare", 1.0, {"cached": True}))
+    assert text == f"prepare {CELL.key}: cached, 0:35 left\n"
+
+
+def test_earlier_sittings_are_counted_and_not_printed(clock: Clock) -> None:
+    text = watch(clock, ("prepare", 0.0, {}), ("measure", 10.0, {"round": 1}))
+    assert text == f"measure round 2 {CELL.key}: 10.0 s, 0:25 left\n"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_failure_is_told_at_once(clock: Clock, terminal: bool) -> None:
+    error = Failure("Crash", "[bold]died[/]\nby a signal")
+    bad = ("prepare", 3.0, {"status": "failed", "error": error})
+    text = watch(clock, bad, terminal=terminal)
+    assert f"failed: prepare {CELL.key}: [bold]died[/]" in text
+    assert "by a signal" not in text
+
+
+def test_a_terminal_shows_what_is_under_way_and_cleans_up(clock: Clock) -> None:
+    text = watch(clock, ("prepare", 60.0, {}), ("measure", 10.0, {"round": 0}), terminal=True)
+    assert f"prepare {CELL.key}, 1:35 left" in text
+    assert f"measure round 1 {CELL.key}, 0:35 left" in text
+    assert "cached" not in text
+    assert "\x1b[2K" in text  # the bar's line is erased at the end
