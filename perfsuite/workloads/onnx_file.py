@@ -49,7 +49,8 @@ class Unlabelled(Task):
 class Labelled(Task):
     """Samples from an `.npz` file: one array an input, first axis the samples, and `labels`.
 
-    The first half calibrates, the second half tests.
+    In a seeded order, so that a file sorted by class does no harm, the first half calibrates and
+    the second half tests.
     """
 
     spec: tuple[InputSpec, ...]
@@ -114,4 +115,5 @@ def _read(path: Path, spec: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
     lengths = {name: len(arrays[name]) for name in wanted}
     if len(set(lengths.values())) != 1 or lengths["labels"] < 4:
         raise ConfigError(f"{path}: arrays must be equally long, and at least 4: {lengths}")
-    return arrays
+    order = np.random.default_rng(0).permutation(lengths["labels"])
+    return {name: arrays[name][order] for name in wanted}
