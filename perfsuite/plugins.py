@@ -12,7 +12,7 @@ import importlib.util
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -59,7 +59,8 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
         return _from_file(kind, reference)
     for point in entry_points(group=GROUPS[kind]):
         if point.name == reference:
-            return _imported(point.load, f"{kind} '{reference}'", point.value)
+            what = f"{kind} '{reference}': importing {point.value}"
+            return guarded(point.load, what, point.value)
     raise _unknown(kind, reference, table)
 
 
@@ -86,18 +87,38 @@ def check_exists(kind: str, reference: str, table: Mapping[str, Any]) -> None:
         raise _nameless(kind, reference, found)
 
 
-def source_digest(reference: str) -> str:
-    """Return the SHA-256 of a plug-in's file and of its neighbours that it imports.
+def source_digest(kind: str, reference: str) -> str:
+    """Return a text that changes when the code behind a plug-in may have changed.
 
-    An empty text for a name. Packages beside the file count with every Python file in them.
+    Of `file.py:name` the name and the SHA-256 of the file and of its neighbours that it imports
+    (packages beside the file count with every Python file in them); of an installed package its
+    version and the SHA-256 of its Python files; of perfsuite's own tables perfsuite's version.
     """
-    if ".py:" not in reference:
-        return ""
-    path = _file("plug-in", reference)
+    if ".py:" in reference:
+        path = _file("plug-in", reference)
+        files = (path, *sorted(_neighbours(path) - {path}))
+        return f"{reference.rpartition(':')[2]} {_digest(path.parent, files)}"
+    for point in entry_points(group=GROUPS[kind]):
+        if point.name == reference:
+            installed = f"{point.dist.name} {point.dist.version}" if point.dist else ""
+            return f"{point.value} {installed} {_package_digest(point.module)}"
+    return f"perfsuite {version('perfsuite')}"
+
+
+def _package_digest(module: str) -> str:
+    spec = importlib.util.find_spec(module.partition(".")[0])
+    if spec is None or spec.origin is None:
+        return ""  # loading it will say that it is gone
+    origin = Path(spec.origin)
+    files = sorted(origin.parent.rglob("*.py")) if spec.submodule_search_locations else [origin]
+    return _digest(origin.parent, files)
+
+
+def _digest(folder: Path, files: Iterable[Path]) -> str:
     digest = hashlib.sha256()
-    for source in (path, *sorted(_neighbours(path) - {path})):
+    for source in files:
         content = source.read_bytes()
-        digest.update(f"{source.relative_to(path.parent).as_posix()} {len(content)}\n".encode())
+        digest.update(f"{source.relative_to(folder).as_posix()} {len(content)}\n".encode())
         digest.update(content)
     return digest.hexdigest()
 
@@ -125,7 +146,9 @@ def _file(kind: str, reference: str) -> Path:
 def _from_file(kind: str, reference: str) -> Any:
     path = _file(kind, reference)
     name = reference.rpartition(":")[2]
-    module = _imported(lambda: _module(path), f"{kind} '{reference}'", str(path))
+    module = guarded(
+        lambda: _module(path), f"{kind} '{reference}': importing {path}", str(path)
+    )
     if not hasattr(module, name):
         raise _nameless(kind, reference, vars(module))
     return getattr(module, name)
@@ -158,19 +181,21 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _imported(importing: Callable[[], Any], what: str, source: str) -> Any:
-    """Return `importing()`; what a user's file raises, `sys.exit` too, becomes a `ConfigError`."""
+def guarded(call: Callable[[], Any], what: str, source: str) -> Any:
+    """Return `call()`; what a user's code raises, `sys.exit` too, becomes a `ConfigError`.
+
+    `what` names what was tried; the message tells the last line of the file `source` in which it
+    failed. A `PerfsuiteError` passes as it is.
+    """
     try:
-        return importing()
+        return call()
     except PerfsuiteError:
         raise
     except (Exception, SystemExit) as error:
         frames = traceback.extract_tb(error.__traceback__)
         lines = [frame.lineno for frame in frames if frame.filename == source]
         at = f" in line {lines[-1]}" if lines else ""
-        raise ConfigError(
-            f"{what}: importing {source} failed{at} with {type(error).__name__}: {error}"
-        ) from error
+        raise ConfigError(f"{what} failed{at} with {type(error).__name__}: {error}") from error
 
 
 class _Names(ast.NodeVisitor):

@@ -71,9 +71,10 @@ def read_facts(folder: Path) -> Facts:
 
 
 def sources_of(job: Job) -> str:
-    """Return the digest of the source of the workload and the passes, where they are plug-ins."""
+    """Return the digest of the source of the workload and the passes."""
     return key_of(
-        source_digest(job.reference), *(source_digest(use.use) for use in job.recipe.passes)
+        source_digest("workload", job.reference),
+        *(source_digest("pass", use.use) for use in job.recipe.passes),
     )
 
 

@@ -17,7 +17,7 @@ from perfsuite.engine import artifacts
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.measuring import rebuilder
 from perfsuite.engine.process import line_of
-from perfsuite.errors import ParityError, PerfsuiteError
+from perfsuite.errors import BuildError, ParityError, PerfsuiteError
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.accuracy import accuracy
 from perfsuite.plugins import source_digest
@@ -39,7 +39,7 @@ def evaluate(job: Job) -> Line:
         job.artifact_key,
         str(job.evaluate.samples),
         task.fingerprint(),
-        source_digest(job.reference),
+        source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
     )
     folder, made = Cache().build("rows", key, partial(_answer, job, task))
@@ -132,4 +132,11 @@ def answer_padded(session: Session, inputs: Inputs, start: int, stop: int, batch
     """Return the answers to samples `start` to `stop`, the last sample filling up the batch."""
     index = np.minimum(np.arange(start, start + batch), stop - 1)
     chunk = {name: np.ascontiguousarray(array[index]) for name, array in inputs.items()}
-    return [output[: stop - start] for output in session.run(chunk)]
+    outputs = session.run(chunk)
+    for index, output in enumerate(outputs):
+        if output.shape[:1] != (batch,):
+            raise BuildError(
+                f"output {index} has shape {output.shape} for a batch of {batch}: answers are told "
+                f"apart by the first axis, which must be the batch"
+            )
+    return [output[: stop - start] for output in outputs]

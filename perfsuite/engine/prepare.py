@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,9 +43,8 @@ def prepare(job: Job) -> Line:
     key = key_of(
         variant_key,
         maker.data_key,  # the inputs that timing rotates over are taken from it
-        version("perfsuite"),
         job.cell.runtime,
-        source_digest(job.runtime),
+        source_digest("runtime", job.runtime),
         job.cell.device,
         job.cell.precision,
         str(job.cell.batch),
@@ -96,8 +94,7 @@ class _Build:
     variant: Variant
 
     def __call__(self, folder: Path) -> None:
-        task = self.maker.workload.task
-        inputs = [task.inputs(self.job.cell.batch, seed) for seed in range(ROTATION)]
+        inputs = [self.maker.inputs(self.job.cell.batch, seed) for seed in range(ROTATION)]
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
         self.runtime.build(self.variant, manifest, folder)
@@ -175,5 +172,5 @@ class _Build:
         if self.variant.graph is not None:
             return count_graph(self.variant.graph)
         if self.variant.rebuild is not None:
-            return count_module(self.variant.rebuild(), self.maker.workload.task.inputs(1, 0))
+            return count_module(self.variant.rebuild(), self.maker.inputs(1, 0))
         return None

@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.runtime import Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import Unsupported
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
-    """Return what the module answers in eager mode, in float32."""
+    """Return what the module answers in eager mode, in float32.
+
+    Raises `BuildError` where its forward fails: what it was given is part of the message.
+    """
     from perfsuite.runtimes.pytorch import run_module
 
-    return run_module(module, inputs)
+    try:
+        return run_module(module, inputs)
+    except (PerfsuiteError, MemoryError):
+        raise
+    except Exception as error:
+        given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
+        raise BuildError(
+            f"{type(module).__name__}: its forward failed on what the task's inputs() gives "
+            f"({given}) with {type(error).__name__}: {error}"
+        ) from error
 
 
 def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
@@ -43,10 +56,11 @@ def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
     return graph_outputs(variant.graph, inputs)
 
 
-def check_export(module: nn.Module, graph: Path, inputs: Inputs) -> None:
-    """Raise `ParityError` unless the exported graph answers as the module does."""
+def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs]) -> None:
+    """Raise `ParityError` unless the exported graph answers all samples as the module does."""
     from perfsuite.export.onnx import graph_spec, load_graph
     from perfsuite.export.parity import parity
 
     _, names = graph_spec(load_graph(graph))
-    parity(module_outputs(module, inputs), graph_outputs(graph, inputs), names, "fp32")
+    for inputs in samples:
+        parity(module_outputs(module, inputs), graph_outputs(graph, inputs), names, "fp32")

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 GRAPH, EDITS, TENSORS = "graph.onnx", "edits.json", "edits.safetensors"
 
+CHECKED = 8  # inputs on which an export must answer as its module does
+
 Applied = Sequence[tuple[ModelPass, Edits]]
 
 
@@ -53,7 +55,7 @@ class Step:
             parent,
             data,
             self.use.use.rpartition(":")[2],
-            source_digest(self.use.use),
+            source_digest("pass", self.use.use),
             str(self.pass_.version),
             msgspec.json.encode(self.pass_, order="sorted"),
             self.pass_.resolve(target),
@@ -110,7 +112,7 @@ class Maker:
                 raise Unsupported(f"{runtime.name} takes torch modules, not an ONNX file")
             return Variant(None, rebuild, quantized), self.edits_key
         if runtime.takes == "nothing":
-            key = key_of("nothing", self.workload.name, source_digest(self.job.reference))
+            key = key_of("nothing", *self._identity)
             for step in self.steps:
                 key = step.key(key, self.data_key, self.target)
             return Variant(None, None, quantized), key
@@ -128,10 +130,15 @@ class Maker:
             path = self.workload.model.onnx
             return key_of("onnx", path, *data_files(path))
         module = self.build()
-        parts: list[str | bytes] = [repr(module), source_digest(self.job.reference)]
+        parts: list[str | bytes] = [*self._identity, _structure(module)]
         for name, tensor in sorted(module.state_dict().items()):
             parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
         return key_of("module", *parts)
+
+    @property
+    def _identity(self) -> tuple[str, str]:
+        """Return what tells this workload from others that look alike from outside."""
+        return self.workload.name, source_digest("workload", self.job.reference)
 
     @cached_property
     def data_key(self) -> str:
@@ -185,6 +192,11 @@ class Maker:
                 module = pass_.rebuild(module, edits)
         return module.eval()
 
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return what the task's `inputs` gives."""
+        with _told(f"{self.workload.name}: its inputs()"):
+            return self.workload.task.inputs(batch, seed)
+
     # -- the graph --------------------------------------------------------------------------
 
     def _graph(self) -> tuple[Path, str]:
@@ -209,8 +221,9 @@ class Maker:
 
         module = self.rebuild()
         spec = self.workload.input_spec()
-        export_graph(module, spec, self.workload.task.inputs(2, 0), folder / GRAPH)
-        check_export(module, folder / GRAPH, self.workload.task.inputs(2, 1))
+        export_graph(module, spec, self.inputs(2, 0), folder / GRAPH)
+        # Several, because a traced graph follows the one branch that its example took.
+        check_export(module, folder / GRAPH, [self.inputs(1 + n % 2, n) for n in range(CHECKED)])
 
     def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx
@@ -223,7 +236,7 @@ class Maker:
 
     def _context(self, key: str) -> PassContext:
         return PassContext(
-            inputs=self.workload.task.inputs(1, 0),
+            inputs=self.inputs(1, 0),
             calibration=self._calibration,
             train=self.workload.task.train,
             target=self.target,
@@ -257,6 +270,28 @@ def _told(whose: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise BuildError(f"{whose} failed with {type(error).__name__}: {error}") from error
+
+
+def _structure(module: nn.Module) -> str:
+    """Return what a module is made of, beside its weights.
+
+    `repr` shows only what a class chose to show; a flag or a count that `forward` reads is a plain
+    attribute of the module.
+    """
+    attributes = [
+        f"{path}.{name}={value!r}"
+        for path, part in module.named_modules()
+        for name, value in sorted(vars(part).items())
+        if _is_plain(value) and name != "training"
+    ]
+    return "\n".join([repr(module), *attributes])
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether `repr` says all of `value`, and the same in every process."""
+    if isinstance(value, tuple | list):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str | bytes)
 
 
 def write_edits(folder: Path, edits: Edits) -> None:

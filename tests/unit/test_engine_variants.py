@@ -11,14 +11,18 @@ import pytest
 from fake_runs import here
 
 from perfsuite import api
+from perfsuite.domain.model import Model
 from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import Failure, Line, Run
 from perfsuite.domain.runtime import Opening
 from perfsuite.domain.verdict import Judgement
+from perfsuite.domain.workload import Workload
 from perfsuite.engine import artifacts, running
 from perfsuite.engine.jobs import Job, first_job
 from perfsuite.engine.process import run_job_in_process
+from perfsuite.engine.reference import module_outputs
 from perfsuite.engine.variants import Maker, read_edits, steps_of
+from perfsuite.errors import BuildError, ParityError
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import read
 from perfsuite.workloads.table import load_workload
@@ -316,3 +320,52 @@ def test_a_second_run_of_a_real_net_does_nothing_again(folder: Path) -> None:
     assert one.artifact == two.artifact
     assert one.accuracy is not None
     assert one.accuracy.value > 0.9
+
+
+def test_names_and_plain_attributes_count(folder: Path) -> None:
+    """Two workloads of one file, one class and the same weights are still two."""
+    made = maker(folder, SCALE)
+
+    def key(name: str, repeats: int) -> str:
+        def build() -> object:
+            module = made.workload.model.build()  # type: ignore[misc]
+            module.repeats = repeats
+            return module
+
+        model = Model(build)  # type: ignore[arg-type]
+        workload = Workload(name, model, made.workload.task)
+        return Maker(workload, made.job, [], made.target, made.cache).model_key
+
+    assert key("net", 1) == key("net", 1)
+    assert len({key("net", 1), key("net", 50), key("twin", 1)}) == 3
+
+
+def test_an_export_that_followed_one_branch_is_refused(folder: Path) -> None:
+    branching = NET.replace(
+        "net = Workload",
+        """
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
+
+
+def build():
+    return Branching()
+
+
+net = Workload""",
+    )
+    made = maker(folder, SCALE, net=branching)
+    bare = Maker(made.workload, made.job, [], made.target, made.cache)
+    with pytest.raises(ParityError, match="differs"):
+        bare.variant(artifacts.load_runtime("onnxruntime"))
+
+
+def test_a_forward_that_cannot_take_the_inputs_says_what_it_was_given(folder: Path) -> None:
+    made = maker(
+        folder,
+        SCALE,
+        net=NET.replace("nn.Linear(4, 4)", "nn.Linear(5, 5)").replace("eye(4)", "eye(5)"),
+    )
+    with pytest.raises(BuildError, match=r"x float32 \(\d, 4\)"):
+        module_outputs(made.build(), made.inputs(2, 0))

@@ -169,22 +169,45 @@ def test_neighbours_are_importable_at_once_and_later(tmp_path: Path) -> None:
 
 
 def test_the_digest_covers_the_neighbours_that_are_imported(tmp_path: Path) -> None:
-    assert plugins.source_digest("int8") == ""
+    assert plugins.source_digest("pass", "int8").startswith("perfsuite ")
     reference = file(tmp_path, "import torch\ndef build():\n    import near\n") + ":build"
     file(tmp_path, "from pack.deep import x\n", "near.py")
     file(tmp_path, "", "stranger.py")
     (tmp_path / "pack").mkdir()
     file(tmp_path / "pack", "", "deep.py")
-    seen = {plugins.source_digest(reference)}
-    assert plugins.source_digest(reference) in seen
+    seen = {plugins.source_digest("workload", reference)}
+    assert plugins.source_digest("workload", reference) in seen
     file(tmp_path, "# unrelated", "stranger.py")
-    assert plugins.source_digest(reference) in seen
+    assert plugins.source_digest("workload", reference) in seen
     for folder, name in ((tmp_path, "near.py"), (tmp_path / "pack", "deep.py")):
         (folder / name).write_text((folder / name).read_text() + "# changed")
-        assert plugins.source_digest(reference) not in seen
-        seen.add(plugins.source_digest(reference))
+        assert plugins.source_digest("workload", reference) not in seen
+        seen.add(plugins.source_digest("workload", reference))
     with pytest.raises(ConfigError, match="there is no file"):
-        plugins.source_digest(f"{tmp_path}/gone.py:x")
+        plugins.source_digest("workload", f"{tmp_path}/gone.py:x")
+
+
+def test_the_digest_tells_the_names_of_one_file_apart(tmp_path: Path) -> None:
+    path = file(tmp_path, "small = large = None\n")
+    small, large = (plugins.source_digest("workload", f"{path}:{n}") for n in ("small", "large"))
+    assert small != large
+
+
+def test_the_digest_of_an_installed_package_covers_its_version_and_its_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    facts = tmp_path / "digested-1.0.dist-info"
+    facts.mkdir()
+    (facts / "entry_points.txt").write_text("[perfsuite.workloads]\ndigested = digested:net\n")
+    seen = set()
+    for version, source in (("1.0", "net = 1\n"), ("1.0", "net = 2\n"), ("2.0", "net = 2\n")):
+        (facts / "METADATA").write_text(
+            f"Metadata-Version: 2.1\nName: digested\nVersion: {version}\n"
+        )
+        (tmp_path / "digested.py").write_text(source)
+        seen.add(plugins.source_digest("workload", "digested"))
+    assert len(seen) == 3
 
 
 def test_the_digest_is_the_same_in_another_folder(tmp_path: Path) -> None:
@@ -192,5 +215,7 @@ def test_the_digest_is_the_same_in_another_folder(tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
         file(tmp_path / name, "import near\n", "near.py")  # imports itself: must end
-        digests.add(plugins.source_digest(file(tmp_path / name, "import near\n") + ":x"))
+        digests.add(
+            plugins.source_digest("workload", file(tmp_path / name, "import near\n") + ":x")
+        )
     assert len(digests) == 1
