@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from perfsuite.domain.record import Accuracy
+from perfsuite.domain.suite import MEASURED
 from perfsuite.errors import ConfigError, PerfsuiteError
 
 Metric = Callable[[np.ndarray], float]
+
+SLACK = 1e-9  # by which rounding may carry a share over its end
 
 
 def accuracy(
@@ -22,8 +25,14 @@ def accuracy(
     replacement (the bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993,
     chapters 6 and 13). Which rows are drawn depends on their number alone, so the replicates of two
     cells that answered the same samples are paired; `digest` says which samples those were. Raises
-    `ConfigError` for fewer than two rows, `PerfsuiteError` for NaN in the rows or the metric.
+    `ConfigError` for fewer than two rows, for a metric that is no share of 1 and for the name of
+    what perfsuite measures itself, `PerfsuiteError` for NaN in the rows or the metric.
     """
+    if metric_name in MEASURED:
+        raise ConfigError(
+            f"the task's metric_name '{metric_name}' is the name of what perfsuite measures itself;"
+            f" choose another, such as top1"
+        )
     if len(rows) < 2:
         raise ConfigError(
             f"{metric_name}: {len(rows)} test sample(s) give no interval; evaluate at least 2"
@@ -31,11 +40,11 @@ def accuracy(
     _refuse_nan(metric_name, rows)
     return Accuracy(
         metric=metric_name,
-        value=_finite(metric_name, metric(rows)),
+        value=_share(metric_name, metric(rows)),
         samples=len(rows),
         digest=digest,
         replicates=tuple(
-            float(f"{_finite(metric_name, metric(rows[chosen])):.6g}")
+            float(f"{_share(metric_name, metric(rows[chosen])):.6g}")
             for chosen in resamplings(len(rows), replicates)
         ),
     )
@@ -64,10 +73,15 @@ def _refuse_nan(metric_name: str, rows: np.ndarray) -> None:
         )
 
 
-def _finite(metric_name: str, value: float) -> float:
+def _share(metric_name: str, value: float) -> float:
     if not math.isfinite(value):
         raise PerfsuiteError(
             f"{metric_name}: the metric of the rows is {value}; "
             "the task's metric() must give a finite number for any choice of rows"
+        )
+    if not -SLACK <= value <= 1 + SLACK:
+        raise ConfigError(
+            f"{metric_name}: the metric of the rows is {value:g}, and an accuracy lies between 0 "
+            f"and 1; the task's metric() must give a fraction (0.93, not 93 percent)"
         )
     return float(value)

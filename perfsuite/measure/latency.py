@@ -13,8 +13,9 @@ import msgspec
 
 from perfsuite.domain.runtime import Session
 from perfsuite.domain.suite import Measure
-from perfsuite.domain.task import Inputs
+from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError
+from perfsuite.export.parity import check_finite
 
 BLOCK_NS = 50_000_000  # a block of warm-up calls is at least this long: one scheduler hiccup is not
 WINDOW = 5  # blocks that must agree
@@ -47,21 +48,24 @@ def time_calls(
     Timing ends when there are `settings.calls` calls and they took `settings.seconds` seconds, or
     at `MOST_CALLS`, if `settings.calls` asks for no more. Freeing the outputs is not timed. The
     garbage collector is off meanwhile. `clock` counts nanoseconds. Raises `ConfigError` without
-    inputs; an error of the session passes through.
+    inputs, and `BuildError` with the index of an output that holds NaN or an infinity, if the last
+    call gave one; an error of the session passes through.
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
     with _garbage_collector_off():
         rotation = cycle(inputs)
-        first_call_ns = _until(session, rotation, clock, calls=1, duration_ns=0)[0]
+        (first_call_ns,), _ = _until(session, rotation, clock, calls=1, duration_ns=0)
         warmup_calls, steady = _warm_up(session, rotation, settings, clock)
-        samples_ns = _until(
+        samples_ns, outputs = _until(
             session,
             cycle(inputs),
             clock,
             calls=settings.calls,
             duration_ns=round(settings.seconds * 1e9),
         )
+    # Timing what does not compute is worthless: NaN takes other paths than numbers do.
+    check_finite(outputs, [str(index) for index in range(len(outputs))])
     return Latencies(
         samples_s=tuple(sample / 1e9 for sample in samples_ns),
         first_call_s=first_call_ns / 1e9,
@@ -97,7 +101,7 @@ def _warm_up(
     medians: list[float] = []
     calls = 0
     while clock() < limit:
-        block = _until(session, rotation, clock, calls=1, duration_ns=BLOCK_NS)
+        block, _ = _until(session, rotation, clock, calls=1, duration_ns=BLOCK_NS)
         calls += len(block)
         medians.append(statistics.median(block))
         if is_steady(medians):
@@ -112,8 +116,10 @@ def _until(
     *,
     calls: int,
     duration_ns: int,
-) -> list[int]:
+) -> tuple[list[int], Outputs]:
     """Return the nanoseconds of each of at least `calls` calls in at least `duration_ns`.
+
+    Beside them, the outputs of the last call.
 
     The hot loop: everything that it touches is a local name.
     """
@@ -121,17 +127,18 @@ def _until(
     keep, run, advance = samples.append, session.run, rotation.__next__
     most = max(MOST_CALLS, calls)
     done = 0
+    outputs: Outputs = []
     stop = clock()
     end = stop + duration_ns
     while done < calls or (stop < end and done < most):
         one = advance()
+        outputs = []  # the last call's are freed before this one needs the memory, untimed
         start = clock()
         outputs = run(one)
         stop = clock()
         keep(stop - start)
-        del outputs  # after the clock was read, before the next call needs the memory
         done += 1
-    return samples
+    return samples, outputs
 
 
 @contextmanager

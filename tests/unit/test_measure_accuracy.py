@@ -28,9 +28,9 @@ def test_value_and_spread_of_a_share() -> None:
 
 
 def test_a_metric_that_is_no_mean() -> None:
-    rows = np.arange(100.0)[:, None]
+    rows = np.arange(100.0)[:, None] / 100
     got = accuracy("median", lambda r: float(np.median(r)), rows, digest="", replicates=50)
-    assert got.value == 49.5
+    assert got.value == 0.495
     again = [float(f"{np.median(rows[i]):.6g}") for i in resamplings(100, 50)]
     assert list(got.replicates) == again
 
@@ -50,6 +50,21 @@ def test_the_draws_are_those_of_every_machine() -> None:
 def test_replicates_have_six_digits() -> None:
     got = accuracy("top1", mean, hits(2, 1), digest="d", replicates=100)
     assert 0.333333 in got.replicates
+
+
+@pytest.mark.parametrize("value", [93.0, -0.1, 1.001])
+def test_a_metric_that_is_no_fraction(value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"top1: the metric of the rows is {value:g}.*fraction"):
+        accuracy("top1", lambda rows: value, np.ones((5, 1)), digest="d")
+
+
+def test_rounding_may_carry_a_share_over_one() -> None:
+    assert accuracy("f1", lambda rows: 1 + 2e-16, np.ones((5, 1)), digest="d").replicates[0] == 1
+
+
+def test_the_name_of_what_is_measured_is_no_name_of_an_accuracy() -> None:
+    with pytest.raises(ConfigError, match="metric_name 'latency_s' is the name of what"):
+        accuracy("latency_s", mean, np.ones((5, 1)), digest="d")
 
 
 @pytest.mark.parametrize("rows", [0, 1])

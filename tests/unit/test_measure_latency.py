@@ -11,7 +11,7 @@ import pytest
 
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import ConfigError
+from perfsuite.errors import BuildError, ConfigError
 from perfsuite.measure.latency import MOST_CALLS, Latencies, is_steady, time_calls
 
 MS = 1_000_000
@@ -125,6 +125,19 @@ def test_freeing_the_outputs_is_not_timed() -> None:
     session.run = run  # type: ignore[method-assign]
     got = timed(session, Measure(calls=4, seconds=0.0))
     assert set(got.samples_s) == {0.01}
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_outputs_that_are_no_numbers_are_refused(bad: float) -> None:
+    session = Scripted(repeat(10 * MS))
+
+    def run(inputs: Inputs) -> Outputs:
+        session.now += 10 * MS
+        return [np.arange(3), np.array([1.0, bad, 2.0], np.float32)]
+
+    session.run = run  # type: ignore[method-assign]
+    with pytest.raises(BuildError, match=r"output '1': .* of 3 values"):
+        timed(session, Measure(calls=4, seconds=0.0))
 
 
 def test_no_inputs() -> None:
