@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfsuite import plugins
+from perfsuite.config.expansion import cells, match
 from perfsuite.config.form import Place, convert
 from perfsuite.domain.recipe import PassUse
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import MEASURED, Suite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
@@ -34,6 +35,7 @@ def check(suite: Suite) -> None:
         place = file.key("recipes").item(index).key("passes")
         for step, use in enumerate(recipe.passes):
             make_pass(use, place.item(step))
+    _check_metrics(suite, file)
 
 
 def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:
@@ -95,6 +97,30 @@ def _check_runtimes(suite: Suite, file: Place) -> None:
                     .item(index)
                     .error(f"no runtime of this suite has '{word}'{suggestion(word, known)}")
                 )
+
+
+def _check_metrics(suite: Suite, file: Place) -> None:
+    """Raise for a budget on an accuracy that no workload has which it speaks of.
+
+    Only the table's workloads are asked: making one of those loads no data and no torch.
+    """
+    from perfsuite.workloads.table import WORKLOADS
+
+    for index, budget in enumerate(suite.budgets):
+        if budget.metric in MEASURED:
+            continue
+        named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
+        references = {suite.workloads[name] for name in named}
+        if not references or not references <= WORKLOADS.keys():
+            continue  # `check_budgets` tells of the first, only running it of a user's own
+        known = {WORKLOADS[one]().task.metric_name for one in references}
+        if budget.metric not in known:
+            place = file.key("budgets").item(index).key("metric")
+            every = {*known, *MEASURED}
+            raise place.error(
+                f"no workload of this budget has '{budget.metric}'"
+                f"{suggestion(budget.metric, every)}"
+            )
 
 
 def _check_exists(kind: str, reference: str, table: Mapping[str, Any], place: Place) -> None:

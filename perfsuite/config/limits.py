@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 from perfsuite.config.form import Place
 from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, Budget, Measure
 from perfsuite.plugins import suggestion
@@ -10,6 +12,7 @@ RELATIVE = ("min_speedup", "max_drop_points", "max_increase")
 ABSOLUTE = ("max", "min")
 P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
 _UNITS = ("_s", "_bytes")
+_NEAR = 0.7  # so near a name of ours, `latency` or `params`, is no accuracy's own name
 
 
 def check_budget(budget: Budget, measure: Measure, place: Place) -> None:
@@ -28,7 +31,8 @@ def check_budget(budget: Budget, measure: Measure, place: Place) -> None:
 
 def _check_metric(budget: Budget, limit: str, place: Place) -> None:
     metric = budget.metric
-    if metric.endswith(_UNITS) and metric not in MEASURED:
+    near = difflib.get_close_matches(metric, MEASURED, n=1, cutoff=_NEAR)
+    if metric not in MEASURED and (near or metric.endswith(_UNITS)):
         raise place.key("metric").error(f"'{metric}' is not measured{suggestion(metric, MEASURED)}")
     if limit in ("min_speedup", "max_increase") and metric not in LOWER_IS_BETTER:
         known = suggestion(metric, LOWER_IS_BETTER)

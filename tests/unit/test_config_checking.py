@@ -11,7 +11,7 @@ import pytest
 
 from perfsuite.config import check, make_pass, read_suite
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import Budget, Suite
 from perfsuite.errors import ConfigError
 
 PASSES_FILE = """
@@ -43,7 +43,11 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = SimpleNamespace(devices=("cpu",), precisions=("fp32",))
     half = SimpleNamespace(devices=("cpu", "cuda"), precisions=("fp32", "fp16"))
     for package, table, content in (
-        ("workloads", "WORKLOADS", {"vgg": object, "shufflenet": object}),
+        (
+            "workloads",
+            "WORKLOADS",
+            {"vgg": lambda: _workload("top1"), "detector": lambda: _workload("mAP")},
+        ),
         ("passes", "PASSES", {"double": lambda: _double()}),
         ("runtimes", "RUNTIMES", {"pytorch": lambda: engine, "openvino": lambda: half}),
     ):
@@ -51,6 +55,10 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
         module = ModuleType(name)
         setattr(module, table, content)
         monkeypatch.setitem(sys.modules, name, module)
+
+
+def _workload(metric: str) -> SimpleNamespace:
+    return SimpleNamespace(task=SimpleNamespace(metric_name=metric))
 
 
 def _double() -> type:
@@ -96,7 +104,7 @@ def test_what_exists_passes(mine: str, tmp_path: Path) -> None:
 
 
 def test_unknown_names_are_refused_with_place_and_suggestion(mine: str, tmp_path: Path) -> None:
-    assert refusal(suite(workloads={"shufflenet": "shufflenet", "vg": "vg"})) == (
+    assert refusal(suite(workloads={"detector": "detector", "vg": "vg"})) == (
         "s.toml: workloads[1]: unknown workload 'vg'; did you mean 'vgg'? (your own: file.py:name)"
     )
     assert refusal(suite(runtimes=("pytorch", "openvina"))).startswith(
@@ -190,3 +198,24 @@ def test_places_in_the_suite_are_those_in_its_file(mine: str, tmp_path: Path) ->
     assert refusal(read_suite(path)) == (
         "suite.toml: recipes[0].passes[0].ration: unknown key; did you mean 'ratio'?"
     )
+
+
+def test_an_accuracy_that_no_workload_of_a_budget_has() -> None:
+    names = {"vgg": "vgg", "detector": "detector"}
+
+    def budgeted(metric: str, cell: str = "*", **more: str) -> Suite:
+        budget = Budget("b", metric, cell=cell, min=0.5)
+        return suite(workloads=names | more, budgets=(budget,))
+
+    assert refusal(budgeted("top-1")) == (
+        "s.toml: budgets[0].metric: no workload of this budget has 'top-1'; did you mean 'top1'?"
+    )
+    assert "did you mean 'mAP'" in refusal(budgeted("mAp", "detector/*"))
+    assert "no workload of this budget has 'top1'" in refusal(budgeted("top1", "detector/*"))
+    check(budgeted("top1"))
+    check(budgeted("latency_s"))
+
+
+def test_the_accuracy_of_a_users_own_workload_is_not_asked_for(mine: str) -> None:
+    own = {"function": f"{mine}:function", "vgg": "vgg"}
+    check(suite(workloads=own, budgets=(Budget("b", "dice", min=0.5),)))

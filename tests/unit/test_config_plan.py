@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from perfsuite.config import cells
@@ -39,6 +40,14 @@ def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_proc
     # 1,000 samples: 10 s with torch, 3 s without, after the start.
     assert kinds["evaluate"][1] == pytest.approx((6 + 10) + 2 * (2 + 3))
     assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2)
+
+
+def test_more_samples_than_a_test_set_has_take_no_longer() -> None:
+    def evaluate_s(samples: int | None) -> float:
+        asked = msgspec.structs.replace(SUITE, evaluate=Evaluate(samples))
+        return plan(asked, cells(asked), {}).by_kind()["evaluate"][1]
+
+    assert evaluate_s(100_000_000) == evaluate_s(None) == evaluate_s(10_000)
 
 
 def test_history_replaces_guesses() -> None:

@@ -179,6 +179,11 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, text: str, message:
             "budgets[0].max_drop_points: is for accuracies",
         ),
         (
+            'metric = "latency"\nmax = 1',
+            "budgets[0].metric: 'latency' is not measured; did you mean 'latency_s'?",
+        ),
+        ('metric = "params"\nmax = 1', "did you mean 'parameters'?"),
+        (
             'metric = "latncy_s"\nmax = 1',
             "budgets[0].metric: 'latncy_s' is not measured; did you mean 'latency_s'?",
         ),
