@@ -111,7 +111,7 @@ def run(
     """
     suite, cells, warnings = _read(suite_path, only, quick)
     earlier = load_run(baseline) if baseline else None  # a mistake here must not cost a whole run
-    journal = _resumed(out, suite, cells) if resume else _created(out, suite, cells)
+    journal = _resumed(out, suite, cells) if resume else _created(out, suite, cells, quick)
     with journal:
         planned = plan_of(suite, cells, read_durations())
         observer = observe(journal.header, planned) if observe else _Nobody()
@@ -184,7 +184,6 @@ def _read(
         cells = chosen
     if quick:
         suite = _quick(suite)
-        warnings += ("--quick measured too little to be believed: for a first look alone",)
     return suite, cells, warnings
 
 
@@ -216,13 +215,13 @@ def _quick(suite: Suite) -> Suite:
     )
 
 
-def _created(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal:
+def _created(out: Path | None, suite: Suite, cells: tuple[Cell, ...], quick: bool) -> Journal:
     from perfsuite.measure.environment import environment
 
     now = datetime.now(UTC)
     folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
     stamp = now.isoformat(timespec="seconds")
-    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment())
+    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment(), quick)
     return Journal.create(folder, header)
 
 

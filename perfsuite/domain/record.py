@@ -105,6 +105,7 @@ class Header(msgspec.Struct, frozen=True):
     suite: Suite
     cells: tuple[Cell, ...]
     environment: Environment
+    quick: bool = False  # made with --quick: measured too little to be believed
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from typing import Literal
 import msgspec
 
 VerdictStatus = Literal[
-    "pass", "over_budget", "regressed", "inconclusive", "incomparable", "missing"
+    "pass", "over_budget", "regressed", "inconclusive", "incomparable", "missing", "failed"
 ]
 
 
@@ -22,7 +22,8 @@ class Interval(msgspec.Struct, frozen=True):
 class Verdict(msgspec.Struct, frozen=True):
     """One limit held against one cell. Only `pass` is green.
 
-    `budget` is the budget's name, or `regression` or `status` for the checks that need none.
+    `budget` is the budget's name, or `regression` or `status` for the checks that need none; a cell
+    that failed has the status `failed`, what a budget would have said of it is `missing`.
     `estimate` is in the limit's own terms: a speed-up, points lost, a relative increase or an
     absolute value. `words` says it to a person in one sentence.
     """

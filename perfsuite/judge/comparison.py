@@ -9,6 +9,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
+from perfsuite.judge.caveats import caveats
 from perfsuite.judge.change import change
 from perfsuite.judge.machines import version_changes
 
@@ -50,8 +51,8 @@ def compare(before: Run, after: Run) -> Comparison:
         tuple(cell.key for cell in before.header.cells if cell.id not in here),
         tuple(cell.key for cell in after.header.cells if cell.id not in known),
         (
-            *(f"before: {warning}" for warning in before.warnings),
-            *(f"after: {warning}" for warning in after.warnings),
+            *(f"before: {warning}" for warning in (*before.warnings, *caveats(before))),
+            *(f"after: {warning}" for warning in (*after.warnings, *caveats(after))),
             *(f"version: {change}" for change in versions),
         ),
     )

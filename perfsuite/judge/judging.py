@@ -12,6 +12,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
 from perfsuite.judge import intervals, metrics, words
 from perfsuite.judge.budgets import budget_verdicts
+from perfsuite.judge.caveats import caveats
 from perfsuite.judge.machines import version_changes
 from perfsuite.judge.reference import ok_cells
 from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
@@ -26,11 +27,11 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
     A function of the records alone: nothing is read, measured or drawn at random.
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
-    warnings = [*run.warnings, *_invalid(run)]
+    warnings = [*run.warnings, *caveats(run), *_invalid(run)]
     warnings += [*unmet_expectations(run), *_not_faster(run)]
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
-        warnings += [f"baseline: {warning}" for warning in baseline.warnings]
+        warnings += [f"baseline: {one}" for one in (*baseline.warnings, *caveats(baseline))]
         changed = version_changes(run.header.environment, baseline.header.environment)
         if changed:
             warnings.append(f"versions differ from the baseline's: {', '.join(changed)}")

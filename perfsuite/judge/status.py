@@ -6,7 +6,7 @@ from perfsuite.config import expects
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Expect
-from perfsuite.domain.verdict import Verdict
+from perfsuite.domain.verdict import Verdict, VerdictStatus
 
 # What only the user can mend: the suite, the model, what is installed. Anything else that goes
 # wrong (a crash, a hang, a lack of memory) leaves a cell that cannot be judged.
@@ -44,10 +44,14 @@ def trouble(record: Record | None) -> str:
 def status_verdicts(run: Run) -> list[Verdict]:
     """Return one verdict for each cell that did not end well, unless that was expected."""
     return [
-        Verdict("missing", "status", cell.key, "status", words)
+        Verdict(_verdict(record), "status", cell.key, "status", words)
         for cell in run.header.cells
-        if (words := trouble(run.records.get(cell.id))) and expectation(run, cell) is None
+        if (words := trouble(record := run.records.get(cell.id))) and expectation(run, cell) is None
     ]
+
+
+def _verdict(record: Record | None) -> VerdictStatus:
+    return "failed" if record is not None and record.status == "failed" else "missing"
 
 
 def misconfigured(run: Run) -> bool:

@@ -11,7 +11,7 @@ def symbol_of(status: VerdictStatus) -> str:
     """Return a tick, a cross or a question mark."""
     if status == "pass":
         return "✓"
-    return "✗" if status in ("regressed", "over_budget") else "?"
+    return "✗" if status in ("failed", "regressed", "over_budget") else "?"
 
 
 def speedup_text(row: Row) -> str:
@@ -61,7 +61,7 @@ def row_symbol(row: Row) -> str:
 
 def verdict_line(verdict: Verdict) -> str:
     """Return `CELL: WORDS`, and the status where it is not told by the words."""
-    told = verdict.status in ("pass", "inconclusive", "missing")
+    told = verdict.status in ("pass", "inconclusive", "missing", "failed")
     status = "" if told else f" [{verdict.status.replace('_', ' ')}]"
     return f"{plain(verdict.cell)}: {plain(verdict.words)}{status}"
 

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import re
+
 import msgspec
 import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
+from perfsuite.domain.suite import Suite
 from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
 from perfsuite.errors import Incomparable
 from perfsuite.judge import expectation, metrics, ok_cells, reference_cell, trouble
 
 # The worst first: a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
+    "failed",
     "regressed",
     "over_budget",
     "missing",
@@ -22,6 +26,7 @@ SEVERITY: tuple[VerdictStatus, ...] = (
 )
 
 _LAST_LINES = 3
+_FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -36,7 +41,8 @@ class Row(msgspec.Struct, frozen=True):
     status: str
     expected: str = ""
     error: str = ""
-    output: tuple[str, ...] = ()  # the last lines that a failed worker wrote
+    # The last lines that a failed worker wrote, before them the user's own line where it failed.
+    output: tuple[str, ...] = ()
     verdict: VerdictStatus | None = None
     processes: int = 0
     latency_s: float | None = None
@@ -119,7 +125,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> Row:
         record.status,
         expected=expect.reason if expect else "",
         error="" if record.status == "ok" else plain(trouble(record)),
-        output=_last_lines(record),
+        output=_last_lines(record, _folders(run.header.suite)),
         verdict=verdict,
         processes=len(record.latencies_s),
         latency_s=metrics.typical_latency(record),
@@ -148,9 +154,23 @@ def _loss(reference: Record, record: Record) -> Interval | None:
         return None  # other samples: there is no such number
 
 
-def _last_lines(record: Record) -> tuple[str, ...]:
+def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
     output = record.error.output if record.status == "failed" and record.error else ""
-    return tuple(line for one in output.splitlines() if (line := plain(one)))[-_LAST_LINES:]
+    lines = [line for one in output.splitlines() if (line := plain(one))]
+    last = lines[-_LAST_LINES:]
+    own = [
+        line
+        for line in lines
+        if (frame := _FRAME.match(line)) and frame["path"].rpartition("/")[0] in folders
+    ]
+    return (*(one for one in own[-1:] if one not in last), *last)
+
+
+def _folders(suite: Suite) -> set[str]:
+    """Return the folders of the user's files: of those that the suite names."""
+    uses = [use.use for recipe in suite.recipes for use in recipe.passes]
+    references = [*suite.workloads.values(), *suite.runtime_files.values(), *uses]
+    return {one.rpartition("/")[0] for one in references if ".py:" in one}
 
 
 def _middle(record: Record, metric: str) -> float | None:

@@ -6,6 +6,7 @@ that nothing in a name or a message is taken for an instruction.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.record import Run
@@ -48,8 +49,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
-    # The tables have said what did not end well.
-    _print_judgement(console, judgement, besides="status")
+    _print_judgement(console, judgement)
 
 
 def print_verdicts(console: Console, judgement: Judgement) -> None:
@@ -58,8 +58,8 @@ def print_verdicts(console: Console, judgement: Judgement) -> None:
     _print_judgement(console, judgement)
 
 
-def _print_judgement(console: Console, judgement: Judgement, besides: str = "") -> None:
-    _print_budgets(console, [one for one in judgement.verdicts if one.budget != besides])
+def _print_judgement(console: Console, judgement: Judgement) -> None:
+    _print_budgets(console, judgement.verdicts)
     _print_warnings(console, judgement.warnings)
     symbol = {0: "✓", 3: "?"}.get(judgement.exit_code, "✗") if judgement.verdicts else " "
     console.print()
@@ -155,7 +155,7 @@ def _print_notes(console: Console, group: list[Row]) -> None:
             console.print(_text(console, f"    | {line}", "dim"))
 
 
-def _print_budgets(console: Console, verdicts: list[Verdict]) -> None:
+def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
     from rich.table import Table
 
     by_budget: dict[str, list[Verdict]] = {}

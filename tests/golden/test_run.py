@@ -107,7 +107,7 @@ def outputs(folder: Path) -> dict[str, str]:
     terminal = "\n".join(line.rstrip() for line in terminal.splitlines()) + "\n"
     lines = (folder / "out" / "run.jsonl").read_text().replace(str(folder), "<folder>")
     return {
-        "terminal.txt": re.sub(" {3,}", "   ", terminal),
+        "terminal.txt": re.sub(" {2,}", "  ", terminal),  # columns are as wide as sizes
         "run.jsonl": "".join(
             json.dumps(_masked(json.loads(line)), sort_keys=True) + "\n"
             for line in lines.splitlines()

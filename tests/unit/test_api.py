@@ -147,7 +147,14 @@ def test_quick_measures_little_and_says_so(project: Project) -> None:
     suite = run.header.suite
     assert (suite.processes, suite.measure.calls) == (3, 10)
     assert suite.evaluate == Evaluate(500)
+    assert run.header.quick
     assert "too little to be believed" in judgement.warnings[0]
+    again = api.show(project.out)[1]
+    assert "too little to be believed" in again.warnings[0]
+    (said,) = [one for one in api.gate(project.out, project.out)[1].warnings if "baseline" in one]
+    assert said.startswith("baseline: --quick measured too little")
+    assert "too little to be believed" in api.report(project.out, "md")
+    assert len(api.compare(project.out, project.out).warnings) == 2
 
 
 def test_a_plan_touches_nothing(project: Project) -> None:

@@ -125,6 +125,19 @@ def test_list() -> None:
     assert list(found) == ["passes"]
     assert "int8" in found["passes"]
     assert perfsuite("list", "nothing").exit_code == 2
+    assert "  int8  " in perfsuite("list", "passes").stdout
+    assert set(json.loads(perfsuite("list", "--json").stdout)) >= {"workloads", "passes"}
+
+
+def test_list_of_a_pass_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfsuite.passes.table import PASSES
+
+    monkeypatch.setitem(PASSES, "silent", lambda: object)
+    for arguments in (("list",), ("list", "passes")):
+        done = perfsuite(*arguments)
+        assert done.exit_code == 0
+        assert "  silent  " in done.stdout
+    assert json.loads(perfsuite("list", "--json").stdout)["passes"]["silent"] == ""
 
 
 def test_looking_at_stored_runs(project: Project) -> None:

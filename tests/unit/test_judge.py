@@ -259,7 +259,7 @@ def test_failed_cells_are_red_in_words_and_code() -> None:
     found = judge(run(PAIR[0], FAILED, budgets=(budget(min_speedup=5.0),)))
     status, of_budget = found.verdicts
     assert status == Verdict(
-        "missing", "status", INT8.key, "status", "failed: BuildError: no such kernel"
+        "failed", "status", INT8.key, "status", "failed: BuildError: no such kernel"
     )
     assert of_budget.status == "missing"
     assert found.exit_code == 2
@@ -542,6 +542,25 @@ def test_new_versions_are_told_not_refused() -> None:
 def test_warnings_of_reading_are_passed_on() -> None:
     torn = msgspec.structs.replace(run(*PAIR), warnings=("torn",))
     assert judge(torn, torn).warnings == ("torn", "baseline: torn")
+
+
+@pytest.mark.parametrize(
+    ("threads", "quota", "told"),
+    [(2, None, ""), (3, None, "only 2"), (2, 1.5, ""), (2, 0.5, "only 1")],
+)
+def test_more_threads_than_cores_are_told(threads: int, quota: float | None, told: str) -> None:
+    machine = msgspec.structs.replace(MACHINE.must_match, quota_cores=quota)
+    one = record(Cell("vgg", "fp32", "pytorch", threads=threads), 0.1, 0.1)
+    found = judge(run(one, environment=msgspec.structs.replace(MACHINE, must_match=machine)))
+    assert found.exit_code == 0
+    assert len(found.warnings) == bool(told)
+    assert all(f"threads = {threads}, but {told} could" in one for one in found.warnings)
+
+
+def test_a_header_without_quick_is_that_of_a_whole_run() -> None:
+    old = msgspec.to_builtins(run(PAIR[0]).header)
+    del old["quick"]
+    assert msgspec.convert(old, Header, strict=False).quick is False
 
 
 def test_the_reference_is_eager_fp32_of_the_same_batch() -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from typing import Any
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -90,6 +91,29 @@ def test_markup_and_control_characters_are_only_text() -> None:
     assert "\x07" not in text
     markdown = render(one, judge(one), "md")
     assert "\\<script\\>\\|" in markdown
+
+
+def test_the_users_own_line_is_kept_of_a_traceback() -> None:
+    library = 'File "/lib/site-packages/torch/nn.py", line {}, in forward'
+    own = 'File "/home/me/net.py", line {}, in build'
+    output = [own.format(3), "  y", own.format(7), "  return Linear(x)", library.format(1)]
+    output += ["  one", library.format(2), "  two", "ValueError: no"]
+    failure = Failure("ValueError", "no", "\n".join(output))
+    one = run(Cell("net", "fp32", "fake"), status="failed", error=failure)
+    (row,) = rows(one, judge(one))
+    assert row.output == (library.format(2), "two", "ValueError: no")  # no file of the user's
+    suite = msgspec.structs.replace(one.header.suite, workloads={"net": "/home/me/net.py:net"})
+    mine = msgspec.structs.replace(one, header=msgspec.structs.replace(one.header, suite=suite))
+    (row,) = rows(mine, judge(mine))
+    assert row.output == (own.format(7), library.format(2), "two", "ValueError: no")
+
+
+def test_what_is_counted_is_what_is_listed() -> None:
+    fields: dict[str, Any] = {"status": "failed", "error": Failure("BuildError", "no kernel")}
+    text = printed(run(Cell("net", "fp32", "fake"), Cell("net", "int8", "fake"), **fields))
+    for recipe in ("fp32", "int8"):
+        assert f"✗ net/{recipe}/fake/cpu/b1: failed: BuildError: no kernel" in text
+    assert "✗ 2 failed; exit code 2" in text
 
 
 def test_markdown_cells_stay_cells() -> None:
