@@ -1,7 +1,8 @@
 """Train a torch module: seeded, resumable, bf16 where the processor has it.
 
 The schedule is SGD with Nesterov momentum under a learning rate that rises and falls linearly
-(Smith and Topin 2019, arXiv:1708.07120, "one cycle"), with label smoothing (Szegedy et al. 2016,
+(Smith and Topin 2019, arXiv:1708.07120, "one cycle"), if asked more than once (Loshchilov and
+Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing (Szegedy et al. 2016,
 arXiv:1512.00567) and pictures that grow during training (Touvron et al. 2019, arXiv:1906.06423):
 early epochs need fewer pixels, and cost less.
 """
@@ -28,6 +29,7 @@ class Plan(msgspec.Struct, frozen=True):
     """How to train: every field changes the result, so all of them go on the model card.
 
     `sizes` holds (first epoch, side in pixels) pairs; without one, pictures keep their size.
+    `restarts` holds (epoch, peak rate) pairs: there the rate begins to rise anew.
     """
 
     epochs: int
@@ -38,6 +40,7 @@ class Plan(msgspec.Struct, frozen=True):
     weight_decay: float = 5e-4
     label_smoothing: float = 0.1
     sizes: tuple[tuple[int, int], ...] = ()
+    restarts: tuple[tuple[int, float], ...] = ()
     bf16: bool = True
     seed: int = 0
 
@@ -56,12 +59,15 @@ class Progress(msgspec.Struct, frozen=True):
     elapsed_s: float
 
 
-def rate_at(plan: Plan, step: int, total: int) -> float:
-    """Return the learning rate of step `step` of `total`: up to the peak, then down to zero."""
+def rate_at(plan: Plan, epoch: int, step: int, steps: int) -> float:
+    """Return the learning rate of step `step` of `steps` in `epoch`: up to a peak, down to zero."""
+    cycles = [(0, plan.peak_rate), *plan.restarts]
+    ends = [first for first, _ in plan.restarts] + [plan.epochs]
+    index = max(i for i, (first, _) in enumerate(cycles) if epoch >= first)
+    (first, peak), end = cycles[index], ends[index]
+    at, total = (epoch - first) * steps + step, (end - first) * steps
     rise = max(1, int(plan.warmup * total))
-    if step < rise:
-        return plan.peak_rate * (step + 1) / rise
-    return plan.peak_rate * (total - step) / max(1, total - rise)
+    return peak * min((at + 1) / rise, (total - at) / max(1, total - rise))
 
 
 def train(
@@ -131,7 +137,7 @@ def _train_epoch(
     module.train()
     for step in range(steps):
         for group in optimizer.param_groups:
-            group["lr"] = rate_at(plan, epoch * steps + step, plan.epochs * steps)
+            group["lr"] = rate_at(plan, epoch, step, steps)
         chosen = order[step * plan.batch : (step + 1) * plan.batch]
         inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
         inputs = _resized(inputs, plan.size_at(epoch))

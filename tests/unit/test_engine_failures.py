@@ -81,10 +81,20 @@ def prepared(project: Project, code: str) -> Line:
             "out of memory: no more",
             "so",
         ),
-        ("print('so'); raise ValueError('odd')", "ValueError", "odd", "ValueError: odd"),
+        (
+            "print('so'); raise ValueError('odd')",
+            "BuildError",
+            "net: its inputs() failed with ValueError: odd",
+            "ValueError: odd",
+        ),
         ("import sys; sys.exit(7)", "Crash", "the worker ended with exit code 7", ""),
         ("import sys; sys.exit(0)", "Crash", "the worker ended with exit code 0", ""),
-        (r"raise ValueError('\udcff')", "ValueError", r"\udcff", "ValueError"),
+        (
+            r"raise ValueError('\udcff')",
+            "BuildError",
+            r"net: its inputs() failed with ValueError: \udcff",
+            "ValueError",
+        ),
     ],
 )
 def test_what_a_worker_dies_of_goes_on_record_with_its_last_output(
