@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perfsuite.data import cifar10
+from perfsuite.data import cifar10, stamps
 from perfsuite.data.cifar10_sources import SOURCES, Arrays, Source, read
 from perfsuite.data.download import download
 from perfsuite.data.samples import Progress
@@ -82,6 +82,8 @@ def _store(arrays: Arrays, archive: Path, progress: Progress) -> Path:
             array = np.ascontiguousarray(arrays[stem])
             if not cifar10.is_right(stem, array, progress):
                 raise SchemaError(f"{archive}: its {stem} are not CIFAR-10's; delete it")
-            np.save(beside / f"{stem}.npy", array)
+            path = beside / f"{stem}.npy"
+            np.save(path, array)
+            stamps.remember(path, stamps.stamp(path, cifar10.DIGESTS[stem]))
         flush(beside)
         return beside.replace(folder)

@@ -8,7 +8,8 @@ from typing import Protocol
 
 import numpy as np
 
-from perfsuite.domain.task import Inputs, Predict, Task, TrainingSet
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
+from perfsuite.errors import ConfigError
 
 BATCH = 100  # pictures answered at a time
 
@@ -21,6 +22,27 @@ class Samples(Protocol):
 
     @property
     def labels(self) -> np.ndarray: ...
+
+
+def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
+    """Return (samples, 3) rows: 1 if right else 0, the answer, the label.
+
+    The first output holds one score a class: (samples, classes). Raises `ConfigError` for another
+    shape, and for a label that is no class.
+    """
+    scores = np.asarray(outputs[0])
+    if scores.ndim != 2 or len(scores) != len(labels):
+        raise ConfigError(
+            f"the model's first output has the shape {scores.shape} for {len(labels)} samples; "
+            f"top-1 needs one row a sample and one column a class: ({len(labels)}, classes)"
+        )
+    if len(labels) and labels.max() >= scores.shape[1]:
+        raise ConfigError(
+            f"there is a label {labels.max()}, but the model's first output has "
+            f"{scores.shape[1]} classes: labels run from 0 to {scores.shape[1] - 1}"
+        )
+    answers = scores.argmax(axis=1)
+    return np.stack([answers == labels, answers, labels], axis=1).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -65,9 +87,8 @@ class Classification(Task):
         rows = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
-            logits = predict({self.input_name: self.prepare(images[chosen])})[0]
-            answers, truth = logits.argmax(axis=1), labels[chosen]
-            rows.append(np.stack([answers == truth, answers, truth], axis=1).astype(np.float64))
+            outputs = predict({self.input_name: self.prepare(images[chosen])})
+            rows.append(top1_rows(outputs, labels[chosen]))
         return np.concatenate(rows)
 
     def metric(self, rows: np.ndarray) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,11 @@ from perfsuite.domain.task import Inputs, Predict, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.onnx import graph_spec, load_graph
+from perfsuite.workloads.classification import top1_rows
+from perfsuite.workloads.onnx_samples import read_samples, written
 
 BATCH = 50
+_NUMBERS = "biuf"  # NumPy's kinds of what can be made up: truth values, integers, floats
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,7 @@ class Unlabelled(Task):
     spec: tuple[InputSpec, ...]
 
     def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return seeded inputs; a dimension the graph leaves open, but for the batch, is 1."""
+        """Return seeded inputs, `batch` long where the graph leaves that open."""
         rng = np.random.default_rng(seed)
         return {item.name: self._array(item, batch, rng) for item in self.spec}
 
@@ -38,8 +40,7 @@ class Unlabelled(Task):
 
     @staticmethod
     def _array(item: InputSpec, batch: int, rng: np.random.Generator) -> np.ndarray:
-        named = {"batch": batch}
-        shape = [side if isinstance(side, int) else named.get(side, 1) for side in item.shape]
+        shape = [side if isinstance(side, int) else batch for side in item.shape]
         if np.issubdtype(np.dtype(item.dtype), np.floating):
             return rng.standard_normal(shape).astype(item.dtype)
         return np.zeros(shape, item.dtype)
@@ -82,8 +83,7 @@ class Labelled(Task):
         rows = []
         for start in range(self._half, last, BATCH):
             chosen = slice(start, min(start + BATCH, last))
-            answers, truth = predict(self._slice(chosen))[0].argmax(axis=1), labels[chosen]
-            rows.append(np.stack([answers == truth, answers, truth], axis=1).astype(np.float64))
+            rows.append(top1_rows(predict(self._slice(chosen)), labels[chosen]))
         return np.concatenate(rows)
 
     def metric(self, rows: np.ndarray) -> float:
@@ -92,28 +92,41 @@ class Labelled(Task):
 
 
 def onnx_workload(path: Path, samples: Path | None = None) -> Workload:
-    """Return the workload of an ONNX file, named after it; raises `ConfigError` if it is none."""
-    spec, _ = graph_spec(load_graph(path))
-    task: Task = Unlabelled(spec)
-    if samples is not None:
-        task = Labelled(spec, _read(samples, spec))
+    """Return the workload of an ONNX file, named after it.
+
+    Dimensions that the graph leaves open, but for the batch, are those of `samples`. Raises
+    `ConfigError` for a file that is no model or takes what cannot be made up, and for samples that
+    do not fit.
+    """
+    try:
+        spec, _ = graph_spec(load_graph(path))
+        _check_inputs(spec)
+        if samples is None:
+            _check_fixed(spec)
+    except ConfigError as error:
+        told = str(error) if str(path) in str(error) else f"{path}: {error}"
+        raise ConfigError(told) from error
+    task = Unlabelled(spec) if samples is None else Labelled(spec, read_samples(samples, spec))
     return Workload(path.stem, Model(onnx=path), task)
 
 
-def _read(path: Path, spec: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise ConfigError(f"{path}: not a readable .npz file ({error})") from error
-    wanted = [*(item.name for item in spec), "labels"]
-    missing = [name for name in wanted if name not in arrays]
-    if missing:
-        raise ConfigError(
-            f"{path}: no array named {', '.join(missing)}; it has {', '.join(arrays) or 'none'}"
-        )
-    lengths = {name: len(arrays[name]) for name in wanted}
-    if len(set(lengths.values())) != 1 or lengths["labels"] < 4:
-        raise ConfigError(f"{path}: arrays must be equally long, and at least 4: {lengths}")
-    order = np.random.default_rng(0).permutation(lengths["labels"])
-    return {name: arrays[name][order] for name in wanted}
+def _check_inputs(spec: tuple[InputSpec, ...]) -> None:
+    if not spec:
+        raise ConfigError("the graph has no inputs, so there is nothing to run it on; give it one")
+    for item in spec:
+        if np.dtype(item.dtype).kind not in _NUMBERS:
+            raise ConfigError(
+                f"input '{item.name}' takes {item.dtype} (strings, or numbers that NumPy lacks); "
+                "export the model so that it takes plain integers or floats"
+            )
+
+
+def _check_fixed(spec: tuple[InputSpec, ...]) -> None:
+    for item in spec:
+        sides = [side for side in item.shape if isinstance(side, str) and side != "batch"]
+        if sides:
+            raise ConfigError(
+                f"input '{item.name}' leaves {' and '.join(sides)} open: {written(item.shape)}; "
+                "give samples with the shape that you use (in the suite: samples = "
+                '{ <its name> = "<file>.npz" }), or export the model with fixed ones'
+            )

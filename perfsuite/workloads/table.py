@@ -29,9 +29,17 @@ def load_workload(reference: str, samples: str = "") -> Workload:
         return onnx_workload(Path(reference), Path(samples) if samples else None)
     found = plugins.load("workload", reference, WORKLOADS)
     if callable(found):
-        found = found()
+        found = _called(found, reference)
     if not isinstance(found, Workload):
         raise ConfigError(
             f"workload '{reference}': a perfsuite.Workload was expected, not {type(found).__name__}"
         )
     return found
+
+
+def _called(factory: Callable[[], object], reference: str) -> object:
+    """Return what a user's function gives; what it raises is told with its line."""
+    file, _, name = reference.rpartition(":")
+    source = str(Path(file).resolve()) if file else ""
+    where = f" in {file}" if file else ""
+    return plugins.guarded(factory, f"workload '{reference}': calling {name}(){where}", source)

@@ -74,10 +74,14 @@ def main(name: str, checkpoints: Path) -> None:
     with _bar(name, plan) as report:
         train(module, data, plan, checkpoint=checkpoints / f"{name}.pt", report=report)
     path = weights.FOLDER / f"{name}.safetensors"
+    card = path.with_suffix(".md")
     weights.save(module, path)
+    # The card states the hash without which they are not loaded; how good they are comes after.
+    card.write_text(_card(name, plan, "not measured yet", path, len(data.inputs)))
     top1, count = _evaluate(workload())
-    path.with_suffix(".md").write_text(_card(name, plan, top1, count, path, len(data.inputs)))
-    click.echo(f"{name}: top-1 {top1:.2%} on {count} test pictures; wrote {path.name}")
+    score = f"{top1:.2%} of {count:,} test pictures"
+    card.write_text(_card(name, plan, score, path, len(data.inputs)))
+    click.echo(f"{name}: top-1 {score}; wrote {path.name}")
 
 
 @contextmanager
@@ -113,7 +117,7 @@ def _evaluate(workload: Workload) -> tuple[float, int]:
     return workload.task.metric(rows), len(rows)
 
 
-def _card(name: str, plan: Plan, top1: float, count: int, path: Path, samples: int) -> str:
+def _card(name: str, plan: Plan, score: str, path: Path, samples: int) -> str:
     import torch
 
     fields = "\n".join(f"| {field} | {getattr(plan, field)} |" for field in plan.__struct_fields__)
@@ -123,7 +127,8 @@ Weights in half precision ({path.stat().st_size:,} bytes), trained from the labe
 
 | | |
 |---|---|
-| top-1, measured on these weights as loaded, in float32 | {top1:.2%} of {count:,} test pictures |
+| top-1, measured on these weights as loaded, in float32 | {score} |
+{weights.card_line(path)}
 | training pictures | {samples:,}; the held-out calibration pictures and the test set not seen |
 | command | `python -m perfsuite.workloads.train {name}` |
 {fields}

