@@ -146,9 +146,7 @@ def _file(kind: str, reference: str) -> Path:
 def _from_file(kind: str, reference: str) -> Any:
     path = _file(kind, reference)
     name = reference.rpartition(":")[2]
-    module = guarded(
-        lambda: _module(path), f"{kind} '{reference}': importing {path}", str(path)
-    )
+    module = guarded(lambda: _module(path), f"{kind} '{reference}': importing {path}", str(path))
     if not hasattr(module, name):
         raise _nameless(kind, reference, vars(module))
     return getattr(module, name)
