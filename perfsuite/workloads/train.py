@@ -16,6 +16,7 @@ import click
 
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
+from perfsuite.store.places import home
 from perfsuite.training.loop import Plan, Progress, train
 from perfsuite.workloads import cifar10, digits, weights
 
@@ -40,7 +41,7 @@ RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]]
     "vgg16-cifar10": (
         _vgg16,
         cifar10.vgg16,
-        Plan(epochs=16, sizes=((0, 16), (5, 24), (10, 32))),
+        Plan(epochs=26, sizes=((0, 16), (5, 24), (10, 32)), restarts=((16, 0.05),)),
     ),
     "shufflenet-cifar10": (
         _shufflenet,
@@ -56,9 +57,8 @@ RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]]
 @click.option(
     "--checkpoints",
     type=click.Path(path_type=Path),
-    default=Path("checkpoints"),
-    show_default=True,
-    help="Where the state after each epoch is kept.",
+    default=lambda: home() / "checkpoints",
+    help="Where the state after each epoch is kept; by default in PERFSUITE_HOME.",
 )
 def main(name: str, checkpoints: Path) -> None:
     """Train NAME, write its weights and its model card.
