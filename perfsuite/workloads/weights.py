@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Unavailable
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,13 +35,13 @@ def save(module: nn.Module, path: Path) -> None:
 def load(module: nn.Module, path: Path) -> nn.Module:
     """Return `module` in evaluation mode with the weights of `path`, as float32.
 
-    Raises `ConfigError` when the file is missing, of another net, or not the one that the model
-    card beside it describes.
+    Raises `Unavailable` when the file is missing, `ConfigError` when it is of another net or not
+    the one that the model card beside it describes.
     """
     from safetensors.torch import load_file
 
     if not path.is_file():
-        raise ConfigError(
+        raise Unavailable(
             f"{path.name}: there are no such weights; train them with "
             f"python -m perfsuite.workloads.train {path.stem}"
         )
