@@ -1,6 +1,6 @@
 """Print the folder of a cell's artifact, for tools that look at one.
 
-python benchmarks/artifact.py reports/demo 'vgg16-cifar10/fp32/openvino/*'
+python benchmarks/artifact.py reports/demo 'resnet56/fp32/openvino/*'
 """
 
 from __future__ import annotations
