@@ -133,10 +133,10 @@ def answer_padded(session: Session, inputs: Inputs, start: int, stop: int, batch
     index = np.minimum(np.arange(start, start + batch), stop - 1)
     chunk = {name: np.ascontiguousarray(array[index]) for name, array in inputs.items()}
     outputs = session.run(chunk)
-    for index, output in enumerate(outputs):
+    for place, output in enumerate(outputs):
         if output.shape[:1] != (batch,):
             raise BuildError(
-                f"output {index} has shape {output.shape} for a batch of {batch}: answers are told "
+                f"output {place} has shape {output.shape} for a batch of {batch}: answers are told "
                 f"apart by the first axis, which must be the batch"
             )
     return [output[: stop - start] for output in outputs]
