@@ -35,7 +35,7 @@ check: setup  ## lint, format, types, layers
 test: check  ## what CI runs: the checks and all tests but the long proof
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-verify: setup  ## the long proof, half an hour; goes on where it was cut short
+verify: setup  ## the long proof, some ten minutes; goes on where it was cut short
 	$(BIN)/perfsuite data get cifar10
 	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
 	$(BIN)/python -m pytest -m verify --timeout=0

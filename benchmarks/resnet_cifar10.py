@@ -1,6 +1,6 @@
 """ResNet-20 and ResNet-56 for CIFAR-10 with other people's weights, as a user would bring a model.
 
-    perfsuite profile benchmarks/resnet_cifar10.py:resnet56
+    workloads = ["resnet_cifar10.py:resnet56"]    in a suite beside this file
 
 Source: He et al. 2015 (arXiv:1512.03385), section 4.2: 6n + 2 layers, shortcuts without weights
 (option A). The weights are looked for in `../shared/data/resnet-cifar10` beside the repository, or
