@@ -25,7 +25,10 @@ class InputSpec(msgspec.Struct, frozen=True):
 
 
 class Stage(msgspec.Struct, frozen=True):
-    """A named part of a model: the module-path prefixes that belong to it; the longest wins."""
+    """A named part of a model: the module-path prefixes that belong to it; the longest wins.
+
+    A prefix may also be the path of a method, such as `rpn.filter_proposals`.
+    """
 
     name: str
     modules: tuple[str, ...]

@@ -8,6 +8,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment
+from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.suite import Suite
 
 SCHEMA = 1
@@ -92,6 +93,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     measurements: tuple[Measurement, ...] = ()
     accuracy: Accuracy | None = None
     evidence: Evidence | None = None
+    breakdown: Breakdown | None = None  # of an inspect line
+    roofline: Roofline | None = None  # beside it
     error: Failure | None = None
     parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
 
@@ -125,6 +128,8 @@ class Record(msgspec.Struct, frozen=True):
     labels: tuple[str, ...]
     error: Failure | None
     artifact: str = ""
+    breakdown: Breakdown | None = None  # of the first inspecting process
+    roofline: Roofline | None = None
 
 
 class Run(msgspec.Struct, frozen=True):

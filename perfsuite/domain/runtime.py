@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 import msgspec
 
 from perfsuite.domain.model import InputSpec
+from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence
 from perfsuite.domain.task import Inputs, Outputs
 
@@ -72,6 +73,13 @@ class Session(Protocol):
 
     def evidence(self) -> Evidence:
         """Return what the engine says that it ran; complete only if opened with `inspect`."""
+        ...
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return where the time of `calls` calls went, which rotate over `inputs`.
+
+        Only of a session opened with `inspect`. Raises `Unsupported` where the engine cannot.
+        """
         ...
 
     def __enter__(self) -> Self: ...

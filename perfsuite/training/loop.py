@@ -3,8 +3,9 @@
 The schedule is SGD with Nesterov momentum under a learning rate that rises and falls linearly
 (Smith and Topin 2019, arXiv:1708.07120, "one cycle"), if asked more than once (Loshchilov and
 Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing (Szegedy et al. 2016,
-arXiv:1512.00567) and pictures that grow during training (Touvron et al. 2019, arXiv:1906.06423):
-early epochs need fewer pixels, and cost less.
+arXiv:1512.00567), pictures that grow during training (Touvron et al. 2019, arXiv:1906.06423:
+early epochs need fewer pixels, and cost less) and squares blanked in them (DeVries and Taylor 2017,
+arXiv:1708.04552, "cutout").
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ class Plan(msgspec.Struct, frozen=True):
 
     `sizes` holds (first epoch, side in pixels) pairs; without one, pictures keep their size.
     `restarts` holds (epoch, peak rate) pairs: there the rate begins to rise anew.
+    `cutouts` holds (first epoch, side in pixels) pairs: the square blanked in every picture.
     """
 
     epochs: int
@@ -41,12 +43,21 @@ class Plan(msgspec.Struct, frozen=True):
     label_smoothing: float = 0.1
     sizes: tuple[tuple[int, int], ...] = ()
     restarts: tuple[tuple[int, float], ...] = ()
+    cutouts: tuple[tuple[int, int], ...] = ()
     bf16: bool = True
     seed: int = 0
 
     def size_at(self, epoch: int) -> int | None:
         """Return the side in pixels that pictures have in `epoch`, or None for their own."""
-        return next((side for first, side in reversed(self.sizes) if epoch >= first), None)
+        return _at(self.sizes, epoch)
+
+    def cutout_at(self, epoch: int) -> int | None:
+        """Return the side in pixels of the square blanked in `epoch`, or None for none."""
+        return _at(self.cutouts, epoch)
+
+
+def _at(steps: tuple[tuple[int, int], ...], epoch: int) -> int | None:
+    return next((value for first, value in reversed(steps) if epoch >= first), None)
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -141,6 +152,7 @@ def _train_epoch(
         chosen = order[step * plan.batch : (step + 1) * plan.batch]
         inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
         inputs = _resized(inputs, plan.size_at(epoch))
+        inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
         targets = torch.from_numpy(data.targets[chosen].astype(np.int64)).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             outputs = module(inputs)
@@ -168,6 +180,21 @@ def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
     if inputs.ndim == 4:
         inputs = inputs.contiguous(memory_format=torch.channels_last)
     return inputs
+
+
+def _cut_out(inputs: torch.Tensor, side: int | None, rng: np.random.Generator) -> torch.Tensor:
+    """Set one square in each NCHW picture to zero, wherever it fits."""
+    import torch
+
+    if not side:
+        return inputs
+    count, _, height, width = inputs.shape
+    top = rng.integers(0, height - side + 1, (count, 1))
+    left = rng.integers(0, width - side + 1, (count, 1))
+    rows = (np.arange(height) >= top) & (np.arange(height) < top + side)
+    columns = (np.arange(width) >= left) & (np.arange(width) < left + side)
+    blank = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :])
+    return inputs.masked_fill(blank.to(inputs.device), 0.0)
 
 
 def _save(

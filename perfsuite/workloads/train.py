@@ -41,7 +41,12 @@ RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]]
     "vgg16-cifar10": (
         _vgg16,
         cifar10.vgg16,
-        Plan(epochs=26, sizes=((0, 16), (5, 24), (10, 32)), restarts=((16, 0.05),)),
+        Plan(
+            epochs=41,
+            sizes=((0, 16), (5, 24), (10, 32)),
+            restarts=((16, 0.05), (26, 0.1)),
+            cutouts=((26, 8),),
+        ),
     ),
     "shufflenet-cifar10": (
         _shufflenet,
