@@ -49,13 +49,15 @@ class Variant:
 class Opening:
     """How to open an artifact. `inspect` turns on whatever an engine can say about itself.
 
-    `rebuild` is for engines that take modules alone; the others must not call it.
+    `rebuild` is for engines that take modules alone; the others must not call it. `spans` are for
+    them too: the dotted paths of methods that are to be told apart in a profile, as modules are.
     """
 
     batch: int
     threads: int
     inspect: bool = False
     rebuild: Callable[[], nn.Module] | None = None
+    spans: tuple[str, ...] = ()  # such as "rpn.filter_proposals"; paths of modules do no harm
 
 
 class Session(Protocol):
