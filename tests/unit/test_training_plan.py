@@ -1,0 +1,53 @@
+"""The schedule of a training, and what it does to pictures: numbers by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfsuite.training.loop import Plan, _cut_out, rate_at
+
+PLAN = Plan(
+    epochs=10,
+    peak_rate=0.4,
+    warmup=0.5,
+    restarts=((6, 0.1),),
+    sizes=((0, 16), (4, 32)),
+    cutouts=((6, 3),),
+)
+
+
+def test_the_rate_rises_to_its_peak_and_falls_to_zero_and_again_after_a_restart() -> None:
+    # Two steps an epoch: the first cycle has 12 steps, 6 of them rising; the second 8, 4 rising.
+    rates = [rate_at(PLAN, epoch, step, 2) for epoch in range(10) for step in range(2)]
+    first = [1 / 6, 2 / 6, 3 / 6, 4 / 6, 5 / 6, 1, 1, 5 / 6, 4 / 6, 3 / 6, 2 / 6, 1 / 6]
+    second = [1 / 4, 2 / 4, 3 / 4, 1, 1, 3 / 4, 2 / 4, 1 / 4]
+    assert rates == pytest.approx([0.4 * r for r in first] + [0.1 * r for r in second])
+
+
+def test_pictures_grow_and_squares_are_blanked_from_their_epoch_on() -> None:
+    assert [PLAN.size_at(epoch) for epoch in (0, 3, 4, 9)] == [16, 16, 32, 32]
+    assert [PLAN.cutout_at(epoch) for epoch in (0, 5, 6, 9)] == [None, None, 3, 3]
+    assert Plan(epochs=1).size_at(0) is None
+
+
+def test_one_square_is_blanked_in_every_picture_and_nothing_else() -> None:
+    import torch
+
+    pictures = torch.ones(50, 3, 8, 10)
+    cut = _cut_out(pictures, 3, np.random.default_rng(0))
+    blank = (cut == 0).numpy()
+    assert (blank.sum(axis=(1, 2, 3)) == 3 * 3 * 3).all()
+    assert (blank == blank[:, :1]).all()  # the same in all channels
+    rows, columns = blank[:, 0].any(axis=2), blank[:, 0].any(axis=1)
+    assert (rows.sum(axis=1) == 3).all() and (columns.sum(axis=1) == 3).all()  # a square
+    assert len({tuple(picture) for picture in columns}) > 1  # not always at the same place
+    assert rows[:, [0, -1]].any() and columns[:, [0, -1]].any()  # borders included
+    assert (pictures == 1).all()
+
+
+def test_without_a_side_nothing_is_blanked() -> None:
+    import torch
+
+    pictures = torch.ones(2, 3, 4, 4)
+    assert _cut_out(pictures, None, np.random.default_rng(0)) is pictures
