@@ -16,6 +16,8 @@ SCHEMA = 1
 JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
 # The label of a cell whose workload has no labelled samples: it is timed, not judged.
 UNLABELLED = "unlabelled"
+# The label of a cell whose engine cannot be profiled; its evidence holds the reason.
+NO_BREAKDOWN = "no breakdown"
 
 Status = Literal["ok", "failed", "unsupported", "unavailable"]
 
@@ -24,7 +26,8 @@ class Measurement(msgspec.Struct, frozen=True):
     """Raw samples of one metric, in SI units, in the order in which they were taken.
 
     Metrics: `latency_s`, `throughput_per_s`, `load_s`, `first_call_s`, `warmup_calls`,
-    `load_peak_bytes`, `run_peak_bytes`, `artifact_bytes`, `parameters`, `macs`, `build_s`.
+    `load_peak_bytes`, `run_peak_bytes`, `artifact_bytes`, `parameters`, `macs`, `build_s`, and
+    `stage_s`, the mean seconds of a row of the breakdown, which `stage` names.
     """
 
     metric: str
@@ -116,7 +119,8 @@ class Record(msgspec.Struct, frozen=True):
 
     `status` is `ok` when every job was, else the first that was not; `missing` jobs (of a run that
     was cut short) make it `incomplete`. `latencies_s` holds one entry a measuring process, keyed
-    by round; `values` the other measurements, all processes' samples in order.
+    by round; `stages_s` one an inspecting process: each row of its breakdown, name to seconds.
+    `values` are the other measurements, all processes' samples in order.
     """
 
     cell: Cell
@@ -130,6 +134,7 @@ class Record(msgspec.Struct, frozen=True):
     artifact: str = ""
     breakdown: Breakdown | None = None  # of the first inspecting process
     roofline: Roofline | None = None
+    stages_s: dict[int, dict[str, float]] = {}
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -14,6 +14,9 @@ Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+
+STAGE = "stage_s"  # the metric of one stage, from the breakdown of a profiled call
 
 # What `Measurement` knows by name. A budget's metric that is not among them is an accuracy, and the
 # task's own: `top1`, `mAP`.
@@ -29,6 +32,7 @@ LOWER_IS_BETTER = frozenset(
         "parameters",
         "macs",
         "build_s",
+        STAGE,
     }
 )
 MEASURED = LOWER_IS_BETTER | {"throughput_per_s"}
@@ -53,6 +57,17 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     timeout_seconds: Positive = 600.0
 
 
+class Inspect(msgspec.Struct, frozen=True):
+    """How long one process is profiled: at least `calls` calls and, if they are fast, `seconds`.
+
+    By default so short that a run hardly notices. `roofline`: also what this machine can reach.
+    """
+
+    calls: Count = 4
+    seconds: Amount = 0.5
+    roofline: bool = False
+
+
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Cells whose status is known beforehand, and why. Selectors are globs; omitted, all match."""
 
@@ -74,6 +89,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     - `max_drop_points`: percentage points of an accuracy lost, at most
     - `max_increase`: (value - reference) / reference, at most
     - `max` and `min`: absolute, in the metric's unit
+    - `max_share`: the stage's part of the profiled call, at most
+
+    With the metric `stage_s`, `stage` names the row of the breakdown that is meant; the cells that
+    such a budget speaks of are inspected in as many processes as they are measured in.
     """
 
     name: Text
@@ -87,6 +106,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     max_increase: Amount | None = None
     max: Amount | None = None
     min: Amount | None = None
+    stage: Text | None = None
+    max_share: Share | None = None
 
 
 class Suite(msgspec.Struct, frozen=True):
@@ -95,7 +116,8 @@ class Suite(msgspec.Struct, frozen=True):
     `workloads` maps the name used in cell keys to the reference it was given as: a name of the
     table, `path.py:name` or `path.onnx`, paths absolute. `runtimes` holds names; `runtime_files`
     maps those that were given as `path.py:name` to that reference. `samples` maps names of ONNX
-    workloads to their samples files. `threads` None means every core that this process may use.
+    workloads to their samples files. `picture` is the path of one that every input is made of, or
+    empty. `threads` None means every core that this process may use.
     """
 
     name: str
@@ -114,6 +136,8 @@ class Suite(msgspec.Struct, frozen=True):
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"
     runtime_files: dict[str, str] = {}
+    inspect: Inspect = Inspect()
+    picture: str = ""
 
     def runtime(self, name: str) -> str:
         """Return the reference by which the runtime `name` is loaded: itself, or its file's."""
