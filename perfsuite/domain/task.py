@@ -3,27 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from perfsuite.errors import Unsupported
 
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
 Inputs = dict[str, np.ndarray]  # what one call of a model takes: input name to array
 Outputs = list[np.ndarray]  # what one call gives, in the model's order
 Predict = Callable[[Inputs], Outputs]
+Loss = Callable[["nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+
+SEMI_SYNTHETIC = "semi-synthetic"  # real pictures in generated scenes
+SYNTHETIC = "synthetic"  # generated altogether
 
 
 class TrainingSet(NamedTuple):
     """Training samples and how a batch of them becomes the model's input.
 
     `prepare(batch, rng)` takes a slice of `inputs` and gives the float32 array that the model
-    takes, augmented with the given generator.
+    takes, augmented with the given generator. Inputs may be mere numbers that `prepare` makes
+    pictures of.
+
+    Targets are class labels, unless `loss` says what is made of them: `loss(module, inputs,
+    targets)` gives the scalar that training makes smaller, of tensors with the targets as they are
+    stored (boxes, words; padded where samples have different numbers of them). It calls the
+    module, or parts of it, and may draw from torch's generator, which is seeded by epoch.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    loss: Loss | None = None
 
 
 class Task:
@@ -33,6 +48,8 @@ class Task:
     """
 
     metric_name: str = ""  # such as "top1"; a fraction, higher is better
+    # What must be said wherever a result of this task is shown, such as `SEMI_SYNTHETIC`.
+    labels: tuple[str, ...] = ()
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return realistic inputs: each array's first axis is `batch` long."""
@@ -56,6 +73,13 @@ class Task:
     def metric(self, rows: np.ndarray) -> float:
         """Return the metric of the given rows, a fraction in [0, 1]; higher is better."""
         raise Unsupported(f"{type(self).__name__}: this task has no metric")
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return what the model takes for one picture, uint8 (height, width, RGB): a batch of one.
+
+        Raises `ConfigError` for a picture whose size does not do.
+        """
+        raise Unsupported(f"{type(self).__name__}: this task makes no input of a picture")
 
     def fingerprint(self) -> str:
         """Return a text that changes when the data change: it becomes part of cache keys."""

@@ -5,7 +5,8 @@ The schedule is SGD with Nesterov momentum under a learning rate that rises and 
 Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing (Szegedy et al. 2016,
 arXiv:1512.00567), pictures that grow during training (Touvron et al. 2019, arXiv:1906.06423:
 early epochs need fewer pixels, and cost less) and squares blanked in them (DeVries and Taylor 2017,
-arXiv:1708.04552, "cutout").
+arXiv:1708.04552, "cutout"). Nets that learn something else than classes bring a loss of their own
+(`TrainingSet.loss`); for those that SGD is slow with there is Adam.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from perfsuite.domain.task import TrainingSet
+from perfsuite.domain.task import Loss, TrainingSet
 from perfsuite.errors import ConfigError, PerfsuiteError
 
 if TYPE_CHECKING:
@@ -54,6 +55,16 @@ class Plan(msgspec.Struct, frozen=True):
     def cutout_at(self, epoch: int) -> int | None:
         """Return the side in pixels of the square blanked in `epoch`, or None for none."""
         return _at(self.cutouts, epoch)
+
+
+class AdamPlan(Plan, frozen=True):
+    """A plan for Adam with decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
+
+    `momentum` is that of its first moments. Gradients longer than `longest_gradient`, over all
+    parameters, are shortened to it (Pascanu et al. 2013, arXiv:1211.5063).
+    """
+
+    longest_gradient: float = 1.0
 
 
 def _at(steps: tuple[tuple[int, int], ...], epoch: int) -> int | None:
@@ -119,6 +130,8 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
         {"params": weights, "weight_decay": plan.weight_decay},
         {"params": others, "weight_decay": 0.0},
     ]
+    if isinstance(plan, AdamPlan):
+        return torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(plan.momentum, 0.999))
     return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=plan.momentum, nesterov=True)
 
 
@@ -134,6 +147,7 @@ def _train_epoch(
     import torch
 
     # Seeded by epoch, so that a resumed training sees the same pictures.
+    torch.manual_seed(plan.seed + epoch)
     rng = np.random.default_rng((plan.seed, epoch))
     order = rng.permutation(len(data.inputs))
     steps = len(order) // plan.batch
@@ -144,7 +158,6 @@ def _train_epoch(
         )
     device = next(module.parameters()).device
     half = plan.bf16 and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
-    loss_of = torch.nn.CrossEntropyLoss(label_smoothing=plan.label_smoothing)
     module.train()
     for step in range(steps):
         for group in optimizer.param_groups:
@@ -153,12 +166,13 @@ def _train_epoch(
         inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
         inputs = _resized(inputs, plan.size_at(epoch))
         inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
-        targets = torch.from_numpy(data.targets[chosen].astype(np.int64)).to(device)
+        targets = torch.from_numpy(data.targets[chosen]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            outputs = module(inputs)
-        loss = loss_of(outputs.float(), targets)
+            loss = (data.loss or _cross_entropy(plan))(module, inputs, targets)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
+        if isinstance(plan, AdamPlan):
+            torch.nn.utils.clip_grad_norm_(module.parameters(), plan.longest_gradient)
         optimizer.step()
         value = float(loss.detach())
         if not np.isfinite(value):
@@ -168,6 +182,19 @@ def _train_epoch(
             )
         if report:
             report(Progress(epoch, step + 1, steps, value, time.perf_counter() - started))
+
+
+def _cross_entropy(plan: Plan) -> Loss:
+    """Return the loss of a classifier; it is computed in float32 whatever the net's precision."""
+    import torch
+
+    def loss(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        scores = module(inputs).float()
+        return torch.nn.functional.cross_entropy(
+            scores, labels.long(), label_smoothing=plan.label_smoothing
+        )
+
+    return loss
 
 
 def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
