@@ -14,7 +14,9 @@ class Node(msgspec.Struct, frozen=True):
 
     `path` is that of the module that it belongs to, empty at the top. `macs`, `parameters` and
     `bytes` (read and written, weights included, each tensor once) are for one call of the whole
-    batch; None where they cannot be counted. `inputs` and `outputs` are names of values.
+    batch; None where they cannot be counted. `inputs` and `outputs` are names of values, `sizes`
+    the bytes that move for each of them, inputs first: what stays inside of a fused kernel is then
+    not counted.
     """
 
     name: str
@@ -25,6 +27,7 @@ class Node(msgspec.Struct, frozen=True):
     macs: int | None = None
     parameters: int = 0
     bytes: int | None = None
+    sizes: tuple[int | None, ...] = ()
 
 
 class Kernel(msgspec.Struct, frozen=True):
