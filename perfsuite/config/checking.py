@@ -11,6 +11,7 @@ import msgspec
 from perfsuite import plugins
 from perfsuite.config.expansion import cells, match
 from perfsuite.config.form import Place, convert
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import PassUse
 from perfsuite.domain.suite import MEASURED, Suite
 from perfsuite.errors import ConfigError
@@ -36,6 +37,7 @@ def check(suite: Suite) -> None:
         for step, use in enumerate(recipe.passes):
             make_pass(use, place.item(step))
     _check_metrics(suite, file)
+    _check_stages(suite, file)
 
 
 def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:
@@ -120,6 +122,29 @@ def _check_metrics(suite: Suite, file: Place) -> None:
             raise place.error(
                 f"no workload of this budget has '{budget.metric}'"
                 f"{suggestion(budget.metric, every)}"
+            )
+
+
+def _check_stages(suite: Suite, file: Place) -> None:
+    """Raise for a budget on a stage that no workload has which it speaks of.
+
+    As for metrics, the table's workloads alone are asked, and those that declare their stages.
+    """
+    from perfsuite.workloads.table import WORKLOADS
+
+    for index, budget in enumerate(suite.budgets):
+        if budget.stage is None:
+            continue
+        named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
+        references = {suite.workloads[name] for name in named}
+        if not references or not references <= WORKLOADS.keys():
+            continue
+        declared = [WORKLOADS[one]().model.stages for one in sorted(references)]
+        known = {OVERHEAD, UNATTRIBUTED, *(stage.name for stages in declared for stage in stages)}
+        if all(declared) and budget.stage not in known:
+            place = file.key("budgets").item(index).key("stage")
+            raise place.error(
+                f"no workload of this budget has '{budget.stage}'{suggestion(budget.stage, known)}"
             )
 
 

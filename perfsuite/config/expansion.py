@@ -50,6 +50,26 @@ def cells(suite: Suite) -> tuple[Cell, ...]:
     return tuple(dict.fromkeys(Cell(*combination, threads) for combination in combinations))
 
 
+def inspected_in_rounds(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells whose stages are held to a budget, and what those are held against.
+
+    A sample is a process, so one that inspects is not enough for them. What is divided by another
+    cell of its run (`compare = "ratio"`) needs all that may be chosen for it.
+    """
+    found: set[Cell] = set()
+    for budget in suite.budgets:
+        if budget.stage is None:
+            continue
+        named = {cell for cell in cells if match(budget.cell, cell.key)}
+        found |= named
+        if budget.against is not None:
+            found |= {cell for cell in cells if match(budget.against, cell.key)}
+        elif budget.baseline and suite.compare == "ratio":
+            kinds = {(cell.workload, cell.batch) for cell in named}
+            found |= {cell for cell in cells if (cell.workload, cell.batch) in kinds}
+    return [cell for cell in cells if cell in found]
+
+
 def check_budgets(suite: Suite, cells: Sequence[Cell]) -> None:
     """Raise `ConfigError` for a budget or an expectation that speaks of no cell of the suite.
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import difflib
 
 from perfsuite.config.form import Place
-from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, Budget, Measure
+from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, STAGE, Budget, Measure
 from perfsuite.plugins import suggestion
 
 RELATIVE = ("min_speedup", "max_drop_points", "max_increase")
-ABSOLUTE = ("max", "min")
+ABSOLUTE = ("max", "min", "max_share")
 P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
 _UNITS = ("_s", "_bytes")
 _NEAR = 0.7  # so near a name of ours, `latency` or `params`, is no accuracy's own name
@@ -24,9 +24,27 @@ def check_budget(budget: Budget, measure: Measure, place: Place) -> None:
             f"budget '{budget.name}' {found}; give exactly one of {', '.join(RELATIVE + ABSOLUTE)}"
         )
     limit = given[0]
+    _check_stage(budget, limit, place)
     _check_metric(budget, limit, place)
     _check_reference(budget, limit, place)
     _check_statistic(budget, measure, place)
+
+
+def _check_stage(budget: Budget, limit: str, place: Place) -> None:
+    if budget.stage is None and budget.metric == STAGE:
+        raise place.error(
+            f"budget '{budget.name}': {STAGE} is the time of one stage; say which: "
+            f'stage = "<its name>"'
+        )
+    if budget.stage is None and limit == "max_share":
+        raise place.key(limit).error(
+            f'is a stage\'s part of the call; say which: metric = "{STAGE}", stage = "<its name>"'
+        )
+    if budget.stage is not None and budget.metric != STAGE:
+        raise place.key("metric").error(
+            f"a stage's time has the metric '{STAGE}', and this is '{budget.metric}'; write "
+            f'metric = "{STAGE}", or remove stage'
+        )
 
 
 def _check_metric(budget: Budget, limit: str, place: Place) -> None:

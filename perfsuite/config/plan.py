@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from perfsuite.config.expansion import expects
+from perfsuite.config.expansion import expects, inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import JobKind
 from perfsuite.domain.suite import Suite
@@ -80,7 +80,9 @@ def plan(suite: Suite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> P
     what the cache would spare is not taken off. A cell that is expected not to work is prepared,
     to find that out, and no more.
     """
-    return Plan(tuple(job for cell in cells for job in _jobs(suite, cell, known_s)))
+    in_rounds = set(inspected_in_rounds(suite, cells))
+    jobs = (job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s))
+    return Plan(tuple(jobs))
 
 
 def history_key(kind: JobKind, cell_key: str) -> str:
@@ -88,11 +90,14 @@ def history_key(kind: JobKind, cell_key: str) -> str:
     return f"{kind}/{cell_key}"
 
 
-def _jobs(suite: Suite, cell: Cell, known_s: Mapping[str, float]) -> list[PlannedJob]:
+def _jobs(
+    suite: Suite, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
+) -> list[PlannedJob]:
     hopeless = any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
     if not hopeless:
-        counts |= {"measure": suite.processes, "evaluate": 1, "inspect": 1}
+        counts |= {"measure": suite.processes, "evaluate": 1}
+        counts["inspect"] = suite.processes if in_rounds else 1
     jobs = []
     for kind, count in counts.items():
         known = known_s.get(history_key(kind, cell.key))
@@ -112,7 +117,7 @@ def _guess_s(suite: Suite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
     if kind == "evaluate":
         call_s = TORCH_CALL_S if on_torch else CALL_S
         return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
-    return start_s + WORK_S
+    return start_s + WORK_S + suite.inspect.seconds
 
 
 def read_durations() -> dict[str, float]:

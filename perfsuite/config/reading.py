@@ -11,8 +11,11 @@ from typing import Any
 from perfsuite.config.form import Place, RecipeForm, SuiteForm, convert
 from perfsuite.config.limits import check_budget
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import Inspect, Suite
 from perfsuite.errors import ConfigError
+
+# How long a process is profiled whose stages are held to a budget.
+JUDGED = Inspect(calls=10, seconds=1.0)
 
 _NAME = re.compile(r"[^\s/\\*?\[\]]+")
 
@@ -52,6 +55,7 @@ def read_suite(path: Path) -> Suite:
         budgets=form.budgets,
         compare=form.compare,
         runtime_files={name: given for name, given in runtimes.items() if name != given},
+        inspect=JUDGED if any(budget.stage for budget in form.budgets) else Inspect(),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 
 import msgspec
 
+from perfsuite.config.expansion import inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import UNLABELLED, JobKind, Line
 from perfsuite.engine.jobs import Job, first_job, rounds
@@ -35,13 +36,18 @@ class Observer(Protocol):
 
 
 def work_off(
-    journal: Journal, observer: Observer, execute: Executor = run_job_in_process
+    journal: Journal,
+    observer: Observer,
+    execute: Executor = run_job_in_process,
+    *,
+    evaluate: bool = True,
 ) -> list[Line]:
     """Do every job that has no line yet, and return all lines.
 
-    A cell that fails once is left alone; the others go on.
+    A cell that fails once is left alone; the others go on. Without `evaluate` no test samples are
+    answered.
     """
-    return _Sitting(journal, observer, execute).work()
+    return _Sitting(journal, observer, execute).work(evaluate)
 
 
 class _Sitting:
@@ -52,18 +58,22 @@ class _Sitting:
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
 
-    def work(self) -> list[Line]:
+    def work(self, evaluate: bool) -> list[Line]:
         """Prepare everything, answer and inspect it, then measure with the machine to itself."""
         suite, cells = self.journal.header.suite, self.journal.header.cells
         for cell in cells:
             self._prepare(cell)
         for cell in cells:
-            if cell.id in self.unlabelled:
+            if not evaluate or cell.id in self.unlabelled:
                 self.observer.skipped(cell, "evaluate")
             else:
                 self._follow(cell, "evaluate")
+        in_rounds = inspected_in_rounds(suite, cells)
         for cell in cells:
-            self._follow(cell, "inspect")
+            if cell not in in_rounds:
+                self._follow(cell, "inspect")
+        for number, order, cell in rounds(in_rounds, suite.processes):
+            self._follow(cell, "inspect", number, order)
         for number, order, cell in rounds(cells, suite.processes):
             self._follow(cell, "measure", number, order)
         return list(self.lines.values())

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from perfsuite.config import match
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
@@ -80,7 +80,7 @@ def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
 def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Verdict:
     limit = next(
         getattr(budget, name)
-        for name in ("min_speedup", "max_drop_points", "max_increase", "max", "min")
+        for name in ("min_speedup", "max_drop_points", "max_increase", "max", "min", "max_share")
         if getattr(budget, name) is not None
     )
     estimate: Interval | None = None
@@ -112,8 +112,9 @@ def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus
 
 def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tuple[Interval, bool]:
     """Return the estimate in the limit's own terms, and whether the limit is a least value."""
-    record = _record(run, cell, budget.metric, "")
-    if "simulated" in record.labels and budget.metric in metrics.TIMES:
+    metric = metrics.subject(budget)
+    record = _record(run, cell, budget, "")
+    if "simulated" in record.labels and metrics.is_time(metric):
         raise _CannotTell("incomparable", "is only simulated: its time is not that of real kernels")
     if budget.max_drop_points is not None:
         return _loss(budget, cell, record, run, reference), False
@@ -123,8 +124,8 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
     if budget.max_increase is not None:
         ratio = _ratio(budget, cell, record, run, reference)
         return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0), False
-    interval = metrics.level(record, budget.metric, budget.statistic)
-    return _known(interval, budget.metric), budget.min is not None
+    interval = metrics.level(record, metric, budget.statistic)
+    return _known(interval, metric), budget.min is not None
 
 
 def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
@@ -141,9 +142,10 @@ def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Ref
     if metrics.is_accuracy(budget.metric):
         raise _CannotTell("incomparable", f"{budget.metric} is an accuracy: limit max_drop_points")
     other = _reference_record(budget, cell, run, reference)
+    metric = metrics.subject(budget)
     if reference.baseline is None:
-        return _known(metrics.ratio(record, other, budget.metric, budget.statistic), budget.metric)
-    changed = change(cell, run, reference.baseline, budget.metric, budget.statistic)
+        return _known(metrics.ratio(record, other, metric, budget.statistic), metric)
+    changed = change(cell, run, reference.baseline, metric, budget.statistic)
     if changed.ratio is None:
         raise _CannotTell("inconclusive" if changed.comparable else "incomparable", changed.why)
     return changed.ratio
@@ -151,19 +153,34 @@ def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Ref
 
 def _reference_record(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Record:
     if reference.baseline is not None:
-        return _record(reference.baseline, cell, budget.metric, "in the baseline it ")
+        return _record(reference.baseline, cell, budget, "in the baseline it ")
     if reference.cell is None:
         raise _CannotTell("missing", "needs `against` or `baseline = true`")
-    return _record(run, reference.cell, budget.metric, f"{reference.name} ")
+    return _record(run, reference.cell, budget, f"{reference.name} ")
 
 
-def _record(run: Run, cell: Cell, metric: str, who: str) -> Record:
+def _record(run: Run, cell: Cell, budget: Budget, who: str) -> Record:
     record = run.records.get(cell.id)
     if record is None or record.status != "ok":
         raise _CannotTell("missing", f"{who}{trouble(record)}")
-    if not metrics.has(record, metric):
-        raise _CannotTell("missing", f"{who}has no {metric}")
+    if not metrics.has(record, metrics.subject(budget)):
+        raise _CannotTell("missing", f"{who}{_lack(record, budget)}")
     return record
+
+
+def _lack(record: Record, budget: Budget) -> str:
+    if budget.stage is None:
+        return f"has no {budget.metric}"
+    if record.breakdown is None:
+        return f"has no breakdown{_reason(record)}"
+    stages = ", ".join(row.name for row in record.breakdown.rows)
+    return f"has no stage '{budget.stage}'; its stages are {stages}"
+
+
+def _reason(record: Record) -> str:
+    """Return why the cell could not be profiled, where its evidence says so."""
+    items = record.evidence.items if record.evidence else ()
+    return next((f": {item.value}" for item in items if item.name == NO_BREAKDOWN), "")
 
 
 def _known(interval: Interval | None, metric: str) -> Interval:

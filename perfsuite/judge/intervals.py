@@ -73,6 +73,19 @@ def mean_interval(log_values: Sequence[float]) -> Interval | None:
     return _exponential(float(values.mean()), half)
 
 
+def share_interval(shares: Sequence[float]) -> Interval | None:
+    """Return the mean of shares with Student's t interval in [0, 1]; None for fewer than two.
+
+    Shares are not compared as ratios, and may be zero, which has no logarithm.
+    """
+    if len(shares) < 2:
+        return None
+    values = np.asarray(shares)
+    mean = float(values.mean())
+    half = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
+
+
 def independent_interval(
     plus: Sequence[Sequence[float]], minus: Sequence[Sequence[float]]
 ) -> Interval | None:

@@ -7,20 +7,33 @@ import math
 import numpy as np
 
 from perfsuite.domain.record import Record
-from perfsuite.domain.suite import MEASURED, Statistic
+from perfsuite.domain.suite import MEASURED, STAGE, Budget, Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import intervals
 
+SHARE = "stage_share"  # a stage's part of the profiled call
 # Without the same machine these say nothing.
-TIMES = frozenset({"latency_s", "throughput_per_s", "load_s", "first_call_s", "build_s"})
+TIMES = frozenset(
+    {"latency_s", "throughput_per_s", "load_s", "first_call_s", "build_s", STAGE, SHARE}
+)
 # Counted, or done once: there is no spread, the value is what it is.
 EXACT = frozenset({"artifact_bytes", "parameters", "macs", "build_s"})
 
 
+def subject(budget: Budget) -> str:
+    """Return the name under which this module knows a budget's metric: a stage's is `stage_s/rpn`.
+
+    Where the budget limits the stage's share, it is `stage_share/rpn`.
+    """
+    if budget.stage is None:
+        return budget.metric
+    return f"{budget.metric if budget.max_share is None else SHARE}/{budget.stage}"
+
+
 def has(record: Record, metric: str) -> bool:
     """Return whether the record says anything about the metric."""
-    if metric == "latency_s":
-        return bool(record.latencies_s)
+    if _has_rounds(metric):
+        return bool(_rounds(record, metric))
     if metric in record.values:
         return bool(record.values[metric])
     return record.accuracy is not None and record.accuracy.metric == metric
@@ -28,14 +41,25 @@ def has(record: Record, metric: str) -> bool:
 
 def is_accuracy(metric: str) -> bool:
     """Return whether the metric is a task's, which workloads name freely."""
-    return metric not in MEASURED
+    return metric not in MEASURED and not _is_staged(metric)
+
+
+def is_time(metric: str) -> bool:
+    """Return whether the metric says nothing without the same machine and real kernels."""
+    return metric.partition("/")[0] in TIMES
 
 
 def level(record: Record, metric: str, statistic: Statistic = "median") -> Interval | None:
     """Return the metric's value with its interval; None where there are too few samples.
 
-    Of latencies and other samples it is the geometric mean over processes.
+    Of latencies and other samples it is the geometric mean over processes, of shares the mean.
     """
+    if _is_staged(metric):
+        values = [value for (value,) in _rounds(record, metric).values()]
+        if metric.startswith(SHARE):
+            return intervals.share_interval(values)
+        if values and not any(values):
+            return _exact(0.0)  # a stage without a kernel takes no time
     if is_accuracy(metric) and record.accuracy is not None:
         return intervals.accuracy_interval(record.accuracy)
     if metric in EXACT:
@@ -52,10 +76,12 @@ def typical_latency(record: Record) -> float | None:
 def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -> Interval | None:
     """Return value / reference of two cells of one run; None where there are too few samples.
 
-    Only latencies know their rounds and are paired.
+    Only latencies and times of stages know their rounds and are paired.
     """
-    if metric == "latency_s":
-        return intervals.ratio_interval(value.latencies_s, reference.latencies_s, statistic)
+    if _has_rounds(metric):
+        return intervals.ratio_interval(
+            _rounds(value, metric), _rounds(reference, metric), statistic
+        )
     return ratio_between_runs(value, reference, metric, statistic)
 
 
@@ -81,9 +107,9 @@ def ratio_of_ratios(
     if metric in EXACT:
         one, its, other, theirs = (_value(record, metric) for record in (*now, *before))
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
-    if metric == "latency_s":
+    if _has_rounds(metric):
         paired = [
-            intervals.log_ratios(one.latencies_s, yardstick.latencies_s, statistic)
+            intervals.log_ratios(_rounds(one, metric), _rounds(yardstick, metric), statistic)
             for one, yardstick in (now, before)
         ]
         return intervals.independent_interval(paired[:1], paired[1:])
@@ -93,8 +119,8 @@ def ratio_of_ratios(
 
 def same_samples(one: Record, other: Record, metric: str) -> bool:
     """Return whether both hold the very same measurements, as a run does beside its own copy."""
-    if metric == "latency_s":
-        return one.latencies_s == other.latencies_s
+    if _has_rounds(metric):
+        return _rounds(one, metric) == _rounds(other, metric)
     return one.values.get(metric) == other.values.get(metric)
 
 
@@ -122,8 +148,27 @@ def _exact(value: float) -> Interval | None:
 
 
 def _logs(record: Record, metric: str, statistic: Statistic) -> list[float]:
-    if metric == "latency_s":
-        return intervals.logs(
-            tuple(intervals.process_statistics(record.latencies_s, statistic).values())
-        )
+    if _has_rounds(metric):
+        found = intervals.process_statistics(_rounds(record, metric), statistic)
+        return intervals.logs(tuple(found.values()))
     return intervals.logs(record.values.get(metric, ()))
+
+
+def _is_staged(metric: str) -> bool:
+    return metric.startswith((f"{STAGE}/", f"{SHARE}/"))
+
+
+def _has_rounds(metric: str) -> bool:
+    return metric == "latency_s" or _is_staged(metric)
+
+
+def _rounds(record: Record, metric: str) -> intervals.Rounds:
+    """Return the samples of each process, by round."""
+    if metric == "latency_s":
+        return record.latencies_s
+    kind, _, stage = metric.partition("/")
+    return {
+        number: (rows[stage] / (math.fsum(rows.values()) if kind == SHARE else 1.0),)
+        for number, rows in record.stages_s.items()
+        if stage in rows and any(rows.values())
+    }

@@ -10,7 +10,8 @@ from perfsuite.judge import metrics, words
 def sentence(budget: Budget, estimate: Interval, name: str, status: VerdictStatus) -> str:
     """Return what was found and what was asked for; `name` is that of the reference."""
     by = "" if budget.statistic == "median" else f" by its {budget.statistic}"
-    text = _finding(budget, estimate, name, by)
+    whose = "" if budget.stage is None else f"stage {budget.stage}: "
+    text = whose + _finding(budget, estimate, name, by)
     if status != "inconclusive":
         return text
     return f"{text}: too close to tell, {more(budget.metric)}"
@@ -37,6 +38,12 @@ def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
             f"{budget.metric} changes by {words.signed_percent(estimate.value)}{by} against {name}"
             f"{words.spread(estimate, words.signed_percent)}, "
             f"may grow by {words.percent(budget.max_increase)}"
+        )
+
+    if budget.max_share is not None:
+        return (
+            f"{words.percent(estimate.value)} of the profiled call"
+            f"{words.spread(estimate, words.percent)}, may take {words.percent(budget.max_share)}"
         )
 
     def show(value: float) -> str:

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Header, JobKind, Line, Record, Run
+from perfsuite.domain.suite import STAGE
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
@@ -41,25 +42,28 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
 
 
 def _round(line: Line) -> int:
-    if line.job != "measure":
-        return 0
-    if line.round is None:
+    """Return the round of a line, 0 for what is done once, as inspecting mostly is."""
+    if line.job == "measure" and line.round is None:
         raise SchemaError(f"a measure line of {line.key} has no round")
-    return line.round
+    return line.round or 0
 
 
 def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
     """Return the record of one cell from its lines, in the order of the jobs and rounds."""
     done = [line for line in lines if line.status == "ok"]
     latencies: dict[int, tuple[float, ...]] = {}
+    stages: dict[int, dict[str, float]] = {}
     values: dict[str, tuple[float, ...]] = {}
     for line in done:
         for found in line.measurements:
             if line.job == "measure" and found.metric == "latency_s" and found.stage is None:
                 latencies[_round(line)] = found.samples
+            elif found.metric == STAGE and found.stage is not None and found.samples:
+                stages.setdefault(_round(line), {})[found.stage] = found.samples[0]
             else:
                 name = f"{found.metric}/{found.stage}" if found.stage else found.metric
                 values[name] = values.get(name, ()) + found.samples
+    inspected = next((line for line in done if line.job == "inspect"), None)
     culprit = _culprit(lines)
     status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
     if culprit is not None:
@@ -72,10 +76,13 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         latencies_s=latencies,
         values=values,
         accuracy=next((line.accuracy for line in done if line.job == "evaluate"), None),
-        evidence=next((line.evidence for line in done if line.job == "inspect"), None),
+        evidence=inspected.evidence if inspected else None,
         labels=tuple(sorted({label for line in lines for label in line.labels})),
         error=culprit.error if culprit else None,
         artifact=next((line.artifact for line in lines if line.artifact), ""),
+        breakdown=inspected.breakdown if inspected else None,
+        roofline=inspected.roofline if inspected else None,
+        stages_s=stages,
     )
 
 
@@ -89,6 +96,14 @@ def _culprit(lines: list[Line]) -> Line | None:
 
 
 def _complete(done: list[Line], processes: int) -> bool:
-    """Tell whether no job is missing; only workloads with labels are evaluated, so that may be."""
+    """Tell whether no job is missing; only workloads with labels are evaluated, so that may be.
+
+    A cell is inspected once, or in as many rounds as it is measured in: then its lines say so.
+    """
     jobs = [line.job for line in done]
-    return "prepare" in jobs and "inspect" in jobs and jobs.count("measure") >= processes
+    in_rounds = any(line.job == "inspect" and line.round is not None for line in done)
+    return (
+        "prepare" in jobs
+        and jobs.count("inspect") >= (processes if in_rounds else 1)
+        and jobs.count("measure") >= processes
+    )

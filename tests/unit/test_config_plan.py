@@ -39,7 +39,7 @@ def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_proc
     assert kinds["measure"][1] == pytest.approx(4 * (6 + 2 + 2))
     # 1,000 samples: 10 s with torch, 3 s without, after the start.
     assert kinds["evaluate"][1] == pytest.approx((6 + 10) + 2 * (2 + 3))
-    assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2)
+    assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2 + 3 * 0.5)
 
 
 def test_more_samples_than_a_test_set_has_take_no_longer() -> None:
