@@ -95,11 +95,11 @@ def _scope(node: onnx.NodeProto, weights: set[str]) -> str:
         if entry.key == SCOPES:
             paths = ast.literal_eval(entry.value)
             return str(paths[-2]) if len(paths) > 1 else ""  # the last one is the operator
-    return _torchscript_scope(node.name)
+    return module_path(node.name)
 
 
-def _torchscript_scope(name: str) -> str:
-    """Return `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv`."""
+def module_path(name: str) -> str:
+    """Return `layer1.0.conv1` for `/layer1/layer1.0/conv1/Conv` and for `layer1.0.conv1/Conv`."""
     path: list[str] = []
     previous = ""
     for part in name.strip("/").split("/")[:-1]:

@@ -303,6 +303,6 @@ def test_renamed_values_are_followed_into_control_flow(tmp_path: Path) -> None:
     ],
 )
 def test_torchscript_names_become_module_paths(name: str, scope: str) -> None:
-    from perfsuite.export.normalize import _torchscript_scope
+    from perfsuite.export.normalize import module_path
 
-    assert _torchscript_scope(name) == scope
+    assert module_path(name) == scope

@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.errors import ConfigError
-from perfsuite.measure.macs import MACS, NO_MACS, Macs, count_graph, count_module
+from perfsuite.export.operators import MACS, NO_MACS
+from perfsuite.measure.macs import Macs, count_graph, count_module
 
 
 def graph(nodes, inputs, weights, *, output="y", domains=()):  # type: ignore[no-untyped-def]
