@@ -1,0 +1,166 @@
+"""Pictures with boxes, whatever file format they were marked in, and what of them was broken.
+
+A broken picture or box is skipped, counted and named; nothing else is lost with it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from perfsuite.errors import ConfigError
+
+SLACK = 1.0  # pixels by which a box may leave its picture without being counted: rounding does it
+
+
+class Mark(NamedTuple):
+    """One box as its file has it: a class name and the corners in pixels, from 0.
+
+    `ignored` boxes (VOC's `difficult`, COCO's `iscrowd`) are neither to be found nor held against
+    a detector that finds them.
+    """
+
+    name: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+    ignored: bool = False
+
+
+class Skip(NamedTuple):
+    """What was left out or cut: why, and where."""
+
+    reason: str
+    where: str
+
+
+@dataclass(frozen=True)
+class Annotated:
+    """A picture's file and its boxes: float32 (n, 4) left, top, right, bottom in its pixels.
+
+    `labels` are int64 (n,) from 1, in the order of the classes; 0 means background to detectors.
+    """
+
+    path: Path
+    width: int
+    height: int
+    boxes: np.ndarray
+    labels: np.ndarray
+    ignored: np.ndarray  # bool (n,)
+
+
+@dataclass(frozen=True)
+class Annotations:
+    """A list of pictures with boxes, and a report of what was skipped."""
+
+    classes: tuple[str, ...]
+    pictures: tuple[Annotated, ...]
+    skips: tuple[Skip, ...] = ()
+
+    def counts(self) -> dict[str, int]:
+        """Return how many skips there were for each reason."""
+        return dict(Counter(skip.reason for skip in self.skips))
+
+    def report(self) -> str:
+        """Return one line a reason: how many, and the first place; empty if nothing was skipped."""
+        lines = []
+        for reason, count in self.counts().items():
+            first = next(skip.where for skip in self.skips if skip.reason == reason)
+            lines.append(f"{count} x {reason} (first: {first})")
+        return "\n".join(lines)
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when a picture's bytes, a box or a class does."""
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for picture in self.pictures:
+            digest.update(picture.path.read_bytes())
+            for array in (picture.boxes, picture.labels, picture.ignored):
+                digest.update(array.tobytes())
+        return digest.hexdigest()
+
+
+def decoded(path: Path) -> np.ndarray:
+    """Return the picture in `path` as uint8 (height, width, 3) RGB.
+
+    Raises `ConfigError` for a file that is missing, is no picture or is cut short.
+    """
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: there is no such picture") from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise ConfigError(f"{path}: not a picture, or cut short ({error})") from error
+
+
+@dataclass
+class Collector:
+    """Checks pictures and boxes one by one and keeps those that are whole."""
+
+    classes: tuple[str, ...]
+    pictures: list[Annotated] = field(default_factory=list)
+    skips: list[Skip] = field(default_factory=list)
+
+    def skip(self, reason: str, where: str) -> None:
+        """Count something that cannot be used."""
+        self.skips.append(Skip(reason, where))
+
+    def add(self, path: Path, marks: Iterable[Mark], where: str) -> None:
+        """Keep a picture with those of its boxes that can be used; `where` names its entry."""
+        if not path.is_file():
+            self.skip("picture is missing", f"{where}: {path.name}")
+            return
+        try:
+            height, width = decoded(path).shape[:2]
+        except ConfigError:
+            self.skip("picture cannot be read or is cut short", f"{where}: {path.name}")
+            return
+        kept = [
+            found
+            for mark in marks
+            if (found := self._whole(mark, width, height, where)) is not None
+        ]
+        boxes = np.array([mark[1:5] for mark in kept], np.float32).reshape(-1, 4)
+        labels = np.array([self.classes.index(mark.name) + 1 for mark in kept], np.int64)
+        ignored = np.array([mark.ignored for mark in kept], bool)
+        self.pictures.append(Annotated(path, width, height, boxes, labels, ignored))
+
+    def finish(self, source: str) -> Annotations:
+        """Return what was kept; raise `ConfigError` if no picture with a box is left."""
+        found = Annotations(self.classes, tuple(self.pictures), tuple(self.skips))
+        if not any(len(picture.boxes) for picture in self.pictures):
+            why = found.report().replace("\n", "; ") or "no entry has a box"
+            raise ConfigError(f"{source}: no picture with a box is left: {why}")
+        return found
+
+    def _whole(self, mark: Mark, width: int, height: int, where: str) -> Mark | None:
+        """Return the box, cut to the picture where it leaves it, or None with a skip counted."""
+        corners = np.array(mark[1:5], np.float64)
+        named = f"{where}: {mark.name} {tuple(float(side) for side in corners)}"
+        if mark.name not in self.classes:
+            self.skip(f"unknown class (known: {', '.join(self.classes)})", named)
+            return None
+        if not np.isfinite(corners).all():
+            self.skip("box is not made of numbers", named)
+            return None
+        if mark.right <= mark.left or mark.bottom <= mark.top:
+            self.skip("box without extent", named)
+            return None
+        cut = np.clip(corners, 0, (width, height, width, height))
+        if cut[2] <= cut[0] or cut[3] <= cut[1]:
+            self.skip("box outside the picture", named)
+            return None
+        if np.abs(cut - corners).max() > SLACK:
+            self.skip("box reaches beyond the picture: cut to it", named)
+        return mark._replace(
+            left=float(cut[0]), top=float(cut[1]), right=float(cut[2]), bottom=float(cut[3])
+        )

@@ -1,0 +1,85 @@
+"""Boxes in COCO's JSON format (Lin et al. 2014, arXiv:1405.0312): one file for all pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from perfsuite.data.annotations import Annotations, Collector, Mark
+from perfsuite.errors import ConfigError
+
+
+class _Category(msgspec.Struct):
+    id: int
+    name: str
+
+
+class _Image(msgspec.Struct):
+    id: int
+    file_name: str
+
+
+class _Box(msgspec.Struct):
+    image_id: int
+    category_id: int
+    bbox: tuple[float, float, float, float]  # left, top, width, height
+    iscrowd: int = 0
+
+
+class _File(msgspec.Struct):
+    images: list[Any]
+    annotations: list[Any]
+    categories: list[_Category]
+
+
+def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Annotations:
+    """Return the pictures that the JSON file `path` lists; their files lie in `pictures`.
+
+    Without `classes`, the file's categories are taken, in the order of their ids: label 1 is the
+    first. What is broken is skipped and counted. Raises `ConfigError` for a file that is missing or
+    not in this format, and when nothing is left.
+    """
+    content = _read(path)
+    names = {entry.id: entry.name for entry in sorted(content.categories, key=lambda e: e.id)}
+    collector = Collector(classes or tuple(names.values()))
+    images: dict[int, _Image] = {}
+    for index, entry in enumerate(content.images):
+        try:
+            image = msgspec.convert(entry, _Image)
+            images[image.id] = image
+        except msgspec.ValidationError as error:
+            collector.skip(f"malformed image ({error})", f"{path.name}: images[{index}]")
+    marks: dict[int, list[Mark]] = {number: [] for number in images}
+    for index, entry in enumerate(content.annotations):
+        where = f"{path.name}: annotations[{index}]"
+        try:
+            box = msgspec.convert(entry, _Box)
+        except msgspec.ValidationError as error:
+            collector.skip(f"malformed annotation ({error})", where)
+            continue
+        if box.image_id not in marks:
+            collector.skip("annotation of a picture that is not listed", where)
+            continue
+        marks[box.image_id].append(_mark(box, names))
+    for number, image in images.items():
+        collector.add(pictures / image.file_name, marks[number], f"{path.name}: image {number}")
+    return collector.finish(str(path))
+
+
+def _mark(box: _Box, names: dict[int, str]) -> Mark:
+    left, top, width, height = box.bbox
+    name = names.get(box.category_id, f"category {box.category_id}")
+    return Mark(name, left, top, left + width, top + height, box.iscrowd == 1)
+
+
+def _read(path: Path) -> _File:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=_File)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: not a COCO file: {error}; it needs images, annotations and categories"
+        ) from error

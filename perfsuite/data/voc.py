@@ -1,0 +1,73 @@
+"""Boxes in the layout of Pascal VOC (Everingham et al. 2010): one XML file a picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree
+
+from perfsuite.data.annotations import Annotations, Collector, Mark
+from perfsuite.errors import ConfigError
+from perfsuite.plugins import suggestion
+
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+
+
+def load_voc(folder: Path, split: str, classes: tuple[str, ...]) -> Annotations:
+    """Return the pictures that `ImageSets/Main/<split>.txt` lists, with their boxes.
+
+    Pictures lie in `JPEGImages`, boxes in `Annotations`. The format counts pixels from 1 and means
+    both ends of a box inclusively; here a box goes from the left edge of its first pixel to the
+    right edge of its last. What is broken is skipped and counted. Raises `ConfigError` for a
+    missing list and when nothing is left.
+    """
+    entries = _listed(folder, split)
+    collector = Collector(classes)
+    for entry in entries:
+        path = folder / "Annotations" / f"{entry}.xml"
+        try:
+            root = ElementTree.parse(path).getroot()
+        except FileNotFoundError:
+            collector.skip("annotation is missing", path.name)
+            continue
+        except (ElementTree.ParseError, OSError, UnicodeDecodeError):
+            collector.skip("annotation is not valid XML", path.name)
+            continue
+        collector.add(_picture(folder, entry, root), _marks(root), path.name)
+    return collector.finish(f"{folder} ({split})")
+
+
+def _listed(folder: Path, split: str) -> list[str]:
+    lists = folder / "ImageSets" / "Main"
+    path = lists / f"{split}.txt"
+    if not path.is_file():
+        known = [found.stem for found in lists.glob("*.txt")]
+        raise ConfigError(f"{folder}: has no list {path.name}{suggestion(split, known)}")
+    # A list of one class's pictures has a second column.
+    return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+
+
+def _picture(folder: Path, entry: str, root: ElementTree.Element) -> Path:
+    """Return the picture of an entry: by its name, or by the name that the annotation states."""
+    usual = folder / "JPEGImages" / f"{entry}.jpg"
+    stated = Path(root.findtext("filename", "")).name
+    return usual if usual.is_file() or not stated else usual.with_name(stated)
+
+
+def _marks(root: ElementTree.Element) -> Iterator[Mark]:
+    for item in root.findall("object"):
+        left, top, right, bottom = (_number(item.findtext(f"bndbox/{side}")) for side in SIDES)
+        if right > left and bottom > top:
+            left, top = left - 1, top - 1
+        name = item.findtext("name", "").strip()
+        difficult = item.findtext("difficult", "0").strip() == "1"
+        yield Mark(name, left, top, right, bottom, difficult)
+
+
+def _number(text: str | None) -> float:
+    """Return the number, NaN for none: the collector skips and names such a box."""
+    try:
+        return float(text) if text else math.nan
+    except ValueError:
+        return math.nan
