@@ -1,0 +1,191 @@
+"""What an engine is given, node by node: whose module each is, what it computes and moves.
+
+Engines fuse and rename, so what a kernel did is found out from the nodes that it came from.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection
+from math import prod
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.profile import Node
+from perfsuite.export.normalize import module_path
+from perfsuite.export.operators import Inferred, infer, node_macs, operator_name, weights
+
+if TYPE_CHECKING:
+    import onnx
+    from torch import nn
+
+# Their result is the same memory, read in another way.
+VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+_PARTIAL = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})  # read what they write
+_QUANTIZE = ("QuantizeLinear", "DequantizeLinear")
+_OPTIONAL = ""  # the name of an input or output that is left out
+
+
+def graph_nodes(model: onnx.ModelProto, batch: int) -> tuple[Node, ...]:
+    """Return the nodes in the graph's order, functions expanded, for calls of `batch` samples.
+
+    Constants are no nodes. Paths come from the names (`<path>/<operator>`, or TorchScript's
+    `/layer1/layer1.0/conv1/Conv`), else from the weight that a node reads, else, for Q/DQ pairs,
+    from the node whose value they round; a node of a function has the path of its call. A weight
+    counts where it is used first; one that is dequantized or reshaped before, where that is read.
+    """
+    inferred = infer(model, batch)
+    graph = inferred.graph
+    paths = _paths(model.graph, graph)
+    parameters = _parameters(graph)
+    return tuple(
+        _node(node, path, parameters[index], inferred)
+        for index, (node, path) in enumerate(zip(graph.node, paths, strict=True))
+        if node.op_type != "Constant"
+    )
+
+
+def module_nodes(module: nn.Module) -> tuple[Node, ...]:
+    """Return one node for each part of `module` that has parameters of its own, in their order.
+
+    For engines that take modules: they alone know what they compute and move. A shared parameter
+    counts where it comes first.
+    """
+    seen: set[int] = set()
+    nodes = []
+    for path, part in module.named_modules():
+        own = [one for one in part.parameters(recurse=False) if id(one) not in seen]
+        seen.update(map(id, own))
+        if own:
+            kind = type(part).__name__
+            elements = sum(one.numel() for one in own)
+            nodes.append(Node(f"{path}/{kind}", kind, path, (), (), None, elements))
+    return tuple(nodes)
+
+
+def _node(node: onnx.NodeProto, path: str, parameters: int, inferred: Inferred) -> Node:
+    inputs = tuple(name for name in node.input if name != _OPTIONAL)
+    outputs = tuple(name for name in node.output if name != _OPTIONAL)
+    sizes = _sizes(node, inputs, outputs, inferred)
+    moved = dict(zip((*inputs, *outputs), sizes, strict=True))
+    if node.op_type in VIEWS:
+        moved = {}
+    return Node(
+        name=node.name or (outputs[0] if outputs else node.op_type),
+        kind=operator_name(node),
+        path=path,
+        inputs=inputs,
+        outputs=outputs,
+        macs=node_macs(node, inferred.shapes),
+        parameters=parameters,
+        bytes=_total(moved.values()),
+        sizes=sizes,
+    )
+
+
+def _sizes(
+    node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...], inferred: Inferred
+) -> tuple[int | None, ...]:
+    """Return the bytes that move for each input, then for each output."""
+    read, written = ([_size(name, inferred) for name in names] for names in (inputs, outputs))
+    if node.op_type in _PARTIAL:
+        read[:1] = written[:1]
+    if node.op_type in ("Shape", "Size"):
+        read = [0]
+    return (*read, *written)
+
+
+def _size(name: str, inferred: Inferred) -> int | None:
+    shape, width = inferred.shapes.get(name), inferred.widths.get(name)
+    return None if shape is None or width is None else prod(shape) * width
+
+
+def _total(sizes: Collection[int | None]) -> int | None:
+    known = [size for size in sizes if size is not None]
+    return sum(known) if len(known) == len(sizes) else None
+
+
+def _paths(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
+    """Return a path for each node of `graph`, which is `before` with functions expanded."""
+    owners = _weight_owners(graph)
+    paths = [
+        module_path(node.name) or module_path(call) or owners.get(index, "")
+        for index, (node, call) in enumerate(zip(graph.node, _calls(before, graph), strict=True))
+    ]
+    _trace_rounding(graph, paths)
+    return paths
+
+
+def _calls(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
+    """Return, for each expanded node, the name of the node of `before` that it was part of.
+
+    Expanding keeps the order and the names of what a call gives, so the nodes up to the one that
+    makes a call's output belong to that call.
+    """
+    made = {output: node.name for node in before.node for output in node.output if output}
+    calls: list[str] = []
+    for index, node in enumerate(graph.node):
+        call = next((made[output] for output in node.output if output in made), None)
+        if call is not None:
+            calls += [call] * (index + 1 - len(calls))
+    return calls + [""] * (len(graph.node) - len(calls))
+
+
+def _weight_owners(graph: onnx.GraphProto) -> dict[int, str]:
+    """Return `layer1.0.conv1` for the first node that reads `layer1.0.conv1.weight`, by index."""
+    found: dict[int, str] = {}
+    for name, (_, index) in weights(graph).items():
+        owner, _, leaf = name.rpartition(".")
+        if leaf == "weight":
+            found.setdefault(index, owner)
+    return found
+
+
+def _trace_rounding(graph: onnx.GraphProto, paths: list[str]) -> None:
+    """Give Q/DQ nodes without a path that of the node whose value they round.
+
+    What rounds an input or a weight belongs to the first node that reads it.
+    """
+    makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
+    readers = _readers(graph)
+    unmade: list[int] = []
+    for index, node in enumerate(graph.node):
+        if node.op_type not in _QUANTIZE or paths[index]:
+            continue
+        maker = makers.get(node.input[0])
+        if maker is None or maker in unmade:
+            unmade.append(index)
+        else:
+            paths[index] = paths[maker]
+    for index in reversed(unmade):
+        reader = readers.get(graph.node[index].output[0])
+        if reader is not None:
+            paths[index] = paths[reader]
+
+
+def _parameters(graph: onnx.GraphProto) -> Counter[int]:
+    """Return the parameters that count for each node, by index.
+
+    A node that reads constants alone (dequantizes, reshapes a weight) hands them to its reader.
+    """
+    found: Counter[int] = Counter()
+    for elements, index in weights(graph).values():
+        found[index] += elements
+    constants = {tensor.name for tensor in graph.initializer} | {_OPTIONAL}
+    readers = _readers(graph)
+    for index, node in enumerate(graph.node):
+        if not constants.issuperset(node.input):
+            continue
+        constants.update(node.output)
+        reader = readers.get(node.output[0])
+        if reader is not None:
+            found[reader] += found.pop(index, 0)
+    return found
+
+
+def _readers(graph: onnx.GraphProto) -> dict[str, int]:
+    """Return the first node that reads each value, by index."""
+    readers: dict[str, int] = {}
+    for index, node in enumerate(graph.node):
+        for name in node.input:
+            readers.setdefault(name, index)
+    return readers
