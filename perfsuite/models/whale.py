@@ -1,0 +1,186 @@
+"""Who is this whale, in four stages: find the head, find its two ends, turn it, classify it.
+
+The recipe is the one that won the right-whale recognition challenge of 2015: all heads are brought
+to one heading and size before a classifier sees them. Both finders read a place off a heat map as
+its centre of mass (Nibali et al. 2018, arXiv:1801.07372): differentiable, finer than the map's
+cells, and made of plain operators.
+
+Places are in pixels of the picture, 0 being its left or upper edge.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.models.cutting import cutter
+from perfsuite.models.vgg import vgg
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+SIDE = 128  # of the pictures
+CROP = 48  # side of what the ends are looked for in
+ALIGNED = 40  # side of a head that was turned
+LAYERS: tuple[int | str, ...] = (32, "M", 64, "M", 96, 96, "M", 128, "M", 128, "M", 192, "M")
+PLAIN: tuple[int | str, ...] = (
+    16, "M", 32, "M", 64, 64, "M", 96, 96, "M", 128, "M", 128, "M", 192, "M",
+)  # fmt: skip
+
+
+def whale_id(individuals: int) -> nn.Module:
+    """Return a module with children `detect`, `keypoints`, `align` and `classify`.
+
+    Takes float32 (N, 3, 128, 128); gives logits (N, individuals), the head's box (N, 4) as x0, y0,
+    x1, y1 and its ends (N, 4) as x, y of the bonnet and x, y of the blowhead.
+    """
+    from torch import nn
+
+    class WhaleId(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.detect = head_finder()
+            self.keypoints = end_finder()
+            self.align = aligner()
+            self.classify = vgg(LAYERS, channels=3, classes=individuals)
+
+        def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            boxes = self.detect(images)
+            points = self.keypoints(images, boxes)
+            return self.classify(self.align(images, points)), boxes, points
+
+    return WhaleId()
+
+
+def whale_id_plain(individuals: int) -> nn.Module:
+    """Return one small VGG for float32 (N, 3, 128, 128) pictures; gives logits."""
+    return vgg(PLAIN, channels=3, classes=individuals)
+
+
+def head_finder() -> nn.Module:
+    """Return a module that gives boxes (N, 4) for pictures, which it looks at in half the size.
+
+    `scores` gives its maps (N, 3, 16, 16): where the middle is, how wide, how high; `read` makes
+    boxes of them.
+    """
+    from torch import nn
+    from torch.nn import functional
+
+    class HeadFinder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.features = _features((16, 2, 1), (32, 2, 1), (48, 1, 1), (48, 1, 2), (48, 1, 4))
+            self.head = nn.Conv2d(48, 3, 1)
+            self.place = _centre_of_mass(SIDE // 8)
+
+        def scores(self, images: Tensor) -> Tensor:
+            maps: Tensor = self.head(self.features(functional.avg_pool2d(images, 2)))
+            return maps
+
+        def read(self, maps: Tensor) -> Tensor:
+            import torch
+
+            heat = maps[:, :1]
+            share = heat.flatten(2).softmax(2)
+            middle = (self.place(heat)[:, 0] + 1) * (SIDE / 2)
+            size = (share * maps[:, 1:].flatten(2).sigmoid()).sum(2) * SIDE
+            return torch.cat([middle - size / 2, middle + size / 2], 1)
+
+        def forward(self, images: Tensor) -> Tensor:
+            return self.read(self.scores(images))
+
+    return HeadFinder()
+
+
+def end_finder() -> nn.Module:
+    """Return a module that gives both ends (N, 4) for pictures and the boxes of their heads.
+
+    `scores` gives its heat maps (N, 2, 24, 24) over the box's surroundings; `read` makes ends of
+    them and the boxes.
+    """
+    from torch import nn
+
+    class EndFinder(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cut = cutter(CROP, SIDE)
+            self.features = _features((16, 1, 1), (32, 2, 1), (48, 1, 1), (48, 1, 2), (48, 1, 4))
+            self.head = nn.Conv2d(48, 2, 1)
+            self.place = _centre_of_mass(CROP // 2)
+
+        def scores(self, images: Tensor, boxes: Tensor) -> Tensor:
+            import torch
+
+            middle, half = surroundings(boxes)
+            right = torch.cat([half, torch.zeros_like(half)], 1)
+            maps: Tensor = self.head(self.features(self.cut(images, middle, right)))
+            return maps
+
+        def read(self, maps: Tensor, boxes: Tensor) -> Tensor:
+            middle, half = surroundings(boxes)
+            return (middle[:, None] + self.place(maps) * half[:, None]).flatten(1)
+
+        def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
+            return self.read(self.scores(images, boxes), boxes)
+
+    return EndFinder()
+
+
+def surroundings(boxes: Tensor) -> tuple[Tensor, Tensor]:
+    """Return the middle (N, 2) and half the side (N, 1) of a square somewhat larger than a box."""
+    import torch
+
+    low, high = boxes[:, :2], boxes[:, 2:]
+    size = high - low
+    return (low + high) / 2, 0.6 * torch.maximum(size[:, :1], size[:, 1:])
+
+
+def aligner() -> nn.Module:
+    """Return a module that cuts heads out of pictures so that all of them point to the right."""
+    from torch import nn
+
+    class Aligner(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.cut = cutter(ALIGNED, SIDE)
+
+        def forward(self, images: Tensor, points: Tensor) -> Tensor:
+            bonnet, blowhead = points[:, :2], points[:, 2:]
+            heading = bonnet - blowhead
+            turned: Tensor = self.cut(images, blowhead + 0.45 * heading, 0.95 * heading)
+            return turned
+
+    return Aligner()
+
+
+def _features(*layers: tuple[int, int, int]) -> nn.Module:
+    """Return 3x3 convolutions of (channels, stride, dilation), normalised, each with a ReLU."""
+    from torch import nn
+
+    parts: list[nn.Module] = []
+    width = 3
+    for out, stride, dilation in layers:
+        convolution = nn.Conv2d(width, out, 3, stride, dilation, dilation, bias=False)
+        nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+        parts += [convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
+        width = out
+    return nn.Sequential(*parts)
+
+
+def _centre_of_mass(side: int) -> nn.Module:
+    """Return a module that gives x, y in [-1, 1] of the softmax of maps (N, K, side, side)."""
+    import torch
+    from torch import nn
+
+    class CentreOfMass(nn.Module):
+        at: Tensor
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("at", (2 * torch.arange(side) + 1 - side) / side, persistent=False)
+
+        def forward(self, maps: Tensor) -> Tensor:
+            share = maps.flatten(2).softmax(2).unflatten(2, (side, side))
+            x, y = (share.sum(2) * self.at).sum(2), (share.sum(3) * self.at).sum(2)
+            return torch.stack([x, y], 2)
+
+    return CentreOfMass()
