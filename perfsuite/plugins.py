@@ -19,26 +19,25 @@ from typing import Any
 
 from perfsuite.errors import ConfigError, PerfsuiteError
 
-GROUPS = {  # of entry points, by the kind of what they name
-    "workload": "perfsuite.workloads",
-    "pass": "perfsuite.passes",
-    "runtime": "perfsuite.runtimes",
-}
 # The entry points under which an installed package offers plug-ins, by kind.
 GROUPS = {
     "workload": "perfsuite.workloads",
     "pass": "perfsuite.passes",
     "runtime": "perfsuite.runtimes",
 }
+_LISTED = 24  # words in one message
 _OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
 _ANY = "*"  # among a file's names: it may have others that only running it would show
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:
-    """Return `; did you mean 'x'?` for the nearest known word, or the list of known ones."""
+    """Return `; did you mean 'x'?` for the nearest known word, or the list of the known ones."""
     names = sorted(known)
     near = difflib.get_close_matches(word, names, n=1)
-    return f"; did you mean '{near[0]}'?" if near else f"; known: {', '.join(names) or 'none'}"
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
+    return f"; known: {', '.join(names[:_LISTED]) or 'none'}{more}"
 
 
 def names(kind: str, table: Mapping[str, Any]) -> list[str]:

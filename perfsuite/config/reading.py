@@ -79,20 +79,29 @@ def _named(references: Sequence[str], folder: Path, place: Place) -> dict[str, s
     named: dict[str, str] = {}
     for index, given in enumerate(references):
         here = place.item(index)
-        reference = _absolute(given, folder, here)
-        if ".py:" in reference:
-            name = reference.rpartition(":")[2]
-        elif reference.endswith(".onnx"):
-            name = Path(reference).stem
-        else:
-            name = reference
-        _checked_name(name, here)
+        name, reference = name_and_reference(given, folder, here)
         if name in named:
             raise here.error(
                 f"a second '{name}': keys of cells could not tell it from the first; rename one"
             )
         named[name] = reference
     return named
+
+
+def name_and_reference(given: str, folder: Path, place: Place) -> tuple[str, str]:
+    """Return the name used in cell keys, and the reference with its path absolute.
+
+    Raises `ConfigError`, with `place`, for what no key can hold.
+    """
+    reference = _absolute(given, folder, place)
+    if ".py:" in reference:
+        name = reference.rpartition(":")[2]
+    elif reference.endswith(".onnx"):
+        name = Path(reference).stem
+    else:
+        name = reference
+    _checked_name(name, place)
+    return name, reference
 
 
 def _recipes(forms: Iterable[RecipeForm], folder: Path, place: Place) -> tuple[Recipe, ...]:

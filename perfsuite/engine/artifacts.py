@@ -11,6 +11,8 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.model import Stage
+from perfsuite.domain.profile import Node
 from perfsuite.domain.runtime import Manifest, Opening, Runtime
 from perfsuite.domain.task import Inputs
 from perfsuite.engine.jobs import Job
@@ -22,7 +24,8 @@ from perfsuite.store.cache import key_of
 if TYPE_CHECKING:
     from torch import nn
 
-MANIFEST, INPUTS, FACTS = "artifact.json", "inputs.npz", "facts.json"
+MANIFEST, INPUTS = "artifact.json", "inputs.npz"
+FACTS, STAGES = "facts.json", "stages.json"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -34,6 +37,18 @@ class Facts(msgspec.Struct, frozen=True):
     parity: dict[str, float]
     uncounted: dict[str, int] = {}
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a profile is broken down by, so that it takes neither the model nor its graph.
+
+    `nodes` are those of the graph that the engine was given; for an engine that takes modules, its
+    parts with parameters.
+    """
+
+    nodes: tuple[Node, ...]
+    stages: tuple[Stage, ...]
+    spans: tuple[str, ...]  # methods among the stages' prefixes, for an engine that takes modules
 
 
 def load_runtime(name: str) -> Runtime:
@@ -70,6 +85,20 @@ def read_facts(folder: Path) -> Facts:
         raise SchemaError(f"{path}: not an artifact's facts ({error})") from error
 
 
+def write_parts(folder: Path, parts: Parts) -> None:
+    """Write `stages.json`."""
+    (folder / STAGES).write_bytes(msgspec.json.encode(parts))
+
+
+def read_parts(folder: Path) -> Parts:
+    """Return what a profile is broken down by; `SchemaError` when it cannot be read."""
+    path = folder / STAGES
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Parts)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SchemaError(f"{path}: not an artifact's stages ({error})") from error
+
+
 def sources_of(job: Job) -> str:
     """Return the digest of the source of the workload and the passes."""
     return key_of(
@@ -101,7 +130,8 @@ def read_inputs(folder: Path) -> list[Inputs]:
 def size_bytes(folder: Path) -> int:
     """Return the size of the engine's own files: what would be shipped."""
     files = (path for path in folder.rglob("*") if path.is_file())
-    return sum(path.stat().st_size for path in files if path.name not in (MANIFEST, INPUTS, FACTS))
+    ours = (MANIFEST, INPUTS, FACTS, STAGES)
+    return sum(path.stat().st_size for path in files if path.name not in ours)
 
 
 def opening(
@@ -110,6 +140,7 @@ def opening(
     *,
     batch: int | None = None,
     inspect: bool = False,
+    spans: tuple[str, ...] = (),
 ) -> Opening:
     """Return how a job of `cell` opens its artifact."""
-    return Opening(batch or cell.batch, cell.threads, inspect, rebuild)
+    return Opening(batch or cell.batch, cell.threads, inspect, rebuild, spans)

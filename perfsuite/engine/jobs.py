@@ -9,15 +9,17 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import Recipe
 from perfsuite.domain.record import JobKind
-from perfsuite.domain.suite import Evaluate, Measure, Suite
+from perfsuite.domain.suite import Evaluate, Inspect, Measure, Suite
 
 
 class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
-    `reference` and `runtime` say where workload and engine are found. `artifact` is the folder of
+    `reference` and `runtime` say where workload and engine are found; `picture` is the file that
+    inputs are made of, or empty. `artifact` is the folder of
     the prepared artifact, empty for a prepare job; `artifact_key` its key. `rows` is where an
-    evaluate job leaves the rows. `round` and `order` belong to measuring.
+    evaluate job leaves the rows. `round` and `order` belong to measuring, and to inspecting where
+    that is done in rounds.
     """
 
     kind: JobKind
@@ -28,6 +30,8 @@ class Job(msgspec.Struct, frozen=True):
     recipe: Recipe
     evaluate: Evaluate
     measure: Measure
+    inspect: Inspect = Inspect()
+    picture: str = ""
     artifact: str = ""
     artifact_key: str = ""
     rows: str = ""
@@ -57,6 +61,8 @@ def first_job(suite: Suite, cell: Cell) -> Job:
         recipe=recipes[cell.recipe],
         evaluate=suite.evaluate,
         measure=suite.measure,
+        inspect=suite.inspect,
+        picture=suite.picture,
     )
 
 

@@ -8,14 +8,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
+import numpy as np
 
+from perfsuite.domain.profile import Node
 from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.engine import artifacts
 from perfsuite.engine.jobs import Job
+from perfsuite.engine.pictures import read_picture
 from perfsuite.engine.process import line_of
+from perfsuite.engine.stages import check_graph, check_module, check_names, spans
 from perfsuite.engine.variants import Maker, steps_of
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.environment import processor_features
@@ -50,6 +54,8 @@ def prepare(job: Job) -> Line:
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
         " ".join(features),
+        msgspec.json.encode(workload.model.stages),
+        Path(job.picture) if job.picture else "",
     )
     build = _Build(job, runtime, maker, variant)
     folder, made = Cache().build("artifact", key, build)
@@ -65,7 +71,7 @@ def prepare(job: Job) -> Line:
             job,
             status="ok",
             cached=not made,
-            labels=() if workload.task.metric_name else (UNLABELLED,),
+            labels=(*(() if workload.task.metric_name else (UNLABELLED,)), *workload.task.labels),
             measurements=tuple(measurements),
             parity=dict(facts.parity),
         ),
@@ -94,7 +100,8 @@ class _Build:
     variant: Variant
 
     def __call__(self, folder: Path) -> None:
-        inputs = [self.maker.inputs(self.job.cell.batch, seed) for seed in range(ROTATION)]
+        self._check_stages()
+        inputs = self._inputs()
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
         self.runtime.build(self.variant, manifest, folder)
@@ -112,6 +119,41 @@ class _Build:
             sources=artifacts.sources_of(self.job),
         )
         artifacts.write_facts(folder, facts)
+        artifacts.write_parts(folder, self._parts())
+
+    def _inputs(self) -> list[Inputs]:
+        batch = self.job.cell.batch
+        if not self.job.picture:
+            return [self.maker.inputs(batch, seed) for seed in range(ROTATION)]
+        one = self.maker.from_picture(read_picture(Path(self.job.picture)))
+        return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
+
+    def _parts(self) -> artifacts.Parts:
+        """Return the nodes of what the engine was given, and the model's stages."""
+        from perfsuite.export.nodes import graph_nodes, module_nodes
+        from perfsuite.export.onnx import load_graph
+
+        workload = self.maker.workload
+        nodes: tuple[Node, ...] = ()
+        methods: tuple[str, ...] = ()
+        if self.variant.graph is not None:
+            nodes = graph_nodes(load_graph(self.variant.graph), self.job.cell.batch)
+        elif self.variant.rebuild is not None:
+            module = self.variant.rebuild()
+            nodes, methods = module_nodes(module), spans(workload.model.stages, module)
+        if workload.model.onnx is not None:
+            check_graph(workload.name, workload.model.stages, [node.path for node in nodes])
+        return artifacts.Parts(nodes, workload.model.stages, methods)
+
+    def _check_stages(self) -> None:
+        """Raise for stages that the model has not.
+
+        It is asked as it was built: a pass may leave nothing of a stage, which is no mistake.
+        """
+        workload = self.maker.workload
+        check_names(workload.name, workload.model.stages)
+        if workload.model.stages and self.variant.rebuild is not None:
+            check_module(workload.name, workload.model.stages, self.maker.build())
 
     def _manifest(self, inputs: Inputs) -> Manifest:
         cell = self.job.cell

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -25,10 +26,11 @@ TAIL = 4000  # characters of a worker's output that go on record
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def run_job_in_process(job: Job) -> Line:
+def run_job_in_process(job: Job, launcher: Sequence[str] = ()) -> Line:
     """Return the line of `job`; a crash, a hang or a lack of memory becomes a `failed` line.
 
-    The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and goes on up.
+    The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and goes on up. With
+    a `launcher`, a command that ends with `--`, that starts the worker.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
@@ -36,8 +38,7 @@ def run_job_in_process(job: Job) -> Line:
         (folder / "job.json").write_bytes(msgspec.json.encode(job))
         with (folder / "output").open("wb") as output:
             worker = subprocess.Popen(
-                # -P: what lies in the current folder must not shadow what is installed.
-                [sys.executable, "-P", "-m", WORKER, str(folder), str(os.getpid())],
+                [*launcher, *_command(folder), *([] if launcher else [str(os.getpid())])],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -54,6 +55,11 @@ def run_job_in_process(job: Job) -> Line:
         started_at=started_at.isoformat(timespec="seconds"),
         duration_s=round(time.perf_counter() - started, 3),
     )
+
+
+def _command(folder: Path) -> list[str]:
+    # -P: what lies in the current folder must not shadow what is installed.
+    return [sys.executable, "-P", "-m", WORKER, str(folder)]
 
 
 def line_of(job: Job, **fields: object) -> Line:

@@ -197,6 +197,11 @@ class Maker:
         with _told(f"{self.workload.name}: its inputs()"):
             return self.workload.task.inputs(batch, seed)
 
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return what the task's `from_picture` gives."""
+        with _told(f"{self.workload.name}: its from_picture()"):
+            return self.workload.task.from_picture(picture)
+
     # -- the graph --------------------------------------------------------------------------
 
     def _graph(self) -> tuple[Path, str]:
@@ -204,7 +209,9 @@ class Maker:
         if self.workload.model.onnx is not None:
             path, key = self.workload.model.onnx, self.model_key
         else:
-            key = key_of(self.edits_key, "export", version("torch"), version("onnx"))
+            stages = [prefix for one in self.workload.model.stages for prefix in one.modules]
+            made_by = (version("torch"), version("onnx"))
+            key = key_of(self.edits_key, "export", *made_by, *stages)
             folder, _ = self.cache.build("export", key, self._export)
             path = folder / GRAPH
         for step in self.steps:
@@ -217,11 +224,14 @@ class Maker:
 
     def _export(self, folder: Path) -> None:
         from perfsuite.engine.reference import check_export
+        from perfsuite.engine.stages import spans
         from perfsuite.export.onnx import export_graph
+        from perfsuite.export.spans import spans as placed
 
         module = self.rebuild()
         spec = self.workload.input_spec()
-        export_graph(module, spec, self.inputs(2, 0), folder / GRAPH)
+        with placed(module, spans(self.workload.model.stages, module)):
+            export_graph(module, spec, self.inputs(2, 0), folder / GRAPH)
         # Several, because a traced graph follows the one branch that its example took.
         check_export(module, folder / GRAPH, [self.inputs(1 + n % 2, n) for n in range(CHECKED)])
 

@@ -80,12 +80,15 @@ def _encoded(job: Job, line: Line) -> bytes:
     return data
 
 
-def main(folder: Path, parent: int) -> None:
-    """Read `job.json` in `folder`, do the job, write `line.json`; `parent` waits for it."""
+def main(folder: Path, parent: int | None = None) -> None:
+    """Read `job.json` in `folder`, do the job, write `line.json`; `parent` waits for it.
+
+    A parent that started another program to start this one does not know who its parent is.
+    """
     if sys.platform == "linux":
         # A parent that is killed takes its worker along: nobody is left to time beside a new run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
+        if parent is not None and os.getppid() != parent:
             return  # it was killed before it could be asked for
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job)
@@ -95,4 +98,4 @@ def main(folder: Path, parent: int) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

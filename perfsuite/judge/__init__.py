@@ -1,11 +1,12 @@
 """Verdicts, as pure functions of stored runs."""
 
 from perfsuite.judge.comparison import Change, Comparison, compare
-from perfsuite.judge.judging import exit_code, judge
+from perfsuite.judge.judging import USAGE, exit_code, judge
 from perfsuite.judge.reference import ok_cells, reference_cell
-from perfsuite.judge.status import expectation, trouble
+from perfsuite.judge.status import expectation, trouble, without_breakdown
 
 __all__ = [
+    "USAGE",
     "Change",
     "Comparison",
     "compare",
@@ -15,4 +16,5 @@ __all__ = [
     "ok_cells",
     "reference_cell",
     "trouble",
+    "without_breakdown",
 ]

@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 from perfsuite.config import match
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
+from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
 from perfsuite.judge.change import change
 from perfsuite.judge.sentences import sentence
-from perfsuite.judge.status import expectation, trouble
+from perfsuite.judge.status import expectation, trouble, without_breakdown
 
 # Limits are decimal, logarithms binary: what differs by less than this is equal.
 SLACK = 1e-9
@@ -172,15 +172,9 @@ def _lack(record: Record, budget: Budget) -> str:
     if budget.stage is None:
         return f"has no {budget.metric}"
     if record.breakdown is None:
-        return f"has no breakdown{_reason(record)}"
+        return without_breakdown(record)
     stages = ", ".join(row.name for row in record.breakdown.rows)
     return f"has no stage '{budget.stage}'; its stages are {stages}"
-
-
-def _reason(record: Record) -> str:
-    """Return why the cell could not be profiled, where its evidence says so."""
-    items = record.evidence.items if record.evidence else ()
-    return next((f": {item.value}" for item in items if item.name == NO_BREAKDOWN), "")
 
 
 def _known(interval: Interval | None, metric: str) -> Interval:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perfsuite.config import expects
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Verdict, VerdictStatus
 
@@ -39,6 +39,13 @@ def trouble(record: Record | None) -> str:
     if record.error is None:
         return record.status
     return f"{record.status}: {record.error.kind}: {first_line(record.error.message)}"
+
+
+def without_breakdown(record: Record) -> str:
+    """Return that a cell has no breakdown, and why, where its evidence says so."""
+    items = record.evidence.items if record.evidence else ()
+    reasons = [f": {first_line(item.value)}" for item in items if item.name == NO_BREAKDOWN]
+    return f"has no breakdown{''.join(reasons)}"
 
 
 def status_verdicts(run: Run) -> list[Verdict]:

@@ -10,6 +10,8 @@ from perfsuite.domain.model import Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.engine.reference import graph_outputs, module_outputs
+from perfsuite.engine.stages import check_module, check_names
+from perfsuite.errors import ConfigError
 from perfsuite.testing.samples import require, require_name
 
 if TYPE_CHECKING:
@@ -23,8 +25,8 @@ def check_workload(workload: Workload) -> None:
 
     Its name must be usable in keys. Its inputs must be seeded and follow the batch; its model must
     be built alike each time, be in evaluation mode and give finite answers; its stages must name
-    modules. Where its task has a metric, calibration samples, rows and metric are tried too.
-    Whatever the workload's own code raises comes through as it is.
+    modules, or methods of them. Where its task has a metric, calibration samples, rows and metric
+    are tried too. Whatever the workload's own code raises comes through as it is.
     """
     require(
         isinstance(workload, Workload),
@@ -154,24 +156,11 @@ def _check_finite(who: str, outputs: Outputs) -> None:
 
 
 def _check_stages(name: str, module: nn.Module, stages: tuple[Stage, ...]) -> None:
-    paths = [path for path, _ in module.named_modules() if path]
-    owner: dict[str, str] = {}
-    seen: set[str] = set()
-    for stage in stages:
-        who = f"workload '{name}': stage '{stage.name}'"
-        require(bool(stage.name) and stage.name not in seen, f"{who}: name each stage, and once")
-        seen.add(stage.name)
-        require(len(stage.modules) > 0, f"{who} has no modules; give the prefixes of its paths")
-        for prefix in stage.modules:
-            require(
-                any(path == prefix or path.startswith(f"{prefix}.") for path in paths),
-                f"{who}: no module is called '{prefix}'; the model has {', '.join(paths[:12])}",
-            )
-            require(
-                prefix not in owner,
-                f"{who}: '{prefix}' belongs to stage '{owner.get(prefix)}' already",
-            )
-            owner[prefix] = stage.name
+    try:
+        check_names(f"workload '{name}'", stages)
+        check_module(f"workload '{name}'", stages, module)
+    except ConfigError as error:
+        raise AssertionError(str(error)) from error
 
 
 def _check_calibration(name: str, task: Task) -> None:

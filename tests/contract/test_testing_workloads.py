@@ -87,7 +87,7 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
     "not finite": (lambda: workload(build=broken_net), "NaN or infinite"),
     "stage": (
         lambda: workload(stages=(Stage("head", ("fc",)),)),
-        "no module is called 'fc'; the model has 0, 1",
+        "no module is called 'fc'; known: 0, 1",
     ),
     "stage twice": (
         lambda: workload(stages=(Stage("a", ("0",)), Stage("b", ("0",)))),

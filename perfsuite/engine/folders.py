@@ -1,0 +1,80 @@
+"""The folder of a run: made anew, or found again and gone on with."""
+
+from __future__ import annotations
+
+import glob
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import SCHEMA, Header
+from perfsuite.domain.suite import Suite
+from perfsuite.errors import ConfigError, Incomparable
+from perfsuite.store.journal import Journal
+
+
+def created(
+    out: Path | None, suite: Suite, cells: tuple[Cell, ...], *, quick: bool = False
+) -> Journal:
+    """Return a new journal in `out`, by default in `reports/<suite>-<time>`."""
+    from perfsuite.measure.environment import environment
+
+    now = datetime.now(UTC)
+    folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
+    stamp = now.isoformat(timespec="seconds")
+    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment(), quick)
+    return Journal.create(folder, header)
+
+
+def resumed(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal:
+    """Return the journal in `out`, by default the suite's newest, to go on with.
+
+    Raises `Incomparable` on another machine or with other versions, and `ConfigError` for another
+    suite.
+    """
+    from perfsuite.measure.environment import environment
+
+    folder = out or _newest(suite.name)
+    journal = Journal.resume(folder)
+    try:
+        _check_same(folder, journal.header, Header(SCHEMA, "", "", suite, cells, environment()))
+    except BaseException:
+        journal.close()
+        raise
+    return journal
+
+
+def _check_same(folder: Path, before: Header, now: Header) -> None:
+    """Raise unless the rest of a run would be measured as its beginning was."""
+    there, here = before.environment, now.environment
+    # First, because another machine may have other cells: the threads are its cores.
+    if there.must_match != here.must_match:
+        raise Incomparable(
+            f"{folder}: this run began on another machine ({there.must_match.processor}); "
+            f"start a new one here"
+        )
+    changed = sorted(
+        f"{name} {there.subject.get(name, 'none')} to {here.subject.get(name, 'none')}"
+        for name in there.subject.keys() | here.subject.keys()
+        if there.subject.get(name) != here.subject.get(name)
+    )
+    if changed:
+        raise Incomparable(
+            f"{folder}: versions have changed since this run began ({', '.join(changed)}); "
+            f"start a new one"
+        )
+    if (before.suite, before.cells) != (now.suite, now.cells):
+        raise ConfigError(
+            f"{folder}: the suite, --only or --quick have changed since this run began; "
+            f"start a new one"
+        )
+
+
+def _newest(suite: str) -> Path:
+    stamp = f"{'[0-9]' * 8}-{'[0-9]' * 6}"  # of `created`
+    pattern = f"{glob.escape(suite)}-{stamp}/run.jsonl"
+    found = sorted(path.parent for path in Path("reports").glob(pattern))
+    if not found:
+        raise ConfigError(f"reports: there is no run of '{suite}' to go on with; say which (-o)")
+    return found[-1]

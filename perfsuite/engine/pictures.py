@@ -1,0 +1,25 @@
+"""A picture of the user's as an input."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from perfsuite.errors import ConfigError
+
+
+def read_picture(path: Path) -> np.ndarray:
+    """Return the picture in `path` as uint8 (height, width, RGB), upright as its camera says.
+
+    Raises `ConfigError` for a file that is no picture, or a broken one.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    try:
+        with Image.open(path) as picture:
+            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+    except UnidentifiedImageError as error:
+        raise ConfigError(f"{path}: not a picture in a format that can be read") from error
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path}: this picture cannot be read: {error}") from error

@@ -1,0 +1,131 @@
+"""Declared stages held against a model, and pictures as inputs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.model import Stage
+from perfsuite.engine.pictures import read_picture
+from perfsuite.engine.stages import check_graph, check_module, check_names, spans
+from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.workloads.classification import Classification, Samples
+
+
+@pytest.mark.parametrize(
+    ("stages", "message"),
+    [
+        ([Stage("a", ("x",)), Stage("b", ("y", "x"))], "stage 'b': 'x' belongs to stage 'a' alr"),
+        ([Stage("a", ("x",)), Stage("a", ("y",))], "net: stage 'a' is declared twice"),
+        ([Stage("a", ())], "stage 'a' has no modules; give the prefixes"),
+        ([Stage("a", ("",))], "stage 'a' has no modules"),
+        ([Stage("", ("x",))], "this cannot be its name"),
+        ([Stage("engine overhead", ("x",))], "this cannot be its name"),
+    ],
+)
+def test_stages_that_cannot_be_told_apart(stages: list[Stage], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_names("net", stages)
+    assert message in str(caught.value)
+
+
+def test_prefixes_may_lie_inside_each_other() -> None:
+    check_names("net", [Stage("rpn", ("rpn",)), Stage("proposals", ("rpn.filter_proposals",))])
+
+
+def test_prefixes_of_a_graph() -> None:
+    paths = ["backbone.conv1", "backbone.layer1.0", "", "rpn.head"]
+    check_graph("net", [Stage("a", ("backbone",)), Stage("b", ("rpn.head",))], paths)
+    with pytest.raises(ConfigError, match=r"net: stage 'a': no node .* 'back'; known: backbone\."):
+        check_graph("net", [Stage("a", ("back",))], paths)
+
+
+def test_prefixes_of_a_module_and_its_methods() -> None:
+    from torch import Tensor, nn
+
+    class Head(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 1, 1)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.choose(self.conv(x))
+
+        def choose(self, x: Tensor) -> Tensor:
+            return x.clamp(min=0)
+
+    net = nn.Sequential()
+    net.add_module("head", Head())
+    stages = [Stage("conv", ("head.conv",)), Stage("choice", ("head.choose",))]
+    check_module("net", stages, net)
+    assert spans(stages, net) == ("head.choose",)
+    with pytest.raises(ConfigError, match=r"net: stage 's': .*'head\.chose'"):
+        check_module("net", [Stage("s", ("head.chose",))], net)
+    # After a pass has put another module in its place.
+    net.head = nn.Identity()
+    assert spans(stages, net) == ()
+
+
+def save(path: Path, size: tuple[int, int], mode: str = "RGB", colour: object = "red") -> Path:
+    from PIL import Image
+
+    Image.new(mode, size, colour).save(path)  # type: ignore[arg-type]
+    return path
+
+
+def test_a_picture_is_read_as_rgb(tmp_path: Path) -> None:
+    picture = read_picture(save(tmp_path / "a.png", (4, 3)))
+    assert (picture.shape, picture.dtype) == ((3, 4, 3), np.uint8)
+    assert picture[0, 0].tolist() == [255, 0, 0]
+    grey = read_picture(save(tmp_path / "b.png", (2, 2), "L", 7))
+    assert grey.tolist() == [[[7] * 3] * 2] * 2
+
+
+def test_a_camera_that_was_held_upright(tmp_path: Path) -> None:
+    from PIL import Image
+
+    picture = Image.new("RGB", (4, 2))
+    exif = picture.getexif()
+    exif[0x0112] = 6  # EXIF 2.3, orientation: turned by a quarter
+    picture.save(tmp_path / "a.jpg", exif=exif)
+    assert read_picture(tmp_path / "a.jpg").shape == (4, 2, 3)
+
+
+def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.jpg: this picture cannot be read: .*No such"):
+        read_picture(tmp_path / "none.jpg")
+    (tmp_path / "text.jpg").write_text("text")
+    with pytest.raises(ConfigError, match=r"text\.jpg: not a picture in a format"):
+        read_picture(tmp_path / "text.jpg")
+    whole = save(tmp_path / "whole.jpg", (64, 64)).read_bytes()
+    (tmp_path / "torn.jpg").write_bytes(whole[: len(whole) * 3 // 4])
+    with pytest.raises(ConfigError, match=r"torn\.jpg: this picture cannot be read: .*(?i:truncated)"):
+        read_picture(tmp_path / "torn.jpg")
+
+
+def task(channels: int) -> Classification:
+    from perfsuite.data.samples import Samples as Stored
+
+    def load(split: str) -> Samples:
+        return Stored(np.zeros((5, 4, 4, channels), np.uint8), np.zeros(5, np.uint8))
+
+    def prepare(pictures: np.ndarray) -> np.ndarray:
+        return pictures.transpose(0, 3, 1, 2).astype(np.float32) / 255.0
+
+    return Classification(load, prepare, lambda pictures, rng: pictures)
+
+
+def test_a_classifier_takes_the_middle_of_a_picture() -> None:
+    """Twice as wide as high: its left half is black, its right half white."""
+    picture = np.zeros((20, 40, 3), np.uint8)
+    picture[:, 20:] = 255
+    given = task(3).from_picture(picture)["images"]
+    assert (given.shape, given.dtype) == ((1, 3, 4, 4), np.float32)
+    assert given[0, 0, 0].tolist() == pytest.approx([0.0, 0.0, 1.0, 1.0], abs=0.2)
+
+
+def test_a_data_set_of_its_own_values_takes_none() -> None:
+    with pytest.raises(Unsupported, match="its pictures have 1 channel"):
+        task(1).from_picture(np.zeros((8, 8, 3), np.uint8))
