@@ -11,6 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from perfsuite.domain.model import InputSpec
+from perfsuite.domain.profile import Profile
+from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, PerfsuiteError, SchemaError, Unavailable, Unsupported
 
 _LACKS_OPERATOR = (
@@ -27,6 +29,13 @@ class BaseSession:
     """A context manager that closes itself once, and runs on the real clock."""
 
     clock: Callable[[], int] | None = None
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Raise `Unsupported`: an engine that can tell where its time goes says so itself."""
+        raise Unsupported(
+            f"{type(self).__name__} tells no times of kernels: it has no profile, or was not "
+            f"opened with inspect"
+        )
 
     def close(self) -> None:
         """Let go of what the engine holds; a second call does nothing."""

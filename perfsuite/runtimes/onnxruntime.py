@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Variant
 from perfsuite.domain.task import Inputs, Outputs
@@ -21,6 +23,7 @@ from perfsuite.runtimes.base import (
     versions,
 )
 from perfsuite.runtimes.evidence import count, precision_item
+from perfsuite.runtimes.onnxruntime_profile import profile
 
 MODEL = "model.onnx"
 PROVIDER = "CPUExecutionProvider"
@@ -61,32 +64,29 @@ class OnnxRuntime:
         """Return a session for exactly `opening.batch` samples."""
         fixed_batch(manifest.inputs, opening.batch)
         path = artifact_file(folder, MODEL)
-        options = _options(opening.threads)
-        # Known shapes let it plan memory and pick layouts once.
-        options.add_free_dimension_override_by_name("batch", opening.batch)
-        traces = None
-        if opening.inspect:
-            traces = tempfile.TemporaryDirectory(prefix="perfsuite-")
-            options.enable_profiling = True
-            options.profile_file_prefix = str(Path(traces.name) / "trace")
+        traces = tempfile.TemporaryDirectory(prefix="perfsuite-") if opening.inspect else None
         try:
-            session = _session(path, options)
+            session = _opened(path, opening, None if traces is None else Path(traces.name))
         except Exception as error:
             if traces is not None:
                 traces.cleanup()
             raise open_error(self.name, path, error) from error
-        return OnnxSession(session, opening, traces)
+        return OnnxSession(session, path, opening, traces)
 
 
 class OnnxSession(BaseSession):
     """An opened graph. With `inspect` it keeps a trace, read when evidence is asked for."""
 
     def __init__(
-        self, session: Any, opening: Opening, traces: tempfile.TemporaryDirectory[str] | None
+        self,
+        session: Any,
+        path: Path,
+        opening: Opening,
+        traces: tempfile.TemporaryDirectory[str] | None,
     ) -> None:
         self._session = session
         self._run = session.run
-        self._threads = opening.threads
+        self._path, self._opening = path, opening
         self._traces = traces
         self._evidence: Evidence | None = None
 
@@ -101,6 +101,15 @@ class OnnxSession(BaseSession):
             self._evidence = self._read()
         return self._evidence
 
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return times and origins of all kernels, from a session of its own with its own trace."""
+        if self._traces is None:
+            return super().profile(inputs, calls)
+        with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
+            optimized = Path(name) / "optimized.onnx"
+            session = _opened(self._path, self._opening, Path(name), optimized)
+            return profile(session, self._path, optimized, inputs, calls)
+
     def close(self) -> None:
         """Free the graph and remove the trace."""
         self._session = self._run = None
@@ -109,7 +118,7 @@ class OnnxSession(BaseSession):
 
     def _read(self) -> Evidence:
         items = [
-            Item("reported", "threads", "intra-op", str(self._threads)),
+            Item("reported", "threads", "intra-op", str(self._opening.threads)),
             Item("reported", "provider", "offered", ", ".join(self._session.get_providers())),
         ]
         if self._traces is None:
@@ -147,6 +156,25 @@ def _options(threads: int) -> Any:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.log_severity_level = 4  # fatal alone: errors come back as exceptions
     return options
+
+
+def _opened(
+    path: Path, opening: Opening, traces: Path | None, optimized: Path | None = None
+) -> Any:
+    """Return a session that leaves a trace in the folder `traces` and writes what it optimized."""
+    options = _options(opening.threads)
+    # Known shapes let it plan memory and pick layouts once.
+    options.add_free_dimension_override_by_name("batch", opening.batch)
+    if traces is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(traces / "trace")
+    if optimized is not None:
+        options.optimized_model_filepath = str(optimized)
+        # Weights go to a file of their own: a graph is limited to 2 GiB, and only nodes are read.
+        key = "session.optimized_model_external_initializers"
+        options.add_session_config_entry(f"{key}_file_name", "weights.bin")
+        options.add_session_config_entry(f"{key}_min_size_in_bytes", "64")
+    return _session(path, options)
 
 
 def _session(path: Path, options: Any) -> Any:

@@ -1,0 +1,98 @@
+"""Tracing kernels back to the nodes of the graph that an engine was given.
+
+An engine names some of the nodes that it merged into a kernel. The others follow from the graph: a
+value that no kernel leaves in memory was computed inside of the kernel that needs it.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+
+from perfsuite.domain.profile import Node
+
+# For their sake layouts are changed.
+_LAID_OUT = ("Conv", "ConvTranspose", "GroupConvolution", "Gemm", "MatMul")
+
+
+class Graph:
+    """The given nodes, in topological order, and who makes and takes which value."""
+
+    def __init__(self, nodes: Sequence[Node]) -> None:
+        self.nodes = nodes
+        self.names = {node.name: index for index, node in enumerate(nodes)}
+        self.producers = {
+            value: index for index, node in enumerate(nodes) for value in node.outputs
+        }
+        self.consumers: dict[str, list[int]] = defaultdict(list)
+        for index, node in enumerate(nodes):
+            for value in node.inputs:
+                self.consumers[value].append(index)
+
+
+def merged(
+    graph: Graph, known: Sequence[Collection[int]], stored: Collection[str] = ()
+) -> list[list[int]]:
+    """Return, for each kernel, the indices of all nodes merged into it, in the graph's order.
+
+    `known` are those that the engine names. Added are the nodes above them which no kernel is known
+    to own, up to the values that are `stored` between kernels.
+    """
+    owners: dict[int, set[int]] = defaultdict(set)
+    for kernel, indices in enumerate(known):
+        for index in indices:
+            owners[index].add(kernel)
+    found = []
+    for kernel, indices in enumerate(known):
+        inside, queue = set(indices), list(indices)
+        while queue:
+            for value in graph.nodes[queue.pop()].inputs:
+                above = graph.producers.get(value)
+                if above is None or above in inside or value in stored:
+                    continue
+                if above not in owners or kernel in owners[above]:
+                    inside.add(above)
+                    queue.append(above)
+        found.append(sorted(inside))
+    return found
+
+
+def neighbours(
+    kernels: Sequence[Node], origins: Sequence[Sequence[str]], kinds: dict[str, str]
+) -> list[tuple[str, ...]]:
+    """Return, for each kernel without origins, those of the kernels round it; else an empty tuple.
+
+    The nearest come first; of equally near ones those with a convolution or a matrix product, for
+    whose sake layouts are changed, then those before it. `kinds` are the operators by node name.
+    """
+    graph = Graph(kernels)
+    return [
+        () if origins[index] else _round(graph, index, origins, kinds)
+        for index in range(len(kernels))
+    ]
+
+
+def _round(
+    graph: Graph, start: int, origins: Sequence[Sequence[str]], kinds: dict[str, str]
+) -> tuple[str, ...]:
+    found: list[tuple[int, bool, bool, int]] = []
+    for behind in (False, True):
+        seen, ring, distance = {start}, [start], 0
+        while ring:
+            distance += 1
+            ring = [n for index in ring for n in _next(graph, index, behind=behind)]
+            ring = [index for index in dict.fromkeys(ring) if index not in seen]
+            seen.update(ring)
+            for index in ring:
+                plain = not any(kinds.get(name) in _LAID_OUT for name in origins[index])
+                if origins[index]:
+                    found.append((distance, plain, behind, index))
+            ring = [index for index in ring if not origins[index]]
+    return tuple(dict.fromkeys(name for *_, index in sorted(found) for name in origins[index]))
+
+
+def _next(graph: Graph, index: int, *, behind: bool) -> list[int]:
+    node = graph.nodes[index]
+    if behind:
+        return [taker for value in node.outputs for taker in graph.consumers[value]]
+    return [graph.producers[value] for value in node.inputs if value in graph.producers]
