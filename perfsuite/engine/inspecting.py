@@ -10,15 +10,16 @@ import msgspec
 
 from perfsuite.domain.profile import Breakdown, Profile, Roofline
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, Item, Line, Measurement
-from perfsuite.domain.runtime import Session
+from perfsuite.domain.runtime import Manifest, Session
 from perfsuite.domain.suite import STAGE, Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.engine import artifacts
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.measuring import rebuilder
 from perfsuite.engine.process import line_of
-from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
+from perfsuite.measure.roofline import roofline
 from perfsuite.measure.stages import breakdown
 from perfsuite.runtimes.evidence import check_precision
 
@@ -54,7 +55,7 @@ def inspect(job: Job) -> Line:
         status="ok",
         evidence=evidence,
         breakdown=found,
-        roofline=_ceiling(job) if job.inspect.roofline else None,
+        roofline=_roofline(job, manifest) if job.inspect.roofline else None,
         measurements=_times(found),
     )
 
@@ -65,10 +66,12 @@ def _without(job: Job, evidence: Evidence, error: Unsupported) -> Line:
     return line_of(job, status="ok", labels=(NO_BREAKDOWN,), evidence=evidence)
 
 
-def _ceiling(job: Job) -> Roofline:
-    from perfsuite.measure.roofline import roofline
-
-    return roofline(job.cell.threads, job.cell.precision)
+def _roofline(job: Job, manifest: Manifest) -> Roofline | None:
+    """Return what this machine can reach; None without torch, which measures it."""
+    try:
+        return roofline(job.cell.threads, "int8" if manifest.quantized else manifest.precision)
+    except Unavailable:
+        return None
 
 
 def _times(found: Breakdown) -> tuple[Measurement, ...]:

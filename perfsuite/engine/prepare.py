@@ -15,11 +15,11 @@ from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Variant
 from perfsuite.domain.task import Inputs
-from perfsuite.engine import artifacts
+from perfsuite.domain.workload import Workload
+from perfsuite.engine import artifacts, stages
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.pictures import read_picture
 from perfsuite.engine.process import line_of
-from perfsuite.engine.stages import check_graph, check_module, check_names, spans
 from perfsuite.engine.variants import Maker, steps_of
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.environment import processor_features
@@ -40,6 +40,7 @@ def prepare(job: Job) -> Line:
     _check_supported(runtime, job)
     steps = steps_of(job, runtime)
     workload = load_workload(job.reference, job.samples)
+    _check_batch(workload, job)
     features = processor_features()
     target = Target(job.cell.runtime, job.cell.device, features)
     maker = Maker(workload, job, steps, target, Cache())
@@ -88,6 +89,14 @@ def _check_supported(runtime: Runtime, job: Job) -> None:
             raise Unsupported(
                 f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
             )
+
+
+def _check_batch(workload: Workload, job: Job) -> None:
+    only = workload.model.batch
+    if only is not None and only != job.cell.batch:
+        raise Unsupported(
+            f"{workload.name} takes batches of {only} alone, and {job.cell.batch} was asked for"
+        )
 
 
 @dataclass(frozen=True)
@@ -140,9 +149,9 @@ class _Build:
             nodes = graph_nodes(load_graph(self.variant.graph), self.job.cell.batch)
         elif self.variant.rebuild is not None:
             module = self.variant.rebuild()
-            nodes, methods = module_nodes(module), spans(workload.model.stages, module)
+            nodes, methods = module_nodes(module), stages.spans(workload.model.stages, module)
         if workload.model.onnx is not None:
-            check_graph(workload.name, workload.model.stages, [node.path for node in nodes])
+            stages.check(workload.name, workload.model.stages, (node.path for node in nodes))
         return artifacts.Parts(nodes, workload.model.stages, methods)
 
     def _check_stages(self) -> None:
@@ -150,10 +159,11 @@ class _Build:
 
         It is asked as it was built: a pass may leave nothing of a stage, which is no mistake.
         """
-        workload = self.maker.workload
-        check_names(workload.name, workload.model.stages)
-        if workload.model.stages and self.variant.rebuild is not None:
-            check_module(workload.name, workload.model.stages, self.maker.build())
+        workload, declared = self.maker.workload, self.maker.workload.model.stages
+        if declared and self.variant.rebuild is not None:
+            stages.check(workload.name, declared, stages.paths(declared, self.maker.build()))
+        else:
+            stages.check(workload.name, declared, stages.prefixes(declared))
 
     def _manifest(self, inputs: Inputs) -> Manifest:
         cell = self.job.cell
@@ -214,5 +224,6 @@ class _Build:
         if self.variant.graph is not None:
             return count_graph(self.variant.graph)
         if self.variant.rebuild is not None:
-            return count_module(self.variant.rebuild(), self.maker.inputs(1, 0))
+            batch = self.maker.workload.model.batch or 1
+            return count_module(self.variant.rebuild(), self.maker.inputs(batch, 0))
         return None

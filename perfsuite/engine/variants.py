@@ -23,6 +23,7 @@ from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
 from perfsuite.engine.jobs import Job
+from perfsuite.engine.stages import prefixes, spans
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.store.cache import Cache, key_of
@@ -209,9 +210,8 @@ class Maker:
         if self.workload.model.onnx is not None:
             path, key = self.workload.model.onnx, self.model_key
         else:
-            stages = [prefix for one in self.workload.model.stages for prefix in one.modules]
-            made_by = (version("torch"), version("onnx"))
-            key = key_of(self.edits_key, "export", *made_by, *stages)
+            made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
+            key = key_of(self.edits_key, "export", *made_by)
             folder, _ = self.cache.build("export", key, self._export)
             path = folder / GRAPH
         for step in self.steps:
@@ -224,16 +224,17 @@ class Maker:
 
     def _export(self, folder: Path) -> None:
         from perfsuite.engine.reference import check_export
-        from perfsuite.engine.stages import spans
         from perfsuite.export.onnx import export_graph
         from perfsuite.export.spans import spans as placed
 
         module = self.rebuild()
         spec = self.workload.input_spec()
+        only = self.workload.model.batch
         with placed(module, spans(self.workload.model.stages, module)):
-            export_graph(module, spec, self.inputs(2, 0), folder / GRAPH)
+            export_graph(module, spec, self.inputs(only or 2, 0), folder / GRAPH)
         # Several, because a traced graph follows the one branch that its example took.
-        check_export(module, folder / GRAPH, [self.inputs(1 + n % 2, n) for n in range(CHECKED)])
+        samples = [self.inputs(only or 1 + n % 2, n) for n in range(CHECKED)]
+        check_export(module, folder / GRAPH, samples)
 
     def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx
@@ -246,7 +247,7 @@ class Maker:
 
     def _context(self, key: str) -> PassContext:
         return PassContext(
-            inputs=self.inputs(1, 0),
+            inputs=self.inputs(self.workload.model.batch or 1, 0),
             calibration=self._calibration,
             train=self.workload.task.train,
             target=self.target,

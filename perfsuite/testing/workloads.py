@@ -10,7 +10,7 @@ from perfsuite.domain.model import Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.engine.reference import graph_outputs, module_outputs
-from perfsuite.engine.stages import check_module, check_names
+from perfsuite.engine.stages import check, paths
 from perfsuite.errors import ConfigError
 from perfsuite.testing.samples import require, require_name
 
@@ -157,8 +157,7 @@ def _check_finite(who: str, outputs: Outputs) -> None:
 
 def _check_stages(name: str, module: nn.Module, stages: tuple[Stage, ...]) -> None:
     try:
-        check_names(f"workload '{name}'", stages)
-        check_module(f"workload '{name}'", stages, module)
+        check(f"workload '{name}'", stages, paths(stages, module))
     except ConfigError as error:
         raise AssertionError(str(error)) from error
 

@@ -87,11 +87,11 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
     "not finite": (lambda: workload(build=broken_net), "NaN or infinite"),
     "stage": (
         lambda: workload(stages=(Stage("head", ("fc",)),)),
-        "no module is called 'fc'; known: 0, 1",
+        "the model has no module or method 'fc'; known: 0, 1",
     ),
     "stage twice": (
         lambda: workload(stages=(Stage("a", ("0",)), Stage("b", ("0",)))),
-        "'0' belongs to stage 'a' already",
+        "stages 'a' and 'b' both have the prefix '0'",
     ),
     "too little calibration": (
         lambda: workload(task(calibration=lambda _, samples: iter([pictures(1)]))),
