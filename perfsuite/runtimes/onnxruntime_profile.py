@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Event = dict[str, Any]
 _KERNEL = "_kernel_time"
 _SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Inserted to change a layout or a type, the value stays what it is.
 _SAME_VALUE = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
 # What a kernel does with its result before it stores it.
@@ -61,7 +62,10 @@ def profile(
 
 
 def graph_nodes(path: Path) -> list[Node]:
-    """Return the nodes of an ONNX file in their order; constants are no nodes."""
+    """Return the nodes of an ONNX file in their order, functions expanded; constants are none.
+
+    A node without a name is called after its first output.
+    """
     import onnx
     from onnx import inliner
 
@@ -69,15 +73,9 @@ def graph_nodes(path: Path) -> list[Node]:
     if model.functions:
         model = inliner.inline_local_functions(model)
     return [
-        Node(
-            node.name,
-            node.op_type,
-            "",
-            _taken(node),
-            tuple(value for value in node.output if value),
-        )
+        Node(node.name or outputs[0], node.op_type, "", _taken(node), outputs)
         for node in model.graph.node
-        if node.op_type != "Constant"
+        if node.op_type != "Constant" and (outputs := tuple(filter(None, node.output)))
     ]
 
 
@@ -107,8 +105,8 @@ def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
 def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) -> Iterator[Kernel]:
     """Yield what ran, in its order; nodes of bodies are part of their control flow's kernel."""
     found = origins(graph, kernels)
-    kinds = {node.name: node.kind for node in graph.nodes}
-    nearby = neighbours(kernels, found, kinds)
+    products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
+    nearby = neighbours(kernels, found, products)
     rows = {kernel.name: row for row, kernel in enumerate(kernels)}
     for name, event in sorted(traced[0].items(), key=lambda item: item[1]["ts"]):
         if name not in rows:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from perfsuite.domain.profile import Node, Profile
 from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Variant
 from perfsuite.domain.task import Inputs, Outputs
@@ -21,11 +23,14 @@ from perfsuite.runtimes.base import (
     versions,
 )
 from perfsuite.runtimes.evidence import count, precision_item
+from perfsuite.runtimes.openvino_profile import MEMORY, NOT_RUN, graph_nodes, profile
+
+if TYPE_CHECKING:
+    import onnx
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
-_IDLE = ("Input", "Output", "Const", "Parameter", "Result")
 
 
 class OpenVino:
@@ -48,9 +53,10 @@ class OpenVino:
 
         if variant.graph is None:
             raise BuildError("openvino takes an ONNX graph, and there is none")
-        load_graph(variant.graph)  # what is no ONNX model is the user's error, not the engine's
+        graph = load_graph(variant.graph)  # no ONNX model is the user's error, not the engine's
         try:
             model = openvino.Core().read_model(str(variant.graph))
+            _name_last(model, graph)
             openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error
@@ -84,16 +90,30 @@ class OpenVino:
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise open_error(self.name, path, error) from error
-        return OpenVinoSession(compiled, manifest, inspect=opening.inspect)
+        if not opening.inspect:
+            return OpenVinoSession(compiled, manifest)
+        graph = graph_nodes(model)
+        return OpenVinoSession(
+            compiled, manifest, graph, lambda: core.compile_model(model, "CPU", settings)
+        )
 
 
 class OpenVinoSession(BaseSession):
-    """A compiled graph and one synchronous request."""
+    """A compiled graph and one synchronous request.
 
-    def __init__(self, compiled: Any, manifest: Manifest, *, inspect: bool) -> None:
+    With `inspect` it knows the graph that was compiled, and how to compile it again.
+    """
+
+    def __init__(
+        self,
+        compiled: Any,
+        manifest: Manifest,
+        graph: Sequence[Node] = (),
+        again: Callable[[], Any] | None = None,
+    ) -> None:
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        self._inspect = inspect
+        self._manifest, self._graph, self._again = manifest, graph, again
         tensors = {spec.name: self._request.get_tensor(spec.name) for spec in manifest.inputs}
         self._targets = {name: (tensor, tensor.data) for name, tensor in tensors.items()}
         self._outputs = range(len(manifest.outputs))
@@ -120,23 +140,39 @@ class OpenVinoSession(BaseSession):
         ]
         hint = compiled.get_property("INFERENCE_PRECISION_HINT")
         items.append(Item("reported", "precision", "INFERENCE_PRECISION_HINT", hint.to_string()))
-        if not self._inspect:
+        if self._again is None:
             return Evidence(tuple(items))
         layers = [_info(node) for node in compiled.get_runtime_model().get_ordered_ops()]
         ran = [
             layer
             for layer in layers
-            if layer["layerType"] not in _IDLE and layer["execTimeMcs"] != "not_executed"
+            if layer["layerType"] not in MEMORY and layer["execTimeMcs"] != NOT_RUN
         ]
         kernels = count((layer["layerType"], layer["runtimePrecision"]) for layer in ran)
         for primitive, times in sorted(Counter(layer["primitiveType"] for layer in ran).items()):
             items.append(Item("observed", "kernel", primitive, f"{times} layers"))
         return Evidence((*items, precision_item(kernels)), kernels)
 
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return mean times and origins of all kernels, from a graph compiled anew."""
+        if self._again is None:
+            return super().profile(inputs, calls)
+        compiled = self._again()
+        with OpenVinoSession(compiled, self._manifest) as session:
+            return profile(compiled, session.run, self._graph, inputs, calls)
+
     def close(self) -> None:
         """Free the request and the compiled graph."""
         self._targets = {}
-        self._request = self._compiled = None
+        self._request = self._compiled = self._again = None
+
+
+def _name_last(model: Any, graph: onnx.ModelProto) -> None:
+    """Give the nodes that make outputs their names back: OpenVINO calls them after the outputs."""
+    names = {value: node.name for node in graph.graph.node for value in node.output if node.name}
+    for result in model.get_results():
+        layer = result.input_value(0).get_node()
+        layer.set_friendly_name(names.get(layer.get_friendly_name(), layer.get_friendly_name()))
 
 
 def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
@@ -149,4 +185,4 @@ def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
 def _info(node: Any) -> dict[str, str]:
     info = node.get_rt_info()
     keys = ("layerType", "runtimePrecision", "primitiveType", "execTimeMcs")
-    return {key: str(info[key].astype(str)) if key in info else "not_executed" for key in keys}
+    return {key: str(info[key].astype(str)) if key in info else NOT_RUN for key in keys}

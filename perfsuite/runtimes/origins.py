@@ -11,9 +11,6 @@ from collections.abc import Collection, Sequence
 
 from perfsuite.domain.profile import Node
 
-# For their sake layouts are changed.
-_LAID_OUT = ("Conv", "ConvTranspose", "GroupConvolution", "Gemm", "MatMul")
-
 
 class Graph:
     """The given nodes, in topological order, and who makes and takes which value."""
@@ -58,22 +55,22 @@ def merged(
 
 
 def neighbours(
-    kernels: Sequence[Node], origins: Sequence[Sequence[str]], kinds: dict[str, str]
+    kernels: Sequence[Node], origins: Sequence[Sequence[str]], products: Collection[str]
 ) -> list[tuple[str, ...]]:
     """Return, for each kernel without origins, those of the kernels round it; else an empty tuple.
 
-    The nearest come first; of equally near ones those with a convolution or a matrix product, for
-    whose sake layouts are changed, then those before it. `kinds` are the operators by node name.
+    The nearest come first; of equally near ones those with one of the `products` (convolutions and
+    matrix products, for whose sake layouts are changed), then those before it.
     """
     graph = Graph(kernels)
     return [
-        () if origins[index] else _round(graph, index, origins, kinds)
+        () if origins[index] else _round(graph, index, origins, products)
         for index in range(len(kernels))
     ]
 
 
 def _round(
-    graph: Graph, start: int, origins: Sequence[Sequence[str]], kinds: dict[str, str]
+    graph: Graph, start: int, origins: Sequence[Sequence[str]], products: Collection[str]
 ) -> tuple[str, ...]:
     found: list[tuple[int, bool, bool, int]] = []
     for behind in (False, True):
@@ -84,11 +81,14 @@ def _round(
             ring = [index for index in dict.fromkeys(ring) if index not in seen]
             seen.update(ring)
             for index in ring:
-                plain = not any(kinds.get(name) in _LAID_OUT for name in origins[index])
+                plain = not any(name in products for name in origins[index])
                 if origins[index]:
                     found.append((distance, plain, behind, index))
             ring = [index for index in ring if not origins[index]]
-    return tuple(dict.fromkeys(name for *_, index in sorted(found) for name in origins[index]))
+    nearest = [
+        sorted(origins[index], key=lambda name: name not in products) for *_, index in sorted(found)
+    ]
+    return tuple(dict.fromkeys(name for names in nearest for name in names))
 
 
 def _next(graph: Graph, index: int, *, behind: bool) -> list[int]:
