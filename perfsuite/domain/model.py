@@ -39,9 +39,11 @@ class Model:
     """How to come by the network.
 
     Either `build`, a function that returns a `torch.nn.Module` with its weights loaded, or
-    `onnx`, the path of an ONNX file. `stages` may be empty.
+    `onnx`, the path of an ONNX file. `stages` may be empty. `batch` is the one batch size that the
+    model takes, None if it takes any.
     """
 
     build: Callable[[], nn.Module] | None = None
     onnx: Path | None = None
     stages: tuple[Stage, ...] = ()
+    batch: int | None = None

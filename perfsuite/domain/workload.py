@@ -19,9 +19,11 @@ class Workload:
     def input_spec(self) -> tuple[InputSpec, ...]:
         """Return one spec an input, found by asking for batches of 2 and of 3.
 
-        Axes that follow the batch are named `batch`; all others are static.
+        Axes that follow the batch are named `batch`; all others are static. A model that takes one
+        batch size alone has static axes only.
         """
-        two, three = self.task.inputs(2, 0), self.task.inputs(3, 0)
+        sizes = (self.model.batch, self.model.batch) if self.model.batch else (2, 3)
+        two, three = (self.task.inputs(size, 0) for size in sizes)
         return tuple(
             InputSpec(
                 name,
