@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -55,8 +56,8 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
     fixed = {value.name for value in (*graph.input, *graph.output)} | weights
     taken: set[str] = set()
     renamed: dict[str, str] = {}
-    for node in graph.node:
-        base = f"{_scope(node, weights)}/{node.op_type}".lstrip("/")
+    for node, scope in zip(graph.node, _scopes(graph, weights), strict=True):
+        base = f"{scope}/{node.op_type}".lstrip("/")
         name, count = base, 0
         while name in taken:
             count += 1
@@ -84,8 +85,31 @@ def _rename_values(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
                     value.name = renamed.get(value.name, value.name)
 
 
-def _scope(node: onnx.NodeProto, weights: set[str]) -> str:
-    """Return the path of the module that `node` belongs to, or an empty text."""
+def _scopes(graph: onnx.GraphProto, weights: set[str]) -> list[str]:
+    """Return the path of the module that each node belongs to, empty for none.
+
+    Exporters rewrite some nodes and lose their scope on the way. Such a node belongs to the
+    innermost module around all that read it.
+    """
+    scopes = [_scope(node, weights) for node in graph.node]
+    readers: dict[str, list[int]] = {}
+    for index, node in enumerate(graph.node):
+        for name in node.input:
+            readers.setdefault(name, []).append(index)
+    for index in reversed(range(len(scopes))):  # readers come after what they read
+        if scopes[index] is None:
+            found = {at for name in graph.node[index].output for at in readers.get(name, [])}
+            scopes[index] = _common([scopes[at] or "" for at in found])
+    return [scope or "" for scope in scopes]
+
+
+def _common(paths: list[str]) -> str:
+    parts = zip(*(path.split(".") for path in paths), strict=False)
+    return ".".join(names[0] for names in takewhile(lambda names: len(set(names)) == 1, parts))
+
+
+def _scope(node: onnx.NodeProto, weights: set[str]) -> str | None:
+    """Return the path of the module that `node` belongs to, empty at the top, None if unknown."""
     if node.op_type in _WEIGHTED and node.input[1] in weights:
         # A fused batch normalization leaves its own scope on the convolution.
         owner, dot, leaf = node.input[1].rpartition(".")
@@ -95,7 +119,8 @@ def _scope(node: onnx.NodeProto, weights: set[str]) -> str:
         if entry.key == SCOPES:
             paths = ast.literal_eval(entry.value)
             return str(paths[-2]) if len(paths) > 1 else ""  # the last one is the operator
-    return module_path(node.name)
+    # The TorchScript exporter's names begin with a slash, but for constants.
+    return module_path(node.name) if "/" in node.name else None
 
 
 def module_path(name: str) -> str:
