@@ -1,0 +1,118 @@
+"""What holds a model back, in words."""
+
+from __future__ import annotations
+
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
+from perfsuite.judge import words
+
+_IDLE = 0.15  # of both roofs: below, neither is what limits
+
+
+def bottleneck(breakdown: Breakdown, roofline: Roofline | None) -> tuple[str, ...]:
+    """Return sentences: which row takes longest, what it is worth, and what it is bound by.
+
+    Worth: Amdahl's bound (Amdahl 1967), 1 / (1 - share + share / factor), for it free and for it
+    twice as fast. Bound: its MACs and bytes against the roofline (Williams, Waterman and Patterson
+    2009); nothing is said of it where they are not known. No sentence where no time was taken.
+    """
+    total_s = breakdown.total_s
+    longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
+    if longest is None or total_s <= 0 or longest.time_s <= 0:
+        return ()
+    sentences = [_holder(longest, total_s), _worth(longest, total_s)]
+    if longest.name != OVERHEAD and roofline is not None:
+        bound = _bound(longest, roofline)
+        sentences += [bound] if bound else []
+    return tuple(sentences)
+
+
+def _holder(row: Row, total_s: float) -> str:
+    took = f"{words.seconds(row.time_s)} of {words.seconds(total_s)} ({_share(row, total_s)})"
+    if row.level == "rest" and row.name == OVERHEAD:
+        return (
+            f"The engine itself holds the model back: {took} pass outside of all kernels, in "
+            f"starting them, in glue and in copies; larger batches or fewer operators help, faster "
+            f"kernels do not."
+        )
+    if row.level == "rest" and row.name == UNATTRIBUTED:
+        return (
+            f"Most time has no stage: {took} are spent in kernels that no stage is known to own"
+            f"{_slowest(row, total_s)}; declare stages for them."
+        )
+    return f"{row.name} holds the model back: {took}{_slowest(row, total_s)}."
+
+
+def _slowest(row: Row, total_s: float) -> str:
+    operators = _operators(row)
+    if not operators:
+        return ""
+    slowest = max(operators, key=lambda one: one.time_s)
+    if len(operators) == 1:
+        return f", all of it in {slowest.name}"
+    return (
+        f", in it most in {slowest.name} with {words.seconds(slowest.time_s)} "
+        f"({_share(slowest, total_s)})"
+    )
+
+
+def _worth(row: Row, total_s: float) -> str:
+    free_s, half_s = total_s - row.time_s, total_s - row.time_s / 2
+    half = f"at twice its speed {_gain(total_s, half_s)}"
+    if free_s <= 0:
+        return f"The whole call would gain what it gains: {half}."
+    return f"If it were free, the whole call would be {_gain(total_s, free_s)}; {half}."
+
+
+def _gain(before_s: float, after_s: float) -> str:
+    return f"{words.times(before_s / after_s)} faster ({words.seconds(after_s)})"
+
+
+def _bound(row: Row, roofline: Roofline) -> str:
+    if row.macs is None or row.bytes is None:
+        unknown = "MACs" if row.macs is None else "bytes"
+        return f"What it is bound by cannot be said: not all of its {unknown} could be counted."
+    if not row.macs and not row.bytes:
+        return ""
+    flops_per_s, bytes_per_s = 2 * row.macs / row.time_s, row.bytes / row.time_s
+    computing, moving = flops_per_s / roofline.flops_per_s, bytes_per_s / roofline.bytes_per_s
+    reached = (
+        f"{words.number(flops_per_s / 1e9)} GFLOP/s, {words.percent(computing)} of what "
+        f"{roofline.threads} thread{'s' * (roofline.threads != 1)} can do here in "
+        f"{roofline.precision}, and {words.number(bytes_per_s / 1e9)} GB/s, "
+        f"{words.percent(moving)} of the memory's"
+    )
+    if max(computing, moving) < _IDLE:
+        return (
+            f"It is bound neither by computation nor by memory: it reaches {reached}; its time "
+            f"goes into many small kernels, or into kernels that use the machine badly."
+        )
+    ridge = roofline.flops_per_s / roofline.bytes_per_s
+    if not row.bytes or 2 * row.macs / row.bytes >= ridge:
+        which, where = "computation", "above"
+    else:
+        which, where = "memory", "below"
+    intensity = words.number(2 * row.macs / row.bytes) if row.bytes else "unlimited"
+    faster = computing if which == "computation" else moving
+    return (
+        f"It is bound by {which}: {intensity} FLOP a byte, {where} the {words.number(ridge)} from "
+        f"which on computation limits; it reaches {reached}{_above(which, faster)}."
+    )
+
+
+def _above(which: str, reached: float) -> str:
+    """Explain more than all: a roof is measured with plain products and with main memory."""
+    if reached <= 1:
+        return ""
+    if which == "computation":
+        return " (more than all, as by algorithms that need fewer products, such as Winograd's)"
+    return " (more than all, as by values that stay in a cache)"
+
+
+def _operators(row: Row) -> list[Row]:
+    if row.level == "operator":
+        return [row]
+    return [one for child in row.children for one in _operators(child)]
+
+
+def _share(row: Row, total_s: float) -> str:
+    return words.percent(row.time_s / total_s)

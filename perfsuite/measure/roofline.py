@@ -1,0 +1,210 @@
+"""What this machine can reach at most: products a second, and bytes from memory a second.
+
+Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
+architectures", 2009. Both roofs are measured, not read from a data sheet: a virtual core has no
+other. They are the best that was reached, as neighbours on the machine only ever take away.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.domain.profile import Roofline
+from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
+from perfsuite.measure.environment import environment
+from perfsuite.plugins import suggestion
+from perfsuite.store.cache import key_of
+from perfsuite.store.disk import locked, room_for
+from perfsuite.store.places import home
+
+_VERSION = 1  # raise it when roofs are measured in another way: stored ones are measured again
+_SIDES = (512, 1024, 2048)  # of square matrices: from inside a cache to far beyond
+_SECONDS = 0.2  # for each product of each side, and for each stream
+_LEAST_ARRAY_BYTES = 64 * 2**20
+_POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+_TIMEOUT_S = 300.0
+
+Product = Callable[[], object]
+
+
+def roofline(threads: int, precision: str) -> Roofline:
+    """Return the roofs of `threads` threads in `precision` (fp32, bf16, fp16 or int8).
+
+    Measured once, in a process of its own (pools of threads keep the size that they start with),
+    and then kept under `PERFSUITE_HOME/roofline` for this processor and these libraries. Raises
+    `ConfigError` for another precision, `Unavailable` without torch, `PerfsuiteError` when
+    measuring fails.
+    """
+    if precision not in _PRODUCTS:
+        raise ConfigError(
+            f"roofline: unknown precision '{precision}'{suggestion(precision, _PRODUCTS)}"
+        )
+    if threads < 1:
+        raise ConfigError(f"roofline: {threads} threads; at least 1 is needed")
+    folder = home() / "roofline"
+    path = folder / f"{_key(threads, precision)[:32]}.json"
+    with locked(folder, f"{path.stem}.lock"):
+        found = _stored(path)
+        if found is None:
+            found = _in_process(threads, precision)
+            _store(path, found)
+    return found
+
+
+def measured(threads: int, precision: str) -> Roofline:
+    """Return the roofs, measured now in this process, whose pools must have `threads` threads."""
+    try:
+        import torch
+    except ImportError as error:
+        raise Unavailable(
+            "the roofline is measured with torch, which is not installed; "
+            "pip install 'perfsuite[run]'"
+        ) from error
+    torch.set_num_threads(threads)
+    flops = max(_speeds(_PRODUCTS[precision]))
+    return Roofline(flops, _bandwidth(), threads, precision)
+
+
+def _key(threads: int, precision: str) -> str:
+    """Return what the roofs depend on: the machine, and the libraries that they are reached by."""
+    where = environment()
+    libraries = {name: where.subject.get(name, "") for name in ("numpy", "torch")}
+    machine = msgspec.json.encode(where.must_match, order="deterministic")
+    return key_of(machine, msgspec.json.encode([_VERSION, threads, precision, libraries]))
+
+
+def _stored(path: Path) -> Roofline | None:
+    """Return what was measured before, None if nothing was or it cannot be read."""
+    if not path.is_file():
+        return None
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=Roofline)
+        if min(found.flops_per_s, found.bytes_per_s) > 0:
+            return found
+        problem = "a roof that is not above zero"
+    except (OSError, msgspec.DecodeError) as error:
+        problem = str(error)
+    warnings.warn(f"{path}: no roofline ({problem}); it is measured again", stacklevel=3)
+    return None
+
+
+def _store(path: Path, found: Roofline) -> None:
+    beside = path.with_suffix(".partial")
+    with room_for(path):
+        beside.write_bytes(msgspec.json.encode(found))
+        beside.replace(path)
+
+
+def _in_process(threads: int, precision: str) -> Roofline:
+    command = [sys.executable, "-P", "-m", __name__, str(threads), precision]
+    sizes = dict.fromkeys(_POOLS, str(threads))
+    try:
+        done = subprocess.run(
+            command,
+            env={**os.environ, **sizes},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise PerfsuiteError(
+            f"measuring the roofline did not end within {_TIMEOUT_S:.0f} s; "
+            "is the machine busy with something else?"
+        ) from error
+    if done.returncode:
+        lines = done.stderr.decode(errors="replace").strip().splitlines()
+        raise PerfsuiteError(f"measuring the roofline failed: {lines[-1] if lines else 'killed'}")
+    return msgspec.json.decode(done.stdout, type=Roofline)
+
+
+# Products: from a side to the ways of multiplying two square matrices.
+
+
+def _float32(side: int) -> Iterator[Product]:
+    """Yield torch's product and NumPy's: they come with BLAS libraries of different makers."""
+    import numpy as np
+
+    yield from _floats(side, "float32")
+    first = np.ones((side, side), np.float32)
+    yield partial(np.matmul, first, first.copy(), out=first.copy())
+
+
+def _floats(side: int, dtype: str) -> Iterator[Product]:
+    import torch
+
+    first = torch.ones((side, side), dtype=getattr(torch, dtype))
+    yield partial(torch.mm, first, first.clone(), out=first.clone())
+
+
+def _integers(side: int) -> Iterator[Product]:
+    """Yield oneDNN's product of 8-bit integers with 32-bit sums; the second by columns."""
+    import torch
+
+    first = torch.ones((side, side), dtype=torch.int8)
+    yield partial(torch._int_mm, first, first.clone().t())
+
+
+_PRODUCTS: dict[str, Callable[[int], Iterator[Product]]] = {
+    "fp32": _float32,
+    "bf16": partial(_floats, dtype="bfloat16"),
+    "fp16": partial(_floats, dtype="float16"),
+    "int8": _integers,
+}
+
+
+def _speeds(products: Callable[[int], Iterator[Product]]) -> Iterator[float]:
+    """Yield operations a second, for larger matrices as long as that takes no time."""
+    for side in _SIDES:
+        slowest = 0.0
+        for product in products(side):
+            best_s = _best_s(product)
+            slowest = max(slowest, best_s)
+            yield 2 * side**3 / best_s
+        if slowest > _SECONDS:  # there is no fast kernel: eight times as much shows no other roof
+            return
+
+
+def _bandwidth() -> float:
+    """Return bytes a second of STREAM's copy or triad, the better (McCalpin 1995).
+
+    As there each array is at least four times the last cache, and what a store reads first does
+    not count.
+    """
+    import torch
+
+    last_cache = max(environment().must_match.caches_bytes.values(), default=0)
+    length = max(4 * last_cache, _LEAST_ARRAY_BYTES) // 4
+    a, b, c = (torch.ones(length, dtype=torch.float32) for _ in range(3))
+    triad = partial(torch.add, b, c, alpha=3.0, out=a)
+    return max(3 * 4 * length / _best_s(triad), 2 * 4 * length / _best_s(partial(a.copy_, b)))
+
+
+def _best_s(call: Product) -> float:
+    """Return the shortest time of a call."""
+    best, end = float("inf"), time.perf_counter() + _SECONDS
+    while True:
+        start = time.perf_counter()
+        call()
+        now = time.perf_counter()
+        best = min(best, now - start)
+        if now >= end:
+            return best
+
+
+def _main() -> None:
+    threads, precision = sys.argv[1:]
+    sys.stdout.buffer.write(msgspec.json.encode(measured(int(threads), precision)))
+
+
+if __name__ == "__main__":
+    _main()
