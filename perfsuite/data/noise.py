@@ -1,7 +1,7 @@
-"""Seeded noise, for pictures that are generated.
+"""Seeded noise, for pictures that are generated and for augmenting them.
 
-Only elementwise sums, products and square roots are used, here and by the generators on top: IEEE
-754 fixes them to the last bit, so that a seed gives the same picture on every machine.
+Generators use elementwise sums, products and square roots alone, here and on top: IEEE 754 fixes
+them to the last bit, so that a seed gives the same picture on every machine.
 """
 
 from __future__ import annotations
@@ -54,3 +54,10 @@ def direction(rng: np.random.Generator) -> tuple[float, float]:
         if 0.01 < square <= 1:
             length = math.sqrt(square)
             return x / length, y / length
+
+
+def in_other_light(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return float32 NHWC pictures, each channel somewhat brighter and of more or less contrast."""
+    shape = (len(pictures), 1, 1, 3)
+    gain = rng.uniform(0.8, 1.25, shape).astype(np.float32)
+    return pictures * gain + rng.uniform(-15, 15, shape).astype(np.float32)

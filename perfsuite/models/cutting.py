@@ -13,11 +13,11 @@ if TYPE_CHECKING:
 
 
 def cutter(side: int, picture: int) -> nn.Module:
-    """Return a module that cuts squares out of square pictures, as (N, C, side, side).
+    """Return a module that cuts K squares out of each square picture.
 
-    It takes pictures (N, C, picture, picture), the squares' middles (N, 2) and the way from there
-    to the middle of their right edge (N, 2), both as x, y in pixels, 0 being the picture's left or
-    upper edge. What lies outside of the picture is 0.
+    It takes pictures (N, C, picture, picture), the squares' middles (N, K, 2) and the ways from
+    there to the middles of their right edges (N, K, 2), both as x, y in pixels, 0 being the
+    picture's left or upper edge; it gives (N * K, C, side, side). What lies outside is 0.
     """
     import torch
     from torch import nn
@@ -34,13 +34,16 @@ def cutter(side: int, picture: int) -> nn.Module:
             self.register_buffer("down", at[:, None].expand(-1, side).clone(), persistent=False)
 
         def forward(self, images: Tensor, middle: Tensor, right: Tensor) -> Tensor:
-            (x, y), (dx, dy) = (part[:, :, None, None].unbind(1) for part in (middle, right))
+            (x, y), (dx, dy) = (part[..., None, None].unbind(2) for part in (middle, right))
             places = [
                 x + self.across * dx - self.down * dy,
                 y + self.across * dy + self.down * dx,
             ]
-            # The sampler wants the picture's edges at -1 and 1.
-            grid = torch.stack(places, 3) * (2 / picture) - 1
-            return functional.grid_sample(images, grid, align_corners=False)
+            # The sampler wants the picture's edges at -1 and 1, and one grid a picture: the
+            # squares stand one below the other in it.
+            grid = (torch.stack(places, 4) * (2 / picture) - 1).flatten(1, 2)
+            cut = functional.grid_sample(images, grid, align_corners=False)
+            squares = cut.reshape(-1, images.shape[1], middle.shape[1], side, side)
+            return squares.transpose(1, 2).flatten(0, 1)
 
     return Cutter()

@@ -112,12 +112,15 @@ def end_finder() -> nn.Module:
 
             middle, half = surroundings(boxes)
             right = torch.cat([half, torch.zeros_like(half)], 1)
-            maps: Tensor = self.head(self.features(self.cut(images, middle, right)))
+            maps: Tensor = self.head(
+                self.features(self.cut(images, middle[:, None], right[:, None]))
+            )
             return maps
 
         def read(self, maps: Tensor, boxes: Tensor) -> Tensor:
             middle, half = surroundings(boxes)
-            return (middle[:, None] + self.place(maps) * half[:, None]).flatten(1)
+            ends: Tensor = middle[:, None] + self.place(maps) * half[:, None]
+            return ends.flatten(1)
 
         def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
             return self.read(self.scores(images, boxes), boxes)
@@ -146,7 +149,8 @@ def aligner() -> nn.Module:
         def forward(self, images: Tensor, points: Tensor) -> Tensor:
             bonnet, blowhead = points[:, :2], points[:, 2:]
             heading = bonnet - blowhead
-            turned: Tensor = self.cut(images, blowhead + 0.45 * heading, 0.95 * heading)
+            middle = blowhead + 0.45 * heading
+            turned: Tensor = self.cut(images, middle[:, None], 0.95 * heading[:, None])
             return turned
 
     return Aligner()
@@ -179,7 +183,7 @@ def _centre_of_mass(side: int) -> nn.Module:
             self.register_buffer("at", (2 * torch.arange(side) + 1 - side) / side, persistent=False)
 
         def forward(self, maps: Tensor) -> Tensor:
-            share = maps.flatten(2).softmax(2).unflatten(2, (side, side))
+            share = maps.flatten(2).softmax(2).reshape(-1, maps.shape[1], side, side)
             x, y = (share.sum(2) * self.at).sum(2), (share.sum(3) * self.at).sum(2)
             return torch.stack([x, y], 2)
 

@@ -170,7 +170,7 @@ def _train_epoch(
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             loss = (data.loss or _cross_entropy(plan))(module, inputs, targets)
         optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         if isinstance(plan, AdamPlan):
             torch.nn.utils.clip_grad_norm_(module.parameters(), plan.longest_gradient)
         optimizer.step()

@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.data import whales
 from perfsuite.data.images import normalized
+from perfsuite.data.noise import in_other_light
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.task import SYNTHETIC, TrainingSet
 from perfsuite.domain.workload import Workload
@@ -34,16 +35,9 @@ def _load(split: str) -> whales.Whales:
     return whales.load(split)
 
 
-def _in_other_light(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return float32 NHWC pictures, each channel somewhat brighter and of more or less contrast."""
-    shape = (len(pictures), 1, 1, 3)
-    gain = rng.uniform(0.8, 1.25, shape).astype(np.float32)
-    return pictures * gain + rng.uniform(-15, 15, shape).astype(np.float32)
-
-
 def _turned_by_quarters(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return NHWC pictures in other light and of four headings: a whale stays who it is."""
-    lit = _in_other_light(pictures, rng)
+    lit = in_other_light(pictures, rng)
     quarters = rng.integers(0, 4, len(lit))
     return np.stack([np.rot90(one, int(times)) for one, times in zip(lit, quarters, strict=True)])
 
@@ -88,7 +82,7 @@ def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
     strayed = boxes + _noise(boxes, _BOX_STRAYS) * half
     maps = module.keypoints.scores(images, strayed)
     middle, half = surroundings(strayed)
-    ends = points.unflatten(1, (2, 2))
+    ends = points.reshape(-1, 2, 2)
     loss = loss + _heat_loss(maps, (ends - middle[:, None]) / half[:, None])
     loss = loss + functional.smooth_l1_loss(module.keypoints.read(maps, strayed), points)
 
@@ -138,7 +132,7 @@ def whale_id() -> Workload:
         return weights.load(net(), weights.FOLDER / "whale-id.safetensors")
 
     stages = tuple(Stage(name, (name,)) for name in STAGES)
-    task = Staged(_load, normalized, _in_other_light, identity=whales.fingerprint())
+    task = Staged(_load, normalized, in_other_light, identity=whales.fingerprint())
     return Workload("whale-id", Model(build, stages=stages), task)
 
 

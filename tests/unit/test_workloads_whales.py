@@ -41,7 +41,7 @@ def cut(side: int, picture: Any, middle: tuple[float, float], right: tuple[float
     from perfsuite.models.cutting import cutter
 
     return cutter(side, picture.shape[-1])(
-        picture[None, None], torch.tensor([middle]), torch.tensor([right])
+        picture[None, None], torch.tensor([[middle]]), torch.tensor([[right]])
     )[0, 0]
 
 
@@ -53,6 +53,18 @@ def test_a_cut_of_everything_is_the_picture_and_turned_ones_are_turned() -> None
     assert torch.allclose(cut(4, picture, middle, (0.0, 2.0)), torch.rot90(picture), atol=1e-5)
     halves = torch.rot90(picture, 2)
     assert torch.allclose(cut(4, picture, middle, (-2.0, 0.0)), halves, atol=1e-5)
+
+
+def test_several_squares_are_cut_out_of_each_picture() -> None:
+    from perfsuite.models.cutting import cutter
+
+    pictures = torch.arange(2 * 2 * 4 * 4.0).reshape(2, 2, 4, 4)
+    middles = torch.tensor([[[1.0, 1.0], [3.0, 1.0], [2.0, 2.0]], [[3.0, 3.0]] * 3])
+    squares = cutter(2, 4)(pictures, middles, torch.tensor([1.0, 0.0]).expand(2, 3, 2))
+    assert squares.shape == (6, 2, 2, 2)
+    assert torch.allclose(squares[1], pictures[0, :, :2, 2:], atol=1e-4)
+    assert torch.allclose(squares[2], pictures[0, :, 1:3, 1:3], atol=1e-4)
+    assert torch.allclose(squares[5], pictures[1, :, 2:, 2:], atol=1e-4)
 
 
 def test_a_cut_of_a_part_keeps_its_pixels_and_is_empty_outside() -> None:
