@@ -254,3 +254,27 @@ def test_stages_with_one_prefix_are_a_mistake_of_the_user(project: Project) -> N
     assert record.error.kind == ConfigError.__name__
     assert record.error.message.startswith("net: stages 'body' and 'head' both have the prefix")
     assert judgement.exit_code == 2
+
+
+def test_what_must_be_said_of_a_tasks_results_is_a_label(
+    project: Project, heads: list[float]
+) -> None:
+    net = project.folder / "net.py"
+    text = net.read_text().replace(
+        "    metric_name =", '    labels = ("synthetic",)\n    metric_name ='
+    )
+    net.write_text(text)
+    _, run, _ = api.run(project.suite, project.out, only=FP32)
+    assert [record.labels for record in run.records.values()] == [("synthetic",)]
+
+
+def test_a_model_of_one_batch_size(project: Project, heads: list[float]) -> None:
+    net = project.folder / "net.py"
+    net.write_text(net.read_text().replace("Model(build=never,", "Model(build=never, batch=2,"))
+    text = project.suite.read_text().replace("threads   = 1", "threads   = 1\nbatches = [1, 2]")
+    project.suite.write_text(text)
+    _, run, _ = api.run(project.suite, project.out, only="net/fp32/*")
+    one, two = run.records.values()
+    assert (one.status, two.status) == ("unsupported", "ok")
+    assert one.error is not None
+    assert one.error.message == "net takes batches of 2 alone, and 1 was asked for"
