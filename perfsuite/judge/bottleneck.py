@@ -50,7 +50,7 @@ def _slowest(row: Row, total_s: float) -> str:
     if len(operators) == 1:
         return f", all of it in {slowest.name}"
     return (
-        f", in it most in {slowest.name} with {words.seconds(slowest.time_s)} "
+        f", its slowest operator is {slowest.name} with {words.seconds(slowest.time_s)} "
         f"({_share(slowest, total_s)})"
     )
 

@@ -76,24 +76,29 @@ def kernel_work(
     a kernel nothing moves: its bytes are the values that come from outside or are read there. A
     kernel that the engine put in by itself does none of the model's work.
     """
-    owners = _owners(kernels, times_s, nodes)
-    _merge(nodes, owners)
-    groups: dict[int, set[int]] = {}
-    for index, owner in owners.items():
-        groups.setdefault(owner, set()).add(index)
+    holders = _holders(kernels, nodes)
+    owners = {
+        index: max(sorted(inside), key=lambda kernel: times_s[kernel])
+        for index, inside in holders.items()
+    }
+    own: list[list[int]] = [[] for _ in kernels]
+    inside: list[list[int]] = [[] for _ in kernels]
+    for index, owner in sorted(owners.items()):
+        own[owner].append(index)
+        # What computes nothing of weight may be done over in each kernel that needs it.
+        for kernel in holders[index] if nodes[index].macs == 0 else (owner,):
+            inside[kernel].append(index)
     names = {node.name for node in nodes}
-    readers = _readers(nodes)
+    traffic = _Traffic(nodes, holders)
     found = []
     for index, kernel in enumerate(kernels):
-        places = groups.get(index, set())
-        group = [nodes[i] for i in places]
         known = not kernel.origins or not names.isdisjoint(kernel.origins)
-        macs = total(node.macs for node in group) if known else None
-        moved = _moved(nodes, places, readers) if known else None
+        macs = total(nodes[one].macs for one in own[index]) if known else None
+        moved = traffic.moved(inside[index]) if known else None
         found.append(
             Work(
                 macs if kernel.macs is None else kernel.macs,
-                sum(node.parameters for node in group) if nodes else None,
+                sum(nodes[one].parameters for one in own[index]) if nodes else None,
                 moved if kernel.bytes is None else kernel.bytes,
             )
         )
@@ -135,60 +140,66 @@ def _usual_calls(walls_s: Sequence[float]) -> list[int]:
     return [index for index, wall in enumerate(walls_s) if low <= wall <= high]
 
 
-def _owners(
-    kernels: Sequence[Kernel], times_s: Sequence[float], nodes: Sequence[Node]
-) -> dict[int, int]:
-    """Return the kernel that stands for each node, both as indices."""
+def _holders(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> dict[int, set[int]]:
+    """Return the kernels that each node is part of, all as indices; no entry for none."""
     by_name: dict[str, int] = {}
     for index, node in enumerate(nodes):
         by_name.setdefault(node.name, index)
-    owners: dict[int, int] = {}
+    holders: dict[int, set[int]] = {}
     for kernel, one in enumerate(kernels):
-        for index in (by_name[origin] for origin in one.origins if origin in by_name):
-            if index not in owners or times_s[owners[index]] < times_s[kernel]:
-                owners[index] = kernel
-    return owners
-
-
-def _merge(nodes: Sequence[Node], owners: dict[int, int]) -> None:
-    """Add to `owners` the nodes that no kernel names, where it follows which took them in."""
+        for origin in one.origins:
+            if origin in by_name:
+                holders.setdefault(by_name[origin], set()).add(kernel)
     makers = {name: index for index, node in enumerate(nodes) for name in node.outputs}
     readers = _readers(nodes)
     for index, node in enumerate(nodes):
-        if index in owners or node.macs != 0 or node.kind == "DequantizeLinear":
+        if index in holders or node.macs != 0 or node.kind == "DequantizeLinear":
             continue
-        made = [makers[name] for name in node.inputs if name in makers]
-        if made and made[0] in owners:
-            owners[index] = owners[made[0]]
+        maker = next((makers[name] for name in node.inputs if name in makers), None)
+        if maker in holders:
+            holders[index] = set(holders[maker])
     for index, node in reversed(tuple(enumerate(nodes))):
-        if index in owners or node.macs != 0:
+        if index in holders or node.macs != 0:
             continue
-        for reader in (one for name in node.outputs for one in readers.get(name, ())):
-            if reader in owners:
-                owners[index] = owners[reader]
-                break
+        below = {reader for name in node.outputs for reader in readers.get(name, ())}
+        found = {kernel for reader in below for kernel in holders.get(reader, ())}
+        if found:
+            holders[index] = found
+    return holders
 
 
-def _moved(nodes: Sequence[Node], places: set[int], readers: dict[str, list[int]]) -> int | None:
-    """Return the bytes that one kernel made of the nodes at `places` reads and writes."""
-    group = [nodes[index] for index in sorted(places)]
-    separate = total(node.bytes for node in group)
-    if len(group) == 1 or separate == 0:
-        return separate
-    made = {name for node in group for name in node.outputs}
-    kept = {name for name in made if name in readers and places.issuperset(readers[name])}
-    sizes: dict[str, int] = {}
-    for node in group:
-        names = (*node.inputs, *node.outputs)
-        if len(node.sizes) != len(names):
-            return None
-        for place, (name, size) in enumerate(zip(names, node.sizes, strict=True)):
-            if name in kept or (name in made and place < len(node.inputs)):
-                continue
-            if size is None:
-                return None
-            sizes[name] = max(size, sizes.get(name, 0))
-    return sum(sizes.values())
+class _Traffic:
+    """Tells which values cross the border of a kernel."""
+
+    def __init__(self, nodes: Sequence[Node], holders: dict[int, set[int]]) -> None:
+        self.nodes, self.holders, self.readers = nodes, holders, _readers(nodes)
+
+    def moved(self, group: Sequence[int]) -> int | None:
+        """Return the bytes that a kernel made of the nodes in `group` reads and writes."""
+        separate = total(self.nodes[index].bytes for index in group)
+        if len(group) == 1 or separate == 0:
+            return separate
+        made = {name for index in group for name in self.nodes[index].outputs}
+        sizes: dict[str, int | None] = {}
+        for index in group:
+            node = self.nodes[index]
+            names = (*node.inputs, *node.outputs)
+            known = node.sizes or (None,) * len(names)
+            for place, (name, size) in enumerate(zip(names, known, strict=True)):
+                reads = place < len(node.inputs)
+                if name in made if reads else self._stays(index, name):
+                    continue
+                other = sizes.get(name, 0)
+                sizes[name] = None if size is None or other is None else max(size, other)
+        return total(sizes.values())
+
+    def _stays(self, maker: int, name: str) -> bool:
+        """Tell whether all that read a value are in a kernel that makes it itself."""
+        readers = self.readers.get(name, [])
+        makers = self.holders[maker]
+        return bool(readers) and all(
+            reader in self.holders and self.holders[reader] <= makers for reader in readers
+        )
 
 
 def _readers(nodes: Sequence[Node]) -> dict[str, list[int]]:

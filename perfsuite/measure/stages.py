@@ -22,6 +22,9 @@ from perfsuite.measure.rows import Operator, common_start, rest_row, stage_row
 from perfsuite.plugins import suggestion
 
 
+_ROUNDING = ("QuantizeLinear", "DequantizeLinear")
+
+
 def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) -> Breakdown:
     """Return where the time of a call goes, in rows that add up to it exactly.
 
@@ -181,9 +184,13 @@ class _Placing:
     def crossed(self, kernel: Kernel, first: str) -> list[str]:
         """Return the stages of a kernel's origins, `first` first.
 
-        Operators outside of all modules are in no stage.
+        Operators outside of all modules are in no stage, and rounding is no operator of the model.
         """
-        inside = (one for one in self.origins(kernel) if self._path(one))
+        inside = (
+            one
+            for one in self.origins(kernel)
+            if self._path(one) and not (one in self.nodes and self.nodes[one].kind in _ROUNDING)
+        )
         found = {self._place(one).stage for one in inside} - {UNATTRIBUTED}
         return sorted(found, key=lambda name: (name != first, name))
 

@@ -1,0 +1,193 @@
+"""Where the time of a call goes, as a tree for the terminal and as Markdown.
+
+Numbers get human units here and not before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+from perfsuite.domain.profile import OVERHEAD, Breakdown, Roofline, Row
+from perfsuite.judge import words
+from perfsuite.judge.bottleneck import bottleneck
+from perfsuite.report.markdown import escape
+from perfsuite.report.table import plain
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+
+COLUMNS = ("", "time", "share", "MACs", "parameters", "bytes", "GFLOP/s")
+_UNKNOWN = "?"
+_BAR = 12  # characters
+_WITH_BARS, _WITH_SIZES = 100, 84  # columns of the terminal
+_CROSSING = 5  # kernels to name
+_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "█": "#", "µ": "u"})
+
+
+class Entry(NamedTuple):
+    """One line of the tree: the branches before its name, the name under its parent, its row."""
+
+    branches: str
+    name: str
+    row: Row
+
+
+def entries(breakdown: Breakdown, depth: int | None = None) -> list[Entry]:
+    """Return the rows from the top down to `depth` levels (all by default), in their order."""
+    return [one for row in breakdown.rows for one in _below(row, None, "", "", depth)]
+
+
+def _below(
+    row: Row, parent: Row | None, here: str, further: str, depth: int | None
+) -> Iterator[Entry]:
+    yield Entry(here, _short(row, parent), row)
+    if depth is not None and depth <= 1:
+        return
+    left = None if depth is None else depth - 1
+    for index, child in enumerate(row.children):
+        last = index == len(row.children) - 1
+        branch, go_on = ("└─ ", "   ") if last else ("├─ ", "│  ")
+        yield from _below(child, row, further + branch, further + go_on, left)
+
+
+def _short(row: Row, parent: Row | None) -> str:
+    """Return the name without what its parent's says already."""
+    for joint in "./":
+        if parent and row.name.startswith(parent.name + joint):
+            return plain(row.name[len(parent.name) + 1 :])
+    return plain(row.name)
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A breakdown that rich can print: the rows, the total, and what it comes to in words.
+
+    `latency_s` is that of an unprofiled call, so that the cost of profiling can be told.
+    """
+
+    breakdown: Breakdown
+    roofline: Roofline | None = None
+    depth: int | None = None
+    latency_s: float | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        """Yield the table, with less of it where the terminal is narrow, and the sentences."""
+        from rich.table import Table
+        from rich.text import Text
+
+        def text(value: str, style: str = "") -> Text:
+            return Text(value.translate(_ASCII) if options.ascii_only else value, style)
+
+        width = options.max_width
+        hidden = {"parameters", "bytes"} if width < _WITH_SIZES else set()
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
+        for column in COLUMNS:
+            if column not in hidden:
+                table.add_column(column, justify="right" if column else "left", no_wrap=True)
+            if column == "share" and width >= _WITH_BARS:
+                table.add_column("", width=_BAR)
+        found = [*entries(self.breakdown, self.depth), Entry("", "total", _total(self.breakdown))]
+        for one in found:
+            style = {"stage": "bold", "module": "", "operator": "", "rest": "dim"}[one.row.level]
+            cells = []
+            for column, value in zip(COLUMNS, _cells(one, self.breakdown), strict=True):
+                if column not in hidden:
+                    cells.append(text(value, style))
+                if column == "share" and width >= _WITH_BARS:
+                    bar = "" if one is found[-1] else _bar(one.row, self.breakdown)
+                    cells.append(text(bar, "cyan"))
+            table.add_row(*cells)
+        yield table
+        for sentence in sentences(self.breakdown, self.roofline, self.latency_s):
+            yield text(sentence)
+
+
+def render(
+    breakdown: Breakdown,
+    roofline: Roofline | None = None,
+    *,
+    depth: int | None = None,
+    latency_s: float | None = None,
+) -> str:
+    """Return the same as Markdown: a table, indented by level, and a list of sentences."""
+    found = [*entries(breakdown, depth), Entry("", "total", _total(breakdown))]
+    lines = [_line(COLUMNS), _line(["---", *["---:"] * (len(COLUMNS) - 1)])]
+    for one in found:
+        indent = "&nbsp;" * len(one.branches)
+        name, *numbers = (escape(value) for value in _cells(one, breakdown, branches=False))
+        lines.append(_line([indent + name, *numbers]))
+    said = [f"- {escape(one)}" for one in sentences(breakdown, roofline, latency_s)]
+    return "\n".join([*lines, "", *said]) + "\n"
+
+
+def sentences(
+    breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None
+) -> tuple[str, ...]:
+    """Return the bottleneck, what profiling costs, and what was fused across stages, in words."""
+    found = list(bottleneck(breakdown, roofline))
+    calls = f"{breakdown.calls} call{'s' * (breakdown.calls != 1)}"
+    total = f"A profiled call takes {words.seconds(breakdown.total_s)} (mean of {calls})"
+    if latency_s:
+        cost = words.signed_percent(breakdown.total_s / latency_s - 1.0)
+        total += f", an unprofiled one {words.seconds(latency_s)}: profiling costs {cost}"
+    found.append(f"{total}.")
+    crossing = [plain(name) for name in breakdown.crossing]
+    if crossing:
+        more = len(crossing) - _CROSSING
+        named = "; ".join(crossing[:_CROSSING]) + (f"; and {more} more" if more > 0 else "")
+        found.append(f"Fused across stages, counted under the most expensive operator: {named}.")
+    return tuple(found)
+
+
+def _total(breakdown: Breakdown) -> Row:
+    """Return a row for the whole call; what is not known of a part is not known of the whole."""
+    parts = [row for row in breakdown.rows if row.name != OVERHEAD]
+    return Row(
+        "total",
+        "stage",
+        breakdown.total_s,
+        _sum([row.macs for row in parts]),
+        _sum([row.parameters for row in parts]),
+        _sum([row.bytes for row in parts]),
+    )
+
+
+def _sum(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) if len(known) == len(values) else None
+
+
+def _cells(one: Entry, breakdown: Breakdown, *, branches: bool = True) -> tuple[str, ...]:
+    """Return the texts of one line, in the order of `COLUMNS`."""
+    row = one.row
+    name = one.branches * branches + one.name
+    time, share = words.seconds(row.time_s), words.percent(_share(row, breakdown))
+    if row.level == "rest" and row.name == OVERHEAD:
+        return (name, time, share, "", "", "", "")
+    return (
+        name,
+        time,
+        share,
+        _UNKNOWN if row.macs is None else _count(row.macs),
+        _UNKNOWN if row.parameters is None else _count(row.parameters),
+        _UNKNOWN if row.bytes is None else words.size(row.bytes) if row.bytes else "",
+        words.number(2 * row.macs / row.time_s / 1e9) if row.macs and row.time_s > 0 else "",
+    )
+
+
+def _count(value: int) -> str:
+    return words.quantity("", value) if value else ""
+
+
+def _share(row: Row, breakdown: Breakdown) -> float:
+    return row.time_s / breakdown.total_s if breakdown.total_s > 0 else 0.0
+
+
+def _bar(row: Row, breakdown: Breakdown) -> str:
+    return "█" * round(_BAR * _share(row, breakdown))
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
