@@ -77,17 +77,16 @@ def kernel_work(
     kernel that the engine put in by itself does none of the model's work.
     """
     holders = _holders(kernels, nodes)
-    owners = {
-        index: max(sorted(inside), key=lambda kernel: times_s[kernel])
-        for index, inside in holders.items()
-    }
     own: list[list[int]] = [[] for _ in kernels]
     inside: list[list[int]] = [[] for _ in kernels]
-    for index, owner in sorted(owners.items()):
-        own[owner].append(index)
-        # What computes nothing of weight may be done over in each kernel that needs it.
-        for kernel in holders[index] if nodes[index].macs == 0 else (owner,):
-            inside[kernel].append(index)
+    for place, held in sorted(holders.items()):
+        longest = max(sorted(held), key=lambda at: times_s[at])
+        own[longest].append(place)
+        if nodes[place].macs != 0:
+            holders[place] = {longest}
+        # Without products it may be done over in each kernel that needs it.
+        for at in holders[place]:
+            inside[at].append(place)
     names = {node.name for node in nodes}
     traffic = _Traffic(nodes, holders)
     found = []
@@ -102,7 +101,7 @@ def kernel_work(
                 moved if kernel.bytes is None else kernel.bytes,
             )
         )
-    return found, [node for index, node in enumerate(nodes) if index not in owners]
+    return found, [node for place, node in enumerate(nodes) if place not in holders]
 
 
 def total(values: Iterable[int | None]) -> int | None:

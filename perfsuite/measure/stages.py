@@ -21,7 +21,6 @@ from perfsuite.measure.kernels import kernel_work, mean_times
 from perfsuite.measure.rows import Operator, common_start, rest_row, stage_row
 from perfsuite.plugins import suggestion
 
-
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
 
 

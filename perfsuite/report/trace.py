@@ -35,8 +35,8 @@ def trace(breakdowns: Mapping[str, Breakdown]) -> str:
     that are next to each other: from the start of the first to the end of the last, with the gaps
     between them, which are engine overhead. `args.time_s` of a slice is exact and without gaps:
     over the slices of a stage it adds up to the stage's time, over all of them, with the call's
-    `args.engine_overhead_s`, to the total. Operators of an engine that tells no starts follow each other,
-    stage by stage.
+    `args.engine_overhead_s`, to the total. Operators of an engine that tells no starts follow each
+    other, stage by stage.
     """
     events: list[Event] = []
     for process, (name, breakdown) in enumerate(breakdowns.items(), start=1):
