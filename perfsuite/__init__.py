@@ -51,6 +51,7 @@ __all__ = [
     "init",
     "listing",
     "plan",
+    "profile",
     "run",
     "show",
 ]
@@ -58,7 +59,7 @@ __all__ = [
 # Where each name lives. The verb `report` stays in `perfsuite.api`: here it would be hidden by the
 # package `perfsuite.report` as soon as that is imported.
 _HOMES = {
-    "api": ("compare", "gate", "get_data", "init", "listing", "plan", "run", "show"),
+    "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
     "domain.cell": ("Cell",),
     "domain.model": ("InputSpec", "Model", "Stage"),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
@@ -83,7 +84,7 @@ _HOMES = {
 _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
-    from perfsuite.api import compare, gate, get_data, init, listing, plan, run, show
+    from perfsuite.api import compare, gate, get_data, init, listing, plan, profile, run, show
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.model import InputSpec, Model, Stage
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target

@@ -5,11 +5,8 @@ Nothing here loads torch or an engine; what does, runs in processes of its own.
 
 from __future__ import annotations
 
-import glob
 import shutil
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from importlib.metadata import version
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,15 +17,18 @@ from perfsuite.config.plan import Plan, history_key, read_durations, write_durat
 from perfsuite.config.plan import plan as plan_of
 from perfsuite.config.reading import read_suite
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import SCHEMA, Header, Line, Run
-from perfsuite.domain.suite import Budget, Evaluate, Suite
+from perfsuite.domain.record import Header, Line, Run
+from perfsuite.domain.suite import Budget, Evaluate, Inspect, Suite
 from perfsuite.domain.verdict import Judgement
+from perfsuite.engine.folders import created, resumed
 from perfsuite.engine.running import Observer, work_off
-from perfsuite.errors import ConfigError, Incomparable
-from perfsuite.judge import Comparison, judge
+from perfsuite.errors import ConfigError, Unavailable
+from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
 from perfsuite.judge import compare as compare_runs
 from perfsuite.store.journal import Journal
 from perfsuite.store.runs import load_run
+
+Observe = Callable[[Header, Plan], Observer]
 
 TEMPLATES = Path(__file__).parent / "config" / "templates"
 QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
@@ -102,7 +102,7 @@ def run(
     only: str | None = None,
     quick: bool = False,
     resume: bool = False,
-    observe: Callable[[Header, Plan], Observer] | None = None,
+    observe: Observe | None = None,
 ) -> tuple[Path, Run, Judgement]:
     """Work off a suite; return the run's folder, what was found, and the verdicts.
 
@@ -111,10 +111,9 @@ def run(
     """
     suite, cells, warnings = _read(suite_path, only, quick)
     earlier = load_run(baseline) if baseline else None  # a mistake here must not cost a whole run
-    journal = _resumed(out, suite, cells) if resume else _created(out, suite, cells, quick)
+    journal = resumed(out, suite, cells) if resume else created(out, suite, cells, quick=quick)
     with journal:
-        planned = plan_of(suite, cells, read_durations())
-        observer = observe(journal.header, planned) if observe else _Nobody()
+        observer = _observer(journal, observe)
         before = len(journal.lines)
         try:
             work_off(journal, observer)
@@ -124,6 +123,74 @@ def run(
     judgement = judge(found, earlier)
     warnings = (*journal.warnings, *warnings, *judgement.warnings)
     return journal.folder, found, msgspec.structs.replace(judgement, warnings=warnings)
+
+
+def profile(
+    workload: str,
+    out: Path | None = None,
+    *,
+    runtimes: Sequence[str] = (),
+    recipe: str = "fp32",
+    batch: int = 1,
+    threads: int | None = None,
+    picture: Path | None = None,
+    flamegraph: bool = False,
+    observe: Observe | None = None,
+) -> tuple[Path, Run, Judgement]:
+    """Break a workload's call down; return the folder, what was found, and what was not.
+
+    The folder also gets `breakdown.md`, `trace.json` and, with `flamegraph`, a recording of eager
+    PyTorch. Without `runtimes` every engine is tried, and one that cannot run the workload is only
+    a warning. `recipe` is fp32, or a pass with its defaults. `picture` takes the place of the
+    task's own inputs.
+    """
+    from perfsuite.config.single import single_suite
+    from perfsuite.engine import flamegraph as recording
+    from perfsuite.engine.pictures import read_picture
+    from perfsuite.report import write_profile
+
+    suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=picture)
+    if picture is not None:
+        read_picture(picture)  # a mistake here must not cost a whole run
+    if flamegraph:
+        recording.check(suite)
+    with created(out, suite, cells_of(suite)) as journal:
+        work_off(journal, _observer(journal, observe), evaluate=False)
+    found = load_run(journal.folder)
+    judgement = _profiled(found, asked=bool(runtimes))
+    write_profile(journal.folder, found)
+    if flamegraph:
+        judgement = _recorded(journal.folder, found, judgement)
+    return journal.folder, found, judgement
+
+
+def _profiled(run: Run, *, asked: bool) -> Judgement:
+    """Return a warning for each cell without a breakdown, and the exit code.
+
+    A cell that nobody `asked` for may be unsupported or unavailable, if there is another.
+    """
+    judged = judge(run)
+    records = [run.records[cell.id] for cell in run.header.cells]
+    lacking = [record for record in records if record.breakdown is None]
+    warnings = (f"{one.cell.key} {trouble(one) or without_breakdown(one)}" for one in lacking)
+    excused = {"ok", "unsupported", "unavailable"}
+    if not asked and len(lacking) < len(records) and excused >= {one.status for one in lacking}:
+        code = 0
+    else:
+        code = judged.exit_code or (USAGE if lacking else 0)
+    return Judgement((), code, (*judged.warnings, *warnings))
+
+
+def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:
+    """Record the flame graph; where it cannot be, the breakdown stays."""
+    from perfsuite.engine.flamegraph import record
+
+    try:
+        record(run, folder)
+    except Unavailable as error:
+        warnings = (*judgement.warnings, str(error))
+        return msgspec.structs.replace(judgement, exit_code=USAGE, warnings=warnings)
+    return judgement
 
 
 def show(folder: Path) -> tuple[Run, Judgement]:
@@ -149,6 +216,13 @@ def report(folder: Path, format_: str, baseline: Path | None = None) -> str:
 
     found, judgement = gate(folder, baseline) if baseline else show(folder)
     return render(found, judgement, format_)
+
+
+def _observer(journal: Journal, observe: Observe | None) -> Observer:
+    if observe is None:
+        return _Nobody()
+    header = journal.header
+    return observe(header, plan_of(header.suite, header.cells, read_durations()))
 
 
 class _Nobody:
@@ -212,65 +286,8 @@ def _quick(suite: Suite) -> Suite:
         measure=measure,
         processes=min(suite.processes, QUICK_PROCESSES),
         evaluate=Evaluate(samples),
+        inspect=Inspect(),
     )
-
-
-def _created(out: Path | None, suite: Suite, cells: tuple[Cell, ...], quick: bool) -> Journal:
-    from perfsuite.measure.environment import environment
-
-    now = datetime.now(UTC)
-    folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
-    stamp = now.isoformat(timespec="seconds")
-    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment(), quick)
-    return Journal.create(folder, header)
-
-
-def _resumed(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal:
-    from perfsuite.measure.environment import environment
-
-    folder = out or _newest(suite.name)
-    journal = Journal.resume(folder)
-    try:
-        _check_same(folder, journal.header, Header(SCHEMA, "", "", suite, cells, environment()))
-    except BaseException:
-        journal.close()
-        raise
-    return journal
-
-
-def _check_same(folder: Path, before: Header, now: Header) -> None:
-    """Raise unless the rest of a run would be measured as its beginning was."""
-    there, here = before.environment, now.environment
-    # First, because another machine may have other cells: the threads are its cores.
-    if there.must_match != here.must_match:
-        raise Incomparable(
-            f"{folder}: this run began on another machine ({there.must_match.processor}); "
-            f"start a new one here"
-        )
-    changed = sorted(
-        f"{name} {there.subject.get(name, 'none')} to {here.subject.get(name, 'none')}"
-        for name in there.subject.keys() | here.subject.keys()
-        if there.subject.get(name) != here.subject.get(name)
-    )
-    if changed:
-        raise Incomparable(
-            f"{folder}: versions have changed since this run began ({', '.join(changed)}); "
-            f"start a new one"
-        )
-    if (before.suite, before.cells) != (now.suite, now.cells):
-        raise ConfigError(
-            f"{folder}: the suite, --only or --quick have changed since this run began; "
-            f"start a new one"
-        )
-
-
-def _newest(suite: str) -> Path:
-    stamp = f"{'[0-9]' * 8}-{'[0-9]' * 6}"  # of `_created`
-    pattern = f"{glob.escape(suite)}-{stamp}/run.jsonl"
-    found = sorted(path.parent for path in Path("reports").glob(pattern))
-    if not found:
-        raise ConfigError(f"reports: there is no run of '{suite}' to go on with; say which (-o)")
-    return found[-1]
 
 
 def _remember(folder: Path, before: int) -> None:

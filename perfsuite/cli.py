@@ -244,6 +244,64 @@ class _Follow:
 
 
 @main.command()
+@click.argument("workload")
+@click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
+@click.option("--recipe", metavar="R", default="fp32", show_default=True, help="Or a pass: int8.")
+@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
+@click.option("--input", "picture", type=FILE, help="A picture in place of the task's own inputs.")
+@click.option("--depth", type=click.IntRange(min=1), default=2, help="Levels of the tree.")
+@click.option("--flamegraph", is_flag=True, help="Also what py-spy sees of eager PyTorch.")
+@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Where all is kept.")
+@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
+def profile(
+    workload: str,
+    runtimes: tuple[str, ...],
+    recipe: str,
+    batch: int,
+    threads: int | None,
+    picture: Path | None,
+    depth: int,
+    flamegraph: bool,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Show where the time of WORKLOAD goes: stages, operators, the bottleneck; write a trace.
+
+    WORKLOAD is a name, file.py:name or file.onnx. Every engine that can run it is profiled, unless
+    --runtime names some.
+
+    Example: perfsuite profile vgg-digits --runtime onnxruntime --depth 3
+    """
+    from rich.console import Console
+
+    from perfsuite import api
+    from perfsuite.report import print_profile, profile_document
+
+    console, follow = Console(), _Follow(Console(stderr=True))
+    try:
+        folder, found, judgement = api.profile(
+            workload,
+            output,
+            runtimes=runtimes,
+            recipe=recipe,
+            batch=batch,
+            threads=threads,
+            picture=picture,
+            flamegraph=flamegraph,
+            observe=follow,
+        )
+    finally:
+        follow.close()
+    if as_json:
+        _print_json(profile_document(folder, found, judgement))
+    else:
+        print_profile(console, found, judgement, depth)
+        console.print(f"kept in {folder}", highlight=False)
+    sys.exit(judgement.exit_code)
+
+
+@main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("other", type=FOLDER, required=False)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")

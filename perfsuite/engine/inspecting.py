@@ -89,8 +89,7 @@ def _profile(session: Session, inputs: list[Inputs], job: Job) -> Profile:
         raise
     except Exception as error:
         raise BuildError(
-            f"{job.cell.key}: a call failed while it was profiled with "
-            f"{type(error).__name__}: {error}"
+            f"a call failed while it was profiled with {type(error).__name__}: {error}"
         ) from error
 
 

@@ -10,6 +10,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.judge import Comparison
 from perfsuite.plugins import suggestion
 from perfsuite.report import csv, json, markdown
+from perfsuite.report.profile import print_profile, profile_document, write_profile
 from perfsuite.report.table import Row, rows
 from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
 
@@ -26,11 +27,14 @@ __all__ = [
     "FORMATS",
     "Row",
     "print_comparison",
+    "print_profile",
     "print_run",
     "print_verdicts",
+    "profile_document",
     "render",
     "render_comparison",
     "rows",
+    "write_profile",
 ]
 
 

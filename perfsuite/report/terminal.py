@@ -41,12 +41,12 @@ _STYLES: dict[str, str] = {"✓": "green", "✗": "red", "?": "yellow", "-": "di
 
 def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     """Print the run's tables, its verdicts and its warnings."""
-    _widen(console)
+    widen(console)
     found = rows(run, judgement)
-    console.print(_text(console, title(run), "bold"))
+    console.print(as_text(console, title(run), "bold"))
     for workload, group in groups(found).items():
         console.print()
-        console.print(_text(console, plain(workload), "bold"))
+        console.print(as_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
     _print_judgement(console, judgement)
@@ -54,46 +54,47 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
 
 def print_verdicts(console: Console, judgement: Judgement) -> None:
     """Print the verdicts and the warnings alone."""
-    _widen(console)
+    widen(console)
     _print_judgement(console, judgement)
 
 
 def _print_judgement(console: Console, judgement: Judgement) -> None:
     _print_budgets(console, judgement.verdicts)
-    _print_warnings(console, judgement.warnings)
+    print_warnings(console, judgement.warnings)
     symbol = {0: "✓", 3: "?"}.get(judgement.exit_code, "✗") if judgement.verdicts else " "
     console.print()
-    console.print(_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
+    console.print(as_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """Print how each cell of two runs changed."""
-    _widen(console)
-    console.print(_text(console, f"before: {plain(comparison.before)}", "bold"))
-    console.print(_text(console, f"after:  {plain(comparison.after)}", "bold"))
+    widen(console)
+    console.print(as_text(console, f"before: {plain(comparison.before)}", "bold"))
+    console.print(as_text(console, f"after:  {plain(comparison.after)}", "bold"))
     console.print()
     table = _bare_table()
     for name in ("cell", "before", "after", "change of latency", "points lost"):
         table.add_column(name, no_wrap=name == "cell")
     for change in comparison.changes:
-        table.add_row(*(_text(console, text, style) for text, style in _change_row(change)))
+        table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
         for note in change.notes:
-            console.print(_text(console, f"  {change.key}: {plain(note)}", "dim"))
+            console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:
-            console.print(_text(console, f"only {where}: {', '.join(keys)}", "yellow"))
-    _print_warnings(console, comparison.warnings)
+            console.print(as_text(console, f"only {where}: {', '.join(keys)}", "yellow"))
+    print_warnings(console, comparison.warnings)
 
 
-def _widen(console: Console) -> None:
+def widen(console: Console) -> None:
     """Give logs and pipes, which have no width, enough of it."""
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
 
 
-def _text(console: Console, text: str, style: str = "") -> Text:
+def as_text(console: Console, text: str, style: str = "") -> Text:
+    """Return `text` for a console that may know ASCII alone; nothing in it is markup."""
     from rich.text import Text
 
     return Text(text.translate(_ASCII) if console.options.ascii_only else text, style)
@@ -136,7 +137,7 @@ def _table(console: Console, group: list[Row]) -> Table:
             entries.append((size_text(row.run_peak_bytes), ""))
         if size:
             entries.append((size_text(row.artifact_bytes), ""))
-        table.add_row(*(_text(console, text, style) for text, style in entries))
+        table.add_row(*(as_text(console, text, style) for text, style in entries))
     return table
 
 
@@ -145,14 +146,14 @@ def _print_notes(console: Console, group: list[Row]) -> None:
     for row in group:
         name = f"  {short_key(row)}: "
         if row.labels:
-            console.print(_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
+            console.print(as_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
         if row.expected:
             text = f"{name}{row.status}, as expected: {plain(row.expected)}"
-            console.print(_text(console, text, "dim"))
+            console.print(as_text(console, text, "dim"))
         elif row.error:
-            console.print(_text(console, name + row.error, "red"))
+            console.print(as_text(console, name + row.error, "red"))
         for line in row.output:
-            console.print(_text(console, f"    | {line}", "dim"))
+            console.print(as_text(console, f"    | {line}", "dim"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
@@ -163,28 +164,29 @@ def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
         by_budget.setdefault(verdict.budget, []).append(verdict)
     for budget, group in by_budget.items():
         console.print()
-        console.print(_text(console, plain(budget), "bold"))
+        console.print(as_text(console, plain(budget), "bold"))
         shown = [one for one in group if budget != "regression" or one.status != "pass"]
         lines = Table.grid(padding=(0, 1))
         for verdict in shown:
             symbol = symbol_of(verdict.status)
             lines.add_row(
-                _text(console, symbol, _STYLES[symbol]), _text(console, verdict_line(verdict))
+                as_text(console, symbol, _STYLES[symbol]), as_text(console, verdict_line(verdict))
             )
         if passed := len(group) - len(shown):
             lines.add_row(
-                _text(console, "✓", "green"),
-                _text(console, f"{passed} of {len(group)} not worse than in the baseline"),
+                as_text(console, "✓", "green"),
+                as_text(console, f"{passed} of {len(group)} not worse than in the baseline"),
             )
         console.print(lines)
 
 
-def _print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
+def print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
+    """Print what a person should know, if there is anything."""
     if warnings:
         console.print()
-        console.print(_text(console, "warnings", "bold yellow"))
+        console.print(as_text(console, "warnings", "bold yellow"))
     for warning in warnings:
-        console.print(_text(console, f"! {plain(warning)}", "yellow"))
+        console.print(as_text(console, f"! {plain(warning)}", "yellow"))
 
 
 def _change_row(change: Change) -> list[tuple[str, str]]:

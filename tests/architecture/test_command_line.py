@@ -82,7 +82,7 @@ def lines_of_readme() -> list[str]:
     blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     return [
-        line for line in lines if re.match(r"perfsuite (init|list|plan|show|gate|report)", line)
+        line for line in lines if re.match(r"perfsuite (init|list|plan|show|gate|report|profile vgg-digits)", line)
     ]
 
 

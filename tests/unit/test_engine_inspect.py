@@ -132,7 +132,7 @@ def test_a_call_that_fails_while_it_is_profiled(
     assert record.error is not None
     assert record.error.kind == "BuildError"
     assert record.error.message == (
-        f"{FP32}: a call failed while it was profiled with IndexError: pop from an empty pyramid"
+        "a call failed while it was profiled with IndexError: pop from an empty pyramid"
     )
     assert "IndexError" in record.error.output
     assert judgement.exit_code == 2
