@@ -1,0 +1,204 @@
+"""The detector of fixed shapes: it keeps what torchvision keeps, in eager mode and on engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.export.nodes import graph_nodes
+from perfsuite.export.onnx import export_graph, load_graph
+from perfsuite.export.parity import parity
+from perfsuite.export.spans import spans
+from perfsuite.models.faster_rcnn import STAGES, Sizes, detector
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+SMALL = Sizes(
+    height=64,
+    width=96,
+    proposals=20,
+    detections=12,
+    strides=(8, 16),
+    anchors=((12,), (24,), (48,)),
+    canonical=24,
+    head=16,
+)
+PATHS = [path for stage in STAGES for path in stage.modules]
+NAMES = ("boxes", "labels", "scores")
+
+
+def small() -> Any:
+    """Return a tiny detector with random weights: it sees much in a noise, nothing in the dark."""
+    from torchvision.models.detection.backbone_utils import BackboneWithFPN
+
+    torch.manual_seed(0)
+    body = nn.Sequential()
+    for name, stride, width in (("stem", 8, 8), ("top", 2, 12)):
+        body.add_module(name, nn.Sequential(nn.LazyConv2d(width, stride, stride), nn.ReLU()))
+    body(torch.zeros(1, 3, 64, 96))
+    for name, parameter in body.named_parameters():
+        parameter.data = torch.zeros(parameter.shape) if "bias" in name else parameter.abs().data
+    module = detector(BackboneWithFPN(body, {"stem": "0", "top": "1"}, [8, 12], 8), 3, SMALL)
+    nn.init.normal_(module.rpn.head.cls_logits.weight, std=5.0)
+    nn.init.normal_(module.rpn.head.bbox_pred.weight, std=1.0)
+    nn.init.normal_(module.roi_heads.box_predictor.cls_score.weight, std=6.0)
+    module.roi_heads.box_predictor.cls_score.bias.data = torch.tensor([3.2, 0.0, 0.0, 0.0])
+    module.roi_heads.box_head.fc6.bias.data.zero_()
+    module.roi_heads.box_head.fc7.bias.data.zero_()
+    return module
+
+
+def picture(seed: int = 0) -> Any:
+    return torch.rand(1, 3, 48, 72, generator=torch.Generator().manual_seed(seed))
+
+
+def steps(module: Any, image: Any) -> tuple[Any, Any, list[Any]]:
+    """Return the batch, the features and the proposals of a picture."""
+    batch, _ = module.transform(image)
+    features = module.backbone(batch.tensors)
+    return batch, features, module.rpn(batch, features)[0]
+
+
+@torch.no_grad()
+def test_the_proposals_are_torchvisions() -> None:
+    from torchvision.models.detection.rpn import RegionProposalNetwork
+
+    module = small()
+    asked: list[Any] = []
+    ours = module.rpn.filter_proposals
+    module.rpn.filter_proposals = lambda *given: (asked.append(given), ours(*given))[1]
+    for seed in range(3):
+        _, _, (proposals,) = steps(module, picture(seed))
+        (theirs,), (scores,) = RegionProposalNetwork.filter_proposals(module.rpn, *asked[-1])
+        assert len(theirs) == len(proposals) == SMALL.proposals
+        assert torch.equal(proposals, theirs)
+        assert (scores > 0).all()
+
+
+@torch.no_grad()
+def test_too_few_proposals_are_filled_up_with_empty_boxes_that_detect_nothing() -> None:
+    from torchvision.models.detection.rpn import RegionProposalNetwork
+
+    module = small()
+    module.rpn.nms_thresh = 0.01
+    module.rpn._post_nms_top_n = {"testing": 90}
+    asked: list[Any] = []
+    ours = module.rpn.filter_proposals
+    module.rpn.filter_proposals = lambda *given: (asked.append(given), ours(*given))[1]
+    batch, features, (proposals,) = steps(module, picture())
+    (theirs,), _ = RegionProposalNetwork.filter_proposals(module.rpn, *asked[-1])
+    assert 0 < len(theirs) < 90 == len(proposals)
+    assert torch.equal(proposals[: len(theirs)], theirs)
+    assert not proposals[len(theirs) :].any()
+    padded = module.roi_heads(features, [proposals], batch.image_sizes)[0][0]
+    alone = module.roi_heads(features, [theirs], batch.image_sizes)[0][0]
+    for name in NAMES:
+        torch.testing.assert_close(padded[name], alone[name])
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("least", [0.0, 0.05, 0.5, 1.0])
+def test_the_detections_are_torchvisions(least: float) -> None:
+    from torchvision.models.detection.roi_heads import RoIHeads
+
+    module = small()
+    heads = module.roi_heads
+    heads.score_thresh = least
+    for seed in range(3):
+        batch, features, proposals = steps(module, picture(seed))
+        pooled = heads.box_head(heads.box_roi_pool(features, proposals, batch.image_sizes))
+        given = (*heads.box_predictor(pooled), proposals, batch.image_sizes)
+        (boxes,), (scores,), (labels,) = heads.postprocess_detections(*given)
+        ours = (boxes, scores, labels)
+        theirs = [each[0] for each in RoIHeads.postprocess_detections(heads, *given)]
+        count = len(theirs[1])
+        for mine, wanted in zip(ours, theirs, strict=True):
+            assert len(mine) == SMALL.detections
+            torch.testing.assert_close(mine[:count], wanted)
+            assert not mine[count:].any()
+        assert (count == 0) == (least == 1.0)
+
+
+@torch.no_grad()
+def test_a_batch_is_answered_as_its_pictures_are() -> None:
+    module = small()
+    both = module(torch.cat([picture(0), picture(1)]))
+    for index in (0, 1):
+        for mine, alone in zip(both, module(picture(index)), strict=True):
+            torch.testing.assert_close(mine[index], alone[0])
+
+
+def test_training_gives_torchvisions_losses() -> None:
+    module = small().train()
+    targets = [
+        {"boxes": torch.tensor([[10.0, 10.0, 30.0, 40.0]]), "labels": torch.tensor([2])},
+        {"boxes": torch.zeros(0, 4), "labels": torch.zeros(0, dtype=torch.int64)},
+    ]
+    losses = module(torch.cat([picture(0), picture(1)]), targets)
+    assert sorted(losses) == [
+        "loss_box_reg",
+        "loss_classifier",
+        "loss_objectness",
+        "loss_rpn_box_reg",
+    ]
+    sum(losses.values()).backward()
+    assert all(parameter.grad is not None for parameter in module.parameters())
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
+    """Return a detector and its graph."""
+    module, path = small(), tmp_path_factory.mktemp("graph") / "small.onnx"
+    spec = (InputSpec("images", "float32", (1, 3, 48, 72)),)
+    with spans(module, PATHS):
+        export_graph(module, spec, {"images": picture().numpy()}, path)
+    return module, path
+
+
+def test_every_node_of_the_graph_belongs_to_a_stage(exported: Any) -> None:
+    nodes = graph_nodes(load_graph(exported[1]), 1)
+    lost = [
+        node.name
+        for node in nodes
+        if not any(node.path == path or node.path.startswith(f"{path}.") for path in PATHS)
+    ]
+    assert lost == []
+    for path in PATHS:
+        assert any(node.path == path or node.path.startswith(f"{path}.") for node in nodes), path
+
+
+def on_onnxruntime(path: Path, image: np.ndarray) -> list[np.ndarray]:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    answers: list[np.ndarray] = session.run(None, {"images": image})
+    return answers
+
+
+def on_openvino(path: Path, image: np.ndarray) -> list[np.ndarray]:
+    openvino = pytest.importorskip("openvino")
+    core = openvino.Core()
+    core.set_property("CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = core.compile_model(core.read_model(str(path)), "CPU")
+    answer = compiled({"images": image})
+    return [np.array(answer[index]) for index in range(3)]
+
+
+@pytest.mark.parametrize("engine", [on_onnxruntime, on_openvino])
+@pytest.mark.parametrize("dark", [False, True])
+def test_engines_answer_alike_with_detections_and_without(
+    exported: Any, engine: Any, dark: bool
+) -> None:
+    module, path = exported
+    image = torch.zeros(1, 3, 48, 72) if dark else picture(7)
+    with torch.no_grad():
+        expected = [value.numpy() for value in module(image)]
+    answers = engine(path, image.numpy())
+    parity(expected, answers, NAMES, "fp32")
+    assert [value.shape for value in answers] == [(1, 12, 4), (1, 12), (1, 12)]
+    assert not answers[2].any() if dark else answers[2].all()
