@@ -6,6 +6,7 @@ for MACs (Sze et al., "Efficient processing of deep neural networks", 2017, IV).
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from math import prod
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -46,7 +47,19 @@ def infer(model: onnx.ModelProto, batch: int, rest: int | None = None) -> Inferr
             length = batch if axis == 0 or side.dim_param == "batch" else rest
             if length is not None and (not side.HasField("dim_value") or side.dim_value < 1):
                 side.dim_value = length
-    graph = onnx.shape_inference.infer_shapes(copy, data_prop=True).graph
+    inferred = _inferred(copy)
+    if all(name in inferred.shapes for node in inferred.graph.node for name in node.output if name):
+        return inferred
+    folded = _folded(copy)
+    return Inferred(
+        inferred.graph, {**folded.shapes, **inferred.shapes}, {**folded.widths, **inferred.widths}
+    )
+
+
+def _inferred(model: onnx.ModelProto) -> Inferred:
+    from onnx import shape_inference
+
+    graph = shape_inference.infer_shapes(model, data_prop=True).graph
     shapes: Shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     widths = {tensor.name: _width(tensor.data_type) for tensor in graph.initializer}
     for value in (*graph.input, *graph.value_info, *graph.output):
@@ -57,6 +70,24 @@ def infer(model: onnx.ModelProto, batch: int, rest: int | None = None) -> Inferr
         if kind.elem_type:
             widths.setdefault(value.name, _width(kind.elem_type))
     return Inferred(graph, shapes, widths)
+
+
+def _folded(model: onnx.ModelProto) -> Inferred:
+    """Return what can be inferred once shapes that are computed in the graph are constants."""
+    import onnx_ir as ir
+    from onnxscript.optimizer import fold_constants
+
+    copy = ir.from_proto(model)
+    try:
+        fold_constants(copy, onnx_shape_inference=True)
+    except Exception as error:  # noqa: BLE001  (it raises whatever an operator raises)
+        warnings.warn(
+            f"shapes that the graph computes stay unknown, and what depends on them is not "
+            f"counted: {type(error).__name__}: {error}",
+            stacklevel=4,
+        )
+        return _inferred(model)
+    return _inferred(ir.to_proto(copy))
 
 
 def _width(data_type: int) -> int:
