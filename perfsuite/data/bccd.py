@@ -45,7 +45,7 @@ def load(split: str) -> Annotations:
     check_split(split)
     if split == "test":
         return load_voc(folder(), "val", CLASSES)
-    whole = load_voc(folder(), "train", CLASSES)
+    whole = _training()
     order = np.random.default_rng(0).permutation(len(whole.pictures))
     chosen = {
         "calibration": order[:CALIBRATION],
@@ -53,3 +53,8 @@ def load(split: str) -> Annotations:
     }[split]
     pictures = tuple(whole.pictures[index] for index in chosen)
     return Annotations(whole.classes, pictures, whole.skips)
+
+
+@cache
+def _training() -> Annotations:
+    return load_voc(folder(), "train", CLASSES)

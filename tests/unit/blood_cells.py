@@ -17,5 +17,11 @@ def use_cells(root: Path, patch: pytest.MonkeyPatch) -> Path:
     if not folder.is_dir():
         pytest.skip("BCCD is not on this machine; set PERFSUITE_BCCD to its folder")
     patch.setenv("PERFSUITE_BCCD", str(folder))
-    bccd.load.cache_clear()
+    forget()
     return folder
+
+
+def forget() -> None:
+    """Let the next test look for the cells anew."""
+    bccd.load.cache_clear()
+    bccd._training.cache_clear()

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from blood_cells import use_cells
+from blood_cells import forget, use_cells
 
 from perfsuite.data import bccd
 from perfsuite.data.annotations import Annotations, decoded
@@ -209,7 +209,7 @@ def test_without_the_cells_it_is_said_where_to_get_them(
 @pytest.fixture
 def cells(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     yield use_cells(root, monkeypatch)
-    bccd.load.cache_clear()
+    forget()
 
 
 def test_the_cells_are_split_without_overlap(cells: Path) -> None:

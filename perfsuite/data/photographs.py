@@ -1,0 +1,46 @@
+"""Two photographs inside the scikit-learn package: for models whose own data are not at hand."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.util import find_spec
+
+import numpy as np
+
+from perfsuite.errors import Unavailable
+
+
+@cache
+def photographs() -> np.ndarray:
+    """Return uint8 (2, 427, 640, 3) RGB: a temple in China, and a flower.
+
+    Raises `Unavailable` without scikit-learn.
+    """
+    if find_spec("sklearn") is None:
+        raise Unavailable("photographs: scikit-learn is missing; pip install 'perfsuite[run]'")
+    from sklearn.datasets import load_sample_images
+
+    return np.stack(load_sample_images().images)
+
+
+def sections(count: int, height: int, width: int, seed: int) -> np.ndarray:
+    """Return `count` pictures, uint8 (count, height, width, 3), cut out of the photographs.
+
+    Each is a section of at least two thirds of a photograph's sides, of the same proportions as
+    the result and scaled to it, mirrored or not; `seed` decides which.
+    """
+    from PIL import Image
+
+    rng = np.random.default_rng(seed)
+    pictures = np.empty((count, height, width, 3), np.uint8)
+    for index in range(count):
+        photograph = photographs()[rng.integers(2)]
+        rows, columns = photograph.shape[:2]
+        largest = min(rows / height, columns / width)
+        scale = largest * rng.uniform(2 / 3, 1)
+        high, wide = int(height * scale), int(width * scale)
+        top, left = rng.integers(rows - high + 1), rng.integers(columns - wide + 1)
+        section = Image.fromarray(photograph[top : top + high, left : left + wide])
+        resized = np.asarray(section.resize((width, height), Image.Resampling.BILINEAR))
+        pictures[index] = resized[:, ::-1] if rng.random() < 0.5 else resized
+    return pictures
