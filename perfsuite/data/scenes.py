@@ -123,10 +123,10 @@ def caption(items: tuple[Item, ...]) -> tuple[Word, ...]:
         return described[0]
     dx, dy = (one - other for one, other in zip(items[0].middle, items[1].middle, strict=True))
     if abs(dx) > abs(dy):
-        relation = ("left" if dx < 0 else "right", "of")
+        relation = "left of" if dx < 0 else "right of"
     else:
-        relation = ("above",) if dy < 0 else ("below",)
-    return (*described[0], *map(Word, relation), *described[1])
+        relation = "above" if dy < 0 else "below"
+    return (*described[0], *map(Word, relation.split()), *described[1])
 
 
 def paint(kind: Kind, split: str, index: int, items: tuple[Item, ...]) -> np.ndarray:
@@ -205,10 +205,10 @@ def _ground(side: int, rng: np.random.Generator) -> np.ndarray:
     """Return a float32 ground of two colours, with coarse and fine structure."""
     mixture = 0.6 * smooth_noise(rng, 3, 3, side) + 0.4 * smooth_noise(rng, 12, 12, side)
     near, far = (colour(rng, (20, 20, 20), (235, 235, 235)) for _ in range(2))
-    ground = near + mixture[..., None] * (far - near)
+    ground: np.ndarray = near + mixture[..., None] * (far - near)
     rough = smooth_noise(rng, 24, 24, side) - np.float32(0.5)
     ground += rough[..., None] * uniform(rng, 5, 60)
-    return ground.astype(np.float32)
+    return ground
 
 
 def _paste(scene: np.ndarray, picture: np.ndarray, item: Item) -> None:

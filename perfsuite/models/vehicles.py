@@ -19,7 +19,9 @@ SIDE = 96  # of the pictures
 CELL = 4  # pixels a side of a cell of the maps
 LARGEST = 64  # pixels a side that a vehicle may have
 PLACES = 6  # that are looked at in a picture
-CROP = 32
+# Channels, stride and dilation of the finder's convolutions.
+FINDER = ((24, 2, 1), (48, 2, 1), (64, 1, 1), (64, 1, 2), (64, 1, 4))
+CROP = 32  # side of what is classified
 LAYERS: tuple[int | str, ...] = (32, "M", 64, "M", 96, 96, "M", 128, "M", 128, "M")
 
 
@@ -40,8 +42,7 @@ def vehicle_type(types: int) -> nn.Module:
 
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
             boxes, found = self.detect(images)
-            shares = self.classify(images, boxes).softmax(2)
-            return boxes, found[..., None] * shares[..., :types]
+            return boxes, self.classify(images, boxes, found)
 
     return VehicleType()
 
@@ -61,7 +62,7 @@ def finder() -> nn.Module:
             super().__init__()
             parts: list[nn.Module] = []
             width = 3
-            for out, stride, dilation in _FINDER:
+            for out, stride, dilation in FINDER:
                 convolution = nn.Conv2d(width, out, 3, stride, dilation, dilation, bias=False)
                 nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
                 parts += [convolution, nn.BatchNorm2d(out), nn.ReLU(inplace=True)]
@@ -95,13 +96,11 @@ def finder() -> nn.Module:
     return Finder()
 
 
-_FINDER = ((24, 2, 1), (48, 2, 1), (64, 1, 1), (64, 1, 2), (64, 1, 4))  # channels, stride, dilation
-
-
 def classifier(types: int) -> nn.Module:
-    """Return a module that gives logits (N, K, types + 1) for pictures and boxes (N, K, 4).
+    """Return a module that gives scores (N, K, types) of what is in boxes (N, K, 4) of pictures.
 
-    The last class is that of what is no vehicle.
+    It also takes how sure a vehicle is there (N, K), by which it multiplies. `logits` gives
+    (N, K, types + 1): the last class is that of what is no vehicle.
     """
     import torch
     from torch import nn
@@ -112,12 +111,16 @@ def classifier(types: int) -> nn.Module:
             self.cut = cutter(CROP, SIDE)
             self.net = vgg(LAYERS, channels=3, classes=types + 1)
 
-        def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
+        def logits(self, images: Tensor, boxes: Tensor) -> Tensor:
             size = boxes[..., 2:] - boxes[..., :2]
             half = torch.maximum(size[..., :1], size[..., 1:]) / 2
             right = torch.cat([half, torch.zeros_like(half)], 2)
             crops = self.cut(images, (boxes[..., :2] + boxes[..., 2:]) / 2, right)
             logits: Tensor = self.net(crops)
             return logits.reshape(-1, boxes.shape[1], types + 1)
+
+        def forward(self, images: Tensor, boxes: Tensor, found: Tensor) -> Tensor:
+            shares = self.logits(images, boxes).softmax(2)
+            return found[..., None] * shares[..., :types]
 
     return Classifier()

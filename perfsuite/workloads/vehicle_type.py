@@ -87,7 +87,7 @@ def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
 
     side = (boxes[..., 2:] - boxes[..., :2]).amax(2, keepdim=True)
     strayed = boxes + torch.randn_like(boxes) * _STRAYS * side
-    logits = module.classify(images, strayed).float()
+    logits = module.classify.logits(images, strayed).float()
     return loss + functional.cross_entropy(
         logits.flatten(0, 1), types.flatten(), ignore_index=NOTHING, label_smoothing=0.1
     )
