@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
 from perfsuite.runtimes.base import BaseSession, artifact_file, trimmed, versions
 from perfsuite.runtimes.evidence import count, precision_item
+from perfsuite.runtimes.pytorch_profile import profile
 
 if TYPE_CHECKING:
     import torch
@@ -75,19 +77,19 @@ class PyTorch:
         _settle(opening.threads)
         module = opening.rebuild()
         _load(module, path)
-        return PyTorchSession(module.eval(), manifest, inspect=opening.inspect)
+        return PyTorchSession(module.eval(), manifest, opening)
 
 
 class PyTorchSession(BaseSession):
     """A module in evaluation mode, in its default memory format."""
 
-    def __init__(self, module: nn.Module, manifest: Manifest, *, inspect: bool) -> None:
+    def __init__(self, module: nn.Module, manifest: Manifest, opening: Opening) -> None:
         import torch
 
         self._dtype = torch.bfloat16 if manifest.precision == "bf16" else torch.float32
         self._module: Any = module.to(self._dtype) if self._dtype is torch.bfloat16 else module
         self._names = [spec.name for spec in manifest.inputs]
-        self._inspect = inspect
+        self._inspect, self._spans = opening.inspect, opening.spans
         self._last: Inputs | None = None
 
     def run(self, inputs: Inputs) -> Outputs:
@@ -115,14 +117,21 @@ class PyTorchSession(BaseSession):
         kernels = count(self._trace(self._last))
         return Evidence((*items, precision_item(kernels)), kernels)
 
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return times, MACs and bytes of all operators, by the module that calls them."""
+        if not self._inspect:
+            return super().profile(inputs, calls)
+        return profile(self._module, self.run, self._spans, inputs, calls)
+
     def close(self) -> None:
         """Free the module."""
         self._module = self._last = None
 
     def _trace(self, inputs: Inputs) -> Iterator[tuple[str, str]]:
-        from torch.profiler import ProfilerActivity, profile
+        import torch
+        from torch.profiler import ProfilerActivity
 
-        with profile(activities=[ProfilerActivity.CPU], record_shapes=True) as trace:
+        with torch.profiler.profile(activities=[ProfilerActivity.CPU], record_shapes=True) as trace:
             self.run(inputs)
         assert trace.profiler is not None and trace.profiler.kineto_results is not None
         yield from _kernels(trace.profiler.kineto_results.events())

@@ -1,0 +1,250 @@
+"""Where the time of a call goes in eager PyTorch: the operators that the model's code calls.
+
+Three kinds of call keep the timed one light. Two are not timed: one in which every module leaves a
+scope in the trace says whose each operator is, one that catches the operators counts what they
+compute and move. The timed ones leave the operators alone in the trace, which come in the same
+order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perfsuite.domain.profile import Kernel, Profile
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import Unsupported
+from perfsuite.runtimes.evidence import PRECISIONS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Run = Callable[[Inputs], Outputs]
+Scope = Callable[[str], AbstractContextManager[Any]]
+Key = tuple[str, str, int]  # module path, operator, and which of its calls there
+_CALL, _SCOPE = "perfsuite call", "perfsuite scope "
+_OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # products that are not seen
+
+
+class Span(NamedTuple):
+    """One operator that ran: when, from the begin of its call, and how long."""
+
+    name: str
+    path: str
+    start_s: float
+    time_s: float
+
+
+class Work(NamedTuple):
+    """What one operator computed and moved; `macs` is None where that is not seen."""
+
+    macs: int | None
+    bytes: int
+    precision: str
+
+
+def profile(
+    module: nn.Module, run: Run, spans: Sequence[str], inputs: Sequence[Inputs], calls: int
+) -> Profile:
+    """Return the profile of `calls` calls of `run`, which calls `module`.
+
+    An operator belongs to the module, or the method in `spans`, whose code called it; its time is
+    that of all it does, other operators included. One that ran in some of the calls only has the
+    time 0 in the others. Raises `Unsupported` where a call takes other operators with each run.
+    """
+    from torch.profiler import record_function
+
+    with _scoped(module, spans, lambda path: record_function(_SCOPE + path)):
+        owned = [_traced(run, [entry], 1)[1][0] for entry in inputs]
+    works = [_works(module, run, spans, entry) for entry in inputs]
+    walls_s, traced = _traced(run, inputs, calls)
+    found: dict[Key, dict[int, Span]] = defaultdict(dict)
+    for call, operators in enumerate(traced):
+        owners = owned[call % len(inputs)]
+        if [span.name for span in owners] != [span.name for span in operators]:
+            raise Unsupported(
+                f"pytorch: the same input takes {len(owners)} operators in one call and "
+                f"{len(operators)}, or others, in another, so they cannot be told apart; make the "
+                f"model deterministic"
+            )
+        pairs = zip(operators, owners, strict=True)
+        named = [span._replace(path=owner.path) for span, owner in pairs]
+        for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
+            found[key][call] = span
+    return Profile(
+        tuple(walls_s),
+        tuple(_kernel(key, ran, works, calls) for key, ran in found.items()),
+    )
+
+
+def _kernel(
+    key: Key, spans: dict[int, Span], works: Sequence[dict[Key, Work]], calls: int
+) -> Kernel:
+    path, operator, again = key
+    origin = f"{path}/{operator}".lstrip("/")
+    done = [works[call % len(works)].get(key) for call in spans]
+    macs = [work.macs for work in done if work is not None and work.macs is not None]
+    moved = [work.bytes for work in done if work is not None]
+    everywhere = len(spans) == calls
+    return Kernel(
+        f"{origin}_{again}" if again else origin,
+        operator,
+        tuple(spans[call].time_s if call in spans else 0.0 for call in range(calls)),
+        tuple(spans[call].start_s for call in range(calls)) if everywhere else (),
+        (origin,),
+        precision=next((work.precision for work in done if work is not None), ""),
+        macs=sum(macs) // calls if len(macs) == len(done) else None,
+        bytes=sum(moved) // calls if len(moved) == len(done) else None,
+    )
+
+
+def _keys(operators: Iterator[tuple[str, str]]) -> Iterator[Key]:
+    seen: Counter[tuple[str, str]] = Counter()
+    for path, name in operators:
+        yield path, name, seen[path, name]
+        seen[path, name] += 1
+
+
+def _traced(run: Run, inputs: Sequence[Inputs], calls: int) -> tuple[list[float], list[list[Span]]]:
+    """Return the wall time of each call, and its operators."""
+    import torch
+    from torch.profiler import ProfilerActivity, record_function
+
+    walls_s = []
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
+        for index in range(calls):
+            with record_function(_CALL):
+                begin_ns = time.perf_counter_ns()
+                run(inputs[index % len(inputs)])
+                walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
+    assert trace.profiler is not None and trace.profiler.kineto_results is not None
+    return walls_s, list(_operators(trace.profiler.kineto_results.events()))
+
+
+def _operators(events: Sequence[Any]) -> Iterator[list[Span]]:
+    """Yield the outermost operators of each call, each with the innermost scope round it."""
+    spans = sorted(
+        (event.start_ns(), -event.duration_ns(), event.name(), event.start_thread_id())
+        for event in events
+    )
+    call: list[Span] = []
+    begin, end, until, thread = 0, -1, 0, None
+    scopes: list[tuple[int, str]] = []
+    for start, negative, name, where in spans:
+        if name == _CALL:
+            if end >= 0:
+                yield call
+            call, begin, end, until, thread, scopes = [], start, start - negative, 0, where, []
+            continue
+        if start >= end or where != thread:
+            continue
+        while scopes and start >= scopes[-1][0]:
+            scopes.pop()
+        if name.startswith(_SCOPE):
+            scopes.append((start - negative, name.removeprefix(_SCOPE)))
+        elif "::" in name and start >= until:
+            until = start - negative
+            path = scopes[-1][1] if scopes else ""
+            operator = name.rpartition("::")[2]
+            call.append(Span(operator, path, (start - begin) / 1e9, -negative / 1e9))
+    if end >= 0:
+        yield call
+
+
+@contextlib.contextmanager
+def _scoped(module: nn.Module, spans: Sequence[str], scope: Scope) -> Iterator[None]:
+    """Let every module's forward and every method in `spans` run inside of `scope(path)`."""
+    import torch
+
+    with contextlib.ExitStack() as stack:
+        for path, part in module.named_modules():
+            if not isinstance(part, torch.jit.ScriptModule):  # its code is not Python's
+                _wrap(stack, part, "forward", path, scope)
+        for path in set(spans) - {path for path, _ in module.named_modules()}:
+            owner: object = module
+            *parents, name = path.split(".")
+            for parent in parents:
+                owner = getattr(owner, parent, None)
+            if callable(getattr(owner, name, None)):
+                _wrap(stack, owner, name, path, scope)
+        yield
+
+
+def _wrap(stack: contextlib.ExitStack, owner: object, name: str, path: str, scope: Scope) -> None:
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with scope(path):
+            return method(*args, **kwargs)
+
+    if name in vars(owner):
+        stack.callback(setattr, owner, name, method)
+    else:
+        stack.callback(delattr, owner, name)
+    setattr(owner, name, wrapped)
+
+
+def _works(module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs) -> dict[Key, Work]:
+    """Return what each operator of one call computes and moves."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    inside = [""]
+    seen: list[tuple[str, str, Work]] = []
+
+    @contextlib.contextmanager
+    def scope(path: str) -> Iterator[None]:
+        inside.append(path)
+        yield
+        inside.pop()
+
+    class Catch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            answer, work = _work(func, args, kwargs or {})
+            seen.append((inside[-1], func.overloadpacket.__name__, work))
+            return answer
+
+    with _scoped(module, spans, scope), Catch():  # type: ignore[no-untyped-call]
+        run(inputs)
+    keys = _keys((path, name) for path, name, _ in seen)
+    return {key: work for key, (*_, work) in zip(keys, seen, strict=True)}
+
+
+def _work(func: Any, args: Any, kwargs: Any) -> tuple[Any, Work]:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        answer = func(*args, **kwargs)
+    macs: int | None = counter.get_total_flops() // 2
+    if func.overloadpacket.__name__ in _OPAQUE and not macs:
+        macs = None
+    read, written = _tensors((args, kwargs)), _tensors(answer)
+    memory = {_memory(tensor) for tensor in read}
+    view = not func._schema.is_mutable and all(_memory(one) in memory for one in written)
+    moved = (
+        0
+        if view and written
+        else sum(one.numel() * one.element_size() for one in (*read, *written))
+    )
+    dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
+    return answer, Work(macs, moved, PRECISIONS.get(dtype, dtype))
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    found = {id(one): one for one in tree_leaves(values) if isinstance(one, torch.Tensor)}
+    return list(found.values())
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage().data_ptr())
