@@ -4,7 +4,8 @@ The environment variable `PERFSUITE_FAKE` names a JSON file that maps globs to s
 
     {"*/int8/*": {"latencies_s": [0.001]}, "*": {"latencies_s": [0.005], "run": "crash"}}
 
-A glob is held against the cell's key, which the variable `PERFSUITE_CELL` gives, and against
+`"kernels": {"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are their shares of each latency in a profile;
+what they leave is overhead. A glob is held against the cell's key, which the variable `PERFSUITE_CELL` gives, and against
 `<int8 or precision>/<device>/b<batch>`; the first that matches counts.
 """
 
@@ -15,6 +16,7 @@ import os
 import signal
 import time
 import zlib
+from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import cycle
 from pathlib import Path
@@ -23,6 +25,7 @@ from typing import ClassVar, Literal
 import msgspec
 import numpy as np
 
+from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Variant
 from perfsuite.domain.task import Inputs, Outputs
@@ -39,6 +42,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What to do in `build`, `open` and `run`, and how long each call takes, over and over."""
 
     latencies_s: tuple[float, ...] = (0.001,)
+    kernels: dict[str, float] = {}
     build: Behaviour | None = None
     open: Behaviour | None = None
     run: Behaviour | Literal["nan"] | None = None
@@ -89,7 +93,7 @@ class FakeSession(BaseSession):
     def __init__(
         self, said: Script, outputs: tuple[Output, ...], manifest: Manifest, opening: Opening
     ) -> None:
-        self._run = said.run
+        self._run, self._kernels = said.run, said.kernels
         self._latencies_ns = cycle([round(latency * 1e9) for latency in said.latencies_s])
         self._outputs = outputs
         self._opening = opening
@@ -110,6 +114,24 @@ class FakeSession(BaseSession):
         """Return one kernel of the precision that was asked for."""
         threads = Item("reported", "threads", "intra-op", str(self._opening.threads))
         return Evidence((threads,), {f"FakeConv {self._precision}": 1})
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return the scripted kernels, one after the other from the begin of each call."""
+        if not self._opening.inspect:
+            return super().profile(inputs, calls)
+        walls_s = []
+        for index in range(calls):
+            begin_ns = self._now_ns
+            self.run(inputs[index % len(inputs)])
+            walls_s.append((self._now_ns - begin_ns) / 1e9)
+        before, kernels = 0.0, []
+        for name, share in self._kernels.items():
+            kind = name.rpartition("/")[2]
+            times_s = tuple(wall_s * share for wall_s in walls_s)
+            starts_s = tuple(wall_s * before for wall_s in walls_s)
+            kernels.append(Kernel(name, kind, times_s, starts_s, (name,), (), self._precision))
+            before += share
+        return Profile(tuple(walls_s), tuple(kernels))
 
     def _pattern(self, digests: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
         width = math.prod(shape)
@@ -138,6 +160,12 @@ def script(manifest: Manifest, batch: int) -> Script:
         if any(name and fnmatchcase(name, pattern) for name in names):
             if not said.latencies_s:
                 raise ConfigError(f"{SCRIPT}={file}: '{pattern}': latencies_s is empty")
+            shares = said.kernels.values()
+            if min(shares, default=0) < 0 or sum(shares) > 1 + 1e-9:
+                raise ConfigError(
+                    f"{SCRIPT}={file}: '{pattern}': kernels are shares of a call: none below 0, "
+                    f"together at most 1"
+                )
             return said
     return Script()
 

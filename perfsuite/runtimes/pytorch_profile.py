@@ -49,6 +49,10 @@ class Work(NamedTuple):
     precision: str
 
 
+# What is not caught makes tensors of Python's numbers.
+_NOTHING = Work(0, 0, "")
+
+
 def profile(
     module: nn.Module, run: Run, spans: Sequence[str], inputs: Sequence[Inputs], calls: int
 ) -> Profile:
@@ -88,9 +92,8 @@ def _kernel(
 ) -> Kernel:
     path, operator, again = key
     origin = f"{path}/{operator}".lstrip("/")
-    done = [works[call % len(works)].get(key) for call in spans]
-    macs = [work.macs for work in done if work is not None and work.macs is not None]
-    moved = [work.bytes for work in done if work is not None]
+    done = [works[call % len(works)].get(key, _NOTHING) for call in spans]
+    macs = [work.macs for work in done if work.macs is not None]
     everywhere = len(spans) == calls
     return Kernel(
         f"{origin}_{again}" if again else origin,
@@ -98,9 +101,9 @@ def _kernel(
         tuple(spans[call].time_s if call in spans else 0.0 for call in range(calls)),
         tuple(spans[call].start_s for call in range(calls)) if everywhere else (),
         (origin,),
-        precision=next((work.precision for work in done if work is not None), ""),
+        precision=done[0].precision,
         macs=sum(macs) // calls if len(macs) == len(done) else None,
-        bytes=sum(moved) // calls if len(moved) == len(done) else None,
+        bytes=sum(work.bytes for work in done) // calls,
     )
 
 
