@@ -182,11 +182,14 @@ def _bandwidth() -> float:
     """
     import torch
 
-    last_cache = max(environment().must_match.caches_bytes.values(), default=0)
-    length = max(4 * last_cache, _LEAST_ARRAY_BYTES) // 4
+    length = max(4 * _last_cache_bytes(), _LEAST_ARRAY_BYTES) // 4
     a, b, c = (torch.ones(length, dtype=torch.float32) for _ in range(3))
     triad = partial(torch.add, b, c, alpha=3.0, out=a)
     return max(3 * 4 * length / _best_s(triad), 2 * 4 * length / _best_s(partial(a.copy_, b)))
+
+
+def _last_cache_bytes() -> int:
+    return max(environment().must_match.caches_bytes.values(), default=0)
 
 
 def _best_s(call: Product) -> float:

@@ -1,0 +1,121 @@
+"""Sentences about hand-made breakdowns."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
+from perfsuite.judge.bottleneck import bottleneck
+
+ROOFS = Roofline(flops_per_s=100e9, bytes_per_s=10e9, threads=2, precision="fp32")  # ridge: 10
+
+
+def stage(name: str, time_s: float, macs: int | None = 0, size: int | None = 0) -> Row:
+    return Row(name, "stage", time_s, macs, 0, size)
+
+
+def rest(overhead_s: float = 0.0, unattributed_s: float = 0.0) -> tuple[Row, Row]:
+    return (
+        Row(OVERHEAD, "rest", overhead_s),
+        Row(UNATTRIBUTED, "rest", unattributed_s, 0, 0, 0),
+    )
+
+
+def call(*rows: Row) -> Breakdown:
+    return Breakdown(sum(row.time_s for row in rows), 10, rows)
+
+
+def test_the_stage_its_operator_and_what_it_is_worth() -> None:
+    slow, fast = Row("layer/Conv", "operator", 0.05), Row("layer/Relu", "operator", 0.01)
+    backbone = Row(
+        "backbone", "stage", 0.06, children=(Row("m", "module", 0.06, children=(slow, fast)),)
+    )
+    holder, worth = bottleneck(call(stage("head", 0.03), backbone, *rest(0.01)), None)
+    assert holder == (
+        "backbone holds the model back: 60 ms of 100 ms (60 %), its slowest operator is "
+        "layer/Conv with 50 ms (50 %)."
+    )
+    # Amdahl: 1 / (1 - 0.6) and 1 / (1 - 0.6 + 0.6 / 2)
+    assert worth == (
+        "If it were free, the whole call would be 2.5x faster (40 ms); at twice its speed 1.43x "
+        "faster (70 ms)."
+    )
+
+
+def test_a_stage_of_one_operator() -> None:
+    only = Row("fc", "stage", 1.0, children=(Row("fc/Gemm", "operator", 1.0),))
+    holder, worth = bottleneck(call(only, *rest()), None)
+    assert holder == "fc holds the model back: 1 s of 1 s (100 %), all of it in fc/Gemm."
+    assert (
+        worth == "The whole call would gain what it gains: at twice its speed 2x faster (500 ms)."
+    )
+
+
+def test_bound_by_computation() -> None:
+    # 80 GFLOP in a second of 100, and 1 GB of 10: 80 FLOP a byte
+    *_, bound = bottleneck(call(stage("a", 1.0, 40 * 10**9, 10**9), *rest()), ROOFS)
+    assert bound == (
+        "It is bound by computation: 80 FLOP a byte, above the 10 from which on computation "
+        "limits; it reaches 80 GFLOP/s, 80 % of what 2 threads can do here in fp32, and 1 GB/s, "
+        "10 % of the memory's."
+    )
+
+
+def test_bound_by_memory() -> None:
+    # 16 GFLOP and 8 GB in a second: 2 FLOP a byte
+    *_, bound = bottleneck(call(stage("a", 1.0, 8 * 10**9, 8 * 10**9), *rest()), ROOFS)
+    assert bound.startswith("It is bound by memory: 2 FLOP a byte, below the 10 from")
+    assert "8 GB/s, 80 % of the memory's" in bound
+
+
+def test_bound_by_neither() -> None:
+    *_, bound = bottleneck(call(stage("a", 1.0, 7 * 10**9, 10**9), *rest()), ROOFS)
+    assert bound.startswith("It is bound neither by computation nor by memory: it reaches 14 GF")
+    assert "14 % of what" in bound
+    assert "small kernels" in bound
+
+
+@pytest.mark.parametrize(
+    ("macs", "size", "words"),
+    [(60 * 10**9, 10**9, "Winograd"), (10**9, 12 * 10**9, "stay in a cache")],
+)
+def test_more_than_a_roof_is_explained(macs: int, size: int, words: str) -> None:
+    *_, bound = bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)
+    assert "120 %" in bound
+    assert words in bound
+
+
+@pytest.mark.parametrize(("macs", "size", "word"), [(None, 5, "MACs"), (5, None, "bytes")])
+def test_what_is_not_known_is_said(macs: int | None, size: int | None, word: str) -> None:
+    *_, bound = bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)
+    assert bound == f"What it is bound by cannot be said: not all of its {word} could be counted."
+
+
+def test_products_without_traffic_are_bound_by_computation() -> None:
+    *_, bound = bottleneck(call(stage("a", 1.0, 40 * 10**9, 0), *rest()), ROOFS)
+    assert bound.startswith("It is bound by computation: unlimited FLOP a byte")
+
+
+def test_nothing_is_said_of_a_stage_that_neither_computes_nor_moves() -> None:
+    assert len(bottleneck(call(stage("views", 1.0), *rest()), ROOFS)) == 2
+
+
+def test_the_engine_itself_may_be_the_bottleneck() -> None:
+    holder, worth = bottleneck(call(stage("a", 0.2, 10**9, 10**6), *rest(0.8)), ROOFS)
+    assert holder.startswith("The engine itself holds the model back: 800 ms of 1 s (80 %)")
+    assert "5x faster (200 ms)" in worth
+
+
+def test_most_time_may_have_no_stage() -> None:
+    holder, *_ = bottleneck(call(stage("a", 0.2), *rest(0.1, 0.7)), ROOFS)
+    assert holder.startswith("Most time has no stage: 700 ms of 1 s (70 %)")
+
+
+def test_a_stage_may_bear_the_name_of_a_rest() -> None:
+    holder, *_ = bottleneck(call(stage(UNATTRIBUTED, 0.7), *rest(0.1)), None)
+    assert holder.startswith(f"{UNATTRIBUTED} holds the model back")
+
+
+@pytest.mark.parametrize("empty", [Breakdown(0.0, 1, ()), Breakdown(0.0, 1, rest())])
+def test_no_time_no_sentence(empty: Breakdown) -> None:
+    assert bottleneck(empty, ROOFS) == ()

@@ -1,0 +1,105 @@
+"""A breakdown as a person reads it."""
+
+from __future__ import annotations
+
+import io
+
+from rich.console import Console
+
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
+from perfsuite.report.breakdown import Tree, entries, render, sentences
+
+ROOFS = Roofline(flops_per_s=100e9, bytes_per_s=10e9, threads=1, precision="fp32")
+CONV = Row("layer1.0/Conv", "operator", 0.004, 2 * 10**6, 300, 4000)
+ADD = Row("layer1/Add", "operator", 0.001, 0, 0, 2000)
+LAYER = Row(
+    "layer1", "stage", 0.005, 2 * 10**6, 300, 6000,
+    (Row("layer1.0", "module", 0.004, 2 * 10**6, 300, 4000, (CONV,)), ADD),
+)  # fmt: skip
+FC = Row("fc", "stage", 0.002, None, 50, None, (Row("fc/Gemm", "operator", 0.002, None, 50, None),))
+REST = (Row(OVERHEAD, "rest", 0.003), Row(UNATTRIBUTED, "rest", 0.0, 0, 0, 0))
+CALL = Breakdown(0.01, 5, (LAYER, FC, *REST), ("fused/Conv (layer1, fc)",))
+
+
+def printed(tree: Tree, width: int = 120, encoding: str = "utf-8") -> str:
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding, errors="strict")
+    Console(file=stream, width=width, color_system=None).print(tree)
+    stream.seek(0)
+    return stream.read()
+
+
+def line(text: str, name: str) -> list[str]:
+    (found,) = (one for one in text.splitlines() if name in one and "  " in one)
+    return found.split()
+
+
+def test_names_under_their_parents() -> None:
+    assert [one.branches + one.name for one in entries(CALL)] == [
+        "layer1",
+        "├─ 0",
+        "│  └─ Conv",
+        "└─ Add",
+        "fc",
+        "└─ Gemm",
+        OVERHEAD,
+        UNATTRIBUTED,
+    ]
+    assert len(entries(CALL, depth=1)) == 4
+    assert len(entries(CALL, depth=2)) == 7
+
+
+def test_the_tree_shows_every_number() -> None:
+    text = printed(Tree(CALL, ROOFS, latency_s=0.008))
+    # 2 MMACs in 5 ms: 0.8 GFLOP/s
+    assert line(text, "layer1 ") == ["layer1", "5", "ms", "50", "%", "██████", "2", "M", "300",
+                                     "6", "kB", "0.8"]  # fmt: skip
+    assert line(text, "fc ") == ["fc", "2", "ms", "20", "%", "██", "?", "50", "?"]
+    assert line(text, OVERHEAD) == ["engine", "overhead", "3", "ms", "30", "%", "████"]
+    assert line(text, UNATTRIBUTED) == [UNATTRIBUTED, "0", "ns", "0", "%"]
+    assert line(text, "total") == ["total", "10", "ms", "100", "%", "?", "350", "?"]
+    assert "layer1 holds the model back: 5 ms of 10 ms (50 %)" in text
+    assert "profiling costs +25 %" in " ".join(text.split())
+
+
+def test_a_narrow_terminal_gets_less() -> None:
+    text = printed(Tree(CALL), width=70)
+    assert "█" not in text
+    assert "parameters" not in text
+    assert max(map(len, text.splitlines())) <= 70
+
+
+def test_a_terminal_without_unicode() -> None:
+    text = printed(Tree(CALL), encoding="ascii")
+    assert "|- 0" in text
+    assert "######" in text
+
+
+def test_nothing_in_a_name_is_an_instruction() -> None:
+    name = "[bold red]x[/]\x1b[31m"
+    found = Breakdown(0.01, 1, (Row(name, "stage", 0.01), *REST))
+    assert "[bold red]x[/] [31m" in printed(Tree(found))
+
+
+def test_markdown_has_the_same_in_a_table() -> None:
+    lines = render(CALL, ROOFS, depth=2).splitlines()
+    assert lines[2] == "| layer1 | 5 ms | 50 % | 2 M | 300 | 6 kB | 0.8 |"
+    assert lines[3].startswith("| &nbsp;&nbsp;&nbsp;0 | 4 ms | 40 % |")
+    assert "| total | 10 ms | 100 % | ? | 350 | ? |  |" in lines
+    assert lines[-1].startswith("- Fused across stages")
+
+
+def test_markdown_is_escaped() -> None:
+    found = Breakdown(0.01, 1, (Row("a|b<i>\n*c*", "stage", 0.01), *REST))
+    assert r"| a\|b\<i\> \*c\* |" in render(found)
+
+
+def test_what_was_fused_across_stages_is_named_and_counted() -> None:
+    many = Breakdown(0.01, 1, CALL.rows, tuple(f"k{index}" for index in range(7)))
+    assert sentences(many, None, None)[-1].endswith("operator: k0; k1; k2; k3; k4; and 2 more.")
+    assert sentences(CALL, None, None)[-2] == "A profiled call takes 10 ms (mean of 5 calls)."
+
+
+def test_a_call_that_took_no_time() -> None:
+    empty = Breakdown(0.0, 1, REST[1:])
+    assert "0 %" in printed(Tree(empty))
+    assert "mean of 1 call)" in render(empty)
