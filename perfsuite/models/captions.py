@@ -7,7 +7,7 @@ words are chosen greedily, a fixed number of them, so that the net is one static
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -32,8 +32,8 @@ def show_attend_tell(words: int) -> nn.Module:
         def __init__(self) -> None:
             super().__init__()
             self.encoder = encoder()
-            self.attention = attention()
-            self.decoder = decoder(words)
+            self.attention: Any = attention()
+            self.decoder: Any = decoder(words)
 
         def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
             return self.told(images)

@@ -112,7 +112,7 @@ def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
 
     words, boxes = targets[..., 0].long(), targets[..., 1:]
     scores, attention = module.told(images, words.clamp(min=END))
-    loss = functional.cross_entropy(
+    loss: Tensor = functional.cross_entropy(
         scores.float().flatten(0, 1), words.flatten(), ignore_index=NOTHING, label_smoothing=0.05
     )
     at = (torch.arange(REGIONS, device=images.device) + 0.5) * CELL
@@ -155,12 +155,12 @@ def net() -> nn.Module:
 
 def show_attend_tell() -> Workload:
     """Return `show-attend-tell`, judged by BLEU-4."""
-    return Workload("show-attend-tell", _model(), Captions(scenes.PAIR, training=20000, test=1000))
+    return Workload("show-attend-tell", _model(), Captions(scenes.PAIR, training=15000, test=1000))
 
 
 def show_attend_tell_attention() -> Workload:
     """Return `show-attend-tell-attention`: the same net, judged by where it looks."""
-    task = Attention(scenes.PAIR, training=20000, test=1000)
+    task = Attention(scenes.PAIR, training=15000, test=1000)
     return Workload("show-attend-tell-attention", _model(), task)
 
 
