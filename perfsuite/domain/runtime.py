@@ -49,6 +49,8 @@ class Variant:
 class Opening:
     """How to open an artifact. `inspect` turns on whatever an engine can say about itself.
 
+    `batch` is 0 for a piece of a split model whose first dimension counts something else than
+    samples, as many as there are in each call.
     `rebuild` is for engines that take modules alone; the others must not call it. `spans` are for
     them too: the dotted paths of methods that are to be told apart in a profile, as modules are.
     """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import logging
 import warnings
@@ -181,12 +182,14 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
         {axis: dims[side] for axis, side in enumerate(entry.shape) if isinstance(side, str)}
         for entry in spec
     )
+    parameters = inspect.signature(module.forward).parameters.values()
+    variadic = [parameter.kind for parameter in parameters] == [inspect.Parameter.VAR_POSITIONAL]
     program = torch.onnx.export(
         module,
         arguments,
         input_names=[entry.name for entry in spec],
         dynamo=True,
-        dynamic_shapes=shapes,
+        dynamic_shapes=(shapes,) if variadic else shapes,
         verbose=False,
     )
     if program is None:

@@ -190,8 +190,8 @@ def _classes() -> tuple[Any, Any, Any]:
             self, logits: Any, deltas: Any, proposals: list[Any], shapes: Any
         ) -> tuple[list[Any], list[Any], list[Any]]:
             count = proposals[0].shape[0]
-            boxes = self.box_coder.decode(deltas, proposals).split(count, 0)
-            scores = torch.softmax(logits, -1).split(count, 0)
+            boxes = torch.split(self.box_coder.decode(deltas, proposals), count)
+            scores = torch.split(torch.softmax(logits, -1), count)
             limits = (self.score_thresh, self.nms_thresh, self.detections_per_img)
             found = [
                 best_detections(*each, *limits) for each in zip(boxes, scores, shapes, strict=True)

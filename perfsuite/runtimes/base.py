@@ -103,11 +103,14 @@ def trimmed(text: str) -> str:
 
 
 def fixed_batch(inputs: Sequence[InputSpec], batch: int) -> None:
-    """Raise `Unsupported` if the model has no batch axis and its first dimension is another."""
+    """Raise `Unsupported` if the model has no batch axis and its first dimension is another.
+
+    A first dimension that is dynamic under another name counts something else than samples.
+    """
     if not inputs or any("batch" in spec.shape for spec in inputs):
         return
     first = inputs[0]
-    if first.shape and first.shape[0] != batch:
+    if first.shape and isinstance(first.shape[0], int) and first.shape[0] != batch:
         raise Unsupported(
             f"input '{first.name}': its first dimension is fixed to {first.shape[0]}, a batch of "
             f"{batch} was asked for; export the model with a dynamic first dimension"

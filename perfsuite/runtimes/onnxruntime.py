@@ -163,8 +163,8 @@ def _opened(
 ) -> Any:
     """Return a session that leaves a trace in the folder `traces` and writes what it optimized."""
     options = _options(opening.threads)
-    # Known shapes let it plan memory and pick layouts once.
-    options.add_free_dimension_override_by_name("batch", opening.batch)
+    if opening.batch:  # known shapes let it plan memory and pick layouts once
+        options.add_free_dimension_override_by_name("batch", opening.batch)
     if traces is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(traces / "trace")
