@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
 from perfsuite.judge import words
 
 _IDLE = 0.15  # of both roofs: below, neither is what limits
 
 
-def bottleneck(breakdown: Breakdown, roofline: Roofline | None) -> tuple[str, ...]:
+def bottleneck(
+    breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None = None
+) -> tuple[str, ...]:
     """Return sentences: which row takes longest, what it is worth, and what it is bound by.
 
     Worth: Amdahl's bound (Amdahl 1967), 1 / (1 - share + share / factor), for it free and for it
     twice as fast. Bound: its MACs and bytes against the roofline (Williams, Waterman and Patterson
     2009); nothing is said of it where they are not known. No sentence where no time was taken.
+
+    `latency_s` is that of an unprofiled call. Engines note times between kernels: where that is
+    what makes the engine overhead the longest row, it is taken off.
     """
-    total_s = breakdown.total_s
-    longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
-    if longest is None or total_s <= 0 or longest.time_s <= 0:
+    longest = _longest(breakdown)
+    if longest is None:
         return ()
-    sentences = [_holder(longest, total_s), _worth(longest, total_s)]
-    if longest.name != OVERHEAD and roofline is not None:
+    sentences = []
+    if _is_overhead(longest) and latency_s is not None:
+        cost_s = min(breakdown.total_s - latency_s, longest.time_s)
+        rest = _without(breakdown, cost_s)
+        if cost_s > 0 and (real := _longest(rest)) is not None and not _is_overhead(real):
+            sentences.append(
+                f"Profiling itself is {words.seconds(cost_s)} of the engine overhead, which is "
+                f"left out here."
+            )
+            breakdown, longest = rest, real
+    total_s = breakdown.total_s
+    sentences += [_holder(longest, total_s), _worth(longest, total_s)]
+    if not _is_overhead(longest) and roofline is not None:
         bound = _bound(longest, roofline)
         sentences += [bound] if bound else []
     return tuple(sentences)
 
 
+def _longest(breakdown: Breakdown) -> Row | None:
+    longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
+    return longest if longest is not None and longest.time_s > 0 else None
+
+
+def _is_overhead(row: Row) -> bool:
+    return row.level == "rest" and row.name == OVERHEAD
+
+
+def _without(breakdown: Breakdown, cost_s: float) -> Breakdown:
+    """Return the breakdown of a call whose engine overhead is shorter by `cost_s`."""
+    rows = tuple(
+        msgspec.structs.replace(row, time_s=row.time_s - cost_s) if _is_overhead(row) else row
+        for row in breakdown.rows
+    )
+    return msgspec.structs.replace(breakdown, total_s=breakdown.total_s - cost_s, rows=rows)
+
+
 def _holder(row: Row, total_s: float) -> str:
     took = f"{words.seconds(row.time_s)} of {words.seconds(total_s)} ({_share(row, total_s)})"
-    if row.level == "rest" and row.name == OVERHEAD:
+    if _is_overhead(row):
         return (
             f"The engine itself holds the model back: {took} pass outside of all kernels, in "
             f"starting them, in glue and in copies; larger batches or fewer operators help, faster "

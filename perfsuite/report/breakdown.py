@@ -126,7 +126,7 @@ def sentences(
     breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None
 ) -> tuple[str, ...]:
     """Return the bottleneck, what profiling costs, and what was fused across stages, in words."""
-    found = list(bottleneck(breakdown, roofline))
+    found = list(bottleneck(breakdown, roofline, latency_s))
     calls = f"{breakdown.calls} call{'s' * (breakdown.calls != 1)}"
     total = f"A profiled call takes {words.seconds(breakdown.total_s)} (mean of {calls})"
     if latency_s:

@@ -106,6 +106,28 @@ def test_the_engine_itself_may_be_the_bottleneck() -> None:
     assert "5x faster (200 ms)" in worth
 
 
+def test_the_cost_of_profiling_is_not_the_engines() -> None:
+    found = call(stage("a", 0.2, 40 * 10**8, 10**8), *rest(0.8))
+    # Unprofiled it takes 0.3 s: 0.7 of the 0.8 s are the profiler's, 0.1 are left of 0.3.
+    cost, holder, worth, bound = bottleneck(found, ROOFS, latency_s=0.3)
+    assert cost == "Profiling itself is 700 ms of the engine overhead, which is left out here."
+    assert holder == "a holds the model back: 200 ms of 300 ms (66.7 %)."
+    assert worth.startswith("If it were free, the whole call would be 3x faster (100 ms)")
+    assert bound.startswith("It is bound by computation")
+
+
+def test_a_cheap_profile_leaves_the_overhead_the_bottleneck() -> None:
+    found = call(stage("a", 0.2), *rest(0.8))
+    for latency_s in (0.9, 1.0, 1.2):
+        assert bottleneck(found, ROOFS, latency_s) == bottleneck(found, ROOFS)
+
+
+def test_kernels_that_profiling_slows_are_still_told_apart() -> None:
+    found = call(stage("a", 0.2), stage("b", 0.1), *rest(0.8))
+    _, holder, *_ = bottleneck(found, None, latency_s=0.05)  # shorter than its kernels seem to be
+    assert holder == "a holds the model back: 200 ms of 300 ms (66.7 %)."
+
+
 def test_most_time_may_have_no_stage() -> None:
     holder, *_ = bottleneck(call(stage("a", 0.2), *rest(0.1, 0.7)), ROOFS)
     assert holder.startswith("Most time has no stage: 700 ms of 1 s (70 %)")
