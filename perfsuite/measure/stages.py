@@ -185,11 +185,7 @@ class _Placing:
 
         Operators outside of all modules are in no stage, and rounding is no operator of the model.
         """
-        inside = (
-            one
-            for one in self.origins(kernel)
-            if self._path(one) and not (one in self.nodes and self.nodes[one].kind in _ROUNDING)
-        )
+        inside = (one for one in self.origins(kernel) if self._path(one) and not self._rounds(one))
         found = {self._place(one).stage for one in inside} - {UNATTRIBUTED}
         return sorted(found, key=lambda name: (name != first, name))
 
@@ -201,15 +197,20 @@ class _Placing:
         kind = node.kind if node else origin.rpartition("/")[2]
         return _Place(self.stage_of(path, kind), tuple(path.split(".")) if path else ())
 
-    def _cost(self, origin: str) -> tuple[int, bool, int, bool]:
+    def _rounds(self, origin: str) -> bool:
+        return origin in self.nodes and self.nodes[origin].kind in _ROUNDING
+
+    def _cost(self, origin: str) -> tuple[bool, int, bool, int, bool]:
         """Return what the most expensive of several origins has most of.
 
-        MACs that could not be counted are more than none; of equals one with a stage wins.
+        Rounding is what the others need. MACs that could not be counted are more than none; of
+        equals one with a stage wins.
         """
         node, staged = self.nodes.get(origin), self._place(origin).stage != UNATTRIBUTED
         if node is None:
-            return 0, False, 0, staged
-        return node.macs or 0, node.macs is None, node.bytes or 0, staged
+            return True, 0, False, 0, staged
+        rounds = self._rounds(origin)
+        return not rounds, node.macs or 0, node.macs is None, node.bytes or 0, staged
 
 
 def _split(paths: Iterable[str]) -> list[tuple[str, ...]]:

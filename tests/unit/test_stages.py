@@ -101,10 +101,14 @@ def test_an_operator_of_unknown_cost_is_more_than_none() -> None:
     assert times(breakdown(kernels, nodes, (BACKBONE, HEAD)))["head"] == 3
 
 
-def test_rounding_crosses_no_border() -> None:
-    nodes = (node("stem/DequantizeLinear"), node("layer10/Conv", 100))
+def test_rounding_owns_no_kernel_and_crosses_no_border() -> None:
+    nodes = (node("stem/DequantizeLinear", 0, bytes=99), node("layer10/Conv", 0, bytes=1))
     kernels = profile(kernel("fused", 3, "stem/DequantizeLinear", "layer10/Conv"))
-    assert breakdown(kernels, nodes, (BACKBONE, HEAD)).crossing == ()
+    found = breakdown(kernels, nodes, (BACKBONE, HEAD))
+    assert times(found)["head"] == 3
+    assert found.crossing == ()
+    alone = profile(kernel("first", 3, "stem/DequantizeLinear"))
+    assert times(breakdown(alone, nodes, (BACKBONE, HEAD)))["backbone"] == 3
 
 
 def test_what_an_engine_put_in_belongs_to_its_nearest_neighbour_with_a_stage() -> None:
