@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import msgspec
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
@@ -103,19 +105,19 @@ def _gain(before_s: float, after_s: float) -> str:
 
 
 def _bound(row: Row, roofline: Roofline) -> str:
-    if row.macs is None or row.bytes is None:
-        unknown = "MACs" if row.macs is None else "bytes"
-        return f"What it is bound by cannot be said: not all of its {unknown} could be counted."
-    if not row.macs and not row.bytes:
+    if row.macs == 0 and row.bytes == 0:
         return ""
-    flops_per_s, bytes_per_s = 2 * row.macs / row.time_s, row.bytes / row.time_s
-    computing, moving = flops_per_s / roofline.flops_per_s, bytes_per_s / roofline.bytes_per_s
-    reached = (
-        f"{words.number(flops_per_s / 1e9)} GFLOP/s, {words.percent(computing)} of what "
-        f"{roofline.threads} thread{'s' * (roofline.threads != 1)} can do here in "
-        f"{roofline.precision}, and {words.number(bytes_per_s / 1e9)} GB/s, "
-        f"{words.percent(moving)} of the memory's"
-    )
+    if row.macs is None or row.bytes is None:
+        missing = "MACs" if row.macs is None else "bytes"
+        known = [*_computing(row, roofline), *_moving(row, roofline)]
+        reached = f"; it reaches {' and '.join(known)}" if known else ""
+        return (
+            f"What it is bound by cannot be said: not all of its {missing} could be "
+            f"counted{reached}."
+        )
+    computing = 2 * row.macs / row.time_s / roofline.flops_per_s
+    moving = row.bytes / row.time_s / roofline.bytes_per_s
+    reached = ", and ".join((*_computing(row, roofline), *_moving(row, roofline)))
     if max(computing, moving) < _IDLE:
         return (
             f"It is bound neither by computation nor by memory: it reaches {reached}; its time "
@@ -132,6 +134,26 @@ def _bound(row: Row, roofline: Roofline) -> str:
         f"It is bound by {which}: {intensity} FLOP a byte, {where} the {words.number(ridge)} from "
         f"which on computation limits; it reaches {reached}{_above(which, faster)}."
     )
+
+
+def _computing(row: Row, roofline: Roofline) -> Iterator[str]:
+    if row.macs is not None:
+        flops_per_s = 2 * row.macs / row.time_s
+        threads = f"{roofline.threads} thread{'s' * (roofline.threads != 1)}"
+        yield (
+            f"{words.number(flops_per_s / 1e9)} GFLOP/s, "
+            f"{words.percent(flops_per_s / roofline.flops_per_s)} of what {threads} can do here "
+            f"in {roofline.precision}"
+        )
+
+
+def _moving(row: Row, roofline: Roofline) -> Iterator[str]:
+    if row.bytes is not None:
+        bytes_per_s = row.bytes / row.time_s
+        yield (
+            f"{words.number(bytes_per_s / 1e9)} GB/s, "
+            f"{words.percent(bytes_per_s / roofline.bytes_per_s)} of the memory's"
+        )
 
 
 def _above(which: str, reached: float) -> str:

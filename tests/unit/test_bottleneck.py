@@ -85,10 +85,18 @@ def test_more_than_a_roof_is_explained(macs: int, size: int, words: str) -> None
     assert words in bound
 
 
-@pytest.mark.parametrize(("macs", "size", "word"), [(None, 5, "MACs"), (5, None, "bytes")])
-def test_what_is_not_known_is_said(macs: int | None, size: int | None, word: str) -> None:
-    *_, bound = bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)
-    assert bound == f"What it is bound by cannot be said: not all of its {word} could be counted."
+def test_what_is_not_known_is_said_and_what_is_known_too() -> None:
+    said = [
+        bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)[-1]
+        for macs, size in ((None, 5 * 10**9), (5 * 10**9, None), (None, None))
+    ]
+    unknown = "What it is bound by cannot be said: not all of its {} could be counted"
+    assert said == [
+        unknown.format("MACs") + "; it reaches 5 GB/s, 50 % of the memory's.",
+        unknown.format("bytes")
+        + "; it reaches 10 GFLOP/s, 10 % of what 2 threads can do here in fp32.",
+        unknown.format("MACs") + ".",
+    ]
 
 
 def test_products_without_traffic_are_bound_by_computation() -> None:
