@@ -4,9 +4,10 @@ The environment variable `PERFSUITE_FAKE` names a JSON file that maps globs to s
 
     {"*/int8/*": {"latencies_s": [0.001]}, "*": {"latencies_s": [0.005], "run": "crash"}}
 
-`"kernels": {"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are their shares of each latency in a profile;
-what they leave is overhead. A glob is held against the cell's key, which the variable `PERFSUITE_CELL` gives, and against
-`<int8 or precision>/<device>/b<batch>`; the first that matches counts.
+A glob is held against the cell's key, which the variable `PERFSUITE_CELL` gives, and against
+`<int8 or precision>/<device>/b<batch>`; the first that matches counts. A script's `"kernels":
+{"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are their shares of each latency in a profile; the rest is
+overhead.
 """
 
 from __future__ import annotations

@@ -85,11 +85,12 @@ def layers(compiled: Any) -> list[Layer]:
 
 
 def graph_nodes(model: Any) -> list[Node]:
-    """Return the layers of a model that is not compiled, in topological order, without constants.
+    """Return the layers of a model that is not compiled which compute, in topological order.
 
     `path` tells which ONNX node a layer belongs to: itself, or nothing if its name is made up.
     """
-    operations = [op for op in model.get_ordered_ops() if op.get_type_name() != "Constant"]
+    idle = ("Constant", "Parameter", "Result")
+    operations = [op for op in model.get_ordered_ops() if op.get_type_name() not in idle]
     proper = {
         op.get_friendly_name()
         for op in operations

@@ -9,13 +9,14 @@ import numpy as np
 
 from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
 from perfsuite.engine.reference import module_outputs
-from perfsuite.errors import ParityError, PerfsuiteError, SilentFallback
+from perfsuite.errors import ParityError, PerfsuiteError, SilentFallback, Unsupported
 from perfsuite.export.onnx import export_graph, graph_spec, load_graph
 from perfsuite.export.parity import parity
 from perfsuite.runtimes.evidence import check_precision
 from perfsuite.testing.samples import (
     CLASSES,
     OUTPUTS,
+    PRODUCTS,
     SPEC,
     pictures,
     require,
@@ -24,6 +25,7 @@ from perfsuite.testing.samples import (
 )
 
 BATCHES = (1, 4)
+CALLS = 3  # that are profiled
 TAKES = ("module", "graph", "nothing")
 
 
@@ -32,6 +34,7 @@ def check_runtime(runtime: Runtime) -> None:
 
     It builds a small convolutional net into a folder, which is then moved; what lies there must
     open at two batch sizes, answer as eager PyTorch does, say which kernels ran, and close twice.
+    Sessions may leave out `profile`; one that has it must tell where the time of each call went.
     An engine that is not installed raises `Unavailable`: skip the test then. An engine that
     `takes` nothing, a scripted one, is spared the comparison.
     """
@@ -44,6 +47,7 @@ def check_runtime(runtime: Runtime) -> None:
         for batch in BATCHES:
             _check_answers(who, runtime, manifest, artifact, batch)
         _check_evidence(who, runtime, manifest, artifact)
+        _check_profile(who, runtime, manifest, artifact)
         if any(artifact.iterdir()):
             (folder / "empty").mkdir()
             _check_missing(who, runtime, manifest, folder / "empty")
@@ -150,6 +154,48 @@ def _check_evidence(who: str, runtime: Runtime, manifest: Manifest, folder: Path
             f"{who}: closing a session twice fails with {type(error).__name__}: {error}; the "
             f"second time must do nothing"
         ) from error
+
+
+def _check_profile(who: str, runtime: Runtime, manifest: Manifest, folder: Path) -> None:
+    who = f"{who}: profile()"
+    with _open(runtime, manifest, folder, 1, inspect=True) as session:
+        if not hasattr(session, "profile"):
+            return
+        inputs = [pictures(1, seed) for seed in range(2)]
+        try:
+            profile = session.profile(inputs, CALLS)
+        except Unsupported:
+            return
+        session.run(inputs[0])
+    walls, names = profile.walls_s, [kernel.name for kernel in profile.kernels]
+    require(
+        len(walls) in (1, CALLS) and all(wall > 0 for wall in walls),
+        f"{who} of {CALLS} calls gives the wall times {walls}; give one a call, in seconds, or "
+        f"their mean alone",
+    )
+    require(len(set(names)) == len(names), f"{who}: two kernels have one name: {names}")
+    for kernel in profile.kernels:
+        require(
+            len(kernel.times_s) == len(walls)
+            and len(kernel.starts_s) in (0, len(walls))
+            and all(time >= 0 for time in (*kernel.times_s, *kernel.starts_s)),
+            f"{who}: kernel '{kernel.name}': times_s and starts_s (which may be empty) must be "
+            f"aligned with walls_s, and not negative",
+        )
+    for call, wall in enumerate(walls):
+        spent = sum(kernel.times_s[call] for kernel in profile.kernels)
+        require(
+            spent <= wall * (1 + 1e-6),
+            f"{who}: the kernels of a call take {spent:.6f} s, the call {wall:.6f} s; times must "
+            f"be exclusive",
+        )
+    if runtime.takes != "nothing":
+        owned = sum(bool(kernel.origins) for kernel in profile.kernels)
+        require(
+            owned >= PRODUCTS,
+            f"{who}: {owned} kernels have origins, but the net has {PRODUCTS} convolutions and "
+            f"matrix products; name the nodes that each kernel came from",
+        )
 
 
 def _check_missing(who: str, runtime: Runtime, manifest: Manifest, empty: Path) -> None:

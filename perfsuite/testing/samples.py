@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 SIDE, CLASSES = 8, 5
 SPEC = (InputSpec("image", "float32", ("batch", 3, SIDE, SIDE)),)
 OUTPUTS = ("logits",)
+PRODUCTS = 3  # convolutions and matrix products of `small_net`
 FORBIDDEN = "/\\*?[]"  # in names: they separate the parts of a cell's key, or are globs
 
 
