@@ -84,7 +84,7 @@ def _profile(session: Session, inputs: list[Inputs], job: Job) -> Profile:
         raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
     try:
         calls = _calls(session, inputs, job.inspect)
-        return session.profile(inputs, calls)
+        return session.profile(inputs[:calls], calls)
     except (PerfsuiteError, MemoryError):
         raise
     except Exception as error:

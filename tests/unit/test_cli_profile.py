@@ -209,3 +209,20 @@ def test_the_depth_of_the_tree(project: Project) -> None:
     shallow = profiled("net.py:net", "--runtime", "fake", "-o", "one", "--depth", 1).stdout
     deep = profiled("net.py:net", "--runtime", "fake", "-o", "two", "--depth", 2).stdout
     assert len(deep.splitlines()) == len(shallow.splitlines()) + 2
+
+
+def test_the_roofline_is_that_of_the_precision_that_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, str]] = []
+
+    def measured(threads: int, precision: str) -> Roofline:
+        asked.append((threads, precision))
+        raise Unavailable("torch is not installed")
+
+    monkeypatch.setattr(inspecting, "roofline", measured)
+    for recipe in ("fp32", "int8"):
+        done = profiled("net.py:net", "--runtime", "fake", "--recipe", recipe, "-o", recipe)
+        assert done.exit_code == 0
+        assert "body holds the model back" in done.stdout, "what it is bound by is left out"
+    assert asked == [(1, "fp32"), (1, "int8")]
