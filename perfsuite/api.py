@@ -165,16 +165,16 @@ def profile(
 
 
 def _profiled(run: Run, *, asked: bool) -> Judgement:
-    """Return a warning for each cell without a breakdown, and the exit code.
+    """Return a warning for each cell that is not whole, and the exit code.
 
-    A cell that nobody `asked` for may be unsupported or unavailable, if there is another.
+    A cell that nobody `asked` for may lack a breakdown, if there is another and nothing failed.
     """
     judged = judge(run)
     records = [run.records[cell.id] for cell in run.header.cells]
-    lacking = [record for record in records if record.breakdown is None]
+    lacking = [one for one in records if one.breakdown is None or one.status != "ok"]
     warnings = (f"{one.cell.key} {trouble(one) or without_breakdown(one)}" for one in lacking)
-    excused = {"ok", "unsupported", "unavailable"}
-    if not asked and len(lacking) < len(records) and excused >= {one.status for one in lacking}:
+    excused = {"ok", "unsupported", "unavailable"} >= {one.status for one in records}
+    if not asked and excused and len(lacking) < len(records):
         code = 0
     else:
         code = judged.exit_code or (USAGE if lacking else 0)

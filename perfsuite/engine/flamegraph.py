@@ -62,7 +62,7 @@ def _job(run: Run) -> Job:
     """Return the job that measures the prepared eager cell of `run`, alone and for long."""
     cell = next(cell for cell in run.header.cells if cell.runtime == EAGER)
     key = run.records[cell.id].artifact
-    folder = Cache().get("artifact", key)
+    folder = Cache().get("artifact", key) if key else None
     if folder is None:
         raise Unavailable(f"there is no artifact of {cell.key} whose calls could be recorded")
     job = first_job(run.header.suite, cell)

@@ -13,9 +13,9 @@ from perfsuite import api
 from perfsuite.cli import main
 from perfsuite.domain.profile import Kernel, Profile, Roofline
 from perfsuite.domain.record import Line
-from perfsuite.engine import flamegraph, inspecting, running
+from perfsuite.engine import flamegraph, inspecting, measuring, running
 from perfsuite.engine.jobs import Job
-from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.errors import BuildError, Unavailable, Unsupported
 from perfsuite.runtimes.fake import Fake, FakeSession
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.journal import read
@@ -127,6 +127,22 @@ def test_a_call_that_fails(project: Project, monkeypatch: pytest.MonkeyPatch) ->
     assert done.exit_code == 2
     said = " ".join(done.stdout.split())
     assert "BuildError: a call failed while it was profiled with ValueError: odd" in said
+
+
+def test_a_cell_that_fails_after_its_breakdown(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise BuildError("no time")
+
+    for name in list(RUNTIMES):
+        monkeypatch.delitem(RUNTIMES, name)
+    monkeypatch.setitem(RUNTIMES, "scripted", Fake)
+    monkeypatch.setattr(measuring, "time_calls", broken)
+    done = profiled("net.py:net", "-o", "out")
+    assert done.exit_code == 2
+    assert "body holds the model back" in done.stdout
+    assert "! net/fp32/scripted/cpu/b1 failed: BuildError: no time" in done.stdout
 
 
 def save(name: str, size: tuple[int, int]) -> None:

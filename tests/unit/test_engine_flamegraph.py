@@ -80,6 +80,14 @@ def test_a_program_that_writes_nothing(
         flamegraph.record(run, tmp_path)
 
 
+def test_a_cell_that_was_not_prepared(run: Run, tmp_path: Path) -> None:
+    records = {
+        key: msgspec.structs.replace(record, artifact="") for key, record in run.records.items()
+    }
+    with pytest.raises(Unavailable, match="there is no artifact of net/fp32/fake/cpu/b1"):
+        flamegraph.record(msgspec.structs.replace(run, records=records), tmp_path)
+
+
 def test_without_py_spy_or_eager(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     suite = msgspec.structs.replace(run.header.suite, runtimes=("openvino",))
     with pytest.raises(ConfigError, match="add --runtime fake"):
