@@ -128,15 +128,19 @@ class _Placing:
         self.of_graph = any(node.outputs for node in nodes)
         self.stages = stages
         self.prefixes = {prefix: stage.name for stage in stages for prefix in stage.modules}
-        origins = (origin for kernel in profile.kernels for origin in self.origins(kernel))
+        origins = [origin for kernel in profile.kernels for origin in self.origins(kernel)]
+        self.told = bool(nodes or origins)
         self.paths = {*(node.path for node in nodes), *(self._path(one) for one in origins)} - {""}
         self.shared = len(common_start(_split(self.paths)))  # segments that all paths begin with
 
     def check_found(self) -> None:
         """Raise `ConfigError` for a stage of which there is nothing: no node and no kernel.
 
-        One prefix without any is in order: what it names may have been folded away.
+        One prefix without any is in order: what it names may have been folded away. An engine that
+        tells no origins at all has said nothing about any stage.
         """
+        if not self.told:
+            return
         known = _with_parents(self.paths)
         for stage in self.stages:
             if known.isdisjoint(stage.modules):

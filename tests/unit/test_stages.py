@@ -368,6 +368,11 @@ def test_a_stage_of_which_the_engine_got_nothing() -> None:
         breakdown(profile(kernel("a", 1, "Conv_0")), (), (Stage("head", ("laier1",)),))
 
 
+def test_an_engine_that_tells_no_origins() -> None:
+    found = times(breakdown(profile(kernel("a", 1)), (), (BACKBONE,)))
+    assert found == {"backbone": 0, OVERHEAD: 99, UNATTRIBUTED: 1}
+
+
 PATHS = ("", "backbone", "backbone.layer1", "rpn.filter_proposals")
 
 
