@@ -27,7 +27,7 @@ class Layer(NamedTuple):
     node: Node
     merged: tuple[str, ...]
     precision: str
-    time_s: float | None  # of a call; None if it never ran
+    time_s: float | None  # of a call; None if it did not run, or for less than a microsecond
 
 
 def profile(
@@ -53,9 +53,9 @@ def profile(
     names, nearby = origins(graph, found)
     kernels = []
     for layer, own, near in zip(found, names, nearby, strict=True):
-        if layer.time_s is not None and layer.node.kind not in MEMORY:
-            warm = len(inputs)
-            total_s = layer.time_s * (warm + calls) - before.get(layer.node.name, 0.0) * warm
+        if (own or layer.time_s is not None) and layer.node.kind not in MEMORY:
+            warm, after_s = len(inputs), layer.time_s or 0.0
+            total_s = after_s * (warm + calls) - before.get(layer.node.name, 0.0) * warm
             mean_s = max(total_s, 0.0) / calls
             precision = PRECISIONS.get(layer.precision, layer.precision)
             kernels.append(

@@ -68,14 +68,17 @@ def test_the_share_of_the_warm_up_is_taken_off(monkeypatch: pytest.MonkeyPatch) 
     def counters(_: Any) -> list[Layer]:
         mean_s = next(means)
         idle = Layer(node("w", "Const", "", "w:0"), (), "f32", None)
-        return [idle, Layer(node("a/Relu", "Eltwise", "x:0", "r:0"), ("a/Relu",), "f32", mean_s)]
+        brief = Layer(node("a/Q", "Convert", "r:0", "q:0"), ("a/Quantize",), "u8", None)
+        ran = Layer(node("a/Relu", "Eltwise", "x:0", "r:0"), ("a/Relu",), "f32", mean_s)
+        return [idle, ran, brief]
 
     monkeypatch.setattr(openvino_profile, "layers", counters)
     ran: list[Any] = []
     run: Any = ran.append
     found = profile(None, run, GIVEN, [{"a": 1}, {"b": 2}], 4)  # type: ignore[dict-item]
-    (kernel,) = found.kernels
+    kernel, brief = found.kernels
     assert kernel.times_s == pytest.approx((4e-6,))
+    assert (brief.times_s, brief.origins) == ((0.0,), ("a/Quantize",))
     assert kernel.origins == ("a/Conv", "a/Relu")  # no other kernel can have computed a/Conv
     assert (kernel.kind, kernel.precision) == ("Eltwise", "fp32")
     assert ran == [{"a": 1}, {"b": 2}] * 3
