@@ -35,7 +35,6 @@ STAGES = (
 )
 CANDIDATES = 1000  # the best, before non-maximum suppression: of a pyramid level, of all detections
 SMALLEST = 1e-2  # pixels: smaller detections are dropped, as in torchvision
-SPREAD = 2.0  # deviation of the class logits of an untrained detector
 _NEVER = 1e-12  # the score of a box that must not be kept; 0 would be dropped by some engines
 
 
@@ -305,42 +304,3 @@ def _with_nothing(values: torch.Tensor) -> torch.Tensor:
     import torch
 
     return torch.cat([values, torch.zeros_like(values[:1])])
-
-
-def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Let random weights behave like trained ones, and return the state that was changed.
-
-    Norms get the statistics of `images`. The scores are spread (objectness by 1, classes by
-    `SPREAD`), so that proposals differ and enough of them score as detections.
-    """
-    import torch
-    from torch import nn
-
-    norms = [part for part in module.modules() if isinstance(part, nn.BatchNorm2d)]
-    heads = {
-        "rpn.head.cls_logits": (module.rpn.head.cls_logits, 1.0),
-        "roi_heads.box_predictor.cls_score": (module.roi_heads.box_predictor.cls_score, SPREAD),
-    }
-    with torch.no_grad():
-        for norm in norms:
-            norm.momentum = None  # the mean over all batches, of which there is one
-            norm.train()
-        batch, _ = module.transform(images)
-        module.backbone(batch.tensors)
-        module.eval()
-        for head, spread in heads.values():
-            seen: list[torch.Tensor] = []
-            hook = head.register_forward_hook(lambda *given, seen=seen: seen.append(given[2]))
-            module(images[:1])
-            hook.remove()
-            logits = torch.cat([value.flatten() for value in seen])
-            head.weight.mul_(spread / logits.std())
-            head.bias.zero_()
-    found = {
-        f"{name}.{key}": v
-        for name, (head, _) in heads.items()
-        for key, v in head.state_dict().items()
-    }
-    return found | {
-        name: value for name, value in module.state_dict().items() if "running_" in name
-    }

@@ -14,6 +14,7 @@ from perfsuite.export.onnx import export_graph, load_graph
 from perfsuite.export.parity import parity
 from perfsuite.export.spans import spans
 from perfsuite.models.faster_rcnn import STAGES, Sizes, detector
+from perfsuite.models.untrained import heads_alone, settle
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
@@ -202,3 +203,50 @@ def test_engines_answer_alike_with_detections_and_without(
     parity(expected, answers, NAMES, "fp32")
     assert [value.shape for value in answers] == [(1, 12, 4), (1, 12), (1, 12)]
     assert not answers[2].any() if dark else answers[2].all()
+
+
+@torch.no_grad()
+def test_random_weights_settle_so_that_proposals_and_scores_differ() -> None:
+    module = small()
+    changed = settle(module, torch.cat([picture(0), picture(1)]))
+    assert sorted(changed) == [
+        "roi_heads.box_predictor.cls_score.bias",
+        "roi_heads.box_predictor.cls_score.weight",
+        "rpn.head.cls_logits.bias",
+        "rpn.head.cls_logits.weight",
+    ]  # this backbone has no norms
+    seen: list[Any] = []
+    hook = module.roi_heads.box_predictor.cls_score.register_forward_hook(
+        lambda *given: seen.append(given[2])
+    )
+    module(picture(0))
+    hook.remove()
+    assert float(seen[0].std()) == pytest.approx(2.0, rel=1e-3)
+    assert not any(part.training for part in module.modules())
+
+
+@torch.no_grad()
+def test_norms_settle_on_the_pictures_they_are_shown() -> None:
+    module = small()
+    norm = nn.BatchNorm2d(8)
+    module.backbone.body["stem"].add_module("norm", norm)
+    changed = settle(module, torch.cat([picture(0), picture(1)]))
+    batch, _ = module.transform(torch.cat([picture(0), picture(1)]))
+    normed = module.backbone.body["stem"](batch.tensors)
+    assert normed.mean((0, 2, 3)).abs().max() < 1e-4
+    assert normed.std((0, 2, 3)).sub(1).abs().max() < 0.05
+    assert torch.equal(changed["backbone.body.stem.norm.running_mean"], norm.running_mean)
+
+
+@torch.no_grad()
+def test_heads_are_those_of_the_detector() -> None:
+    module = small()
+    batch, features, (proposals,) = steps(module, picture())
+    objectness, deltas, logits, moves = heads_alone(module, proposals)(picture())
+    raw = module.rpn.head(list(features.values()))
+    assert objectness.shape[1] == sum(level.numel() for level in raw[0])
+    assert deltas.shape[1] == 4 * objectness.shape[1]
+    heads = module.roi_heads
+    pooled = heads.box_head(heads.box_roi_pool(features, [proposals], batch.image_sizes))
+    torch.testing.assert_close(logits, heads.box_predictor(pooled)[0])
+    assert moves.shape == (SMALL.proposals, 16)
