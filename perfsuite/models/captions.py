@@ -25,7 +25,6 @@ def show_attend_tell(words: int) -> nn.Module:
     Takes float32 (N, 3, 72, 72); gives the words' scores (N, 10, words) and, for each, the weights
     of the 81 regions (N, 10, 81), row by row. Word 0 is the end; what follows it means nothing.
     """
-    import torch
     from torch import nn
 
     class ShowAttendTell(nn.Module):
@@ -42,8 +41,7 @@ def show_attend_tell(words: int) -> nn.Module:
             """Go on from each word of `wanted` (N, 10), or else from the word of the best score."""
             regions = self.encoder(images)
             keys = self.attention.keys(regions)
-            hidden, cell = self.decoder.start(regions)
-            word = torch.zeros_like(images[:, 0, 0, 0], dtype=torch.long)
+            word, hidden, cell = self.decoder.start(regions)
             scores, weights = [], []
             for step in range(STEPS):
                 seen, weight = self.attention(regions, keys, hidden)
@@ -51,7 +49,7 @@ def show_attend_tell(words: int) -> nn.Module:
                 word = best if wanted is None else wanted[:, step]
                 scores.append(score)
                 weights.append(weight)
-            return torch.stack(scores, 1), torch.stack(weights, 1)
+            return self.decoder.steps(*scores), self.attention.steps(*weights)
 
     return ShowAttendTell()
 
@@ -98,6 +96,7 @@ def attention() -> nn.Module:
             self.query = nn.Linear(HIDDEN, HIDDEN)
             self.score = nn.Linear(HIDDEN, 1, bias=False)
             self.gate = nn.Linear(HIDDEN, FEATURES)
+            self.steps = _stack()
 
         def forward(self, regions: Tensor, keys: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:
             scores = self.score((keys + self.query(hidden)[:, None]).tanh())[..., 0]
@@ -117,15 +116,20 @@ def decoder(words: int) -> nn.Module:
     from torch import nn
 
     class Start(nn.Module):
-        """The first states, of the mean of all regions (Xu et al., section 3.1.2)."""
+        """The word before the first, and the first states, of the mean of all regions.
+
+        Xu et al., section 3.1.2.
+        """
 
         def __init__(self) -> None:
             super().__init__()
-            self.states = nn.Linear(FEATURES, 2 * HIDDEN)
+            self.hidden = nn.Linear(FEATURES, HIDDEN)
+            self.cell = nn.Linear(FEATURES, HIDDEN)
 
-        def forward(self, regions: Tensor) -> tuple[Tensor, Tensor]:
-            hidden, cell = self.states(regions.mean(1)).tanh().chunk(2, 1)
-            return hidden, cell
+        def forward(self, regions: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            mean = regions.mean(1)
+            word = torch.zeros_like(mean[:, 0], dtype=torch.long)
+            return word, self.hidden(mean).tanh(), self.cell(mean).tanh()
 
     class Decoder(nn.Module):
         def __init__(self) -> None:
@@ -134,6 +138,7 @@ def decoder(words: int) -> nn.Module:
             self.embedding = nn.Embedding(words, EMBEDDED)
             self.gates = nn.Linear(EMBEDDED + FEATURES + HIDDEN, 4 * HIDDEN)
             self.scores = nn.Linear(HIDDEN + FEATURES, words)
+            self.steps = _stack()
 
         def forward(
             self, word: Tensor, seen: Tensor, hidden: Tensor, cell: Tensor
@@ -147,3 +152,15 @@ def decoder(words: int) -> nn.Module:
             return scores, scores.argmax(1), hidden, cell
 
     return Decoder()
+
+
+def _stack() -> nn.Module:
+    """Return a module that puts what the steps gave side by side, along axis 1."""
+    import torch
+    from torch import nn
+
+    class Stack(nn.Module):
+        def forward(self, *steps: Tensor) -> Tensor:
+            return torch.stack(steps, 1)
+
+    return Stack()

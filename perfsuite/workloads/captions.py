@@ -112,7 +112,7 @@ def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
 
     words, boxes = targets[..., 0].long(), targets[..., 1:]
     scores, attention = module.told(images, words.clamp(min=END))
-    loss: Tensor = functional.cross_entropy(
+    loss = functional.cross_entropy(
         scores.float().flatten(0, 1), words.flatten(), ignore_index=NOTHING, label_smoothing=0.05
     )
     at = (torch.arange(REGIONS, device=images.device) + 0.5) * CELL
@@ -121,7 +121,8 @@ def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
     inside = (inside_y[..., :, None] & inside_x[..., None, :]).flatten(2)
     about = boxes[..., 2] > 0
     within = (attention.float() * inside).sum(2).clamp(min=1e-6)
-    return loss - 0.3 * within.log()[about].mean()
+    strays: Tensor = -within.log()[about].mean()
+    return loss + 0.3 * strays
 
 
 def drawn_attention(image: np.ndarray, said: list[str], attention: np.ndarray) -> np.ndarray:

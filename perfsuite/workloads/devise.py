@@ -148,5 +148,9 @@ def _workload(name: str, classes: tuple[int, ...], **judged: Any) -> Workload:
         identity=f"{cifar10.fingerprint()} {words.DIGEST} {classes}",
         **judged,
     )
-    stages = tuple(Stage(part, (part,)) for part in ("features", "project", "compare"))
+    stages = (
+        Stage("features", ("features", "flatten")),
+        Stage("project", ("project",)),
+        Stage("compare", ("compare",)),
+    )
     return Workload(name, Model(build, stages=stages), task)
