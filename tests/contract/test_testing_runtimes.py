@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from perfsuite import Evidence
-from perfsuite.errors import SchemaError
+from perfsuite.domain.profile import Kernel, Profile
+from perfsuite.errors import SchemaError, Unsupported
 from perfsuite.testing import check_runtime
 
 
@@ -93,6 +94,31 @@ class Tensors(Session):
         return [torch.zeros(1)]
 
 
+class Profiled(Session):
+    """Three calls of 1 s, three kernels of 0.2 s each."""
+
+    walls_s: Any = (1.0, 1.0, 1.0)
+    names: Any = ("0/conv", "4/conv", "7/linear")
+    times_s: Any = (0.2, 0.2, 0.2)
+    owned = True
+
+    def profile(self, inputs: Any, calls: int) -> Profile:
+        kernels = [
+            Kernel(name, "conv", self.times_s, origins=(name,) if self.owned else ())
+            for name in self.names
+        ]
+        return Profile(self.walls_s[:calls], tuple(kernels))
+
+
+class Mute(Session):
+    def profile(self, inputs: Any, calls: int) -> Profile:
+        raise Unsupported("it cannot tell")
+
+
+def profiled(**fields: Any) -> Any:
+    return engine(session=type("Session", (Profiled,), fields))
+
+
 def engine(**fields: Any) -> Any:
     return type("Engine", (Eager,), fields)()
 
@@ -128,13 +154,19 @@ RUNTIMES: dict[str, tuple[Any, str]] = {
     "no evidence": (engine(session=Silent), "must count what ran"),
     "lower precision": (engine(session=Lowered), "not what was asked for"),
     "closes once": (engine(session=Once), "the second time must do nothing"),
+    "wall times": (profiled(walls_s=(1.0, 1.0)), "give one a call"),
+    "twice": (profiled(names=("a", "b", "a")), "two kernels have one name"),
+    "misaligned": (profiled(times_s=(0.2, 0.2)), "aligned with walls_s"),
+    "nested": (profiled(times_s=(0.5, 0.5, 0.5)), "must be exclusive"),
+    "nobody's": (profiled(owned=False), "0 kernels have origins"),
     "opens nothing": (Careless(), "an empty folder opens"),
     "wrong error": (Crashing(), "fails with FileNotFoundError"),
 }
 
 
-def test_a_good_runtime_passes() -> None:
-    check_runtime(Eager())
+@pytest.mark.parametrize("session", [Session, Profiled, Mute])
+def test_a_good_runtime_passes(session: Any) -> None:
+    check_runtime(engine(session=session))
 
 
 @pytest.mark.parametrize("case", RUNTIMES)
