@@ -81,6 +81,16 @@ class Task:
         """
         raise Unsupported(f"{type(self).__name__}: this task makes no input of a picture")
 
+    def agreement(
+        self, expected: Outputs, answered: Outputs, precision: str
+    ) -> dict[str, float] | None:
+        """Return how far an engine's answers lie from the model's, where a set is compared.
+
+        None, as here, lets the arrays be compared number by number. Raises `ParityError` where
+        they differ too much.
+        """
+        return None
+
     def fingerprint(self) -> str:
         """Return a text that changes when the data change: it becomes part of cache keys."""
         return ""

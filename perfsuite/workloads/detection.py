@@ -10,7 +10,7 @@ import numpy as np
 
 from perfsuite.data.annotations import Annotated, Annotations, decoded
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, ParityError
 from perfsuite.workloads.average_precision import Boxes, mean_average_precision, overlaps, row_of
 
 if TYPE_CHECKING:
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 BATCH = 8  # calibration pictures in memory at a time
 ZOOM = (0.75, 1.25)  # of training pictures
+# Two engines' detections are the same ones, in fp32: pixels, score, detections without a partner.
+SAME = {"boxes": 0.5, "scores": 1e-3, "unmatched": 0.0}
 LEFT = 0.4  # of a box's area must remain in the picture, or training does not see it
 
 
@@ -82,6 +84,10 @@ class Detection(Task):
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return the picture, scaled to fit."""
         return {"images": scaled(fitted(picture, self.height, self.width)[0][None])}
+
+    def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
+        """Return what `differences` does; in fp32 detections must be the same ones."""
+        return agreed(differences(expected, answered), precision, SAME)
 
     def fingerprint(self) -> str:
         """Return what identifies the data."""
@@ -200,3 +206,17 @@ def differences(expected: Outputs, answered: Outputs, overlap: float = 0.5) -> d
         worst["scores"] = max(worst["scores"], score)
         shares[first], shares[:, second] = -1.0, -1.0
     return {**worst, "unmatched": float(len(one.labels) + len(other.labels) - 2 * pairs)}
+
+
+def agreed(found: dict[str, float], precision: str, allowed: dict[str, float]) -> dict[str, float]:
+    """Return `found`; raise `ParityError` where it is more than `allowed` in fp32.
+
+    In lower precision other boxes survive suppression: such a detector is judged by its accuracy.
+    """
+    for name, limit in allowed.items():
+        if precision == "fp32" and not found[name] <= limit:
+            raise ParityError(
+                f"detections differ from the model's: {name} by {found[name]:.3g}, "
+                f"{limit:g} is allowed"
+            )
+    return found

@@ -25,14 +25,14 @@ import numpy as np
 from perfsuite.data import bccd
 from perfsuite.data.photographs import sections
 from perfsuite.domain.model import Model
-from perfsuite.domain.task import Inputs, Task
+from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.models.faster_rcnn import RESNET101, STAGES
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.training.loop import AdamPlan
 from perfsuite.workloads import weights
-from perfsuite.workloads.detection import Detection, fitted, scaled
+from perfsuite.workloads.detection import Detection, agreed, differences, fitted, scaled
 
 if TYPE_CHECKING:
     from torch import nn
@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 480, 640  # of the pictures that both detectors take
 CHECKPOINT = "PERFSUITE_FASTER_RCNN"  # the environment variable that may name one
 UNTRAINED = "untrained"
+# How alike random weights' detections must be: rounding errors grow in them, and some boxes that
+# score nearly alike are suppressed by another one. `heads_alone` compares what lies before that.
+ALIKE = {"boxes": 16.0, "scores": 0.05, "unmatched": 20.0}
 NORMS = "norms.safetensors"
 
 # 0.13 s of one core for a picture and step: about half an hour on two.
@@ -66,6 +69,10 @@ class Photographs(Task):
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return the picture, scaled to fit."""
         return {"images": scaled(fitted(picture, HEIGHT, WIDTH)[0][None])}
+
+    def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
+        """Return what `differences` does; random weights carry the last bit far."""
+        return agreed(differences(expected, answered), precision, ALIKE)
 
     def fingerprint(self) -> str:
         """Return what identifies the photographs."""

@@ -13,8 +13,8 @@ from blood_cells import forget, use_cells
 from perfsuite.data.annotations import Annotations, decoded
 from perfsuite.data.photographs import sections
 from perfsuite.data.voc import load_voc
-from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import ConfigError
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.errors import ConfigError, ParityError
 from perfsuite.models import faster_rcnn as models
 from perfsuite.workloads import detection, faster_rcnn
 from perfsuite.workloads.average_precision import DETECTIONS
@@ -182,6 +182,24 @@ def test_detectors_are_compared_whatever_the_order() -> None:
     assert differences(one, relabelled)["unmatched"] == 2.0
     assert differences(answers(), answers()) == {"boxes": 0.0, "scores": 0.0, "unmatched": 0.0}
     assert differences(one, answers())["unmatched"] == 2.0
+
+
+def test_detections_agree_as_sets(task: Detection) -> None:
+    one = answers((0, 0, 10, 10, 1, 0.9), (20, 0, 30, 10, 2, 0.8))
+    same = answers((20, 0, 30.4, 10, 2, 0.8), (0, 0, 10, 10, 1, 0.9))
+    moved = answers((20, 0, 30.6, 10, 2, 0.8), (0, 0, 10, 10, 1, 0.9))
+    assert task.agreement(one, same, "fp32") == pytest.approx(
+        {"boxes": 0.4, "scores": 0.0, "unmatched": 0.0}
+    )
+    with pytest.raises(ParityError, match=r"boxes by 0\.6, 0\.5 is allowed"):
+        task.agreement(one, moved, "fp32")
+    assert task.agreement(one, moved, "bf16")["boxes"] == pytest.approx(0.6)
+    with pytest.raises(ParityError, match="unmatched by 2, 0 is allowed"):
+        task.agreement(one, answers(), "fp32")
+    broken = answers((np.nan, 0, 10, 10, 1, 0.9), (20, 0, 30, 10, 2, 0.8))
+    with pytest.raises(ParityError, match="unmatched by 2"):
+        task.agreement(one, broken, "fp32")
+    assert Task().agreement(one, same, "fp32") is None
 
 
 def test_the_trained_detector_fits_into_the_repository() -> None:
