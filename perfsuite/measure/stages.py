@@ -31,17 +31,16 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
     the stage with the longest prefix of its origin's module path; of several origins, to that with
     the most MACs, then bytes; without one, to the stage of its nearest neighbour. Without declared
     stages they are the first modules that the paths tell apart, and operators outside of all
-    modules stand under their operator's name. A declared stage in which nothing ran comes last,
-    with no time.
+    modules stand under their operator's name. A declared stage in which nothing ran, such as a
+    normalization that was folded away, comes last, with no time.
 
-    Raises `ConfigError` for stages that contradict each other or of which the model has nothing,
-    `Unsupported` where kernels overlap, `PerfsuiteError` for a profile that contradicts itself.
+    Raises `ConfigError` for stages that contradict each other, `Unsupported` where kernels overlap,
+    `PerfsuiteError` for a profile that contradicts itself.
     """
     _check_distinct(stages)
     times = mean_times(profile)
     work, unclaimed = kernel_work(profile.kernels, times.kernels_s, nodes)
     placing = _Placing(profile, nodes, stages)
-    placing.check_found()
     operators: dict[str, list[Operator]] = {}
     crossing = []
     for index, kernel in enumerate(profile.kernels):
@@ -129,30 +128,8 @@ class _Placing:
         self.stages = stages
         self.prefixes = {prefix: stage.name for stage in stages for prefix in stage.modules}
         origins = [origin for kernel in profile.kernels for origin in self.origins(kernel)]
-        self.told = bool(nodes or origins)
-        self.paths = {*(node.path for node in nodes), *(self._path(one) for one in origins)} - {""}
-        self.shared = len(common_start(_split(self.paths)))  # segments that all paths begin with
-
-    def check_found(self) -> None:
-        """Raise `ConfigError` for a stage of which there is nothing: no node and no kernel.
-
-        One prefix without any is in order: what it names may have been folded away. An engine that
-        tells no origins at all has said nothing about any stage.
-        """
-        if not self.told:
-            return
-        known = _with_parents(self.paths)
-        for stage in self.stages:
-            if known.isdisjoint(stage.modules):
-                found = (
-                    "; the graph has no module paths"
-                    if not known
-                    else _nearest(stage.modules[0], known)
-                )
-                raise ConfigError(
-                    f"stage '{stage.name}': the model as the engine got it has nothing of "
-                    f"{', '.join(stage.modules)}{found}"
-                )
+        paths = {*(node.path for node in nodes), *(self._path(one) for one in origins)} - {""}
+        self.shared = len(common_start(_split(paths)))  # segments that all paths begin with
 
     def origins(self, kernel: Kernel) -> list[str]:
         """Return the origins that say something: nodes of the graph, or module paths."""

@@ -87,16 +87,16 @@ def write_profile(folder: Path, run: Run) -> None:
 
 
 def _profiled(record: Record) -> Profiled:
-    found = record.breakdown
+    found, latency_s = record.breakdown, metrics.typical_latency(record)
     return Profiled(
         key=record.cell.key,
         runtime=record.cell.runtime,
         status=record.status,
         labels=record.labels,
-        latency_s=metrics.typical_latency(record),
+        latency_s=latency_s,
         breakdown=found,
         roofline=record.roofline,
-        bottleneck=bottleneck(found, record.roofline) if found else (),
+        bottleneck=bottleneck(found, record.roofline, latency_s) if found else (),
         lacking="" if found else trouble(record) or without_breakdown(record),
     )
 

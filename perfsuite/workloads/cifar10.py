@@ -40,7 +40,7 @@ def vgg16() -> Workload:
 
         return weights.load(net(), weights.FOLDER / "vgg16-cifar10.safetensors")
 
-    stages = (Stage("features", ("features",)), Stage("classifier", ("classifier",)))
+    stages = (Stage("features", ("features",)), Stage("classifier", ("flatten", "classifier")))
     return Workload("vgg16-cifar10", Model(build, stages=stages), cifar10_task())
 
 

@@ -47,6 +47,6 @@ def vgg_digits() -> Workload:
     def build() -> nn.Module:
         return weights.load(net(), weights.FOLDER / "vgg-digits.safetensors")
 
-    stages = (Stage("features", ("features",)), Stage("classifier", ("classifier",)))
+    stages = (Stage("features", ("features",)), Stage("classifier", ("flatten", "classifier")))
     task = Classification(_load, _prepare, _augment, identity=digits.fingerprint())
     return Workload("vgg-digits", Model(build, stages=stages), task)
