@@ -51,14 +51,14 @@ def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
     }
 
 
-def heads_alone(module: Any, proposals: torch.Tensor) -> nn.Module:
-    """Return a module of the detector's raw answers, with `proposals` (n, 4) in place of its own.
+def heads_alone(module: Any) -> nn.Module:
+    """Return a module of the detector's raw answers to pictures and given proposals (n, 4).
 
     It gives objectness (N, anchors), deltas (N, anchors * 4), class logits (n, classes + 1) and
     box deltas (n, (classes + 1) * 4). Random weights score many boxes nearly alike: which of them
     is kept first hangs on the last bit, so that engines' detections differ where these agree.
     """
-    return _heads()(module, proposals).eval()  # type: ignore[no-any-return]
+    return _heads()(module).eval()  # type: ignore[no-any-return]
 
 
 @cache
@@ -67,20 +67,19 @@ def _heads() -> Any:
     from torch import nn
 
     class Heads(nn.Module):
-        def __init__(self, module: Any, proposals: torch.Tensor) -> None:
+        def __init__(self, module: Any) -> None:
             super().__init__()
             self.transform, self.backbone = module.transform, module.backbone
             self.rpn, self.roi_heads = module.rpn, module.roi_heads
-            self.register_buffer("proposals", proposals)
 
-        def forward(self, images: Any) -> tuple[Any, ...]:
+        def forward(self, images: Any, proposals: Any) -> tuple[Any, ...]:
             batch, _ = self.transform(images)
             features = self.backbone(batch.tensors)
             raw = self.rpn.head(list(features.values()))
             objectness, deltas = (
                 torch.cat([level.flatten(1) for level in levels], dim=1) for levels in raw
             )
-            given = [self.proposals] * len(images)
+            given = [proposals] * len(images)
             pooled = self.roi_heads.box_roi_pool(features, given, batch.image_sizes)
             found = self.roi_heads.box_predictor(self.roi_heads.box_head(pooled))
             return objectness, deltas, *found

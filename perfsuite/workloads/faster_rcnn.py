@@ -28,7 +28,7 @@ from perfsuite.domain.model import Model
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
-from perfsuite.models.faster_rcnn import RESNET101, STAGES
+from perfsuite.models.faster_rcnn import RESIDUAL, RESNET101, STAGES
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.training.loop import AdamPlan
 from perfsuite.workloads import weights
@@ -170,7 +170,7 @@ def untrained_resnet101() -> nn.Module:
         torch.manual_seed(0)
         module = net()
     versions = (torch.__version__, torchvision.__version__)
-    key = key_of("faster-rcnn-resnet101", repr(RESNET101), *versions)
+    key = key_of("faster-rcnn-resnet101", repr((RESNET101, RESIDUAL)), *versions)
     folder, _ = Cache().build("norms", key, partial(_write_norms, module))
     module.load_state_dict(load_file(folder / NORMS), strict=False)
     return module.eval()

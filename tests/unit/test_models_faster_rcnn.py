@@ -242,7 +242,7 @@ def test_norms_settle_on_the_pictures_they_are_shown() -> None:
 def test_heads_are_those_of_the_detector() -> None:
     module = small()
     batch, features, (proposals,) = steps(module, picture())
-    objectness, deltas, logits, moves = heads_alone(module, proposals)(picture())
+    objectness, deltas, logits, moves = heads_alone(module)(picture(), proposals)
     raw = module.rpn.head(list(features.values()))
     assert objectness.shape[1] == sum(level.numel() for level in raw[0])
     assert deltas.shape[1] == 4 * objectness.shape[1]
