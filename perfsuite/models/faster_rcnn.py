@@ -35,8 +35,8 @@ STAGES = (
 )
 CANDIDATES = 1000  # the best, before non-maximum suppression: of a pyramid level, of all detections
 SMALLEST = 1e-2  # pixels: smaller detections are dropped, as in torchvision
-# What each residual branch adds at first (Goyal et al. 2017, arXiv:1706.02677, begin with 0). With 1
-# a hundred random layers make rounding errors 50 times larger.
+# What each residual branch adds at first (Goyal et al. 2017, arXiv:1706.02677, begin with 0):
+# with 1 a hundred random layers make rounding errors 50 times larger.
 RESIDUAL = 0.2
 _NEVER = 1e-12  # the score of a box that must not be kept; 0 would be dropped by some engines
 
