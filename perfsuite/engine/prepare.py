@@ -197,8 +197,8 @@ class _Build:
 
         A quantized graph answers differently on purpose; its answers must only be finite.
         """
-        from perfsuite.engine.reference import reference_outputs
-        from perfsuite.export.parity import check_finite, parity
+        from perfsuite.engine.reference import differences, reference_outputs
+        from perfsuite.export.parity import check_finite
 
         opening = artifacts.opening(self.job.cell, self.variant.rebuild)
         with self.runtime.open(folder, manifest, opening) as session:
@@ -211,10 +211,11 @@ class _Build:
             check_finite(answer, manifest.outputs)
         if self.variant.quantized or self.runtime.takes == "nothing":
             return {}
+        task = self.maker.workload.task
         worst: dict[str, float] = {}
         for item, answer in zip(inputs, answers, strict=True):
             reference = reference_outputs(self.variant, item)
-            found = parity(reference, answer, manifest.outputs, manifest.precision)
+            found = differences(task, reference, answer, manifest.outputs, manifest.precision)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         return worst
 

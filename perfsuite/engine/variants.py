@@ -234,7 +234,7 @@ class Maker:
             export_graph(module, spec, self.inputs(only or 2, 0), folder / GRAPH)
         # Several, because a traced graph follows the one branch that its example took.
         samples = [self.inputs(only or 1 + n % 2, n) for n in range(CHECKED)]
-        check_export(module, folder / GRAPH, samples)
+        check_export(module, folder / GRAPH, samples, self.workload.task)
 
     def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx
