@@ -88,7 +88,7 @@ def suites(draw: st.DrawFn) -> Suite:
 def as_table(suite: Suite) -> dict[str, Any]:
     """Return what a user would write for the suite."""
     table = msgspec.to_builtins(suite)
-    for key in ("name", "samples", "runtime_files"):
+    for key in ("name", "samples", "runtime_files", "inspect", "picture"):  # no keys of a file
         del table[key]
     table["workloads"] = list(suite.workloads.values())
     table["recipes"] = [
