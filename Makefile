@@ -42,7 +42,7 @@ verify: setup  ## the long proof, some ten minutes; goes on where it was cut sho
 
 bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machine alone meanwhile
 	$(BIN)/python benchmarks/overhead.py
-	@artifact="$$($(BIN)/python benchmarks/artifact.py $(DEMO) 'resnet56/fp32/openvino/*')" \
+	@artifact="$$($(BIN)/python benchmarks/artifact.py $(DEMO) 'vgg16-cifar10/fp32/openvino/*')" \
 		&& $(BIN)/python benchmarks/versus_benchmark_app.py "$$artifact"
 
 clean:  ## remove .venv and everything that tools left; runs and the cache stay

@@ -51,7 +51,14 @@ RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]]
     "shufflenet-cifar10": (
         _shufflenet,
         cifar10.shufflenet,
-        Plan(epochs=14, batch=64, peak_rate=0.05, sizes=((0, 16), (4, 24), (9, 32)), bf16=False),
+        Plan(
+            epochs=18,
+            batch=64,
+            peak_rate=0.05,
+            sizes=((0, 16), (4, 24), (9, 32)),
+            restarts=((14, 0.03),),
+            bf16=False,
+        ),
     ),
     "vgg-digits": (digits.net, digits.vgg_digits, Plan(epochs=40, batch=64, bf16=False)),
 }
