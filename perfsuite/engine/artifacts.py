@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 import numpy as np
@@ -23,6 +23,8 @@ from perfsuite.store.cache import key_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+_T = TypeVar("_T")
 
 MANIFEST, INPUTS = "artifact.json", "inputs.npz"
 FACTS, STAGES = "facts.json", "stages.json"
@@ -64,11 +66,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def read_manifest(folder: Path) -> Manifest:
     """Return what `artifact.json` says; `SchemaError` when it cannot be read."""
-    path = folder / MANIFEST
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError) as error:
-        raise SchemaError(f"{path}: not an artifact's manifest ({error})") from error
+    return _decoded(folder / MANIFEST, Manifest, "manifest")
 
 
 def write_facts(folder: Path, facts: Facts) -> None:
@@ -78,11 +76,7 @@ def write_facts(folder: Path, facts: Facts) -> None:
 
 def read_facts(folder: Path) -> Facts:
     """Return what building found out; `SchemaError` when it cannot be read."""
-    path = folder / FACTS
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Facts)
-    except (OSError, msgspec.DecodeError) as error:
-        raise SchemaError(f"{path}: not an artifact's facts ({error})") from error
+    return _decoded(folder / FACTS, Facts, "facts")
 
 
 def write_parts(folder: Path, parts: Parts) -> None:
@@ -92,11 +86,14 @@ def write_parts(folder: Path, parts: Parts) -> None:
 
 def read_parts(folder: Path) -> Parts:
     """Return what a profile is broken down by; `SchemaError` when it cannot be read."""
-    path = folder / STAGES
+    return _decoded(folder / STAGES, Parts, "stages")
+
+
+def _decoded(path: Path, kind: type[_T], what: str) -> _T:
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Parts)
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (OSError, msgspec.DecodeError) as error:
-        raise SchemaError(f"{path}: not an artifact's stages ({error})") from error
+        raise SchemaError(f"{path}: not an artifact's {what} ({error})") from error
 
 
 def sources_of(job: Job) -> str:
