@@ -27,7 +27,7 @@ WORDS = (
 )  # fmt: skip
 CELL = SIDE // REGIONS  # pixels a side of a region
 
-PLAN = AdamPlan(epochs=10, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=False)
+PLAN = AdamPlan(epochs=7, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=False)
 
 
 @dataclass(frozen=True)

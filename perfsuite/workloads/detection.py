@@ -36,7 +36,7 @@ class Detection(Task):
     load: Callable[[str], Annotations]
     height: int
     width: int
-    metric_name = "mAP50"
+    metric_name = "map50"
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return `batch` test pictures, chosen by `seed`."""

@@ -14,11 +14,20 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.store.places import home
 from perfsuite.training.loop import Plan, Progress, train
-from perfsuite.workloads import cifar10, digits, weights
+from perfsuite.workloads import (
+    captions,
+    cifar10,
+    devise,
+    digits,
+    faster_rcnn,
+    vehicle_type,
+    weights,
+    whale_id,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,6 +47,13 @@ def _shufflenet() -> nn.Module:
 
 # What is trained: the net without weights, the workload it becomes, and how.
 RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]] = {
+    "devise": (devise.net, devise.devise, devise.PLAN),
+    "faster-rcnn-shufflenet": (
+        faster_rcnn.shufflenet_net,
+        faster_rcnn.faster_rcnn_shufflenet,
+        faster_rcnn.SHUFFLENET_PLAN,
+    ),
+    "show-attend-tell": (captions.net, captions.show_attend_tell, captions.PLAN),
     "vgg16-cifar10": (
         _vgg16,
         cifar10.vgg16,
@@ -60,6 +76,9 @@ RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], Plan]]
             bf16=False,
         ),
     ),
+    "vehicle-type": (vehicle_type.net, vehicle_type.vehicle_type, vehicle_type.PLAN),
+    "whale-id": (whale_id.net, whale_id.whale_id, whale_id.PLAN),
+    "whale-id-plain": (whale_id.plain_net, whale_id.whale_id_plain, whale_id.PLAIN_PLAN),
     "vgg-digits": (digits.net, digits.vgg_digits, Plan(epochs=40, batch=64, bf16=False)),
 }
 
@@ -82,18 +101,19 @@ def main(name: str, checkpoints: Path) -> None:
     net, workload, plan = RECIPES[name]
     torch.manual_seed(plan.seed)  # the initial weights too
     module = net()
-    data = workload().task.train()
+    task = workload().task
+    data = task.train()
     with _bar(name, plan) as report:
         train(module, data, plan, checkpoint=checkpoints / f"{name}.pt", report=report)
     path = weights.FOLDER / f"{name}.safetensors"
     card = path.with_suffix(".md")
     weights.save(module, path)
     # The card states the hash without which they are not loaded; how good they are comes after.
-    card.write_text(_card(name, plan, "not measured yet", path, len(data.inputs)))
-    top1, count = _evaluate(workload())
-    score = f"{top1:.2%} of {count:,} test pictures"
-    card.write_text(_card(name, plan, score, path, len(data.inputs)))
-    click.echo(f"{name}: top-1 {score}; wrote {path.name}")
+    card.write_text(_card(name, plan, task, "not measured yet", path, len(data.inputs)))
+    value, count = _evaluate(workload())
+    score = f"{value:.2%} of {count:,} test pictures"
+    card.write_text(_card(name, plan, task, score, path, len(data.inputs)))
+    click.echo(f"{name}: {task.metric_name} {score}; wrote {path.name}")
 
 
 @contextmanager
@@ -123,23 +143,26 @@ def _evaluate(workload: Workload) -> tuple[float, int]:
 
     def predict(inputs: Inputs) -> Outputs:
         with torch.inference_mode():
-            return [module(*(torch.from_numpy(value) for value in inputs.values())).numpy()]
+            answer = module(*(torch.from_numpy(value) for value in inputs.values()))
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        return [part.numpy() for part in parts]
 
     rows = workload.task.rows(predict)
     return workload.task.metric(rows), len(rows)
 
 
-def _card(name: str, plan: Plan, score: str, path: Path, samples: int) -> str:
+def _card(name: str, plan: Plan, task: Task, score: str, path: Path, samples: int) -> str:
     import torch
 
     fields = "\n".join(f"| {field} | {getattr(plan, field)} |" for field in plan.__struct_fields__)
+    named = ", ".join((task.metric_name, *task.labels))
     return f"""# {name}
 
 Weights in half precision ({path.stat().st_size:,} bytes), trained from the labels.
 
 | | |
 |---|---|
-| top-1, measured on these weights as loaded, in float32 | {score} |
+| {named}, measured on these weights as loaded, in float32 | {score} |
 {weights.card_line(path)}
 | training pictures | {samples:,}; the held-out calibration pictures and the test set not seen |
 | command | `python -m perfsuite.workloads.train {name}` |
