@@ -13,11 +13,12 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
-from perfsuite.domain.runtime import Manifest, Opening, Runtime
+from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session
 from perfsuite.domain.task import Inputs
 from perfsuite.engine.jobs import Job
 from perfsuite.errors import SchemaError
 from perfsuite.plugins import load, source_digest
+from perfsuite.runtimes.split import is_split, open_split
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.cache import key_of
 
@@ -37,6 +38,7 @@ class Facts(msgspec.Struct, frozen=True):
     parameters: int | None
     macs: int | None
     parity: dict[str, float]
+    split: str = ""  # why the engine has the stages' modules alone; empty where it has the whole
     uncounted: dict[str, int] = {}
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
 
@@ -141,3 +143,10 @@ def opening(
 ) -> Opening:
     """Return how a job of `cell` opens its artifact."""
     return Opening(batch or cell.batch, cell.threads, inspect, rebuild, spans)
+
+
+def open_session(runtime: Runtime, folder: Path, manifest: Manifest, opening: Opening) -> Session:
+    """Return a session on the artifact in `folder`, be it the whole model or its stages."""
+    if is_split(folder):
+        return open_split(runtime, folder, manifest, opening)
+    return runtime.open(folder, manifest, opening)

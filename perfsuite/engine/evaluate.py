@@ -56,11 +56,11 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     runtime = artifacts.load_runtime(job.runtime)
     batch = BATCH if _batched(manifest) else job.cell.batch
     open_ = partial(artifacts.opening, job.cell, rebuilder(job))
-    with runtime.open(artifact, manifest, open_(batch=batch)) as session:
+    with artifacts.open_session(runtime, artifact, manifest, open_(batch=batch)) as session:
         answering = Answering(session, manifest, batch)
         rows = task.rows(answering, job.evaluate.samples)
     if batch != job.cell.batch:
-        with runtime.open(artifact, manifest, open_()) as session:
+        with artifacts.open_session(runtime, artifact, manifest, open_()) as session:
             answering.check_against(session, job.cell.batch)
     if rows.ndim != 2:
         raise PerfsuiteError(

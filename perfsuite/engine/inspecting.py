@@ -39,7 +39,7 @@ def inspect(job: Job) -> Line:
     parts = artifacts.read_parts(folder)
     runtime = artifacts.load_runtime(job.runtime)
     opening = artifacts.opening(job.cell, rebuilder(job), inspect=True, spans=parts.spans)
-    with runtime.open(folder, manifest, opening) as session:
+    with artifacts.open_session(runtime, folder, manifest, opening) as session:
         for index in range(CALLS):
             session.run(inputs[index % len(inputs)])
         evidence = session.evidence()

@@ -31,7 +31,7 @@ def measure(job: Job) -> Line:
     opening = artifacts.opening(job.cell, rebuilder(job))
     peaks = _Peaks()
     started = time.perf_counter()
-    with runtime.open(folder, manifest, opening) as session:
+    with artifacts.open_session(runtime, folder, manifest, opening) as session:
         load_s = time.perf_counter() - started
         peaks.take("load_peak_bytes")
         clock = session.clock or time.perf_counter_ns

@@ -201,7 +201,7 @@ class _Build:
         from perfsuite.export.parity import check_finite
 
         opening = artifacts.opening(self.job.cell, self.variant.rebuild)
-        with self.runtime.open(folder, manifest, opening) as session:
+        with artifacts.open_session(self.runtime, folder, manifest, opening) as session:
             answers = [session.run(item) for item in inputs]
         for answer in answers:
             if len(answer) != len(manifest.outputs):
