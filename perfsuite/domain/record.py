@@ -17,6 +17,7 @@ JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
 # The label of a cell whose workload has no labelled samples: it is timed, not judged.
 UNLABELLED = "unlabelled"
 # The label of a cell whose engine cannot be profiled; its evidence holds the reason.
+SPLIT = "split"  # the engine has the stages of a model, which does not run whole on it
 NO_BREAKDOWN = "no breakdown"
 
 Status = Literal["ok", "failed", "unsupported", "unavailable"]

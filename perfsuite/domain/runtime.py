@@ -38,11 +38,14 @@ class Variant:
 
     `graph` is an ONNX file with a dynamic `batch` axis (None for an engine that takes modules);
     `rebuild` gives the torch module in evaluation mode (None for a model that is an ONNX file).
+    `pieces` is a folder with the modules of its stages as graphs, for a model that does not export
+    whole.
     """
 
     graph: Path | None
     rebuild: Callable[[], nn.Module] | None
     quantized: bool
+    pieces: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Opening:
     `batch` is 0 for a piece of a split model whose first dimension counts something else than
     samples, as many as there are in each call.
     `rebuild` is for engines that take modules alone; the others must not call it. `spans` are for
-    them too: the dotted paths of methods that are to be told apart in a profile, as modules are.
+    them too, and for split models: the dotted paths of methods that are to be told apart in a
+    profile, as modules are.
     """
 
     batch: int

@@ -38,7 +38,6 @@ class Facts(msgspec.Struct, frozen=True):
     parameters: int | None
     macs: int | None
     parity: dict[str, float]
-    split: str = ""  # why the engine has the stages' modules alone; empty where it has the whole
     uncounted: dict[str, int] = {}
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
 
@@ -52,7 +51,7 @@ class Parts(msgspec.Struct, frozen=True):
 
     nodes: tuple[Node, ...]
     stages: tuple[Stage, ...]
-    spans: tuple[str, ...]  # methods among the stages' prefixes, for an engine that takes modules
+    spans: tuple[str, ...]  # methods among the stages' prefixes; of a split model all prefixes
 
 
 def load_runtime(name: str) -> Runtime:

@@ -12,7 +12,7 @@ import numpy as np
 
 from perfsuite.domain.profile import Node
 from perfsuite.domain.recipe import Target
-from perfsuite.domain.record import UNLABELLED, Line, Measurement
+from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
@@ -24,6 +24,7 @@ from perfsuite.engine.variants import Maker, steps_of
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
+from perfsuite.runtimes.split import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
 
@@ -72,12 +73,17 @@ def prepare(job: Job) -> Line:
             job,
             status="ok",
             cached=not made,
-            labels=(*(() if workload.task.metric_name else (UNLABELLED,)), *workload.task.labels),
+            labels=_labels(workload, folder),
             measurements=tuple(measurements),
             parity=dict(facts.parity),
         ),
         artifact=key,
     )
+
+
+def _labels(workload: Workload, folder: Path) -> tuple[str, ...]:
+    unlabelled = () if workload.task.metric_name else (UNLABELLED,)
+    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *workload.task.labels)
 
 
 def _check_supported(runtime: Runtime, job: Job) -> None:
@@ -113,12 +119,12 @@ class _Build:
         inputs = self._inputs()
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
-        self.runtime.build(self.variant, manifest, folder)
+        self._built(manifest, folder)
         build_s = time.perf_counter() - started
         artifacts.write_manifest(folder, manifest)
         artifacts.write_inputs(folder, inputs)
         parity = self._parity(folder, manifest, inputs[:2])
-        counted = self._counted()
+        counted = self._counted(folder)
         facts = artifacts.Facts(
             build_s=build_s,
             parameters=counted.parameters if counted else None,
@@ -128,7 +134,22 @@ class _Build:
             sources=artifacts.sources_of(self.job),
         )
         artifacts.write_facts(folder, facts)
-        artifacts.write_parts(folder, self._parts())
+        artifacts.write_parts(folder, self._parts(folder))
+
+    def _built(self, manifest: Manifest, folder: Path) -> None:
+        """Let the engine build the model, or where it does not take it whole, its stages."""
+        pieces = self.variant.pieces
+        if pieces is None:
+            try:
+                self.runtime.build(self.variant, manifest, folder)
+                return
+            except (BuildError, Unsupported) as refusal:
+                if self.runtime.takes != "graph":
+                    raise
+                pieces = self.maker.pieces(refusal)
+                for file in folder.iterdir():
+                    file.unlink()
+        build_split(self.runtime, pieces, manifest, folder)
 
     def _inputs(self) -> list[Inputs]:
         batch = self.job.cell.batch
@@ -137,7 +158,7 @@ class _Build:
         one = self.maker.from_picture(read_picture(Path(self.job.picture)))
         return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
 
-    def _parts(self) -> artifacts.Parts:
+    def _parts(self, folder: Path) -> artifacts.Parts:
         """Return the nodes of what the engine was given, and the model's stages."""
         from perfsuite.export.nodes import graph_nodes, module_nodes
         from perfsuite.export.onnx import load_graph
@@ -145,7 +166,11 @@ class _Build:
         workload = self.maker.workload
         nodes: tuple[Node, ...] = ()
         methods: tuple[str, ...] = ()
-        if self.variant.graph is not None:
+        if is_split(folder):
+            module = self.maker.rebuild()
+            nodes = module_nodes(module)
+            methods = stages.watched(workload.model.stages, module)
+        elif self.variant.graph is not None:
             nodes = graph_nodes(load_graph(self.variant.graph), self.job.cell.batch)
         elif self.variant.rebuild is not None:
             module = self.variant.rebuild()
@@ -219,10 +244,10 @@ class _Build:
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         return worst
 
-    def _counted(self) -> Macs | None:
+    def _counted(self, folder: Path) -> Macs | None:
         from perfsuite.measure.macs import count_graph, count_module
 
-        if self.variant.graph is not None:
+        if self.variant.graph is not None and not is_split(folder):
             return count_graph(self.variant.graph)
         if self.variant.rebuild is not None:
             batch = self.maker.workload.model.batch or 1

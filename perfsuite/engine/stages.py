@@ -38,6 +38,12 @@ def spans(stages: Sequence[Stage], module: nn.Module) -> tuple[str, ...]:
     return tuple(found)
 
 
+def watched(stages: Sequence[Stage], module: nn.Module) -> tuple[str, ...]:
+    """Return the prefixes that are modules or methods of `module`."""
+    known = set(paths(stages, module))
+    return tuple(prefix for prefix in prefixes(stages) if prefix in known)
+
+
 def paths(stages: Sequence[Stage], module: nn.Module) -> list[str]:
     """Return what stages may be declared by: paths of modules, and of methods that they name."""
     return [*(path for path, _ in module.named_modules() if path), *spans(stages, module)]

@@ -7,7 +7,7 @@ what of the target it depends on, library versions.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
@@ -22,9 +22,11 @@ from perfsuite.domain.recipe import Edits, ModelPass, PassContext, PassUse, Targ
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
+from perfsuite.engine.exporting import GRAPH, Exporter
 from perfsuite.engine.jobs import Job
-from perfsuite.engine.stages import prefixes, spans
+from perfsuite.engine.stages import prefixes
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
+from perfsuite.export.pieces import read_pieces
 from perfsuite.plugins import source_digest
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home
@@ -32,10 +34,9 @@ from perfsuite.store.places import home
 if TYPE_CHECKING:
     from torch import nn
 
-GRAPH, EDITS, TENSORS = "graph.onnx", "edits.json", "edits.safetensors"
+EDITS, TENSORS = "edits.json", "edits.safetensors"
 
-CHECKED = 8  # inputs on which an export must answer as its module does
-
+Rebuild = Callable[[], "nn.Module"]
 Applied = Sequence[tuple[ModelPass, Edits]]
 
 
@@ -117,8 +118,7 @@ class Maker:
             for step in self.steps:
                 key = step.key(key, self.data_key, self.target)
             return Variant(None, None, quantized), key
-        graph, key = self._graph()
-        return Variant(graph, rebuild, quantized), key
+        return self._graph(rebuild, quantized)
 
     # -- the model --------------------------------------------------------------------------
 
@@ -205,14 +205,20 @@ class Maker:
 
     # -- the graph --------------------------------------------------------------------------
 
-    def _graph(self) -> tuple[Path, str]:
-        """Return the ONNX file after export and graph passes, and its key."""
+    def _graph(self, rebuild: Rebuild | None, quantized: bool) -> tuple[Variant, str]:
+        """Return the model after export and graph passes, in pieces where it must be, and its key.
+
+        Raises `Unsupported` for a graph pass on a model in pieces.
+        """
         if self.workload.model.onnx is not None:
             path, key = self.workload.model.onnx, self.model_key
         else:
-            made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
-            key = key_of(self.edits_key, "export", *made_by)
-            folder, _ = self.cache.build("export", key, self._export)
+            key = self._export_key
+            folder, _ = self.cache.build("export", key, self._exporter)
+            pieces = read_pieces(folder)
+            if pieces is not None:
+                self._refuse_graph_passes(pieces.whole)
+                return Variant(None, rebuild, quantized, folder), key
             path = folder / GRAPH
         for step in self.steps:
             if step.is_graph:
@@ -220,21 +226,41 @@ class Maker:
                 apply = partial(self._apply, step, path, key)
                 folder, _ = self.cache.build("graph", key, apply)
                 path = folder / GRAPH
-        return path, key
+        return Variant(path, rebuild, quantized), key
 
-    def _export(self, folder: Path) -> None:
-        from perfsuite.engine.reference import check_export
-        from perfsuite.export.onnx import export_graph
-        from perfsuite.export.spans import spans as placed
+    @property
+    def _exporter(self) -> Exporter:
+        return Exporter(self.workload, self.rebuild, self.inputs)
 
-        module = self.rebuild()
-        spec = self.workload.input_spec()
-        only = self.workload.model.batch
-        with placed(module, spans(self.workload.model.stages, module)):
-            export_graph(module, spec, self.inputs(only or 2, 0), folder / GRAPH)
-        # Several, because a traced graph follows the one branch that its example took.
-        samples = [self.inputs(only or 1 + n % 2, n) for n in range(CHECKED)]
-        check_export(module, folder / GRAPH, samples, self.workload.task)
+    @property
+    def _export_key(self) -> str:
+        made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
+        return key_of(self.edits_key, "export", *made_by)
+
+    def _refuse_graph_passes(self, why: str) -> None:
+        for step in self.steps:
+            if step.is_graph:
+                raise Unsupported(
+                    f"{step.use.use} on {self.workload.name}: it needs the graph of the whole "
+                    f"model, which runs in pieces ({why})"
+                )
+
+    def pieces(self, refusal: PerfsuiteError) -> Path:
+        """Return the folder with the stages' modules, for an engine that refuses the whole graph.
+
+        Raises `refusal` where that is no way out: for an ONNX file, after graph passes, without
+        stages.
+        """
+        if self.workload.model.build is None or any(step.is_graph for step in self.steps):
+            raise refusal
+
+        exporter = self._exporter
+
+        def write(folder: Path) -> None:
+            exporter.pieces(self.rebuild(), refusal, folder)
+
+        folder, _ = self.cache.build("export", key_of(self._export_key, str(refusal)), write)
+        return folder
 
     def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx

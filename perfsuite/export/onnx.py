@@ -237,5 +237,8 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
+    """Return what went wrong, in a line: the dynamo exporter's own words are about its steps."""
+    if type(error).__name__ == "TorchExportError" and error.__cause__ is not None:
+        error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

@@ -40,9 +40,14 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Pieces(msgspec.Struct, frozen=True):
-    """What `export_pieces` wrote; `left` are the modules that stay in PyTorch, and why."""
+    """What `export_pieces` wrote.
+
+    `whole` says why the model is not taken whole; `left` are the modules that stay in PyTorch, and
+    why.
+    """
 
     pieces: tuple[Piece, ...]
+    whole: str
     left: dict[str, str] = {}
 
 
@@ -64,9 +69,11 @@ def piece_paths(module: nn.Module, stages: Sequence[Stage]) -> tuple[str, ...]:
 
 
 def export_pieces(
-    module: nn.Module, paths: Sequence[str], examples: Sequence[Inputs], folder: Path
+    module: nn.Module, paths: Sequence[str], examples: Sequence[Inputs], folder: Path, whole: str
 ) -> Pieces:
     """Write each module at `paths` as a graph into `folder`, and `pieces.json` beside them.
+
+    `whole` says why the model is not exported whole.
 
     The module runs on all `examples`; sides that differ between calls become dynamic. A module
     that no engine could take (it is not called, or does not export) is left as it is. Raises
@@ -84,7 +91,7 @@ def export_pieces(
     if not pieces:
         why = "; ".join(f"{path}: {reason}" for path, reason in left.items())
         raise BuildError(f"{type(module).__name__} has no stage that exports: {why or 'no stages'}")
-    found = Pieces(tuple(pieces), left)
+    found = Pieces(tuple(pieces), whole, left)
     (folder / PIECES).write_bytes(msgspec.json.encode(found))
     return found
 

@@ -12,7 +12,7 @@ import contextlib
 import functools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -64,9 +64,9 @@ def profile(
     """
     from torch.profiler import record_function
 
-    with _scoped(module, spans, lambda path: record_function(_SCOPE + path)):
+    with scoped(module, _paths(module, spans), lambda path: record_function(_SCOPE + path)):
         owned = [_traced(run, [entry], 1)[1][0] for entry in inputs]
-    works = [_works(module, run, spans, entry) for entry in inputs]
+    done = [works(module, run, spans, entry) for entry in inputs]
     walls_s, traced = _traced(run, inputs, calls)
     found: dict[Key, dict[int, Span]] = defaultdict(dict)
     for call, operators in enumerate(traced):
@@ -83,7 +83,7 @@ def profile(
             found[key][call] = span
     return Profile(
         tuple(walls_s),
-        tuple(_kernel(key, ran, works, calls) for key, ran in found.items()),
+        tuple(_kernel(key, ran, done, calls) for key, ran in found.items()),
     )
 
 
@@ -161,22 +161,28 @@ def _operators(events: Sequence[Any]) -> Iterator[list[Span]]:
 
 
 @contextlib.contextmanager
-def _scoped(module: nn.Module, spans: Sequence[str], scope: Scope) -> Iterator[None]:
-    """Let every module's forward and every method in `spans` run inside of `scope(path)`."""
+def scoped(module: nn.Module, paths: Iterable[str], scope: Scope) -> Iterator[None]:
+    """Let the modules and methods at `paths` run inside of `scope(path)`; what is none is left."""
     import torch
 
     with contextlib.ExitStack() as stack:
-        for path, part in module.named_modules():
-            if not isinstance(part, torch.jit.ScriptModule):  # its code is not Python's
-                _wrap(stack, part, "forward", path, scope)
-        for path in set(spans) - {path for path, _ in module.named_modules()}:
+        for path in paths:
             owner: object = module
             *parents, name = path.split(".")
             for parent in parents:
                 owner = getattr(owner, parent, None)
-            if callable(getattr(owner, name, None)):
+            part = getattr(owner, name, None) if path else module
+            if isinstance(part, torch.jit.ScriptModule):  # its code is not Python's
+                continue
+            if isinstance(part, torch.nn.Module):
+                _wrap(stack, part, "forward", path, scope)
+            elif callable(part):
                 _wrap(stack, owner, name, path, scope)
         yield
+
+
+def _paths(module: nn.Module, spans: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*(path for path, _ in module.named_modules()), *spans]))
 
 
 def _wrap(stack: contextlib.ExitStack, owner: object, name: str, path: str, scope: Scope) -> None:
@@ -194,7 +200,7 @@ def _wrap(stack: contextlib.ExitStack, owner: object, name: str, path: str, scop
     setattr(owner, name, wrapped)
 
 
-def _works(module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs) -> dict[Key, Work]:
+def works(module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs) -> dict[Key, Work]:
     """Return what each operator of one call computes and moves."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -215,7 +221,8 @@ def _works(module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs) ->
             seen.append((inside[-1], func.overloadpacket.__name__, work))
             return answer
 
-    with _scoped(module, spans, scope), Catch():  # type: ignore[no-untyped-call]
+    paths = _paths(module, spans)
+    with scoped(module, paths, scope), Catch():  # type: ignore[no-untyped-call]
         run(inputs)
     keys = _keys((path, name) for path, name, _ in seen)
     return {key: work for key, (*_, work) in zip(keys, seen, strict=True)}

@@ -6,7 +6,6 @@ it, and `pieces.json`; opening it needs the module, as for an engine that takes 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import replace
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfsuite.domain.profile import Kernel, Profile
+from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import PIECES, Piece, Pieces, flatten, read_pieces, restore
 from perfsuite.runtimes.base import BaseSession
+from perfsuite.runtimes.split_profile import profile
 
 if TYPE_CHECKING:
     from torch import nn
@@ -36,7 +36,7 @@ def is_split(folder: Path) -> bool:
 def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path) -> None:
     """Let `runtime` build each graph that `export_pieces` wrote into the folder `pieces`.
 
-    A piece that the engine cannot take stays in PyTorch and is named in `pieces.json`; raises what
+    A piece that the engine cannot take stays in PyTorch and is named in `pieces.json`. Raises what
     the engine said if it can take none.
     """
     found = read_pieces(pieces)
@@ -59,7 +59,7 @@ def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path
             place.rmdir()
     if refusal is not None and not built:
         raise refusal
-    (folder / PIECES).write_bytes(msgspec.json.encode(Pieces(tuple(built), left)))
+    (folder / PIECES).write_bytes(msgspec.json.encode(Pieces(tuple(built), found.whole, left)))
 
 
 def open_split(runtime: Runtime, folder: Path, manifest: Manifest, opening: Opening) -> Session:
@@ -78,7 +78,7 @@ def open_split(runtime: Runtime, folder: Path, manifest: Manifest, opening: Open
             parent, _, name = piece.path.rpartition(".")
             setattr(module.get_submodule(parent), name, engine)
             engines.append(engine)
-        return SplitSession(module, manifest, found, engines, stack.pop_all())
+        return SplitSession(module, manifest, found, engines, opening, stack.pop_all())
 
 
 class SplitSession(BaseSession):
@@ -90,12 +90,14 @@ class SplitSession(BaseSession):
         manifest: Manifest,
         pieces: Pieces,
         engines: list[Any],
+        opening: Opening,
         opened: ExitStack,
     ) -> None:
         self._module: Any = module
         self._names = [spec.name for spec in manifest.inputs]
         self._runtime = manifest.runtime
         self._pieces, self._engines, self._opened = pieces, engines, opened
+        self._spans, self._rebuild = opening.spans, opening.rebuild if opening.inspect else None
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return the module's tensors, in order, as host arrays."""
@@ -107,7 +109,7 @@ class SplitSession(BaseSession):
 
     def evidence(self) -> Evidence:
         """Return what the engine says of each piece, and which stages are not on it."""
-        items: list[Item] = []
+        items = [Item("reported", "execution", "split", self._pieces.whole)]
         kernels: dict[str, int] = {}
         for engine in self._engines:
             found = engine.session.evidence()
@@ -120,30 +122,12 @@ class SplitSession(BaseSession):
         return Evidence(tuple(items), kernels)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return the time of each piece, measured round its engine; the rest is the glue's."""
-        walls: list[float] = []
-        spans: list[list[tuple[float, float]]] = [[] for _ in self._engines]
-        for call in range(calls):
-            for engine in self._engines:
-                engine.spans = []
-            began = time.perf_counter()
-            self.run(inputs[call % len(inputs)])
-            walls.append(time.perf_counter() - began)
-            for place, engine in zip(spans, self._engines, strict=True):
-                start = engine.spans[0][0] - began if engine.spans else 0.0
-                place.append((start, sum(end - at for at, end in engine.spans)))
-        kernels = tuple(
-            Kernel(
-                name=engine.piece.path,
-                kind=self._runtime,
-                times_s=tuple(taken for _, taken in times),
-                starts_s=tuple(start for start, _ in times),
-                origins=(f"{engine.piece.path}/{self._runtime}",),
-            )
-            for engine, times in zip(self._engines, spans, strict=True)
-        )
-        order = sorted(kernels, key=lambda kernel: kernel.starts_s)
-        return Profile(tuple(walls), tuple(order))
+        """Return the time of each stage, measured round it; the rest is the glue's."""
+        if self._rebuild is None:
+            raise Unsupported("a split model is profiled only if it was opened with inspect")
+        engines = {engine.piece.path: self._runtime for engine in self._engines}
+        parts = dict.fromkeys(self._spans, "pytorch") | engines
+        return profile(self._module, self.run, parts, inputs, calls, self._rebuild())
 
     def close(self) -> None:
         """Close the engine's sessions and free the module."""
@@ -172,7 +156,6 @@ def _engine() -> Any:
         def __init__(self, piece: Piece, session: Session) -> None:
             super().__init__()
             self.piece, self.session = piece, session
-            self.spans: list[tuple[float, float]] = []
             self.eval()
 
         def forward(self, *given: Any, **named: Any) -> Any:
@@ -183,9 +166,7 @@ def _engine() -> Any:
                 )
             names = [entry.name for entry in self.piece.inputs]
             arrays = [tensor.contiguous().numpy() for tensor in tensors]
-            began = time.perf_counter()
             answer = self.session.run(dict(zip(names, arrays, strict=True)))
-            self.spans.append((began, time.perf_counter()))
             return restore(self.piece.gives, map(torch.from_numpy, answer))
 
     return Engine

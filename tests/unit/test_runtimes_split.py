@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.model import InputSpec, Stage
+from perfsuite.domain.record import Item
 from perfsuite.domain.runtime import Manifest, Opening
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.parity import parity
@@ -17,6 +18,7 @@ from perfsuite.export.pieces import export_pieces, flatten, piece_paths, read_pi
 from perfsuite.runtimes.onnxruntime import OnnxRuntime
 from perfsuite.runtimes.openvino import OpenVino
 from perfsuite.runtimes.split import build_split, is_split, open_split
+from perfsuite.runtimes.split_profile import Watch
 
 torch = pytest.importorskip("torch")
 ENGINES = {"onnxruntime": OnnxRuntime, "openvino": OpenVino}
@@ -82,7 +84,7 @@ def pieces(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # one would say that the dynamo exporter could not
         examples = [images(seed) for seed in range(3)]
-        export_pieces(net(), piece_paths(net(), STAGES), examples, folder)
+        export_pieces(net(), piece_paths(net(), STAGES), examples, folder, "it chooses")
     return folder
 
 
@@ -121,7 +123,8 @@ def test_a_split_model_answers_as_the_whole_one(name: str, pieces: Path, tmp_pat
     build_split(runtime, pieces, manifest(name), tmp_path)
     assert is_split(tmp_path)
     module = net()
-    opening = Opening(1, 1, rebuild=net)
+    spans = ("body", "heads.one", "heads.other", "unused", "heads", "chosen")
+    opening = Opening(1, 1, inspect=True, rebuild=net, spans=spans)
     with open_split(runtime, tmp_path, manifest(name), opening) as session:
         for seed in (0, 5):
             with torch.no_grad():
@@ -130,13 +133,17 @@ def test_a_split_model_answers_as_the_whole_one(name: str, pieces: Path, tmp_pat
             parity(expected, session.run(images(seed)), ("sums", "means"), "fp32")
         profile = session.profile([images(0), images(1)], 4)
         evidence = session.evidence()
-    assert [kernel.name for kernel in profile.kernels] == ["body", "heads.one", "heads.other"]
+    ran = {"body": name, "chosen": "pytorch", "heads.one": name, "heads.other": name}
+    assert {kernel.name: kernel.kind for kernel in profile.kernels} == ran
     for kernel in profile.kernels:
         assert len(kernel.times_s) == len(kernel.starts_s) == len(profile.walls_s) == 4
         assert all(taken > 0 for taken in kernel.times_s)
-        assert kernel.origins == (f"{kernel.name}/{name}",)
+        assert kernel.origins == (f"{kernel.name}/{kernel.kind}",)
+    assert profile.kernels[0].macs == 8 * 8 * 4 * 3 * 3 * 3
+    assert profile.kernels[-1].macs == 4 * 2
     for call, wall in enumerate(profile.walls_s):
         assert sum(kernel.times_s[call] for kernel in profile.kernels) < wall
+    assert Item("reported", "execution", "split", "it chooses") in evidence.items
     where = {item.name: item.value for item in evidence.items if item.about == "stage"}
     assert where == {
         "body": name,
@@ -144,6 +151,17 @@ def test_a_split_model_answers_as_the_whole_one(name: str, pieces: Path, tmp_pat
         "heads.other": name,
         "unused": "pytorch (it is not called as a module)",
     }
+
+
+def test_parts_inside_of_others_are_not_counted_twice() -> None:
+    times = iter([0.0, 1.0, 3.0, 4.0, 5.0, 9.0])
+    watch = Watch(lambda: next(times))
+    with watch.part("outer"):
+        with watch.part("inner"):
+            pass
+        with watch.part("inner"):
+            pass
+    assert watch.spans == [("inner", 1.0, 2.0), ("inner", 4.0, 1.0), ("outer", 0.0, 6.0)]
 
 
 def test_what_an_engine_refuses_stays_in_pytorch(pieces: Path, tmp_path: Path) -> None:
@@ -172,4 +190,4 @@ def test_an_engine_that_takes_no_piece_says_why(pieces: Path, tmp_path: Path) ->
 
 def test_a_model_without_pieces_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no stage that exports: unused: it is not called"):
-        export_pieces(net(), ["unused"], [images(0)], tmp_path)
+        export_pieces(net(), ["unused"], [images(0)], tmp_path, "")
