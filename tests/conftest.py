@@ -13,6 +13,11 @@ from perfsuite.store.places import home
 # Several test processes share the cores: thread pools of full width would spin against each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Data that are not part of the repository may lie beside it.
+CELLS = Path(__file__).parents[2] / "shared" / "data" / "bccd"
+if CELLS.is_dir():
+    os.environ.setdefault("PERFSUITE_BCCD", str(CELLS))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _own_home(

@@ -8,12 +8,30 @@ from pathlib import Path
 from perfsuite import plugins
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
-from perfsuite.workloads import cifar10, digits
+from perfsuite.workloads import (
+    captions,
+    cifar10,
+    devise,
+    digits,
+    faster_rcnn,
+    vehicle_type,
+    whale_id,
+)
 
 WORKLOADS: dict[str, Callable[[], Workload]] = {
+    "devise": devise.devise,
+    "devise-hit5": devise.devise_hit5,
+    "devise-zero-shot": devise.devise_zero_shot,
+    "faster-rcnn-resnet101": faster_rcnn.faster_rcnn_resnet101,
+    "faster-rcnn-shufflenet": faster_rcnn.faster_rcnn_shufflenet,
+    "show-attend-tell": captions.show_attend_tell,
+    "show-attend-tell-attention": captions.show_attend_tell_attention,
     "shufflenet-cifar10": cifar10.shufflenet,
+    "vehicle-type": vehicle_type.vehicle_type,
     "vgg-digits": digits.vgg_digits,
     "vgg16-cifar10": cifar10.vgg16,
+    "whale-id": whale_id.whale_id,
+    "whale-id-plain": whale_id.whale_id_plain,
 }
 
 

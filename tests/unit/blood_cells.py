@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
 
 from perfsuite.data import bccd
+from perfsuite.errors import Unavailable
 
 
-def use_cells(root: Path, patch: pytest.MonkeyPatch) -> Path:
-    """Return the folder of BCCD and let perfsuite find it; skip where there is none."""
-    beside = root.parent / "shared" / "data" / "bccd"
-    folder = Path(os.environ.get("PERFSUITE_BCCD", beside))
-    if not folder.is_dir():
-        pytest.skip("BCCD is not on this machine; set PERFSUITE_BCCD to its folder")
-    patch.setenv("PERFSUITE_BCCD", str(folder))
+def use_cells() -> Path:
+    """Return the folder of BCCD; skip where there is none."""
     forget()
-    return folder
+    try:
+        return bccd.folder()
+    except Unavailable as missing:
+        pytest.skip(str(missing))
 
 
 def forget() -> None:

@@ -207,8 +207,8 @@ def test_without_the_cells_it_is_said_where_to_get_them(
 
 
 @pytest.fixture
-def cells(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    yield use_cells(root, monkeypatch)
+def cells() -> Iterator[Path]:
+    yield use_cells()
     forget()
 
 

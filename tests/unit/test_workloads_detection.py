@@ -256,8 +256,8 @@ def test_sections_of_photographs_are_seeded() -> None:
 
 
 @pytest.fixture
-def cells(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    yield use_cells(root, monkeypatch)
+def cells() -> Iterator[Path]:
+    yield use_cells()
     forget()
 
 
