@@ -83,12 +83,15 @@ class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
     The stages come in the order in which they run, then `engine overhead` (the call's time outside
     of all kernels) and `unattributed` (kernels that no stage is known to own). `crossing` lists
     kernels that were fused across stages: they are counted under their most expensive operator.
+    `untraced_s` is the same mean of as many calls in the same process, of the same inputs, that
+    were not profiled: half of them before the profiled ones, half after; None in older runs.
     """
 
     total_s: float
     calls: int  # over which times are averaged
     rows: tuple[Row, ...]
     crossing: tuple[str, ...] = ()
+    untraced_s: float | None = None
 
 
 class Roofline(msgspec.Struct, frozen=True):
