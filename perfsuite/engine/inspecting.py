@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from statistics import fmean
 
 import msgspec
 
@@ -19,6 +23,7 @@ from perfsuite.engine.measuring import rebuilder
 from perfsuite.engine.process import line_of
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
+from perfsuite.measure.kernels import mean_times
 from perfsuite.measure.roofline import roofline
 from perfsuite.measure.stages import breakdown
 from perfsuite.runtimes.evidence import check_precision
@@ -39,7 +44,8 @@ def inspect(job: Job) -> Line:
     parts = artifacts.read_parts(folder)
     runtime = artifacts.load_runtime(job.runtime)
     opening = artifacts.opening(job.cell, rebuilder(job), inspect=True, spans=parts.spans)
-    with artifacts.open_session(runtime, folder, manifest, opening) as session:
+    opened = partial(artifacts.open_session, runtime, folder, manifest)
+    with opened(opening) as session:
         for index in range(CALLS):
             session.run(inputs[index % len(inputs)])
         evidence = session.evidence()
@@ -47,7 +53,9 @@ def inspect(job: Job) -> Line:
         check_precision(evidence, manifest)
         evidence = msgspec.structs.replace(evidence, items=(*evidence.items, *libraries))
         try:
-            found = breakdown(_profile(session, inputs, job), parts.nodes, parts.stages)
+            plain = partial(opened, replace(opening, inspect=False))
+            profile, untraced_s = _profile(session, plain, inputs, job)
+            found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
         except Unsupported as error:
             return _without(job, evidence, error)
     return line_of(
@@ -78,19 +86,55 @@ def _times(found: Breakdown) -> tuple[Measurement, ...]:
     return tuple(Measurement(STAGE, "s", (row.time_s,), row.name) for row in found.rows)
 
 
-def _profile(session: Session, inputs: list[Inputs], job: Job) -> Profile:
-    """Return the profile of warm calls; what the model's own code raises is told as that."""
+def _profile(
+    session: Session, plain: Callable[[], Session], inputs: list[Inputs], job: Job
+) -> tuple[Profile, list[float]]:
+    """Return the profile of warm calls, and the seconds of as many that are not profiled.
+
+    For these `plain` opens a session without inspection, warmed up as a profile is, by each input.
+    Half of them come before the profile and half after, so that a machine that becomes faster or
+    slower meanwhile does so for both. What the model's own code raises is told as that.
+    """
     if not hasattr(session, "profile"):
         raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
     try:
         calls = _calls(session, inputs, job.inspect)
-        return session.profile(inputs[:calls], calls)
+        given, half = inputs[:calls], calls // 2
+        with plain() as untraced:
+            _timed(untraced, given, range(len(given)))
+            before = _timed(untraced, given, range(half))
+            profile = session.profile(given, calls)
+            _timed(untraced, given, range(1))  # the profile took the caches
+            return profile, before + _timed(untraced, given, range(half, calls))
     except (PerfsuiteError, MemoryError):
         raise
     except Exception as error:
         raise BuildError(
             f"a call failed while it was profiled with {type(error).__name__}: {error}"
         ) from error
+
+
+def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[float]:
+    """Return the seconds that each of `calls` takes, which rotate over `inputs`."""
+    clock = session.clock or time.perf_counter_ns
+    walls_s = []
+    for index in calls:
+        entry = inputs[index % len(inputs)]
+        begin_ns = clock()
+        session.run(entry)
+        walls_s.append((clock() - begin_ns) / 1e9)
+    return walls_s
+
+
+def _beside(found: Breakdown, profile: Profile, walls_s: Sequence[float]) -> Breakdown:
+    """Return `found` with the mean of as many calls that were not profiled, taken as its own is.
+
+    That is over the usual calls, or over all where the engine tells means of all its calls alone.
+    """
+    if len(profile.walls_s) == 1:
+        return msgspec.structs.replace(found, calls=len(walls_s), untraced_s=fmean(walls_s))
+    usual = mean_times(Profile(tuple(walls_s), ()))
+    return msgspec.structs.replace(found, untraced_s=usual.total_s)
 
 
 def _calls(session: Session, inputs: list[Inputs], settings: Inspect) -> int:

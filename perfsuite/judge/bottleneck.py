@@ -1,4 +1,4 @@
-"""What holds a model back, in words."""
+"""What holds a model back, and what it cost to find out, in words."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline
 from perfsuite.judge import words
 
 _IDLE = 0.15  # of both roofs: below, neither is what limits
+_MEASURABLE = 0.03  # of a profiled call: less, as for regressions, is lost in noise
+_APART = 0.1  # of the latency: a larger difference wants an explanation
 
 
 def bottleneck(
@@ -21,15 +23,17 @@ def bottleneck(
     twice as fast. Bound: its MACs and bytes against the roofline (Williams, Waterman and Patterson
     2009); nothing is said of it where they are not known. No sentence where no time was taken.
 
-    `latency_s` is that of an unprofiled call. Engines note times between kernels: where that is
-    what makes the engine overhead the longest row, it is taken off.
+    Engines note times between kernels: where that is what makes the engine overhead the longest
+    row, it is taken off. `latency_s` is that of unprofiled calls in other processes, for a
+    breakdown of an older run, which knows none of its own.
     """
     longest = _longest(breakdown)
     if longest is None:
         return ()
     sentences = []
-    if _is_overhead(longest) and latency_s is not None:
-        cost_s = min(breakdown.total_s - latency_s, longest.time_s)
+    unprofiled_s = latency_s if breakdown.untraced_s is None else breakdown.untraced_s
+    if _is_overhead(longest) and unprofiled_s is not None:
+        cost_s = min(_cost_s(breakdown, unprofiled_s), longest.time_s)
         rest = _without(breakdown, cost_s)
         if cost_s > 0 and (real := _longest(rest)) is not None and not _is_overhead(real):
             sentences.append(
@@ -43,6 +47,58 @@ def bottleneck(
         bound = _bound(longest, roofline)
         sentences += [bound] if bound else []
     return tuple(sentences)
+
+
+def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> tuple[str, ...]:
+    """Return sentences: what a profiled call takes, what of it profiling cost, and the latency.
+
+    The cost is what the same process saves without profiling. What is then left between it and
+    `latency_s`, that of the measured processes, is no profiler's; beyond a tenth that is said. A
+    breakdown of an older run does not know the one from the other.
+    """
+    calls = f"{breakdown.calls} call{'s' * (breakdown.calls != 1)}"
+    total = f"A profiled call takes {words.seconds(breakdown.total_s)} (mean of {calls})"
+    if breakdown.untraced_s is None:
+        if latency_s:
+            change = words.signed_percent(breakdown.total_s / latency_s - 1.0)
+            total += (
+                f", an unprofiled one in other processes {words.seconds(latency_s)}: {change} for "
+                f"profiling and what processes differ by"
+            )
+        return (f"{total}.",)
+    return (f"{total}.", _cost(breakdown, breakdown.untraced_s), *_latency(breakdown, latency_s))
+
+
+def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
+    """Return what profiling adds to a call; 0 for what is too little to be told from noise."""
+    cost_s = breakdown.total_s - unprofiled_s
+    return cost_s if cost_s > _MEASURABLE * breakdown.total_s else 0.0
+
+
+def _cost(breakdown: Breakdown, untraced_s: float) -> str:
+    cost_s = _cost_s(breakdown, untraced_s)
+    answers = f"the same process answers in {words.seconds(untraced_s)} without it"
+    if not cost_s:
+        return f"Profiling cost nothing measurable: {answers}."
+    timed = sum(one.time_s > 0 for row in breakdown.rows for one in _operators(row))
+    each = f" ({words.seconds(cost_s / timed)} for each of {timed} kernels)" if timed > 1 else ""
+    return (
+        f"Profiling cost {words.seconds(cost_s)} of the {words.seconds(breakdown.total_s)}: "
+        f"{answers}{each}."
+    )
+
+
+def _latency(breakdown: Breakdown, latency_s: float | None) -> Iterator[str]:
+    if not latency_s or breakdown.untraced_s is None:
+        return
+    said = f"End-to-end latency, of processes that never profile, is {words.seconds(latency_s)}"
+    apart = breakdown.untraced_s / latency_s - 1.0
+    if abs(apart) > _APART:
+        said += (
+            f"; without profiling the profiled process takes {words.percent(abs(apart))} "
+            f"{'more' if apart > 0 else 'less'}: a difference between processes, not profiling"
+        )
+    yield f"{said}."
 
 
 def _longest(breakdown: Breakdown) -> Row | None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.domain.profile import OVERHEAD, Breakdown, Roofline, Row
 from perfsuite.judge import words
-from perfsuite.judge.bottleneck import bottleneck
+from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.markdown import escape
 from perfsuite.report.table import plain
 
@@ -64,7 +64,7 @@ def _short(row: Row, parent: Row | None) -> str:
 class Tree:
     """A breakdown that rich can print: the rows, the total, and what it comes to in words.
 
-    `latency_s` is that of an unprofiled call, so that the cost of profiling can be told.
+    `latency_s` is that of the measured processes, which profile nothing.
     """
 
     breakdown: Breakdown
@@ -126,13 +126,10 @@ def sentences(
     breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None
 ) -> tuple[str, ...]:
     """Return the bottleneck, what profiling costs, and what was fused across stages, in words."""
-    found = list(bottleneck(breakdown, roofline, latency_s))
-    calls = f"{breakdown.calls} call{'s' * (breakdown.calls != 1)}"
-    total = f"A profiled call takes {words.seconds(breakdown.total_s)} (mean of {calls})"
-    if latency_s:
-        cost = words.signed_percent(breakdown.total_s / latency_s - 1.0)
-        total += f", an unprofiled one {words.seconds(latency_s)}: profiling costs {cost}"
-    found.append(f"{total}.")
+    found = [
+        *bottleneck(breakdown, roofline, latency_s),
+        *profiling_cost(breakdown, latency_s),
+    ]
     crossing = [plain(name) for name in breakdown.crossing]
     if crossing:
         more = len(crossing) - _CROSSING

@@ -12,7 +12,7 @@ from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import metrics, trouble, without_breakdown
-from perfsuite.judge.bottleneck import bottleneck
+from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.breakdown import Tree, render
 from perfsuite.report.markdown import escape
 from perfsuite.report.table import plain, title
@@ -26,7 +26,11 @@ MARKDOWN, TRACE = "breakdown.md", "trace.json"
 
 
 class Profiled(msgspec.Struct, frozen=True):
-    """One cell. `latency_s` is of unprofiled calls; `lacking` says why there is no breakdown."""
+    """One cell, in numbers and in words.
+
+    `latency_s` is that of the measured processes, `profiling` what profiling cost on top of it;
+    `lacking` says why there is no breakdown.
+    """
 
     key: str
     runtime: str
@@ -36,6 +40,7 @@ class Profiled(msgspec.Struct, frozen=True):
     breakdown: Breakdown | None
     roofline: Roofline | None
     bottleneck: tuple[str, ...]
+    profiling: tuple[str, ...]
     lacking: str = ""
 
 
@@ -97,6 +102,7 @@ def _profiled(record: Record) -> Profiled:
         breakdown=found,
         roofline=record.roofline,
         bottleneck=bottleneck(found, record.roofline, latency_s) if found else (),
+        profiling=profiling_cost(found, latency_s) if found else (),
         lacking="" if found else trouble(record) or without_breakdown(record),
     )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
-from perfsuite.judge.bottleneck import bottleneck
+from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 
 ROOFS = Roofline(flops_per_s=100e9, bytes_per_s=10e9, threads=2, precision="fp32")  # ridge: 10
 
@@ -21,8 +21,16 @@ def rest(overhead_s: float = 0.0, unattributed_s: float = 0.0) -> tuple[Row, Row
     )
 
 
-def call(*rows: Row) -> Breakdown:
-    return Breakdown(sum(row.time_s for row in rows), 10, rows)
+def call(*rows: Row, untraced_s: float | None = None) -> Breakdown:
+    return Breakdown(sum(row.time_s for row in rows), 10, rows, untraced_s=untraced_s)
+
+
+def traced(untraced_s: float | None, kernels: int = 3) -> Breakdown:
+    """Return a call of 4 ms whose kernels take half of it; one more did not run."""
+    ran = [Row(f"k{index}", "operator", 0.002 / kernels) for index in range(kernels)]
+    children = (Row("m", "module", 0.002, children=(*ran, Row("idle", "operator", 0.0))),)
+    whole = Row("a", "stage", 0.002, children=children)
+    return call(whole, *rest(0.002), untraced_s=untraced_s)
 
 
 def test_the_stage_its_operator_and_what_it_is_worth() -> None:
@@ -122,6 +130,59 @@ def test_the_cost_of_profiling_is_not_the_engines() -> None:
     assert holder == "a holds the model back: 200 ms of 300 ms (66.7 %)."
     assert worth.startswith("If it were free, the whole call would be 3x faster (100 ms)")
     assert bound.startswith("It is bound by computation")
+
+
+def test_the_cost_is_that_in_the_same_process_where_it_is_known() -> None:
+    found = call(stage("a", 0.2), *rest(0.8), untraced_s=0.25)
+    cost, holder, _ = bottleneck(found, None, latency_s=0.99)
+    assert cost.startswith("Profiling itself is 750 ms of the engine overhead")
+    assert holder == "a holds the model back: 200 ms of 250 ms (80 %)."
+
+
+def test_what_profiling_cost() -> None:
+    assert profiling_cost(traced(0.0028), latency_s=0.0027) == (
+        "A profiled call takes 4 ms (mean of 10 calls).",
+        "Profiling cost 1.2 ms of the 4 ms: the same process answers in 2.8 ms without it (400 µs "
+        "for each of 3 kernels).",
+        "End-to-end latency, of processes that never profile, is 2.7 ms.",
+    )
+    assert profiling_cost(traced(0.0028, kernels=1), None) == (
+        "A profiled call takes 4 ms (mean of 10 calls).",
+        "Profiling cost 1.2 ms of the 4 ms: the same process answers in 2.8 ms without it.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("untraced_s", "takes"), [(0.0039, "3.9 ms"), (0.004, "4 ms"), (0.0042, "4.2 ms")]
+)
+def test_profiling_that_cost_nothing(untraced_s: float, takes: str) -> None:
+    _, cost = profiling_cost(traced(untraced_s), None)
+    assert cost == (
+        f"Profiling cost nothing measurable: the same process answers in {takes} without it."
+    )
+
+
+@pytest.mark.parametrize(
+    ("latency_s", "said"),
+    [
+        (0.0030, ""),  # 6.7 and 9.8 % apart
+        (0.00255, ""),
+        (0.0035, "20 % less"),
+        (0.0025, "12 % more"),
+    ],
+)
+def test_what_is_left_is_a_difference_between_processes(latency_s: float, said: str) -> None:
+    *_, latency = profiling_cost(traced(0.0028), latency_s)
+    assert ("a difference between processes, not profiling." in latency) == bool(said)
+    assert f"the profiled process takes {said}: " in latency or not said
+
+
+def test_an_older_run_does_not_know_the_cost_from_other_differences() -> None:
+    assert profiling_cost(traced(None), None) == ("A profiled call takes 4 ms (mean of 10 calls).",)
+    assert profiling_cost(traced(None), 0.0032) == (
+        "A profiled call takes 4 ms (mean of 10 calls), an unprofiled one in other processes "
+        "3.2 ms: +25 % for profiling and what processes differ by.",
+    )
 
 
 def test_a_cheap_profile_leaves_the_overhead_the_bottleneck() -> None:

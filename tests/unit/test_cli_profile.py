@@ -55,11 +55,16 @@ def test_a_profile_from_the_command_line(project: Project) -> None:
     assert done.exit_code == 0, done.stderr
     assert f"{FP32}, 1 thread" in done.stdout
     assert "body holds the model back: 6 ms of 10 ms (60 %), all of it in" in done.stdout
-    assert "an unprofiled one 8 ms: profiling costs +25 %" in done.stdout
+    assert (
+        "Profiling cost 2 ms of the 10 ms: the same process answers in 8 ms without it (1 ms for "
+        "each of 2 kernels).\nEnd-to-end latency, of processes that never profile, is 8 ms.\n"
+    ) in done.stdout
     assert done.stdout.endswith("kept in out\n")
     jobs = [line.job for line in read(Path("out"))[1]]
     assert jobs == ["prepare", "inspect", "measure"], "no test sample is answered"
-    assert "| body | 6 ms | 60 % |" in Path("out/breakdown.md").read_text()
+    markdown = Path("out/breakdown.md").read_text()
+    assert "| body | 6 ms | 60 % |" in markdown
+    assert "- Profiling cost 2 ms of the 10 ms: the same process answers in 8 ms" in markdown
 
 
 def test_the_trace_is_that_of_the_breakdown(project: Project) -> None:
@@ -68,7 +73,9 @@ def test_the_trace_is_that_of_the_breakdown(project: Project) -> None:
     assert found["exit_code"] == 0
     (cell,) = found["cells"]
     assert cell["latency_s"] == pytest.approx(0.008)
+    assert cell["breakdown"]["untraced_s"] == pytest.approx(0.008)
     assert cell["bottleneck"][0].startswith("body holds the model back")
+    assert cell["profiling"][1].startswith("Profiling cost 2 ms of the 10 ms")
     assert cell["roofline"]["threads"] == 1
     rows = {row["name"]: row["time_s"] for row in cell["breakdown"]["rows"]}
     events = json.loads(Path("out/trace.json").read_text())["traceEvents"]

@@ -12,6 +12,7 @@ from fake_runs import FP32, INT8, NET, Project, here, names
 from perfsuite import api
 from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.record import NO_BREAKDOWN, Line
+from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.engine import artifacts, running
 from perfsuite.engine.jobs import Job
 from perfsuite.errors import ConfigError, Unsupported
@@ -75,6 +76,7 @@ def test_every_run_keeps_a_breakdown(project: Project, heads: list[float]) -> No
         assert record.status == "ok"
         assert record.breakdown is not None
         assert record.breakdown.total_s == pytest.approx(WALL_S)
+        assert record.breakdown.untraced_s == pytest.approx(WALL_S)
         rows = {row.name: row.time_s for row in record.breakdown.rows}
         assert rows == pytest.approx(
             {"body": 0.007, "head": 0.002, "engine overhead": 0.001, "unattributed": 0.0}
@@ -98,6 +100,49 @@ def test_how_many_calls_are_profiled(project: Project, monkeypatch: pytest.Monke
         project.out = project.folder / f"run{number}"
         api.run(project.suite, project.out, only=FP32)
     assert asked == [50, 4, 100, 100]
+
+
+@pytest.mark.parametrize(
+    ("means_alone", "untraced_s"),
+    [
+        (False, 2.5),  # of 1, 2, 3 and 6 s those within the quartiles, 1.75 and 3.75
+        (True, 3.0),  # of all of them, as the engine takes its own
+    ],
+)
+def test_calls_without_profiling_come_before_and_after_the_profile(
+    project: Project, monkeypatch: pytest.MonkeyPatch, means_alone: bool, untraced_s: float
+) -> None:
+    ran: list[str] = []
+    kept: list[str] = []
+    run = FakeSession.run
+
+    def noted(self: FakeSession, inputs: Inputs) -> Outputs:
+        if not self._opening.inspect:
+            ran.append("plain")
+        return run(self, inputs)
+
+    def profile(self: FakeSession, inputs: list[Inputs], calls: int) -> Profile:
+        ran.append(f"profile of {calls} calls, {len(inputs)} inputs")
+        return profile_of(HEAD_S, 1 if means_alone else calls)
+
+    def execute(job: Job) -> Line:
+        ran.clear()
+        line = here(job)
+        if job.kind == "inspect":
+            kept.extend(ran)
+        return line
+
+    monkeypatch.setattr(api, "work_off", lambda j, o: running.work_off(j, o, execute))
+    monkeypatch.setattr(FakeSession, "run", noted)
+    monkeypatch.setattr(FakeSession, "profile", profile, raising=False)
+    warm, again = [9.0] * 4, [9.0]  # with each input; one after the profile
+    project.script({"*": {"latencies_s": [*warm, 1.0, 2.0, *again, 3.0, 6.0]}})
+    _, done, _ = api.run(project.suite, project.out, only=FP32)
+    (record,) = done.records.values()
+    assert record.breakdown is not None
+    assert record.breakdown.untraced_s == pytest.approx(untraced_s)
+    assert record.breakdown.calls == 4
+    assert kept == ["plain"] * 6 + ["profile of 4 calls, 4 inputs"] + ["plain"] * 3
 
 
 def test_an_engine_without_profiling_is_a_label_and_no_failure(

@@ -18,7 +18,7 @@ LAYER = Row(
 )  # fmt: skip
 FC = Row("fc", "stage", 0.002, None, 50, None, (Row("fc/Gemm", "operator", 0.002, None, 50, None),))
 REST = (Row(OVERHEAD, "rest", 0.003), Row(UNATTRIBUTED, "rest", 0.0, 0, 0, 0))
-CALL = Breakdown(0.01, 5, (LAYER, FC, *REST), ("fused/Conv (layer1, fc)",))
+CALL = Breakdown(0.01, 5, (LAYER, FC, *REST), ("fused/Conv (layer1, fc)",), untraced_s=0.007)
 
 
 def printed(tree: Tree, width: int = 120, encoding: str = "utf-8") -> str:
@@ -58,7 +58,10 @@ def test_the_tree_shows_every_number() -> None:
     assert line(text, UNATTRIBUTED) == [UNATTRIBUTED, "0", "ns", "0", "%"]
     assert line(text, "total") == ["total", "10", "ms", "100", "%", "?", "350", "?"]
     assert "layer1 holds the model back: 5 ms of 10 ms (50 %)" in text
-    assert "profiling costs +25 %" in " ".join(text.split())
+    said = " ".join(text.split())
+    assert "A profiled call takes 10 ms (mean of 5 calls). Profiling cost 3 ms of the 10 ms" in said
+    assert "without it (1 ms for each of 3 kernels)." in said
+    assert "the profiled process takes 12.5 % less: a difference between processes" in said
 
 
 def test_a_narrow_terminal_gets_less() -> None:
@@ -86,6 +89,7 @@ def test_markdown_has_the_same_in_a_table() -> None:
     assert lines[3].startswith("| &nbsp;&nbsp;&nbsp;0 | 4 ms | 40 % |")
     assert "| total | 10 ms | 100 % | ? | 350 | ? |  |" in lines
     assert lines[-1].startswith("- Fused across stages")
+    assert lines[-2].startswith("- Profiling cost 3 ms of the 10 ms")
 
 
 def test_markdown_is_escaped() -> None:
@@ -96,7 +100,7 @@ def test_markdown_is_escaped() -> None:
 def test_what_was_fused_across_stages_is_named_and_counted() -> None:
     many = Breakdown(0.01, 1, CALL.rows, tuple(f"k{index}" for index in range(7)))
     assert sentences(many, None, None)[-1].endswith("operator: k0; k1; k2; k3; k4; and 2 more.")
-    assert sentences(CALL, None, None)[-2] == "A profiled call takes 10 ms (mean of 5 calls)."
+    assert sentences(CALL, None, None)[-3] == "A profiled call takes 10 ms (mean of 5 calls)."
 
 
 def test_a_call_that_took_no_time() -> None:
