@@ -32,3 +32,11 @@ def shifted_and_flipped(
         left[mirrored] = left[mirrored, ::-1]
     moved: np.ndarray = padded[np.arange(count)[:, None, None], top[:, :, None], left[:, None, :]]
     return moved
+
+
+def cropped(picture: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Return a uint8 (h, w, 3) picture scaled and cropped about its middle to that size."""
+    from PIL import Image, ImageOps
+
+    fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.BILINEAR)
+    return np.asarray(fitted)

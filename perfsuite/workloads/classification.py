@@ -8,6 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
+from perfsuite.data.images import cropped
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 
@@ -97,16 +98,13 @@ class Classification(Task):
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return one picture scaled and cropped about its middle to the size of the stored ones."""
-        from PIL import Image, ImageOps
-
         height, width, channels = self.load("test").images.shape[1:]
         if channels != 3:
             raise Unsupported(
                 f"its pictures have {channels} channel, whose values only its data set knows: an "
                 f"RGB picture cannot be made one of them; leave out --input"
             )
-        fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.BILINEAR)
-        return {self.input_name: self.prepare(np.asarray(fitted)[None])}
+        return {self.input_name: self.prepare(cropped(picture, width, height)[None])}
 
     def fingerprint(self) -> str:
         """Return what identifies the data."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfsuite.data import scenes
-from perfsuite.data.images import normalized
+from perfsuite.data.images import cropped, normalized
 from perfsuite.data.noise import in_other_light
 from perfsuite.data.scenes import Item, Kind
 from perfsuite.domain.task import SEMI_SYNTHETIC, Inputs, Outputs, Predict, Task
@@ -51,6 +51,10 @@ class SceneTask(Task):
     def lit(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Return these training scenes as the model takes them, each in other light."""
         return normalized(in_other_light(self.pictures("train", indices), rng))
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return one picture scaled and cropped about its middle to the size of the scenes."""
+        return {"images": normalized(cropped(picture, self.kind.side, self.kind.side)[None])}
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row a test scene."""

@@ -217,3 +217,12 @@ def test_it_exports_and_engines_agree(small: Workload, tmp_path: Path) -> None:
     from engine_parity import check_engines
 
     check_engines(small, captions.net().eval(), tmp_path, "dynamo")
+
+
+def test_any_picture_becomes_a_scene() -> None:
+    task = captions.show_attend_tell().task
+    picture = np.zeros((40, 80, 3), np.uint8)
+    picture[:, 18:62] = 255  # its middle, and what is blended at its edges
+    images = task.from_picture(picture)["images"]
+    assert images.shape == task.inputs(1, 0)["images"].shape and images.dtype == np.float32
+    assert np.ptp(images[0, 0]) == 0
