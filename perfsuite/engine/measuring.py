@@ -58,7 +58,8 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
 
     def rebuild() -> nn.Module:
         from perfsuite.domain.recipe import Target
-        from perfsuite.engine.variants import Maker, steps_of
+        from perfsuite.engine.steps import steps_of
+        from perfsuite.engine.variants import Maker
         from perfsuite.measure.environment import processor_features
         from perfsuite.store.cache import Cache
         from perfsuite.workloads.table import load_workload

@@ -20,7 +20,8 @@ from perfsuite.engine import artifacts, stages
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.pictures import read_picture
 from perfsuite.engine.process import line_of
-from perfsuite.engine.variants import Maker, steps_of
+from perfsuite.engine.steps import steps_of
+from perfsuite.engine.variants import Maker
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest

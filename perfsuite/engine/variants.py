@@ -13,18 +13,19 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import msgspec
 import numpy as np
 
-from perfsuite.domain.recipe import Edits, ModelPass, PassContext, PassUse, Target
+from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
+from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.engine.exporting import GRAPH, Exporter
 from perfsuite.engine.jobs import Job
 from perfsuite.engine.stages import prefixes
+from perfsuite.engine.steps import Step
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
 from perfsuite.plugins import source_digest
@@ -34,60 +35,9 @@ from perfsuite.store.places import home
 if TYPE_CHECKING:
     from torch import nn
 
-EDITS, TENSORS = "edits.json", "edits.safetensors"
 
 Rebuild = Callable[[], "nn.Module"]
 Applied = Sequence[tuple[ModelPass, Edits]]
-
-
-@dataclass(frozen=True)
-class Step:
-    """One pass of the recipe, made from its configuration."""
-
-    use: PassUse
-    pass_: Any  # a ModelPass or a GraphPass; `is_graph` tells which
-
-    @property
-    def is_graph(self) -> bool:
-        return hasattr(self.pass_, "apply")
-
-    def key(self, parent: str, data: str, target: Target) -> str:
-        """Return the key of this step's result; `data` is the key of all samples it may see."""
-        return key_of(
-            parent,
-            data,
-            self.use.use.rpartition(":")[2],
-            source_digest("pass", self.use.use),
-            str(self.pass_.version),
-            msgspec.json.encode(self.pass_, order="sorted"),
-            self.pass_.resolve(target),
-        )
-
-
-def steps_of(job: Job, runtime: Runtime) -> list[Step]:
-    """Return the recipe's passes; raise `Unsupported` where this engine cannot run them."""
-    from perfsuite.config.checking import make_pass
-
-    uses = job.recipe.passes
-    steps = [
-        Step(use, make_pass(use, f"recipes.{job.recipe.name}.passes[{index}]"))
-        for index, use in enumerate(uses)
-    ]
-    kinds = [step.is_graph for step in steps]
-    if kinds != sorted(kinds):
-        raise ConfigError(f"recipe '{job.recipe.name}': model passes come before graph passes")
-    for step in steps:
-        if step.is_graph and runtime.takes == "module":
-            raise Unsupported(
-                f"{step.use.use} on {runtime.name}: Q/DQ graphs run on ONNX engines, "
-                f"such as onnxruntime and openvino"
-            )
-        if step.pass_.runtimes and job.cell.runtime not in step.pass_.runtimes:
-            raise Unsupported(
-                f"{step.use.use} on {runtime.name}: this engine has no kernel for it; "
-                f"{', '.join(step.pass_.runtimes)} have"
-            )
-    return steps
 
 
 @dataclass
@@ -329,19 +279,3 @@ def _is_plain(value: object) -> bool:
     if isinstance(value, tuple | list):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, bool | int | float | str | bytes)
-
-
-def write_edits(folder: Path, edits: Edits) -> None:
-    """Write edits as JSON and safetensors: plain data, no pickle."""
-    from safetensors.numpy import save_file
-
-    (folder / EDITS).write_bytes(msgspec.json.encode(edits.data))
-    save_file({k: np.ascontiguousarray(v) for k, v in edits.tensors.items()}, folder / TENSORS)
-
-
-def read_edits(folder: Path) -> Edits:
-    """Return what `write_edits` wrote."""
-    from safetensors.numpy import load_file
-
-    data = msgspec.json.decode((folder / EDITS).read_bytes(), type=dict[str, Any])
-    return Edits(data, load_file(folder / TENSORS))

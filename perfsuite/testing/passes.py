@@ -13,8 +13,8 @@ import numpy as np
 from perfsuite.config.form import Place, convert
 from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
 from perfsuite.domain.task import Inputs, Outputs, TrainingSet
+from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.engine.reference import graph_outputs, module_outputs
-from perfsuite.engine.variants import read_edits, write_edits
 from perfsuite.errors import ConfigError
 from perfsuite.testing.samples import CLASSES, OUTPUTS, SIDE, SPEC, pictures, require, small_net
 

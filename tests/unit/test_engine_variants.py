@@ -18,10 +18,12 @@ from perfsuite.domain.runtime import Opening
 from perfsuite.domain.verdict import Judgement
 from perfsuite.domain.workload import Workload
 from perfsuite.engine import artifacts, running
+from perfsuite.engine.edits import read_edits
 from perfsuite.engine.jobs import Job, first_job
 from perfsuite.engine.process import run_job_in_process
 from perfsuite.engine.reference import module_outputs
-from perfsuite.engine.variants import Maker, read_edits, steps_of
+from perfsuite.engine.steps import steps_of
+from perfsuite.engine.variants import Maker
 from perfsuite.errors import BuildError, ParityError
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import read

@@ -1,0 +1,29 @@
+"""What a model pass found out, on disk: plain data, no pickle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits
+
+EDITS, TENSORS = "edits.json", "edits.safetensors"
+
+
+def write_edits(folder: Path, edits: Edits) -> None:
+    """Write edits as JSON and safetensors."""
+    from safetensors.numpy import save_file
+
+    (folder / EDITS).write_bytes(msgspec.json.encode(edits.data))
+    save_file({k: np.ascontiguousarray(v) for k, v in edits.tensors.items()}, folder / TENSORS)
+
+
+def read_edits(folder: Path) -> Edits:
+    """Return what `write_edits` wrote."""
+    from safetensors.numpy import load_file
+
+    data = msgspec.json.decode((folder / EDITS).read_bytes(), type=dict[str, Any])
+    return Edits(data, load_file(folder / TENSORS))
