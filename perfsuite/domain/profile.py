@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 OVERHEAD, UNATTRIBUTED = "engine overhead", "unattributed"
+PYTHON = "python"  # the kind of what passes between two operators that a module's code calls
 
 
 class Node(msgspec.Struct, frozen=True):

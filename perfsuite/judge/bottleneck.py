@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
+from perfsuite.domain.profile import OVERHEAD, PYTHON, UNATTRIBUTED, Breakdown, Roofline, Row
 from perfsuite.judge import words
 
 _IDLE = 0.15  # of both roofs: below, neither is what limits
@@ -222,6 +222,9 @@ def _above(which: str, reached: float) -> str:
 
 
 def _operators(row: Row) -> list[Row]:
+    """Return the kernels below `row`, without what Python takes between those of eager PyTorch."""
+    if row.name.rpartition("/")[2].partition("_")[0] == PYTHON:
+        return []
     if row.level == "operator":
         return [row]
     return [one for child in row.children for one in _operators(child)]

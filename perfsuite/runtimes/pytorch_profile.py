@@ -14,9 +14,10 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from perfsuite.domain.profile import Kernel, Profile
+from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
 from perfsuite.runtimes.evidence import PRECISIONS
@@ -60,7 +61,9 @@ def profile(
 
     An operator belongs to the module, or the method in `spans`, whose code called it; its time is
     that of all it does, other operators included. One that ran in some of the calls only has the
-    time 0 in the others. Raises `Unsupported` where a call takes other operators with each run.
+    time 0 in the others. What passes between two operators is Python's, a kernel of the innermost
+    module that called both, so that a module's time is what it costs; outside of all modules it is
+    nobody's. Raises `Unsupported` where a call takes other operators with each run.
     """
     from torch.profiler import record_function
 
@@ -78,13 +81,25 @@ def profile(
                 f"model deterministic"
             )
         pairs = zip(operators, owners, strict=True)
-        named = [span._replace(path=owner.path) for span, owner in pairs]
+        named = list(_with_gaps([span._replace(path=owner.path) for span, owner in pairs]))
         for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
             found[key][call] = span
     return Profile(
         tuple(walls_s),
         tuple(_kernel(key, ran, done, calls) for key, ran in found.items()),
     )
+
+
+def _with_gaps(operators: Sequence[Span]) -> Iterator[Span]:
+    """Yield the operators of a call, and between them the time that Python took in a module."""
+    yield from operators[:1]
+    for before, after in pairwise(operators):
+        segments = zip(before.path.split("."), after.path.split("."), strict=False)
+        path = ".".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], segments))
+        if path:
+            end_s = before.start_s + before.time_s
+            yield Span(PYTHON, path, end_s, max(0.0, after.start_s - end_s))
+        yield after
 
 
 def _kernel(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from profile_net import SPEC, images, net
 
-from perfsuite.domain.profile import Profile
+from perfsuite.domain.profile import PYTHON, Profile
 from perfsuite.domain.runtime import Manifest, Opening
 from perfsuite.errors import Unsupported
 from perfsuite.runtimes.pytorch import PyTorchSession
@@ -52,6 +52,9 @@ def test_operators_belong_to_modules_and_methods_and_say_what_they_compute() -> 
     assert {"shuffle.mix/transpose", "shuffle.mix/reshape", "shuffle.mix/reshape_1"} <= views
     assert kernels["shuffle.mix/transpose"].bytes == 0
     assert "mean" in kernels, "the top's own operators"
+    between = kernels["blocks.0/python"]
+    assert (between.kind, between.origins, between.macs) == (PYTHON, ("blocks.0/python",), 0)
+    assert PYTHON not in kernels, "between modules it is nobody's"
 
 
 def module(forward: Any) -> Any:
