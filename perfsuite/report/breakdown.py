@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+import msgspec
 
 from perfsuite.domain.profile import OVERHEAD, Breakdown, Roofline, Row
 from perfsuite.judge import words
@@ -23,6 +25,7 @@ _UNKNOWN = "?"
 _BAR = 12  # characters
 _WITH_BARS, _WITH_SIZES = 100, 84  # columns of the terminal
 _CROSSING = 5  # kernels to name
+_SMALL, _FEW = 0.005, 2  # of the call; operators that are shown however small they are
 _ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "█": "#", "µ": "u"})
 
 
@@ -35,21 +38,35 @@ class Entry(NamedTuple):
 
 
 def entries(breakdown: Breakdown, depth: int | None = None) -> list[Entry]:
-    """Return the rows from the top down to `depth` levels (all by default), in their order."""
-    return [one for row in breakdown.rows for one in _below(row, None, "", "", depth)]
+    """Return the rows from the top down to `depth` levels (all by default), in their order.
+
+    Operators that take next to nothing are one row, if there are several under one parent.
+    """
+    small_s = _SMALL * breakdown.total_s
+    return [one for row in breakdown.rows for one in _below(row, None, "", "", depth, small_s)]
 
 
 def _below(
-    row: Row, parent: Row | None, here: str, further: str, depth: int | None
+    row: Row, parent: Row | None, here: str, further: str, depth: int | None, small_s: float
 ) -> Iterator[Entry]:
     yield Entry(here, _short(row, parent), row)
     if depth is not None and depth <= 1:
         return
     left = None if depth is None else depth - 1
-    for index, child in enumerate(row.children):
-        last = index == len(row.children) - 1
+    children = _folded(row.children, small_s)
+    for index, child in enumerate(children):
+        last = index == len(children) - 1
         branch, go_on = ("└─ ", "   ") if last else ("├─ ", "│  ")
-        yield from _below(child, row, further + branch, further + go_on, left)
+        yield from _below(child, row, further + branch, further + go_on, left, small_s)
+
+
+def _folded(rows: Sequence[Row], small_s: float) -> list[Row]:
+    """Return the rows, operators of less than `small_s` seconds together as the last one."""
+    small = [row for row in rows if row.level == "operator" and row.time_s < small_s]
+    if len(small) <= _FEW:
+        return list(rows)
+    together = _together(f"{len(small)} small operators", "operator", small)
+    return [row for row in rows if row not in small] + [together]
 
 
 def _short(row: Row, parent: Row | None) -> str:
@@ -82,17 +99,21 @@ class Tree:
 
         width = options.max_width
         hidden = {"parameters", "bytes"} if width < _WITH_SIZES else set()
+        found = [*entries(self.breakdown, self.depth), Entry("", "total", _total(self.breakdown))]
+        lines = [_cells(one, self.breakdown) for one in found]
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for column in COLUMNS:
-            if column not in hidden:
-                table.add_column(column, justify="right" if column else "left", no_wrap=True)
+        for column, *values in zip(COLUMNS, *lines, strict=True):
+            if not column:  # names give way, numbers do not
+                table.add_column(column, no_wrap=True)
+            elif column not in hidden:
+                needed = max(map(len, (column, *values)))
+                table.add_column(column, justify="right", no_wrap=True, min_width=needed)
             if column == "share" and width >= _WITH_BARS:
                 table.add_column("", width=_BAR)
-        found = [*entries(self.breakdown, self.depth), Entry("", "total", _total(self.breakdown))]
-        for one in found:
+        for one, line in zip(found, lines, strict=True):
             style = {"stage": "bold", "module": "", "operator": "", "rest": "dim"}[one.row.level]
             cells = []
-            for column, value in zip(COLUMNS, _cells(one, self.breakdown), strict=True):
+            for column, value in zip(COLUMNS, line, strict=True):
                 if column not in hidden:
                     cells.append(text(value, style))
                 if column == "share" and width >= _WITH_BARS:
@@ -141,13 +162,20 @@ def sentences(
 def _total(breakdown: Breakdown) -> Row:
     """Return a row for the whole call; what is not known of a part is not known of the whole."""
     parts = [row for row in breakdown.rows if row.name != OVERHEAD]
+    return msgspec.structs.replace(
+        _together("total", "stage", parts),
+        time_s=breakdown.total_s,
+    )
+
+
+def _together(name: str, level: Literal["stage", "operator"], rows: Sequence[Row]) -> Row:
     return Row(
-        "total",
-        "stage",
-        breakdown.total_s,
-        _sum([row.macs for row in parts]),
-        _sum([row.parameters for row in parts]),
-        _sum([row.bytes for row in parts]),
+        name,
+        level,
+        sum(row.time_s for row in rows),
+        _sum([row.macs for row in rows]),
+        _sum([row.parameters for row in rows]),
+        _sum([row.bytes for row in rows]),
     )
 
 

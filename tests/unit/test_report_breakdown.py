@@ -48,6 +48,29 @@ def test_names_under_their_parents() -> None:
     assert len(entries(CALL, depth=2)) == 7
 
 
+def test_small_operators_are_one_row() -> None:
+    tiny = tuple(Row(f"s/Add_{n}", "operator", 1e-5, 3, 1, 10) for n in range(4))
+    large = Row("s/Conv", "operator", 0.009, 5, 2, None)
+    stage = Row("s", "stage", 0.00904, 17, 6, None, (tiny[0], large, *tiny[1:]))
+    rest = (Row(OVERHEAD, "rest", 0.00096), Row(UNATTRIBUTED, "rest", 0.0, 0, 0, 0))
+    found = entries(Breakdown(0.01, 1, (stage, *rest)))
+    assert [one.branches + one.name for one in found[:3]] == [
+        "s",
+        "├─ Conv",
+        "└─ 4 small operators",
+    ]
+    together = found[2].row
+    assert (together.macs, together.parameters, together.bytes) == (12, 4, 40)
+    assert together.time_s == sum(one.time_s for one in tiny)
+
+
+def test_numbers_are_whole_however_long_the_names() -> None:
+    row = Row("x" * 200, "stage", 0.00125, 10**6, 300, 6000)
+    rest = (Row(OVERHEAD, "rest", 0.00875), Row(UNATTRIBUTED, "rest", 0.0, 0, 0, 0))
+    text = printed(Tree(Breakdown(0.01, 5, (row, *rest))), width=90)
+    assert "1.25 ms  12.5 %" in text and "1 M         300  6 kB       1.6" in text
+
+
 def test_the_tree_shows_every_number() -> None:
     text = printed(Tree(CALL, ROOFS, latency_s=0.008))
     # 2 MMACs in 5 ms: 0.8 GFLOP/s
