@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 COLUMNS = ("", "time", "share", "MACs", "parameters", "bytes", "GFLOP/s")
 _UNKNOWN = "?"
-_BAR = 12  # characters
+_BAR, _GAP, _NAME = 12, 2, 16  # characters: of a bar, between columns, of a name at least
 _WITH_BARS, _WITH_SIZES = 100, 84  # columns of the terminal
 _CROSSING = 5  # kernels to name
 _SMALL, _FEW = 0.005, 2  # of the call; operators that are shown however small they are
@@ -101,14 +101,21 @@ class Tree:
         hidden = {"parameters", "bytes"} if width < _WITH_SIZES else set()
         found = [*entries(self.breakdown, self.depth), Entry("", "total", _total(self.breakdown))]
         lines = [_cells(one, self.breakdown) for one in found]
-        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim")
-        for column, *values in zip(COLUMNS, *lines, strict=True):
-            if not column:  # names give way, numbers do not
-                table.add_column(column, no_wrap=True)
-            elif column not in hidden:
-                needed = max(map(len, (column, *values)))
-                table.add_column(column, justify="right", no_wrap=True, min_width=needed)
-            if column == "share" and width >= _WITH_BARS:
+        widths = {
+            column: max(map(len, (column, *values)))
+            for column, *values in zip(COLUMNS, *lines, strict=True)
+            if column not in hidden
+        }
+        bars = width >= _WITH_BARS
+        # Names give way, numbers do not.
+        room = width - sum(widths[name] + _GAP for name in widths if name) - bars * (_BAR + _GAP)
+        widths[""] = max(_NAME, min(widths[""], room - _GAP))
+        table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
+        for column, needed in widths.items():
+            table.add_column(
+                column, justify="right" if column else "left", no_wrap=True, width=needed
+            )
+            if column == "share" and bars:
                 table.add_column("", width=_BAR)
         for one, line in zip(found, lines, strict=True):
             style = {"stage": "bold", "module": "", "operator": "", "rest": "dim"}[one.row.level]
@@ -116,7 +123,7 @@ class Tree:
             for column, value in zip(COLUMNS, line, strict=True):
                 if column not in hidden:
                     cells.append(text(value, style))
-                if column == "share" and width >= _WITH_BARS:
+                if column == "share" and bars:
                     bar = "" if one is found[-1] else _bar(one.row, self.breakdown)
                     cells.append(text(bar, "cyan"))
             table.add_row(*cells)
