@@ -38,6 +38,11 @@ class Detection(Task):
     width: int
     metric_name = "map50"
 
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]  # it follows from the data
+        """Return what of the test annotations cannot be used: how often, and where first."""
+        return tuple(f"skipped: {line}" for line in self.load("test").report().splitlines())
+
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return `batch` test pictures, chosen by `seed`."""
         pictures = self.load("test").pictures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import pytest
 from blood_cells import forget, use_cells
 
-from perfsuite.data.annotations import Annotations, decoded
+from perfsuite.data.annotations import Annotations, Skip, decoded
 from perfsuite.data.photographs import sections
 from perfsuite.data.voc import load_voc
 from perfsuite.domain.task import Inputs, Outputs, Task
@@ -276,3 +277,12 @@ def test_the_cells_score_against_themselves(cells: Path) -> None:
     assert task.metric(rows) == pytest.approx(1.0)
     first = task.load("test").pictures[0]
     assert decoded(first.path).shape == (480, 640, 3)
+
+
+def test_what_cannot_be_used_is_said_with_every_result(squares: Annotations) -> None:
+    skips = (Skip("box without extent", "a.xml: cell"), Skip("box without extent", "b.xml: cell"))
+    found = replace(squares, skips=skips)
+    assert Detection(lambda _: squares, 48, 64).labels == ()
+    assert Detection(lambda _: found, 48, 64).labels == (
+        "skipped: 2 x box without extent (first: a.xml: cell)",
+    )
