@@ -128,10 +128,9 @@ def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
     """Return the detector on a backbone as torchvision's are: a pyramid, with `out_channels`."""
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.rpn import RPNHead
-    from torchvision.models.detection.transform import GeneralizedRCNNTransform
     from torchvision.ops.poolers import LevelMapper, MultiScaleRoIAlign
 
-    whole, rpn, heads = _classes()
+    whole, rpn, heads, prepared = _classes()
     ratios = (sizes.ratios,) * len(sizes.anchors)
     anchors = AnchorGenerator(sizes.anchors, ratios)
     head = RPNHead(backbone.out_channels, anchors.num_anchors_per_location()[0])
@@ -141,7 +140,7 @@ def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
     first, last = (sizes.strides[index].bit_length() - 1 for index in (0, -1))
     pool.scales = [1.0 / stride for stride in sizes.strides]
     pool.map_levels = LevelMapper(first, last, canonical_scale=sizes.canonical)
-    transform = GeneralizedRCNNTransform(
+    transform = prepared(
         sizes.height,
         sizes.width,
         [0.485, 0.456, 0.406],
@@ -155,13 +154,14 @@ def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
 
 
 @cache
-def _classes() -> tuple[Any, Any, Any]:
-    """Return torchvision's three classes with their numbers of boxes fixed in evaluation mode."""
+def _classes() -> tuple[Any, Any, Any, Any]:
+    """Return torchvision's classes with numbers of boxes fixed in evaluation mode, and one size."""
     import torch
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
     from torchvision.models.detection.roi_heads import RoIHeads
     from torchvision.models.detection.rpn import RegionProposalNetwork
+    from torchvision.models.detection.transform import GeneralizedRCNNTransform
 
     class Proposals(RegionProposalNetwork):  # type: ignore[misc]
         def __init__(self, anchors: Any, head: Any, sizes: Sizes) -> None:
@@ -203,6 +203,14 @@ def _classes() -> tuple[Any, Any, Any]:
             ]
             return tuple(map(list, zip(*found, strict=True)))  # type: ignore[return-value]
 
+    class Transform(GeneralizedRCNNTransform):  # type: ignore[misc]
+        def batch_images(self, images: list[Any], size_divisible: int = 32) -> Any:
+            # Of one size, they need not be copied into place one by one: engines scatter them then,
+            # element by element, which takes a sixth of the call on a small net.
+            batch = torch.stack(images)
+            below, right = (-int(side) % size_divisible for side in batch.shape[-2:])
+            return torch.nn.functional.pad(batch, (0, right, 0, below))
+
     class Detector(GeneralizedRCNN):  # type: ignore[misc]
         def forward(self, images: Any, targets: Any = None) -> Any:
             if self.training:
@@ -219,7 +227,7 @@ def _classes() -> tuple[Any, Any, Any]:
             names = ("boxes", "labels", "scores")
             return tuple(torch.stack([each[name] for each in detections]) for name in names)
 
-    return Detector, Proposals, Heads
+    return Detector, Proposals, Heads, Transform
 
 
 def best_proposals(

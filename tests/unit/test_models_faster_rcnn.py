@@ -126,6 +126,16 @@ def test_the_detections_are_torchvisions(least: float) -> None:
 
 
 @torch.no_grad()
+def test_pictures_are_batched_as_torchvision_does() -> None:
+    from torchvision.models.detection.transform import GeneralizedRCNNTransform
+
+    images = [torch.rand(3, 40, 70), torch.rand(3, 40, 70)]
+    theirs = GeneralizedRCNNTransform.batch_images(small().transform, images, 32)
+    mine = small().transform.batch_images(images, 32)
+    assert mine.shape == (2, 3, 64, 96)
+    torch.testing.assert_close(mine, theirs, rtol=0, atol=0)
+
+
 def test_a_batch_is_answered_as_its_pictures_are() -> None:
     module = small()
     both = module(torch.cat([picture(0), picture(1)]))
