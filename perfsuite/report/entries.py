@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.judge import words
 from perfsuite.report.table import Row, plain
+
+_STAGES = 4  # of a breakdown, to name in a line
 
 
 def symbol_of(status: VerdictStatus) -> str:
@@ -77,3 +80,20 @@ def change_text(ratio: Interval | None) -> str:
 def _half_percent(interval: Interval) -> str:
     half = max(interval.high / interval.value - 1.0, 1.0 - interval.low / interval.value)
     return words.number(float(f"{half * 100:.2g}"))
+
+
+def stages_text(breakdown: Breakdown) -> str:
+    """Return the stages that take most of a profiled call, the longest first, with their shares."""
+    stages = sorted(
+        (row for row in breakdown.rows if row.level != "rest" and row.time_s > 0),
+        key=lambda row: -row.time_s,
+    )
+    return ", ".join(
+        f"{row.name} {words.percent(row.time_s / breakdown.total_s)}" for row in stages[:_STAGES]
+    )
+
+
+def rest_text(breakdown: Breakdown, name: str) -> str:
+    """Return the share of a row that is no stage, such as `engine overhead`."""
+    time_s = sum(row.time_s for row in breakdown.rows if row.name == name)
+    return words.percent(time_s / breakdown.total_s) if breakdown.total_s > 0 else ""

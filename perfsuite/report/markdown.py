@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import Comparison, words
@@ -12,9 +13,11 @@ from perfsuite.report.entries import (
     change_text,
     latency_text,
     loss_text,
+    rest_text,
     row_symbol,
     size_text,
     speedup_text,
+    stages_text,
     symbol_of,
 )
 from perfsuite.report.table import Row, groups, plain, rows, short_key, summary, title
@@ -34,9 +37,29 @@ def render(run: Run, judgement: Judgement) -> str:
             for one in judgement.verdicts
         )
         parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
+    parts += _breakdowns(run)
     parts += _warnings(judgement.warnings)
     parts.append(f"**{escape(summary(judgement))}**")
     return "\n\n".join(parts) + "\n"
+
+
+def _breakdowns(run: Run) -> list[str]:
+    """Return a table of where the time of each cell goes, if any cell was profiled."""
+    found = [(one.cell.key, one.breakdown) for one in run.records.values() if one.breakdown]
+    if not found:
+        return []
+    columns = ("cell", "profiled call", "stages", OVERHEAD, UNATTRIBUTED)
+    lines = (
+        (
+            key,
+            words.seconds(breakdown.total_s),
+            stages_text(breakdown),
+            rest_text(breakdown, OVERHEAD),
+            rest_text(breakdown, UNATTRIBUTED),
+        )
+        for key, breakdown in found
+    )
+    return ["## Where the time goes", _table(columns, lines)]
 
 
 def render_comparison(comparison: Comparison) -> str:

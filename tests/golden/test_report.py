@@ -13,6 +13,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Row
 from perfsuite.domain.recipe import FP32, Recipe
 from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
 from perfsuite.domain.suite import Budget, Expect, Suite
@@ -79,6 +80,16 @@ def run(factor: float = 1.0) -> Run:
             values={"run_peak_bytes": (101e6, 99e6), "artifact_bytes": (14.9e6,)},
             accuracy=Accuracy("top1", 0.9236, 2000, "d", tuple(0.923 + n / 9e3 for n in range(11))),
             labels=("unsteady",),
+            breakdown=Breakdown(
+                0.0012,
+                9,
+                (
+                    Row("features", "stage", 0.0009, 313_000_000),
+                    Row("[head]|x", "stage", 0.0001, 5_120),
+                    Row(OVERHEAD, "rest", 0.0002),
+                    Row(UNATTRIBUTED, "rest", 0.0),
+                ),
+            ),
         ),
         _record(
             cells[2],

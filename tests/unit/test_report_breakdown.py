@@ -8,6 +8,7 @@ from rich.console import Console
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Roofline, Row
 from perfsuite.report.breakdown import Tree, entries, render, sentences
+from perfsuite.report.entries import rest_text, stages_text
 
 ROOFS = Roofline(flops_per_s=100e9, bytes_per_s=10e9, threads=1, precision="fp32")
 CONV = Row("layer1.0/Conv", "operator", 0.004, 2 * 10**6, 300, 4000)
@@ -132,3 +133,10 @@ def test_a_call_that_took_no_time() -> None:
     empty = Breakdown(0.0, 1, REST[1:])
     assert "0 %" in printed(Tree(empty))
     assert "mean of 1 call)" in render(empty)
+
+
+def test_a_line_names_the_longest_stages_and_what_is_none() -> None:
+    assert stages_text(CALL) == "layer1 50 %, fc 20 %"
+    assert rest_text(CALL, OVERHEAD) == "30 %"
+    many = tuple(Row(f"s{n}", "stage", n / 10) for n in (1, 4, 2, 3, 0))
+    assert stages_text(Breakdown(1.0, 1, (*many, *REST))) == "s4 40 %, s3 30 %, s2 20 %, s1 10 %"
