@@ -24,7 +24,7 @@ TYPES = len(scenes.VEHICLES)
 OTHER, NOTHING = TYPES, -1  # of targets: no vehicle, no item
 MOST = 6  # items in a scene
 
-PLAN = AdamPlan(epochs=7, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
+PLAN = AdamPlan(epochs=5, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
 
 _STRAYS = 0.08  # of its side: how far, in training, a box is from the truth
 
