@@ -32,6 +32,9 @@ def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
             norm.train()
         batch, _ = module.transform(images)
         module.backbone(batch.tensors)
+        for norm in norms:  # as after loading what is returned
+            if norm.num_batches_tracked is not None:
+                norm.num_batches_tracked.zero_()
         module.eval()
         for head, spread in heads.values():
             seen: list[torch.Tensor] = []
