@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from perfsuite.data.images import rgb
 from perfsuite.errors import ConfigError
 
 SLACK = 1.0  # pixels by which a box may leave its picture without being counted: rounding does it
@@ -95,11 +96,24 @@ def decoded(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(picture.convert("RGB"))
+            return rgb(picture)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such picture") from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as error:
         raise ConfigError(f"{path}: not a picture, or cut short ({error})") from error
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 @dataclass
@@ -116,7 +130,7 @@ class Collector:
 
     def add(self, path: Path, marks: Iterable[Mark], where: str) -> None:
         """Keep a picture with those of its boxes that can be used; `where` names its entry."""
-        if not path.is_file():
+        if not _is_there(path):
             self.skip("picture is missing", f"{where}: {path.name}")
             return
         try:

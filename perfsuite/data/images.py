@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 # The usual statistics of RGB photographs, per channel, for pictures scaled to [0, 1].
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -32,6 +37,19 @@ def shifted_and_flipped(
         left[mirrored] = left[mirrored, ::-1]
     moved: np.ndarray = padded[np.arange(count)[:, None, None], top[:, :, None], left[:, None, :]]
     return moved
+
+
+def rgb(picture: Image.Image) -> np.ndarray:
+    """Return an opened picture as uint8 (height, width, 3); 16 bits a value are brought to 8.
+
+    Raises `ValueError` for values whose range is not known.
+    """
+    if picture.mode.startswith("I;16"):
+        grey = (np.asarray(picture) >> 8).astype(np.uint8)
+        return np.repeat(grey[..., None], 3, axis=2)
+    if picture.mode in ("I", "F"):
+        raise ValueError(f"its values (mode {picture.mode}) have no known range; save it in 8 bits")
+    return np.asarray(picture.convert("RGB"))
 
 
 def cropped(picture: np.ndarray, width: int, height: int) -> np.ndarray:

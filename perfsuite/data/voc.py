@@ -31,7 +31,7 @@ def load_voc(folder: Path, split: str, classes: tuple[str, ...]) -> Annotations:
         except FileNotFoundError:
             collector.skip("annotation is missing", path.name)
             continue
-        except (ElementTree.ParseError, OSError, UnicodeDecodeError):
+        except (ElementTree.ParseError, OSError, ValueError, LookupError):  # of encodings, too
             collector.skip("annotation is not valid XML", path.name)
             continue
         collector.add(_picture(folder, entry, root), _marks(root), path.name)
@@ -45,7 +45,11 @@ def _listed(folder: Path, split: str) -> list[str]:
         known = [found.stem for found in lists.glob("*.txt")]
         raise ConfigError(f"{folder}: has no list {path.name}{suggestion(split, known)}")
     # A list of one class's pictures has a second column.
-    return [line.split()[0] for line in path.read_text().splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: not a list in UTF-8: {error}") from error
+    return [line.split()[0] for line in lines if line.strip()]
 
 
 def _picture(folder: Path, entry: str, root: ElementTree.Element) -> Path:

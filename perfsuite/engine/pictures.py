@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from perfsuite.data.images import rgb
 from perfsuite.errors import ConfigError
 
 
@@ -18,7 +19,7 @@ def read_picture(path: Path) -> np.ndarray:
 
     try:
         with Image.open(path) as picture:
-            return np.asarray(ImageOps.exif_transpose(picture).convert("RGB"))
+            return rgb(ImageOps.exif_transpose(picture))
     except UnidentifiedImageError as error:
         raise ConfigError(f"{path}: not a picture in a format that can be read") from error
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:

@@ -13,8 +13,8 @@ import numpy as np
 from perfsuite.domain.profile import Node
 from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
-from perfsuite.domain.runtime import Manifest, Runtime, Variant
-from perfsuite.domain.task import Inputs
+from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
+from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
 from perfsuite.engine import artifacts, stages
 from perfsuite.engine.jobs import Job
@@ -22,7 +22,7 @@ from perfsuite.engine.pictures import read_picture
 from perfsuite.engine.process import line_of
 from perfsuite.engine.steps import steps_of
 from perfsuite.engine.variants import Maker
-from perfsuite.errors import BuildError, Unsupported
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
 from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runtimes.split import build_split, is_split
@@ -228,7 +228,7 @@ class _Build:
 
         opening = artifacts.opening(self.job.cell, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, opening) as session:
-            answers = [session.run(item) for item in inputs]
+            answers = [self._answer(session, item) for item in inputs]
         for answer in answers:
             if len(answer) != len(manifest.outputs):
                 raise BuildError(
@@ -244,6 +244,17 @@ class _Build:
             found = differences(task, reference, answer, manifest.outputs, manifest.precision)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         return worst
+
+    def _answer(self, session: Session, inputs: Inputs) -> Outputs:
+        """Return the engine's answers; what the model's own code raises is told as that."""
+        try:
+            return session.run(inputs)
+        except (PerfsuiteError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"{self.job.cell.key}: a call failed with {type(error).__name__}: {error}"
+            ) from error
 
     def _counted(self, folder: Path) -> Macs | None:
         from perfsuite.measure.macs import count_graph, count_module

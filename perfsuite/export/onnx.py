@@ -65,6 +65,9 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
 def load_graph(path: Path) -> onnx.ModelProto:
     """Return the checked model in `path`, its dynamic first dimensions named `batch`.
 
+    Nodes without a name are called after what they give, and no two alike: engines' traces and
+    records name nodes.
+
     External data are read when they lie beside the file. Raises `ConfigError` for a file that is
     missing, is not ONNX, is cut short or fails the checker.
     """
@@ -86,6 +89,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
             f"external data beside it"
         ) from error
     _name_batch(model)
+    _name_nodes(model)
     return model
 
 
@@ -155,6 +159,17 @@ def _name_batch(model: onnx.ModelProto) -> None:
         for dim in value.type.tensor_type.shape.dim:
             if dim.dim_param in old:
                 dim.dim_param = "batch"
+
+
+def _name_nodes(model: onnx.ModelProto) -> None:
+    taken: set[str] = set()
+    for node in model.graph.node:
+        name = node.name or next(filter(None, node.output), node.op_type)
+        unique, again = name, 1
+        while unique in taken:
+            unique, again = f"{name}_{again}", again + 1
+        node.name = unique
+        taken.add(unique)
 
 
 def _check_example(spec: Sequence[InputSpec], example: Inputs) -> None:

@@ -6,6 +6,7 @@ lists, tuples and dictionaries of tensors, whose structure is kept as plain data
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -112,6 +113,8 @@ def flatten(value: Any) -> tuple[Structure, list[torch.Tensor]]:
     if isinstance(value, torch.Tensor):
         return ["tensor"], [value]
     if value is None or isinstance(value, bool | int | float | str):
+        if isinstance(value, float) and not math.isfinite(value):
+            raise Unsupported(f"the number {value} cannot pass between PyTorch and an engine")
         return ["value", value], []
     tensors: list[torch.Tensor] = []
 
@@ -126,6 +129,16 @@ def flatten(value: Any) -> tuple[Structure, list[torch.Tensor]]:
     if isinstance(value, dict) and all(isinstance(key, str) for key in value):
         return ["dict", {key: part(item) for key, item in value.items()}], tensors
     raise Unsupported(f"a {type(value).__name__} cannot pass between PyTorch and an engine")
+
+
+def as_array(tensor: torch.Tensor) -> np.ndarray:
+    """Return the tensor's values; raise `Unsupported` for a type that NumPy has not."""
+    try:
+        return np.ascontiguousarray(tensor.detach().numpy())
+    except TypeError as error:
+        raise Unsupported(
+            f"a tensor of {tensor.dtype} cannot pass between PyTorch and an engine"
+        ) from error
 
 
 def restore(structure: Structure, tensors: Iterator[Any]) -> Any:
@@ -190,8 +203,7 @@ def _export(
     spec = _spec(calls)
     largest = max(calls, key=lambda call: sum(tensor.numel() for tensor in call.tensors))
     example = {
-        entry.name: np.ascontiguousarray(tensor.numpy())
-        for entry, tensor in zip(spec, largest.tensors, strict=True)
+        entry.name: as_array(tensor) for entry, tensor in zip(spec, largest.tensors, strict=True)
     }
     wrapped = _alone(module, path, first.takes)
     export_graph(wrapped, spec, example, graph)
@@ -206,11 +218,13 @@ def _spec(calls: Sequence[_Call]) -> tuple[InputSpec, ...]:
     names: dict[tuple[int, ...], str] = {}
     entries = []
     for index, tensors in enumerate(zip(*(call.tensors for call in calls), strict=True)):
+        if len({tensor.ndim for tensor in tensors}) > 1:
+            raise Unsupported("it is called with tensors of different numbers of dimensions")
         shape: list[int | str] = []
         for sides in zip(*(tensor.shape for tensor in tensors), strict=True):
             same = len(set(sides)) == 1
             shape.append(sides[0] if same else names.setdefault(sides, f"side{len(names)}"))
-        dtype = str(tensors[0].numpy().dtype)
+        dtype = str(as_array(tensors[0]).dtype)
         entries.append(InputSpec(f"input{index}", dtype, tuple(shape)))
     return tuple(entries)
 

@@ -97,6 +97,8 @@ def _check_distinct(stages: Sequence[Stage]) -> None:
         if not stage.modules:
             raise ConfigError(f"stage '{stage.name}' names no modules: give it at least one prefix")
         for prefix in stage.modules:
+            if not prefix:
+                raise ConfigError(f"stage '{stage.name}': '' is no path of a module or method")
             if prefix in owners:
                 raise ConfigError(
                     f"stages '{owners[prefix]}' and '{stage.name}' both have the prefix "

@@ -103,25 +103,37 @@ def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
 
 
 def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) -> Iterator[Kernel]:
-    """Yield what ran, in its order; nodes of bodies are part of their control flow's kernel."""
+    """Yield what ran, in its order; nodes of bodies are part of their control flow's kernel.
+
+    A kernel that the optimized graph does not name has no origins.
+    """
     found = origins(graph, kernels)
     products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
     nearby = neighbours(kernels, found, products)
     rows = {kernel.name: row for row, kernel in enumerate(kernels)}
-    for name, event in sorted(traced[0].items(), key=lambda item: item[1]["ts"]):
-        if name not in rows:
-            continue
-        row = rows[name]
-        every = [call[name] for call in traced]
+    until = 0
+    for name, event in sorted(traced[0].items(), key=_begin_and_length):
+        row = rows.get(name)
+        if row is None and event["ts"] < until:
+            continue  # inside of a body
+        until = max(until, event["ts"] + event["dur"])
+        every = [call[name] for call in traced if name in call]
+        if len(every) < len(traced):
+            raise Unsupported(f"onnxruntime: its trace has kernel '{name}' in some calls only")
         yield Kernel(
             name,
-            kernels[row].kind,
+            event["args"].get("op_name", "") if row is None else kernels[row].kind,
             tuple(each["dur"] / 1e6 for each in every),
             tuple(each["ts"] / 1e6 for each in every),
-            found[row],
-            nearby[row],
+            () if row is None else found[row],
+            () if row is None else nearby[row],
             _precision(event["args"]),
         )
+
+
+def _begin_and_length(item: tuple[str, Event]) -> tuple[int, int]:
+    """Return what sorts control flow before its body."""
+    return item[1]["ts"], -item[1]["dur"]
 
 
 def _precision(arguments: dict[str, Any]) -> str:

@@ -20,7 +20,7 @@ from perfsuite.domain.record import Evidence, Item
 from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
-from perfsuite.export.pieces import PIECES, Piece, Pieces, flatten, read_pieces, restore
+from perfsuite.export.pieces import PIECES, Piece, Pieces, as_array, flatten, read_pieces, restore
 from perfsuite.runtimes.base import BaseSession
 from perfsuite.runtimes.split_profile import profile
 
@@ -103,9 +103,20 @@ class SplitSession(BaseSession):
         """Return the module's tensors, in order, as host arrays."""
         import torch
 
-        with torch.inference_mode():
-            answer = self._module(*(torch.from_numpy(inputs[name]) for name in self._names))
-        return [tensor.numpy() for tensor in flatten(answer)[1]]
+        tensors = [torch.from_numpy(inputs[name]) for name in self._names]
+        try:
+            with torch.inference_mode():
+                answer = self._module(*tensors)
+        except (PerfsuiteError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"the model runs in pieces, and its code failed with {type(error).__name__}: "
+                f"{error}; it can call the modules of its stages "
+                f"({', '.join(engine.piece.path for engine in self._engines)}), and nothing else "
+                f"of them"
+            ) from error
+        return [as_array(tensor) for tensor in flatten(answer)[1]]
 
     def evidence(self) -> Evidence:
         """Return what the engine says of each piece, and which stages are not on it."""
@@ -165,7 +176,7 @@ def _engine() -> Any:
                     f"{self.piece.path}: called in another way than when it was exported"
                 )
             names = [entry.name for entry in self.piece.inputs]
-            arrays = [tensor.contiguous().numpy() for tensor in tensors]
+            arrays = [as_array(tensor) for tensor in tensors]
             answer = self.session.run(dict(zip(names, arrays, strict=True)))
             return restore(self.piece.gives, map(torch.from_numpy, answer))
 

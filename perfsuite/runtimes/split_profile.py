@@ -70,10 +70,14 @@ def profile(
             for path, start, taken in watch.spans:
                 first, before = seen[path].get(call, (start - began, 0.0))
                 seen[path][call] = (min(first, start - began), before + taken)
-    macs = _macs(whole, tuple(parts), inputs[0])
+    counted = [_macs(whole, tuple(parts), entry) for entry in inputs]
+    macs = {
+        path: _mean([counted[call % len(inputs)][path] for call in range(calls)]) for path in parts
+    }
     ran = {path: spans for path, spans in seen.items() if spans}
-    kernels = [_kernel(path, parts[path], spans, macs[path], calls) for path, spans in ran.items()]
-    return Profile(tuple(walls), tuple(sorted(kernels, key=lambda one: one.starts_s or (0.0,))))
+    order = sorted(ran, key=lambda path: min(start for start, _ in ran[path].values()))
+    kernels = [_kernel(path, parts[path], ran[path], macs[path], calls) for path in order]
+    return Profile(tuple(walls), tuple(kernels))
 
 
 def _kernel(
@@ -88,6 +92,11 @@ def _kernel(
         origins=(f"{path}/{runtime}",),
         macs=macs,
     )
+
+
+def _mean(values: Sequence[int | None]) -> int | None:
+    known = [value for value in values if value is not None]
+    return sum(known) // len(known) if len(known) == len(values) else None
 
 
 def _macs(module: nn.Module, paths: Sequence[str], inputs: Inputs) -> dict[str, int | None]:

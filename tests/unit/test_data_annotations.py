@@ -12,7 +12,7 @@ import pytest
 from blood_cells import forget, use_cells
 
 from perfsuite.data import bccd
-from perfsuite.data.annotations import Annotations, decoded
+from perfsuite.data.annotations import Annotations, Collector, decoded
 from perfsuite.data.coco import load_coco
 from perfsuite.data.voc import load_voc
 from perfsuite.errors import ConfigError, Unavailable
@@ -188,6 +188,41 @@ def test_what_is_no_coco_file_is_told(tmp_path: Path, text: str) -> None:
         load_coco(path, tmp_path)
     with pytest.raises(ConfigError, match="cannot be read: No such file"):
         load_coco(tmp_path / "none.json", tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["GBK", "bogus"])
+def test_an_annotation_in_an_encoding_that_is_not_known_is_one_skip(
+    voc: Any, encoding: str
+) -> None:
+    folder = voc([WHOLE, ("odd", [("dog", 1, 1, 5, 5)])])
+    (folder / "Annotations" / "odd.xml").write_text(f"<?xml version='1.0' encoding='{encoding}'?>")
+    assert load_voc(folder, "train", CLASSES).counts() == {"annotation is not valid XML": 1}
+
+
+def test_names_that_no_file_can_have_are_missing_pictures(tmp_path: Path) -> None:
+    collector = Collector(CLASSES)
+    for name in ("a" * 300 + ".jpg", "nul\0.jpg"):
+        collector.add(tmp_path / name, [], "list")
+    assert [skip.reason for skip in collector.skips] == ["picture is missing"] * 2
+
+
+def test_a_list_that_is_no_text_is_told(voc: Any) -> None:
+    folder = voc([WHOLE])
+    (folder / "ImageSets" / "Main" / "train.txt").write_bytes(b"\xff\xfe")
+    with pytest.raises(ConfigError, match=r"train\.txt: not a list in UTF-8"):
+        load_voc(folder, "train", CLASSES)
+
+
+def test_sixteen_bits_are_brought_to_eight(tmp_path: Path) -> None:
+    grey = np.linspace(0, 65535, 12).astype(np.uint16).reshape(3, 4)
+    Image.fromarray(grey).save(tmp_path / "deep.png")
+    found = decoded(tmp_path / "deep.png")
+    assert (
+        found.shape == (3, 4, 3) and found[..., 0].ravel().tolist() == (grey.ravel() >> 8).tolist()
+    )
+    Image.fromarray(np.zeros((3, 4), np.float32)).save(tmp_path / "float.tiff")
+    with pytest.raises(ConfigError, match="no known range; save it in 8 bits"):
+        decoded(tmp_path / "float.tiff")
 
 
 def test_pictures_of_other_kinds_become_rgb(tmp_path: Path) -> None:

@@ -249,6 +249,29 @@ def test_a_dynamic_first_dimension_is_called_batch(tmp_path: Path, first: str | 
     assert outputs == ("y",)
 
 
+def test_every_node_has_a_name_of_its_own(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 4]) for n in "xy"]
+    nodes = [
+        helper.make_node("Relu", ["x"], ["z"]),
+        helper.make_node("Sigmoid", ["z"], ["w"], name="z"),
+        helper.make_node("Tanh", ["w"], ["y"], name="z"),
+    ]
+    model = helper.make_model(
+        helper.make_graph(nodes, "g", values[:1], values[1:]),
+        opset_imports=[helper.make_opsetid("", 18)],
+        ir_version=10,
+    )
+    onnx.save(model, tmp_path / "odd.onnx")
+    assert [node.name for node in load_graph(tmp_path / "odd.onnx").graph.node] == [
+        "z",
+        "z_1",
+        "z_2",
+    ]
+
+
 def test_a_fixed_batch_stays_fixed(tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(small([2, 4]).SerializeToString())

@@ -13,7 +13,7 @@ from profile_net import check_traced, export, profiled
 from perfsuite.domain.profile import Node
 from perfsuite.errors import Unsupported
 from perfsuite.runtimes.onnxruntime import OnnxRuntime
-from perfsuite.runtimes.onnxruntime_profile import graph_nodes, origins, profile
+from perfsuite.runtimes.onnxruntime_profile import _kernels, graph_nodes, origins, profile
 from perfsuite.runtimes.origins import Graph
 
 CALLS = 3
@@ -113,6 +113,21 @@ def test_nodes_without_names_are_called_after_what_they_make(tmp_path: Path) -> 
     )
     onnx.save(model, tmp_path / "odd.onnx")
     assert [one.name for one in graph_nodes(tmp_path / "odd.onnx")] == ["z", "y"]
+
+
+def test_what_the_optimized_graph_does_not_name_is_nobodys_and_bodies_are_left_out() -> None:
+    loop = Node("loop", "Loop", "", ("x",), ("y",))
+    call = {
+        "loop": {"ts": 0, "dur": 10, "args": {}},
+        "inner": {"ts": 0, "dur": 4, "args": {"op_name": "Add"}},
+        "MatMul_7": {"ts": 12, "dur": 5, "args": {"op_name": "MatMul"}},
+    }
+    found = list(_kernels([call, call], Graph([loop]), [loop]))
+    assert [(one.name, one.kind, one.origins) for one in found] == [
+        ("loop", "Loop", ("loop",)),
+        ("MatMul_7", "MatMul", ()),
+    ]
+    assert found[1].times_s == (5e-6, 5e-6)
 
 
 class Short:

@@ -188,6 +188,63 @@ def test_an_engine_that_takes_no_piece_says_why(pieces: Path, tmp_path: Path) ->
         build_split(None_(), pieces, manifest("onnxruntime"), tmp_path)
 
 
+def test_what_cannot_pass_stays_in_pytorch_with_a_reason(tmp_path: Path) -> None:
+    from torch import nn
+
+    class Odd(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fine, self.ranks, self.low = nn.Linear(4, 4), nn.Linear(4, 4), nn.Identity()
+            self.filled, self.given = Filled(), nn.Identity()
+            self.table = nn.Parameter(torch.ones(4))
+
+        def forward(self, x: Any) -> Any:
+            x = self.ranks(self.ranks(self.fine(x))[None])[0]
+            return self.filled(self.low(x.bfloat16()).float(), float("-inf")) + self.given(
+                self.table
+            )
+
+    class Filled(nn.Module):
+        def forward(self, x: Any, value: float) -> Any:
+            return x.masked_fill(x > 1, value).exp()
+
+    paths = ["fine", "ranks", "low", "filled", "given"]
+    examples = [{"x": np.ones((n, 4), np.float32)} for n in (2, 3)]
+    found = export_pieces(Odd().eval(), paths, examples, tmp_path, "")
+    assert [piece.path for piece in found.pieces] == ["fine", "given"]
+    assert found.left == {
+        "ranks": "it is called with tensors of different numbers of dimensions",
+        "low": "a tensor of torch.bfloat16 cannot pass between PyTorch and an engine",
+        "filled": "the number -inf cannot pass between PyTorch and an engine",
+    }
+
+
+def test_glue_that_takes_a_stage_apart_is_told(tmp_path: Path) -> None:
+    from torch import nn
+
+    class Sharing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Conv2d(3, 2, 3)
+
+        def forward(self, images: Any) -> Any:
+            return self.body(images) * self.body.weight.sum()
+
+    folder = tmp_path / "pieces"
+    folder.mkdir()
+    export_pieces(Sharing().eval(), ["body"], [images(0)], folder, "")
+    built = tmp_path / "built"
+    built.mkdir()
+    runtime = OnnxRuntime()
+    build_split(runtime, folder, manifest("onnxruntime"), built)
+    opening = Opening(1, 1, rebuild=Sharing)
+    with (
+        open_split(runtime, built, manifest("onnxruntime"), opening) as session,
+        pytest.raises(BuildError, match=r"it can call the modules of its stages \(body\)"),
+    ):
+        session.run(images(0))
+
+
 def test_a_model_without_pieces_is_told(tmp_path: Path) -> None:
     with pytest.raises(BuildError, match=r"no stage that exports: unused: it is not called"):
         export_pieces(net(), ["unused"], [images(0)], tmp_path, "")
