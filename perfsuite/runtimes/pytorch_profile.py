@@ -30,6 +30,7 @@ Run = Callable[[Inputs], Outputs]
 Scope = Callable[[str], AbstractContextManager[Any]]
 Key = tuple[str, str, int]  # module path, operator, and which of its calls there
 _CALL, _SCOPE = "perfsuite call", "perfsuite scope "
+_TRIES, _OPERATORS = 5, 400  # to find out what tracing costs
 _OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # products that are not seen
 
 
@@ -62,8 +63,9 @@ def profile(
     An operator belongs to the module, or the method in `spans`, whose code called it; its time is
     that of all it does, other operators included. One that ran in some of the calls only has the
     time 0 in the others. What passes between two operators is Python's, a kernel of the innermost
-    module that called both, so that a module's time is what it costs; outside of all modules it is
-    nobody's. Raises `Unsupported` where a call takes other operators with each run.
+    module that called both, so that a module's time is what it costs, without what the tracer takes
+    for an operator; outside of all modules it is nobody's. Raises `Unsupported` where a call takes
+    other operators with each run.
     """
     from torch.profiler import record_function
 
@@ -71,6 +73,7 @@ def profile(
         owned = [_traced(run, [entry], 1)[1][0] for entry in inputs]
     done = [works(module, run, spans, entry) for entry in inputs]
     walls_s, traced = _traced(run, inputs, calls)
+    cost_s = _tracer_cost_s()
     found: dict[Key, dict[int, Span]] = defaultdict(dict)
     for call, operators in enumerate(traced):
         owners = owned[call % len(inputs)]
@@ -81,7 +84,8 @@ def profile(
                 f"model deterministic"
             )
         pairs = zip(operators, owners, strict=True)
-        named = list(_with_gaps([span._replace(path=owner.path) for span, owner in pairs]))
+        owned_spans = [span._replace(path=owner.path) for span, owner in pairs]
+        named = list(_with_gaps(owned_spans, cost_s))
         for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
             found[key][call] = span
     return Profile(
@@ -90,15 +94,40 @@ def profile(
     )
 
 
-def _with_gaps(operators: Sequence[Span]) -> Iterator[Span]:
-    """Yield the operators of a call, and between them the time that Python took in a module."""
+def _tracer_cost_s() -> float:
+    """Return the seconds that tracing adds to one small operator."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    one = torch.zeros(1)
+
+    def least_ns() -> float:
+        tries = []
+        for _ in range(_TRIES):
+            begin_ns = time.perf_counter_ns()
+            for _ in range(_OPERATORS):
+                torch.neg(one)
+            tries.append((time.perf_counter_ns() - begin_ns) / _OPERATORS)
+        return min(tries)
+
+    plain_ns = least_ns()
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]):
+        traced_ns = least_ns()
+    return max(0.0, traced_ns - plain_ns) / 1e9
+
+
+def _with_gaps(operators: Sequence[Span], cost_s: float) -> Iterator[Span]:
+    """Yield the operators of a call, and between them the time that Python took in a module.
+
+    `cost_s` of each gap are the tracer's.
+    """
     yield from operators[:1]
     for before, after in pairwise(operators):
         segments = zip(before.path.split("."), after.path.split("."), strict=False)
         path = ".".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], segments))
         if path:
             end_s = before.start_s + before.time_s
-            yield Span(PYTHON, path, end_s, max(0.0, after.start_s - end_s))
+            yield Span(PYTHON, path, end_s, max(0.0, after.start_s - end_s - cost_s))
         yield after
 
 

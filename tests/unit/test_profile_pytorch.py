@@ -14,6 +14,7 @@ from perfsuite.domain.profile import PYTHON, Profile
 from perfsuite.domain.runtime import Manifest, Opening
 from perfsuite.errors import Unsupported
 from perfsuite.runtimes.pytorch import PyTorchSession
+from perfsuite.runtimes.pytorch_profile import Span, _with_gaps
 
 CALLS = 3
 
@@ -55,6 +56,22 @@ def test_operators_belong_to_modules_and_methods_and_say_what_they_compute() -> 
     between = kernels["blocks.0/python"]
     assert (between.kind, between.origins, between.macs) == (PYTHON, ("blocks.0/python",), 0)
     assert PYTHON not in kernels, "between modules it is nobody's"
+
+
+def test_what_lies_between_operators_is_the_innermost_modules() -> None:
+    operators = [
+        Span("conv2d", "body.one", 0.0, 2.0),
+        Span("relu", "body.one", 2.5, 1.0),
+        Span("conv2d", "body.two", 4.0, 1.0),
+        Span("linear", "head", 9.0, 1.0),
+        Span("add", "head", 10.0625, 1.0),
+    ]
+    found = [one for one in _with_gaps(operators, 0.125) if one.name == PYTHON]
+    assert found == [
+        Span(PYTHON, "body.one", 2.0, 0.375),
+        Span(PYTHON, "body", 3.5, 0.375),
+        Span(PYTHON, "head", 10.0, 0.0),  # less than tracing takes
+    ]
 
 
 def module(forward: Any) -> Any:
