@@ -16,13 +16,8 @@ calls; rounds of both that alternate, because machines drift; in each round the 
 whose wall time lies within the quartiles. Figures are medians over the rounds, with their range;
 those of the ratio are of each round's own ratio.
 
-What differs, and is therefore shown:
-
-- a timer's time is all that passes in a stage, also in the model's Python between two operators.
-  A breakdown counts that as `engine overhead` where no row of the stage holds it: `between`, taken
-  from the profile. `with it` is the stage's time with this added. Neither decides anything.
-- profiling costs about a microsecond an operator, which shows in stages of many small ones. What it
-  costs altogether is the ratio of the `whole call`, of one wall time to the other.
+What differs: profiling costs about a microsecond an operator, which shows in stages of many small
+ones. What it costs altogether is the ratio of the `whole call`, of one wall time to the other.
 """
 
 from __future__ import annotations
@@ -37,14 +32,13 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from perfsuite.domain.model import Stage
-from perfsuite.domain.profile import Breakdown, Row
+from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.runtime import Manifest, Opening, Session, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
@@ -137,36 +131,13 @@ class Round(NamedTuple):
 
     timers: Times
     breakdown: Times
-    between: Times  # from the profile too, and in no row of a stage
 
 
-def told(found: Breakdown, stages: Sequence[Stage]) -> tuple[Times, Times]:
-    """Return the breakdown's times, and those between the operators of a stage.
-
-    An operator without a begin, because some calls do without it, is taken to run between others of
-    its stage.
-    """
+def told(found: Breakdown, stages: Sequence[Stage]) -> Times:
+    """Return the breakdown's times of the stages, and of what is outside of them."""
     found_s = {row.name: row.time_s for row in found.rows}
     times = {stage.name: found_s[stage.name] for stage in stages}
-    between = dict.fromkeys(found_s, 0.0)
-    begun: list[tuple[float, float, str]] = []
-    for row in found.rows:
-        for operator in _operators(row):
-            if operator.start_s is None:
-                between[row.name] -= operator.time_s
-            else:
-                begun.append((operator.start_s, operator.start_s + operator.time_s, row.name))
-    for (_, end, stage), (start, _, following) in pairwise(sorted(begun)):
-        if stage == following:
-            between[stage] += start - end
-    return {**times, REST: found.total_s - sum(times.values())}, between
-
-
-def _operators(row: Row) -> Iterator[Row]:
-    if row.level == "operator":
-        yield row
-    for child in row.children:
-        yield from _operators(child)
+    return {**times, REST: found.total_s - sum(times.values())}
 
 
 class Line(NamedTuple):
@@ -175,7 +146,6 @@ class Line(NamedTuple):
     name: str
     timers_s: Sequence[float]
     breakdown_s: Sequence[float]
-    between_s: Sequence[float] = ()
     agrees: bool | None = None
 
 
@@ -193,8 +163,7 @@ def lines(rounds: Sequence[Round], stages: Sequence[Stage]) -> list[Line]:
         if max(map(statistics.median, shares)) >= LEAST_SHARE:
             ratio = ratios(breakdown_s, timers_s)
             agrees = bool(ratio) and abs(statistics.median(ratio) - 1) <= MOST_OFF
-        between_s = [each.between[name] for each in rounds]
-        found.append(Line(name, timers_s, breakdown_s, between_s, agrees))
+        found.append(Line(name, timers_s, breakdown_s, agrees))
     outside_s = ([each.timers[REST] for each in rounds], [each.breakdown[REST] for each in rounds])
     return [*found, Line(REST, *outside_s), Line("whole call", timed_s, profiled_s)]
 
@@ -206,18 +175,15 @@ def ratios(above: Sequence[float], below: Sequence[float]) -> list[float]:
 
 def table(found: Sequence[Line]) -> str:
     """Return the Markdown table, and below it in words what is off."""
-    head = ("stage", "timer, ms", "breakdown, ms", "breakdown / timer", "between, ms")
-    rows = [(*head, "with it / timer", "within 10 %"), ("---",) * 7]
+    head = ("stage", "timer, ms", "breakdown, ms", "breakdown / timer", "within 10 %")
+    rows: list[tuple[str, ...]] = [head, ("---",) * len(head)]
     for line in found:
-        both = [sum(parts) for parts in zip(line.breakdown_s, line.between_s, strict=False)]
         rows.append(
             (
                 line.name,
                 _spread(line.timers_s, 1e3),
                 _spread(line.breakdown_s, 1e3),
                 _spread(ratios(line.breakdown_s, line.timers_s)),
-                _spread(line.between_s, 1e3),
-                _spread(ratios(both, line.timers_s) if both else []),
                 {True: "yes", False: "**no**", None: "not judged"}[line.agrees],
             )
         )
@@ -253,7 +219,7 @@ def compare(name: str, arguments: argparse.Namespace) -> bool:
             profile = session.profile(inputs, calls)
             timed = timed or by_hand(session, module, stages, order)
             found = breakdown(profile, module_nodes(module), stages)
-            rounds.append(Round(timed, *told(found, stages)))
+            rounds.append(Round(timed, told(found, stages)))
     result = lines(rounds, stages)
     about = ", ".join((f"`{workload.name}`", *workload.task.labels))
     print(
