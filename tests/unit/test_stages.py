@@ -386,7 +386,7 @@ def test_good_stages_pass() -> None:
         ((Stage("a", ("backbon",)),), r"'a'.*'backbon'; did you mean 'backbone'\?"),
         ((Stage("a", ("zzz",)),), r"'zzz'; known: backbone, rpn"),
         ((Stage("a", ("backbone.layer",)),), r"did you mean 'backbone.layer1'"),
-        ((Stage("a", ("backbone", "")),), "no module or method ''"),
+        ((Stage("a", ("backbone", "")),), "'a': '' is no path of a module"),
         ((Stage("a", ("backbone",)), Stage("b", ("backbone",))), "'a' and 'b' both.*'backbone'"),
         ((Stage("a", ("rpn", "rpn")),), "both have the prefix 'rpn'"),
         ((Stage("a", ("backbone",)), Stage("a", ("rpn",))), "two stages are called 'a'"),
