@@ -16,8 +16,9 @@ SCHEMA = 1
 JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
 # The label of a cell whose workload has no labelled samples: it is timed, not judged.
 UNLABELLED = "unlabelled"
+# The label of a cell whose model does not run whole on its engine: the modules of its stages do.
+SPLIT = "split"
 # The label of a cell whose engine cannot be profiled; its evidence holds the reason.
-SPLIT = "split"  # the engine has the stages of a model, which does not run whole on it
 NO_BREAKDOWN = "no breakdown"
 
 Status = Literal["ok", "failed", "unsupported", "unavailable"]

@@ -54,9 +54,9 @@ class Opening:
 
     `batch` is 0 for a piece of a split model whose first dimension counts something else than
     samples, as many as there are in each call.
-    `rebuild` is for engines that take modules alone; the others must not call it. `spans` are for
-    them too, and for split models: the dotted paths of methods that are to be told apart in a
-    profile, as modules are.
+    `rebuild` is for engines that take modules, and for split models; the others must not call it.
+    `spans` are for the same: the dotted paths of methods that are to be told apart in a profile, as
+    modules are.
     """
 
     batch: int

@@ -223,10 +223,9 @@ def _above(which: str, reached: float) -> str:
 
 def _operators(row: Row) -> list[Row]:
     """Return the kernels below `row`, without what Python takes between those of eager PyTorch."""
-    if row.name.rpartition("/")[2].partition("_")[0] == PYTHON:
-        return []
     if row.level == "operator":
-        return [row]
+        between = row.name.rpartition("/")[2].partition("_")[0] == PYTHON
+        return [] if between else [row]
     return [one for child in row.children for one in _operators(child)]
 
 
