@@ -7,7 +7,7 @@ Both are frozen `msgspec.Struct`s whose fields are their configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -30,18 +30,53 @@ class Edits(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a variant is to run: all that a pass may let its choices depend on."""
+    """Where a variant is to run: all that a pass may let its choices depend on.
+
+    A pass that listens to the clock of its context owes its result to all of these, and names
+    them all in `resolve`.
+    """
 
     runtime: str
     device: str
     features: tuple[str, ...] = ()  # of the processor or card, such as "avx512_vnni"
+    batch: int = 1  # samples in a call
+    threads: int = 0  # that a call may use; 0: not known
+    precision: str = "fp32"
+    libraries: tuple[str, ...] = ()  # the engine's, such as "onnxruntime 1.32.0"
+
+
+class LatencyOf(Protocol):
+    """The clock of the engine that a variant is to run on."""
+
+    def __call__(
+        self, candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
+    ) -> tuple[float, ...]:
+        """Return the seconds that a call of each candidate takes, in their order.
+
+        A candidate is a module, whole net or single layer, and the arrays of a call in the order
+        in which its `forward` takes them. All run as they would be shipped, in evaluation mode, on
+        the target's engine, device, precision and threads; what a call costs on its own is
+        included. Candidates of one list take turns, so they may be compared with each other more
+        closely than with those of another list. Modules are left as they were.
+
+        Before each call `cold_bytes` bytes of other memory are read. A layer that is timed alone
+        finds its weights in the processor's cache; in its net those of the other layers have
+        passed through since. Give the bytes of the net's weights for parts of a net, 0 for whole
+        nets.
+
+        Raises `Unsupported` or `BuildError` for a candidate that does not export or that the
+        engine refuses, with its place in the list.
+        """
+        ...
 
 
 @dataclass(frozen=True)
 class PassContext:
     """All that a pass may know about its surroundings.
 
-    `progress(done, total)` may be called as often as one likes.
+    `inputs` are those of one call on the target: `target.batch` samples. `progress(done, total)`
+    may be called as often as one likes. `latency_s` takes time: tens of milliseconds a candidate,
+    and more for large ones.
     """
 
     inputs: Inputs
@@ -50,6 +85,7 @@ class PassContext:
     target: Target
     checkpoint: Path
     progress: Callable[[int, int], None]
+    latency_s: LatencyOf
 
 
 class Pass(Protocol):

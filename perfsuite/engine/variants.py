@@ -229,7 +229,13 @@ class Maker:
             target=self.target,
             checkpoint=home() / "checkpoints" / key,
             progress=_Progress(self.job.cell.key),
+            latency_s=self._latency_s,
         )
+
+    def _latency_s(
+        self, candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
+    ) -> tuple[float, ...]:
+        raise Unsupported(f"{self.job.cell.key}: there is no clock for passes")
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)
