@@ -95,10 +95,14 @@ def _refuse_unknown(kind: inspect.Type, value: object, place: Place) -> None:
     """Raise for the first key that no struct has, and for a word that is none of its choices."""
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         known = {field.encode_name: field.type for field in kind.fields}
+        if kind.tag_field:
+            known[kind.tag_field] = inspect.LiteralType((kind.tag,))
         for key, item in value.items():
             if key not in known:
                 raise place.key(key).error(f"unknown key{suggestion(key, known)}")
             _refuse_unknown(known[key], item, place.key(key))
+    elif isinstance(kind, inspect.UnionType) and isinstance(value, dict):
+        _refuse_unknown(_told_by_its_tag(kind, value, place), value, place)
     elif isinstance(kind, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
         for index, item in enumerate(value):
             _refuse_unknown(kind.item_type, item, place.item(index))
@@ -106,6 +110,24 @@ def _refuse_unknown(kind: inspect.Type, value: object, place: Place) -> None:
         choices = [str(choice) for choice in kind.values]
         if value not in choices:
             raise place.error(f"'{value}' is none of {', '.join(choices)}")
+
+
+def _told_by_its_tag(kind: inspect.UnionType, table: dict[str, Any], place: Place) -> inspect.Type:
+    """Return the one of the kinds that `table` is: several structs tell it by the key of their tag.
+
+    Raises `ConfigError` where that key is missing, or names none of them.
+    """
+    structs = [one for one in kind.types if isinstance(one, inspect.StructType)]
+    if len(structs) < 2:
+        return structs[0] if structs else inspect.AnyType()
+    key = structs[0].tag_field or ""
+    choices = ", ".join(str(one.tag) for one in structs)
+    if key not in table:
+        raise place.error(f"missing key `{key}`, one of {choices}")
+    for one in structs:
+        if table[key] == one.tag:
+            return one
+    raise place.key(key).error(f"{table[key]!r} is none of {choices}")
 
 
 def _refuse_numbers(value: object, place: Place) -> None:

@@ -1,11 +1,6 @@
 """Train a torch module: seeded, resumable, bf16 where the processor has it.
 
-The schedule is SGD with Nesterov momentum under a learning rate that rises and falls linearly
-(Smith and Topin 2019, arXiv:1708.07120, "one cycle"), if asked more than once (Loshchilov and
-Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing (Szegedy et al. 2016,
-arXiv:1512.00567), pictures that grow during training (Touvron et al. 2019, arXiv:1906.06423:
-early epochs need fewer pixels, and cost less) and squares blanked in them (DeVries and Taylor 2017,
-arXiv:1708.04552, "cutout"). Nets that learn something else than classes bring a loss of their own
+`Plan` says how. Nets that learn something else than classes bring a loss of their own
 (`TrainingSet.loss`); for those that SGD is slow with there is Adam.
 """
 
@@ -19,56 +14,15 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
-from perfsuite.domain.task import Loss, TrainingSet
+from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.training.plan import AdamPlan, Plan, rate_at
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-
-class Plan(msgspec.Struct, frozen=True):
-    """How to train: every field changes the result, so all of them go on the model card.
-
-    `sizes` holds (first epoch, side in pixels) pairs; without one, pictures keep their size.
-    `restarts` holds (epoch, peak rate) pairs: there the rate begins to rise anew.
-    `cutouts` holds (first epoch, side in pixels) pairs: the square blanked in every picture.
-    """
-
-    epochs: int
-    batch: int = 256
-    peak_rate: float = 0.1
-    warmup: float = 0.15
-    momentum: float = 0.9
-    weight_decay: float = 5e-4
-    label_smoothing: float = 0.1
-    sizes: tuple[tuple[int, int], ...] = ()
-    restarts: tuple[tuple[int, float], ...] = ()
-    cutouts: tuple[tuple[int, int], ...] = ()
-    bf16: bool = True
-    seed: int = 0
-
-    def size_at(self, epoch: int) -> int | None:
-        """Return the side in pixels that pictures have in `epoch`, or None for their own."""
-        return _at(self.sizes, epoch)
-
-    def cutout_at(self, epoch: int) -> int | None:
-        """Return the side in pixels of the square blanked in `epoch`, or None for none."""
-        return _at(self.cutouts, epoch)
-
-
-class AdamPlan(Plan, frozen=True):
-    """A plan for Adam with decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
-
-    `momentum` is that of its first moments. Gradients longer than `longest_gradient`, over all
-    parameters, are shortened to it (Pascanu et al. 2013, arXiv:1211.5063).
-    """
-
-    longest_gradient: float = 1.0
-
-
-def _at(steps: tuple[tuple[int, int], ...], epoch: int) -> int | None:
-    return next((value for first, value in reversed(steps) if epoch >= first), None)
+__all__ = ["AdamPlan", "Plan", "Progress", "cross_entropy", "rate_at", "train"]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -79,17 +33,6 @@ class Progress(msgspec.Struct, frozen=True):
     steps: int
     loss: float
     elapsed_s: float
-
-
-def rate_at(plan: Plan, epoch: int, step: int, steps: int) -> float:
-    """Return the learning rate of step `step` of `steps` in `epoch`: up to a peak, down to zero."""
-    cycles = [(0, plan.peak_rate), *plan.restarts]
-    ends = [first for first, _ in plan.restarts] + [plan.epochs]
-    index = max(i for i, (first, _) in enumerate(cycles) if epoch >= first)
-    (first, peak), end = cycles[index], ends[index]
-    at, total = (epoch - first) * steps + step, (end - first) * steps
-    rise = max(1, int(plan.warmup * total))
-    return peak * min((at + 1) / rise, (total - at) / max(1, total - rise))
 
 
 def train(
@@ -132,7 +75,8 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     ]
     if isinstance(plan, AdamPlan):
         return torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(plan.momentum, 0.999))
-    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=plan.momentum, nesterov=True)
+    momentum = plan.momentum  # torch knows Nesterov's for more than none alone
+    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=momentum, nesterov=momentum > 0)
 
 
 def _train_epoch(
@@ -168,7 +112,10 @@ def _train_epoch(
         inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
         targets = torch.from_numpy(data.targets[chosen]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            loss = (data.loss or _cross_entropy(plan))(module, inputs, targets)
+            if data.loss:
+                loss = data.loss(module, inputs, targets)
+            else:
+                loss = cross_entropy(module(inputs), targets, plan)
         optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(loss)
         if isinstance(plan, AdamPlan):
@@ -184,17 +131,13 @@ def _train_epoch(
             report(Progress(epoch, step + 1, steps, value, time.perf_counter() - started))
 
 
-def _cross_entropy(plan: Plan) -> Loss:
-    """Return the loss of a classifier; it is computed in float32 whatever the net's precision."""
+def cross_entropy(scores: torch.Tensor, labels: torch.Tensor, plan: Plan) -> torch.Tensor:
+    """Return the loss of a classifier, in float32 whatever the net's precision."""
     import torch
 
-    def loss(module: nn.Module, inputs: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-        scores = module(inputs).float()
-        return torch.nn.functional.cross_entropy(
-            scores, labels.long(), label_smoothing=plan.label_smoothing
-        )
-
-    return loss
+    return torch.nn.functional.cross_entropy(
+        scores.float(), labels.long(), label_smoothing=plan.label_smoothing
+    )
 
 
 def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
@@ -251,8 +194,15 @@ def _restore(
     if path is None or not path.exists():
         return 0
     state = torch.load(path, weights_only=True)
-    if state["plan"] != msgspec.json.encode(plan).decode():
+    if _plan_of(state["plan"]) != plan:
         raise ConfigError(f"{path}: a checkpoint of another plan; delete it to start anew")
     module.load_state_dict(state["module"])
     optimizer.load_state_dict(state["optimizer"])
     return int(state["epochs"])
+
+
+def _plan_of(text: str) -> Plan:
+    """Return the plan of a checkpoint; those of before plans named their optimizer do too."""
+    fields = msgspec.json.decode(text)
+    fields.setdefault("optimizer", "adam" if "longest_gradient" in fields else "sgd")
+    return msgspec.convert(fields, Plan | AdamPlan)
