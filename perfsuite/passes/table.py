@@ -13,4 +13,11 @@ def _int8() -> type[Any]:
     return Int8
 
 
-PASSES: dict[str, Callable[[], type[Any]]] = {"int8": _int8}
+def _prune() -> type[Any]:
+    """Return structured pruning on the engine's clock, for torch modules."""
+    from perfsuite.passes.prune import Prune
+
+    return Prune
+
+
+PASSES: dict[str, Callable[[], type[Any]]] = {"int8": _int8, "prune": _prune}

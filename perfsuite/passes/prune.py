@@ -1,0 +1,238 @@
+"""Structured pruning: whole channels go, and with them the time that they take on the engine."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from fnmatch import fnmatchcase
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, ConfigError, Unsupported
+from perfsuite.passes import importance
+from perfsuite.passes.channels import Group, channel_groups
+from perfsuite.passes.chosen import chosen, clock_identity
+from perfsuite.passes.costs import Clock, Costs, Widths, layers_of
+from perfsuite.passes.importance import Criterion, Scores
+from perfsuite.passes.sound import sound
+from perfsuite.passes.surgery import absent, cut, load, tensors_of
+from perfsuite.passes.widths import ByClock, Scope, keep_best, pooled, solve, uniform
+from perfsuite.plugins import suggestion
+from perfsuite.training.finetune import fine_tune
+from perfsuite.training.loop import Progress
+from perfsuite.training.plan import AdamPlan, Plan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_SAMPLES = 4  # besides the timed input, on which a cut net is tried
+_TRIES = 8  # nets that are timed as a whole until one is as fast as asked
+_LEAST_PROGRESS = 0.97  # between two of them
+
+
+class Prune(msgspec.Struct, frozen=True):
+    """Takes channels out of convolutions and linear layers, by importance.
+
+    Exactly one of three says how many: `ratio`, the share of channels that goes; `macs`, the share
+    of the multiply-accumulates that stays; `speedup`, how many times faster the net is to be on the
+    engine that it is pruned for. With `scope = "clock"` layers are chosen by the importance that is
+    lost for each second gained on that engine; a residual branch may go altogether. "uniform" takes
+    the same share from all, "global" the least important channels wherever they are; both keep
+    multiples of `round_to`. `layers` limits all this to paths of modules, or patterns of such.
+
+    `importance` is "l2", "taylor" or "bn" (see `perfsuite.passes.importance`). In more than one of
+    `steps`, the target is approached in equal factors, with `finetune` after each.
+    """
+
+    ratio: float | None = None
+    macs: float | None = None
+    speedup: float | None = None
+    scope: Scope = "clock"
+    importance: Criterion = "taylor"
+    layers: tuple[str, ...] = ()
+    round_to: int = 1
+    steps: int = 1
+    finetune: Plan | AdamPlan | None = None
+
+    version: ClassVar[int] = 1
+    runtimes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        given = [n for n in ("ratio", "macs", "speedup") if getattr(self, n) is not None]
+        if len(given) != 1:
+            said = " and ".join(given) if given else "none of them"
+            raise ValueError(f"give exactly one of ratio, macs and speedup; there is {said}")
+        for name in ("ratio", "macs"):
+            value = getattr(self, name)
+            if value is not None and not 0.0 < value < 1.0:
+                raise ValueError(f"{name} is {value}; it must be above 0 and below 1")
+        if self.speedup is not None and self.speedup <= 1.0:
+            raise ValueError(f"speedup is {self.speedup}; it must be above 1")
+        for name in ("round_to", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.scope == "clock" and self.round_to != 1:
+            raise ValueError(
+                "round_to is for scope 'uniform' and 'global'; the clock rounds itself"
+            )
+
+    def resolve(self, target: Target) -> str:
+        """Return what the engine's answers follow from, where the pass listens to its clock."""
+        listens = self.scope == "clock" or self.speedup is not None
+        return clock_identity(target) if listens else ""
+
+    def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
+        """Return the channels kept, by layer, and all tensors of the net, fine-tuned if asked.
+
+        Raises `Unsupported` for a model that cannot be traced or has nothing to prune, `ConfigError`
+        for `layers` that are not there, `BuildError` where the target cannot be reached.
+        """
+        whole = copy.deepcopy(model).eval()
+        kept: dict[str, np.ndarray] = {}
+        removed: set[str] = set()
+        left: dict[str, str] = {}
+        for step in range(self.steps):
+            # The clock answers otherwise each time: a training that is taken up keeps its shapes.
+            path = ctx.checkpoint.with_suffix(f".step{step}.json")
+            choice = chosen(path, partial(self._choose, model, ctx))
+            groups = msgspec.convert(choice["groups"], list[Group])
+            for group in groups:
+                for layer in group.paths("out"):
+                    before = kept.get(layer, np.arange(group.width))
+                    kept[layer] = before[np.asarray(choice["kept"][group.name], dtype=int)]
+            left = choice["left"]
+            removed.update(cut(model, groups, choice["kept"]))
+            self._tune(model, whole, ctx, step)
+        layers = {path: channels.tolist() for path, channels in kept.items()}
+        data = {"kept": layers, "removed": sorted(removed), "left": left}
+        return Edits(data, tensors_of(model))
+
+    def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
+        """Return `model` with the shapes and the values of the edits' tensors."""
+        absent(model, edits.data["removed"])
+        load(model, edits.tensors)
+        return model
+
+    def _choose(self, model: nn.Module, ctx: PassContext) -> dict[str, Any]:
+        """Return the groups to cut, the channels of each that stay, why other layers are left."""
+        model.eval()
+        groups, left = prunable(model, ctx, self.layers)
+        scores = self._scores(model, groups, ctx)
+        costs = Costs(layers_of(model, ctx.inputs), groups)
+        widths = self._widths(model, groups, costs, scores, ctx)
+        kept = keep_best(scores, {n: w for n, w in widths.items() if w < costs.full[n]})
+        chosen_ones = [group for group in groups if group.name in kept]
+        return {"groups": msgspec.to_builtins(chosen_ones), "kept": kept, "left": left}
+
+    def _scores(self, model: nn.Module, groups: list[Group], ctx: PassContext) -> Scores:
+        if self.importance == "taylor":
+            return importance.taylor(model, groups, ctx.train())
+        return (importance.l2 if self.importance == "l2" else importance.bn)(model, groups)
+
+    def _widths(
+        self, model: nn.Module, groups: list[Group], costs: Costs, scores: Scores, ctx: PassContext
+    ) -> dict[str, int]:
+        """Return the widths that reach the target of one step, measured where it is a speed."""
+        narrowed = self._narrower(model, costs, scores, ctx)
+        if self.speedup is None:
+            share = self.macs if self.macs is not None else 1 - (self.ratio or 0.0)
+            return narrowed(share ** (1 / self.steps))
+        wanted = self.speedup ** (1 / self.steps)
+        limit, reached = 1 / wanted, 1.0
+        for _ in range(_TRIES):
+            widths = narrowed(limit)
+            smaller = copy.deepcopy(model)
+            cut(smaller, groups, keep_best(scores, widths))
+            before_s, after_s = ctx.latency_s([(model, ctx.inputs), (smaller, ctx.inputs)])
+            reached = before_s / after_s
+            if reached >= wanted:
+                return widths
+            limit *= min(reached / wanted, _LEAST_PROGRESS)
+        raise BuildError(
+            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {limit:.0%} of the cost the "
+            f"net is {reached:.2f}x as fast on {ctx.target.runtime}; ask for less"
+        )
+
+    def _narrower(
+        self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext
+    ) -> Callable[[float], dict[str, int]]:
+        """Return what gives the widths that bring the cost down to a share of it."""
+        measure = costs.channels if self.ratio is not None else costs.macs
+        full = measure(costs.full)
+        by_clock = ByClock(costs, scores, Clock(model, costs, ctx))
+
+        def cost(widths: Widths) -> float:
+            return measure(widths) / full
+
+        def same(share: float) -> dict[str, int]:
+            return uniform(costs, share, self.round_to)
+
+        def best(share: float) -> dict[str, int]:
+            return pooled(costs, scores, share, self.round_to)
+
+        if self.scope == "clock":
+            by = cost if self.speedup is None else by_clock.time_share
+            return lambda limit: by_clock.narrow(by, limit)
+        return lambda limit: solve(same if self.scope == "uniform" else best, cost, limit)
+
+    def _tune(self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int) -> None:
+        plan = self.finetune
+        if plan is None:
+            return
+
+        def report(at: Progress) -> None:
+            done = (step * plan.epochs + at.epoch) * at.steps + at.step
+            ctx.progress(done, self.steps * plan.epochs * at.steps)
+
+        path = ctx.checkpoint.with_suffix(f".step{step}.pt")
+        fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=path, report=report)
+
+
+def prunable(
+    model: nn.Module, ctx: PassContext, layers: tuple[str, ...]
+) -> tuple[list[Group], dict[str, str]]:
+    """Return the groups of the wanted layers, tried out, and why other layers are in none."""
+    found, left = channel_groups(model, ctx.inputs)
+    wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
+    groups, unsound = sound(model, wanted, _samples(ctx))
+    left.update(unsound)
+    _check_layers(model, layers, {g.name: g for g in groups}, left)
+    if not groups:
+        reasons = "; ".join(f"{path}: {reason}" for path, reason in list(left.items())[:3])
+        raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
+    return groups, left
+
+
+def _check_layers(
+    model: nn.Module, layers: tuple[str, ...], groups: dict[str, Group], left: dict[str, str]
+) -> None:
+    """Raise for a pattern that names nothing, or nothing that can be pruned."""
+    paths = dict(model.named_modules())
+    for pattern in layers:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            raise ConfigError(
+                f"prune: layers: the model has no module '{pattern}'{suggestion(pattern, paths)}"
+            )
+        if any(fnmatchcase(path, pattern) for path in groups):
+            continue
+        reasons = [reason for path, reason in left.items() if fnmatchcase(path, pattern)]
+        why = (
+            reasons[0]
+            if reasons
+            else ("no convolution or linear layer there decides on its channels alone")
+        )
+        raise Unsupported(f"prune: {pattern} cannot be pruned: {why}")
+
+
+def _samples(ctx: PassContext) -> Iterator[Inputs]:
+    """Yield the timed input and some others: a graph that depends on them must not go unnoticed."""
+    yield ctx.inputs
+    try:
+        yield from ctx.calibration(_SAMPLES)
+    except Unsupported:
+        return  # the task has no others
