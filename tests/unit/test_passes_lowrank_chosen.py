@@ -1,0 +1,53 @@
+"""What a pass chose is found again, whatever the clock says the second time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from perfsuite.domain.recipe import Target
+from perfsuite.passes.chosen import chosen, clock_identity
+
+
+def test_the_first_choice_stays(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "key.ranks.json"
+    assert chosen(path, lambda: {"ranks": (1, 2)}) == {"ranks": [1, 2]}
+    assert chosen(path, lambda: {"ranks": (3, 4)}) == {"ranks": [1, 2]}
+    assert [file.name for file in path.parent.iterdir()] == ["key.ranks.json"]
+
+
+def test_a_torn_file_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    for torn in (b"", b'{"ranks": [1', b"[1, 2]"):
+        path.write_bytes(torn)
+        assert chosen(path, lambda: {"rank": 5}) == {"rank": 5}
+        assert chosen(path, dict) == {"rank": 5}
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fails() -> dict[str, Any]:
+        raise KeyError
+
+    path = tmp_path / "key.json"
+    try:
+        chosen(path, fails)
+    except KeyError:
+        assert not list(tmp_path.iterdir())
+    else:
+        raise AssertionError("the error was lost")
+
+
+def test_every_field_of_the_target_counts() -> None:
+    base = Target("onnxruntime", "cpu")
+    others = [
+        Target("openvino", "cpu"),
+        Target("onnxruntime", "cuda"),
+        Target("onnxruntime", "cpu", ("avx512f",)),
+        Target("onnxruntime", "cpu", batch=8),
+        Target("onnxruntime", "cpu", threads=2),
+        Target("onnxruntime", "cpu", precision="bf16"),
+        Target("onnxruntime", "cpu", libraries=("onnxruntime 1.32.0",)),
+    ]
+    texts = {clock_identity(target) for target in [base, *others]}
+    assert len(texts) == 1 + len(others)
+    assert clock_identity(base) == clock_identity(Target("onnxruntime", "cpu"))
