@@ -18,7 +18,8 @@ def write_edits(folder: Path, edits: Edits) -> None:
     from safetensors.numpy import save_file
 
     (folder / EDITS).write_bytes(msgspec.json.encode(edits.data))
-    save_file({k: np.ascontiguousarray(v) for k, v in edits.tensors.items()}, folder / TENSORS)
+    # Not `ascontiguousarray`, which gives a scalar an axis: a net's counters would not load again.
+    save_file({k: np.asarray(v, order="C") for k, v in edits.tensors.items()}, folder / TENSORS)
 
 
 def read_edits(folder: Path) -> Edits:
