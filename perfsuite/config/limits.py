@@ -8,7 +8,7 @@ from perfsuite.config.form import Place
 from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, STAGE, Budget, Measure
 from perfsuite.plugins import suggestion
 
-RELATIVE = ("min_speedup", "max_drop_points", "max_increase")
+RELATIVE = ("min_speedup", "min_realised", "max_drop_points", "max_increase")
 ABSOLUTE = ("max", "min", "max_share")
 P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
 _UNITS = ("_s", "_bytes")
@@ -55,6 +55,11 @@ def _check_metric(budget: Budget, limit: str, place: Place) -> None:
     if limit in ("min_speedup", "max_increase") and metric not in LOWER_IS_BETTER:
         known = suggestion(metric, LOWER_IS_BETTER)
         raise place.key(limit).error(f"is for times and sizes, and '{metric}' is neither{known}")
+    if limit == "min_realised" and metric != "latency_s":
+        raise place.key(limit).error(
+            f"is the share of a theoretical speed-up that the clock shows: it wants the metric "
+            f"latency_s, and this is '{metric}'"
+        )
     if limit == "max_drop_points" and metric in MEASURED:
         raise place.key(limit).error(
             f"is for accuracies, such as top1, and '{metric}' is none; "
@@ -66,6 +71,10 @@ def _check_reference(budget: Budget, limit: str, place: Place) -> None:
     if budget.baseline and budget.against is not None:
         raise place.key("baseline").error(
             "the reference is either a cell of this run (against) or the baseline run, not both"
+        )
+    if limit == "min_realised" and budget.against is None:
+        raise place.key(limit).error(
+            'needs the cell of this run that was compressed: against = "<its key>"'
         )
     has_reference = budget.baseline or budget.against is not None
     if limit in RELATIVE and not has_reference:

@@ -86,6 +86,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     the same cell of the baseline run; with neither, the limit is absolute. Exactly one limit:
 
     - `min_speedup`: reference / value, at least
+    - `min_realised`: (reference / value) / (reference's MACs / its own), at least: the share of the
+      theoretical speed-up that the clock shows; of `latency_s`, with `against`
     - `max_drop_points`: percentage points of an accuracy lost, at most
     - `max_increase`: (value - reference) / reference, at most
     - `max` and `min`: absolute, in the metric's unit
@@ -102,6 +104,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     baseline: bool = False
     statistic: Statistic = "median"
     min_speedup: Positive | None = None
+    min_realised: Positive | None = None
     max_drop_points: Amount | None = None
     max_increase: Amount | None = None
     max: Amount | None = None

@@ -69,6 +69,14 @@ def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> tuple[str, 
     return (f"{total}.", _cost(breakdown, breakdown.untraced_s), *_latency(breakdown, latency_s))
 
 
+def without_profiling(breakdown: Breakdown) -> Breakdown:
+    """Return the breakdown with what profiling cost taken off the engine overhead, if known."""
+    if breakdown.untraced_s is None:
+        return breakdown
+    overhead_s = sum(row.time_s for row in breakdown.rows if _is_overhead(row))
+    return _without(breakdown, min(_cost_s(breakdown, breakdown.untraced_s), overhead_s))
+
+
 def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
     """Return what profiling adds to a call; 0 for what is too little to be told from noise."""
     cost_s = breakdown.total_s - unprofiled_s

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from perfsuite.config import match
+from perfsuite.config.limits import ABSOLUTE, RELATIVE
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget
@@ -14,6 +15,7 @@ from perfsuite.judge import metrics
 from perfsuite.judge.change import change
 from perfsuite.judge.sentences import sentence
 from perfsuite.judge.status import expectation, trouble, without_breakdown
+from perfsuite.judge.theory import realised
 
 # Limits are decimal, logarithms binary: what differs by less than this is equal.
 SLACK = 1e-9
@@ -80,7 +82,7 @@ def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
 def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Verdict:
     limit = next(
         getattr(budget, name)
-        for name in ("min_speedup", "max_drop_points", "max_increase", "max", "min", "max_share")
+        for name in (*RELATIVE, *ABSOLUTE)
         if getattr(budget, name) is not None
     )
     estimate: Interval | None = None
@@ -121,6 +123,8 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
     if budget.min_speedup is not None:
         ratio = _ratio(budget, cell, record, run, reference)
         return _inverse(ratio), True
+    if budget.min_realised is not None:
+        return _realised(budget, cell, record, run, reference), True
     if budget.max_increase is not None:
         ratio = _ratio(budget, cell, record, run, reference)
         return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0), False
@@ -136,6 +140,23 @@ def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Refe
         return _known(metrics.loss(other, record), budget.metric)
     except Incomparable as error:
         raise _CannotTell("incomparable", str(error)) from error
+
+
+def _realised(
+    budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference
+) -> Interval:
+    speedup = _inverse(_ratio(budget, cell, record, run, reference))
+    other = _reference_record(budget, cell, run, reference)
+    for one, who in ((record, ""), (other, f"{reference.name} ")):
+        if not metrics.has(one, "macs"):
+            raise _CannotTell("missing", f"{who}has no macs")
+    found = realised(speedup, metrics.counted_ratio(other, record, "macs"))
+    if found is None:
+        raise _CannotTell(
+            "incomparable",
+            f"has no fewer MACs than {reference.name}: no theoretical speed-up to hold it to",
+        )
+    return found
 
 
 def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:

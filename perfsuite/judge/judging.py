@@ -10,13 +10,13 @@ from collections.abc import Iterable
 
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
-from perfsuite.judge import intervals, metrics, words
+from perfsuite.judge import intervals
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.caveats import caveats
 from perfsuite.judge.machines import version_changes
-from perfsuite.judge.reference import ok_cells
 from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
 from perfsuite.judge.status import misconfigured, status_verdicts, unmet_expectations
+from perfsuite.judge.theory import unproven
 
 USAGE = 2
 
@@ -28,7 +28,7 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
     warnings = [*run.warnings, *caveats(run), *_invalid(run)]
-    warnings += [*unmet_expectations(run), *_not_faster(run)]
+    warnings += [*unmet_expectations(run), *unproven(run)]
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
         warnings += [f"baseline: {one}" for one in (*baseline.warnings, *caveats(baseline))]
@@ -56,28 +56,3 @@ def _invalid(run: Run) -> list[str]:
         if (record := run.records.get(cell.id)) is not None
         and (rounds := intervals.invalid_rounds(record.latencies_s))
     ]
-
-
-def _not_faster(run: Run) -> list[str]:
-    """Return a warning for each compressed cell that is not proven faster than its origin.
-
-    The origin is the empty recipe in the same runtime, on the same device, at the same batch.
-    """
-    cells = ok_cells(run)
-    origins = {
-        (cell.workload, cell.runtime, cell.device, cell.batch, cell.threads): cell
-        for cell in cells
-        if cell.recipe == "fp32" and cell.precision == "fp32"
-    }
-    found = []
-    for cell in cells:
-        origin = origins.get((cell.workload, cell.runtime, cell.device, cell.batch, cell.threads))
-        if origin is None or cell.recipe == "fp32":
-            continue
-        ratio = metrics.ratio(run.records[origin.id], run.records[cell.id], "latency_s", "median")
-        if ratio is not None and ratio.low <= 1.0:
-            found.append(
-                f"{cell.key} is not proven faster than {origin.key}: "
-                f"{words.times(ratio.value)}{words.spread(ratio, words.times)}"
-            )
-    return found

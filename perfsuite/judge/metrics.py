@@ -9,6 +9,7 @@ import numpy as np
 from perfsuite.domain.record import Record
 from perfsuite.domain.suite import MEASURED, STAGE, Budget, Statistic
 from perfsuite.domain.verdict import Interval
+from perfsuite.errors import Incomparable
 from perfsuite.judge import intervals
 
 SHARE = "stage_share"  # a stage's part of the profiled call
@@ -97,6 +98,14 @@ def ratio_between_runs(
     )
 
 
+def counted_ratio(value: Record, reference: Record, metric: str) -> float | None:
+    """Return value / reference of what is counted, such as MACs; None where one is not known."""
+    if not (has(value, metric) and has(reference, metric)):
+        return None
+    found = ratio_between_runs(value, reference, metric, "median")
+    return found.value if found is not None and found.value > 0.0 else None
+
+
 def ratio_of_ratios(
     now: tuple[Record, Record], before: tuple[Record, Record], metric: str, statistic: Statistic
 ) -> Interval | None:
@@ -137,6 +146,16 @@ def loss(reference: Record, variant: Record) -> Interval | None:
     if interval is not None and reference.artifact and reference.artifact == variant.artifact:
         return _exact(0.0) if one == other else interval
     return interval
+
+
+def known_loss(reference: Record, variant: Record) -> Interval | None:
+    """Return the points lost; None where there is no such number, as with other test samples."""
+    if reference.accuracy is None or variant.accuracy is None:
+        return None
+    try:
+        return loss(reference, variant)
+    except Incomparable:
+        return None
 
 
 def _value(record: Record, metric: str) -> float:

@@ -28,6 +28,12 @@ def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
             f"{speedup_words(estimate.value, name)}{by}{words.spread(estimate, words.times)}, "
             f"needs {words.times(budget.min_speedup)}"
         )
+    if budget.min_realised is not None:
+        return (
+            f"realises {words.number(estimate.value)} of the speed-up that its MACs promise over "
+            f"{name}{by}{words.spread(estimate, words.number)}, "
+            f"needs {words.number(budget.min_realised)}"
+        )
     if budget.max_drop_points is not None:
         return (
             f"{loss_words(estimate, budget.metric)} against {name}, "

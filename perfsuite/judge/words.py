@@ -25,6 +25,13 @@ def times(value: float) -> str:
     return f"{number(value)}x"
 
 
+def part(ratio: float) -> str:
+    """Return what is left of what was `ratio` times as much: `1/2.01`, `as many`, or `1.2x`."""
+    if abs(ratio - 1.0) < 0.005:
+        return "as many"
+    return f"1/{number(ratio)}" if ratio > 1.0 else times(1.0 / ratio)
+
+
 def percent(fraction: float) -> str:
     """Return a change in percent: `4.1 %`."""
     return f"{_decimals(fraction * 100.0, 1)} %"

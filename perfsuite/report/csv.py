@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval, Judgement
-from perfsuite.judge import Comparison
+from perfsuite.judge import Comparison, Gain
 from perfsuite.report.table import Row, plain, rows
 
 _Value = str | int | float | None
@@ -65,6 +65,21 @@ def _row(row: Row) -> dict[str, _Value]:
         "labels": " ".join(row.labels),
         "expected": row.expected,
         "error": row.error,
+        **_gain(row.gain),
+    }
+
+
+def _gain(gain: Gain | None) -> dict[str, _Value]:
+    """Return what the cell has over its parent; the parent's MACs and parameters / its own."""
+    return {
+        "parent": gain.parent if gain else None,
+        "macs_ratio": gain.macs_ratio if gain else None,
+        "parameters_ratio": gain.parameters_ratio if gain else None,
+        **_interval("parent_speedup", gain.speedup if gain else None),
+        **_interval("realised", gain.realised if gain else None),
+        **_interval("parent_loss_points", gain.loss_points if gain else None),
+        "pace": gain.pace if gain else None,
+        "cause": gain.cause if gain else None,
     }
 
 

@@ -21,8 +21,25 @@ def speedup_text(row: Row) -> str:
     """Return `11.3x (10.9-11.8)`, or that the row is the reference."""
     if row.speedup is None:
         return "reference" if row.status == "ok" and not row.reference else ""
-    found = row.speedup
+    return faster_text(row.speedup)
+
+
+def faster_text(found: Interval) -> str:
+    """Return a measured speed-up: `11.3x (10.9-11.8)`."""
     return f"{words.times(found.value)} ({words.number(found.low)}-{words.number(found.high)})"
+
+
+def realised_text(found: Interval | None) -> str:
+    """Return what the clock shows of a theoretical speed-up: `0.84 (0.81-0.87)`."""
+    return "" if found is None else f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
+
+
+def pace_text(row: Row) -> str:
+    """Return `not proven faster than RECIPE: 1.02x (0.97-1.08)`; nothing for what is proven."""
+    one = row.gain
+    if one is None or one.speedup is None or one.pace == "faster":
+        return ""
+    return f"{one.pace} than {plain(one.recipe)}: {faster_text(one.speedup)}"
 
 
 def latency_text(row: Row) -> str:

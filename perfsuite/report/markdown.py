@@ -8,11 +8,13 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import Comparison, words
+from perfsuite.report import theory
 from perfsuite.report.entries import (
     accuracy_text,
     change_text,
     latency_text,
     loss_text,
+    pace_text,
     rest_text,
     row_symbol,
     size_text,
@@ -31,6 +33,9 @@ def render(run: Run, judgement: Judgement) -> str:
     parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
     for workload, group in groups(rows(run, judgement)).items():
         parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+        if small := theory.compressed(group):
+            lines = (theory.cells(row) for row in small)
+            parts += [f"### {theory.TITLE}", _table(theory.COLUMNS, lines), theory.LEGEND]
     if judgement.verdicts:
         lines = (
             (symbol_of(one.status), one.budget, one.cell, one.status.replace("_", " "), one.words)
@@ -93,7 +98,7 @@ def escape(text: str) -> str:
 
 
 def _cells(row: Row) -> tuple[str, ...]:
-    notes = [*row.labels, row.expected or row.error]
+    notes = [*row.labels, pace_text(row), row.expected or row.error]
     metric = f"{row.accuracy_metric} " if row.accuracy is not None else ""
     return (
         row_symbol(row),

@@ -11,8 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Suite
 from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
-from perfsuite.errors import Incomparable
-from perfsuite.judge import expectation, metrics, ok_cells, reference_cell, trouble
+from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
 
 # The worst first: a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
@@ -32,7 +31,8 @@ _FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
 class Row(msgspec.Struct, frozen=True):
     """One cell. What is not known is None; `speedup` and `loss_points` are against `reference`.
 
-    `latency_s` is the geometric mean of the processes' medians. `expected` is the reason that the
+    `gain` is what a compressed cell has over the one that it came from. `latency_s` is the
+    geometric mean of the processes' medians. `expected` is the reason that the
     suite gives for a status other than ok.
     """
 
@@ -55,6 +55,7 @@ class Row(msgspec.Struct, frozen=True):
     run_peak_bytes: float | None = None
     artifact_bytes: float | None = None
     labels: tuple[str, ...] = ()
+    gain: Gain | None = None
 
 
 def rows(run: Run, judgement: Judgement) -> list[Row]:
@@ -134,24 +135,16 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> Row:
         speedup=_speedup(other, record) if usable and other is not None else None,
         accuracy_metric=record.accuracy.metric if record.accuracy else "",
         accuracy=record.accuracy.value if record.accuracy else None,
-        loss_points=_loss(other, record) if usable and other is not None else None,
+        loss_points=metrics.known_loss(other, record) if usable and other is not None else None,
         run_peak_bytes=_middle(record, "run_peak_bytes"),
         artifact_bytes=_middle(record, "artifact_bytes"),
         labels=record.labels,
+        gain=gain(run, cell),
     )
 
 
 def _speedup(reference: Record, record: Record) -> Interval | None:
     return metrics.ratio(reference, record, "latency_s", "median")
-
-
-def _loss(reference: Record, record: Record) -> Interval | None:
-    if reference.accuracy is None or record.accuracy is None:
-        return None
-    try:
-        return metrics.loss(reference, record)
-    except Incomparable:
-        return None  # other samples: there is no such number
 
 
 def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
 from perfsuite.judge import Change, Comparison, words
+from perfsuite.report import theory
 from perfsuite.report.entries import (
     accuracy_text,
     change_text,
     latency_text,
     loss_text,
+    pace_text,
     row_symbol,
     size_text,
     speedup_text,
@@ -49,6 +51,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(as_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
+        _print_theory(console, theory.compressed(group))
     _print_judgement(console, judgement)
 
 
@@ -147,6 +150,8 @@ def _print_notes(console: Console, group: list[Row]) -> None:
         name = f"  {short_key(row)}: "
         if row.labels:
             console.print(as_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
+        if slow := pace_text(row):
+            console.print(as_text(console, name + slow, "yellow"))
         if row.expected:
             text = f"{name}{row.status}, as expected: {plain(row.expected)}"
             console.print(as_text(console, text, "dim"))
@@ -154,6 +159,28 @@ def _print_notes(console: Console, group: list[Row]) -> None:
             console.print(as_text(console, name + row.error, "red"))
         for line in row.output:
             console.print(as_text(console, f"    | {line}", "dim"))
+
+
+def _print_theory(console: Console, group: list[Row]) -> None:
+    """Print what compressed cells promise and what they keep, with less of it where it is narrow.
+
+    Nothing without such cells.
+    """
+    if not group:
+        return
+    last = {_WITH_BARS: "parameters", _WITH_SIZE: "points lost"}
+    hidden = {name for width, name in last.items() if console.width < width}
+    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    for name in theory.COLUMNS:
+        if name not in hidden:
+            table.add_column(name, no_wrap=name != "points lost")
+    for row in group:
+        named = zip(theory.COLUMNS, theory.cells(row), strict=True)
+        table.add_row(*(as_text(console, text) for name, text in named if name not in hidden))
+    console.print()
+    console.print(as_text(console, theory.TITLE, "bold"))
+    console.print(table)
+    console.print(as_text(console, theory.LEGEND, "dim"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:

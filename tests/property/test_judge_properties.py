@@ -13,7 +13,7 @@ from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.recipe import FP32, Recipe
 from perfsuite.domain.record import Accuracy, Header, Record, Run
 from perfsuite.domain.suite import Budget, Suite
-from perfsuite.judge import judge
+from perfsuite.judge import gain, judge
 
 CELLS = (
     Cell("net", "fp32", "pytorch"),
@@ -122,6 +122,21 @@ def test_the_exit_code_follows_from_the_verdicts(run: Run, baseline: Run) -> Non
         assert found.exit_code == (0 if statuses == {"pass"} else 3)
     assert all(one.words for one in found.verdicts)
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+@given(runs(), st.sampled_from([2.0, 0.125, 1e3, 1e-3]))
+@settings(max_examples=60, deadline=None)
+def test_what_is_not_proven_faster_is_warned_of(run: Run, factor: float) -> None:
+    for cell in CELLS:
+        found, other = gain(run, cell), gain(scaled(run, factor), cell)
+        assert (found is None) == (other is None)
+        if found is None or other is None:
+            continue
+        assert found.pace == other.pace
+        doubted = found.pace in ("slower", "not proven faster")
+        told = [one for one in judge(run).warnings if one.startswith(f"{cell.key} is ")]
+        assert len(told) == doubted
+        assert bool(found.cause) <= doubted
 
 
 @given(runs(cells=CELLS[1:]), st.floats(1.001, 100.0))

@@ -171,6 +171,24 @@ def test_a_mistake_is_refused_with_its_place(tmp_path: Path, text: str, message:
             "budgets[0].min_speedup: is for times and sizes, and 'top1' is neither",
         ),
         (
+            'metric = "macs"\nmin_realised = 0.8\nagainst = "x"',
+            "budgets[0].min_realised: is the share of a theoretical speed-up that the clock shows: "
+            "it wants the metric latency_s, and this is 'macs'",
+        ),
+        (
+            'metric = "latency_s"\nmin_realised = 0.8\nbaseline = true',
+            "budgets[0].min_realised: needs the cell of this run that was compressed: against",
+        ),
+        ('metric = "latency_s"\nmin_realised = 0', "min_realised: Expected `float` > 0"),
+        (
+            'metric = "latency_s"\nmin_realized = 0.8',
+            "budgets[0].min_realized: unknown key; did you mean 'min_realised'?",
+        ),
+        (
+            'metric = "latency_s"\nmin_realised = 0.8\nmin_speedup = 2\nagainst = "x"',
+            "budgets[0]: budget 'b' has min_speedup and min_realised",
+        ),
+        (
             'metric = "throughput_per_s"\nmin_speedup = 2\nbaseline = true',
             "budgets[0].min_speedup: is for times and sizes",
         ),

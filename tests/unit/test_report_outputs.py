@@ -136,6 +136,48 @@ def test_json_is_complete() -> None:
     assert document["judgement"] == {"verdicts": [], "exit_code": 0, "warnings": []}
 
 
+INT8 = Cell("net", "int8", "fake")
+
+
+def compressed(macs: float | None) -> Run:
+    """A cell of 200 MACs, and one of `macs` that came from it and takes as long."""
+    one = run(Cell("net", "fp32", "fake"), INT8)
+    values = {} if macs is None else {"macs": (macs,)}
+    changed = msgspec.structs.replace(one.records[INT8.id], values=values)
+    first = Cell("net", "fp32", "fake").id
+    counted = msgspec.structs.replace(one.records[first], values={"macs": (200.0,)})
+    return msgspec.structs.replace(one, records={first: counted, INT8.id: changed})
+
+
+@pytest.mark.parametrize("macs", [200.0, None])
+def test_theory_is_left_out_where_no_macs_changed(macs: float | None) -> None:
+    one = compressed(macs)
+    assert "heory" not in printed(one)
+    assert "heory" not in render(one, judge(one), "md")
+
+
+def test_theory_stands_beside_the_clock_in_all_outputs() -> None:
+    one = compressed(100.0)
+    line = ["int8/fake/cpu/b1", "fp32", "2x", "1x (1-1)", "0.50 (0.50-0.50)"]
+    assert " ".join(line) in [" ".join(text.split()) for text in printed(one).splitlines()]
+    markdown = render(one, judge(one), "md")
+    assert f"| {' | '.join(line)} |  |  |" in markdown
+    assert "not proven faster than fp32: 1x (1-1) |" in markdown
+    assert "int8/fake/cpu/b1: not proven faster than fp32: 1x (1-1)" in printed(one)
+    _, read = csv.DictReader(io.StringIO(render(one, judge(one), "csv")))
+    assert (read["parent"], read["macs_ratio"]) == ("net/fp32/fake/cpu/b1", "2.0")
+    assert (read["realised"], read["pace"]) == ("0.5", "not proven faster")
+    gain = json.loads(render(one, judge(one), "json"))["rows"][1]["gain"]
+    assert gain["realised"] == {"value": 0.5, "low": 0.5, "high": 0.5}
+
+
+def test_theory_gives_way_on_narrow_terminals() -> None:
+    for width in (60, 80, 100):
+        assert "realised" in printed(compressed(100.0), width)
+    assert "parameters" in printed(compressed(100.0), 120)
+    assert "parameters" not in printed(compressed(100.0), 100)
+
+
 def test_an_unknown_format_comes_with_a_suggestion() -> None:
     one = run(Cell("net", "fp32", "fake"))
     with pytest.raises(ConfigError, match="did you mean 'json'"):
