@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from perfsuite.config import read_suite
 
 SUITES = sorted((Path(__file__).parents[2] / "benchmarks").glob("*.toml"))
 SCRIPT = """
@@ -30,3 +33,13 @@ def test_a_suite_mentions_only_what_exists_and_planning_it_loads_no_engine(suite
         [sys.executable, "-c", SCRIPT, str(suite)], capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_readmes_budgets_are_taken_as_they_stand(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    budgets = [one for one in blocks if "[[budgets]]" in one and "workloads" not in one]
+    assert any("min_realised" in one for one in budgets)
+    suite = tmp_path / "suite.toml"
+    suite.write_text("\n".join(['workloads = ["vgg-digits"]', 'runtimes = ["pytorch"]', *budgets]))
+    assert len(read_suite(suite).budgets) == len(budgets)
