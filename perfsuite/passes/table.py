@@ -20,4 +20,15 @@ def _prune() -> type[Any]:
     return Prune
 
 
-PASSES: dict[str, Callable[[], type[Any]]] = {"int8": _int8, "prune": _prune}
+def _lowrank() -> type[Any]:
+    """Return layers as products of smaller ones where the engine's clock says that it pays."""
+    from perfsuite.passes.lowrank import Lowrank
+
+    return Lowrank
+
+
+PASSES: dict[str, Callable[[], type[Any]]] = {
+    "int8": _int8,
+    "lowrank": _lowrank,
+    "prune": _prune,
+}
