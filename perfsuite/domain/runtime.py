@@ -36,7 +36,8 @@ class Manifest(msgspec.Struct, frozen=True):
 class Variant:
     """What a recipe made, ready for an engine.
 
-    `graph` is an ONNX file with a dynamic `batch` axis (None for an engine that takes modules);
+    `graph` is an ONNX file with a dynamic `batch` axis (None for an engine that takes modules), or
+    one of fixed shapes, if it is only to be timed;
     `rebuild` gives the torch module in evaluation mode (None for a model that is an ONNX file).
     `pieces` is a folder with the modules of its stages as graphs, for a model that does not export
     whole.

@@ -57,10 +57,8 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
     """
 
     def rebuild() -> nn.Module:
-        from perfsuite.domain.recipe import Target
         from perfsuite.engine.steps import steps_of
         from perfsuite.engine.variants import Maker
-        from perfsuite.measure.environment import processor_features
         from perfsuite.store.cache import Cache
         from perfsuite.workloads.table import load_workload
 
@@ -70,9 +68,8 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
                 f"was prepared; start a new run"
             )
         runtime = artifacts.load_runtime(job.runtime)
-        target = Target(job.cell.runtime, job.cell.device, processor_features())
         workload = load_workload(job.reference, job.samples)
-        return Maker(workload, job, steps_of(job, runtime), target, Cache()).rebuild()
+        return Maker(workload, job, steps_of(job, runtime), runtime, Cache()).rebuild()
 
     return rebuild
 

@@ -11,7 +11,6 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.profile import Node
-from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
@@ -23,7 +22,6 @@ from perfsuite.engine.process import line_of
 from perfsuite.engine.steps import steps_of
 from perfsuite.engine.variants import Maker
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
-from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runtimes.split import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
@@ -43,10 +41,8 @@ def prepare(job: Job) -> Line:
     steps = steps_of(job, runtime)
     workload = load_workload(job.reference, job.samples)
     _check_batch(workload, job)
-    features = processor_features()
-    target = Target(job.cell.runtime, job.cell.device, features)
-    maker = Maker(workload, job, steps, target, Cache())
-    variant, variant_key = maker.variant(runtime)
+    maker = Maker(workload, job, steps, runtime, Cache())
+    variant, variant_key = maker.variant()
     key = key_of(
         variant_key,
         maker.data_key,  # the inputs that timing rotates over are taken from it
@@ -56,7 +52,7 @@ def prepare(job: Job) -> Line:
         job.cell.precision,
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
-        " ".join(features),
+        " ".join(maker.target.features),
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
     )

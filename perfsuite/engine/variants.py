@@ -21,6 +21,7 @@ from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
+from perfsuite.engine.clock import Clock
 from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.engine.exporting import GRAPH, Exporter
 from perfsuite.engine.jobs import Job
@@ -28,6 +29,7 @@ from perfsuite.engine.stages import prefixes
 from perfsuite.engine.steps import Step
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
+from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home
@@ -47,11 +49,11 @@ class Maker:
     workload: Workload
     job: Job
     steps: list[Step]
-    target: Target
+    runtime: Runtime
     cache: Cache
 
-    def variant(self, runtime: Runtime) -> tuple[Variant, str]:
-        """Return the variant that `runtime` takes, and its key."""
+    def variant(self) -> tuple[Variant, str]:
+        """Return the variant that the runtime takes, and its key."""
         quantized = any(step.is_graph for step in self.steps)
         rebuild = self.rebuild if self.workload.model.onnx is None else None
         if rebuild is None and self._model_steps:
@@ -59,16 +61,30 @@ class Maker:
                 f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
                 f"torch module, and this model is an ONNX file"
             )
-        if runtime.takes == "module":
+        if self.runtime.takes == "module":
             if rebuild is None:
-                raise Unsupported(f"{runtime.name} takes torch modules, not an ONNX file")
+                raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
             return Variant(None, rebuild, quantized), self.edits_key
-        if runtime.takes == "nothing":
+        if self.runtime.takes == "nothing":
             key = key_of("nothing", *self._identity)
             for step in self.steps:
                 key = step.key(key, self.data_key, self.target)
             return Variant(None, None, quantized), key
         return self._graph(rebuild, quantized)
+
+    @cached_property
+    def target(self) -> Target:
+        """Return where the variant is to run."""
+        cell = self.job.cell
+        return Target(
+            runtime=cell.runtime,
+            device=cell.device,
+            features=processor_features(),
+            batch=cell.batch,
+            threads=cell.threads,
+            precision=cell.precision,
+            libraries=tuple(f"{name} {at}" for name, at in sorted(self.runtime.probe().items())),
+        )
 
     # -- the model --------------------------------------------------------------------------
 
@@ -222,20 +238,16 @@ class Maker:
         onnx.save(made, folder / GRAPH)
 
     def _context(self, key: str) -> PassContext:
+        cell = self.job.cell
         return PassContext(
-            inputs=self.inputs(self.workload.model.batch or 1, 0),
+            inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._calibration,
             train=self.workload.task.train,
             target=self.target,
             checkpoint=home() / "checkpoints" / key,
-            progress=_Progress(self.job.cell.key),
-            latency_s=self._latency_s,
+            progress=_Progress(cell.key),
+            latency_s=Clock(self.runtime, cell.device, cell.precision, cell.threads),
         )
-
-    def _latency_s(
-        self, candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
-    ) -> tuple[float, ...]:
-        raise Unsupported(f"{self.job.cell.key}: there is no clock for passes")
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)

@@ -53,7 +53,7 @@ def time_calls(
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
-    with _garbage_collector_off():
+    with garbage_collector_off():
         rotation = cycle(inputs)
         (first_call_ns,), _ = _until(session, rotation, clock, calls=1, duration_ns=0)
         warmup_calls, steady = _warm_up(session, rotation, settings, clock)
@@ -142,7 +142,8 @@ def _until(
 
 
 @contextmanager
-def _garbage_collector_off() -> Iterator[None]:
+def garbage_collector_off() -> Iterator[None]:
+    """Collect now, and not again until the end of the block."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

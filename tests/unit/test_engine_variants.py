@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
@@ -12,12 +13,12 @@ from fake_runs import here
 
 from perfsuite import api
 from perfsuite.domain.model import Model
-from perfsuite.domain.recipe import Target
 from perfsuite.domain.record import Failure, Line, Run
 from perfsuite.domain.runtime import Opening
 from perfsuite.domain.verdict import Judgement
 from perfsuite.domain.workload import Workload
 from perfsuite.engine import artifacts, running
+from perfsuite.engine.clock import Clock
 from perfsuite.engine.edits import read_edits
 from perfsuite.engine.jobs import Job, first_job
 from perfsuite.engine.process import run_job_in_process
@@ -231,7 +232,20 @@ def maker(folder: Path, *passes: str, net: str = NET) -> Maker:
     job = first_job(suite, cells[0])
     runtime = artifacts.load_runtime(job.runtime)
     workload = load_workload(job.reference)
-    return Maker(workload, job, steps_of(job, runtime), Target("onnxruntime", "cpu"), Cache())
+    return Maker(workload, job, steps_of(job, runtime), runtime, Cache())
+
+
+def test_a_pass_is_told_what_will_run_and_hears_its_clock(folder: Path) -> None:
+    made = maker(folder, SCALE)
+    cell = msgspec.structs.replace(made.job.cell, batch=3, threads=2)
+    job = msgspec.structs.replace(made.job, cell=cell)
+    told = Maker(made.workload, job, made.steps, made.runtime, made.cache)._context("key")
+    target = told.target
+    assert (target.runtime, target.device, target.precision) == ("onnxruntime", "cpu", "fp32")
+    assert (target.batch, target.threads) == (3, 2)
+    assert target.libraries == (f"onnxruntime {version('onnxruntime')}",)
+    assert told.inputs["x"].shape == (3, 4)
+    assert told.latency_s == Clock(made.runtime, "cpu", "fp32", 2)
 
 
 def test_keys_follow_from_what_went_in_and_from_nothing_else(folder: Path) -> None:
@@ -265,7 +279,7 @@ def test_weights_versions_and_data_count_by_themselves(
     step = made.steps[0]
 
     def again() -> Maker:
-        return Maker(made.workload, made.job, [step], made.target, made.cache)
+        return Maker(made.workload, made.job, [step], made.runtime, made.cache)
 
     assert (again().model_key, again().edits_key) == (model, edits)
     with monkeypatch.context() as patch:
@@ -285,9 +299,9 @@ def test_weights_versions_and_data_count_by_themselves(
     samples = folder / "samples.npz"
     samples.write_bytes(b"one")
     job = msgspec.structs.replace(made.job, samples=str(samples))
-    one = Maker(made.workload, job, [step], made.target, made.cache).edits_key
+    one = Maker(made.workload, job, [step], made.runtime, made.cache).edits_key
     samples.write_bytes(b"two")
-    two = Maker(made.workload, job, [step], made.target, made.cache).edits_key
+    two = Maker(made.workload, job, [step], made.runtime, made.cache).edits_key
     assert len({edits, one, two}) == 3
 
 
@@ -336,7 +350,7 @@ def test_names_and_plain_attributes_count(folder: Path) -> None:
 
         model = Model(build)  # type: ignore[arg-type]
         workload = Workload(name, model, made.workload.task)
-        return Maker(workload, made.job, [], made.target, made.cache).model_key
+        return Maker(workload, made.job, [], made.runtime, made.cache).model_key
 
     assert key("net", 1) == key("net", 1)
     assert len({key("net", 1), key("net", 50), key("twin", 1)}) == 3
@@ -358,9 +372,9 @@ def build():
 net = Workload""",
     )
     made = maker(folder, SCALE, net=branching)
-    bare = Maker(made.workload, made.job, [], made.target, made.cache)
+    bare = Maker(made.workload, made.job, [], made.runtime, made.cache)
     with pytest.raises(ParityError, match="differs"):
-        bare.variant(artifacts.load_runtime("onnxruntime"))
+        bare.variant()
 
 
 def test_a_forward_that_cannot_take_the_inputs_says_what_it_was_given(folder: Path) -> None:
