@@ -1,14 +1,12 @@
-"""What a layer costs at other widths: in MACs, and in time on the target engine."""
+"""What layers cost at other widths, in multiply-accumulates."""
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.passes.channels import Group
 
@@ -16,7 +14,6 @@ if TYPE_CHECKING:
     from torch import nn
 
 Widths = Mapping[str, int]  # a group's name to the number of its channels
-_TOGETHER = 32  # layers that are timed in turns
 
 
 class Layer:
@@ -29,6 +26,24 @@ class Layer:
         if self.depthwise:
             self.inside = self.outside
 
+    @property
+    def is_linear(self) -> bool:
+        return not hasattr(self.module, "kernel_size")
+
+    def settings(self) -> tuple[object, ...]:
+        """Return all that decides on its time beside its widths."""
+        m = self.module
+        names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+        shapes = tuple(shape[:1] + shape[2:] for shape in self.shapes)
+        return (type(m), self.depthwise, *(getattr(m, name, None) for name in names), shapes)
+
+    def result(self, call: int) -> tuple[int, ...]:
+        """Return the shape of what a call gives, at full width."""
+        shape = self.shapes[call]
+        if self.is_linear:
+            return (*shape[:-1], self.outside)
+        return (shape[0], self.outside, *self._sides(shape))
+
     def macs(self, inside: int, outside: int) -> float:
         """Return the multiply-accumulates of all calls at other widths."""
         area = self.module.weight[0, 0].numel()
@@ -37,53 +52,16 @@ class Layer:
 
     def _places(self, shape: tuple[int, ...]) -> int:
         """Return at how many places the weights are applied, the batch included."""
-        if not hasattr(self.module, "kernel_size"):
-            return int(np.prod(shape[:-1]))
-        m = self.module
-        sides = [
-            (side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1
-            for side, pad, dilation, kernel, stride in zip(
-                shape[2:], _padding(m), m.dilation, m.kernel_size, m.stride, strict=True
-            )
-        ]
+        sides = shape[1:-1] if self.is_linear else self._sides(shape)
         return int(shape[0] * np.prod(sides))
 
-    def trial(self, inside: int, outside: int) -> nn.Module:
-        """Return a layer of its kind with other widths and random weights."""
-        from torch import nn
-
+    def _sides(self, shape: tuple[int, ...]) -> list[int]:
         m = self.module
-        if isinstance(m, nn.Linear):
-            return nn.Linear(inside, outside, m.bias is not None)
-        return type(m)(  # type: ignore[no-any-return]
-            inside,
-            outside,
-            m.kernel_size,
-            m.stride,
-            m.padding,
-            m.dilation,
-            outside if self.depthwise else 1,
-            m.bias is not None,
-            m.padding_mode,
-        )
-
-    def inputs(self, inside: int) -> list[Inputs]:
-        """Return random inputs for each of its calls."""
-        rng = np.random.default_rng(0)
-        axis = 1 if hasattr(self.module, "kernel_size") else -1
-        found = []
-        for shape in self.shapes:
-            sides = list(shape)
-            sides[axis] = inside
-            found.append({"input": rng.standard_normal(sides, dtype=np.float32)})
-        return found
-
-    def alike(self) -> tuple[object, ...]:
-        """Return what layers that take the same time have in common."""
-        m = self.module
-        names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-        settings = tuple(getattr(m, name, None) for name in names)
-        return (type(m), self.depthwise, m.bias is not None, *settings, *self.shapes)
+        settings = zip(shape[2:], _padding(m), m.dilation, m.kernel_size, m.stride, strict=True)
+        return [
+            int((side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1)
+            for side, pad, dilation, kernel, stride in settings
+        ]
 
 
 def _padding(module: Any) -> Sequence[float]:
@@ -148,10 +126,14 @@ class Costs:
         outside = widths.get(owner, self.full[owner]) if owner else layer.outside
         return (inside, outside) if inside and outside else (0, 0)
 
-    def touched(self, name: str) -> list[str]:
-        """Return the layers whose size depends on a group."""
+    def touched(self, name: str) -> list[Layer]:
+        """Return the layers whose size depends on a group, in the order of their first call."""
         paths = {member.path for member in self.groups[name].members}
-        return [path for path in self.layers if path in paths]
+        return [layer for path, layer in self.layers.items() if path in paths]
+
+    def group_macs(self, name: str, widths: Widths) -> float:
+        """Return the MACs of the layers whose size depends on a group."""
+        return sum(layer.macs(*self.size(layer.path, widths)) for layer in self.touched(name))
 
     def macs(self, widths: Widths) -> float:
         """Return the MACs of all layers."""
@@ -160,54 +142,3 @@ class Costs:
     def channels(self, widths: Widths) -> float:
         """Return the number of channels that could be pruned and are there."""
         return float(sum(widths.get(name, full) for name, full in self.full.items()))
-
-
-class Clock:
-    """How long layers take on the target engine, each measured once.
-
-    A layer is timed alone. Before each call as many bytes are read as the whole model's weights
-    have, because in the model those of the other layers pass through the cache between two calls;
-    what an engine takes for a call that computes nothing is taken off.
-    """
-
-    def __init__(self, model: nn.Module, costs: Costs, ctx: PassContext) -> None:
-        self.costs, self.ctx = costs, ctx
-        self.cold_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
-        self.known: dict[tuple[object, ...], float] = {}
-        self.empty_s: float | None = None
-
-    def time_s(self, path: str, size: tuple[int, int]) -> float:
-        """Return the seconds of a layer at a size that `learn` was told."""
-        return self.known[(self.costs.layers[path].alike(), *size)] if all(size) else 0.0
-
-    def learn(self, wanted: Iterable[tuple[str, tuple[int, int]]]) -> None:
-        """Measure the layers, given by path and size, that are not known yet."""
-        new: dict[tuple[object, ...], tuple[Layer, tuple[int, int]]] = {}
-        for path, size in wanted:
-            layer = self.costs.layers[path]
-            key = (layer.alike(), *size)
-            if all(size) and key not in self.known:
-                new[key] = layer, size
-        items = list(new.items())
-        for start in range(0, len(items), _TOGETHER):
-            self._measure(dict(items[start : start + _TOGETHER]))
-
-    def _measure(self, new: dict[tuple[object, ...], tuple[Layer, tuple[int, int]]]) -> None:
-        if self.empty_s is None:
-            self.empty_s = self._empty_s()
-        candidates: list[tuple[nn.Module, Inputs]] = []
-        owners: list[tuple[object, ...]] = []
-        for key, (layer, size) in new.items():
-            module = layer.trial(*size)
-            for inputs in layer.inputs(size[0]):
-                candidates.append((module, inputs))
-                owners.append(key)
-        times = self.ctx.latency_s(candidates, self.cold_bytes)
-        for key, time_s in zip(owners, times, strict=True):
-            self.known[key] = self.known.get(key, 0.0) + max(0.0, time_s - self.empty_s)
-
-    def _empty_s(self) -> float:
-        from torch import nn
-
-        smallest = nn.Conv2d(1, 1, 1), {"input": np.zeros((1, 1, 1, 1), np.float32)}
-        return min(self.ctx.latency_s([copy.deepcopy(smallest)] * 3, self.cold_bytes))

@@ -17,11 +17,21 @@ from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes import importance
 from perfsuite.passes.channels import Group, channel_groups
 from perfsuite.passes.chosen import chosen, clock_identity
-from perfsuite.passes.costs import Clock, Costs, Widths, layers_of
+from perfsuite.passes.costs import Costs, Widths, layers_of
 from perfsuite.passes.importance import Criterion, Scores
 from perfsuite.passes.sound import sound
 from perfsuite.passes.surgery import absent, cut, load, tensors_of
-from perfsuite.passes.widths import ByClock, Scope, keep_best, pooled, solve, uniform
+from perfsuite.passes.timing import group_times, lanes, smooth
+from perfsuite.passes.widths import (
+    ByClock,
+    Scope,
+    Share,
+    keep_best,
+    pooled,
+    solve,
+    tried,
+    uniform,
+)
 from perfsuite.plugins import suggestion
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import Progress
@@ -78,7 +88,7 @@ class Prune(msgspec.Struct, frozen=True):
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
         if self.scope == "clock" and self.round_to != 1:
             raise ValueError(
-                "round_to is for scope 'uniform' and 'global'; the clock rounds itself"
+                "round_to is for scope 'uniform' and 'global'; the clock rounds by itself"
             )
 
     def resolve(self, target: Target) -> str:
@@ -89,8 +99,9 @@ class Prune(msgspec.Struct, frozen=True):
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
         """Return the channels kept, by layer, and all tensors of the net, fine-tuned if asked.
 
-        Raises `Unsupported` for a model that cannot be traced or has nothing to prune, `ConfigError`
-        for `layers` that are not there, `BuildError` where the target cannot be reached.
+        Raises `Unsupported` for a model that cannot be traced or has nothing to prune,
+        `ConfigError` for `layers` that are not there, `BuildError` where the target cannot be
+        reached.
         """
         whole = copy.deepcopy(model).eval()
         kept: dict[str, np.ndarray] = {}
@@ -154,8 +165,8 @@ class Prune(msgspec.Struct, frozen=True):
                 return widths
             limit *= min(reached / wanted, _LEAST_PROGRESS)
         raise BuildError(
-            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {limit:.0%} of the cost the "
-            f"net is {reached:.2f}x as fast on {ctx.target.runtime}; ask for less"
+            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {limit:.0%} of the cost "
+            f"the net is {reached:.2f}x as fast on {ctx.target.runtime}; ask for less"
         )
 
     def _narrower(
@@ -164,21 +175,30 @@ class Prune(msgspec.Struct, frozen=True):
         """Return what gives the widths that bring the cost down to a share of it."""
         measure = costs.channels if self.ratio is not None else costs.macs
         full = measure(costs.full)
-        by_clock = ByClock(costs, scores, Clock(model, costs, ctx))
 
         def cost(widths: Widths) -> float:
             return measure(widths) / full
 
-        def same(share: float) -> dict[str, int]:
-            return uniform(costs, share, self.round_to)
+        if self.scope == "clock":
+            return self._by_clock(model, costs, scores, ctx, cost)
 
-        def best(share: float) -> dict[str, int]:
+        def make(share: float) -> dict[str, int]:
+            if self.scope == "uniform":
+                return uniform(costs, share, self.round_to)
             return pooled(costs, scores, share, self.round_to)
 
-        if self.scope == "clock":
-            by = cost if self.speedup is None else by_clock.time_share
-            return lambda limit: by_clock.narrow(by, limit)
-        return lambda limit: solve(same if self.scope == "uniform" else best, cost, limit)
+        return lambda limit: solve(make, cost, limit)
+
+    def _by_clock(
+        self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext, cost: Share
+    ) -> Callable[[float], dict[str, int]]:
+        wanted = {name: tried(costs, name) for name in costs.full}
+        times_s = group_times(model, costs, ctx, wanted)
+        by_clock = ByClock(costs, scores, smooth(times_s, lanes(times_s)))
+        if self.speedup is None:
+            return lambda limit: by_clock.narrow(lambda: cost(by_clock.widths), limit)
+        (whole_s,) = ctx.latency_s([(model, ctx.inputs)])
+        return lambda limit: by_clock.narrow(lambda: 1 - by_clock.gained_s / whole_s, limit)
 
     def _tune(self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int) -> None:
         plan = self.finetune

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _TOLERANCE = 1e-3  # of the greatest value: a convolution of other sizes may use another algorithm
-# Of all values, these may differ by more: where a detector's proposals change places, whole rows do.
+# Of all values, these may differ by more: where two proposals change places, whole rows do.
 _MAY_DIFFER = 0.1
 
 
@@ -39,7 +39,7 @@ def sound(
     good = [group for group in groups if group.name not in refused]
     removable = [group for group in good if group.removable]
     stay = set()
-    if removable and _failure(model, removable, dict.fromkeys(_names(removable), []), inputs):
+    if removable and _failure(model, removable, {name: [] for name in _names(removable)}, inputs):
         stay = {g.name for g in removable if _failure(model, [g], {g.name: []}, inputs)}
     return [
         msgspec.structs.replace(group, removable=group.removable and group.name not in stay)

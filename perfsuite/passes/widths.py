@@ -12,13 +12,15 @@ from typing import Literal
 import numpy as np
 
 from perfsuite.errors import BuildError
-from perfsuite.passes.costs import Clock, Costs, Widths
+from perfsuite.passes.costs import Costs, Widths
 from perfsuite.passes.importance import Scores
+from perfsuite.passes.timing import Place
 
 Share = Callable[[Widths], float]  # of what the whole model costs
 _HALVINGS = 20
 _NARROWEST = 8  # steps between widths that are tried: no engine has kernels for fewer channels
 _TRIED = 8  # widths of a group
+_WORTH = 0.1  # of a group's time: a step that gains less may gain nothing, clocks are not exact
 
 
 def solve(make: Callable[[float], dict[str, int]], cost: Share, limit: float) -> dict[str, int]:
@@ -66,70 +68,71 @@ def _rounded(wanted: float, full: int, multiple: int) -> int:
 
 
 class ByClock:
-    """Narrows one group after the other, by what its channels matter and its layers take."""
+    """Narrows one group after the other, by what its channels matter and its layers take.
 
-    def __init__(self, costs: Costs, scores: Scores, clock: Clock) -> None:
-        self.costs, self.clock = costs, clock
-        self.widths = dict(costs.full)
+    `times_s` has the times of each group at the widths that it may have, the other groups being
+    whole; once those are narrower, a step gains as much less as it saves MACs.
+    """
+
+    def __init__(self, costs: Costs, scores: Scores, times_s: Mapping[Place, float]) -> None:
+        self.costs, self.times_s = costs, times_s
+        self.widths, self.gained_s = dict(costs.full), 0.0
+        self.choices: dict[str, list[int]] = {name: [] for name in costs.full}
+        for name, width in times_s:
+            self.choices[name].append(width)
         # lost[name][n] is the importance of the n channels that matter least.
         self.lost = {
             name: np.concatenate([[0.0], np.cumsum(np.sort(values))])
             for name, values in scores.items()
         }
 
-    def narrow(self, cost: Share, limit: float) -> dict[str, int]:
+    def narrow(self, cost: Callable[[], float], limit: float) -> dict[str, int]:
         """Go on until `cost` is at most `limit`; return the widths.
 
         Raises `BuildError` when no step gains time any more.
         """
-        while (now := cost(self.widths)) > limit:
+        while (now := cost()) > limit:
             step = self._best()
             if step is None:
                 raise unreachable(now, limit)
             name, width = step
+            self.gained_s += self._gain_s(name, width)
             self.widths[name] = width
         return dict(self.widths)
 
-    def time_share(self, widths: Widths) -> float:
-        """Return the time of all layers at `widths`, as a share of their time at full width."""
-        return self._time_s(widths) / self._time_s(self.costs.full)
-
-    def _time_s(self, widths: Widths) -> float:
-        wanted = [(path, self.costs.size(path, widths)) for path in self.costs.layers]
-        self.clock.learn(wanted)
-        return sum(self.clock.time_s(path, size) for path, size in wanted)
-
     def _best(self) -> tuple[str, int] | None:
         """Return the group and its new width that lose least importance for a second."""
-        moves = [(name, width) for name in self.costs.full for width in self._narrower(name)]
-        self.clock.learn(
-            (path, self.costs.size(path, widths))
-            for name, width in moves
-            for widths in (self.widths, {**self.widths, name: width})
-            for path in self.costs.touched(name)
-        )
         best: tuple[str, int] | None = None
         least = np.inf
-        for name, width in moves:
-            gained_s = self._group_s(name, self.widths) - self._group_s(
-                name, {**self.widths, name: width}
-            )
-            full = self.costs.full[name]
-            lost = self.lost[name][full - width] - self.lost[name][full - self.widths[name]]
-            if gained_s > 0 and lost / gained_s < least:
-                best, least = (name, width), lost / gained_s
+        for name, now in self.widths.items():
+            for width in self.choices[name]:
+                gain_s = self._gain_s(name, width) if width < now else 0.0
+                if gain_s > 0 and (rate := self._loss(name, width) / gain_s) < least:
+                    best, least = (name, width), rate
         return best
 
-    def _group_s(self, name: str, widths: Widths) -> float:
-        paths = self.costs.touched(name)
-        return sum(self.clock.time_s(path, self.costs.size(path, widths)) for path in paths)
+    def _loss(self, name: str, width: int) -> float:
+        full, lost = self.costs.full[name], self.lost[name]
+        return float(lost[full - width] - lost[full - self.widths[name]])
 
-    def _narrower(self, name: str) -> list[int]:
-        """Return the widths that a group is tried at: some eight steps, and none where it may go."""
-        full, now = self.costs.full[name], self.widths[name]
-        step = max(_NARROWEST, round(full / _TRIED / _NARROWEST) * _NARROWEST)
-        least = 0 if self.costs.groups[name].removable else step
-        return [width for width in range(least, now, step) if width < now]
+    def _gain_s(self, name: str, width: int) -> float:
+        now, full = self.widths[name], self.costs.full
+        measured_s = self.times_s[name, now] - self.times_s[name, width]
+        if measured_s < _WORTH * self.times_s[name, now]:
+            return 0.0
+        then = self._saved(name, {**full, name: now}, width)
+        return measured_s * self._saved(name, self.widths, width) / then
+
+    def _saved(self, name: str, widths: Widths, width: int) -> float:
+        before = self.costs.group_macs(name, widths)
+        return before - self.costs.group_macs(name, {**widths, name: width})
+
+
+def tried(costs: Costs, name: str) -> list[int]:
+    """Return the widths that a group is tried at: some eight, all of it, and 0 where it may go."""
+    full = costs.full[name]
+    step = max(_NARROWEST, round(full / _TRIED / _NARROWEST) * _NARROWEST)
+    return [*range(0 if costs.groups[name].removable else step, full, step), full]
 
 
 Scope = Literal["uniform", "global", "clock"]
