@@ -7,7 +7,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,13 +17,16 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.training.checkpoint import restore, save
+from perfsuite.training.classifying import classifying
+from perfsuite.training.divergence import Losses, stray_weight
 from perfsuite.training.plan import AdamPlan, Plan, rate_at
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["AdamPlan", "Plan", "Progress", "cross_entropy", "rate_at", "train"]
+__all__ = ["AdamPlan", "Plan", "Progress", "rate_at", "train"]
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -40,27 +44,85 @@ def train(
     data: TrainingSet,
     plan: Plan,
     *,
+    teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
     report: Callable[[Progress], None] | None = None,
 ) -> None:
     """Train `module` in place and leave it in evaluation mode.
 
+    `teacher` is the net whose answers are worth `plan.teacher` in the loss (see `classifying`):
+    there must be one if that is above 0, for data without a loss of their own.
+
     With `checkpoint`, the state is written there after every epoch and taken up from there, so
-    that a killed training repeats at most one epoch and ends with the same weights. Raises
-    `ConfigError` for a checkpoint of another plan, `PerfsuiteError` when the loss diverges.
+    that a killed training repeats at most one epoch and ends with the same weights.
+
+    Raises `ConfigError` for a checkpoint of another plan or net, or a torn one; `PerfsuiteError`
+    when the training diverges (see `Losses`; a weight that is not finite, too) or the disk is full.
+    The checkpoint of before is then still there: none is written with weights that are not finite.
     """
     import torch
 
+    if teacher is module or (teacher is None) != (plan.teacher == 0):
+        raise ValueError(f"teacher weighs {plan.teacher}: there must be another net, or none for 0")
     torch.manual_seed(plan.seed)
     module.to(memory_format=torch.channels_last)
+    if teacher is not None:
+        teacher.eval().to(memory_format=torch.channels_last)
     optimizer = _optimizer(module, plan)
-    first = _restore(checkpoint, module, optimizer, plan)
+    steps = _steps(data, plan)
+    first, seen = restore(checkpoint, module, optimizer, plan)
+    losses = Losses(steps, seen)
+    training = _Training(module, teacher, optimizer, data, plan, steps, losses, checkpoint)
     started = time.perf_counter()
     for epoch in range(first, plan.epochs):
-        _train_epoch(module, optimizer, data, plan, epoch, started, report)
+        for step, loss in _epoch(training, epoch):
+            if report:
+                report(Progress(epoch, step + 1, steps, loss, time.perf_counter() - started))
         if checkpoint:
-            _save(checkpoint, module, optimizer, plan, epoch + 1)
+            save(checkpoint, module, optimizer, plan, epoch + 1, losses.state())
     module.eval()
+
+
+@dataclass(frozen=True)
+class _Training:
+    """What stays the same from epoch to epoch."""
+
+    module: nn.Module
+    teacher: nn.Module | None
+    optimizer: torch.optim.Optimizer
+    data: TrainingSet
+    plan: Plan
+    steps: int  # an epoch
+    losses: Losses
+    checkpoint: Path | None
+
+    def diverged(self, what: str, epoch: int, step: int) -> PerfsuiteError:
+        """Return the error that says so, and what is left."""
+        plan, rate = self.plan, rate_at(self.plan, epoch, step, self.steps)
+        peaks = f"peak_rate is {plan.peak_rate}"
+        if plan.restarts:
+            peaks += ", restarts are " + ", ".join(f"{peak} at {at}" for at, peak in plan.restarts)
+        message = (
+            f"training: {what} in epoch {epoch + 1} of {plan.epochs}, step {step + 1} of "
+            f"{self.steps}, at a rate of {rate:.3g}: it diverged; lower the learning rate ({peaks})"
+        )
+        if self.checkpoint and epoch:
+            message += (
+                f". The state after epoch {epoch} is kept in {self.checkpoint}; a plan with "
+                "another rate starts anew, once that file is deleted if it is in its way"
+            )
+        return PerfsuiteError(message)
+
+
+def _steps(data: TrainingSet, plan: Plan) -> int:
+    """Return how many whole batches an epoch has."""
+    samples = len(data.inputs)
+    if samples < plan.batch:
+        raise ConfigError(
+            f"training: a batch of {plan.batch} needs more than {samples} samples; "
+            "use a smaller batch"
+        )
+    return samples // plan.batch
 
 
 def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
@@ -79,33 +141,21 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=momentum, nesterov=momentum > 0)
 
 
-def _train_epoch(
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    data: TrainingSet,
-    plan: Plan,
-    epoch: int,
-    started: float,
-    report: Callable[[Progress], None] | None,
-) -> None:
+def _epoch(training: _Training, epoch: int) -> Iterator[tuple[int, float]]:
+    """Yield the number and the loss of each step of `epoch`, after it is done."""
     import torch
 
+    module, data, plan = training.module, training.data, training.plan
     # Seeded by epoch, so that a resumed training sees the same pictures.
     torch.manual_seed(plan.seed + epoch)
     rng = np.random.default_rng((plan.seed, epoch))
     order = rng.permutation(len(data.inputs))
-    steps = len(order) // plan.batch
-    if steps == 0:
-        raise ConfigError(
-            f"training: a batch of {plan.batch} needs more than {len(order)} samples; "
-            "use a smaller batch"
-        )
     device = next(module.parameters()).device
     half = plan.bf16 and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
     module.train()
-    for step in range(steps):
-        for group in optimizer.param_groups:
-            group["lr"] = rate_at(plan, epoch, step, steps)
+    for step in range(training.steps):
+        for group in training.optimizer.param_groups:
+            group["lr"] = rate_at(plan, epoch, step, training.steps)
         chosen = order[step * plan.batch : (step + 1) * plan.batch]
         inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
         inputs = _resized(inputs, plan.size_at(epoch))
@@ -113,31 +163,28 @@ def _train_epoch(
         targets = torch.from_numpy(data.targets[chosen]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=half):
             if data.loss:
-                loss = data.loss(module, inputs, targets)
+                loss, blind = data.loss(module, inputs, targets), None
             else:
-                loss = cross_entropy(module(inputs), targets, plan)
-        optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
-        if isinstance(plan, AdamPlan):
-            torch.nn.utils.clip_grad_norm_(module.parameters(), plan.longest_gradient)
-        optimizer.step()
+                loss, blind = classifying(module, training.teacher, inputs, targets, plan)
         value = float(loss.detach())
-        if not np.isfinite(value):
-            raise PerfsuiteError(
-                f"training: the loss became {value} in epoch {epoch}, step {step}; "
-                f"lower the learning rate (peak_rate is {plan.peak_rate})"
-            )
-        if report:
-            report(Progress(epoch, step + 1, steps, value, time.perf_counter() - started))
+        if wrong := training.losses.add(value, blind):
+            raise training.diverged(wrong, epoch, step)
+        _descend(training, loss)
+        yield step, value
+    if name := stray_weight(module):
+        raise training.diverged(f"{name} is not finite", epoch, training.steps - 1)
 
 
-def cross_entropy(scores: torch.Tensor, labels: torch.Tensor, plan: Plan) -> torch.Tensor:
-    """Return the loss of a classifier, in float32 whatever the net's precision."""
+def _descend(training: _Training, loss: torch.Tensor) -> None:
+    """Change the weights by one step of the optimizer."""
     import torch
 
-    return torch.nn.functional.cross_entropy(
-        scores.float(), labels.long(), label_smoothing=plan.label_smoothing
-    )
+    training.optimizer.zero_grad(set_to_none=True)
+    torch.autograd.backward(loss)
+    if isinstance(training.plan, AdamPlan):
+        longest = training.plan.longest_gradient
+        torch.nn.utils.clip_grad_norm_(training.module.parameters(), longest)
+    training.optimizer.step()
 
 
 def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
@@ -158,6 +205,9 @@ def _cut_out(inputs: torch.Tensor, side: int | None, rng: np.random.Generator) -
 
     if not side:
         return inputs
+    if inputs.ndim != 4 or side > min(inputs.shape[2:]):
+        shape = tuple(inputs.shape[1:])
+        raise ConfigError(f"cutouts: no square of {side} pixels fits in inputs of shape {shape}")
     count, _, height, width = inputs.shape
     top = rng.integers(0, height - side + 1, (count, 1))
     left = rng.integers(0, width - side + 1, (count, 1))
@@ -165,44 +215,3 @@ def _cut_out(inputs: torch.Tensor, side: int | None, rng: np.random.Generator) -
     columns = (np.arange(width) >= left) & (np.arange(width) < left + side)
     blank = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :])
     return inputs.masked_fill(blank.to(inputs.device), 0.0)
-
-
-def _save(
-    path: Path, module: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan, epochs: int
-) -> None:
-    """Write the checkpoint beside its place and rename it: a kill leaves the old one whole."""
-    import torch
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    state = {
-        "plan": msgspec.json.encode(plan).decode(),
-        "epochs": epochs,
-        "module": module.state_dict(),
-        "optimizer": optimizer.state_dict(),
-    }
-    torch.save(state, partial)
-    partial.replace(path)
-
-
-def _restore(
-    path: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan
-) -> int:
-    """Load the checkpoint if there is one; return the number of epochs already done."""
-    import torch
-
-    if path is None or not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
-    if _plan_of(state["plan"]) != plan:
-        raise ConfigError(f"{path}: a checkpoint of another plan; delete it to start anew")
-    module.load_state_dict(state["module"])
-    optimizer.load_state_dict(state["optimizer"])
-    return int(state["epochs"])
-
-
-def _plan_of(text: str) -> Plan:
-    """Return the plan of a checkpoint; those of before plans named their optimizer do too."""
-    fields = msgspec.json.decode(text)
-    fields.setdefault("optimizer", "adam" if "longest_gradient" in fields else "sgd")
-    return msgspec.convert(fields, Plan | AdamPlan)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,10 +14,18 @@ from perfsuite.config import check, make_pass, read_suite
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
 from perfsuite.domain.suite import Budget, Suite
 from perfsuite.errors import ConfigError
+from perfsuite.training.loop import AdamPlan, Plan
 
 PASSES_FILE = """
 from typing import Annotated, ClassVar
 import msgspec
+from perfsuite.training.loop import AdamPlan, Plan
+
+class Tune(msgspec.Struct, frozen=True):
+    finetune: Plan | AdamPlan | None = None
+
+    def fit(self, model, ctx): ...
+    def rebuild(self, model, edits): ...
 
 class Prune(msgspec.Struct, frozen=True):
     version: ClassVar[int] = 1
@@ -177,6 +186,57 @@ def test_a_pass_must_accept_its_fields(
     name: str, fields: dict[str, object], message: str, mine: str
 ) -> None:
     assert message in refusal(with_pass(f"{mine}:{name}", **fields))
+
+
+@pytest.mark.parametrize(
+    ("finetune", "message"),
+    [
+        ({"epoch": 1}, ".epoch: unknown key; did you mean 'epochs'?"),
+        ({"longest_gradient": 1}, ".longest_gradient: unknown key; known: batch, bf16, cutouts, "),
+        ({"epochs": 0}, ": epochs is 0; it must be at least 1"),
+        ({"peak_rate": "high"}, ".peak_rate: Expected `float`, got `string`"),
+        ({"peak_rate": float("inf")}, ".peak_rate: inf is not a finite number"),
+        ({"sizes": [[0]]}, ".sizes[0]: Expected `array` of length 2, got 1"),
+        ({"teacher": 2}, ": teacher is 2.0; it must be between 0 and 1"),
+        ({"optimizer": "sdg"}, ".optimizer: 'sdg' is none of sgd, adam"),
+        ({"optimizer": ["sgd"]}, ".optimizer: ['sgd'] is none of sgd, adam"),
+        ({"optimizer": "adam", "longest_gradient": 0}, ": longest_gradient is 0.0; it must be abo"),
+    ],
+)
+def test_a_plan_in_a_pass_is_checked_as_everything_is(
+    finetune: dict[str, object], message: str, mine: str
+) -> None:
+    given = {"optimizer": "sgd", "epochs": 2, **finetune}
+    place = "s.toml: recipes[0].passes[1].finetune"
+    assert refusal(with_pass(f"{mine}:Tune", finetune=given)).startswith(place + message)
+
+
+def test_a_plan_needs_an_optimizer_and_to_be_a_table(mine: str) -> None:
+    place = "s.toml: recipes[0].passes[1].finetune: "
+    for given, told in (
+        ({"epochs": 2}, "missing key `optimizer`, one of sgd, adam"),
+        ({"optimizer": "adam"}, "missing key `epochs`"),
+        ("sgd", "Expected `table`, got `string`"),
+        ([], "Expected `table`, got `array`"),
+    ):
+        assert refusal(with_pass(f"{mine}:Tune", finetune=given)) == place + told
+
+
+def test_a_plan_in_a_suite_becomes_one(mine: str, tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(
+        'workloads = ["vgg"]\nruntimes = ["pytorch"]\n[[recipes]]\nname = "small"\n'
+        'passes = [{ use = "mine.py:Tune", finetune = '
+        '{ optimizer = "adam", epochs = 4, peak_rate = 1, restarts = [[2, 0.5]], teacher = 0.5 }'
+        " }]\n"
+    )
+    read = read_suite(path)
+    check(read)
+    made: Any = make_pass(read.recipes[1].passes[0])
+    wanted = AdamPlan(epochs=4, peak_rate=1.0, restarts=((2, 0.5),), teacher=0.5)
+    assert made.finetune == wanted
+    plain: Any = make_pass(PassUse(f"{mine}:Tune", {"finetune": {"optimizer": "sgd", "epochs": 4}}))
+    assert plain.finetune == Plan(epochs=4)
 
 
 def test_make_pass_gives_the_configured_pass(mine: str) -> None:

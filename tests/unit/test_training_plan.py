@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
-from perfsuite.training.loop import Plan, _cut_out, rate_at
+from perfsuite.errors import ConfigError
+from perfsuite.training.loop import AdamPlan, Plan, _cut_out, rate_at
 
 PLAN = Plan(
     epochs=10,
@@ -51,3 +54,49 @@ def test_without_a_side_nothing_is_blanked() -> None:
 
     pictures = torch.ones(2, 3, 4, 4)
     assert _cut_out(pictures, None, np.random.default_rng(0)) is pictures
+
+
+def test_a_square_that_does_not_fit_is_told() -> None:
+    import torch
+
+    for inputs in (torch.ones(2, 3, 4, 5), torch.ones(2, 5)):
+        with pytest.raises(ConfigError, match="cutouts: no square of 5 pixels fits in inputs of"):
+            _cut_out(inputs, 5, np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"epochs": 0}, "epochs is 0; it must be at least 1"),
+        ({"batch": 0}, "batch is 0"),
+        ({"peak_rate": 0.0}, "peak_rate is 0.0; it must be above 0"),
+        ({"peak_rate": float("nan")}, "peak_rate is nan"),
+        ({"warmup": 1.1}, "warmup is 1.1; it must be between 0 and 1"),
+        ({"momentum": 1.0}, "momentum is 1.0; it must be at least 0 and below 1"),
+        ({"weight_decay": -0.1}, "weight_decay is -0.1"),
+        ({"label_smoothing": 1.0}, "label_smoothing is 1.0"),
+        ({"teacher": 1.5}, "teacher is 1.5; it must be between 0 and 1"),
+        ({"teacher": -0.1}, "teacher is -0.1"),
+        ({"seed": -1}, "seed is -1"),
+        ({"sizes": ((0, 0),)}, "sizes is ((0, 0),); it must be pairs of an epoch and a side"),
+        ({"sizes": ((4, 8), (4, 16))}, "rising epochs"),
+        ({"cutouts": ((-1, 8),)}, "cutouts is"),
+        ({"restarts": ((0, 0.1),)}, "restarts is"),
+        ({"restarts": ((4, 0.1),)}, "above 0 and below 4, their number"),
+        ({"restarts": ((1, 0.0),)}, "a rate above 0"),
+        ({"longest_gradient": 0.0}, "longest_gradient is 0.0; it must be above 0"),
+    ],
+)
+def test_values_out_of_range_are_refused(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        AdamPlan(**{"epochs": 4, **fields})
+    assert told in str(caught.value)
+
+
+def test_plain_descent_needs_no_momentum() -> None:
+    from torch import nn
+
+    from perfsuite.training.loop import _optimizer
+
+    assert _optimizer(nn.Linear(1, 1), Plan(epochs=1, momentum=0.0)).defaults["nesterov"] is False
+    assert _optimizer(nn.Linear(1, 1), Plan(epochs=1)).defaults["nesterov"] is True

@@ -1,0 +1,106 @@
+"""The state of a training on disk: written after each epoch, taken up again after a kill."""
+
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfsuite.errors import ConfigError
+from perfsuite.store.disk import room_for, writable
+from perfsuite.training.plan import AdamPlan, Plan
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_ANEW = "delete it to start anew"
+
+
+def save(
+    path: Path,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    plan: Plan,
+    epochs: int,
+    losses: dict[str, Any],
+) -> None:
+    """Write the state after `epochs` epochs beside its place and rename it.
+
+    Whatever goes wrong, the file of before stays whole. Raises `ConfigError` for a folder that
+    cannot be written, `PerfsuiteError` for a full disk.
+    """
+    import torch
+
+    state = {
+        "plan": msgspec.json.encode(plan).decode(),
+        "epochs": epochs,
+        "losses": losses,
+        "module": module.state_dict(),
+        "optimizer": optimizer.state_dict(),
+    }
+    content = BytesIO()  # torch would hide that a disk is full behind an error of its own
+    torch.save(state, content)
+    partial = writable(path.parent) / f"{path.name}.partial"
+    try:
+        with room_for(path):
+            with partial.open("wb") as file:
+                file.write(content.getbuffer())
+                file.flush()
+                os.fsync(file.fileno())  # a rename must not outlive its content
+            partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def restore(
+    path: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan
+) -> tuple[int, dict[str, Any] | None]:
+    """Load the checkpoint if there is one; return the epochs done and the losses seen in them.
+
+    Raises `ConfigError` for a file that is torn, or that another plan or another net has left.
+    """
+    if path is None or not path.exists():
+        return 0, None
+    state = _read(path)
+    if _plan_of(state["plan"]) != plan:
+        raise ConfigError(f"{path}: a checkpoint of another plan; {_ANEW}")
+    try:
+        module.load_state_dict(state["module"])
+        optimizer.load_state_dict(state["optimizer"])
+    except (RuntimeError, ValueError) as error:
+        first = " ".join(str(error).split("\n")[:2])  # torch tells of every layer, line by line
+        raise ConfigError(f"{path}: a checkpoint of another net; {_ANEW} ({first})") from error
+    return int(state["epochs"]), state.get("losses")  # those of earlier versions have none
+
+
+def _read(path: Path) -> dict[str, Any]:
+    import torch
+
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from error
+    try:
+        state = torch.load(BytesIO(content), weights_only=True, map_location="cpu")
+    except Exception as error:  # what torch raises depends on where the file is torn
+        raise ConfigError(f"{path}: a torn checkpoint, or none at all; {_ANEW}") from error
+    if not isinstance(state, dict) or not {"plan", "epochs", "module", "optimizer"} <= state.keys():
+        raise ConfigError(f"{path}: no checkpoint of a training; {_ANEW}")
+    return state
+
+
+def _plan_of(text: str) -> Plan | None:
+    """Return the plan of a checkpoint, those of before plans named their optimizer too.
+
+    None for what is no plan of today.
+    """
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        fields.setdefault("optimizer", "adam" if "longest_gradient" in fields else "sgd")
+        return msgspec.convert(fields, Plan | AdamPlan)
+    except msgspec.MsgspecError:
+        return None

@@ -1,0 +1,49 @@
+"""What a classifier's answers cost: measured by the labels, and by the answers of a teacher."""
+
+from __future__ import annotations
+
+from math import log
+from typing import TYPE_CHECKING
+
+from perfsuite.training.plan import Plan
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+TEMPERATURE = 4.0  # softens answers, so that the small probabilities in them count too
+
+
+def classifying(
+    module: nn.Module,
+    teacher: nn.Module | None,
+    inputs: torch.Tensor,
+    labels: torch.Tensor,
+    plan: Plan,
+) -> tuple[torch.Tensor, float]:
+    """Return the loss of `module`, and that of a net that scores all classes alike.
+
+    The loss is (1 - w) * cross entropy with the labels + w * T^2 * KL(teacher || module), where w
+    is `plan.teacher`, 0 without a teacher. In the second term both nets' scores, of shape (batch,
+    classes, ...), are divided by T = 4, and T^2 brings its gradients back to the size of the
+    first's (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). Means are over the batch, and in
+    float32 whatever the nets' precision.
+    """
+    import torch
+    from torch.nn.functional import cross_entropy
+
+    scores = module(inputs).float()
+    loss = cross_entropy(scores, labels.long(), label_smoothing=plan.label_smoothing)
+    blind = log(scores.shape[1])
+    if teacher is None:
+        return loss, blind
+    with torch.no_grad():
+        wanted = torch.log_softmax(teacher(inputs).float() / TEMPERATURE, dim=1)
+        negative_entropy = (wanted.exp() * wanted).sum(dim=1).mean()
+    answered = torch.log_softmax(scores / TEMPERATURE, dim=1)
+    distance = negative_entropy - (wanted.exp() * answered).sum(dim=1).mean()
+    weight, softened = plan.teacher, TEMPERATURE**2
+    return (
+        (1 - weight) * loss + weight * softened * distance,
+        (1 - weight) * blind + weight * softened * (float(negative_entropy) + blind),
+    )
