@@ -231,6 +231,9 @@ class _Nobody:
     def started(self, cell: Cell, kind: str, number: int | None) -> None:
         """Show nothing."""
 
+    def progressed(self, text: str) -> None:
+        """Show nothing."""
+
     def finished(self, line: Line) -> None:
         """Show nothing."""
 

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,20 +17,25 @@ import msgspec
 
 from perfsuite.domain.record import Failure, Line
 from perfsuite.engine.jobs import Job
+from perfsuite.engine.progress import last_progress
 
 WORKER = "perfsuite.engine.worker"
 LONGEST_MS = 2**31 - 1  # that poll(2) can wait: 24 days
+LOOK_S = 1.0  # between two looks at a worker's progress
 TAIL = 4000  # characters of a worker's output that go on record
 
 # What thread pools read when they are loaded: set before the process starts, or it is too late.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def run_job_in_process(job: Job, launcher: Sequence[str] = ()) -> Line:
+def run_job_in_process(
+    job: Job, launcher: Sequence[str] = (), tell: Callable[[str], None] | None = None
+) -> Line:
     """Return the line of `job`; a crash, a hang or a lack of memory becomes a `failed` line.
 
     The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and goes on up. With
-    a `launcher`, a command that ends with `--`, that starts the worker.
+    a `launcher`, a command that ends with `--`, that starts the worker. `tell` is called with what
+    passes say of their progress while a job prepares, which nothing can disturb.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
@@ -46,7 +51,10 @@ def run_job_in_process(job: Job, launcher: Sequence[str] = ()) -> Line:
                 start_new_session=True,
             )
             try:
-                ended = _wait(worker, job.timeout_s)
+                if tell is None or job.kind != "prepare":
+                    ended = _wait(worker, job.timeout_s)
+                else:
+                    ended = _watch(worker, job, folder / "output", tell)
             finally:
                 _kill(worker)
         line = _outcome(job, folder, worker.returncode if ended else None)
@@ -79,6 +87,22 @@ def _environment(job: Job) -> dict[str, str]:
     threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
     # A scripted engine looks its script up by the cell's key.
     return {**os.environ, **threads, "PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
+
+
+def _watch(
+    worker: subprocess.Popen[bytes], job: Job, output: Path, tell: Callable[[str], None]
+) -> bool:
+    """Return whether the worker ended in time; tell its progress, when there is any, meanwhile."""
+    told, left_s = "", job.timeout_s
+    while left_s > LOOK_S:
+        if _wait(worker, LOOK_S):
+            return True
+        left_s -= LOOK_S
+        said = last_progress(output, job.cell.key)
+        if said != told:
+            tell(said)
+            told = said
+    return _wait(worker, left_s)
 
 
 def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:

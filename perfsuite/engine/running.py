@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -26,6 +27,10 @@ class Observer(Protocol):
         """Say that a job begins (`number` is its round); while a measure job runs, do nothing."""
         ...
 
+    def progressed(self, text: str) -> None:
+        """Say how far the prepare job under way is, such as `prune: 120 of 900, 1:10 left`."""
+        ...
+
     def finished(self, line: Line) -> None:
         """Say that a job has left `line`, now or in an earlier sitting."""
         ...
@@ -38,15 +43,17 @@ class Observer(Protocol):
 def work_off(
     journal: Journal,
     observer: Observer,
-    execute: Executor = run_job_in_process,
+    execute: Executor | None = None,
     *,
     evaluate: bool = True,
 ) -> list[Line]:
     """Do every job that has no line yet, and return all lines.
 
-    A cell that fails once is left alone; the others go on. Without `evaluate` no test samples are
-    answered.
+    Each is done in a process of its own, unless `execute` does it. A cell that fails once is left
+    alone; the others go on. Without `evaluate` no test samples are answered.
     """
+    if execute is None:
+        execute = partial(run_job_in_process, tell=observer.progressed)
     return _Sitting(journal, observer, execute).work(evaluate)
 
 

@@ -6,7 +6,6 @@ what of the target it depends on, library versions.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,6 +24,7 @@ from perfsuite.engine.clock import Clock
 from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.engine.exporting import GRAPH, Exporter
 from perfsuite.engine.jobs import Job
+from perfsuite.engine.progress import Progress
 from perfsuite.engine.stages import prefixes
 from perfsuite.engine.steps import Step
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
@@ -149,7 +149,7 @@ class Maker:
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
         with _told(f"{step.use.use}: its fit()"):
-            edits = step.pass_.fit(self._edited(before), self._context(key))
+            edits = step.pass_.fit(self._edited(before), self._context(step, key))
         write_edits(folder, edits)
 
     def _edited(self, applied: Applied) -> nn.Module:
@@ -234,10 +234,10 @@ class Maker:
         from perfsuite.export.onnx import load_graph
 
         with _told(f"{step.use.use}: its apply()"):
-            made = step.pass_.apply(load_graph(graph), self._context(key))
+            made = step.pass_.apply(load_graph(graph), self._context(step, key))
         onnx.save(made, folder / GRAPH)
 
-    def _context(self, key: str) -> PassContext:
+    def _context(self, step: Step, key: str) -> PassContext:
         cell = self.job.cell
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
@@ -245,25 +245,12 @@ class Maker:
             train=self.workload.task.train,
             target=self.target,
             checkpoint=home() / "checkpoints" / key,
-            progress=_Progress(cell.key),
+            progress=Progress(cell.key, step.use.use.rpartition(":")[2]),
             latency_s=Clock(self.runtime, cell.device, cell.precision, cell.threads),
         )
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)
-
-
-class _Progress:
-    """Prints a pass's progress into the worker's output, at most once a second."""
-
-    def __init__(self, key: str) -> None:
-        self.key, self.last = key, 0.0
-
-    def __call__(self, done: int, total: int) -> None:
-        now = time.monotonic()
-        if now - self.last >= 1.0:
-            self.last = now
-            print(f"{self.key}: {done} of {total}", flush=True)
 
 
 @contextmanager

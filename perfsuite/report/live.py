@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 class Live:
     """Watches a run. On a terminal a bar, elsewhere a line a job.
 
-    It draws only when a job begins or ends: between the two this process sleeps, so that it does
-    not disturb what is being timed. `expected_s` maps (cell key, kind) to seconds for one job and
-    `total_s` is what all jobs together may take.
+    It draws only when a job begins or ends, and while one prepares: else this process sleeps, so
+    that it does not disturb what is being timed. `expected_s` maps (cell key, kind) to seconds for
+    one job and `total_s` is what all jobs together may take.
     """
 
     def __init__(
@@ -32,6 +32,7 @@ class Live:
         self.spent_s = 0.0  # in truth, and what it was expected to take
         self.spent_expected_s = 0.0
         self.began = 0.0
+        self.job = ""  # that is under way
         self.bar = Progress(
             TextColumn("{task.percentage:>3.0f}%"),
             BarColumn(24),
@@ -54,7 +55,12 @@ class Live:
         """Show the job under way."""
         self.began = time.monotonic()
         turn = "" if number is None else f" round {number + 1}"
-        self._draw(f"{kind}{turn} {cell.key}, {self._left()} left")
+        self.job = f"{kind}{turn} {cell.key}"
+        self._draw(f"{self.job}, {self._left()} left")
+
+    def progressed(self, text: str) -> None:
+        """Show how far the job under way is, by its own words."""
+        self._draw(f"{self.job}: {text}")
 
     def finished(self, line: Line) -> None:
         """Count the job, and print its failure if it failed; of earlier sittings, only count."""

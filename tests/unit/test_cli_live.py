@@ -89,3 +89,12 @@ def test_a_terminal_shows_what_is_under_way_and_cleans_up(clock: Clock) -> None:
     assert f"measure round 1 {CELL.key}, 0:35 left" in text
     assert "cached" not in text
     assert "\x1b[2K" in text  # the bar's line is erased at the end
+
+
+def test_a_terminal_shows_how_far_a_pass_is() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, force_terminal=True, color_system=None)
+    with Live(console, EXPECTED_S, 95.0) as bar:
+        bar.started(CELL, "prepare", None)
+        bar.progressed("prune: [b]120 of 900, 1:10 left")
+    assert f"prepare {CELL.key}: prune: [b]120 of 900, 1:10 left" in stream.getvalue()

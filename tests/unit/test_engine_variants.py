@@ -239,7 +239,8 @@ def test_a_pass_is_told_what_will_run_and_hears_its_clock(folder: Path) -> None:
     made = maker(folder, SCALE)
     cell = msgspec.structs.replace(made.job.cell, batch=3, threads=2)
     job = msgspec.structs.replace(made.job, cell=cell)
-    told = Maker(made.workload, job, made.steps, made.runtime, made.cache)._context("key")
+    again = Maker(made.workload, job, made.steps, made.runtime, made.cache)
+    told = again._context(made.steps[0], "key")
     target = told.target
     assert (target.runtime, target.device, target.precision) == ("onnxruntime", "cpu", "fp32")
     assert (target.batch, target.threads) == (3, 2)
