@@ -100,7 +100,12 @@ class Pass(Protocol):
 
 
 class ModelPass(Pass, Protocol):
-    """A pass on a torch module."""
+    """A pass on a torch module.
+
+    With a field `engine` a suite may name the runtime whose clock and target it is given, so that
+    one net, fitted and trained once, serves several; without one, or where it is empty, they are
+    those of the cell.
+    """
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
         """Return the edits that `rebuild` needs; `model` may be changed on the way."""

@@ -20,6 +20,7 @@ from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
+from perfsuite.engine import artifacts
 from perfsuite.engine.clock import Clock
 from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.engine.exporting import GRAPH, Exporter
@@ -68,22 +69,28 @@ class Maker:
         if self.runtime.takes == "nothing":
             key = key_of("nothing", *self._identity)
             for step in self.steps:
-                key = step.key(key, self.data_key, self.target)
+                key = self._key(step, key)
             return Variant(None, None, quantized), key
         return self._graph(rebuild, quantized)
 
-    @cached_property
-    def target(self) -> Target:
-        """Return where the variant is to run."""
+    def _key(self, step: Step, parent: str) -> str:
+        return step.key(parent, self.data_key, self._target(self._runtime_of(step)))
+
+    def _runtime_of(self, step: Step) -> Runtime:
+        """Return the engine that a pass works for: the cell's, if it does not name another."""
+        named = getattr(step.pass_, "engine", "")
+        return artifacts.load_runtime(named) if named else self.runtime
+
+    def _target(self, runtime: Runtime) -> Target:
         cell = self.job.cell
         return Target(
-            runtime=cell.runtime,
+            runtime=runtime.name,
             device=cell.device,
             features=processor_features(),
             batch=cell.batch,
             threads=cell.threads,
             precision=cell.precision,
-            libraries=tuple(f"{name} {at}" for name, at in sorted(self.runtime.probe().items())),
+            libraries=tuple(f"{name} {at}" for name, at in sorted(runtime.probe().items())),
         )
 
     # -- the model --------------------------------------------------------------------------
@@ -132,7 +139,7 @@ class Maker:
         """Return the key of the module after all model passes."""
         key = self.model_key
         for step in self._model_steps:
-            key = step.key(key, self.data_key, self.target)
+            key = self._key(step, key)
         return key
 
     def rebuild(self) -> nn.Module:
@@ -141,7 +148,7 @@ class Maker:
         # Hashing a model takes memory that a measuring process would be charged with.
         key = self.model_key if self._model_steps else ""
         for step in self._model_steps:
-            key = step.key(key, self.data_key, self.target)
+            key = self._key(step, key)
             fit = partial(self._fit, step, tuple(applied), key)
             folder, _ = self.cache.build("edits", key, fit)
             applied.append((step.pass_, read_edits(folder)))
@@ -188,7 +195,7 @@ class Maker:
             path = folder / GRAPH
         for step in self.steps:
             if step.is_graph:
-                key = step.key(key, self.data_key, self.target)
+                key = self._key(step, key)
                 apply = partial(self._apply, step, path, key)
                 folder, _ = self.cache.build("graph", key, apply)
                 path = folder / GRAPH
@@ -238,15 +245,15 @@ class Maker:
         onnx.save(made, folder / GRAPH)
 
     def _context(self, step: Step, key: str) -> PassContext:
-        cell = self.job.cell
+        cell, runtime = self.job.cell, self._runtime_of(step)
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._calibration,
             train=self.workload.task.train,
-            target=self.target,
+            target=self._target(runtime),
             checkpoint=home() / "checkpoints" / key,
             progress=Progress(cell.key, step.use.use.rpartition(":")[2]),
-            latency_s=Clock(self.runtime, cell.device, cell.precision, cell.threads),
+            latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
         )
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:

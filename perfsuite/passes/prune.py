@@ -55,6 +55,7 @@ class Prune(msgspec.Struct, frozen=True):
     the same share from all, "global" the least important channels wherever they are; both keep
     multiples of `round_to`. `layers` limits all this to paths of modules, or patterns of such.
 
+    `engine` is the runtime that it is pruned for, if not that of each cell: one net for several.
     `importance` is "l2", "taylor" or "bn" (see `perfsuite.passes.importance`). In more than one of
     `steps`, the target is approached in equal factors, with `finetune` after each.
     """
@@ -68,6 +69,7 @@ class Prune(msgspec.Struct, frozen=True):
     round_to: int = 1
     steps: int = 1
     finetune: Plan | AdamPlan | None = None
+    engine: str = ""
 
     version: ClassVar[int] = 1
     runtimes: ClassVar[tuple[str, ...]] = ()
