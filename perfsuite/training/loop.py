@@ -50,8 +50,8 @@ def train(
 ) -> None:
     """Train `module` in place and leave it in evaluation mode.
 
-    `teacher` is the net whose answers are worth `plan.teacher` in the loss (see `classifying`):
-    there must be one if that is above 0, for data without a loss of their own.
+    `teacher` is the net whose answers are worth `plan.teacher` in the loss (see `classifying`) of
+    data that have none of their own. It keeps its weights and is left in evaluation mode.
 
     With `checkpoint`, the state is written there after every epoch and taken up from there, so
     that a killed training repeats at most one epoch and ends with the same weights.
@@ -59,6 +59,7 @@ def train(
     Raises `ConfigError` for a checkpoint of another plan or net, or a torn one; `PerfsuiteError`
     when the training diverges (see `Losses`; a weight that is not finite, too) or the disk is full.
     The checkpoint of before is then still there: none is written with weights that are not finite.
+    Raises `ValueError` for a teacher without weight, a weight without one, a net that is its own.
     """
     import torch
 
