@@ -33,7 +33,12 @@ def check(suite: Suite) -> None:
     _check_workloads(suite, file)
     _check_runtimes(suite, file)
     for index, recipe in enumerate(suite.recipes[1:]):  # after `fp32`, which no file can have
-        place = file.key("recipes").item(index).key("passes")
+        here = file.key("recipes").item(index)
+        for at, pattern in enumerate(recipe.workloads):
+            if not any(match(pattern, name) for name in suite.workloads):
+                near = suggestion(pattern, suite.workloads)
+                raise here.key("workloads").item(at).error(f"no workload is '{pattern}'{near}")
+        place = here.key("passes")
         for step, use in enumerate(recipe.passes):
             make_pass(use, place.item(step))
     _check_metrics(suite, file)

@@ -8,6 +8,7 @@ from itertools import product
 
 from perfsuite.config.form import Place
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import Recipe
 from perfsuite.domain.suite import Expect, Suite
 from perfsuite.errors import ConfigError
 
@@ -39,15 +40,19 @@ def cells(suite: Suite) -> tuple[Cell, ...]:
         from perfsuite.measure.environment import usable_threads
 
         threads = usable_threads()
-    combinations = product(
-        suite.workloads,
-        [recipe.name for recipe in suite.recipes],
-        suite.runtimes,
-        suite.devices,
-        suite.precision,
-        suite.batches,
-    )
-    return tuple(dict.fromkeys(Cell(*combination, threads) for combination in combinations))
+    made = [
+        (workload, recipe.name)
+        for workload in suite.workloads
+        for recipe in suite.recipes
+        if is_for(recipe, workload)
+    ]
+    combinations = product(made, suite.runtimes, suite.devices, suite.precision, suite.batches)
+    return tuple(dict.fromkeys(Cell(*pair, *rest, threads) for pair, *rest in combinations))
+
+
+def is_for(recipe: Recipe, workload: str) -> bool:
+    """Return whether a suite applies a recipe to a workload."""
+    return not recipe.workloads or any(match(one, workload) for one in recipe.workloads)
 
 
 def inspected_in_rounds(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:

@@ -22,6 +22,7 @@ from perfsuite.engine.process import line_of
 from perfsuite.engine.steps import steps_of
 from perfsuite.engine.variants import Maker
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runtimes.split import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
@@ -52,7 +53,7 @@ def prepare(job: Job) -> Line:
         job.cell.precision,
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
-        " ".join(maker.target.features),
+        " ".join(processor_features()),
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
     )
