@@ -40,14 +40,21 @@ def cells(suite: Suite) -> tuple[Cell, ...]:
         from perfsuite.measure.environment import usable_threads
 
         threads = usable_threads()
-    made = [
-        (workload, recipe.name)
-        for workload in suite.workloads
-        for recipe in suite.recipes
-        if is_for(recipe, workload)
-    ]
-    combinations = product(made, suite.runtimes, suite.devices, suite.precision, suite.batches)
-    return tuple(dict.fromkeys(Cell(*pair, *rest, threads) for pair, *rest in combinations))
+    combinations = product(
+        suite.workloads,
+        suite.recipes,
+        suite.runtimes,
+        suite.devices,
+        suite.precision,
+        suite.batches,
+    )
+    return tuple(
+        dict.fromkeys(
+            Cell(workload, recipe.name, runtime, device, precision, batch, threads)
+            for workload, recipe, runtime, device, precision, batch in combinations
+            if is_for(recipe, workload)
+        )
+    )
 
 
 def is_for(recipe: Recipe, workload: str) -> bool:
