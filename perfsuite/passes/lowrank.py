@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
+import itertools
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -27,7 +28,6 @@ from perfsuite.passes.lowrank_modules import (
     Method,
     Ranks,
     fill,
-    named,
     replace,
     sequence,
     weights,
@@ -58,7 +58,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and transposed convolutions and weights that are shared are left alone, as is what does not pay.
 
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
-    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before.
+    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `engine` is the
+    runtime whose clock decides, if not that of each cell: one net for several.
     """
 
     energy: float | None = None
@@ -66,6 +67,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speedup: float | None = None
     method: Method = "tucker"
     finetune: Plan | AdamPlan | None = None
+    engine: str = ""
 
     version: ClassVar[int] = 1
     runtimes: ClassVar[tuple[str, ...]] = ()
@@ -91,7 +93,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the ranks by layer, what was left alone and why, and all weights.
 
         `data` is `{"layers": {path: {"ranks", "lost", "speedup"}}, "left": {path: reason}}`, where
-        `lost` is the share of the layer's energy and `speedup` that of the layer alone.
+        `lost` is the share of the layer's energy, as it was known when ranks were compared, and
+        `speedup` that of the layer alone.
 
         Raises `Unsupported` where nothing can be factorized, where no layer is faster for it, and
         where the target cannot be reached; `BuildError` for weights that are not finite.
@@ -125,7 +128,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         layers = layers_of(model, ctx.inputs)
         who = f"lowrank on {type(model).__name__}"
         if not layers.open:
-            what = named(layers.left) or "it has no linear layer and no convolution"
+            what = _named(layers.left) or "it has no linear layer and no convolution"
             raise Unsupported(f"{who}: none of its layers can be factorized: {what}")
         cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         found = menus(layers.open, self.method, self.energy, ctx, cold)
@@ -217,6 +220,13 @@ def _state(module: nn.Module) -> dict[str, np.ndarray]:
     return {name: t.detach().cpu().contiguous().numpy() for name, t in module.state_dict().items()}
 
 
+def _named(paths: Mapping[str, str], at_most: int = 3) -> str:
+    """Return `path: reason` of the first few, for a message."""
+    shown = [f"{path or 'the model itself'}: {reason}" for path, reason in paths.items()]
+    more = f"; and {len(shown) - at_most} more" if len(shown) > at_most else ""
+    return "; ".join(itertools.islice(shown, at_most)) + more
+
+
 def _why_not(menu: Menu, energy: float | None) -> str:
     if menu.best is None:
         return "too small: no rank saves multiply-accumulates" + _keeping(energy)
@@ -225,7 +235,7 @@ def _why_not(menu: Menu, energy: float | None) -> str:
     ratio = menu.speedup(menu.best)
     if ratio < PAYS:
         return f"factorized it is {ratio:.2f}x as fast"
-    return f"no rank that is faster was found{_keeping(energy)}"
+    return f"no rank that is faster keeps {energy:.3g} of its energy"
 
 
 def _keeping(energy: float | None) -> str:
@@ -238,6 +248,8 @@ def _nothing_pays(found: list[Menu], target: Target, energy: float | None) -> st
     if not timed:
         return f"no rank saves multiply-accumulates{_keeping(energy)} in any layer"
     ratio, menu = max(timed, key=lambda pair: pair[0])
+    if ratio >= PAYS:
+        return f"no rank that is faster on {target.runtime} keeps {energy:.3g} of a layer's energy"
     ranks = " and ".join(map(str, menu.best.ranks)) if menu.best else ""
     return (
         f"no layer is faster by {PAYS - 1:.0%} factorized on {target.runtime}{_keeping(energy)}: "

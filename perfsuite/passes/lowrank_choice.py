@@ -28,7 +28,10 @@ PAYS = 1.05
 _BLOCKS = (8, 16)
 # Of a layer's multiply-accumulates, where a target and no energy says what to keep.
 _LADDER = (0.1, 0.2, 0.3, 0.4, 0.55, 0.7)
-_ROUNDS_CP = 12  # of ALS, to compare ranks by; the factors themselves get more
+# CP has as many components as a weight has channels for a few percent of them already; each rank is
+# found by iteration, at a cost in proportion to it.
+_LADDER_CP, _BLOCKS_CP = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45), (16,)
+_ROUNDS_CP = 8  # of ALS, to compare ranks by; the factors themselves get more
 
 
 @dataclass(frozen=True)
@@ -141,7 +144,8 @@ def within_speedup(
     """Return the earliest of `steps` that makes the whole net `wanted` times as fast.
 
     `speedup` measures a choice in the net. Beside it stands what was measured; where even the last
-    step is too slow, it comes with None.
+    step is too slow, it comes with None. A search for the earliest finds the luckiest measurement
+    too, so what it finds must reach the target once more.
     """
     path = list(steps(menu_list))
     reached = speedup(path[-1])
@@ -150,12 +154,12 @@ def within_speedup(
     low, high = 0, len(path) - 1  # the net as it is is too slow, the last step is fast enough
     while high - low > 1:
         middle = (low + high) // 2
-        measured = speedup(path[middle])
-        if measured >= wanted:
-            high, reached = middle, measured
-        else:
-            low = middle
-    return path[high], reached
+        low, high = (low, middle) if speedup(path[middle]) >= wanted else (middle, high)
+    for choice in path[high:]:
+        reached = speedup(choice)
+        if reached >= wanted:
+            return choice, reached
+    return None, reached
 
 
 def _moves(menu_list: Iterable[Menu], choice: Choice) -> Iterator[tuple[str, Option]]:
@@ -176,12 +180,14 @@ def _price(menu_list: Iterable[Menu], choice: Choice, path: str, option: Option)
 def _ranks(layer: Layer, method: Method, energy: float | None) -> list[Ranks]:
     """Return the ranks to try, those alone that save multiply-accumulates."""
     kind = kind_of(layer.module, method)
+    blocks: tuple[int, ...]
     if energy is not None and kind != "cp":
         raw = [_ranks_for_energy(layer, method, energy)]
-        blocks: tuple[int, ...] = (1, *_BLOCKS)
+        blocks = (1, *_BLOCKS)
     else:
-        raw = [_ranks_for_macs(layer, method, share * layer.macs) for share in _LADDER]
-        blocks = _BLOCKS
+        ladder = _LADDER_CP if kind == "cp" else _LADDER
+        raw = [_ranks_for_macs(layer, method, share * layer.macs) for share in ladder]
+        blocks = _BLOCKS_CP if kind == "cp" else _BLOCKS
     most = largest_ranks(layer.module, method)
     snapped = {
         tuple(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Literal
@@ -204,10 +203,3 @@ def _spatial(
         bias=False,
         padding_mode=layer.padding_mode,
     )
-
-
-def named(paths: Mapping[str, str], at_most: int = 3) -> str:
-    """Return `path: reason` of the first few, for a message."""
-    shown = [f"{path or 'the model itself'}: {reason}" for path, reason in paths.items()]
-    more = f"; and {len(shown) - at_most} more" if len(shown) > at_most else ""
-    return "; ".join(itertools.islice(shown, at_most)) + more

@@ -20,6 +20,7 @@ from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.measure.macs import count_module
 from perfsuite.passes.lowrank import Lowrank
+from perfsuite.passes.lowrank_layers import call, check_answers
 from perfsuite.testing import check_pass
 from perfsuite.training.plan import Plan
 
@@ -216,6 +217,14 @@ def test_too_much_energy_saves_nothing(tmp_path: Path) -> None:
         Lowrank(energy=0.999).fit(net(), context(tmp_path, PICTURES))
 
 
+def test_cp_that_does_not_keep_the_energy_is_not_taken(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    inputs = {"x": np.ones((1, 16, 8, 8), np.float32)}
+    pass_ = Lowrank(energy=0.99, method="cp")
+    with pytest.raises(Unsupported, match=r"faster on onnxruntime keeps 0\.99 of a layer's energy"):
+        pass_.fit(nn.Sequential(nn.Conv2d(16, 16, 3)), context(tmp_path, inputs))
+
+
 # -- targets ----------------------------------------------------------------------------------
 
 
@@ -268,6 +277,22 @@ def test_speedup_is_proven_on_the_whole_net(tmp_path: Path) -> None:
     assert overhead(net(), PICTURES) / overhead(rebuilt, PICTURES) >= 1.5
     assert asked[-1][1] == 0  # cold bytes: a whole net is as cold as it is
     assert count_module(rebuilt, PICTURES).macs > 0.3 * count_module(net(), PICTURES).macs
+
+
+def test_a_lucky_measurement_is_not_believed(tmp_path: Path) -> None:
+    """The first steps of the search are flattered by half."""
+    calls = 0
+
+    def moody(module: nn.Module, inputs: Inputs) -> float:
+        nonlocal calls
+        whole = "image" in inputs
+        calls += whole
+        return by_macs(module, inputs) / (1.5 if whole and calls in (4, 6, 8) else 1)
+
+    pass_ = Lowrank(speedup=1.5)
+    edits = pass_.fit(net(), context(tmp_path, PICTURES, moody))
+    rebuilt = fresh(pass_, edits, tmp_path, net)
+    assert by_macs(net(), PICTURES) / by_macs(rebuilt, PICTURES) >= 1.5
 
 
 def test_a_speedup_out_of_reach_is_said(tmp_path: Path) -> None:
@@ -378,6 +403,18 @@ def test_a_layer_called_often_counts_as_often(tmp_path: Path) -> None:
     # One layer is 2.25 of 3.25 of the net: with it alone the target is reached.
     assert count_module(model, inputs).macs <= 0.6 * whole
     assert "head" in edits.data["layers"] and len(asked) == 1
+
+
+def test_answers_must_stay_finite_and_as_many() -> None:
+    good, inputs = nn.Linear(2, 2), {"x": np.ones((1, 2), np.float32)}
+    before = call(good, inputs)
+    check_answers(good, inputs, before)
+    with pytest.raises(BuildError, match=r"answers tensors of shape \[\(2,\)\]"):
+        check_answers(nn.Sequential(good, nn.Flatten(0)), inputs, before)
+    with torch.no_grad():
+        good.bias.fill_(float("inf"))
+    with pytest.raises(BuildError, match="NaN or infinite values with its layers factorized"):
+        check_answers(good, inputs, before)
 
 
 # -- fine-tuning ------------------------------------------------------------------------------
