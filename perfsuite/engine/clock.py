@@ -16,7 +16,6 @@ import copy
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
 
 TURNS = 7
 TURN_NS = 8_000_000  # about, of each candidate
-FEWEST_CALLS, MOST_CALLS = 2, 200  # in a turn
+FEWEST_CALLS, MOST_CALLS = 4, 200  # in a turn
 OPEN_BYTES = 256 * 2**20  # of weights in sessions that are open together; engines take some copies
 COLD_BYTES = 128 * 2**20  # of memory that is read before a call, at most
 REST_S, LONGEST_REST_S = 0.005, 0.2
@@ -66,7 +65,8 @@ class Clock:
         if cold_bytes < 0:
             raise ConfigError(f"cold_bytes is {cold_bytes}; it must be 0 or more")
         found: list[float] = []
-        with _torch_as_it_was(), _Reader(cold_bytes, self.threads) as reader:
+        reader = _Reader(cold_bytes)
+        with _torch_as_it_was():
             for part in _parts(candidates):
                 found += self._raced(part, len(found), reader)
         return tuple(found)
@@ -148,11 +148,11 @@ class _Racer:
         return min(MOST_CALLS, max(FEWEST_CALLS, TURN_NS // max(1, min(costs))))
 
     def turn(self) -> None:
-        """Take a turn. Where weights are to be found in the cache, its first call brings them."""
+        """Take a turn; its first call, which wakes threads and fills caches, does not count."""
         self._rest()
         with _told(self.where):
             samples = [self._call() for _ in range(self.calls)]
-        self.turns_ns.append(_low(samples if self.reader.cold else samples[1:]))
+        self.turns_ns.append(_low(samples[1:]))
 
     def _rest(self) -> None:
         """Wait until this process's other threads have stopped."""
@@ -179,32 +179,21 @@ class _Racer:
 class _Reader:
     """Reads memory, and so brings it into the processor's caches in place of what is there.
 
-    With as many threads as the engine has, because each core has a cache of its own.
+    In the calling thread alone: more would take the cores away from the engine's threads, which
+    spin meanwhile and would begin the next call late. Their own caches, but not the shared one,
+    keep their parts of the weights, where these are small.
     """
 
-    def __init__(self, cold_bytes: int, threads: int) -> None:
-        words = min(cold_bytes, COLD_BYTES) // 8
+    def __init__(self, cold_bytes: int) -> None:
         # Ones, because zeros are not there until written: one page stands for all of them.
-        self.slices = np.array_split(np.ones(words, np.int64), max(1, threads))
-        self.cold = words > 0
-        self.pool = ThreadPoolExecutor(threads) if self.cold and threads > 1 else None
+        self.memory = np.ones(min(cold_bytes, COLD_BYTES) // 8, np.int64)
 
     def __call__(self, inputs: Inputs) -> None:
         """Read the memory, then `inputs`: in a net the layer before has just written them."""
-        if not self.cold:
-            return
-        each = map if self.pool is None else self.pool.map
-        for _ in each(np.sum, self.slices):
-            pass
-        for array in inputs.values():
-            array.max()
-
-    def __enter__(self) -> _Reader:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self.pool is not None:
-            self.pool.shutdown()
+        if self.memory.size:
+            self.memory.sum()
+            for array in inputs.values():
+                array.max()
 
 
 def _race(racers: Sequence[_Racer]) -> list[float]:

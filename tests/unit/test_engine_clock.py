@@ -125,18 +125,12 @@ def test_interruptions_do_not_count() -> None:
 
 def test_candidates_take_turns_forth_and_back() -> None:
     runtime = Scripted()
-    scripted(runtime)([linear(4), linear(8)])
-    # One call, two for the pace: a turn of 8 ms has two calls of 4 ms, and at least two of 8 ms.
-    expected = [4] * 3 + [8] * 3
+    scripted(runtime)([linear(1), linear(8)])
+    # One call, two for the pace; a turn is 8 ms long, and has at least four calls.
+    expected = [1] * 3 + [8] * 3
     for number in range(TURNS):
-        expected += [4, 4, 8, 8] if number % 2 == 0 else [8, 8, 4, 4]
+        expected += [*[1] * 8, *[8] * 4] if number % 2 == 0 else [*[8] * 4, *[1] * 8]
     assert runtime.calls == expected
-
-
-def test_short_calls_fill_a_turn() -> None:
-    runtime = Scripted()
-    scripted(runtime)([linear(1)])
-    assert len(runtime.calls) == 3 + TURNS * 8
 
 
 def test_an_engine_is_told_what_it_would_be_told_of_the_whole_model() -> None:
@@ -212,9 +206,8 @@ def test_modules_and_torch_are_left_as_they_were() -> None:
     assert all(after[name].dtype == value.dtype for name, value in before.items())
 
 
-@pytest.mark.parametrize("threads", [1, 2])
 def test_memory_is_read_before_each_call_outside_of_the_time(
-    threads: int, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     reads: list[Inputs] = []
     real = _Reader.__call__
@@ -226,20 +219,15 @@ def test_memory_is_read_before_each_call_outside_of_the_time(
     monkeypatch.setattr(_Reader, "__call__", counted)
     runtime = Scripted()
     candidate = linear(4)
-    found = Clock(runtime, "cpu", "fp32", threads)([candidate], cold_bytes=1 << 20)
+    found = scripted(runtime)([candidate], cold_bytes=1 << 20)
     assert found == (0.004,)
     assert len(reads) == len(runtime.calls) - 1  # all but the very first
     assert all(read is candidate[1] for read in reads)
 
 
-def test_what_is_read_is_capped_and_shared_among_the_threads(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_what_is_read_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clock_module, "COLD_BYTES", 800)
-    with _Reader(10**9, 2) as reader:
-        assert [part.nbytes for part in reader.slices] == [400, 400]
-    with _Reader(0, 2) as reader:
-        assert not reader.cold and reader.pool is None
+    assert [_Reader(size).memory.nbytes for size in (0, 80, 10**9)] == [0, 80, 800]
 
 
 def test_a_scripted_engine_that_takes_nothing_has_its_own_clock(
