@@ -16,6 +16,7 @@ import msgspec
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
+from perfsuite.passes.calls import copied, first_line, tensors_in
 
 if TYPE_CHECKING:
     from torch import nn
@@ -24,11 +25,15 @@ Side = Literal["out", "in"]
 
 # What autograd calls the operations through which a channel stays the channel it was.
 _POINTWISE = (
-    "relu", "elu", "hardtanh", "hardswish", "hardsigmoid", "silu", "gelu", "sigmoid", "tanh",
-    "add", "sub", "mul", "div", "clamp", "clone", "tocopy", "dropout",
+    "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "hardsigmoid", "silu", "gelu", "mish",
+    "sigmoid", "tanh", "add", "sub", "mul", "div", "clamp", "clone", "tocopy", "dropout",
 )  # fmt: skip
-_SPATIAL = ("maxpool2d", "avgpool2d", "mean", "upsample", "nativebatchnorm")
-_ZERO_STAYS_ZERO = ("relu", "elu", "hardtanh", "hardswish", "silu", "gelu", "tanh", "clone")
+_SPATIAL = ("maxpool2d", "avgpool2d", "adaptiveavgpool2d", "mean", "upsample", "nativebatchnorm")
+_ZERO_STAYS_ZERO = (
+    "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "silu", "gelu", "mish", "tanh", "clone",
+)  # fmt: skip
+# What else feeds a linear layer without a bias, or with one: its own weights, transposed.
+_TRANSPOSED = "tbackward0"
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -65,10 +70,10 @@ def channel_groups(model: nn.Module, inputs: Inputs) -> tuple[list[Group], dict[
 
     Raises `Unsupported` for a model that autograd cannot follow.
     """
-    nodes = _nodes(model, inputs)
-    shared = _shared(model)
+    nodes = _nodes(copied(model), inputs)  # a call in training leaves traces in a module
+    closed = _closed(model)
     groups: list[Group] = []
-    refused = {path: "its weights are also those of " + other for path, other in shared.items()}
+    refused = dict(closed)
     done: set[str] = set()
     for path, module in model.named_modules():
         if not _is_dense(module) or path in done or path in refused:
@@ -76,7 +81,7 @@ def channel_groups(model: nn.Module, inputs: Inputs) -> tuple[list[Group], dict[
         if path not in nodes:
             refused[path] = "it was not called, or nothing that comes of it is an output"
             continue
-        walk = _Walk(nodes[path], shared)
+        walk = _Walk(nodes[path], closed)
         reason = walk.run()
         done.update(walk.producers)
         if reason:
@@ -87,56 +92,67 @@ def channel_groups(model: nn.Module, inputs: Inputs) -> tuple[list[Group], dict[
 
 
 def _nodes(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
-    """Return the nodes of Torch-Pruning's graph by the paths of their modules."""
+    """Return the nodes of Torch-Pruning's graph by the paths of their modules.
+
+    `model` is changed: it is a copy that nothing else uses.
+    """
     import torch
     from torch_pruning import DependencyGraph
 
     graph = DependencyGraph()
     arguments = [torch.from_numpy(value) for value in inputs.values()]
-    flags = [(p, p.requires_grad) for p in model.parameters()]
+    for parameter in model.parameters():
+        parameter.requires_grad_(True)  # a frozen layer leaves no trace
     try:
-        for parameter, _ in flags:
-            parameter.requires_grad_(True)  # a frozen layer leaves no trace
         with torch.enable_grad(), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            graph.build_dependency(model, example_inputs=arguments, verbose=False)
-    except ZeroDivisionError:
-        # Its arithmetic on indices, which is done last and not used here, met a channel shuffle.
-        pass
+            graph.build_dependency(
+                model,
+                example_inputs=arguments,
+                forward_fn=lambda module, given: module(*given),
+                output_transform=lambda answer: list(tensors_in(answer)),
+                verbose=False,
+            )
     except Exception as error:
-        first = str(error).splitlines()[0] if str(error) else "no reason given"
-        raise Unsupported(
-            f"prune: {type(model).__name__} cannot be traced ({type(error).__name__}: {first}); "
-            f"every call must take the same path, and give tensors that depend on the weights"
-        ) from error
-    finally:
-        for parameter, flag in flags:
-            parameter.requires_grad_(flag)
+        # Its arithmetic on indices, which is done last and not used here, fails on a channel
+        # shuffle: by then the nodes are there.
+        if not hasattr(graph, "module2node"):
+            raise Unsupported(
+                f"prune: {type(model).__name__} cannot be traced ({first_line(error)}); every call "
+                f"must take the same path, and give tensors that depend on the weights"
+            ) from error
     paths = {module: path for path, module in model.named_modules()}
     found: dict[Any, Any] = getattr(graph, "module2node", {})
     nodes = {paths[module]: node for module, node in found.items() if module in paths}
     if not nodes:
         raise Unsupported(
-            f"prune: no layer of {type(model).__name__} leads to an output: its outputs do not "
-            f"depend on weights in a way that autograd can follow"
+            f"prune: no layer of {type(model).__name__} leads to an output: it must give tensors, "
+            f"or tuples, lists or dicts of them, that autograd can follow back to its weights"
         )
     for path, node in nodes.items():
         node.path = path
     return nodes
 
 
-def _shared(model: nn.Module) -> dict[str, str]:
-    """Return the modules that share a parameter, each with the path of another."""
+def _closed(model: nn.Module) -> dict[str, str]:
+    """Return the modules whose weights must stay as they are, and why.
+
+    They share a parameter with another module, or compute their weights of other parameters.
+    """
     owners: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
         owners.setdefault(id(parameter), []).append(name.rpartition(".")[0])
-    found = {}
+    closed = {}
     for paths in owners.values():
         for path in paths:
             other = next((one for one in paths if one != path), None)
             if other is not None:
-                found[path] = other
-    return found
+                closed[path] = f"its weights are also those of {other}"
+    for path, module in model.named_modules():
+        computed = hasattr(module, "parametrizations") or "weight" not in module._parameters
+        if computed and (_is_dense(module) or _is_depthwise(module) or _is_norm(module)):
+            closed[path] = "its weights are computed of others (a parametrization)"
+    return closed
 
 
 def _is_dense(module: Any) -> bool:
@@ -169,8 +185,8 @@ class _Refusal(Exception):
 class _Walk:
     """Follows the channels that one layer gives, to all that must change with them."""
 
-    def __init__(self, root: Any, shared: dict[str, str]) -> None:
-        self.root, self.shared = root, shared
+    def __init__(self, root: Any, closed: dict[str, str]) -> None:
+        self.root, self.closed = root, closed
         self.seen: set[int] = set()
         self.producers: list[str] = []
         self.passed: list[str] = []  # norms and depthwise convolutions
@@ -216,10 +232,10 @@ class _Walk:
     def _follow(self, node: Any) -> list[Any]:
         if _is_dense(node.module):
             self._read(node, 1)
-            return []
+            return _sources(node)  # a layer that is called twice reads other channels, too
         if "Reshape" in type(node.module).__name__:
             for reader in node.outputs:
-                if type(reader.module).__name__ != "Linear":
+                if type(reader.module).__name__ != "Linear" or len(_sources(reader)) > 1:
                     raise _Refusal("its channels are reshaped")
                 self._read(reader, reader.module.in_features // self.width)
             return []
@@ -233,13 +249,16 @@ class _Walk:
         self.readers.append(node)
 
     def _own(self, path: str) -> None:
-        if path in self.shared:
-            raise _Refusal(f"{path} shares its weights with {self.shared[path]}")
+        if path in self.closed:
+            raise _Refusal(f"{path} has its channels, and {self.closed[path]}")
 
     def _known(self, node: Any) -> None:
         name = _operation(node)
         if not name.startswith((*_POINTWISE, *_SPATIAL)):
-            raise _Refusal(f"its channels go through {name or type(node.module).__name__}")
+            kind = type(node.module).__name__
+            own = hasattr(node, "path")  # a module of the model, not an operation
+            what = f"{node.path}, a {kind}" if own else name or kind
+            raise _Refusal(f"its channels go through {what}")
         self.pointwise.append(name)
 
     def group(self, name: str, width: int) -> Group:
@@ -268,6 +287,11 @@ class _Walk:
             if not _operation(node).startswith("addbackward") or len(node.inputs) < 2:
                 return None
         return tuple(norms)
+
+
+def _sources(node: Any) -> list[Any]:
+    """Return the nodes whose channels a layer reads, in all its calls."""
+    return [one for one in node.inputs if _operation(one) != _TRANSPOSED]
 
 
 def _operation(node: Any) -> str:

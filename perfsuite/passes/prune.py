@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
@@ -15,12 +14,13 @@ from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes import importance
+from perfsuite.passes.calls import copied
 from perfsuite.passes.channels import Group, channel_groups
 from perfsuite.passes.chosen import chosen, clock_identity
 from perfsuite.passes.costs import Costs, Widths, layers_of
 from perfsuite.passes.importance import Criterion, Scores
 from perfsuite.passes.sound import sound
-from perfsuite.passes.surgery import absent, cut, load, tensors_of
+from perfsuite.passes.surgery import absent, cut, is_absent, load, tensors_of
 from perfsuite.passes.timing import group_times, lanes, smooth
 from perfsuite.passes.widths import (
     ByClock,
@@ -83,7 +83,7 @@ class Prune(msgspec.Struct, frozen=True):
             value = getattr(self, name)
             if value is not None and not 0.0 < value < 1.0:
                 raise ValueError(f"{name} is {value}; it must be above 0 and below 1")
-        if self.speedup is not None and self.speedup <= 1.0:
+        if self.speedup is not None and not self.speedup > 1.0:
             raise ValueError(f"speedup is {self.speedup}; it must be above 1")
         for name in ("round_to", "steps"):
             if getattr(self, name) < 1:
@@ -105,7 +105,7 @@ class Prune(msgspec.Struct, frozen=True):
         `ConfigError` for `layers` that are not there, `BuildError` where the target cannot be
         reached.
         """
-        whole = copy.deepcopy(model).eval()
+        whole = copied(model).eval()
         kept: dict[str, np.ndarray] = {}
         removed: set[str] = set()
         left: dict[str, str] = {}
@@ -159,7 +159,7 @@ class Prune(msgspec.Struct, frozen=True):
         limit, reached = 1 / wanted, 1.0
         for _ in range(_TRIES):
             widths = narrowed(limit)
-            smaller = copy.deepcopy(model)
+            smaller = copied(model)
             cut(smaller, groups, keep_best(scores, widths))
             before_s, after_s = ctx.latency_s([(model, ctx.inputs), (smaller, ctx.inputs)])
             reached = before_s / after_s
@@ -223,32 +223,41 @@ def prunable(
     wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
     groups, unsound = sound(model, wanted, _samples(ctx))
     left.update(unsound)
-    _check_layers(model, layers, {g.name: g for g in groups}, left)
+    for pattern in layers:
+        _check_layers(model, pattern, {group.name for group in groups}, found, left)
     if not groups:
-        reasons = "; ".join(f"{path}: {reason}" for path, reason in list(left.items())[:3])
+        first = [f"{path}: {reason}" for path, reason in list(left.items())[:3]]
+        reasons = "; ".join(first) or "it has no convolution and no linear layer"
         raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
     return groups, left
 
 
 def _check_layers(
-    model: nn.Module, layers: tuple[str, ...], groups: dict[str, Group], left: dict[str, str]
+    model: nn.Module, pattern: str, names: set[str], found: list[Group], left: dict[str, str]
 ) -> None:
-    """Raise for a pattern that names nothing, or nothing that can be pruned."""
-    paths = dict(model.named_modules())
-    for pattern in layers:
-        if not any(fnmatchcase(path, pattern) for path in paths):
-            raise ConfigError(
-                f"prune: layers: the model has no module '{pattern}'{suggestion(pattern, paths)}"
-            )
-        if any(fnmatchcase(path, pattern) for path in groups):
-            continue
-        reasons = [reason for path, reason in left.items() if fnmatchcase(path, pattern)]
-        why = (
-            reasons[0]
-            if reasons
-            else ("no convolution or linear layer there decides on its channels alone")
+    """Raise for a pattern that names nothing, or nothing that can be pruned or is already gone."""
+    modules = dict(model.named_modules())
+    named = [path for path in modules if fnmatchcase(path, pattern)]
+    if not named:
+        raise ConfigError(
+            f"prune: layers: the model has no module '{pattern}'{suggestion(pattern, modules)}"
         )
-        raise Unsupported(f"prune: {pattern} cannot be pruned: {why}")
+    if not any(path in names or is_absent(modules[path]) for path in named):
+        raise Unsupported(f"prune: {pattern} cannot be pruned: {_why(pattern, named, found, left)}")
+
+
+def _why(pattern: str, named: list[str], found: list[Group], left: dict[str, str]) -> str:
+    """Return why no group has the name of one of the modules that are named by `pattern`."""
+    for path in named:
+        if path in left:
+            return left[path]
+        owner = next((group.name for group in found if path in group.paths("out")), None)
+        if owner is not None:
+            return f"its channels are those of {owner}; name that"
+    layers = [*(group.name for group in found), *left]
+    if any(fnmatchcase(path, f"{pattern}.*") for path in layers):
+        return f"it is no layer; those in it are '{pattern}.*'"
+    return "it is no convolution and no linear layer"
 
 
 def _samples(ctx: PassContext) -> Iterator[Inputs]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError
+from perfsuite.passes.calls import call, copied, first_line
 from perfsuite.passes.channels import Group
 from perfsuite.passes.surgery import Kept, cut, masked
 
@@ -27,59 +28,101 @@ def sound(
     """Return the groups that can be cut, and why the others cannot.
 
     Without some channels a net must answer as the whole one does with zeros in their place, in
-    every layer. All groups are tried at once, and one by one where that fails.
+    every layer. All groups are tried at once. Where that fails, each is tried alone, and then with
+    those before it: of two branches that are added, either may go, but not both.
+
+    Raises `BuildError` for a model that fails on a sample as it is.
     """
     inputs = list(samples)
-    refused: dict[str, str] = {}
-    if _failure(model, groups, _halves(groups), inputs):
-        for group in groups:
-            reason = _failure(model, [group], _halves([group]), inputs)
-            if reason:
-                refused[group.name] = reason
+    varying = _varying(model, inputs)
+    refused = _refused(model, groups, _halves, inputs)
+    if varying:
+        hint = f"; not all inputs take the same path: {varying[0]} is called for some of them only"
+        refused = {name: reason + hint for name, reason in refused.items()}
     good = [group for group in groups if group.name not in refused]
-    removable = [group for group in good if group.removable]
-    stay = set()
-    if removable and _failure(model, removable, {name: [] for name in _names(removable)}, inputs):
-        stay = {g.name for g in removable if _failure(model, [g], {g.name: []}, inputs)}
+    stay = _refused(model, [group for group in good if group.removable], _nothing, inputs)
     return [
         msgspec.structs.replace(group, removable=group.removable and group.name not in stay)
         for group in good
     ], refused
 
 
-def _names(groups: Iterable[Group]) -> list[str]:
-    return [group.name for group in groups]
+def _varying(model: nn.Module, samples: Sequence[Inputs]) -> list[str]:
+    """Return the layers that are called for some samples and not for others."""
+    try:
+        called = [set(_layers(copied(model), inputs)) for inputs in samples]
+    except Exception as error:  # whatever a user's module raises
+        raise BuildError(
+            f"prune: {type(model).__name__} fails on the task's samples, as it is: "
+            f"{first_line(error)}"
+        ) from error
+    return sorted({path for some in called for path in some if not all(path in s for s in called)})
 
 
-def _halves(groups: Iterable[Group]) -> dict[str, list[int]]:
-    """Return every other channel of groups that have at least two."""
-    return {g.name: list(range(0, g.width, 2)) for g in groups if g.width > 1}
+def _refused(
+    model: nn.Module,
+    groups: Sequence[Group],
+    kept: Callable[[Group], list[int]],
+    samples: Sequence[Inputs],
+) -> dict[str, str]:
+    """Return the groups that cannot keep as little as `kept` says, and why."""
+
+    def failure(some: Sequence[Group]) -> str:
+        return _failure(model, some, {group.name: kept(group) for group in some}, samples)
+
+    if not groups or not failure(groups):
+        return {}
+    refused = {group.name: reason for group in groups if (reason := failure([group]))}
+    good = [group for group in groups if group.name not in refused]
+    if refused and not failure(good):
+        return refused
+    together: list[Group] = []
+    for group in good:
+        if reason := failure([*together, group]):
+            refused[group.name] = reason
+        else:
+            together.append(group)
+    return refused
+
+
+def _halves(group: Group) -> list[int]:
+    """Return every other channel."""
+    return list(range(0, group.width, 2))
+
+
+def _nothing(group: Group) -> list[int]:
+    return []
 
 
 def _failure(
     model: nn.Module, groups: Sequence[Group], kept: Kept, samples: Sequence[Inputs]
 ) -> str:
     """Return in what the cut net differs from the one with zeros, or an empty text."""
-    zeros, smaller = copy.deepcopy(model), copy.deepcopy(model)
-    masked(zeros, groups, kept)
-    replaced = cut(smaller, groups, kept)
-    for inputs in samples:
-        expected = _layers(zeros, inputs)
-        try:
-            found = _layers(smaller, inputs)
-        except (RuntimeError, ValueError, IndexError, TypeError) as error:
-            return f"without some of its channels the model fails: {str(error).splitlines()[0]}"
-        for path, one in expected.items():
-            other = found.get(path)
-            if path in replaced:
-                continue
-            if other is None:
-                return f"without some of its channels {path or 'the model'} gives nothing"
-            if one.shape == other.shape and _differ(one, other):
-                return f"without some of its channels {path or 'the model'} answers otherwise"
-        if [one.shape for path, one in expected.items() if path.startswith("output ")] != [
-            one.shape for path, one in found.items() if path.startswith("output ")
-        ]:
+    zeros, smaller = copied(model), copied(model)
+    try:
+        masked(zeros, groups, kept)
+        replaced = cut(smaller, groups, kept)
+        differences = (
+            _difference(_layers(zeros, one), _layers(smaller, one), replaced) for one in samples
+        )
+        return next((found for found in differences if found), "")
+    except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason
+        return f"without some of its channels the model fails: {first_line(error)}"
+
+
+def _difference(
+    expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], replaced: Sequence[str]
+) -> str:
+    """Return in what the answers of two nets differ, or an empty text."""
+    for path, one in expected.items():
+        other = found.get(path)
+        if path in replaced:
+            continue
+        if other is None:
+            return f"without some of its channels {path or 'the model'} gives nothing"
+        if one.shape == other.shape and _differ(one, other):
+            return f"without some of its channels {path or 'the model'} answers otherwise"
+        if one.shape != other.shape and path.startswith(_OUTPUT):
             return "its channels are an output of the model"
     return ""
 
@@ -89,8 +132,14 @@ def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
     return float(((one - other).abs() > limit).float().mean()) > _MAY_DIFFER
 
 
+_OUTPUT = "output "  # no module's path has a space
+
+
 def _layers(model: nn.Module, inputs: Inputs) -> dict[str, torch.Tensor]:
-    """Return what layers give when they are first called, by path, and the model's outputs."""
+    """Return what layers give when they are first called, by path, and the model's outputs.
+
+    Hooks stay on `model`, which nothing else uses.
+    """
     import torch
     from torch import nn
 
@@ -98,8 +147,8 @@ def _layers(model: nn.Module, inputs: Inputs) -> dict[str, torch.Tensor]:
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
     def record(path: str) -> Any:
-        def hook(_: nn.Module, given: object, out: torch.Tensor) -> None:
-            if path not in seen:
+        def hook(_: nn.Module, given: object, out: object) -> None:
+            if path not in seen and isinstance(out, torch.Tensor):
                 seen[path] = out.detach().clone()
 
         return hook
@@ -107,20 +156,6 @@ def _layers(model: nn.Module, inputs: Inputs) -> dict[str, torch.Tensor]:
     for path, module in model.named_modules():
         if isinstance(module, kinds):
             module.register_forward_hook(record(path))
-    with torch.no_grad():
-        answer = model.eval()(*(torch.from_numpy(value) for value in inputs.values()))
-    for index, tensor in enumerate(_tensors(answer)):
-        seen[f"output {index}"] = tensor.detach()
+    for index, tensor in enumerate(call(model, inputs)):
+        seen[f"{_OUTPUT}{index}"] = tensor.float()
     return seen
-
-
-def _tensors(answer: Any) -> list[torch.Tensor]:
-    import torch
-
-    if isinstance(answer, torch.Tensor):
-        return [answer.float()]
-    if isinstance(answer, dict):
-        answer = list(answer.values())
-    if isinstance(answer, tuple | list):
-        return [tensor for item in answer for tensor in _tensors(item)]
-    return []

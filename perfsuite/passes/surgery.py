@@ -59,10 +59,22 @@ def masked(model: nn.Module, groups: Iterable[Group], kept: Kept) -> None:
 
 
 def absent(model: nn.Module, paths: Iterable[str]) -> None:
-    """Replace modules by one that gives zero: what is added to it stays as it is."""
+    """Replace modules by one that gives zero: what is added to it stays as it is.
+
+    Raises `BuildError` for a module that is not there: the paths are those of another model.
+    """
     for path in paths:
         parent, _, name = path.rpartition(".")
+        try:
+            model.get_submodule(path)
+        except AttributeError as error:
+            raise BuildError(f"stored edits belong to another model: {error}") from error
         setattr(model.get_submodule(parent), name, _absent()())
+
+
+def is_absent(module: nn.Module) -> bool:
+    """Return whether this is what stands for a module that was taken out."""
+    return isinstance(module, _absent())
 
 
 def shape(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
@@ -120,18 +132,26 @@ def _resize(path: str, module: Any, wanted: Mapping[str, torch.Tensor]) -> None:
     from torch import nn
 
     rule = _rule(module)
-    if rule is None or any(getattr(module, n).ndim != t.ndim for n, t in wanted.items()):
+    if rule is None or not all(_fits(getattr(module, n), t) for n, t in wanted.items()):
         raise BuildError(
             f"{path}: stored edits give this {type(module).__name__} another shape; they belong to "
             f"another model"
         )
-    rule(module, wanted["weight"].shape)
+    # A norm may have no weights of its own, only statistics.
+    rule(module, next(t.shape for n, t in wanted.items() if n == "weight" or t.ndim))
     for name, tensor in wanted.items():
         if name in module._parameters:
             flag = module._parameters[name].requires_grad
             setattr(module, name, nn.Parameter(torch.empty_like(tensor), requires_grad=flag))
         else:
             module._buffers[name] = torch.empty_like(tensor)
+
+
+def _fits(own: torch.Tensor | None, wanted: torch.Tensor) -> bool:
+    """Return whether `wanted` is `own` without some of its channels."""
+    if own is None or own.ndim != wanted.ndim or own.shape[2:] != wanted.shape[2:]:
+        return False
+    return all(size <= full for size, full in zip(wanted.shape, own.shape, strict=True))
 
 
 def _rule(module: nn.Module) -> Callable[[Any, torch.Size], None] | None:
