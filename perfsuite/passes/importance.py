@@ -33,10 +33,10 @@ def l2(model: nn.Module, groups: Sequence[Group]) -> Scores:
     for group in groups:
         squares = np.zeros(group.width)
         for path in group.paths("out"):
-            weight = modules[path].weight.detach()
-            if weight.ndim > 1:  # norms have a criterion of their own
-                squares += weight.flatten(1).square().sum(1).double().numpy()
-        scores[group.name] = _relative(np.sqrt(squares))
+            weight = modules[path].weight
+            if weight is not None and weight.ndim > 1:  # norms have a criterion of their own
+                squares += weight.detach().flatten(1).square().sum(1).double().numpy()
+        scores[group.name] = _relative(np.sqrt(_finite(group, squares)))
     return scores
 
 
@@ -48,15 +48,14 @@ def bn(model: nn.Module, groups: Sequence[Group]) -> Scores:
     modules = dict(model.named_modules())
     scores = {}
     for group in groups:
-        norms = [m for path in group.paths("out") if (m := modules[path]).weight.ndim == 1]
+        norms = [modules[path] for path in _scaling(modules, group)]
         if not norms:
             raise Unsupported(
                 f"prune: importance 'bn' needs a batch normalization behind {group.name}, and "
                 f"there is none; use 'l2' or 'taylor'"
             )
-        scores[group.name] = sum(
-            (m.weight.detach().abs().double().numpy() for m in norms), np.zeros(group.width)
-        )
+        scales = (m.weight.detach().abs().double().numpy() for m in norms)
+        scores[group.name] = _finite(group, sum(scales, np.zeros(group.width)))
     return scores
 
 
@@ -99,14 +98,26 @@ def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scor
 def _first_order(modules: dict[str, Any], group: Group) -> np.ndarray:
     """Return, by channel, the sum of weight times gradient."""
     total = np.zeros(group.width)
-    paths = group.paths("out")
-    norms = [path for path in paths if modules[path].weight.ndim == 1]
-    for path in norms or paths:
+    for path in _scaling(modules, group) or group.paths("out"):
         for parameter in modules[path]._parameters.values():
             if parameter is not None and parameter.grad is not None:
                 product = parameter.detach() * parameter.grad
                 total += product.reshape(group.width, -1).sum(1).double().numpy()
     return total
+
+
+def _scaling(modules: dict[str, Any], group: Group) -> list[str]:
+    """Return the norms of a group that have scales."""
+    found = {path: modules[path].weight for path in group.paths("out")}
+    return [path for path, weight in found.items() if weight is not None and weight.ndim == 1]
+
+
+def _finite(group: Group, values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise BuildError(
+            f"prune: the weights of {group.name} have NaN or infinite values; check the model"
+        )
+    return values
 
 
 def _batches(data: TrainingSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
@@ -126,7 +137,13 @@ def _batches(data: TrainingSet) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
 def _cross_entropy(module: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     import torch
 
-    return torch.nn.functional.cross_entropy(module(inputs), targets.long())
+    scores = module(inputs)
+    if not isinstance(scores, torch.Tensor):
+        raise Unsupported(
+            f"prune: importance 'taylor' needs a loss, and that of a {type(scores).__name__} is "
+            f"not known; give the training set a loss, or use importance = 'l2'"
+        )
+    return torch.nn.functional.cross_entropy(scores, targets.long())
 
 
 def _relative(values: np.ndarray) -> np.ndarray:
