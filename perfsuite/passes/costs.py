@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs
+from perfsuite.passes.calls import call
 from perfsuite.passes.channels import Group
 
 if TYPE_CHECKING:
@@ -34,8 +35,11 @@ class Layer:
         """Return all that decides on its time beside its widths."""
         m = self.module
         names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
-        shapes = tuple(shape[:1] + shape[2:] for shape in self.shapes)
+        shapes = tuple(self._without_channels(shape) for shape in self.shapes)
         return (type(m), self.depthwise, *(getattr(m, name, None) for name in names), shapes)
+
+    def _without_channels(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+        return shape[:-1] if self.is_linear else shape[:1] + shape[2:]
 
     def result(self, call: int) -> tuple[int, ...]:
         """Return the shape of what a call gives, at full width."""
@@ -47,7 +51,8 @@ class Layer:
     def macs(self, inside: int, outside: int) -> float:
         """Return the multiply-accumulates of all calls at other widths."""
         area = self.module.weight[0, 0].numel()
-        each = area * outside * (1 if self.depthwise else inside)
+        # In a grouped convolution a result is made of one group's channels alone.
+        each = area * outside * (self.module.weight.shape[1] if self.depthwise else inside)
         return float(each * sum(self._places(shape) for shape in self.shapes))
 
     def _places(self, shape: tuple[int, ...]) -> int:
@@ -75,7 +80,6 @@ def _padding(module: Any) -> Sequence[float]:
 
 def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
     """Return the convolutions and linear layers that a call of `model` uses, by path."""
-    import torch
     from torch import nn
 
     shapes: dict[str, list[tuple[int, ...]]] = {}
@@ -84,13 +88,15 @@ def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
     found = {path: m for path, m in model.named_modules() if isinstance(m, kinds)}
     for path, module in found.items():
 
-        def record(_: nn.Module, given: tuple[Any, ...], out: object, path: str = path) -> None:
-            shapes.setdefault(path, []).append(tuple(given[0].shape))
+        def record(
+            _: nn.Module, given: tuple[Any, ...], named: dict[str, Any], path: str = path
+        ) -> None:
+            first = given[0] if given else named["input"]
+            shapes.setdefault(path, []).append(tuple(first.shape))
 
-        hooks.append(module.register_forward_hook(record))
+        hooks.append(module.register_forward_pre_hook(record, with_kwargs=True))
     try:
-        with torch.no_grad():
-            model.eval()(*(torch.from_numpy(value) for value in inputs.values()))
+        call(model, inputs)
     finally:
         for hook in hooks:
             hook.remove()

@@ -71,6 +71,8 @@ def _error(times_s: Mapping[Place, float], count: int) -> float:
     total = 0.0
     for curve in _curves(times_s).values():
         widths = [width for width in curve if width]
+        if curve[max(widths)] == 0:  # no longer than a call that computes nothing
+            continue
         stairs = np.array([-(-width // count) for width in widths], dtype=float)
         times = np.array([curve[width] for width in widths]) / curve[max(widths)]
         design = np.stack([np.ones_like(stairs), stairs], axis=1)
@@ -156,12 +158,14 @@ def _chain(
 ) -> Candidate | None:
     """Return one net of a producer, what its channels pass, and all that reads them.
 
-    None where the pictures between them do not shrink by whole factors, so that nothing simple
-    could stand for what happens there.
+    None where the pictures between them do not shrink by whole factors, or the channels are the
+    last axis of several, so that nothing simple could stand for what happens there.
     """
     import torch
     from torch import nn
 
+    if any(layer.is_linear and len(layer.shapes[call]) > 2 for layer in (*first, *last)):
+        return None
     modules = [_trial(layer, *costs.size(layer.path, sizes)) for layer in first]
     inputs = _inputs(costs, first[0], sizes, call)
     shape = (torch.from_numpy(inputs["input"])).shape
@@ -186,8 +190,7 @@ def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | 
     from torch import nn
 
     if len(need) == 2 and len(have) > 2:
-        flat = int(np.prod(have[2:]))
-        return [nn.Flatten()] if need[1] == have[1] * flat else [_mean()(), nn.Flatten()]
+        return _flatter(have[2:], need[1] // have[1])
     if len(have) != len(need):
         return None
     if tuple(have[2:]) == tuple(need[2:]):
@@ -198,6 +201,20 @@ def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | 
     ):
         return None
     return [nn.MaxPool2d(tuple(factors), ceil_mode=True)]
+
+
+def _flatter(sides: tuple[int, ...], repeat: int) -> list[nn.Module] | None:
+    """Return what makes `repeat` values of each channel, None for what is not simple."""
+    from torch import nn
+
+    if repeat == np.prod(sides):
+        return [nn.Flatten()]
+    if repeat == 1:
+        return [_mean()(), nn.Flatten()]
+    for factor in range(2, max(sides) if len(sides) == 2 else 0):
+        if np.prod([-(-side // factor) for side in sides]) == repeat:
+            return [nn.MaxPool2d(factor, ceil_mode=True), nn.Flatten()]
+    return None
 
 
 def _fork() -> Callable[[nn.Module, list[nn.Module]], nn.Module]:

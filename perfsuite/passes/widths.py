@@ -37,11 +37,11 @@ def solve(make: Callable[[float], dict[str, int]], cost: Share, limit: float) ->
     return make(low)
 
 
-def unreachable(least: float, limit: float) -> BuildError:
+def unreachable(least: float, limit: float, why: str = "") -> BuildError:
     """Return the error for a target that the layers that can be pruned do not reach."""
     return BuildError(
         f"prune: what can be pruned brings the cost down to {least:.3f} of the whole, and "
-        f"{limit:.3f} is asked for; ask for less, or let more layers be pruned"
+        f"{limit:.3f} is asked for{why}; ask for less, or let more layers be pruned"
     )
 
 
@@ -94,7 +94,7 @@ class ByClock:
         while (now := cost()) > limit:
             step = self._best()
             if step is None:
-                raise unreachable(now, limit)
+                raise unreachable(now, limit, ", but no narrower layer would save more time")
             name, width = step
             self.gained_s += self._gain_s(name, width)
             self.widths[name] = width
@@ -118,7 +118,7 @@ class ByClock:
     def _gain_s(self, name: str, width: int) -> float:
         now, full = self.widths[name], self.costs.full
         measured_s = self.times_s[name, now] - self.times_s[name, width]
-        if measured_s < _WORTH * self.times_s[name, now]:
+        if measured_s <= 0 or measured_s < _WORTH * self.times_s[name, now]:
             return 0.0
         then = self._saved(name, {**full, name: now}, width)
         return measured_s * self._saved(name, self.widths, width) / then
