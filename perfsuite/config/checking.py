@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,15 +34,22 @@ def check(suite: Suite) -> None:
     _check_runtimes(suite, file)
     for index, recipe in enumerate(suite.recipes[1:]):  # after `fp32`, which no file can have
         here = file.key("recipes").item(index)
-        for at, pattern in enumerate(recipe.workloads):
-            if not any(match(pattern, name) for name in suite.workloads):
-                near = suggestion(pattern, suite.workloads)
-                raise here.key("workloads").item(at).error(f"no workload is '{pattern}'{near}")
+        _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
+        _check_patterns(recipe.runtimes, suite.runtimes, here.key("runtimes"), "runtime")
         place = here.key("passes")
         for step, use in enumerate(recipe.passes):
             make_pass(use, place.item(step))
     _check_metrics(suite, file)
     _check_stages(suite, file)
+
+
+def _check_patterns(
+    patterns: Sequence[str], names: Collection[str], place: Place, kind: str
+) -> None:
+    """Raise for a pattern that selects none of the suite's own names."""
+    for at, pattern in enumerate(patterns):
+        if not any(match(pattern, name) for name in names):
+            raise place.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
 
 
 def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:

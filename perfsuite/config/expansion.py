@@ -8,7 +8,6 @@ from itertools import product
 
 from perfsuite.config.form import Place
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import Recipe
 from perfsuite.domain.suite import Expect, Suite
 from perfsuite.errors import ConfigError
 
@@ -52,14 +51,14 @@ def cells(suite: Suite) -> tuple[Cell, ...]:
         dict.fromkeys(
             Cell(workload, recipe.name, runtime, device, precision, batch, threads)
             for workload, recipe, runtime, device, precision, batch in combinations
-            if is_for(recipe, workload)
+            if is_for(recipe.workloads, workload) and is_for(recipe.runtimes, runtime)
         )
     )
 
 
-def is_for(recipe: Recipe, workload: str) -> bool:
-    """Return whether a suite applies a recipe to a workload."""
-    return not recipe.workloads or any(match(one, workload) for one in recipe.workloads)
+def is_for(patterns: Sequence[str], name: str) -> bool:
+    """Return whether a name matches one of the patterns; without patterns every name does."""
+    return not patterns or any(match(one, name) for one in patterns)
 
 
 def inspected_in_rounds(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:

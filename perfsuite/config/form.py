@@ -54,12 +54,13 @@ class Place:
 class RecipeForm(msgspec.Struct, forbid_unknown_fields=True):
     """`[[recipes]]`; a pass is a table of `use` and of that pass's own fields.
 
-    `workloads` are names or patterns: how long a net is trained fits that net alone.
+    `workloads` and `runtimes` are names or patterns: how long a net is trained fits that net alone.
     """
 
     name: str
     passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]
     workloads: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 class SuiteForm(msgspec.Struct, forbid_unknown_fields=True):

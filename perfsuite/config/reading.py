@@ -119,7 +119,7 @@ def _recipes(forms: Iterable[RecipeForm], folder: Path, place: Place) -> tuple[R
             _pass_use(fields, folder, here.key("passes").item(step))
             for step, fields in enumerate(form.passes)
         )
-        recipes[form.name] = Recipe(form.name, passes, form.workloads)
+        recipes[form.name] = Recipe(form.name, passes, form.workloads, form.runtimes)
     return tuple(recipes.values())
 
 

@@ -134,12 +134,14 @@ class PassUse(msgspec.Struct, frozen=True):
 class Recipe(msgspec.Struct, frozen=True):
     """A named list of passes, model passes first. `fp32` is the empty one.
 
-    `workloads` limits it to those whose names match one of the patterns; empty: all of the suite.
+    `workloads` and `runtimes` limit it to those whose names match one of the patterns; empty: all
+    of the suite.
     """
 
     name: str
     passes: tuple[PassUse, ...] = ()
     workloads: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 FP32 = Recipe("fp32")

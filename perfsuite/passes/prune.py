@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -18,7 +18,7 @@ from perfsuite.passes.calls import copied
 from perfsuite.passes.channels import Group, channel_groups
 from perfsuite.passes.chosen import chosen, clock_identity
 from perfsuite.passes.costs import Costs, Widths, layers_of
-from perfsuite.passes.importance import Criterion, Scores
+from perfsuite.passes.importance import Criterion, Place, Scores
 from perfsuite.passes.sound import sound
 from perfsuite.passes.surgery import absent, cut, is_absent, load, tensors_of
 from perfsuite.passes.timing import group_times, lanes, smooth
@@ -196,11 +196,29 @@ class Prune(msgspec.Struct, frozen=True):
     ) -> Callable[[float], dict[str, int]]:
         wanted = {name: tried(costs, name) for name in costs.full}
         times_s = group_times(model, costs, ctx, wanted)
-        by_clock = ByClock(costs, scores, smooth(times_s, lanes(times_s)))
+        times_s = smooth(times_s, lanes(times_s))
+        by_clock = ByClock(costs, self._lost(model, costs, scores, ctx, times_s), times_s)
         if self.speedup is None:
             return lambda limit: by_clock.narrow(lambda: cost(by_clock.widths), limit)
         (whole_s,) = ctx.latency_s([(model, ctx.inputs)])
         return lambda limit: by_clock.narrow(lambda: 1 - by_clock.gained_s / whole_s, limit)
+
+    def _lost(
+        self,
+        model: nn.Module,
+        costs: Costs,
+        scores: Scores,
+        ctx: PassContext,
+        places: Iterable[Place],
+    ) -> dict[Place, float]:
+        """Return what is lost at each width: measured, where training samples are used anyway."""
+        widths: dict[str, list[int]] = {}
+        for name, width in places:
+            widths.setdefault(name, []).append(width)
+        groups = list(costs.groups.values())
+        if self.importance != "taylor":
+            return importance.sums(groups, scores, widths)
+        return importance.losses(model, groups, scores, widths, ctx.train(), ctx.progress)
 
     def _tune(self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int) -> None:
         plan = self.finetune

@@ -16,6 +16,7 @@ from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.passes.channels import Group
 from perfsuite.passes.costs import Costs, Layer, Widths
+from perfsuite.passes.importance import Place
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +27,6 @@ _TOGETHER = 32  # candidates that take turns
 _OPENINGS = 3
 LANES = (8, 16, 32)
 Candidate = tuple["nn.Module", Inputs]
-Place = tuple[str, int]  # a group and its width
 
 
 def group_times(

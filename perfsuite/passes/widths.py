@@ -13,13 +13,13 @@ import numpy as np
 
 from perfsuite.errors import BuildError
 from perfsuite.passes.costs import Costs, Widths
-from perfsuite.passes.importance import Scores
-from perfsuite.passes.timing import Place
+from perfsuite.passes.importance import Place, Scores, best
 
 Share = Callable[[Widths], float]  # of what the whole model costs
 _HALVINGS = 20
 _NARROWEST = 8  # steps between widths that are tried: no engine has kernels for fewer channels
 _TRIED = 8  # widths of a group
+_NO_LOSS = 1e-9  # losses that are not there are all alike: then the time decides
 _WORTH = 0.1  # of a group's time: a step that gains less may gain nothing, clocks are not exact
 
 
@@ -51,7 +51,11 @@ def uniform(costs: Costs, share: float, round_to: int) -> dict[str, int]:
 
 
 def pooled(costs: Costs, scores: Scores, share: float, round_to: int) -> dict[str, int]:
-    """Return widths with the best `share` of all channels, whichever groups they are of."""
+    """Return widths with the best `share` of all channels, whichever groups they are of.
+
+    Scores count relative to the mean of their group: layers differ too much in scale.
+    """
+    scores = {name: values / (values.mean() or 1.0) for name, values in scores.items()}
     everything = np.sort(np.concatenate([scores[name] for name in costs.full]))
     start = min(len(everything) - 1, round(len(everything) * (1 - share)))
     least = everything[start]
@@ -70,21 +74,19 @@ def _rounded(wanted: float, full: int, multiple: int) -> int:
 class ByClock:
     """Narrows one group after the other, by what its channels matter and its layers take.
 
-    `times_s` has the times of each group at the widths that it may have, the other groups being
-    whole; once those are narrower, a step gains as much less as it saves MACs.
+    `times_s` has the times of each group at the widths that it may have, and `lost` the importance
+    that is lost there, the other groups being whole. Once those are narrower, a step gains as much
+    less as it saves MACs.
     """
 
-    def __init__(self, costs: Costs, scores: Scores, times_s: Mapping[Place, float]) -> None:
-        self.costs, self.times_s = costs, times_s
+    def __init__(
+        self, costs: Costs, lost: Mapping[Place, float], times_s: Mapping[Place, float]
+    ) -> None:
+        self.costs, self.lost, self.times_s = costs, lost, times_s
         self.widths, self.gained_s = dict(costs.full), 0.0
         self.choices: dict[str, list[int]] = {name: [] for name in costs.full}
         for name, width in times_s:
             self.choices[name].append(width)
-        # lost[name][n] is the importance of the n channels that matter least.
-        self.lost = {
-            name: np.concatenate([[0.0], np.cumsum(np.sort(values))])
-            for name, values in scores.items()
-        }
 
     def narrow(self, cost: Callable[[], float], limit: float) -> dict[str, int]:
         """Go on until `cost` is at most `limit`; return the widths.
@@ -112,8 +114,7 @@ class ByClock:
         return best
 
     def _loss(self, name: str, width: int) -> float:
-        full, lost = self.costs.full[name], self.lost[name]
-        return float(lost[full - width] - lost[full - self.widths[name]])
+        return max(self.lost[name, width] - self.lost[name, self.widths[name]], _NO_LOSS)
 
     def _gain_s(self, name: str, width: int) -> float:
         now, full = self.widths[name], self.costs.full
@@ -140,8 +141,4 @@ Scope = Literal["uniform", "global", "clock"]
 
 def keep_best(scores: Scores, widths: Mapping[str, int]) -> dict[str, list[int]]:
     """Return the channels of each group that stay: those that matter most, in ascending order."""
-    kept = {}
-    for name, width in widths.items():
-        order = np.argsort(-scores[name], kind="stable")
-        kept[name] = sorted(int(channel) for channel in order[:width])
-    return kept
+    return {name: best(scores[name], width) for name, width in widths.items()}
