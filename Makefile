@@ -6,6 +6,7 @@ READY  := .venv/.installed-run-dev
 DEMO   := reports/demo
 VERIFY := reports/verify
 STAGES := reports/stages
+PRUNE  := reports/prune
 
 .PHONY: help setup demo check test verify bench clean
 .DEFAULT_GOAL := help
@@ -36,13 +37,14 @@ check: setup  ## lint, format, types, layers
 test: check  ## what CI runs: the checks and all tests but the long proof
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
-# Blood cells, of which benchmarks/stages.toml speaks: beside this checkout, unless somebody says.
+# Blood cells, of which benchmarks/stages.toml and prune.toml speak: beside this checkout, unless somebody says.
 verify: export PERFSUITE_BCCD ?= $(abspath $(wildcard ../shared/data/bccd))
 
-verify: setup  ## the long proof, some 40 minutes; needs BCCD; goes on where it was cut short
+verify: setup  ## the long proof, an hour, and two more for trainings not in the cache; needs BCCD; goes on where it was cut short
 	$(BIN)/perfsuite data get cifar10
 	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/stages.toml -o $(STAGES) $(if $(wildcard $(STAGES)/run.jsonl),--resume)
+	$(BIN)/perfsuite run benchmarks/prune.toml -o $(PRUNE) $(if $(wildcard $(PRUNE)/run.jsonl),--resume)
 	$(BIN)/python -m pytest -m verify --timeout=0
 
 bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machine alone meanwhile
