@@ -131,7 +131,8 @@ def losses(
         if width < group.width:
             trial = copy.deepcopy(model)
             masked(trial, [group], {group.name: best(scores[group.name], width)})
-            grown[group.name, width] = max(0.0, loss_of(trial) - whole)
+            more = loss_of(trial) - whole
+            grown[group.name, width] = np.inf if np.isnan(more) else max(0.0, more)
         progress(done, len(places))
     return grown
 
