@@ -72,8 +72,10 @@ def fill(made: nn.Sequential, layer: nn.Module, values: Mapping[str, np.ndarray]
     import torch
 
     state = made.state_dict()
+    # Copied: NumPy takes an axis of one entry for contiguous, whatever its stride, and torch does
+    # not take a negative one.
     filled = {
-        name: torch.from_numpy(np.ascontiguousarray(value)).reshape(state[name].shape)
+        name: torch.from_numpy(value.copy(order="C")).reshape(state[name].shape)
         for name, value in values.items()
     }
     if isinstance(layer.bias, torch.Tensor):

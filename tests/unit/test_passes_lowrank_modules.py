@@ -75,6 +75,13 @@ def test_cp_of_a_convolution_of_few_components_is_the_convolution(geometry: dict
         assert made.vertical.groups == 2 and made.horizontal.kernel_size[0] == 1
 
 
+def test_one_channel_of_input_and_one_of_output() -> None:
+    for layer in (nn.Conv2d(1, 6, 3), nn.Conv2d(4, 1, 3)):
+        pictures = given(layer)[:, : layer.in_channels]
+        made = factorized(layer, largest_ranks(layer, "tucker"), "tucker")
+        torch.testing.assert_close(made(pictures), layer(pictures))
+
+
 @pytest.mark.parametrize("bias", [True, False])
 def test_linear_at_full_rank_is_the_layer(bias: bool) -> None:
     torch.manual_seed(0)
