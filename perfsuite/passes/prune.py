@@ -45,7 +45,7 @@ _TRIES = 8  # nets that are timed as a whole until one is as fast as asked
 _LEAST_PROGRESS = 0.97  # between two of them
 
 
-class Prune(msgspec.Struct, frozen=True):
+class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Takes channels out of convolutions and linear layers, by importance.
 
     Exactly one of three says how many: `ratio`, the share of channels that goes; `macs`, the share
