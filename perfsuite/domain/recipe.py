@@ -108,11 +108,23 @@ class ModelPass(Pass, Protocol):
     """
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
-        """Return the edits that `rebuild` needs; `model` may be changed on the way."""
+        """Return the edits that `rebuild` needs; `model` may be changed on the way.
+
+        They are the same each time for the same model, samples and clock. Raises `Unsupported`,
+        with the reason, for a model that the pass is not for, and where nothing of it can be
+        changed or pays; `ConfigError` for fields that this model contradicts, such as the path of a
+        layer that it has not; `BuildError` where a target is out of reach, or weights or a training
+        are not finite.
+        """
         ...
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
-        """Return `model`, freshly built, with the edits applied."""
+        """Return `model`, freshly built, with the edits applied.
+
+        All that is needed is in `edits`, which stay as they are; the process is another one than
+        that of `fit`. Raises `BuildError`, or what torch raises, for edits of another model or that
+        lack a tensor; never `Unsupported`, which `fit` would have raised.
+        """
         ...
 
 

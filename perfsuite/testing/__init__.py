@@ -8,7 +8,8 @@
     def test_my_net():
         check_workload(my_net())
 
-Each raises `AssertionError` that says what is wrong and how to mend it.
+Each raises `AssertionError` that says what is wrong and how to mend it. `check_pass` takes a
+workload too, on whose model the pass is tried.
 """
 
 from perfsuite.testing.passes import check_pass

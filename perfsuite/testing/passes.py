@@ -3,36 +3,32 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-import numpy as np
 
 from perfsuite.config.form import Place, convert
-from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
-from perfsuite.domain.task import Inputs, Outputs, TrainingSet
-from perfsuite.engine.edits import read_edits, write_edits
-from perfsuite.engine.reference import graph_outputs, module_outputs
+from perfsuite.domain.recipe import GraphPass, ModelPass, Target
+from perfsuite.domain.workload import Workload
+from perfsuite.engine.reference import graph_outputs
 from perfsuite.errors import ConfigError
-from perfsuite.measure.macs import count_module
-from perfsuite.testing.samples import CLASSES, OUTPUTS, SIDE, SPEC, pictures, require, small_net
+from perfsuite.testing.model_passes import check_model_pass
+from perfsuite.testing.samples import check_like, context, require, small_workload
 
 if TYPE_CHECKING:
     import onnx
-    from torch import nn
-
-TRAINING = 64  # samples
-BATCH = 16
 
 
-def check_pass(pass_instance: ModelPass | GraphPass) -> None:
+def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None = None) -> None:
     """Raise `AssertionError` unless a pass, as configured, meets the contract.
 
     It must be a frozen `msgspec.Struct` that survives JSON, and say its `version`, its `runtimes`
-    and what it takes from the target. A graph pass is tried on the graph of a small convolutional
-    net, a model pass on the net itself. Whatever the pass raises comes through as it is.
+    and what it takes from the target. It is tried on the model of `workload`, else on a small
+    convolutional net: a graph pass on its graph, a model pass on the module (`check_model_pass`
+    says how), with the samples of the task. The clock is scripted, a time that grows with the
+    multiply-accumulates: what is checked comes out the same on every machine. Whatever the pass
+    raises comes through as it is; `Unsupported` says that the model is none of those it is for.
     """
     who = f"pass {type(pass_instance).__name__}"
     _check_struct(who, pass_instance)
@@ -44,17 +40,17 @@ def check_pass(pass_instance: ModelPass | GraphPass) -> None:
         is_graph != is_model,
         f"{who} must have either apply(graph, ctx), or fit(model, ctx) and rebuild(model, edits)",
     )
+    if workload is not None:
+        who = f"{who} on {workload.name}"
     with tempfile.TemporaryDirectory(prefix="perfsuite-check-") as name:
-        folder = Path(name)
-        if is_graph:
-            _check_graph_pass(who, pass_instance, target, folder)
-        else:
-            _check_model_pass(who, pass_instance, target, folder)
+        check = _check_graph_pass if is_graph else check_model_pass
+        check(who, pass_instance, workload or small_workload(), target, Path(name))
 
 
 def _target(pass_: Any) -> Target:
     runtimes = getattr(pass_, "runtimes", ())
-    return Target(runtimes[0] if runtimes else "onnxruntime", "cpu")
+    named = getattr(pass_, "engine", "")
+    return Target(named or (runtimes[0] if runtimes else "onnxruntime"), "cpu", threads=1)
 
 
 def _check_struct(who: str, pass_: Any) -> None:
@@ -110,48 +106,17 @@ def _check_declared(who: str, pass_: Any, target: Target) -> None:
     )
 
 
-def _context(target: Target, folder: Path) -> PassContext:
-    """Return surroundings with seeded samples; training targets are the labels 0 to 4."""
-
-    def calibration(samples: int) -> Iterator[Inputs]:
-        for start in range(0, samples, BATCH):
-            yield pictures(min(BATCH, samples - start), seed=start + 1)
-
-    def train() -> TrainingSet:
-        rng = np.random.default_rng(0)
-        images = rng.normal(size=(TRAINING, 3, SIDE, SIDE)).astype(np.float32)
-        return TrainingSet(images, np.arange(TRAINING) % CLASSES, lambda batch, _: batch)
-
-    return PassContext(
-        inputs=pictures(1),
-        calibration=calibration,
-        train=train,
-        target=target,
-        checkpoint=folder / "checkpoint",
-        progress=lambda done, total: None,
-        latency_s=_latency_s,
-    )
-
-
-def _latency_s(
-    candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
-) -> tuple[float, ...]:
-    """Return times that follow from the arithmetic alone: 1 ns a MAC beside 1 us a call.
-
-    A contract must come out the same on every machine and each time.
-    """
-    return tuple(1e-6 + 1e-9 * count_module(*candidate).macs for candidate in candidates)
-
-
-def _check_graph_pass(who: str, pass_: Any, target: Target, folder: Path) -> None:
+def _check_graph_pass(
+    who: str, pass_: Any, workload: Workload, target: Target, folder: Path
+) -> None:
     import onnx
 
-    from perfsuite.export.onnx import export_graph, graph_spec, load_graph
+    from perfsuite.export.onnx import graph_spec, load_graph
 
-    export_graph(small_net(), SPEC, pictures(2), folder / "graph.onnx")
-    graph = load_graph(folder / "graph.onnx")
+    path = _exported(workload, folder)
+    graph = load_graph(path)
     before = _bytes(graph)
-    result = pass_.apply(graph, _context(target, folder))
+    result = pass_.apply(graph, context(workload, target, folder))
     require(
         isinstance(result, onnx.ModelProto),
         f"{who}: apply must return an onnx.ModelProto, not {type(result).__name__}",
@@ -161,7 +126,7 @@ def _check_graph_pass(who: str, pass_: Any, target: Target, folder: Path) -> Non
         f"{who}: apply changed the graph that it was given; work on a copy "
         f"(copy = onnx.ModelProto(); copy.CopyFrom(graph))",
     )
-    twin = pass_.apply(graph, _context(target, folder))
+    twin = pass_.apply(graph, context(workload, target, folder))
     require(
         _bytes(result) == _bytes(twin),
         f"{who}: apply gives other bytes the second time; name new nodes by position, seed what is "
@@ -179,71 +144,25 @@ def _check_graph_pass(who: str, pass_: Any, target: Target, folder: Path) -> Non
     if target.runtime == "onnxruntime":
         onnx.save(result, folder / "result.onnx")
         for batch in (1, 3):
-            answers = graph_outputs(folder / "result.onnx", pictures(batch))
-            _check_answers(f"{who}: the graph it gives", answers, batch)
+            inputs = workload.task.inputs(workload.model.batch or batch, 0)
+            answers = graph_outputs(folder / "result.onnx", inputs)
+            check_like(f"{who}: the graph it gives", answers, graph_outputs(path, inputs))
+
+
+def _exported(workload: Workload, folder: Path) -> Path:
+    """Return the path of the model's graph."""
+    from perfsuite.export.onnx import export_graph
+
+    model, path = workload.model, folder / "graph.onnx"
+    if model.onnx is not None:
+        return model.onnx
+    if model.build is None:
+        raise AssertionError(f"workload '{workload.name}': its model has neither build nor onnx")
+    example = workload.task.inputs(model.batch or 2, 0)
+    export_graph(model.build(), workload.input_spec(), example, path)
+    return path
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:
     data: bytes = model.SerializeToString(deterministic=True)
     return data
-
-
-def _check_model_pass(who: str, pass_: Any, target: Target, folder: Path) -> None:
-    import torch
-
-    edits = pass_.fit(small_net(), _context(target, folder))
-    require(
-        isinstance(edits, Edits),
-        f"{who}: fit must return perfsuite.Edits(data, tensors), not {type(edits).__name__}",
-    )
-    stored = _stored(who, edits, folder)
-    answers = []
-    for seed in (1, 2):  # rebuilding must not depend on what was drawn before
-        torch.manual_seed(seed)
-        module = pass_.rebuild(small_net(), stored)
-        require(
-            isinstance(module, torch.nn.Module),
-            f"{who}: rebuild must return the module, not {type(module).__name__}",
-        )
-        answers.append(module_outputs(module.eval(), pictures(3)))
-        _check_answers(f"{who}: the rebuilt net", answers[-1], 3)
-    require(
-        all(np.array_equal(a, b) for a, b in zip(*answers, strict=True)),
-        f"{who}: two rebuilds from the same edits answer differently; put everything that was "
-        f"drawn or trained into Edits.tensors",
-    )
-
-
-def _stored(who: str, edits: Edits, folder: Path) -> Edits:
-    try:
-        write_edits(folder, edits)
-        stored = read_edits(folder)
-    except Exception as error:
-        raise AssertionError(
-            f"{who}: its edits cannot be stored ({type(error).__name__}: {error}); data takes JSON "
-            f"values, tensors takes NumPy arrays by name"
-        ) from error
-    require(
-        stored.data == edits.data,
-        f"{who}: JSON gives back the data {stored.data!r} for {edits.data!r}; use lists, and texts "
-        f"as keys",
-    )
-    same = stored.tensors.keys() == edits.tensors.keys() and all(
-        value.dtype == edits.tensors[name].dtype and np.array_equal(value, edits.tensors[name])
-        for name, value in stored.tensors.items()
-    )
-    require(same, f"{who}: safetensors gives back other tensors; use finite NumPy arrays")
-    return stored
-
-
-def _check_answers(who: str, answers: Outputs, batch: int) -> None:
-    shapes = [answer.shape for answer in answers]
-    require(
-        shapes == [(batch, CLASSES)] * len(OUTPUTS),
-        f"{who} gives outputs of shape {shapes} for a batch of {batch}; "
-        f"{[(batch, CLASSES)] * len(OUTPUTS)} went in",
-    )
-    require(
-        all(bool(np.isfinite(answer).all()) for answer in answers),
-        f"{who} gives NaN or infinite values",
-    )

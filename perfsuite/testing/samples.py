@@ -1,13 +1,18 @@
-"""What the checks share: a small net, its inputs, and how a failed requirement is told."""
+"""What the checks share: a small net, what surrounds a pass, how a failed requirement is told."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.domain.model import InputSpec
-from perfsuite.domain.task import Inputs
+from perfsuite.domain.model import InputSpec, Model
+from perfsuite.domain.recipe import PassContext, Target
+from perfsuite.domain.task import Inputs, Outputs, Task, TrainingSet
+from perfsuite.domain.workload import Workload
+from perfsuite.measure.macs import count_module
 
 if TYPE_CHECKING:
     from torch import nn
@@ -16,6 +21,8 @@ SIDE, CLASSES = 8, 5
 SPEC = (InputSpec("image", "float32", ("batch", 3, SIDE, SIDE)),)
 OUTPUTS = ("logits",)
 PRODUCTS = 3  # convolutions and matrix products of `small_net`
+TRAINING = 64  # samples
+BATCH = 16  # of calibration
 FORBIDDEN = "/\\*?[]"  # in names: they separate the parts of a cell's key, or are globs
 
 
@@ -66,3 +73,57 @@ def small_net() -> nn.Module:
             if name.endswith("running_var"):
                 buffer.uniform_(0.5, 2.0)
     return module.eval()
+
+
+class _Pictures(Task):
+    """Seeded noise; training targets are the labels 0 to 4."""
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        return pictures(batch, seed)
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        for start in range(0, samples, BATCH):
+            yield pictures(min(BATCH, samples - start), seed=start + 1)
+
+    def train(self) -> TrainingSet:
+        images = pictures(TRAINING)["image"]
+        return TrainingSet(images, np.arange(TRAINING) % CLASSES, lambda batch, _: batch)
+
+
+def small_workload() -> Workload:
+    """Return the small net with samples of noise."""
+    return Workload("the small net", Model(small_net), _Pictures())
+
+
+def context(workload: Workload, target: Target, folder: Path) -> PassContext:
+    """Return a pass's surroundings: the samples of the workload's task, and a scripted clock."""
+    task = workload.task
+    return PassContext(
+        inputs=task.inputs(workload.model.batch or 1, 0),
+        calibration=task.calibration,
+        train=task.train,
+        target=target,
+        checkpoint=folder / "checkpoint",
+        progress=lambda done, total: None,
+        latency_s=_latency_s,
+    )
+
+
+def _latency_s(
+    candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
+) -> tuple[float, ...]:
+    """Return times that follow from the arithmetic alone: 1 ns a MAC beside 1 us a call.
+
+    A contract must come out the same on every machine and each time.
+    """
+    return tuple(1e-6 + 1e-9 * count_module(*candidate).macs for candidate in candidates)
+
+
+def check_like(who: str, answers: Outputs, expected: Outputs) -> None:
+    """Raise unless answers have the shapes and types of the expected ones, and are finite."""
+    found, wanted = ([f"{a.dtype} {a.shape}" for a in each] for each in (answers, expected))
+    require(found == wanted, f"{who} gives outputs of shape {found}; the model gives {wanted}")
+    require(
+        all(bool(np.isfinite(answer).all()) for answer in answers),
+        f"{who} gives NaN or infinite values",
+    )

@@ -56,6 +56,12 @@ def test_pass(folder: Path, use: str) -> None:
     check_pass(config.make_pass(PassUse(f"{folder}/{use}")))
 
 
+@pytest.mark.parametrize("use", ["sparse.py:Sparse", "flush.py:Flush"])
+def test_pass_on_the_workload(folder: Path, use: str) -> None:
+    workload = load_workload(f"{folder}/stripes.py:stripes")
+    check_pass(config.make_pass(PassUse(f"{folder}/{use}")), workload)
+
+
 def test_runtime(folder: Path) -> None:
     check_runtime(load_runtime(f"{folder}/reference.py:OnnxReference"))
 

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from small_passes import small_pass
 
-from perfsuite.config.checking import make_pass
-from perfsuite.domain.recipe import PassUse
 from perfsuite.errors import Unavailable
 from perfsuite.passes.table import PASSES
 from perfsuite.runtimes.table import RUNTIMES
@@ -34,7 +33,7 @@ def test_what_can_be_trained_ships_with_its_card(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PASSES))
 def test_pass(name: str) -> None:
-    check_pass(make_pass(PassUse(name)))
+    check_pass(small_pass(name))
 
 
 @pytest.mark.parametrize("name", sorted(RUNTIMES))

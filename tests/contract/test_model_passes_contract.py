@@ -1,0 +1,103 @@
+"""Every model pass of the table meets its contract on every workload that it claims to support."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+from small_passes import MODEL_PASSES, small_pass
+
+from perfsuite.data import scenes
+from perfsuite.data.cifar10 import Samples
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import ConfigError, Unavailable, Unsupported
+from perfsuite.testing import check_pass
+from perfsuite.workloads.classification import Classification
+from perfsuite.workloads.table import WORKLOADS, load_workload
+
+# The same net under another name, judged otherwise.
+ALIASES = {
+    "devise-hit5": "devise",
+    "devise-zero-shot": "devise",
+    "show-attend-tell-attention": "show-attend-tell",
+}
+# A call takes seconds, and there are many of them in a fit.
+LONG = {"faster-rcnn-resnet101"}
+PLUG_IN = "benchmarks/resnet_cifar10.py:resnet20"
+
+# What a pass does not claim to support, and why, in its own words.
+REFUSED: dict[tuple[str, str], str] = {}
+
+PAIRS = [
+    pytest.param(name, workload, marks=[pytest.mark.verify] if workload in LONG else [])
+    for workload in [*sorted(set(WORKLOADS) - set(ALIASES)), PLUG_IN]
+    for name in MODEL_PASSES
+]
+
+
+@pytest.mark.parametrize(("name", "reference"), PAIRS)
+def test_pass_on_workload(name: str, reference: str, root: Path) -> None:
+    workload = _workload(reference, root)
+    why = REFUSED.get((name, workload.name))
+    try:
+        with _scenes_of_noise():
+            if why is None:
+                check_pass(small_pass(name), workload)
+                return
+            with pytest.raises(Unsupported, match=why):
+                check_pass(small_pass(name), workload)
+    except Unavailable as missing:  # the blood cells
+        pytest.skip(str(missing))
+
+
+@pytest.mark.parametrize("alias", ALIASES)
+def test_an_alias_has_the_same_net(alias: str) -> None:
+    one, other = (WORKLOADS[name]().model.build for name in (alias, ALIASES[alias]))
+    assert one is not None
+    assert other is not None
+    here, there = one().state_dict(), other().state_dict()
+    assert list(here) == list(there)
+    assert all(bool((tensor == there[name]).all()) for name, tensor in here.items())
+
+
+def test_what_is_refused_is_in_the_tables() -> None:
+    known = {*WORKLOADS, PLUG_IN.rpartition(":")[2]}
+    assert all(name in MODEL_PASSES and workload in known for name, workload in REFUSED)
+
+
+def _workload(reference: str, root: Path) -> Workload:
+    """Return the workload; the pictures of CIFAR-10, which may not be here, are noise."""
+    if reference != PLUG_IN:
+        workload = load_workload(reference)
+    else:
+        workload = load_workload(f"{root}/{reference}")
+        assert workload.model.build is not None
+        try:
+            workload.model.build()
+        except ConfigError as missing:  # other people's weights
+            pytest.skip(str(missing))
+    task = workload.task
+    if isinstance(task, Classification) and "cifar10" in task.identity:
+        return replace(workload, task=replace(task, load=_noise))
+    return workload
+
+
+@contextmanager
+def _scenes_of_noise() -> Iterator[None]:
+    """Let scenes be composed of noise; what is cached of CIFAR-10's pictures stays as it is."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "_pictures", cache(_noise))
+        patch.setattr(scenes, "_numbers", cache(scenes._numbers.__wrapped__))
+        yield
+
+
+def _noise(split: str) -> Samples:
+    """Return as many pictures as a pass may ask for, labels of all classes."""
+    rng = np.random.default_rng([len(split), 7])
+    images = rng.integers(0, 256, (100, 32, 32, 3), dtype=np.uint8)
+    return Samples(images, np.arange(100) % 10)
