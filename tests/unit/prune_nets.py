@@ -11,9 +11,12 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from perfsuite.domain.recipe import PassContext, Target
+from perfsuite.config.checking import make_pass
+from perfsuite.domain.recipe import Edits, PassContext, PassUse, Target
 from perfsuite.domain.task import Inputs, TrainingSet
 from perfsuite.measure.macs import count_module
+from perfsuite.passes.prune import Prune
+from perfsuite.training.plan import Plan
 
 Clock = Callable[[nn.Module, Inputs], float]
 SIDE, CLASSES = 8, 4
@@ -179,3 +182,19 @@ def answers(model: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
     if isinstance(given, dict):
         given = list(given.values())
     return [given] if isinstance(given, torch.Tensor) else list(given)
+
+
+TUNE = Plan(epochs=1, batch=8, peak_rate=0.01, bf16=False, teacher=0.5)
+
+
+def wide(first: int = 64) -> nn.Module:
+    return pair(a=conv(3, first), b=conv(first, 48), head=nn.Linear(48, CLASSES))
+
+
+def fitted(net: nn.Module, folder: Path, clock: Any = by_macs, **fields: Any) -> Edits:
+    made: Prune = make_pass(PassUse("prune", fields))  # type: ignore[assignment]
+    return made.fit(net, context(folder, clock=clock))
+
+
+def share_of_macs(net: nn.Module, of: nn.Module) -> float:
+    return count_module(net, pictures()).macs / count_module(of, pictures()).macs

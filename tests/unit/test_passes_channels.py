@@ -296,6 +296,7 @@ def test_answers_without_gradients_leave_every_layer_with_a_reason() -> None:
     assert found == {} and set(left) == {"a", "b", "head"}
 
 
+@pytest.mark.filterwarnings("ignore:.*weight_norm:FutureWarning")
 def test_a_model_that_cannot_be_copied_is_unsupported() -> None:
     net = pair(b=nn.utils.weight_norm(conv(16, 16)))
     with pytest.raises(Unsupported, match=r"Toy cannot be copied \(RuntimeError: .*weight_norm"):
