@@ -107,3 +107,38 @@ def test_the_demo_is_a_suite_of_twelve_cells_whose_budgets_all_find_theirs() -> 
     assert suite.evaluate.samples == 2000
     expected = {cell.key for cell in found if any(expects(e, cell) for e in suite.expect)}
     assert expected == {f"{name}-cifar10/int8/pytorch/cpu/b1" for name in ("vgg16", "shufflenet")}
+
+
+def limited(**fields: tuple[str, ...]) -> Suite:
+    recipe = msgspec.structs.replace(SUITE.recipes[1], **fields)
+    return msgspec.structs.replace(SUITE, recipes=(FP32, recipe), batches=(1,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({}, {"vgg/pytorch", "vgg/openvino", "net/pytorch", "net/openvino"}),
+        ({"workloads": ("vgg",)}, {"vgg/pytorch", "vgg/openvino"}),
+        ({"workloads": ("n*", "none")}, {"net/pytorch", "net/openvino"}),
+        ({"workloads": ("*",)}, {"vgg/pytorch", "vgg/openvino", "net/pytorch", "net/openvino"}),
+        ({"runtimes": ("openvino",)}, {"vgg/openvino", "net/openvino"}),
+        ({"workloads": ("vgg",), "runtimes": ("pytorch",)}, {"vgg/pytorch"}),
+        ({"workloads": ("VGG",)}, set()),
+    ],
+)
+def test_a_recipe_may_be_for_some_workloads_and_runtimes_alone(
+    fields: dict[str, tuple[str, ...]], expected: set[str]
+) -> None:
+    found = cells(limited(**fields))
+    small = {f"{cell.workload}/{cell.runtime}" for cell in found if cell.recipe == "int8"}
+    assert small == expected
+    assert len([cell for cell in found if cell.recipe == "fp32"]) == 4  # what it is held against
+
+
+def test_a_budget_on_a_cell_that_its_recipe_leaves_out_matches_none() -> None:
+    suite = msgspec.structs.replace(
+        limited(workloads=("vgg",)),
+        budgets=(Budget("b", cell="net/int8/*", metric="latency_s", max=1.0),),
+    )
+    with pytest.raises(ConfigError, match=r"budgets\[0\].cell: budget 'b': 'net/int8/\*' matches"):
+        check_budgets(suite, cells(suite))

@@ -134,6 +134,29 @@ def test_unknown_names_are_refused_with_place_and_suggestion(mine: str, tmp_path
     )
 
 
+def test_a_recipe_is_for_workloads_and_runtimes_of_its_suite() -> None:
+    both = {"vgg": "vgg", "detector": "detector"}
+
+    def limited(**fields: tuple[str, ...]) -> Suite:
+        recipe = Recipe("r", (PassUse("double"),), **fields)
+        return suite(workloads=both, recipes=(FP32, Recipe("q"), recipe))
+
+    check(limited(workloads=("vgg", "d*"), runtimes=("pytorch",)))
+    assert refusal(limited(workloads=("vgg", "detektor"))) == (
+        "s.toml: recipes[1].workloads[1]: no workload is 'detektor'; did you mean 'detector'?"
+    )
+    assert refusal(limited(workloads=("VGG*",))) == (
+        "s.toml: recipes[1].workloads[0]: no workload is 'VGG*'; known: detector, vgg"
+    )
+    assert refusal(limited(workloads=("",))).startswith(
+        "s.toml: recipes[1].workloads[0]: no workload is ''"
+    )
+    # OpenVINO exists, but this suite has not got it.
+    assert refusal(limited(runtimes=("openvino",))) == (
+        "s.toml: recipes[1].runtimes[0]: no runtime is 'openvino'; known: pytorch"
+    )
+
+
 def test_samples_belong_to_an_onnx_workload(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"")
     workloads = {"vgg": "vgg", "net": f"{tmp_path}/net.onnx"}

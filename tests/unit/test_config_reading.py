@@ -252,3 +252,18 @@ def test_paths_are_relative_to_the_file_and_not_to_the_working_folder(
     monkeypatch.chdir(tmp_path)
     suite = read_suite(Path("suites/suite.toml"))
     assert suite.workloads == {"build": f"{tmp_path}/net.py:build"}
+
+
+def test_a_recipe_says_whom_it_is_for(tmp_path: Path) -> None:
+    recipe = '[[recipes]]\nname = "r"\npasses = [{ use = "int8" }]\n'
+    limits = 'workloads = ["vgg", "v*"]\nruntimes = ["openvino"]\n'
+    suite = read_suite(written(tmp_path, HEAD + recipe + limits))
+    expected = Recipe("r", (PassUse("int8"),), ("vgg", "v*"), ("openvino",))
+    assert suite.recipes == (FP32, expected)
+    assert read_suite(written(tmp_path, HEAD + recipe)).recipes[1].workloads == ()
+    for key, text in (("workloads", '"vgg"'), ("runtimes", "[1]")):
+        message = refusal(tmp_path, f"{HEAD}{recipe}{key} = {text}")
+        assert f"recipes[0].{key}" in message and "Expected" in message
+    assert "recipes[0].workload: unknown key; did you mean 'workloads'?" in refusal(
+        tmp_path, HEAD + recipe + 'workload = ["vgg"]'
+    )
