@@ -13,6 +13,7 @@ import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.errors import Unsupported
+from perfsuite.passes.calls import call
 from perfsuite.passes.chosen import chosen, clock_identity
 from perfsuite.passes.lowrank_choice import (
     PAYS,
@@ -23,7 +24,7 @@ from perfsuite.passes.lowrank_choice import (
     within_macs,
     within_speedup,
 )
-from perfsuite.passes.lowrank_layers import Layers, call, check_answers, layers_of
+from perfsuite.passes.lowrank_layers import Layers, check_answers, layers_of
 from perfsuite.passes.lowrank_modules import (
     Method,
     Ranks,
@@ -32,6 +33,7 @@ from perfsuite.passes.lowrank_modules import (
     sequence,
     weights,
 )
+from perfsuite.passes.targets import check_target
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, Plan, Progress
 
@@ -73,17 +75,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        given = [n for n in ("energy", "macs", "speedup") if getattr(self, n) is not None]
-        if len(given) != 1:
-            raise ValueError(
-                f"give exactly one of energy, macs and speedup, not {' and '.join(given) or 'none'}"
-            )
-        for name in ("energy", "macs"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < 1.0:
-                raise ValueError(f"{name} is {value}, but must be above 0 and below 1")
-        if self.speedup is not None and not 1.0 < self.speedup < float("inf"):
-            raise ValueError(f"speedup is {self.speedup}, but must be above 1")
+        check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)
 
     def resolve(self, target: Target) -> str:
         """Return, as text, all that the clock's answers follow from."""

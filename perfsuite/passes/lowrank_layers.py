@@ -12,6 +12,7 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
+from perfsuite.passes.calls import call
 from perfsuite.passes.lowrank_modules import replace
 
 if TYPE_CHECKING:
@@ -107,15 +108,6 @@ def layers_of(model: nn.Module, inputs: Inputs) -> Layers:
     return Layers(list(found.values()), left, counter.get_total_flops() // 2)
 
 
-def call(model: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
-    """Return the tensors that `model` answers in evaluation mode."""
-    import torch
-
-    with torch.no_grad():
-        answer = model.eval()(*(torch.from_numpy(array) for array in inputs.values()))
-    return list(_tensors(answer))
-
-
 def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tensor]) -> None:
     """Raise `BuildError` unless `model` answers as many finite tensors as before, as deep."""
     after = call(model, inputs)
@@ -197,16 +189,3 @@ def _runs_wrapped(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> 
         for layer in layers:
             replace(model, layer.path, layer.module)
     return True
-
-
-def _tensors(answer: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors in nested tuples, lists and dicts."""
-    import torch
-
-    if isinstance(answer, torch.Tensor):
-        yield answer
-    elif isinstance(answer, dict):
-        yield from _tensors(list(answer.values()))
-    elif isinstance(answer, list | tuple):
-        for item in answer:
-            yield from _tensors(item)

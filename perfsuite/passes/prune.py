@@ -21,6 +21,7 @@ from perfsuite.passes.costs import Costs, Widths, layers_of
 from perfsuite.passes.importance import Criterion, Place, Scores
 from perfsuite.passes.sound import sound
 from perfsuite.passes.surgery import absent, cut, is_absent, load, tensors_of
+from perfsuite.passes.targets import check_target
 from perfsuite.passes.timing import group_times, lanes, smooth
 from perfsuite.passes.widths import (
     ByClock,
@@ -75,16 +76,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
-        given = [n for n in ("ratio", "macs", "speedup") if getattr(self, n) is not None]
-        if len(given) != 1:
-            said = " and ".join(given) if given else "none of them"
-            raise ValueError(f"give exactly one of ratio, macs and speedup; there is {said}")
-        for name in ("ratio", "macs"):
-            value = getattr(self, name)
-            if value is not None and not 0.0 < value < 1.0:
-                raise ValueError(f"{name} is {value}; it must be above 0 and below 1")
-        if self.speedup is not None and not self.speedup > 1.0:
-            raise ValueError(f"speedup is {self.speedup}; it must be above 1")
+        check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)
         for name in ("round_to", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")

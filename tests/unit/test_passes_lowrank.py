@@ -19,9 +19,10 @@ from perfsuite.domain.task import Inputs, TrainingSet
 from perfsuite.engine.edits import read_edits, write_edits
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.measure.macs import count_module
+from perfsuite.passes.calls import call
 from perfsuite.passes.lowrank import Lowrank
 from perfsuite.passes.lowrank_choice import Choice, Menu, Option, within_speedup
-from perfsuite.passes.lowrank_layers import Layer, call, check_answers
+from perfsuite.passes.lowrank_layers import Layer, check_answers
 from perfsuite.testing import check_pass
 from perfsuite.training.plan import Plan
 
@@ -111,13 +112,13 @@ def fresh(pass_: Lowrank, edits: Edits, folder: Path, build: Callable[[], nn.Mod
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({}, "give exactly one of energy, macs and speedup, not none"),
-        ({"energy": 0.9, "macs": 0.5}, "not energy and macs"),
-        ({"energy": 0.0}, "energy is 0.0, but must be above 0 and below 1"),
+        ({}, "give exactly one of energy, macs and speedup; there is none of them"),
+        ({"energy": 0.9, "macs": 0.5}, "there is energy and macs"),
+        ({"energy": 0.0}, "energy is 0.0; it must be above 0 and below 1"),
         ({"energy": 1.0}, "energy is 1.0"),
         ({"macs": 1.0}, "macs is 1.0"),
         ({"macs": -0.5}, "macs is -0.5"),
-        ({"speedup": 1.0}, "speedup is 1.0, but must be above 1"),
+        ({"speedup": 1.0}, "speedup is 1.0; it must be above 1"),
         ({"speedup": 0.5}, "speedup is 0.5"),
         ({"energy": 0.9, "method": "cpd"}, "'cpd' is none of cp, tucker"),
         ({"energi": 0.9}, "did you mean 'energy'?"),
