@@ -12,7 +12,7 @@ from perfsuite import plugins
 from perfsuite.config.expansion import cells, match
 from perfsuite.config.form import Place, convert
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
-from perfsuite.domain.recipe import PassUse
+from perfsuite.domain.recipe import PassUse, Recipe
 from perfsuite.domain.suite import MEASURED, Suite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
@@ -36,9 +36,7 @@ def check(suite: Suite) -> None:
         here = file.key("recipes").item(index)
         _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
         _check_patterns(recipe.runtimes, suite.runtimes, here.key("runtimes"), "runtime")
-        place = here.key("passes")
-        for step, use in enumerate(recipe.passes):
-            make_pass(use, place.item(step))
+        _check_passes(recipe, here.key("passes"))
     _check_metrics(suite, file)
     _check_stages(suite, file)
 
@@ -50,6 +48,29 @@ def _check_patterns(
     for at, pattern in enumerate(patterns):
         if not any(match(pattern, name) for name in names):
             raise place.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
+
+
+def _check_passes(recipe: Recipe, place: Place) -> None:
+    """Raise for a pass that cannot be made, works for an engine that is not there, or comes late.
+
+    Preparing a cell would find all this too, after what was trained before it.
+    """
+    from perfsuite.runtimes.table import RUNTIMES
+
+    late = ""
+    for step, use in enumerate(recipe.passes):
+        here = place.item(step)
+        made = make_pass(use, here)
+        engine = getattr(made, "engine", "")
+        if engine:
+            _check_exists("runtime", engine, RUNTIMES, here.key("engine"))
+        if hasattr(made, "apply"):
+            late = use.use
+        elif late:
+            raise here.error(
+                f"'{use.use}' changes the torch module, and '{late}' before it the graph that is "
+                f"exported from it; put '{use.use}' first"
+            )
 
 
 def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:

@@ -130,6 +130,9 @@ def _pass_use(table: dict[str, Any], folder: Path, place: Place) -> PassUse:
     if not isinstance(use, str) or not use:
         raise place.key("use").error("a pass is named by a string, such as 'int8'")
     fields = {key: value for key, value in table.items() if key != "use"}
+    engine = fields.get("engine")
+    if isinstance(engine, str):
+        fields["engine"] = _absolute(engine, folder, place.key("engine"))
     return PassUse(_absolute(use, folder, place.key("use")), fields)
 
 

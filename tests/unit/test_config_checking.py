@@ -23,6 +23,7 @@ from perfsuite.training.loop import AdamPlan, Plan
 
 class Tune(msgspec.Struct, frozen=True):
     finetune: Plan | AdamPlan | None = None
+    engine: str = ""
 
     def fit(self, model, ctx): ...
     def rebuild(self, model, edits): ...
@@ -209,6 +210,37 @@ def test_a_pass_must_accept_its_fields(
     name: str, fields: dict[str, object], message: str, mine: str
 ) -> None:
     assert message in refusal(with_pass(f"{mine}:{name}", **fields))
+
+
+def test_the_engine_that_a_pass_works_for_must_be_there(mine: str, tmp_path: Path) -> None:
+    def pruned_for(engine: str) -> Suite:
+        return suite(recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Tune", {"engine": engine}),))))
+
+    check(pruned_for(""))
+    check(pruned_for("openvino"))  # in the suite or not
+    check(pruned_for(f"{mine}:function"))
+    place = "s.toml: recipes[0].passes[0].engine: "
+    assert refusal(pruned_for("openvin")) == (
+        f"{place}unknown runtime 'openvin'; did you mean 'openvino'? (your own: file.py:name)"
+    )
+    assert refusal(pruned_for(f"{tmp_path}/gone.py:f")).startswith(f"{place}runtime '")
+
+
+def test_the_file_of_an_engine_is_relative_to_the_suites(tmp_path: Path) -> None:
+    path = tmp_path / "suite.toml"
+    path.write_text(
+        'workloads = ["vgg"]\nruntimes = ["pytorch"]\n[[recipes]]\nname = "small"\n'
+        'passes = [{ use = "mine.py:Tune", engine = "mine.py:Mine" }]\n'
+    )
+    (use,) = read_suite(path).recipes[1].passes
+    assert use.fields == {"engine": f"{tmp_path}/mine.py:Mine"}
+
+
+def test_a_model_pass_comes_before_those_on_graphs(mine: str) -> None:
+    first, then = PassUse("double", {"times": 2}), PassUse(f"{mine}:Prune")
+    check(suite(recipes=(FP32, Recipe("r", (then, first)))))
+    told = refusal(suite(recipes=(FP32, Recipe("r", (first, then)))))
+    assert told.startswith(f"s.toml: recipes[0].passes[1]: '{mine}:Prune' changes the torch module")
 
 
 @pytest.mark.parametrize(
