@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import log
 from typing import TYPE_CHECKING
 
+from perfsuite.errors import Unsupported
 from perfsuite.training.plan import Plan
 
 if TYPE_CHECKING:
@@ -27,12 +28,18 @@ def classifying(
     is `plan.teacher`, 0 without a teacher. In the second term both nets' scores, of shape (batch,
     classes, ...), are divided by T = 4, and T^2 brings its gradients back to the size of the
     first's (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). Means are over the batch, and in
-    float32 whatever the nets' precision.
+    float32 whatever the nets' precision. Raises `Unsupported` for a net that answers no tensor.
     """
     import torch
     from torch.nn.functional import cross_entropy
 
-    scores = module(inputs).float()
+    scores = module(inputs)
+    if not isinstance(scores, torch.Tensor):
+        raise Unsupported(
+            f"training: the loss of a net that answers a {type(scores).__name__} is not known; "
+            f"give its training set a loss (TrainingSet.loss)"
+        )
+    scores = scores.float()
     loss = cross_entropy(scores, labels.long(), label_smoothing=plan.label_smoothing)
     blind = log(scores.shape[1])
     if teacher is None:

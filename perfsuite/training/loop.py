@@ -56,13 +56,19 @@ def train(
     With `checkpoint`, the state is written there after every epoch and taken up from there, so
     that a killed training repeats at most one epoch and ends with the same weights.
 
-    Raises `ConfigError` for a checkpoint of another plan or net, or a torn one; `PerfsuiteError`
-    when the training diverges (see `Losses`; a weight that is not finite, too) or the disk is full.
-    The checkpoint of before is then still there: none is written with weights that are not finite.
+    Raises `ConfigError` for a checkpoint of another plan or net, or a torn one, and for a net whose
+    weights are all frozen; `PerfsuiteError` when the training diverges (see `Losses`; a weight that
+    is not finite, too) or the disk is full. The checkpoint of before is then still there: none is
+    written with weights that are not finite.
     Raises `ValueError` for a teacher without weight, a weight without one, a net that is its own.
     """
     import torch
 
+    if not any(weight.requires_grad for weight in module.parameters()):
+        raise ConfigError(
+            f"training: all weights of {type(module).__name__} are frozen; leave those that are to "
+            f"be trained with requires_grad = True where it is built"
+        )
     if teacher is module or (teacher is None) != (plan.teacher == 0):
         raise ValueError(f"teacher weighs {plan.teacher}: there must be another net, or none for 0")
     torch.manual_seed(plan.seed)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.task import TrainingSet
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.training.loop import AdamPlan, Plan, Progress, rate_at, train
 
 torch = pytest.importorskip("torch")
@@ -113,6 +113,18 @@ def test_too_few_samples_and_a_loss_that_diverges_are_told() -> None:
     endless = line()._replace(loss=lambda module, x, y: module(x).sum() * float("inf"))
     with pytest.raises(PerfsuiteError, match="lower the learning rate"):
         train(fresh(), endless, PLAN)
+
+
+def test_a_net_that_cannot_be_trained_is_told() -> None:
+    with pytest.raises(ConfigError, match="all weights of Linear are frozen"):
+        train(fresh().requires_grad_(False), line(), PLAN)
+
+    class Detector(torch.nn.Linear):
+        def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"scores": super().forward(x)}
+
+    with pytest.raises(Unsupported, match=r"answers a dict is not known.*TrainingSet.loss"):
+        train(Detector(1, 2), line()._replace(loss=None), PLAN)
 
 
 OLD = (
