@@ -236,7 +236,7 @@ def prunable(
     for pattern in layers:
         _check_layers(model, pattern, {group.name for group in groups}, found, left)
     if not groups:
-        first = [f"{path}: {reason}" for path, reason in list(left.items())[:3]]
+        first = [f"{path or 'the model itself'}: {why}" for path, why in list(left.items())[:3]]
         reasons = "; ".join(first) or "it has no convolution and no linear layer"
         raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
     return groups, left
@@ -250,13 +250,17 @@ def _check_layers(
     named = [path for path in modules if fnmatchcase(path, pattern)]
     if not named:
         raise ConfigError(
-            f"prune: layers: the model has no module '{pattern}'{suggestion(pattern, modules)}"
+            f"prune: layers: the model has no module '{pattern}'"
+            f"{suggestion(pattern, filter(None, modules))}"
         )
     if not any(path in names or is_absent(modules[path]) for path in named):
-        raise Unsupported(f"prune: {pattern} cannot be pruned: {_why(pattern, named, found, left)}")
+        why = _why(pattern, {path: modules[path] for path in named}, found, left)
+        raise Unsupported(f"prune: {pattern} cannot be pruned: {why}")
 
 
-def _why(pattern: str, named: list[str], found: list[Group], left: dict[str, str]) -> str:
+def _why(
+    pattern: str, named: dict[str, nn.Module], found: list[Group], left: dict[str, str]
+) -> str:
     """Return why no group has the name of one of the modules that are named by `pattern`."""
     for path in named:
         if path in left:
@@ -267,7 +271,22 @@ def _why(pattern: str, named: list[str], found: list[Group], left: dict[str, str
     layers = [*(group.name for group in found), *left]
     if any(fnmatchcase(path, f"{pattern}.*") for path in layers):
         return f"it is no layer; those in it are '{pattern}.*'"
-    return "it is no convolution and no linear layer"
+    return next(
+        filter(None, map(_other, named.values())), "it is no convolution and no linear layer"
+    )
+
+
+def _other(module: nn.Module) -> str:
+    """Return what convolution it is whose own channels are never pruned, if it is one."""
+    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
+
+    if isinstance(module, _ConvTransposeNd):
+        return f"it is a {type(module).__name__}: convolutions and linear layers alone are"
+    if not isinstance(module, _ConvNd):
+        return ""
+    if module.groups == module.in_channels == module.out_channels:
+        return "it is depthwise: its channels are those of the layer before it; name that"
+    return f"it is a convolution in {module.groups} groups"
 
 
 def _samples(ctx: PassContext) -> Iterator[Inputs]:
