@@ -61,7 +61,10 @@ class Task:
 
     def train(self) -> TrainingSet:
         """Return the training samples."""
-        raise Unsupported(f"{type(self).__name__}: this task has no training samples")
+        raise Unsupported(
+            f"{type(self).__name__}: this task has no training samples; its method `train` gives "
+            f"them"
+        )
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return a float64 array (samples, columns), one row a test sample, in a fixed order.

@@ -135,9 +135,13 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {"groups": msgspec.to_builtins(chosen_ones), "kept": kept, "left": left}
 
     def _scores(self, model: nn.Module, groups: list[Group], ctx: PassContext) -> Scores:
-        if self.importance == "taylor":
-            return importance.taylor(model, groups, ctx.train())
-        return (importance.l2 if self.importance == "l2" else importance.bn)(model, groups)
+        if self.importance != "taylor":
+            return (importance.l2 if self.importance == "l2" else importance.bn)(model, groups)
+        try:
+            data = ctx.train()
+        except Unsupported as error:
+            raise Unsupported(f"prune: importance 'taylor': {error}; or use 'l2'") from error
+        return importance.taylor(model, groups, data)
 
     def _widths(
         self, model: nn.Module, groups: list[Group], costs: Costs, scores: Scores, ctx: PassContext

@@ -10,6 +10,7 @@ import torch
 from prune_nets import Toy, context, conv, pooled
 from torch import nn
 
+from perfsuite.domain.task import Task
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.passes.prune import Prune
 
@@ -63,6 +64,18 @@ def test_known_names_are_names(tmp_path: Path) -> None:
     assert isinstance(told, ConfigError)
     assert str(told) == (
         "prune: layers: the model has no module 'stem'; known: a, b, depthwise, grouped, head, up"
+    )
+
+
+def test_without_training_samples_there_is_another_importance(tmp_path: Path) -> None:
+    class Unlabelled(Task):
+        pass
+
+    with pytest.raises(Unsupported) as caught:
+        Prune(ratio=0.5).fit(net(), context(tmp_path, train=Unlabelled().train))
+    assert str(caught.value) == (
+        "prune: importance 'taylor': Unlabelled: this task has no training samples; its method "
+        "`train` gives them; or use 'l2'"
     )
 
 
