@@ -87,5 +87,13 @@ def _recipe(given: str, folder: Path) -> Recipe:
         )
     name, reference = name_and_reference(given, folder, Place("--recipe"))
     use = PassUse(reference)
-    make_pass(use, "--recipe")
+    try:
+        make_pass(use, "--recipe")
+    except ConfigError as error:
+        if given not in known:
+            raise
+        raise ConfigError(
+            f"{error} (here a pass has its defaults; a suite gives it fields, and the report of "
+            f"its run says where the time goes)"
+        ) from error
     return Recipe(name, (use,))

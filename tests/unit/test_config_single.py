@@ -60,6 +60,12 @@ def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ),
         ("vgg-digits", {"recipe": "int9"}, "unknown recipe 'int9'; did you mean 'int8'?"),
         ("vgg-digits", {"recipe": "fp23"}, "unknown recipe 'fp23'; did you mean 'fp32'?"),
+        (
+            "vgg-digits",
+            {"recipe": "prune"},
+            "give exactly one of ratio, macs and speedup; there is none of them (here a pass has "
+            "its defaults; a suite gives it fields",
+        ),
         ("vgg-digits", {"recipe": "no.py:Pass"}, "--recipe: use: pass '"),
     ],
 )
