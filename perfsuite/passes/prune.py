@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatchcase
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import msgspec
@@ -19,6 +20,7 @@ from perfsuite.passes.channels import Group, channel_groups
 from perfsuite.passes.chosen import chosen, clock_identity
 from perfsuite.passes.costs import Costs, Widths, layers_of
 from perfsuite.passes.importance import Criterion, Place, Scores
+from perfsuite.passes.reconstruct import reconstruct
 from perfsuite.passes.sound import sound
 from perfsuite.passes.surgery import absent, cut, is_absent, load, tensors_of
 from perfsuite.passes.targets import check_target
@@ -58,7 +60,9 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     `engine` is the runtime that it is pruned for, if not that of each cell: one net for several.
     `importance` is "l2", "taylor" or "bn" (see `perfsuite.passes.importance`). In more than one of
-    `steps`, the target is approached in equal factors, with `finetune` after each.
+    `steps`, the target is approached in equal factors, with what follows after each. `reconstruct`
+    is the number of calibration samples that the weights which stay are fitted to, layer by layer,
+    without labels (see `perfsuite.passes.reconstruct`); `finetune` trains.
     """
 
     ratio: float | None = None
@@ -69,6 +73,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers: tuple[str, ...] = ()
     round_to: int = 1
     steps: int = 1
+    reconstruct: int = 0
     finetune: Plan | AdamPlan | None = None
     engine: str = ""
 
@@ -80,6 +85,8 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in ("round_to", "steps"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.reconstruct < 0:
+            raise ValueError(f"reconstruct is {self.reconstruct}; it must be at least 0")
         if self.scope == "clock" and self.round_to != 1:
             raise ValueError(
                 "round_to is for scope 'uniform' and 'global'; the clock rounds by itself"
@@ -112,7 +119,11 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     kept[layer] = before[np.asarray(choice["kept"][group.name], dtype=int)]
             left = choice["left"]
             removed.update(cut(model, groups, choice["kept"]))
-            self._tune(model, whole, ctx, step)
+            trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
+            if self.reconstruct and not trained.exists():
+                samples = list(ctx.calibration(self.reconstruct))
+                reconstruct(model, whole, kept, samples, ctx.progress)
+            self._tune(model, whole, ctx, step, trained)
         layers = {path: channels.tolist() for path, channels in kept.items()}
         data = {"kept": layers, "removed": sorted(removed), "left": left}
         return Edits(data, tensors_of(model))
@@ -216,7 +227,9 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return importance.sums(groups, scores, widths)
         return importance.losses(model, groups, scores, widths, ctx.train(), ctx.progress)
 
-    def _tune(self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int) -> None:
+    def _tune(
+        self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int, checkpoint: Path
+    ) -> None:
         plan = self.finetune
         if plan is None:
             return
@@ -225,8 +238,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             done = (step * plan.epochs + at.epoch) * at.steps + at.step
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
-        path = ctx.checkpoint.with_suffix(f".step{step}.pt")
-        fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=path, report=report)
+        fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=checkpoint, report=report)
 
 
 def prunable(
