@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError
 from perfsuite.passes.calls import call
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class _Enough(Exception):
 def reconstruct(
     model: nn.Module,
     whole: nn.Module,
-    kept: Mapping[str, Sequence[int]],
+    kept: Mapping[str, Sequence[int] | np.ndarray],
     batches: Sequence[Inputs],
     progress: Callable[[int, int], None],
 ) -> None:
@@ -42,8 +43,8 @@ def reconstruct(
 
     `kept` has the channels that a layer of `model` still gives, where they are not all. Layers are
     left as they are where nothing before them has changed, where a call's first dimension is not
-    the batch (after a detector has chosen its proposals, rows of the two nets are not the same), and
-    where they are grouped or too large.
+    the batch (once a detector has chosen its proposals, rows of the two nets are not the same), and
+    where they are grouped or too large. Raises `BuildError` for answers that are not finite.
     """
     model.eval()
     whole.eval()
@@ -85,13 +86,14 @@ def _fit(
     whole: nn.Module,
     path: str,
     calls: int,
-    kept: Sequence[int] | None,
+    kept: Sequence[int] | np.ndarray | None,
     batches: Sequence[Inputs],
 ) -> None:
     """Fit one layer: least squares with a ridge that holds it to the weights that it has."""
     import torch
 
-    layer, original = model.get_submodule(path), whole.get_submodule(path)
+    layer: Any = model.get_submodule(path)
+    original: Any = whole.get_submodule(path)
     sums: list[torch.Tensor] = []
     changed = False
     for inputs in batches:
@@ -103,8 +105,13 @@ def _fit(
             with torch.no_grad():
                 target = original(theirs)
                 if kept is not None:
-                    target = target[:, list(kept)]
+                    target = target[:, torch.as_tensor(np.asarray(kept))]
                 missing = target - layer(mine)
+            if not bool(missing.isfinite().all()):
+                raise BuildError(
+                    f"prune: {path} answers NaN or infinite values on the calibration samples; "
+                    f"check the model's weights"
+                )
             changed = changed or float(missing.abs().max()) > 1e-4 * float(target.abs().max())
             places = _places(missing)
             rows, errors = _rows(layer, mine)[places], _flat(missing)[places]
