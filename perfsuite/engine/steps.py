@@ -10,7 +10,7 @@ import msgspec
 from perfsuite.domain.recipe import PassUse, Target
 from perfsuite.domain.runtime import Runtime
 from perfsuite.engine.jobs import Job
-from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.store.cache import key_of
 
@@ -48,9 +48,6 @@ def steps_of(job: Job, runtime: Runtime) -> list[Step]:
         Step(use, make_pass(use, f"recipes.{job.recipe.name}.passes[{index}]"))
         for index, use in enumerate(uses)
     ]
-    kinds = [step.is_graph for step in steps]
-    if kinds != sorted(kinds):
-        raise ConfigError(f"recipe '{job.recipe.name}': model passes come before graph passes")
     for step in steps:
         if step.is_graph and runtime.takes == "module":
             raise Unsupported(
