@@ -11,7 +11,7 @@ from numpy.lib.format import open_memmap
 from perfsuite.data import stamps
 from perfsuite.data.samples import Progress, check_split
 from perfsuite.data.samples import Samples as Samples
-from perfsuite.errors import ConfigError, SchemaError
+from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.places import data_dir
 
 HELD_OUT = 2000  # training pictures that calibration uses and training never sees
@@ -40,12 +40,12 @@ def load(split: str) -> Samples:
 
     The three are disjoint. Test samples are memory-mapped, in the published order. Stored training
     samples are sorted by content, so calibration's are given in random order: the first few are as
-    good as any. Files written since they were last verified are verified. Raises `ConfigError` when
+    good as any. Files written since they were last verified are verified. Raises `Unavailable` when
     the data set is not here, `SchemaError` when it is not what it should be.
     """
     check_split(split)
     if not is_there():
-        raise ConfigError(f"CIFAR-10 is not here; run: {GET}")
+        raise Unavailable(f"CIFAR-10 is not here; run: {GET}")
     stem = "test" if split == "test" else "train"
     images, labels = _trusted(f"{stem}_images"), _trusted(f"{stem}_labels")
     if split == "test":

@@ -421,7 +421,7 @@ def test_splits_are_disjoint_and_whole(tmp_path: Path, archives: Path) -> None:
 
 
 def test_missing_data_say_what_to_run(archives: Path) -> None:
-    with pytest.raises(ConfigError, match=r"CIFAR-10 is not here; run: perfsuite data get cifar10"):
+    with pytest.raises(Unavailable, match=r"CIFAR-10 is not here; run: perfsuite data get cifar10"):
         cifar10.load("test")
 
 
