@@ -40,7 +40,7 @@ test: check  ## what CI runs: the checks and all tests but the long proof
 # Blood cells, of which benchmarks/stages.toml and prune.toml speak: beside this checkout, unless somebody says.
 verify: export PERFSUITE_BCCD ?= $(abspath $(wildcard ../shared/data/bccd))
 
-verify: setup  ## the long proof, an hour, and two more for trainings not in the cache; needs BCCD; goes on where it was cut short
+verify: setup  ## the long proof, and hours of training if the cache has none; needs BCCD; goes on where cut short
 	$(BIN)/perfsuite data get cifar10
 	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/stages.toml -o $(STAGES) $(if $(wildcard $(STAGES)/run.jsonl),--resume)
