@@ -23,7 +23,10 @@ if TYPE_CHECKING:
 
 
 class Edits(msgspec.Struct, frozen=True):
-    """What a model pass did, as plain data: JSON values, and tensors by name."""
+    """What a model pass did, as plain data: JSON values, and tensors by name.
+
+    With `data["left"]`, layers to reasons, a pass may tell what it left alone; reports show it.
+    """
 
     data: dict[str, Any] = {}
     tensors: dict[str, np.ndarray] = {}

@@ -81,6 +81,20 @@ class Failure(msgspec.Struct, frozen=True):
     output: str = ""
 
 
+class LayerWidth(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The channels or features that a layer of the workload's net gives, before and after passes.
+
+    `after` is 0 where the layer is gone. `ranks` are the widths between the factors of a layer that
+    was factorized. `left` is why a pass left it alone, if it said so.
+    """
+
+    layer: str
+    before: int
+    after: int
+    ranks: tuple[int, ...] = ()
+    left: str = ""
+
+
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finished job."""
 
@@ -102,6 +116,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     roofline: Roofline | None = None  # beside it
     error: Failure | None = None
     parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
+    widths: tuple[LayerWidth, ...] = ()  # of a prepare line, where passes changed any
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -137,6 +152,7 @@ class Record(msgspec.Struct, frozen=True):
     breakdown: Breakdown | None = None  # of the first inspecting process
     roofline: Roofline | None = None
     stages_s: dict[int, dict[str, float]] = {}
+    widths: tuple[LayerWidth, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True):

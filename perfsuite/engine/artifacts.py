@@ -13,6 +13,7 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
+from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session
 from perfsuite.domain.task import Inputs
 from perfsuite.engine.jobs import Job
@@ -39,6 +40,7 @@ class Facts(msgspec.Struct, frozen=True):
     macs: int | None
     parity: dict[str, float]
     uncounted: dict[str, int] = {}
+    widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
 
 

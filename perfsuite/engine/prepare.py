@@ -74,6 +74,7 @@ def prepare(job: Job) -> Line:
             labels=_labels(workload, folder),
             measurements=tuple(measurements),
             parity=dict(facts.parity),
+            widths=facts.widths,
         ),
         artifact=key,
     )
@@ -129,6 +130,7 @@ class _Build:
             macs=counted.macs if counted else None,
             parity=parity,
             uncounted=counted.uncounted if counted else {},
+            widths=self.maker.widths() if self.variant.rebuild is not None else (),
             sources=artifacts.sources_of(self.job),
         )
         artifacts.write_facts(folder, facts)

@@ -14,9 +14,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
+from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
@@ -28,6 +30,7 @@ from perfsuite.engine.jobs import Job
 from perfsuite.engine.progress import Progress
 from perfsuite.engine.stages import prefixes
 from perfsuite.engine.steps import Step
+from perfsuite.engine.widths import layer_widths
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
 from perfsuite.measure.environment import processor_features
@@ -144,6 +147,18 @@ class Maker:
 
     def rebuild(self) -> nn.Module:
         """Return the module with every model pass's edits applied, in evaluation mode."""
+        return self._edited(self._applied())
+
+    def widths(self) -> tuple[LayerWidth, ...]:
+        """Return what the model passes have made of the layers' widths; empty without such."""
+        applied = self._applied()
+        left: dict[str, str] = {}
+        for pass_, edits in applied:
+            with _told(f"{type(pass_).__name__}: what it left alone"):
+                left |= msgspec.convert(edits.data.get("left", {}), dict[str, str])
+        return layer_widths(self.build(), self._edited(applied), left) if applied else ()
+
+    def _applied(self) -> Applied:
         applied: list[tuple[ModelPass, Edits]] = []
         # Hashing a model takes memory that a measuring process would be charged with.
         key = self.model_key if self._model_steps else ""
@@ -152,7 +167,7 @@ class Maker:
             fit = partial(self._fit, step, tuple(applied), key)
             folder, _ = self.cache.build("edits", key, fit)
             applied.append((step.pass_, read_edits(folder)))
-        return self._edited(applied)
+        return applied
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
         with _told(f"{step.use.use}: its fit()"):

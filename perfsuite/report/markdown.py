@@ -8,7 +8,7 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import Comparison, words
-from perfsuite.report import theory
+from perfsuite.report import theory, widths
 from perfsuite.report.entries import (
     accuracy_text,
     change_text,
@@ -36,6 +36,7 @@ def render(run: Run, judgement: Judgement) -> str:
         if small := theory.compressed(group):
             lines = (theory.cells(row) for row in small)
             parts += [f"### {theory.TITLE}", _table(theory.COLUMNS, lines), theory.LEGEND]
+        parts += _widths(group)
     if judgement.verdicts:
         lines = (
             (symbol_of(one.status), one.budget, one.cell, one.status.replace("_", " "), one.words)
@@ -46,6 +47,17 @@ def render(run: Run, judgement: Judgement) -> str:
     parts += _warnings(judgement.warnings)
     parts.append(f"**{escape(summary(judgement))}**")
     return "\n\n".join(parts) + "\n"
+
+
+def _widths(group: Sequence[Row]) -> list[str]:
+    """Return a table of the layers for each net that passes made, folded away behind a sentence."""
+    nets = widths.changed(group)
+    tables = (
+        f"<details><summary>{escape(name)}: {escape(widths.sentence(net))}</summary>\n\n"
+        f"{_table(widths.COLUMNS, widths.lines(net))}\n\n</details>"
+        for name, net in nets.items()
+    )
+    return [f"### {widths.TITLE}", *tables] if nets else []
 
 
 def _breakdowns(run: Run) -> list[str]:

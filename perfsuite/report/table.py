@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import Suite
 from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
@@ -56,6 +56,7 @@ class Row(msgspec.Struct, frozen=True):
     artifact_bytes: float | None = None
     labels: tuple[str, ...] = ()
     gain: Gain | None = None
+    widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
 
 
 def rows(run: Run, judgement: Judgement) -> list[Row]:
@@ -140,6 +141,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> Row:
         artifact_bytes=_middle(record, "artifact_bytes"),
         labels=record.labels,
         gain=gain(run, cell),
+        widths=record.widths,
     )
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
 from perfsuite.judge import Change, Comparison, words
-from perfsuite.report import theory
+from perfsuite.report import theory, widths
 from perfsuite.report.entries import (
     accuracy_text,
     change_text,
@@ -52,6 +52,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(_table(console, group))
         _print_notes(console, group)
         _print_theory(console, theory.compressed(group))
+        _print_widths(console, group)
     _print_judgement(console, judgement)
 
 
@@ -181,6 +182,17 @@ def _print_theory(console: Console, group: list[Row]) -> None:
     console.print(as_text(console, theory.TITLE, "bold"))
     console.print(table)
     console.print(as_text(console, theory.LEGEND, "dim"))
+
+
+def _print_widths(console: Console, group: list[Row]) -> None:
+    """Print a sentence for each net that passes made."""
+    nets = widths.changed(group)
+    if not nets:
+        return
+    console.print()
+    console.print(as_text(console, f"{widths.TITLE} (each layer: perfsuite report RUN)", "bold"))
+    for name, net in nets.items():
+        console.print(as_text(console, f"{name}: {widths.sentence(net)}"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:

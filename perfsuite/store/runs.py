@@ -83,6 +83,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         breakdown=inspected.breakdown if inspected else None,
         roofline=inspected.roofline if inspected else None,
         stages_s=stages,
+        widths=next((line.widths for line in done if line.job == "prepare"), ()),
     )
 
 

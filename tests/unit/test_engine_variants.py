@@ -13,7 +13,7 @@ from fake_runs import here
 
 from perfsuite import api
 from perfsuite.domain.model import Model
-from perfsuite.domain.record import Failure, Line, Run
+from perfsuite.domain.record import Failure, LayerWidth, Line, Run
 from perfsuite.domain.runtime import Opening
 from perfsuite.domain.verdict import Judgement
 from perfsuite.domain.workload import Workload
@@ -175,6 +175,36 @@ def test_two_model_passes_in_their_order_fitted_once(
     other, _ = run(folder, SHIFT, SCALE, out="other", only="net/r/onnxruntime/*")
     assert (folder / "fits").read_text().splitlines()[2:] == ["Shift 1", "Scale 3"]
     np.testing.assert_allclose(answer(other, "net/r/onnxruntime/cpu/b1", x), [[8, 0, 7, 6]])
+
+
+SPLIT = """
+
+class Split(Pass, frozen=True):
+    left: object = msgspec.field(default_factory=lambda: {"1": "it is no layer"})
+
+    def fit(self, model, ctx):
+        return Edits({"left": self.left})
+
+    def rebuild(self, model, edits):
+        torch.manual_seed(0)
+        model[0] = nn.Sequential(nn.Linear(4, 2), nn.Linear(2, 3), nn.Linear(3, 4))
+        return model
+"""
+
+
+def test_widths_that_a_pass_changed_are_told_of_a_cached_artifact_too(folder: Path) -> None:
+    (folder / "net.py").write_text(NET + SPLIT)
+    for out in ("run", "again"):
+        found, _ = run(folder, '{ use = "net.py:Split" }', out=out)
+        told = {record.cell.recipe: record.widths for record in found.records.values()}
+        assert told == {"fp32": (), "r": (LayerWidth("0", 4, 4, ranks=(2, 3)),)}
+
+
+def test_reasons_that_are_none_are_refused_and_the_pass_is_named(folder: Path) -> None:
+    (folder / "net.py").write_text(NET + SPLIT)
+    split = '{ use = "net.py:Split", left = ["0"] }'
+    error = failure(run(folder, split, only="net/r/onnxruntime/*")[0])
+    assert "Split: what it left alone failed with ValidationError" in error.message
 
 
 def failure(found: Run) -> Failure:

@@ -16,7 +16,7 @@ from rich.console import Console
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.recipe import FP32
-from perfsuite.domain.record import Failure, Header, Record, Run
+from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import Suite
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import ConfigError
@@ -176,6 +176,51 @@ def test_theory_gives_way_on_narrow_terminals() -> None:
         assert "realised" in printed(compressed(100.0), width)
     assert "parameters" in printed(compressed(100.0), 120)
     assert "parameters" not in printed(compressed(100.0), 100)
+
+
+NARROWED = (
+    LayerWidth("features.0", 64, 32),
+    LayerWidth("a|b", 32, 0),
+    LayerWidth("fc1", 16, 16, ranks=(4, 3)),
+    LayerWidth("fc2", 16, 16, left="its channels are an output"),
+)
+
+
+def with_widths(*widths: tuple[LayerWidth, ...]) -> Run:
+    """A cell of the recipe `half` on as many engines as there are nets."""
+    engines = ("fake", "other")
+    cells = [Cell("net", "half", name) for name, _ in zip(engines, widths, strict=False)]
+    one = run(Cell("net", "fp32", "fake"), *cells)
+    changed = {
+        cell.id: msgspec.structs.replace(one.records[cell.id], widths=each)
+        for cell, each in zip(cells, widths, strict=True)
+    }
+    return msgspec.structs.replace(one, records={**one.records, **changed})
+
+
+def test_what_was_changed_is_told_once_for_a_net_that_serves_several_engines() -> None:
+    one = with_widths(NARROWED, NARROWED)
+    told = "half: 4 layers: 1 narrower, 1 gone, 1 factorized; 50 % of all channels stay"
+    assert printed(one).count(told) == 1
+    markdown = render(one, judge(one), "md")
+    assert f"<details><summary>{told}</summary>" in markdown
+    assert "| features.0 | 64 | 32 | ████████ |  |" in markdown
+    assert r"| a\|b | 32 | gone |  |  |" in markdown
+    assert "| fc1 | 16 | 16, rank 4 and 3 | ████████████████ |  |" in markdown
+    assert "| its channels are an output |" in markdown
+    row = json.loads(render(one, judge(one), "json"))["rows"][1]
+    assert row["widths"][0] == {"layer": "features.0", "before": 64, "after": 32}
+
+
+def test_engines_with_nets_of_their_own_are_told_apart() -> None:
+    text = printed(with_widths(NARROWED, NARROWED[:1]))
+    assert "half/fake: 4 layers" in text
+    assert "half/other: 1 layers: 1 narrower; 50 % of all channels stay" in text
+
+
+def test_nothing_is_told_of_nets_that_no_pass_narrowed() -> None:
+    one = run(Cell("net", "fp32", "fake"))
+    assert "What was changed" not in printed(one) + render(one, judge(one), "md")
 
 
 def test_an_unknown_format_comes_with_a_suggestion() -> None:

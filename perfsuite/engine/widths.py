@@ -1,0 +1,49 @@
+"""What model passes have made of each layer's width, seen on the nets before and after."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.record import LayerWidth
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def layer_widths(
+    before: nn.Module, after: nn.Module, left: Mapping[str, str]
+) -> tuple[LayerWidth, ...]:
+    """Return each convolution and linear layer of `before`, in its order, and its width in `after`.
+
+    `left` has the reasons of passes that left layers alone. Where `after` has none of the layers it
+    is another net, and where all are as wide as before there is nothing to tell: then it is empty.
+    """
+    now = dict(after.named_modules())
+    layers = dict(_layers(before))
+    if not any(path in now for path in layers):
+        return ()
+    found = tuple(
+        _width(path, width, now.get(path), left.get(path, "")) for path, width in layers.items()
+    )
+    changed = any(one.after != one.before or one.ranks for one in found)
+    return found if changed else ()
+
+
+def _width(path: str, before: int, module: nn.Module | None, why: str) -> LayerWidth:
+    """Return what is now in a layer's place: a layer, factors that it was split into, or none."""
+    widths = [width for _, width in _layers(module)] if module is not None else []
+    *ranks, after = widths or [0]
+    return LayerWidth(path, before, after, tuple(ranks), why if after == before else "")
+
+
+def _layers(module: nn.Module) -> Iterator[tuple[str, int]]:
+    """Yield the path of each convolution and linear layer, and the channels that it gives."""
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    for path, part in module.named_modules():
+        if isinstance(part, _ConvNd):
+            yield path, part.out_channels
+        elif isinstance(part, nn.Linear):
+            yield path, part.out_features

@@ -1,0 +1,44 @@
+"""What is told of layers that passes have changed, on nets changed by hand."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+from perfsuite.domain.record import LayerWidth
+from perfsuite.engine.widths import layer_widths
+
+pytest.importorskip("torch")
+from torch import nn
+
+from perfsuite.passes.surgery import absent
+
+
+def net() -> nn.Module:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.Conv2d(8, 6, 1), nn.Flatten(), nn.Linear(6, 4)
+    )
+
+
+def test_nothing_is_told_of_a_net_as_wide_as_before() -> None:
+    assert layer_widths(net(), net(), {"4": "its channels are an output"}) == ()
+
+
+def test_layers_are_narrower_factorized_gone_or_left() -> None:
+    after = net()
+    after[0] = nn.Conv2d(3, 5, 3)
+    after[2] = nn.Sequential(nn.Conv2d(5, 2, 1, bias=False), nn.Conv2d(2, 2, 1), nn.Conv2d(2, 6, 1))
+    assert layer_widths(net(), after, {"0": "no longer so", "4": "an output"}) == (
+        LayerWidth("0", before=8, after=5),
+        LayerWidth("2", before=6, after=6, ranks=(2, 2)),
+        LayerWidth("4", before=4, after=4, left="an output"),
+    )
+    without = copy.deepcopy(after)
+    absent(without, ["2"])
+    assert layer_widths(net(), without, {})[1] == LayerWidth("2", before=6, after=0)
+
+
+def test_another_net_is_not_compared() -> None:
+    student = nn.ModuleDict({"features": nn.Conv2d(3, 4, 3), "head": nn.Linear(4, 4)})
+    assert layer_widths(net(), student, {}) == ()
