@@ -165,7 +165,10 @@ class Maker:
         for step in self._model_steps:
             key = self._key(step, key)
             fit = partial(self._fit, step, tuple(applied), key)
-            folder, _ = self.cache.build("edits", key, fit)
+            folder, made = self.cache.build("edits", key, fit)
+            if made:  # not before: a process may be killed at any time
+                for file in _checkpoints().glob(f"{key}*"):
+                    file.unlink()
             applied.append((step.pass_, read_edits(folder)))
         return applied
 
@@ -266,13 +269,18 @@ class Maker:
             calibration=self._calibration,
             train=self.workload.task.train,
             target=self._target(runtime),
-            checkpoint=home() / "checkpoints" / key,
+            checkpoint=_checkpoints() / key,
             progress=Progress(cell.key, step.use.use.rpartition(":")[2]),
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
         )
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)
+
+
+def _checkpoints() -> Path:
+    """Return the folder of what passes keep while they train, by the keys of their edits."""
+    return home() / "checkpoints"
 
 
 @contextmanager

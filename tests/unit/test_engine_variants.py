@@ -177,6 +177,25 @@ def test_two_model_passes_in_their_order_fitted_once(
     np.testing.assert_allclose(answer(other, "net/r/onnxruntime/cpu/b1", x), [[8, 0, 7, 6]])
 
 
+def test_checkpoints_stay_until_the_fit_is_kept(folder: Path) -> None:
+    writes = """
+
+class Writes(Scale, frozen=True):
+    def fit(self, model, ctx):
+        ctx.checkpoint.parent.mkdir(exist_ok=True)
+        ctx.checkpoint.with_name("of-another-training").touch()
+        for ending in (".step0.pt", ".ranks.json"):
+            ctx.checkpoint.with_name(ctx.checkpoint.name + ending).touch()
+        return super().fit(model, ctx)
+"""
+    (folder / "net.py").write_text(NET + writes)
+    kept = folder / "home" / "checkpoints"
+    run(folder, '{ use = "net.py:Writes", by = 0.0 }', only="net/r/onnxruntime/*")
+    assert len(list(kept.iterdir())) == 3
+    run(folder, '{ use = "net.py:Writes" }', out="ok", only="net/r/onnxruntime/*")
+    assert len(list(kept.iterdir())) == 3, "those of the fit that failed, and what is not ours"
+
+
 SPLIT = """
 
 class Split(Pass, frozen=True):
