@@ -13,6 +13,7 @@ import msgspec
 
 from perfsuite.config.expansion import expects, inspected_in_rounds
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import PassUse
 from perfsuite.domain.record import JobKind
 from perfsuite.domain.suite import Suite
 from perfsuite.store.places import home
@@ -27,6 +28,7 @@ START_S = 1.0  # one that does not
 WORK_S = 1.0  # beside what the suite asks for: opening, warming up, writing the line
 PREPARE_S = 15.0  # export, parity check and build, the first time
 PASS_S = 10.0  # more for each pass of the recipe
+EPOCH_S = 200.0  # and for each epoch that it trains, with a teacher
 TORCH_CALL_S = 0.01  # one test sample
 CALL_S = 0.003
 # Samples that a test set has: as many as that of CIFAR-10, so that the guess for a smaller one,
@@ -111,13 +113,22 @@ def _guess_s(suite: Suite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
     start_s = TORCH_START_S if on_torch else START_S
     if kind == "prepare":
         passes = next(recipe.passes for recipe in suite.recipes if recipe.name == cell.recipe)
-        return START_S + WORK_S if hopeless else PREPARE_S + PASS_S * len(passes)
+        if hopeless:
+            return START_S + WORK_S
+        return PREPARE_S + sum(PASS_S + EPOCH_S * _epochs(use) for use in passes)
     if kind == "measure":
         return start_s + suite.measure.seconds
     if kind == "evaluate":
         call_s = TORCH_CALL_S if on_torch else CALL_S
         return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
     return start_s + WORK_S + suite.inspect.seconds
+
+
+def _epochs(use: PassUse) -> int:
+    """Return how many epochs a pass trains, if its fields say so as those of ours do."""
+    plan, steps = use.fields.get("finetune"), use.fields.get("steps", 1)
+    epochs = plan.get("epochs", 0) if isinstance(plan, dict) else 0
+    return epochs * steps if isinstance(epochs, int) and isinstance(steps, int) else 0
 
 
 def read_durations() -> dict[str, float]:

@@ -42,6 +42,16 @@ def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_proc
     assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2 + 3 * 0.5)
 
 
+def test_training_is_most_of_what_preparing_takes() -> None:
+    trained = PassUse("prune", {"steps": 2, "finetune": {"optimizer": "sgd", "epochs": 3}})
+    odd = PassUse("file.py:Odd", {"finetune": {"epochs": "many"}, "steps": "two"})
+    recipes = (Recipe("trained", (trained, PassUse("int8"))), Recipe("odd", (odd,)))
+    suite = msgspec.structs.replace(SUITE, runtimes=("openvino",), recipes=recipes, expect=())
+    first, second = [job for job in plan(suite, cells(suite), {}).jobs if job.kind == "prepare"]
+    assert first.each_s == pytest.approx(15 + (10 + 2 * 3 * 200) + 10)
+    assert second.each_s == pytest.approx(15 + 10)
+
+
 def test_more_samples_than_a_test_set_has_take_no_longer() -> None:
     def evaluate_s(samples: int | None) -> float:
         asked = msgspec.structs.replace(SUITE, evaluate=Evaluate(samples))
