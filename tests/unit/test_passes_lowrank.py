@@ -4,107 +4,25 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from lowrank_nets import PICTURES, answer, by_macs, constant, context, fresh, net
 from torch import nn
 
 from perfsuite.config.checking import make_pass
-from perfsuite.domain.recipe import Edits, PassContext, PassUse, Target
-from perfsuite.domain.task import Inputs, TrainingSet
-from perfsuite.engine.edits import read_edits, write_edits
-from perfsuite.errors import BuildError, ConfigError, Unsupported
+from perfsuite.domain.recipe import PassUse, Target
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.calls import call
 from perfsuite.passes.lowrank import Lowrank
 from perfsuite.passes.lowrank_choice import Choice, Menu, Option, within_speedup
-from perfsuite.passes.lowrank_layers import Layer, check_answers
+from perfsuite.passes.lowrank_layers import Layer
 from perfsuite.testing import check_pass
 from perfsuite.training.plan import Plan
-
-Clock = Callable[[nn.Module, Inputs], float]
-
-
-def by_macs(module: nn.Module, inputs: Inputs) -> float:
-    """1 us a call and 1 ns a multiply-accumulate."""
-    return 1e-6 + 1e-9 * count_module(module, inputs).macs
-
-
-def constant(module: nn.Module, inputs: Inputs) -> float:
-    return 1e-3
-
-
-def context(
-    folder: Path, inputs: Inputs, clock: Clock = by_macs, asked: list[Any] | None = None
-) -> PassContext:
-    def calibration(samples: int) -> Iterator[Inputs]:
-        raise AssertionError("low rank needs no calibration")
-
-    def train() -> TrainingSet:
-        rng = np.random.default_rng(0)
-        images = rng.normal(size=(32, 3, 12, 12)).astype(np.float32)
-        return TrainingSet(images, np.arange(32) % 5, lambda batch, _: batch)
-
-    def latency_s(
-        candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
-    ) -> tuple[float, ...]:
-        if asked is not None:
-            asked.append(([module for module, _ in candidates], cold_bytes))
-        return tuple(clock(*candidate) for candidate in candidates)
-
-    return PassContext(
-        inputs=inputs,
-        calibration=calibration,
-        train=train,
-        target=Target("onnxruntime", "cpu"),
-        checkpoint=folder / "key",
-        progress=lambda done, total: None,
-        latency_s=latency_s,
-    )
-
-
-PICTURES = {"image": np.random.default_rng(0).normal(size=(2, 3, 12, 12)).astype(np.float32)}
-
-
-class Net(nn.Module):
-    """A stem, two convolutions, a depthwise and a 1x1 one, and two linear layers."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.stem = nn.Conv2d(3, 16, 3, padding=1)
-        self.norm = nn.BatchNorm2d(16)
-        self.wide = nn.Conv2d(16, 32, 3, padding=1, stride=2)
-        self.depthwise = nn.Conv2d(32, 32, 3, padding=1, groups=32)
-        self.point = nn.Conv2d(32, 32, 1)
-        self.hidden = nn.Linear(32 * 36, 64)
-        self.scores = nn.Linear(64, 5)
-
-    def forward(self, image: torch.Tensor) -> torch.Tensor:
-        x = self.norm(self.stem(image)).relu()
-        x = self.point(self.depthwise(self.wide(x).relu())).relu()
-        return self.scores(self.hidden(x.flatten(1)).relu())
-
-
-def net() -> nn.Module:
-    torch.manual_seed(0)
-    return Net().eval()
-
-
-def answer(module: nn.Module, inputs: Inputs = PICTURES) -> torch.Tensor:
-    with torch.no_grad():
-        result: torch.Tensor = module.eval()(*map(torch.from_numpy, inputs.values()))
-    return result
-
-
-def fresh(pass_: Lowrank, edits: Edits, folder: Path, build: Callable[[], nn.Module]) -> nn.Module:
-    """Return the net as another process rebuilds it, from files."""
-    write_edits(folder, edits)
-    return pass_.rebuild(build(), read_edits(folder))
-
 
 # -- fields -----------------------------------------------------------------------------------
 
@@ -309,120 +227,6 @@ def test_a_speedup_out_of_reach_is_said(tmp_path: Path) -> None:
 
     with pytest.raises(Unsupported, match=r"it is 1\.\d\dx as fast, and 3x was asked for"):
         Lowrank(speedup=3).fit(net(), context(tmp_path, PICTURES, overhead))
-
-
-# -- nets -------------------------------------------------------------------------------------
-
-
-class Odd(nn.Module):
-    """One of each layer that must stay as it is, and one that need not."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.good = nn.Linear(32, 32)
-        self.tied, self.twin = nn.Linear(32, 32), nn.Linear(32, 32)
-        self.twin.weight = self.tied.weight
-        self.once = nn.Linear(32, 32)
-        self.twice = self.once
-        self.read = nn.Linear(32, 32)
-        self.unused = nn.Linear(32, 32)
-        self.computed = nn.utils.parametrizations.weight_norm(nn.Linear(32, 32))
-        self.attention = nn.MultiheadAttention(32, 2)
-        self.transposed = nn.ConvTranspose2d(1, 1, 3, padding=1)
-
-    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
-        x = self.twice(self.once(self.twin(self.tied(self.good(x)))))
-        x = self.computed(self.read(x)) @ self.read.weight
-        x = self.attention(x, x, x)[0]
-        return {"x": self.transposed(x[None])[0]}
-
-
-def odd() -> nn.Module:
-    torch.manual_seed(0)
-    return Odd().eval()
-
-
-ODD = {"x": np.random.default_rng(0).normal(size=(3, 32)).astype(np.float32)}
-
-
-def test_what_cannot_be_factorized_is_named(tmp_path: Path) -> None:
-    pass_ = Lowrank(energy=0.5)
-    edits = pass_.fit(odd(), context(tmp_path, ODD))
-    assert set(edits.data["layers"]) == {"good"}
-    assert edits.data["left"] == {
-        "tied": "its weight is shared with another layer",
-        "twin": "its weight is shared with another layer",
-        "once": "the same module stands under another name too",
-        "twice": "the same module stands under another name too",
-        "read": "code outside of the layer reads its attributes",
-        "unused": "not called with the task's inputs",
-        "computed": "a ParametrizedLinear: only Linear and Conv2d are factorized",
-        "attention.out_proj": "a NonDynamicallyQuantizableLinear: only Linear and Conv2d are "
-        "factorized",
-        "transposed": "a ConvTranspose2d: only Linear and Conv2d are factorized",
-    }
-    rebuilt = fresh(pass_, edits, tmp_path, odd)
-    assert rebuilt.twin.weight is rebuilt.tied.weight and rebuilt.once is rebuilt.twice
-    torch.testing.assert_close(rebuilt.tied.weight, odd().tied.weight)
-
-
-def test_a_net_of_others_is_unsupported(tmp_path: Path) -> None:
-    model = nn.Sequential(nn.Conv2d(4, 4, 3, groups=4), nn.ReLU())
-    inputs = {"x": np.zeros((1, 4, 5, 5), np.float32)}
-    with pytest.raises(Unsupported, match="none of its layers can be factorized: 0: grouped"):
-        Lowrank(energy=0.5).fit(model, context(tmp_path, inputs))
-    with pytest.raises(Unsupported, match="it has no linear layer and no convolution"):
-        Lowrank(energy=0.5).fit(nn.ReLU(), context(tmp_path, inputs))
-
-
-def test_weights_must_be_finite(tmp_path: Path) -> None:
-    model = net()
-    with torch.no_grad():
-        model.wide.weight[0, 0, 0, 0] = float("nan")
-    with pytest.raises(BuildError, match=r"wide\.weight has NaN or infinite values"):
-        Lowrank(energy=0.5).fit(model, context(tmp_path, PICTURES))
-
-
-def test_a_layer_may_be_the_whole_model(tmp_path: Path) -> None:
-    pass_ = Lowrank(energy=0.5)
-    inputs = {"x": np.ones((1, 64), np.float32)}
-    edits = pass_.fit(nn.Linear(64, 64), context(tmp_path, inputs))
-    assert list(edits.data["layers"]) == [""]
-    rebuilt = fresh(pass_, edits, tmp_path, lambda: nn.Linear(64, 64))
-    assert set(rebuilt.state_dict()) == {"reduce.weight", "restore.weight", "restore.bias"}
-
-
-def test_a_layer_called_often_counts_as_often(tmp_path: Path) -> None:
-    class Head(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.head, self.other = nn.Conv2d(32, 32, 3, padding=1), nn.Conv2d(32, 32, 3, padding=1)
-
-        def forward(self, x: torch.Tensor) -> list[torch.Tensor]:
-            x = self.other(x)
-            return [self.head(x[..., :side, :side]) for side in (4, 8, 8)]
-
-    asked: list[Any] = []
-    inputs = {"x": np.ones((1, 32, 8, 8), np.float32)}
-    torch.manual_seed(0)
-    model = Head()
-    whole = count_module(model, inputs).macs
-    edits = Lowrank(macs=0.6).fit(model, context(tmp_path, inputs, asked=asked))
-    # One layer is 2.25 of 3.25 of the net: with it alone the target is reached.
-    assert count_module(model, inputs).macs <= 0.6 * whole
-    assert "head" in edits.data["layers"] and len(asked) == 1
-
-
-def test_answers_must_stay_finite_and_as_many() -> None:
-    good, inputs = nn.Linear(2, 2), {"x": np.ones((1, 2), np.float32)}
-    before = call(good, inputs)
-    check_answers(good, inputs, before)
-    with pytest.raises(BuildError, match=r"answers tensors of shape \[\(2,\)\]"):
-        check_answers(nn.Sequential(good, nn.Flatten(0)), inputs, before)
-    with torch.no_grad():
-        good.bias.fill_(float("inf"))
-    with pytest.raises(BuildError, match="NaN or infinite values with its layers factorized"):
-        check_answers(good, inputs, before)
 
 
 # -- fine-tuning ------------------------------------------------------------------------------
