@@ -16,6 +16,7 @@ import numpy as np
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
 from perfsuite.passes.calls import call
+from perfsuite.training.averaging import norms_of, settling
 
 if TYPE_CHECKING:
     import torch
@@ -191,19 +192,9 @@ def _flat(values: torch.Tensor) -> torch.Tensor:
 
 
 def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
-    """Let the norms' statistics be those of the batches, all counted alike."""
+    """Let the norms' statistics be those of the batches."""
     import torch
-    from torch import nn
 
-    norms = [m for m in model.modules() if isinstance(m, nn.BatchNorm2d | nn.BatchNorm1d)]
-    before = [norm.momentum for norm in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None  # a plain average
-        norm.train()
-    with torch.no_grad():
+    with settling(norms_of(model)), torch.no_grad():
         for inputs in batches:
             model(*(torch.from_numpy(value) for value in inputs.values()))
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum
-        norm.eval()

@@ -11,6 +11,7 @@ import msgspec
 
 from perfsuite.errors import ConfigError
 from perfsuite.store.disk import room_for, writable
+from perfsuite.training.averaging import Mean
 from perfsuite.training.plan import AdamPlan, Plan
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ def save(
     plan: Plan,
     epochs: int,
     losses: dict[str, Any],
+    mean: Mean | None = None,
 ) -> None:
     """Write the state after `epochs` epochs beside its place and rename it.
 
@@ -41,6 +43,7 @@ def save(
         "losses": losses,
         "module": module.state_dict(),
         "optimizer": optimizer.state_dict(),
+        "mean": mean.state() if mean is not None else None,
     }
     content = BytesIO()  # torch would hide that a disk is full behind an error of its own
     torch.save(state, content)
@@ -57,7 +60,11 @@ def save(
 
 
 def restore(
-    path: Path | None, module: nn.Module, optimizer: torch.optim.Optimizer, plan: Plan
+    path: Path | None,
+    module: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    plan: Plan,
+    mean: Mean | None = None,
 ) -> tuple[int, dict[str, Any] | None]:
     """Load the checkpoint if there is one; return the epochs done and the losses seen in them.
 
@@ -71,6 +78,8 @@ def restore(
     try:
         module.load_state_dict(state["module"])
         optimizer.load_state_dict(state["optimizer"])
+        if mean is not None:
+            mean.load(state["mean"])
     except (RuntimeError, ValueError) as error:
         first = " ".join(str(error).split("\n")[:2])  # torch tells of every layer, line by line
         raise ConfigError(f"{path}: a checkpoint of another net; {_ANEW} ({first})") from error

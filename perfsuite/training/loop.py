@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.training.averaging import Mean, norms_of, settling
 from perfsuite.training.checkpoint import restore, save
 from perfsuite.training.classifying import classifying
 from perfsuite.training.divergence import Losses, stray_weight
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 __all__ = ["AdamPlan", "Plan", "Progress", "rate_at", "train"]
+
+_SETTLING = 50  # batches that the norms of averaged weights see
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -77,16 +81,19 @@ def train(
         teacher.eval().to(memory_format=torch.channels_last)
     optimizer = _optimizer(module, plan)
     steps = _steps(data, plan)
-    first, seen = restore(checkpoint, module, optimizer, plan)
+    mean = Mean(module) if plan.averaging else None
+    first, seen = restore(checkpoint, module, optimizer, plan, mean)
     losses = Losses(steps, seen)
-    training = _Training(module, teacher, optimizer, data, plan, steps, losses, checkpoint)
+    training = _Training(module, teacher, optimizer, data, plan, steps, losses, mean, checkpoint)
     started = time.perf_counter()
     for epoch in range(first, plan.epochs):
         for step, loss in _epoch(training, epoch):
             if report:
                 report(Progress(epoch, step + 1, steps, loss, time.perf_counter() - started))
         if checkpoint:
-            save(checkpoint, module, optimizer, plan, epoch + 1, losses.state())
+            save(checkpoint, module, optimizer, plan, epoch + 1, losses.state(), mean)
+    if mean is not None:
+        _take(training, mean)
     module.eval()
 
 
@@ -101,7 +108,12 @@ class _Training:
     plan: Plan
     steps: int  # an epoch
     losses: Losses
+    mean: Mean | None  # of the weights, where the plan averages them
     checkpoint: Path | None
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.module.parameters()).device
 
     def diverged(self, what: str, epoch: int, step: int) -> PerfsuiteError:
         """Return the error that says so, and what is left."""
@@ -150,36 +162,67 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
 
 def _epoch(training: _Training, epoch: int) -> Iterator[tuple[int, float]]:
     """Yield the number and the loss of each step of `epoch`, after it is done."""
-    import torch
-
-    module, data, plan = training.module, training.data, training.plan
-    # Seeded by epoch, so that a resumed training sees the same pictures.
-    torch.manual_seed(plan.seed + epoch)
-    rng = np.random.default_rng((plan.seed, epoch))
-    order = rng.permutation(len(data.inputs))
-    device = next(module.parameters()).device
-    half = plan.bf16 and (device.type == "cuda" or torch.cpu._is_avx512_bf16_supported())
+    module, plan = training.module, training.plan
+    averages = plan.averaging is not None and epoch >= plan.averaging[0]
     module.train()
-    for step in range(training.steps):
+    for step, (inputs, targets) in enumerate(_batches(training, epoch)):
         for group in training.optimizer.param_groups:
             group["lr"] = rate_at(plan, epoch, step, training.steps)
-        chosen = order[step * plan.batch : (step + 1) * plan.batch]
-        inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
-        inputs = _resized(inputs, plan.size_at(epoch))
-        inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
-        targets = torch.from_numpy(data.targets[chosen]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=half):
-            if data.loss:
-                loss, blind = data.loss(module, inputs, targets), None
-            else:
-                loss, blind = classifying(module, training.teacher, inputs, targets, plan)
+        loss, blind = _loss(training, inputs, targets)
         value = float(loss.detach())
         if wrong := training.losses.add(value, blind):
             raise training.diverged(wrong, epoch, step)
         _descend(training, loss)
+        if training.mean is not None and averages:
+            training.mean.add(module)
         yield step, value
     if name := stray_weight(module):
         raise training.diverged(f"{name} is not finite", epoch, training.steps - 1)
+
+
+def _batches(training: _Training, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the inputs and the targets of each step of `epoch`."""
+    import torch
+
+    data, plan = training.data, training.plan
+    # Seeded by epoch, so that a resumed training sees the same pictures.
+    torch.manual_seed(plan.seed + epoch)
+    rng = np.random.default_rng((plan.seed, epoch))
+    order = rng.permutation(len(data.inputs))
+    device = training.device
+    for step in range(training.steps):
+        chosen = order[step * plan.batch : (step + 1) * plan.batch]
+        inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
+        inputs = _resized(inputs, plan.size_at(epoch))
+        inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
+        yield inputs, torch.from_numpy(data.targets[chosen]).to(device)
+
+
+def _loss(
+    training: _Training, inputs: torch.Tensor, targets: torch.Tensor
+) -> tuple[torch.Tensor, float | None]:
+    """Return the loss, and if it is known that of a net that scores all classes alike."""
+    import torch
+
+    module, data, plan, kind = training.module, training.data, training.plan, training.device.type
+    half = plan.bf16 and (kind == "cuda" or torch.cpu._is_avx512_bf16_supported())
+    with torch.autocast(kind, torch.bfloat16, enabled=half):
+        if data.loss:
+            return data.loss(module, inputs, targets), None
+        return classifying(module, training.teacher, inputs, targets, plan)
+
+
+def _take(training: _Training, mean: Mean) -> None:
+    """Give the net the mean of its weights, and its norms the statistics that belong to them."""
+    import torch
+
+    mean.give(training.module)
+    training.module.train()
+    norms = [norm for norm in norms_of(training.module) if norm.training]  # else they are frozen
+    batches = itertools.islice(_batches(training, training.plan.epochs), _SETTLING)
+    with settling(norms), torch.no_grad():
+        for inputs, targets in batches:
+            _loss(training, inputs, targets)
 
 
 def _descend(training: _Training, loss: torch.Tensor) -> None:

@@ -3,8 +3,9 @@
 The rate rises and falls linearly (Smith and Topin 2019, arXiv:1708.07120, "one cycle"), if asked
 more than once (Loshchilov and Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing
 (Szegedy et al. 2016, arXiv:1512.00567), pictures that grow during training (Touvron et al. 2019,
-arXiv:1906.06423: early epochs need fewer pixels, and cost less) and squares blanked in them
-(DeVries and Taylor 2017, arXiv:1708.04552, "cutout").
+arXiv:1906.06423: early epochs need fewer pixels, and cost less), squares blanked in them
+(DeVries and Taylor 2017, arXiv:1708.04552, "cutout") and, at the end, the mean of the weights on
+the way (Izmailov et al. 2018, arXiv:1803.05407, "stochastic weight averaging").
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ class Plan(
     `sizes` holds (first epoch, side in pixels) pairs; without one, pictures keep their size.
     `restarts` holds (epoch, peak rate) pairs: there the rate begins to rise anew.
     `cutouts` holds (first epoch, side in pixels) pairs: the square blanked in every picture.
+    `averaging` is an (epoch, rate) pair: from there on the rate stays, and the mean of the weights
+    after each of these steps is what comes out.
     `teacher` is the weight in the loss that the answers of the net have that this one came from;
     `fine_tune` alone has such a net.
     """
@@ -40,6 +43,7 @@ class Plan(
     sizes: tuple[tuple[int, int], ...] = ()
     restarts: tuple[tuple[int, float], ...] = ()
     cutouts: tuple[tuple[int, int], ...] = ()
+    averaging: tuple[int, float] | None = None
     bf16: bool = True
     seed: int = 0
     teacher: float = 0.0
@@ -62,6 +66,13 @@ class Plan(
                 f"pairs of an epoch and a rate above 0, with rising epochs above 0 and below "
                 f"{self.epochs}, their number",
             ),
+            (
+                "averaging",
+                self.averaging is None or _rising((*self.restarts, self.averaging), 1, self.epochs),
+                f"an epoch above 0 and below {self.epochs}, their number, after any restart, and a "
+                f"rate",
+            ),
+            ("averaging", self.averaging is None or self.averaging[1] > 0, "with a rate above 0"),
             ("seed", self.seed >= 0, "at least 0"),
             ("teacher", 0 <= self.teacher <= 1, "between 0 and 1"),
         )
@@ -96,9 +107,17 @@ class AdamPlan(Plan, frozen=True, tag="adam"):
 
 
 def rate_at(plan: Plan, epoch: int, step: int, steps: int) -> float:
-    """Return the learning rate of step `step` of `steps` in `epoch`: up to a peak, down to zero."""
+    """Return the learning rate of step `step` of `steps` in `epoch`.
+
+    Up to a peak and down to zero; where weights are averaged, it stays.
+    """
+    last = plan.epochs
+    if plan.averaging is not None:
+        last, rate = plan.averaging
+        if epoch >= last:
+            return rate
     cycles = [(0, plan.peak_rate), *plan.restarts]
-    ends = [first for first, _ in plan.restarts] + [plan.epochs]
+    ends = [first for first, _ in plan.restarts] + [last]
     index = max(i for i, (first, _) in enumerate(cycles) if epoch >= first)
     (first, peak), end = cycles[index], ends[index]
     at, total = (epoch - first) * steps + step, (end - first) * steps

@@ -84,6 +84,10 @@ def test_a_square_that_does_not_fit_is_told() -> None:
         ({"restarts": ((0, 0.1),)}, "restarts is"),
         ({"restarts": ((4, 0.1),)}, "above 0 and below 4, their number"),
         ({"restarts": ((1, 0.0),)}, "a rate above 0"),
+        ({"averaging": (0, 0.1)}, "averaging is (0, 0.1); it must be an epoch above 0 and below 4"),
+        ({"averaging": (4, 0.1)}, "averaging is"),
+        ({"averaging": (2, 0.0)}, "averaging is (2, 0.0); it must be with a rate above 0"),
+        ({"averaging": (2, 0.1), "restarts": ((2, 0.1),)}, "after any restart"),
         ({"longest_gradient": 0.0}, "longest_gradient is 0.0; it must be above 0"),
     ],
 )
