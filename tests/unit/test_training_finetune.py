@@ -84,7 +84,8 @@ def test_the_teacher_stays_as_it_is_and_out_of_the_checkpoint(tmp_path: Path) ->
     assert not torch.equal(student[1].weight, before["1.weight"])
     state = torch.load(path, weights_only=True)
     assert state["module"].keys() == before.keys()
-    assert set(state) == {"plan", "epochs", "losses", "module", "optimizer"}
+    assert set(state) == {"plan", "epochs", "losses", "module", "optimizer", "mean"}
+    assert state["mean"] is None
 
 
 def test_a_killed_fine_tuning_ends_where_an_undisturbed_one_does(tmp_path: Path) -> None:
