@@ -33,7 +33,7 @@ _ZERO_STAYS_ZERO = (
     "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "silu", "gelu", "mish", "tanh", "clone",
 )  # fmt: skip
 # What else feeds a linear layer without a bias, or with one: its own weights, transposed.
-_TRANSPOSED = "tbackward0"
+_TRANSPOSED = "t"
 
 
 class Member(msgspec.Struct, frozen=True):
@@ -284,7 +284,7 @@ class _Walk:
                 if not _is_norm(node.module):
                     break
                 norms.append(node.path)
-            if not _operation(node).startswith("addbackward") or len(node.inputs) < 2:
+            if _operation(node) != "add" or len(node.inputs) < 2:
                 return None
         return tuple(norms)
 
@@ -295,7 +295,7 @@ def _sources(node: Any) -> list[Any]:
 
 
 def _operation(node: Any) -> str:
-    """Return what autograd calls the operation of a node, in small letters."""
+    """Return what autograd calls the operation of a node, in small letters: `cat`."""
     if node.grad_fn is not None and hasattr(node.grad_fn, "name"):
-        return str(node.grad_fn.name()).lower().rpartition("::")[2]
+        return str(node.grad_fn.name()).lower().rpartition("::")[2].partition("backward")[0]
     return ""
