@@ -37,13 +37,14 @@ def changed(group: Sequence[Row]) -> dict[str, Widths]:
 def sentence(widths: Widths) -> str:
     """Return `14 layers: 12 narrower, 1 gone; 58 % of all channels stay`."""
     narrower = sum(0 < one.after < one.before for one in widths)
+    wider = sum(one.after > one.before for one in widths)
     gone = sum(one.after == 0 for one in widths)
     factorized = sum(bool(one.ranks) for one in widths)
-    counts = ((narrower, "narrower"), (gone, "gone"), (factorized, "factorized"))
+    counts = ((narrower, "narrower"), (wider, "wider"), (gone, "gone"), (factorized, "factorized"))
     told = [f"{count} {what}" for count, what in counts if count]
     before, after = (sum(getattr(one, side) for one in widths) for side in ("before", "after"))
     rest = f"; {words.percent(after / before)} of all channels stay" if after != before else ""
-    return f"{len(widths)} layers: {', '.join(told)}{rest}"
+    return f"{len(widths)} layer{'s' * (len(widths) != 1)}: {', '.join(told)}{rest}"
 
 
 def lines(widths: Widths) -> Iterator[tuple[str, ...]]:

@@ -39,6 +39,12 @@ def test_layers_are_narrower_factorized_gone_or_left() -> None:
     assert layer_widths(net(), without, {})[1] == LayerWidth("2", before=6, after=0)
 
 
+def test_a_layer_of_a_kind_of_its_own_is_not_gone() -> None:
+    after = net()
+    after[0], after[2] = nn.Conv2d(3, 5, 3), nn.Bilinear(2, 2, 6)
+    assert [one.after for one in layer_widths(net(), after, {})] == [5, 6, 4]
+
+
 def test_another_net_is_not_compared() -> None:
     student = nn.ModuleDict({"features": nn.Conv2d(3, 4, 3), "head": nn.Linear(4, 4)})
     assert layer_widths(net(), student, {}) == ()

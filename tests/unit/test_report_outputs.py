@@ -215,7 +215,12 @@ def test_what_was_changed_is_told_once_for_a_net_that_serves_several_engines() -
 def test_engines_with_nets_of_their_own_are_told_apart() -> None:
     text = printed(with_widths(NARROWED, NARROWED[:1]))
     assert "half/fake: 4 layers" in text
-    assert "half/other: 1 layers: 1 narrower; 50 % of all channels stay" in text
+    assert "half/other: 1 layer: 1 narrower; 50 % of all channels stay" in text
+
+
+def test_layers_may_become_wider() -> None:
+    text = printed(with_widths((LayerWidth("a", 10, 12), LayerWidth("b", 10, 9))))
+    assert "half: 2 layers: 1 narrower, 1 wider; 105 % of all channels stay" in text
 
 
 def test_nothing_is_told_of_nets_that_no_pass_narrowed() -> None:
