@@ -34,9 +34,7 @@ def _width(path: str, before: int, module: nn.Module | None, why: str) -> LayerW
     """Return what is now in a layer's place: a layer, factors that it was split into, or none."""
     widths = [width for _, width in _layers(module)] if module is not None else []
     if not widths and module is not None and any(True for _ in module.parameters()):
-        widths = [
-            before
-        ]  # a layer of a kind of its own, such as a binarized one
+        widths = [before]  # a layer of a kind of its own, such as a binarized one
     *ranks, after = widths or [0]
     return LayerWidth(path, before, after, tuple(ranks), why if after == before else "")
 
