@@ -15,7 +15,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import OVERHEAD, Breakdown, Row
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.record import Accuracy, Header, Record, Run
+from perfsuite.domain.record import Accuracy, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import Budget, Suite
 from perfsuite.judge import judge
 from perfsuite.report import print_run, render
@@ -42,6 +42,14 @@ FOUND: dict[str, tuple[float, float, tuple[float, ...], float]] = {
 WHERE = {
     "half": (("features.3", 1.2, 80), ("features.7", 0.9, 75)),
     "half-low": (("features.3", 1.5, 40), ("features.7", 0.8, 70)),
+}
+CUT = (LayerWidth("features.3", 64, 40), LayerWidth("features.7", 128, 0))
+HEAD = LayerWidth("classifier", 10, 10, left="its channels are an output of the model")
+LAYERS = {
+    "half": (*CUT, HEAD),
+    "half-int8": (*CUT, HEAD),
+    "half-low": (LayerWidth("features.3", 64, 40, ranks=(12, 16)), *CUT[1:], HEAD),
+    "[odd]|name": (LayerWidth("features.3", 64, 60), LayerWidth("features.7", 128, 128), HEAD),
 }
 
 
@@ -78,6 +86,7 @@ def _record(cell: Cell) -> Record:
         labels=(),
         error=None,
         breakdown=_breakdown(cell.recipe),
+        widths=LAYERS.get(cell.recipe, ()),
     )
 
 
