@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
@@ -50,10 +51,13 @@ def render(run: Run, judgement: Judgement) -> str:
 
 
 def _widths(group: Sequence[Row]) -> list[str]:
-    """Return a table of the layers for each net that passes made, folded away behind a sentence."""
+    """Return a table of the layers for each net that passes made, folded away behind a sentence.
+
+    The sentence is HTML, in which nothing means anything to Markdown.
+    """
     nets = widths.changed(group)
     tables = (
-        f"<details><summary>{escape(name)}: {escape(widths.sentence(net))}</summary>\n\n"
+        f"<details><summary>{html.escape(f'{name}: {widths.sentence(net)}')}</summary>\n\n"
         f"{_table(widths.COLUMNS, widths.lines(net))}\n\n</details>"
         for name, net in nets.items()
     )

@@ -249,7 +249,7 @@ def test_a_model_pass_comes_before_those_on_graphs(mine: str) -> None:
         ({"epoch": 1}, ".epoch: unknown key; did you mean 'epochs'?"),
         (
             {"longest_gradient": 1},
-            ".longest_gradient: unknown key; known: averaging, batch, bf16, ",
+            ".longest_gradient: unknown key; known: averaging, batch, bf16",
         ),
         ({"epochs": 0}, ": epochs is 0; it must be at least 1"),
         ({"peak_rate": "high"}, ".peak_rate: Expected `float`, got `string`"),

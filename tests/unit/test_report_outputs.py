@@ -218,6 +218,13 @@ def test_engines_with_nets_of_their_own_are_told_apart() -> None:
     assert "half/other: 1 layer: 1 narrower; 50 % of all channels stay" in text
 
 
+def test_a_sentence_that_is_html_escapes_as_html_does() -> None:
+    name = "a<b>*&"
+    cell = Cell("net", name, "fake")
+    one = run(cell, widths=NARROWED)
+    assert "<summary>a&lt;b&gt;*&amp;: 4 layers" in render(one, judge(one), "md")
+
+
 def test_layers_may_become_wider() -> None:
     text = printed(with_widths((LayerWidth("a", 10, 12), LayerWidth("b", 10, 9))))
     assert "half: 2 layers: 1 narrower, 1 wider; 105 % of all channels stay" in text
