@@ -121,6 +121,8 @@ class _Training:
         peaks = f"peak_rate is {plan.peak_rate}"
         if plan.restarts:
             peaks += ", restarts are " + ", ".join(f"{peak} at {at}" for at, peak in plan.restarts)
+        if plan.averaging:
+            peaks += f", averaging is at {plan.averaging[1]}"
         message = (
             f"training: {what} in epoch {epoch + 1} of {plan.epochs}, step {step + 1} of "
             f"{self.steps}, at a rate of {rate:.3g}: it diverged; lower the learning rate ({peaks})"

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.task import TrainingSet
+from perfsuite.errors import PerfsuiteError
 from perfsuite.training.averaging import Mean, norms_of, settling
 from perfsuite.training.loop import Plan, Progress, rate_at, train
 
@@ -76,6 +77,12 @@ def test_what_comes_out_is_the_mean_of_the_last_epochs() -> None:
     # 1,000 pictures are many: their statistics with the mean's weights are those that were found.
     given = net[0](torch.from_numpy(points(1000).inputs[:16]))
     torch.testing.assert_close(net[1].running_mean, given.mean(0), atol=0.1, rtol=0)
+
+
+def test_a_rate_of_averaging_that_is_too_high_is_named() -> None:
+    plan = Plan(epochs=2, batch=4, peak_rate=1e-3, averaging=(1, 1e30), bf16=False)
+    with pytest.raises(PerfsuiteError, match=r"epoch 2 of 2.*peak_rate is 0\.001, averaging is at"):
+        train(fresh(), points(), plan)
 
 
 @pytest.mark.parametrize("stop", [(0, 2), (1, 2), (2, 2)])
