@@ -48,9 +48,13 @@ def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Anno
     for index, entry in enumerate(content.images):
         try:
             image = msgspec.convert(entry, _Image)
-            images[image.id] = image
         except msgspec.ValidationError as error:
             collector.skip(f"malformed image ({error})", f"{path.name}: images[{index}]")
+            continue
+        if image.id in images:  # the boxes of an id cannot be told apart
+            collector.skip("second picture of one id", f"{path.name}: images[{index}]")
+            continue
+        images[image.id] = image
     marks: dict[int, list[Mark]] = {number: [] for number in images}
     for index, entry in enumerate(content.annotations):
         where = f"{path.name}: annotations[{index}]"

@@ -64,8 +64,8 @@ class Journal:
         try:
             if (folder / FILE).exists():
                 raise ConfigError(
-                    f"{folder}: there is a run already; go on with it (--resume) or choose "
-                    "another folder (-o)"
+                    f"{folder}: there is a run already; choose another folder (-o), or go on "
+                    "with it (perfsuite run --resume)"
                 )
             _write_header(folder, header)
             return cls(folder, lock, _Content(header, [], [], 0))

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -222,9 +222,10 @@ def _take(training: _Training, mean: Mean) -> None:
     training.module.train()
     norms = [norm for norm in norms_of(training.module) if norm.training]  # else they are frozen
     batches = itertools.islice(_batches(training, training.plan.epochs), _SETTLING)
+    alone = replace(training, teacher=None)  # whose answers would change no statistic
     with settling(norms), torch.no_grad():
         for inputs, targets in batches:
-            _loss(training, inputs, targets)
+            _loss(alone, inputs, targets)
 
 
 def _descend(training: _Training, loss: torch.Tensor) -> None:

@@ -124,7 +124,7 @@ def test_a_missing_baseline_costs_no_run(project: Project) -> None:
 def test_a_folder_with_a_run_is_not_written_to(project: Project) -> None:
     api.run(project.suite, project.out, only=FP32)
     before = (project.out / "run.jsonl").read_bytes()
-    with pytest.raises(ConfigError, match=r"there is a run already; go on with it \(--resume\)"):
+    with pytest.raises(ConfigError, match="there is a run already; choose another folder"):
         api.run(project.suite, project.out)
     assert (project.out / "run.jsonl").read_bytes() == before
 

@@ -180,6 +180,13 @@ def test_what_is_broken_in_a_coco_file_is_counted(tmp_path: Path) -> None:
     ]
 
 
+def test_a_second_picture_of_one_id_is_counted_and_the_first_is_kept(tmp_path: Path) -> None:
+    twice = [{"id": 7, "file_name": "a.jpg"}, {"id": 7, "file_name": "b.jpg"}]
+    found = coco(tmp_path, images=twice)
+    assert [one.path.name for one in found.pictures] == ["a.jpg"]
+    assert found.report() == "1 x second picture of one id (first: boxes.json: images[1])"
+
+
 @pytest.mark.parametrize("text", ["", "{", '{"images": []}', "[]", '{"images": 3}'])
 def test_what_is_no_coco_file_is_told(tmp_path: Path, text: str) -> None:
     path = tmp_path / "boxes.json"

@@ -115,3 +115,19 @@ def test_norms_that_are_frozen_keep_their_statistics() -> None:
     nn.init.constant_(net[1].running_mean, 0.5)
     train(net, points(), PLAN)
     assert net[1].running_mean.tolist() == [0.5] * 3
+
+
+def test_the_teacher_is_asked_once_a_step_and_not_for_the_norms() -> None:
+    asked: list[int] = []
+
+    class Teacher(nn.Linear):
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            asked.append(len(given))
+            return super().forward(given)
+
+    x = np.ones((16, 2), np.float32)
+    labels = TrainingSet(x, np.arange(16) % 3, lambda batch, rng: batch)
+    net = nn.Sequential(nn.Linear(2, 3), nn.BatchNorm1d(3))
+    plan = Plan(epochs=3, batch=4, averaging=(1, 0.05), bf16=False, teacher=0.5)
+    train(net, labels, plan, teacher=Teacher(2, 3))
+    assert asked == [4] * 3 * 4
