@@ -9,6 +9,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits
+from perfsuite.errors import SchemaError
 
 EDITS, TENSORS = "edits.json", "edits.safetensors"
 
@@ -23,8 +24,15 @@ def write_edits(folder: Path, edits: Edits) -> None:
 
 
 def read_edits(folder: Path) -> Edits:
-    """Return what `write_edits` wrote."""
+    """Return what `write_edits` wrote; raise `SchemaError` where it is torn or missing."""
+    from safetensors import SafetensorError
     from safetensors.numpy import load_file
 
-    data = msgspec.json.decode((folder / EDITS).read_bytes(), type=dict[str, Any])
-    return Edits(data, load_file(folder / TENSORS))
+    try:
+        data = msgspec.json.decode((folder / EDITS).read_bytes(), type=dict[str, Any])
+        return Edits(data, load_file(folder / TENSORS))
+    except (OSError, msgspec.DecodeError, SafetensorError) as error:
+        raise SchemaError(
+            f"{folder}: what a pass found out is torn ({error}); delete this folder to have it "
+            f"made anew"
+        ) from error

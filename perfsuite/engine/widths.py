@@ -32,7 +32,12 @@ def layer_widths(
 
 def _width(path: str, before: int, module: nn.Module | None, why: str) -> LayerWidth:
     """Return what is now in a layer's place: a layer, factors that it was split into, or none."""
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
     widths = [width for _, width in _layers(module)] if module is not None else []
+    if isinstance(module, nn.Linear | _ConvNd):
+        widths = widths[:1]  # layers that it holds are its user's, no factors
     if not widths and module is not None and any(True for _ in module.parameters()):
         widths = [before]  # a layer of a kind of its own, such as a binarized one
     *ranks, after = widths or [0]

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 import msgspec
 
 from perfsuite.domain.recipe import Target
 from perfsuite.store.disk import room_for, writable
+
+Choice = TypeVar("Choice")
 
 
 def clock_identity(target: Target) -> str:
@@ -18,15 +20,15 @@ def clock_identity(target: Target) -> str:
     return msgspec.json.encode(target, order="sorted").decode()
 
 
-def chosen(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """Return what the JSON file `path` holds; if there is none, what `make` gives, and write it.
+def chosen(path: Path, kind: type[Choice], make: Callable[[], Choice]) -> Choice:
+    """Return the `kind` in the JSON file `path`; if there is none, what `make` gives, and write it.
 
     A fit that was killed then takes up its training with the shapes that it began with. The file is
-    written beside its place and renamed; one that cannot be read is made anew. The values are JSON
-    and come as they are read back: lists, no tuples. Raises `PerfsuiteError` when the disk is full.
+    written beside its place and renamed; one that holds anything else is made anew. Values come as
+    they are read back: lists, no tuples. Raises `PerfsuiteError` when the disk is full.
     """
     try:
-        return msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
         data = msgspec.json.encode(make())
     writable(path.parent)
@@ -37,4 +39,4 @@ def chosen(path: Path, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
             file.flush()
             os.fsync(file.fileno())
         beside.replace(path)
-    return msgspec.json.decode(data, type=dict[str, Any])
+    return msgspec.json.decode(data, type=kind)

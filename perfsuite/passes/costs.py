@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from torch import nn
 
 Widths = Mapping[str, int]  # a group's name to the number of its channels
+Shape = tuple[int, ...]
 
 
 class Layer:
-    """A convolution or linear layer, and the shapes of what it is called with."""
+    """A convolution or linear layer, and of each call the shapes of what goes in and comes out."""
 
-    def __init__(self, path: str, module: Any, shapes: Sequence[tuple[int, ...]]) -> None:
-        self.path, self.module, self.shapes = path, module, shapes
+    def __init__(
+        self, path: str, module: Any, shapes: Sequence[Shape], results: Sequence[Shape]
+    ) -> None:
+        self.path, self.module, self.shapes, self.results = path, module, shapes, results
         self.depthwise = getattr(module, "groups", 1) > 1
         self.inside, self.outside = int(module.weight.shape[1]), int(module.weight.shape[0])
         if self.depthwise:
@@ -38,69 +41,60 @@ class Layer:
         shapes = tuple(self._without_channels(shape) for shape in self.shapes)
         return (type(m), self.depthwise, *(getattr(m, name, None) for name in names), shapes)
 
-    def _without_channels(self, shape: tuple[int, ...]) -> tuple[int, ...]:
+    def _without_channels(self, shape: Shape) -> Shape:
         return shape[:-1] if self.is_linear else shape[:1] + shape[2:]
-
-    def result(self, call: int) -> tuple[int, ...]:
-        """Return the shape of what a call gives, at full width."""
-        shape = self.shapes[call]
-        if self.is_linear:
-            return (*shape[:-1], self.outside)
-        return (shape[0], self.outside, *self._sides(shape))
 
     def macs(self, inside: int, outside: int) -> float:
         """Return the multiply-accumulates of all calls at other widths."""
         area = self.module.weight[0, 0].numel()
         # In a grouped convolution a result is made of one group's channels alone.
         each = area * outside * (self.module.weight.shape[1] if self.depthwise else inside)
-        return float(each * sum(self._places(shape) for shape in self.shapes))
-
-    def _places(self, shape: tuple[int, ...]) -> int:
-        """Return at how many places the weights are applied, the batch included."""
-        sides = shape[1:-1] if self.is_linear else self._sides(shape)
-        return int(shape[0] * np.prod(sides))
-
-    def _sides(self, shape: tuple[int, ...]) -> list[int]:
-        m = self.module
-        settings = zip(shape[2:], _padding(m), m.dilation, m.kernel_size, m.stride, strict=True)
-        return [
-            int((side + 2 * pad - dilation * (kernel - 1) - 1) // stride + 1)
-            for side, pad, dilation, kernel, stride in settings
-        ]
-
-
-def _padding(module: Any) -> Sequence[float]:
-    if module.padding == "same":
-        pairs = zip(module.dilation, module.kernel_size, strict=True)
-        return [dilation * (kernel - 1) / 2 for dilation, kernel in pairs]
-    if module.padding == "valid":
-        return [0] * len(module.kernel_size)
-    return list(module.padding)
+        # At how many places the weights are applied, the batch included.
+        places = (np.prod(self._without_channels(shape)) for shape in self.results)
+        return float(each * sum(places))
 
 
 def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
     """Return the convolutions and linear layers that a call of `model` uses, by path."""
     from torch import nn
 
-    shapes: dict[str, list[tuple[int, ...]]] = {}
+    shapes: dict[str, list[tuple[Shape, Shape]]] = {}
     hooks = []
     kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
     found = {path: m for path, m in model.named_modules() if isinstance(m, kinds)}
     for path, module in found.items():
 
         def record(
-            _: nn.Module, given: tuple[Any, ...], named: dict[str, Any], path: str = path
+            _: nn.Module, given: tuple[Any, ...], named: dict[str, Any], out: Any, path: str = path
         ) -> None:
             first = given[0] if given else named["input"]
-            shapes.setdefault(path, []).append(tuple(first.shape))
+            shapes.setdefault(path, []).append((tuple(first.shape), tuple(out.shape)))
 
-        hooks.append(module.register_forward_pre_hook(record, with_kwargs=True))
+        hooks.append(module.register_forward_hook(record, with_kwargs=True))
     try:
         call(model, inputs)
     finally:
         for hook in hooks:
             hook.remove()
-    return {path: Layer(path, found[path], seen) for path, seen in shapes.items()}
+    return {
+        path: Layer(path, found[path], *map(list, zip(*seen, strict=True)))
+        for path, seen in shapes.items()
+    }
+
+
+def costs_of(model: nn.Module, inputs: Inputs, groups: Iterable[Group]) -> Costs:
+    """Return the costs of a call, with all that multiplies beside the layers that are pruned.
+
+    These are transposed convolutions and products of matrices, as torch counts them; they stay.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    layers = layers_of(model, inputs)
+    with FlopCounterMode(display=False) as counter:
+        call(model, inputs)
+    costs = Costs(layers, groups)
+    costs.other_macs = max(0.0, counter.get_total_flops() / 2 - costs.macs(costs.full))
+    return costs
 
 
 class Costs:
@@ -108,6 +102,7 @@ class Costs:
 
     def __init__(self, layers: Mapping[str, Layer], groups: Iterable[Group]) -> None:
         self.layers = layers
+        self.other_macs = 0.0  # of what is no such layer
         self.groups = {group.name: group for group in groups}
         self.inside: dict[str, tuple[str, int]] = {}  # a layer to its group and repeat
         self.outside: dict[str, str] = {}
@@ -142,8 +137,9 @@ class Costs:
         return sum(layer.macs(*self.size(layer.path, widths)) for layer in self.touched(name))
 
     def macs(self, widths: Widths) -> float:
-        """Return the MACs of all layers."""
-        return sum(layer.macs(*self.size(path, widths)) for path, layer in self.layers.items())
+        """Return the MACs of all layers, and of all else that multiplies."""
+        layers = sum(layer.macs(*self.size(path, widths)) for path, layer in self.layers.items())
+        return layers + self.other_macs
 
     def channels(self, widths: Widths) -> float:
         """Return the number of channels that could be pruned and are there."""

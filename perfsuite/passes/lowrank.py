@@ -6,7 +6,7 @@ import copy
 import functools
 import itertools
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
 
 import msgspec
 import numpy as np
@@ -41,6 +41,17 @@ if TYPE_CHECKING:
     from torch import nn
 
 _Weights = Callable[["nn.Module", Ranks], Mapping[str, np.ndarray]]
+
+
+class _Taken(TypedDict):
+    ranks: list[int]
+    lost: float
+    speedup: float
+
+
+class _Choice(TypedDict):
+    layers: dict[str, _Taken]
+    left: dict[str, str]
 
 
 class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,14 +106,14 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             functools.partial(weights, method=self.method)  # trials share what they factorize
         )
         path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
-        data = chosen(path, lambda: self._choose(model, ctx, factorize))
+        data = chosen(path, _Choice, lambda: self._choose(model, ctx, factorize))
         before = call(model, ctx.inputs)
         teacher = copy.deepcopy(model) if self.finetune else None
         module = self._factorized(model, _ranks(data), factorize)
         check_answers(module, ctx.inputs, before)
         if self.finetune:
             _fine_tune(module, teacher, self.finetune, ctx)
-        return Edits(data, _state(module))
+        return Edits(dict(data), _state(module))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model`, freshly built, with the edits applied."""
@@ -115,7 +126,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model.load_state_dict(state, strict=True)
         return model
 
-    def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> dict[str, Any]:
+    def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _Choice:
         """Return the edits' data."""
         layers = layers_of(model, ctx.inputs)
         who = f"lowrank on {type(model).__name__}"
@@ -127,7 +138,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not any(menu.options for menu in found):
             raise Unsupported(f"{who}: {_nothing_pays(found, ctx.target, self.energy)}")
         choice = self._target(who, model, ctx, factorize, layers, found)
-        taken = {
+        taken: dict[str, _Taken] = {
             menu.layer.path: {
                 "ranks": list(option.ranks),
                 "lost": option.lost,

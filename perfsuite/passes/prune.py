@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
-from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError, ConfigError, Unsupported
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.passes import importance
 from perfsuite.passes.calls import copied
-from perfsuite.passes.channels import Group, channel_groups
+from perfsuite.passes.channels import Group
 from perfsuite.passes.chosen import chosen, clock_identity
-from perfsuite.passes.costs import Costs, Widths, layers_of
+from perfsuite.passes.costs import Costs, Widths, costs_of
 from perfsuite.passes.importance import Criterion, Place, Scores
+from perfsuite.passes.prunable import prunable
 from perfsuite.passes.reconstruct import reconstruct
-from perfsuite.passes.sound import sound
-from perfsuite.passes.surgery import absent, cut, is_absent, load, tensors_of
+from perfsuite.passes.surgery import absent, cut, load, tensors_of
 from perfsuite.passes.targets import check_target
 from perfsuite.passes.timing import group_times, lanes, smooth
 from perfsuite.passes.widths import (
@@ -35,7 +33,6 @@ from perfsuite.passes.widths import (
     tried,
     uniform,
 )
-from perfsuite.plugins import suggestion
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import Progress
 from perfsuite.training.plan import AdamPlan, Plan
@@ -43,9 +40,14 @@ from perfsuite.training.plan import AdamPlan, Plan
 if TYPE_CHECKING:
     from torch import nn
 
-_SAMPLES = 4  # besides the timed input, on which a cut net is tried
 _TRIES = 8  # nets that are timed as a whole until one is as fast as asked
 _LEAST_PROGRESS = 0.97  # between two of them
+
+
+class _Choice(TypedDict):
+    groups: list[Group]
+    kept: dict[str, list[int]]
+    left: dict[str, str]
 
 
 class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -111,18 +113,22 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for step in range(self.steps):
             # The clock answers otherwise each time: a training that is taken up keeps its shapes.
             path = ctx.checkpoint.with_suffix(f".step{step}.json")
-            choice = chosen(path, partial(self._choose, model, ctx))
-            groups = msgspec.convert(choice["groups"], list[Group])
-            for group in groups:
-                for layer in group.paths("out"):
-                    before = kept.get(layer, np.arange(group.width))
-                    kept[layer] = before[np.asarray(choice["kept"][group.name], dtype=int)]
+            choice = chosen(path, _Choice, partial(self._choose, model, ctx))
+            groups, now = choice["groups"], choice["kept"]
+            stay = {layer: now[group.name] for group in groups for layer in group.paths("out")}
+            widths = {layer: group.width for group in groups for layer in group.paths("out")}
+            for layer, channels in stay.items():
+                before = kept.get(layer, np.arange(widths[layer]))
+                kept[layer] = before[np.asarray(channels, dtype=int)]
             left = choice["left"]
-            removed.update(cut(model, groups, choice["kept"]))
             trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
-            if self.reconstruct and not trained.exists():
+            fits = self.reconstruct > 0 and not trained.exists()
+            uncut = copied(model).eval() if fits else whole
+            removed.update(cut(model, groups, now))
+            if fits:
+                # Not to the whole net, which has learned nothing in the steps before.
                 samples = list(ctx.calibration(self.reconstruct))
-                reconstruct(model, whole, kept, samples, ctx.progress)
+                reconstruct(model, uncut, stay, samples, ctx.progress)
             self._tune(model, whole, ctx, step, trained)
         layers = {path: channels.tolist() for path, channels in kept.items()}
         data = {"kept": layers, "removed": sorted(removed), "left": left}
@@ -134,16 +140,16 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         load(model, edits.tensors)
         return model
 
-    def _choose(self, model: nn.Module, ctx: PassContext) -> dict[str, Any]:
+    def _choose(self, model: nn.Module, ctx: PassContext) -> _Choice:
         """Return the groups to cut, the channels of each that stay, why other layers are left."""
         model.eval()
         groups, left = prunable(model, ctx, self.layers)
         scores = self._scores(model, groups, ctx)
-        costs = Costs(layers_of(model, ctx.inputs), groups)
+        costs = costs_of(model, ctx.inputs, groups)
         widths = self._widths(model, groups, costs, scores, ctx)
         kept = keep_best(scores, {n: w for n, w in widths.items() if w < costs.full[n]})
         chosen_ones = [group for group in groups if group.name in kept]
-        return {"groups": msgspec.to_builtins(chosen_ones), "kept": kept, "left": left}
+        return {"groups": chosen_ones, "kept": kept, "left": left}
 
     def _scores(self, model: nn.Module, groups: list[Group], ctx: PassContext) -> Scores:
         if self.importance != "taylor":
@@ -163,9 +169,10 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             share = self.macs if self.macs is not None else 1 - (self.ratio or 0.0)
             return narrowed(share ** (1 / self.steps))
         wanted = self.speedup ** (1 / self.steps)
-        limit, reached = 1 / wanted, 1.0
+        limit = asked = 1 / wanted
+        reached = 1.0
         for _ in range(_TRIES):
-            widths = narrowed(limit)
+            asked, widths = limit, narrowed(limit)
             smaller = copied(model)
             cut(smaller, groups, keep_best(scores, widths))
             before_s, after_s = ctx.latency_s([(model, ctx.inputs), (smaller, ctx.inputs)])
@@ -174,7 +181,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return widths
             limit *= min(reached / wanted, _LEAST_PROGRESS)
         raise BuildError(
-            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {limit:.0%} of the cost "
+            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {asked:.1%} of the cost "
             f"the net is {reached:.2f}x as fast on {ctx.target.runtime}; ask for less"
         )
 
@@ -239,76 +246,3 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
         fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=checkpoint, report=report)
-
-
-def prunable(
-    model: nn.Module, ctx: PassContext, layers: tuple[str, ...]
-) -> tuple[list[Group], dict[str, str]]:
-    """Return the groups of the wanted layers, tried out, and why other layers are in none."""
-    found, left = channel_groups(model, ctx.inputs)
-    wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
-    groups, unsound = sound(model, wanted, _samples(ctx))
-    left.update(unsound)
-    for pattern in layers:
-        _check_layers(model, pattern, {group.name for group in groups}, found, left)
-    if not groups:
-        first = [f"{path or 'the model itself'}: {why}" for path, why in list(left.items())[:3]]
-        reasons = "; ".join(first) or "it has no convolution and no linear layer"
-        raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
-    return groups, left
-
-
-def _check_layers(
-    model: nn.Module, pattern: str, names: set[str], found: list[Group], left: dict[str, str]
-) -> None:
-    """Raise for a pattern that names nothing, or nothing that can be pruned or is already gone."""
-    modules = dict(model.named_modules())
-    named = [path for path in modules if fnmatchcase(path, pattern)]
-    if not named:
-        raise ConfigError(
-            f"prune: layers: the model has no module '{pattern}'"
-            f"{suggestion(pattern, filter(None, modules))}"
-        )
-    if not any(path in names or is_absent(modules[path]) for path in named):
-        why = _why(pattern, {path: modules[path] for path in named}, found, left)
-        raise Unsupported(f"prune: {pattern} cannot be pruned: {why}")
-
-
-def _why(
-    pattern: str, named: dict[str, nn.Module], found: list[Group], left: dict[str, str]
-) -> str:
-    """Return why no group has the name of one of the modules that are named by `pattern`."""
-    for path in named:
-        if path in left:
-            return left[path]
-        owner = next((group.name for group in found if path in group.paths("out")), None)
-        if owner is not None:
-            return f"its channels are those of {owner}; name that"
-    layers = [*(group.name for group in found), *left]
-    if any(fnmatchcase(path, f"{pattern}.*") for path in layers):
-        return f"it is no layer; those in it are '{pattern}.*'"
-    return next(
-        filter(None, map(_other, named.values())), "it is no convolution and no linear layer"
-    )
-
-
-def _other(module: nn.Module) -> str:
-    """Return what convolution it is whose own channels are never pruned, if it is one."""
-    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-
-    if isinstance(module, _ConvTransposeNd):
-        return f"it is a {type(module).__name__}: convolutions and linear layers alone are"
-    if not isinstance(module, _ConvNd):
-        return ""
-    if module.groups == module.in_channels == module.out_channels:
-        return "it is depthwise: its channels are those of the layer before it; name that"
-    return f"it is a convolution in {module.groups} groups"
-
-
-def _samples(ctx: PassContext) -> Iterator[Inputs]:
-    """Yield the timed input and some others: a graph that depends on them must not go unnoticed."""
-    yield ctx.inputs
-    try:
-        yield from ctx.calibration(_SAMPLES)
-    except Unsupported:
-        return  # the task has no others

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, ConfigError
 from perfsuite.passes.calls import call
 from perfsuite.training.averaging import norms_of, settling
 
@@ -45,8 +45,15 @@ def reconstruct(
     `kept` has the channels that a layer of `model` still gives, where they are not all. Layers are
     left as they are where nothing before them has changed, where a call's first dimension is not
     the batch (once a detector has chosen its proposals, rows of the two nets are not the same), and
-    where they are grouped or too large. Raises `BuildError` for answers that are not finite.
+    where they are grouped, too large or of a class of the user's own. The norms see the batches
+    that are as long as the first. Raises `ConfigError` where there are no batches, `BuildError` for
+    answers that are not finite.
     """
+    if not batches:
+        raise ConfigError(
+            "prune: reconstruct needs calibration samples, and the task yields none; let "
+            "calibration(samples) yield some, or leave reconstruct out"
+        )
     model.eval()
     whole.eval()
     calls, origin = _calls(model, batches[0]), dict(whole.named_modules())
@@ -64,7 +71,7 @@ def _calls(model: nn.Module, inputs: Inputs) -> dict[str, int]:
     calls: dict[str, int] = {}
     hooks = []
     for path, module in model.named_modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
+        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may compute anything
 
             def record(*_: Any, path: str = path) -> None:
                 calls[path] = calls.get(path, 0) + 1
@@ -99,7 +106,7 @@ def _fit(
     changed = False
     for inputs in batches:
         given, wanted = (_given(net, path, calls, inputs) for net in (model, whole))
-        count = len(next(iter(inputs.values())))
+        count = _length(inputs)
         if len(given) != len(wanted) or any(len(one) != count for one in (*given, *wanted)):
             return
         for mine, theirs in zip(given, wanted, strict=True):
@@ -122,6 +129,8 @@ def _fit(
             return
     squares, products = sums
     ridge = RIDGE * squares.diagonal().mean()
+    if not ridge:
+        return  # whatever the weights are, nothing but zeros reaches them
     step = torch.linalg.solve(squares + ridge * torch.eye(len(squares)), products)
     with torch.no_grad():
         layer.weight.add_(step.T.reshape(layer.weight.shape))
@@ -133,12 +142,13 @@ def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torc
 
     found: list[torch.Tensor] = []
 
-    def record(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        found.append(given[0].detach().clone())
+    def record(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        first = given[0] if given else named["input"]
+        found.append(first.detach().clone())
         if len(found) == calls:
             raise _Enough
 
-    handle = model.get_submodule(path).register_forward_pre_hook(record)
+    handle = model.get_submodule(path).register_forward_pre_hook(record, with_kwargs=True)
     try:
         with torch.no_grad():
             model(*(torch.from_numpy(value) for value in inputs.values()))
@@ -192,9 +202,21 @@ def _flat(values: torch.Tensor) -> torch.Tensor:
 
 
 def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
-    """Let the norms' statistics be those of the batches."""
-    import torch
+    """Let the norms' statistics be those of the batches, each counted alike.
 
-    with settling(norms_of(model)), torch.no_grad():
+    A shorter one at the end is left out, and where batches are single samples, so are norms of
+    vectors: one value a channel has no variance.
+    """
+    import torch
+    from torch import nn
+
+    count = _length(batches[0])
+    norms = [one for one in norms_of(model) if count > 1 or not isinstance(one, nn.BatchNorm1d)]
+    with settling(norms), torch.no_grad():
         for inputs in batches:
-            model(*(torch.from_numpy(value) for value in inputs.values()))
+            if _length(inputs) == count:
+                model(*(torch.from_numpy(value) for value in inputs.values()))
+
+
+def _length(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values())))

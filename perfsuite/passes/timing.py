@@ -158,13 +158,16 @@ def _chain(
 ) -> Candidate | None:
     """Return one net of a producer, what its channels pass, and all that reads them.
 
-    None where the pictures between them do not shrink by whole factors, or the channels are the
-    last axis of several, so that nothing simple could stand for what happens there.
+    None where the pictures between them do not shrink by whole factors, a layer gives others than
+    one of torch's would (a user's subclass that pads by itself), or the channels are the last axis
+    of several, so that nothing simple could stand for what happens there.
     """
     import torch
     from torch import nn
 
     if any(layer.is_linear and len(layer.shapes[call]) > 2 for layer in (*first, *last)):
+        return None
+    if any(type(layer.module) not in (*_convolutions(), nn.Linear) for layer in (*first, *last)):
         return None
     modules = [_trial(layer, *costs.size(layer.path, sizes)) for layer in first]
     inputs = _inputs(costs, first[0], sizes, call)
@@ -175,7 +178,7 @@ def _chain(
         if between is None:
             return None
         steps += [*between, module, nn.ReLU()]
-        shape = torch.Size(layer.result(call))
+        shape = torch.Size(layer.results[call])
     readers: list[nn.Module] = []
     for layer in last:
         between = _between(shape, layer.shapes[call])
@@ -246,8 +249,18 @@ def _mean() -> type[nn.Module]:
     return Mean
 
 
+def _convolutions() -> tuple[type[nn.Module], ...]:
+    from torch import nn
+
+    return nn.Conv1d, nn.Conv2d, nn.Conv3d
+
+
 def _trial(layer: Layer, inside: int, outside: int) -> Any:
-    """Return a layer of the same kind with other widths and random weights."""
+    """Return a layer of the same kind with other widths and random weights.
+
+    A user's subclass, whose constructor may ask for anything, is timed as the layer of torch that
+    it comes from.
+    """
     from torch import nn
 
     m = layer.module
@@ -256,7 +269,8 @@ def _trial(layer: Layer, inside: int, outside: int) -> Any:
     groups = outside if layer.depthwise else 1
     settings = (m.kernel_size, m.stride, m.padding, m.dilation, groups)
     # With a bias: engines fold the norm behind a layer into one.
-    return type(m)(inside, outside, *settings, padding_mode=m.padding_mode)
+    kind = next(one for one in _convolutions() if isinstance(m, one))
+    return kind(inside, outside, *settings, padding_mode=m.padding_mode)
 
 
 def _inputs(costs: Costs, layer: Layer, sizes: Widths, call: int) -> Inputs:

@@ -96,7 +96,12 @@ class ByClock:
         while (now := cost()) > limit:
             step = self._best()
             if step is None:
-                raise unreachable(now, limit, ", but no narrower layer would save more time")
+                raise unreachable(
+                    now,
+                    limit,
+                    ", but no narrower layer would save more time ("
+                    f"narrower than {_NARROWEST} channels none is tried)",
+                )
             name, width = step
             self.gained_s += self._gain_s(name, width)
             self.widths[name] = width

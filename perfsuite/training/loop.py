@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.task import TrainingSet
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import BuildError, ConfigError
 from perfsuite.training.averaging import Mean, norms_of, settling
 from perfsuite.training.checkpoint import restore, save
 from perfsuite.training.classifying import classifying
@@ -61,9 +61,9 @@ def train(
     that a killed training repeats at most one epoch and ends with the same weights.
 
     Raises `ConfigError` for a checkpoint of another plan or net, or a torn one, and for a net whose
-    weights are all frozen; `PerfsuiteError` when the training diverges (see `Losses`; a weight that
-    is not finite, too) or the disk is full. The checkpoint of before is then still there: none is
-    written with weights that are not finite.
+    weights are all frozen; `BuildError` when the training diverges (see `Losses`; a weight that is
+    not finite, too); `PerfsuiteError` when the disk is full. The checkpoint of before is then still
+    there: none is written with weights that are not finite.
     Raises `ValueError` for a teacher without weight, a weight without one, a net that is its own.
     """
     import torch
@@ -76,9 +76,9 @@ def train(
     if teacher is module or (teacher is None) != (plan.teacher == 0):
         raise ValueError(f"teacher weighs {plan.teacher}: there must be another net, or none for 0")
     torch.manual_seed(plan.seed)
-    module.to(memory_format=torch.channels_last)
+    _channels_last(module)
     if teacher is not None:
-        teacher.eval().to(memory_format=torch.channels_last)
+        _channels_last(teacher.eval())
     optimizer = _optimizer(module, plan)
     steps = _steps(data, plan)
     mean = Mean(module) if plan.averaging else None
@@ -115,7 +115,7 @@ class _Training:
     def device(self) -> torch.device:
         return next(self.module.parameters()).device
 
-    def diverged(self, what: str, epoch: int, step: int) -> PerfsuiteError:
+    def diverged(self, what: str, epoch: int, step: int) -> BuildError:
         """Return the error that says so, and what is left."""
         plan, rate = self.plan, rate_at(self.plan, epoch, step, self.steps)
         peaks = f"peak_rate is {plan.peak_rate}"
@@ -132,7 +132,16 @@ class _Training:
                 f". The state after epoch {epoch} is kept in {self.checkpoint}; a plan with "
                 "another rate starts anew, once that file is deleted if it is in its way"
             )
-        return PerfsuiteError(message)
+        return BuildError(message)
+
+
+def _channels_last(module: nn.Module) -> None:
+    """Lay the weights of two-dimensional convolutions out as bf16 kernels like them."""
+    import torch
+
+    for weight in module.parameters():
+        if weight.ndim == 4:  # torch's own conversion of a module fails on those with 5
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _steps(data: TrainingSet, plan: Plan) -> int:

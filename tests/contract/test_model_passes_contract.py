@@ -15,7 +15,7 @@ from small_passes import MODEL_PASSES, small_pass
 from perfsuite.data import scenes
 from perfsuite.data.cifar10 import Samples
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import ConfigError, Unavailable, Unsupported
+from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.testing import check_pass
 from perfsuite.workloads.classification import Classification
 from perfsuite.workloads.table import WORKLOADS, load_workload
@@ -30,9 +30,6 @@ ALIASES = {
 LONG = {"faster-rcnn-resnet101"}
 PLUG_IN = "benchmarks/resnet_cifar10.py:resnet20"
 
-# What a pass does not claim to support, and why, in its own words.
-REFUSED: dict[tuple[str, str], str] = {}
-
 PAIRS = [
     pytest.param(name, workload, marks=[pytest.mark.verify] if workload in LONG else [])
     for workload in [*sorted(set(WORKLOADS) - set(ALIASES)), PLUG_IN]
@@ -43,14 +40,9 @@ PAIRS = [
 @pytest.mark.parametrize(("name", "reference"), PAIRS)
 def test_pass_on_workload(name: str, reference: str, root: Path) -> None:
     workload = _workload(reference, root)
-    why = REFUSED.get((name, workload.name))
     try:
         with _scenes_of_noise():
-            if why is None:
-                check_pass(small_pass(name), workload)
-                return
-            with pytest.raises(Unsupported, match=why):
-                check_pass(small_pass(name), workload)
+            check_pass(small_pass(name), workload)
     except Unavailable as missing:  # the blood cells
         pytest.skip(str(missing))
 
@@ -63,11 +55,6 @@ def test_an_alias_has_the_same_net(alias: str) -> None:
     here, there = one().state_dict(), other().state_dict()
     assert list(here) == list(there)
     assert all(bool((tensor == there[name]).all()) for name, tensor in here.items())
-
-
-def test_what_is_refused_is_in_the_tables() -> None:
-    known = {*WORKLOADS, PLUG_IN.rpartition(":")[2]}
-    assert all(name in MODEL_PASSES and workload in known for name, workload in REFUSED)
 
 
 def _workload(reference: str, root: Path) -> Workload:

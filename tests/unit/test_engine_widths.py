@@ -45,6 +45,15 @@ def test_a_layer_of_a_kind_of_its_own_is_not_gone() -> None:
     assert [one.after for one in layer_widths(net(), after, {})] == [5, 6, 4]
 
 
+def test_layers_within_a_layer_are_no_factors() -> None:
+    def adapted() -> nn.Module:
+        made = net()
+        made[4].down, made[4].up = nn.Linear(6, 2), nn.Linear(2, 4)
+        return made
+
+    assert layer_widths(adapted(), adapted(), {}) == ()
+
+
 def test_another_net_is_not_compared() -> None:
     student = nn.ModuleDict({"features": nn.Conv2d(3, 4, 3), "head": nn.Linear(4, 4)})
     assert layer_widths(net(), student, {}) == ()

@@ -3,25 +3,33 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 from perfsuite.domain.recipe import Target
 from perfsuite.passes.chosen import chosen, clock_identity
 
 
+class Ranked(TypedDict):
+    ranks: list[int]
+
+
+def ranked(*ranks: int) -> Ranked:
+    return {"ranks": list(ranks)}
+
+
 def test_the_first_choice_stays(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "key.ranks.json"
-    assert chosen(path, lambda: {"ranks": (1, 2)}) == {"ranks": [1, 2]}
-    assert chosen(path, lambda: {"ranks": (3, 4)}) == {"ranks": [1, 2]}
+    assert chosen(path, Ranked, lambda: ranked(1, 2)) == {"ranks": [1, 2]}
+    assert chosen(path, Ranked, lambda: ranked(3, 4)) == {"ranks": [1, 2]}
     assert [file.name for file in path.parent.iterdir()] == ["key.ranks.json"]
 
 
 def test_a_torn_file_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "key.json"
-    for torn in (b"", b'{"ranks": [1', b"[1, 2]"):
+    for torn in (b"", b'{"ranks": [1', b"[1, 2]", b'{"kept": [1]}', b'{"ranks": ["a"]}'):
         path.write_bytes(torn)
-        assert chosen(path, lambda: {"rank": 5}) == {"rank": 5}
-        assert chosen(path, dict) == {"rank": 5}
+        assert chosen(path, Ranked, lambda: ranked(5)) == {"ranks": [5]}
+        assert chosen(path, Ranked, lambda: ranked(6)) == {"ranks": [5]}
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -30,7 +38,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
     path = tmp_path / "key.json"
     try:
-        chosen(path, fails)
+        chosen(path, dict[str, Any], fails)
     except KeyError:
         assert not list(tmp_path.iterdir())
     else:

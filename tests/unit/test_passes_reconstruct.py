@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, ConfigError
 from perfsuite.passes.channels import channel_groups
 from perfsuite.passes.reconstruct import reconstruct
 from perfsuite.passes.surgery import cut
@@ -113,3 +113,54 @@ def test_answers_that_are_not_finite_are_an_error() -> None:
         whole[2].weight[0, 0, 0, 0] = float("nan")
     with pytest.raises(BuildError, match="NaN or infinite"):
         reconstruct(smaller, whole, {"0": [0, 1]}, batches(), lambda done, total: None)
+
+
+def test_channels_that_nothing_reaches_are_no_equation() -> None:
+    whole = net()
+    with torch.no_grad():
+        whole[0].bias[:2] = -1e6  # behind the ReLU: zeros, on every sample
+    smaller = fitted(whole, [0, 1])
+    assert torch.equal(smaller[2].weight, whole[2].weight[:, :2])
+
+
+def test_a_short_last_batch_is_left_out_of_the_norms() -> None:
+    whole = nn.Sequential(nn.Flatten(), nn.Linear(72, 3), nn.BatchNorm1d(3)).eval()
+    short = {"x": batches(1)[0]["x"][:1] * 100}
+    reconstruct(found := copy.deepcopy(whole), whole, {}, [*batches(2), short], lambda *at: None)
+    values = torch.cat([answers(whole[:2], one) for one in batches(2)])
+    assert torch.allclose(found[2].running_mean, values.mean(0), atol=1e-5)
+
+
+def test_norms_of_single_vectors_keep_their_statistics() -> None:
+    whole = nn.Sequential(
+        nn.Conv2d(2, 3, 1), nn.BatchNorm2d(3), nn.Flatten(), nn.Linear(108, 3), nn.BatchNorm1d(3)
+    ).eval()
+    single = [{"x": one["x"][:1]} for one in batches()]
+    reconstruct(found := copy.deepcopy(whole), whole, {}, single, lambda *at: None)
+    assert found[4].running_mean.tolist() == [0.0] * 3
+    assert found[1].running_mean.abs().max() > 0.0
+
+
+def test_layers_may_be_called_with_names() -> None:
+    class Named(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.first, self.second = nn.Conv2d(2, 4, 1), nn.Conv2d(4, 3, 1)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            found: torch.Tensor = self.second(input=self.first(input=x).relu())
+            return found
+
+    torch.manual_seed(0)
+    whole = Named().eval()
+    smaller = copy.deepcopy(whole)
+    with torch.no_grad():
+        smaller.first.weight.mul_(0.5)
+    before = (answers(smaller, batches()[0]) - answers(whole, batches()[0])).square().mean()
+    reconstruct(smaller, whole, {}, batches(), lambda *at: None)
+    assert (answers(smaller, batches()[0]) - answers(whole, batches()[0])).square().mean() < before
+
+
+def test_a_task_that_yields_no_samples_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"reconstruct needs calibration samples, .* yields none"):
+        reconstruct(net(), net(), {}, [], lambda *at: None)

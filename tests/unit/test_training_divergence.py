@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.task import TrainingSet
-from perfsuite.errors import PerfsuiteError
+from perfsuite.errors import BuildError
 from perfsuite.training.divergence import Losses
 from perfsuite.training.loop import Plan, train
 
@@ -103,7 +103,7 @@ def line() -> TrainingSet:
 def test_the_checkpoint_of_before_is_kept(rate: float, tmp_path: Path) -> None:
     plan = Plan(epochs=3, batch=4, peak_rate=0.05, restarts=((1, rate),), bf16=False)
     path = tmp_path / "x.pt"
-    with pytest.raises(PerfsuiteError, match="it diverged; lower the") as caught:
+    with pytest.raises(BuildError, match="it diverged; lower the") as caught:
         train(torch.nn.Linear(1, 1), line(), plan, checkpoint=path)
     told = str(caught.value)
     assert "in epoch 2 of 3, step " in told and " of 20, at a rate of " in told
@@ -119,7 +119,7 @@ def test_weights_that_are_not_finite_are_not_saved(tmp_path: Path) -> None:
     torch.nn.init.zeros_(module.weight)
     data = line()._replace(loss=lambda m, x, y: m.weight.abs().sqrt().sum())  # its slope at 0: inf
     plan = Plan(epochs=1, batch=80, bf16=False)
-    with pytest.raises(PerfsuiteError, match="weight is not finite in epoch 1 of 1") as caught:
+    with pytest.raises(BuildError, match="weight is not finite in epoch 1 of 1") as caught:
         train(module, data, plan, checkpoint=tmp_path / "x.pt")
     assert "kept" not in str(caught.value)
     assert not list(tmp_path.iterdir())

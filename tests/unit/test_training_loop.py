@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.task import TrainingSet
-from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.training.loop import AdamPlan, Plan, Progress, rate_at, train
 
 torch = pytest.importorskip("torch")
@@ -111,7 +111,7 @@ def test_too_few_samples_and_a_loss_that_diverges_are_told() -> None:
     with pytest.raises(ConfigError, match="a batch of 4 needs more than 3 samples"):
         train(fresh(), line(3), PLAN)
     endless = line()._replace(loss=lambda module, x, y: module(x).sum() * float("inf"))
-    with pytest.raises(PerfsuiteError, match="lower the learning rate"):
+    with pytest.raises(BuildError, match="lower the learning rate"):
         train(fresh(), endless, PLAN)
 
 
