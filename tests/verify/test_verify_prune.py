@@ -13,6 +13,7 @@ from perfsuite import api
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
+from perfsuite.judge.metrics import loss, ratio
 from perfsuite.judge.theory import Gain, gain
 
 pytestmark = pytest.mark.verify
@@ -32,6 +33,10 @@ def proof() -> tuple[Run, Judgement]:
 def cell_of(run: Run, workload: str, recipe: str, runtime: str) -> Cell:
     key = f"{workload}/{recipe}/{runtime}/cpu/b1"
     return next(cell for cell in run.header.cells if cell.key == key)
+
+
+def _eager(run: Run, workload: str) -> Cell:
+    return cell_of(run, workload, "fp32", "pytorch")
 
 
 def gains(run: Run, workload: str, recipe: str) -> list[Gain]:
@@ -61,6 +66,36 @@ def test_the_better_engine_gives_back_what_the_macs_promise(
     found = gains(proof[0], workload, recipe)
     assert all(one.macs_ratio is not None and one.macs_ratio >= macs for one in found)
     assert max(one.realised.value for one in found if one.realised is not None) >= least
+
+
+@pytest.mark.parametrize(
+    ("workload", "recipe", "points"),
+    [
+        ("vgg16-cifar10", "half", 0.5),
+        ("vgg16-cifar10", "quarter", 1.0),
+        ("vgg16-cifar10", "quarter-int8", 1.0),
+        ("resnet56", "half-resnet", 0.5),
+    ],
+)
+def test_what_is_trained_again_loses_little(
+    proof: tuple[Run, Judgement], workload: str, recipe: str, points: float
+) -> None:
+    run, _ = proof
+    base = run.records[_eager(run, workload).id]
+    for engine in ENGINES:
+        pruned = run.records[cell_of(run, workload, recipe, engine).id]
+        lost = loss(base, pruned)
+        assert lost is not None and lost.value <= points
+
+
+def test_pruned_and_in_int8_vgg_is_25_times_as_fast_as_eager(
+    proof: tuple[Run, Judgement],
+) -> None:
+    run, _ = proof
+    base = run.records[_eager(run, "vgg16-cifar10").id]
+    small = [cell_of(run, "vgg16-cifar10", "quarter-int8", engine) for engine in ENGINES]
+    found = [ratio(base, run.records[cell.id], "latency_s", "median") for cell in small]
+    assert max(one.value for one in found if one is not None) >= 25.0
 
 
 @pytest.mark.parametrize(
