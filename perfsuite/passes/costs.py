@@ -89,10 +89,8 @@ def costs_of(model: nn.Module, inputs: Inputs, groups: Iterable[Group]) -> Costs
     """
     from torch.utils.flop_counter import FlopCounterMode
 
-    layers = layers_of(model, inputs)
     with FlopCounterMode(display=False) as counter:
-        call(model, inputs)
-    costs = Costs(layers, groups)
+        costs = Costs(layers_of(model, inputs), groups)
     costs.other_macs = max(0.0, counter.get_total_flops() / 2 - costs.macs(costs.full))
     return costs
 

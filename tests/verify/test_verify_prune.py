@@ -73,7 +73,7 @@ def test_the_better_engine_gives_back_what_the_macs_promise(
     [
         ("vgg16-cifar10", "half", 0.5),
         ("vgg16-cifar10", "half-int8", 1.0),
-        ("vgg16-cifar10", "quarter", 2.0),  # a point would take a longer training
+        ("vgg16-cifar10", "quarter", 2.0),  # 1.74 was reached
         ("vgg16-cifar10", "quarter-int8", 2.0),
         ("resnet56", "half-resnet", 0.5),
     ],
