@@ -13,10 +13,10 @@ import numpy as np
 
 from perfsuite.data import scenes
 from perfsuite.data.images import cropped, normalized
-from perfsuite.engine.pictures import read_picture
-from perfsuite.engine.reference import module_outputs
 from perfsuite.models.captions import SIDE
-from perfsuite.workloads.captions import drawn_attention, show_attend_tell, spoken
+from perfsuite.runner.build.pictures import read_picture
+from perfsuite.runner.build.reference import module_outputs
+from perfsuite.workloads.zoo.captions import drawn_attention, show_attend_tell, spoken
 
 SCENES = (3, 8)  # of the test set
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
-from perfsuite.workloads.cifar10 import cifar10_task
+from perfsuite.workloads.zoo.cifar10 import cifar10_task
 
 if TYPE_CHECKING:
     from torch import Tensor, nn

@@ -39,15 +39,15 @@ import numpy as np
 
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Breakdown
-from perfsuite.domain.runtime import Manifest, Opening, Session, Variant
+from perfsuite.domain.runtime import Manifest, Session, SessionOptions, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
-from perfsuite.engine import stages as declared
 from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.export.nodes import module_nodes
 from perfsuite.measure.environment import usable_threads
 from perfsuite.measure.stages import breakdown
-from perfsuite.runtimes.pytorch import PyTorch
+from perfsuite.runner.build import stages as declared
+from perfsuite.runtimes.pytorch.runtime import PyTorch
 from perfsuite.workloads.table import load_workload
 
 MOST_OFF = 0.1
@@ -237,7 +237,7 @@ def opened(workload: Workload, module: Any, batch: int, threads: int) -> Session
     spans = declared.spans(workload.model.stages, module)
     with tempfile.TemporaryDirectory() as folder:
         PyTorch().build(Variant(None, lambda: module, False), manifest, Path(folder))
-        opening = Opening(batch, threads, True, lambda: module, spans)
+        opening = SessionOptions(batch, threads, True, lambda: module, spans)
         return PyTorch().open(Path(folder), manifest, opening)
 
 

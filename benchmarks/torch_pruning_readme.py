@@ -20,10 +20,10 @@ from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.surgery import load, tensors_of
+from perfsuite.passes.prune.surgery import load, tensors_of
 from perfsuite.training.finetune import fine_tune
-from perfsuite.training.loop import Progress
-from perfsuite.training.plan import AdamPlan, Plan
+from perfsuite.training.loop import TrainingProgress
+from perfsuite.training.plan import AdamPlan, SgdPlan
 
 if TYPE_CHECKING:
     import torch
@@ -40,7 +40,7 @@ class TorchPruning(msgspec.Struct, frozen=True):
     """
 
     macs: float
-    finetune: Plan | AdamPlan | None = None
+    finetune: SgdPlan | AdamPlan | None = None
 
     version: ClassVar[int] = 1
     runtimes: ClassVar[tuple[str, ...]] = ()
@@ -134,8 +134,8 @@ def _widths(model: nn.Module) -> dict[str, int]:
     return {p: int(m.weight.shape[0]) for p, m in model.named_modules() if isinstance(m, kinds)}
 
 
-def _tune(smaller: nn.Module, whole: nn.Module, plan: Plan | AdamPlan, ctx: PassContext) -> None:
-    def report(at: Progress) -> None:
+def _tune(smaller: nn.Module, whole: nn.Module, plan: SgdPlan | AdamPlan, ctx: PassContext) -> None:
+    def report(at: TrainingProgress) -> None:
         ctx.progress(at.epoch * at.steps + at.step, plan.epochs * at.steps)
 
     path = ctx.checkpoint.with_suffix(".pt")

@@ -39,12 +39,17 @@ from typing import NoReturn
 import numpy as np
 
 from perfsuite.domain.model import InputSpec
-from perfsuite.domain.runtime import Manifest, Opening
+from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs
-from perfsuite.engine.artifacts import read_inputs, read_manifest, write_inputs, write_manifest
 from perfsuite.judge.intervals import ratio_interval
 from perfsuite.measure.latency import time_calls
+from perfsuite.runner.build.artifacts import (
+    read_inputs,
+    read_manifest,
+    write_inputs,
+    write_manifest,
+)
 from perfsuite.runtimes.table import RUNTIMES
 
 LOW, HIGH = 0.97, 1.03
@@ -105,7 +110,7 @@ def compare(folder: Path, scratch: Path, arguments: argparse.Namespace) -> int:
 def ours(folder: Path, seconds: float, threads: int) -> dict[str, float | bool]:
     """Return what perfsuite measures in this process."""
     manifest = read_manifest(folder)
-    opening = Opening(batch=manifest.batch, threads=threads)
+    opening = SessionOptions(batch=manifest.batch, threads=threads)
     with RUNTIMES["openvino"]().open(folder, manifest, opening) as session:
         latencies = time_calls(session, read_inputs(folder), Measure(seconds=seconds))
     return {"median_s": statistics.median(latencies.samples_s), "steady": latencies.steady}

@@ -17,15 +17,14 @@ __all__ = [
     "ConfigError",
     "Edits",
     "Evidence",
+    "EvidenceItem",
     "GraphPass",
     "Incomparable",
     "InputSpec",
-    "Item",
     "Judgement",
     "Manifest",
     "Model",
     "ModelPass",
-    "Opening",
     "ParityError",
     "PassContext",
     "PerfsuiteError",
@@ -34,6 +33,7 @@ __all__ = [
     "Runtime",
     "SchemaError",
     "Session",
+    "SessionOptions",
     "SilentFallback",
     "Stage",
     "Suite",
@@ -63,8 +63,8 @@ _HOMES = {
     "domain.cell": ("Cell",),
     "domain.model": ("InputSpec", "Model", "Stage"),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
-    "domain.record": ("Evidence", "Item", "Record", "Run"),
-    "domain.runtime": ("Manifest", "Opening", "Runtime", "Session", "Variant"),
+    "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
+    "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
     "domain.suite": ("Suite",),
     "domain.task": ("Task", "TrainingSet"),
     "domain.verdict": ("Judgement", "Verdict"),
@@ -81,6 +81,8 @@ _HOMES = {
         "Unsupported",
     ),
 }
+# Plug-ins written before these had their names go on working.
+_RENAMED = {"Item": "EvidenceItem", "Opening": "SessionOptions"}
 _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
@@ -88,8 +90,8 @@ if TYPE_CHECKING:
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.model import InputSpec, Model, Stage
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
-    from perfsuite.domain.record import Evidence, Item, Record, Run
-    from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
+    from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
+    from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
     from perfsuite.domain.suite import Suite
     from perfsuite.domain.task import Task, TrainingSet
     from perfsuite.domain.verdict import Judgement, Verdict
@@ -109,6 +111,8 @@ if TYPE_CHECKING:
 
 def __getattr__(name: str) -> Any:
     """Return a public name, loaded now (PEP 562)."""
+    if name in _RENAMED:
+        return getattr(import_module(__name__), _RENAMED[name])
     if name not in _HOME_OF:
         raise AttributeError(f"module 'perfsuite' has no attribute '{name}'")
     value = getattr(import_module(_HOME_OF[name]), name)

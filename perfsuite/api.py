@@ -13,22 +13,22 @@ import msgspec
 
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.expansion import check_budgets, match
-from perfsuite.config.plan import Plan, history_key, read_durations, write_durations
-from perfsuite.config.plan import plan as plan_of
 from perfsuite.config.reading import read_suite
+from perfsuite.config.run_plan import RunPlan, history_key, read_durations, write_durations
+from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Header, Line, Run
 from perfsuite.domain.suite import Budget, Evaluate, Inspect, Suite
 from perfsuite.domain.verdict import Judgement
-from perfsuite.engine.folders import created, resumed
-from perfsuite.engine.running import Observer, work_off
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
 from perfsuite.judge import compare as compare_runs
+from perfsuite.runner.run_folder import created, resumed
+from perfsuite.runner.schedule import Observer, work_off
 from perfsuite.store.journal import Journal
 from perfsuite.store.runs import load_run
 
-Observe = Callable[[Header, Plan], Observer]
+Observe = Callable[[Header, RunPlan], Observer]
 
 TEMPLATES = Path(__file__).parent / "config" / "templates"
 QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
@@ -88,7 +88,7 @@ def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Pat
     return get(name, progress)
 
 
-def plan(suite_path: Path, *, only: str | None = None, quick: bool = False) -> Plan:
+def plan(suite_path: Path, *, only: str | None = None, quick: bool = False) -> RunPlan:
     """Return the jobs of a suite and how long they may take; nothing is run or written."""
     suite, cells, _ = _read(suite_path, only, quick)
     return plan_of(suite, cells, read_durations())
@@ -144,10 +144,10 @@ def profile(
     a warning. `recipe` is fp32, or a pass with its defaults. `picture` takes the place of the
     task's own inputs.
     """
-    from perfsuite.config.single import single_suite
-    from perfsuite.engine import flamegraph as recording
-    from perfsuite.engine.pictures import read_picture
+    from perfsuite.config.profile_suite import single_suite
     from perfsuite.report import write_profile
+    from perfsuite.runner import flamegraph as recording
+    from perfsuite.runner.build.pictures import read_picture
 
     suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=picture)
     if picture is not None:
@@ -183,7 +183,7 @@ def _profiled(run: Run, *, asked: bool) -> Judgement:
 
 def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:
     """Record the flame graph; where it cannot be, the breakdown stays."""
-    from perfsuite.engine.flamegraph import record
+    from perfsuite.runner.flamegraph import record
 
     try:
         record(run, folder)

@@ -18,9 +18,9 @@ from perfsuite.errors import Incomparable, PerfsuiteError
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from perfsuite.config.plan import Plan
+    from perfsuite.config.run_plan import RunPlan
     from perfsuite.domain.record import Header
-    from perfsuite.engine.running import Observer
+    from perfsuite.runner.schedule import Observer
 
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -231,7 +231,7 @@ class _Follow:
     def __init__(self, console: Console) -> None:
         self.console, self.bar = console, None  # type: tuple[Console, Any]
 
-    def __call__(self, header: Header, planned: Plan) -> Observer:
+    def __call__(self, header: Header, planned: RunPlan) -> Observer:
         from perfsuite.report.live import Live
 
         expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfsuite import plugins
+from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match
-from perfsuite.config.form import Place, convert
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import PassUse, Recipe
 from perfsuite.domain.suite import MEASURED, Suite
@@ -29,7 +29,7 @@ def check(suite: Suite) -> None:
     A user's file is parsed for its workloads and runtimes, and imported only for its passes, whose
     fields cannot be checked otherwise.
     """
-    file = Place(f"{suite.name}.toml")
+    file = Location(f"{suite.name}.toml")
     _check_workloads(suite, file)
     _check_runtimes(suite, file)
     for index, recipe in enumerate(suite.recipes[1:]):  # after `fp32`, which no file can have
@@ -42,15 +42,15 @@ def check(suite: Suite) -> None:
 
 
 def _check_patterns(
-    patterns: Sequence[str], names: Collection[str], place: Place, kind: str
+    patterns: Sequence[str], names: Collection[str], location: Location, kind: str
 ) -> None:
     """Raise for a pattern that selects none of the suite's own names."""
     for at, pattern in enumerate(patterns):
         if not any(match(pattern, name) for name in names):
-            raise place.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
+            raise location.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
 
 
-def _check_passes(recipe: Recipe, place: Place) -> None:
+def _check_passes(recipe: Recipe, location: Location) -> None:
     """Raise for a pass that cannot be made, works for an engine that is not there, or comes late.
 
     Preparing a cell would find all this too, after what was trained before it.
@@ -59,7 +59,7 @@ def _check_passes(recipe: Recipe, place: Place) -> None:
 
     late = ""
     for step, use in enumerate(recipe.passes):
-        here = place.item(step)
+        here = location.item(step)
         made = make_pass(use, here)
         engine = getattr(made, "engine", "")
         if engine:
@@ -73,15 +73,15 @@ def _check_passes(recipe: Recipe, place: Place) -> None:
             )
 
 
-def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:
+def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphPass:
     """Return the pass as configured.
 
-    Raises `ConfigError`, beginning with `place`, for an unknown pass, for fields that it has not
+    Raises `ConfigError`, beginning with `location`, for an unknown pass, for fields that it has not
     and for values that it refuses.
     """
     from perfsuite.passes.table import PASSES
 
-    here = place if isinstance(place, Place) else Place(place or f"pass '{use.use}'")
+    here = location if isinstance(location, Location) else Location(location or f"pass '{use.use}'")
     found = _placed(here.key("use"), lambda: plugins.load("pass", use.use, PASSES))
     if not (isinstance(found, type) and issubclass(found, msgspec.Struct)):
         raise here.key("use").error(f"'{use.use}' is no pass: a msgspec.Struct class was expected")
@@ -93,16 +93,16 @@ def make_pass(use: PassUse, place: Place | str = "") -> ModelPass | GraphPass:
     return made  # type: ignore[no-any-return]
 
 
-def _check_workloads(suite: Suite, file: Place) -> None:
+def _check_workloads(suite: Suite, file: Location) -> None:
     from perfsuite.workloads.table import WORKLOADS
 
-    place = file.key("workloads")
+    location = file.key("workloads")
     for index, reference in enumerate(suite.workloads.values()):
         if reference.endswith(".onnx"):
             if not Path(reference).is_file():
-                raise place.item(index).error(f"there is no file {reference}")
+                raise location.item(index).error(f"there is no file {reference}")
         else:
-            _check_exists("workload", reference, WORKLOADS, place.item(index))
+            _check_exists("workload", reference, WORKLOADS, location.item(index))
     models = [name for name, given in suite.workloads.items() if given.endswith(".onnx")]
     for name, samples in suite.samples.items():
         here = file.key("samples").key(name)
@@ -112,14 +112,14 @@ def _check_workloads(suite: Suite, file: Place) -> None:
             raise here.error(f"there is no file {samples}")
 
 
-def _check_runtimes(suite: Suite, file: Place) -> None:
+def _check_runtimes(suite: Suite, file: Location) -> None:
     from perfsuite.runtimes.table import RUNTIMES
 
     for index, name in enumerate(suite.runtimes):
-        place = file.key("runtimes").item(index)
-        _check_exists("runtime", suite.runtime(name), RUNTIMES, place)
+        location = file.key("runtimes").item(index)
+        _check_exists("runtime", suite.runtime(name), RUNTIMES, location)
         if name in suite.runtime_files and name in RUNTIMES:
-            raise place.error(f"'{name}' is a runtime of perfsuite already; rename yours")
+            raise location.error(f"'{name}' is a runtime of perfsuite already; rename yours")
     if not set(suite.runtimes) <= set(RUNTIMES):
         return  # what a plug-in offers is known only once it is imported
     engines: list[Any] = [RUNTIMES[name]() for name in suite.runtimes]
@@ -134,7 +134,7 @@ def _check_runtimes(suite: Suite, file: Place) -> None:
                 )
 
 
-def _check_metrics(suite: Suite, file: Place) -> None:
+def _check_metrics(suite: Suite, file: Location) -> None:
     """Raise for a budget on an accuracy that no workload has which it speaks of.
 
     Only the table's workloads are asked: making one of those loads no data and no torch.
@@ -150,15 +150,15 @@ def _check_metrics(suite: Suite, file: Place) -> None:
             continue  # `check_budgets` tells of the first, only running it of a user's own
         known = {WORKLOADS[one]().task.metric_name for one in references}
         if budget.metric not in known:
-            place = file.key("budgets").item(index).key("metric")
+            location = file.key("budgets").item(index).key("metric")
             every = {*known, *MEASURED}
-            raise place.error(
+            raise location.error(
                 f"no workload of this budget has '{budget.metric}'"
                 f"{suggestion(budget.metric, every)}"
             )
 
 
-def _check_stages(suite: Suite, file: Place) -> None:
+def _check_stages(suite: Suite, file: Location) -> None:
     """Raise for a budget on a stage that no workload has which it speaks of.
 
     As for metrics, the table's workloads alone are asked, and those that declare their stages.
@@ -175,18 +175,18 @@ def _check_stages(suite: Suite, file: Place) -> None:
         declared = [WORKLOADS[one]().model.stages for one in sorted(references)]
         known = {OVERHEAD, UNATTRIBUTED, *(stage.name for stages in declared for stage in stages)}
         if all(declared) and budget.stage not in known:
-            place = file.key("budgets").item(index).key("stage")
-            raise place.error(
+            location = file.key("budgets").item(index).key("stage")
+            raise location.error(
                 f"no workload of this budget has '{budget.stage}'{suggestion(budget.stage, known)}"
             )
 
 
-def _check_exists(kind: str, reference: str, table: Mapping[str, Any], place: Place) -> None:
-    _placed(place, lambda: plugins.check_exists(kind, reference, table))
+def _check_exists(kind: str, reference: str, table: Mapping[str, Any], location: Location) -> None:
+    _placed(location, lambda: plugins.check_exists(kind, reference, table))
 
 
-def _placed(place: Place, action: Callable[[], Any]) -> Any:
+def _placed(location: Location, action: Callable[[], Any]) -> Any:
     try:
         return action()
     except ConfigError as error:
-        raise place.error(str(error)) from error.__cause__
+        raise location.error(str(error)) from error.__cause__

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 
-from perfsuite.config.form import Place
+from perfsuite.config.conversion import Location
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import Expect, Suite
 from perfsuite.errors import ConfigError
@@ -86,19 +86,19 @@ def check_budgets(suite: Suite, cells: Sequence[Cell]) -> None:
 
     `against` must name exactly one. `cells` are all the suite's, also where only some will run.
     """
-    file = Place(f"{suite.name}.toml")
+    file = Location(f"{suite.name}.toml")
     keys = [cell.key for cell in cells]
     for index, budget in enumerate(suite.budgets):
-        place = file.key("budgets").item(index)
+        location = file.key("budgets").item(index)
         if not any(match(budget.cell, key) for key in keys):
-            raise _unmatched(place.key("cell"), budget.name, budget.cell, keys)
+            raise _unmatched(location.key("cell"), budget.name, budget.cell, keys)
         if budget.against is None:
             continue
         matching = [key for key in keys if match(budget.against, key)]
         if not matching:
-            raise _unmatched(place.key("against"), budget.name, budget.against, keys)
+            raise _unmatched(location.key("against"), budget.name, budget.against, keys)
         if len(matching) > 1:
-            raise place.key("against").error(
+            raise location.key("against").error(
                 f"budget '{budget.name}': '{budget.against}' matches {len(matching)} cells where "
                 f"one reference is needed: {_some(matching)}"
             )
@@ -111,8 +111,8 @@ def check_budgets(suite: Suite, cells: Sequence[Cell]) -> None:
             )
 
 
-def _unmatched(place: Place, budget: str, pattern: str, keys: Sequence[str]) -> ConfigError:
-    return place.error(f"budget '{budget}': '{pattern}' matches no cell: {_some(keys)}")
+def _unmatched(location: Location, budget: str, pattern: str, keys: Sequence[str]) -> ConfigError:
+    return location.error(f"budget '{budget}': '{pattern}' matches no cell: {_some(keys)}")
 
 
 def _some(keys: Sequence[str]) -> str:

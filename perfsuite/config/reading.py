@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from perfsuite.config.form import Place, RecipeForm, SuiteForm, convert
-from perfsuite.config.limits import check_budget
+from perfsuite.config.budget_rules import check_budget
+from perfsuite.config.conversion import Location, RecipeForm, SuiteForm, convert
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
 from perfsuite.domain.suite import Inspect, Suite
 from perfsuite.errors import ConfigError
@@ -23,26 +23,26 @@ _NAME = re.compile(r"[^\s/\\*?\[\]]+")
 def read_suite(path: Path) -> Suite:
     """Return the suite in the TOML file `path`; its name is the file's without `.toml`.
 
-    Relative paths in it are relative to its folder. Raises `ConfigError` with the place of the
+    Relative paths in it are relative to its folder. Raises `ConfigError` with the location of the
     first mistake. Whether names and files that it mentions exist is for `check` to say.
     """
-    place = Place(path.name)
-    form = convert(_table(path), SuiteForm, place)
+    location = Location(path.name)
+    form = convert(_table(path), SuiteForm, location)
     folder = path.resolve().parent
     for key in ("workloads", "runtimes", "devices", "precision", "batches"):
-        _refuse_twins(getattr(form, key), place.key(key))
+        _refuse_twins(getattr(form, key), location.key(key))
     for key in ("devices", "precision"):
         for index, name in enumerate(getattr(form, key)):
-            _checked_name(name, place.key(key).item(index))
+            _checked_name(name, location.key(key).item(index))
     for index, budget in enumerate(form.budgets):
-        check_budget(budget, form.measure, place.key("budgets").item(index))
-    _refuse_twins([budget.name for budget in form.budgets], place.key("budgets"), "name")
-    runtimes = _named(form.runtimes, folder, place.key("runtimes"))
+        check_budget(budget, form.measure, location.key("budgets").item(index))
+    _refuse_twins([budget.name for budget in form.budgets], location.key("budgets"), "name")
+    runtimes = _named(form.runtimes, folder, location.key("runtimes"))
     return Suite(
         name=path.stem,
-        workloads=_named(form.workloads, folder, place.key("workloads")),
+        workloads=_named(form.workloads, folder, location.key("workloads")),
         runtimes=tuple(runtimes),
-        recipes=_recipes(form.recipes, folder, place.key("recipes")),
+        recipes=_recipes(form.recipes, folder, location.key("recipes")),
         devices=form.devices,
         precision=form.precision,
         batches=form.batches,
@@ -50,7 +50,7 @@ def read_suite(path: Path) -> Suite:
         processes=form.processes,
         evaluate=form.evaluate,
         measure=form.measure,
-        samples=_samples(form.samples, folder, place.key("samples")),
+        samples=_samples(form.samples, folder, location.key("samples")),
         expect=form.expect,
         budgets=form.budgets,
         compare=form.compare,
@@ -74,11 +74,11 @@ def _table(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: tables or arrays are nested too deeply") from error
 
 
-def _named(references: Sequence[str], folder: Path, place: Place) -> dict[str, str]:
+def _named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:
     """Return the name used in cell keys to the reference, its path made absolute."""
     named: dict[str, str] = {}
     for index, given in enumerate(references):
-        here = place.item(index)
+        here = location.item(index)
         name, reference = name_and_reference(given, folder, here)
         if name in named:
             raise here.error(
@@ -88,26 +88,26 @@ def _named(references: Sequence[str], folder: Path, place: Place) -> dict[str, s
     return named
 
 
-def name_and_reference(given: str, folder: Path, place: Place) -> tuple[str, str]:
+def name_and_reference(given: str, folder: Path, location: Location) -> tuple[str, str]:
     """Return the name used in cell keys, and the reference with its path absolute.
 
-    Raises `ConfigError`, with `place`, for what no key can hold.
+    Raises `ConfigError`, with `location`, for what no key can hold.
     """
-    reference = _absolute(given, folder, place)
+    reference = _absolute(given, folder, location)
     if ".py:" in reference:
         name = reference.rpartition(":")[2]
     elif reference.endswith(".onnx"):
         name = Path(reference).stem
     else:
         name = reference
-    _checked_name(name, place)
+    _checked_name(name, location)
     return name, reference
 
 
-def _recipes(forms: Iterable[RecipeForm], folder: Path, place: Place) -> tuple[Recipe, ...]:
+def _recipes(forms: Iterable[RecipeForm], folder: Path, location: Location) -> tuple[Recipe, ...]:
     recipes = {FP32.name: FP32}
     for index, form in enumerate(forms):
-        here = place.item(index)
+        here = location.item(index)
         _checked_name(form.name, here.key("name"))
         if form.name == FP32.name:
             raise here.key("name").error(
@@ -123,49 +123,49 @@ def _recipes(forms: Iterable[RecipeForm], folder: Path, place: Place) -> tuple[R
     return tuple(recipes.values())
 
 
-def _pass_use(table: dict[str, Any], folder: Path, place: Place) -> PassUse:
+def _pass_use(table: dict[str, Any], folder: Path, location: Location) -> PassUse:
     if "use" not in table:
-        raise place.error("missing key `use`, the name of the pass or file.py:Name")
+        raise location.error("missing key `use`, the name of the pass or file.py:Name")
     use = table["use"]
     if not isinstance(use, str) or not use:
-        raise place.key("use").error("a pass is named by a string, such as 'int8'")
+        raise location.key("use").error("a pass is named by a string, such as 'int8'")
     fields = {key: value for key, value in table.items() if key != "use"}
     engine = fields.get("engine")
     if isinstance(engine, str):
-        fields["engine"] = _absolute(engine, folder, place.key("engine"))
-    return PassUse(_absolute(use, folder, place.key("use")), fields)
+        fields["engine"] = _absolute(engine, folder, location.key("engine"))
+    return PassUse(_absolute(use, folder, location.key("use")), fields)
 
 
-def _samples(table: dict[str, Any], folder: Path, place: Place) -> dict[str, str]:
+def _samples(table: dict[str, Any], folder: Path, location: Location) -> dict[str, str]:
     for name, file in table.items():
         if not isinstance(file, str) or not file:
-            raise place.key(name).error("the path of a samples file was expected, as a string")
+            raise location.key(name).error("the path of a samples file was expected, as a string")
     return {name: str((folder / file).resolve()) for name, file in table.items()}
 
 
-def _absolute(reference: str, folder: Path, place: Place) -> str:
+def _absolute(reference: str, folder: Path, location: Location) -> str:
     """Return the reference with its path, if it has one, absolute."""
     if ".py:" in reference:
         file, _, name = reference.rpartition(":")
         if not name.isidentifier():
-            raise place.error(f"'{name}' is no name in a Python file: write file.py:name")
+            raise location.error(f"'{name}' is no name in a Python file: write file.py:name")
         return f"{(folder / file).resolve()}:{name}"
     if reference.endswith(".onnx"):
         return str((folder / reference).resolve())
     return reference
 
 
-def _checked_name(name: str, place: Place) -> None:
+def _checked_name(name: str, location: Location) -> None:
     """Raise for a name that cannot stand in a cell's key, which globs match."""
     if not _NAME.fullmatch(name) or not name.isprintable():
-        raise place.error(
+        raise location.error(
             f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
         )
 
 
-def _refuse_twins(values: Sequence[object], place: Place, key: str = "") -> None:
+def _refuse_twins(values: Sequence[object], location: Location, key: str = "") -> None:
     for index, value in enumerate(values):
         first = values.index(value)
         if first < index:
-            here = place.item(index)
+            here = location.item(index)
             raise (here.key(key) if key else here).error(f"{value!r} stands at [{first}] already")

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from perfsuite.data import stamps
-from perfsuite.data.samples import Progress, check_split
+from perfsuite.data.samples import FetchProgress, check_split
 from perfsuite.data.samples import Samples as Samples
 from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.places import data_dir
@@ -65,7 +65,7 @@ def fingerprint() -> str:
     return f"cifar10 {' '.join(DIGESTS.values())} held_out={HELD_OUT}"
 
 
-def verify(progress: Progress) -> Path:
+def verify(progress: FetchProgress) -> Path:
     """Return the folder of the data set; raise `SchemaError` unless its content is CIFAR-10's."""
     for stem in SHAPES:
         _verified(stem, progress)
@@ -79,7 +79,7 @@ def _trusted(stem: str) -> np.ndarray:
     return _verified(stem, lambda what, done, total: None)
 
 
-def _verified(stem: str, progress: Progress) -> np.ndarray:
+def _verified(stem: str, progress: FetchProgress) -> np.ndarray:
     """Return one stored array, every byte of it looked at, and remember that it is right."""
     path = _path(stem)
     array, stamp = _open(stem), stamps.stamp(path, DIGESTS[stem])
@@ -92,7 +92,7 @@ def _verified(stem: str, progress: Progress) -> np.ndarray:
     return array
 
 
-def is_right(stem: str, array: np.ndarray, progress: Progress) -> bool:
+def is_right(stem: str, array: np.ndarray, progress: FetchProgress) -> bool:
     """Tell whether `array` has the content that the file `stem` must have."""
     found = hashlib.sha256()
     for start in range(0, len(array), 2000):

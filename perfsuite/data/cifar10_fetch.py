@@ -10,13 +10,13 @@ import numpy as np
 from perfsuite.data import cifar10, stamps
 from perfsuite.data.cifar10_sources import SOURCES, Arrays, Source, read
 from perfsuite.data.download import download
-from perfsuite.data.samples import Progress
+from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.disk import flush, locked, room_for, writable
 from perfsuite.store.places import data_dir, home
 
 
-def fetch(progress: Progress) -> Path:
+def fetch(progress: FetchProgress) -> Path:
     """Return the folder of the data set, fetched from the first source that answers, and verified.
 
     An archive that lies in `PERFSUITE_HOME/downloads` is taken before the net is asked. Raises
@@ -39,7 +39,7 @@ def fetch(progress: Progress) -> Path:
     )
 
 
-def _fetch_from(source: Source, downloads: Path, progress: Progress) -> Path:
+def _fetch_from(source: Source, downloads: Path, progress: FetchProgress) -> Path:
     archive = downloads / source.file.name
     brought = archive.exists()
     if brought:
@@ -69,7 +69,7 @@ def canonical(images: np.ndarray, labels: np.ndarray) -> Arrays:
     return {"train_images": images[order], "train_labels": labels[order]}
 
 
-def _store(arrays: Arrays, archive: Path, progress: Progress) -> Path:
+def _store(arrays: Arrays, archive: Path, progress: FetchProgress) -> Path:
     """Write the files beside and rename: the folder is there whole or not at all."""
     folder = data_dir("cifar10")
     beside = folder.with_name(f"{folder.name}.partial")

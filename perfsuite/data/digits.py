@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from perfsuite.data.samples import Progress, Samples, check_split
+from perfsuite.data.samples import FetchProgress, Samples, check_split
 from perfsuite.errors import SchemaError, Unavailable
 
 CALIBRATION, TEST = 200, 500  # samples; the remaining 1,097 are for training
@@ -43,12 +43,12 @@ def is_there() -> bool:
     return find_spec("sklearn") is not None
 
 
-def fetch(progress: Progress) -> Path:
+def fetch(progress: FetchProgress) -> Path:
     """Return the folder that holds the pictures, verified; there is nothing to download."""
     return verify(progress)
 
 
-def verify(progress: Progress) -> Path:
+def verify(progress: FetchProgress) -> Path:
     """Return the folder that holds the pictures; raise `SchemaError` if they are others."""
     images, _ = _all()
     progress("verifying digits", len(images), len(images))

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from perfsuite.data.samples import Progress
+from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.disk import room_for
 
@@ -27,7 +27,7 @@ class File:
     algorithm: str
     digest: str
 
-    def check(self, path: Path, progress: Progress) -> None:
+    def check(self, path: Path, progress: FetchProgress) -> None:
         """Raise `SchemaError` unless `path` has this file's content."""
         found = hashlib.new(self.algorithm, usedforsecurity=False)
         done, total = 0, path.stat().st_size
@@ -40,7 +40,7 @@ class File:
             raise SchemaError(f"{path}: is damaged or incomplete: its {self.algorithm} is another")
 
 
-def download(url: str, file: File, folder: Path, timeout_s: float, progress: Progress) -> Path:
+def download(url: str, file: File, folder: Path, timeout_s: float, progress: FetchProgress) -> Path:
     """Return the path of `file` in `folder`, loaded from `url` and verified.
 
     What an interrupted call received is kept as `.partial` and gone on with, if the server can do

@@ -11,7 +11,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
 # Called with what is being done, how much of it is done, and of how much, if that is known.
-Progress = Callable[[str, int, int | None], None]
+FetchProgress = Callable[[str, int, int | None], None]
 
 SPLITS = ("train", "calibration", "test")
 

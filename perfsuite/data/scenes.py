@@ -41,7 +41,7 @@ TRAFFIC = Kind("traffic", 96, 0.2)  # some vehicles, perhaps animals between the
 PAIR = Kind("pair", 72, 0.08)  # one item, or a large and a small one
 
 
-class Item(NamedTuple):
+class SceneItem(NamedTuple):
     """One pasted picture: its number in the split's pictures, its class, and where it is.
 
     Middle and size (the side of the square) are in pixels; it is turned by the angle whose tangent
@@ -80,11 +80,11 @@ def fingerprint() -> str:
     return f"scenes {VERSION} seed={SEED} of {cifar10.fingerprint()}"
 
 
-def traffic(split: str, index: int) -> tuple[Item, ...]:
+def traffic(split: str, index: int) -> tuple[SceneItem, ...]:
     """Return one to four vehicles of 18 to 40 pixels, and up to two animals; none overlap."""
     rng = _generator(TRAFFIC, split, index, 0)
     wanted = [VEHICLES] * int(rng.integers(1, 5)) + [ANIMALS] * int(rng.integers(0, 3))
-    items: list[Item] = []
+    items: list[SceneItem] = []
     for classes in wanted:
         label = classes[int(rng.integers(len(classes)))]
         drawn = _placed(TRAFFIC, split, label, (18, 40), items, rng)
@@ -93,7 +93,7 @@ def traffic(split: str, index: int) -> tuple[Item, ...]:
     return tuple(items)
 
 
-def pair(split: str, index: int) -> tuple[Item, ...]:
+def pair(split: str, index: int) -> tuple[SceneItem, ...]:
     """Return one item of either size, or (three times in four) a large one and then a small one.
 
     Two never overlap, and their middles differ clearly more along one axis than along the other.
@@ -104,7 +104,7 @@ def pair(split: str, index: int) -> tuple[Item, ...]:
     if alone:
         sizes = (SMALL,) if float(rng.random()) < 0.5 else (LARGE,)
     while True:
-        items: list[Item] = []
+        items: list[SceneItem] = []
         for size in sizes:
             drawn = _placed(PAIR, split, int(rng.integers(len(NAMES))), size, items, rng)
             if drawn is not None:
@@ -113,7 +113,7 @@ def pair(split: str, index: int) -> tuple[Item, ...]:
             return tuple(items)
 
 
-def caption(items: tuple[Item, ...]) -> tuple[Word, ...]:
+def caption(items: tuple[SceneItem, ...]) -> tuple[Word, ...]:
     """Return what a scene of a pair shows: `a large dog left of a small truck`, `a small ship`."""
     described = [
         (Word("a"), Word("small" if item.size <= SMALL[1] else "large", place), _noun(item, place))
@@ -129,7 +129,7 @@ def caption(items: tuple[Item, ...]) -> tuple[Word, ...]:
     return (*described[0], *map(Word, relation.split()), *described[1])
 
 
-def paint(kind: Kind, split: str, index: int, items: tuple[Item, ...]) -> np.ndarray:
+def paint(kind: Kind, split: str, index: int, items: tuple[SceneItem, ...]) -> np.ndarray:
     """Return the scene as uint8 (side, side, 3)."""
     rng = _generator(kind, split, index, 1)
     scene = _ground(kind.side, rng)
@@ -141,7 +141,7 @@ def paint(kind: Kind, split: str, index: int, items: tuple[Item, ...]) -> np.nda
     return painted
 
 
-def boxes_of(items: tuple[Item, ...]) -> np.ndarray:
+def boxes_of(items: tuple[SceneItem, ...]) -> np.ndarray:
     """Return the items' float32 boxes (n, 4): left, top, right, bottom."""
     return np.array([item.box() for item in items], np.float32).reshape(-1, 4)
 
@@ -164,7 +164,7 @@ def _numbers(split: str) -> tuple[np.ndarray, ...]:
     return tuple(np.flatnonzero(labels == label) for label in range(len(NAMES)))
 
 
-def _noun(item: Item, place: int) -> Word:
+def _noun(item: SceneItem, place: int) -> Word:
     return Word(NAMES[item.label], place)
 
 
@@ -173,16 +173,16 @@ def _placed(
     split: str,
     label: int,
     sizes: tuple[float, float],
-    others: list[Item],
+    others: list[SceneItem],
     rng: np.random.Generator,
-) -> Item | None:
+) -> SceneItem | None:
     """Return an item of class `label` that overlaps no other, or None where none would fit."""
     numbers = _numbers(split)[label]
     number = int(numbers[int(rng.integers(len(numbers)))])
     size, tilt = uniform(rng, *sizes), uniform(rng, -kind.steepest, kind.steepest)
     mirrored = bool(rng.integers(2))
     for _ in range(_TRIES):
-        item = Item(number, label, (0.0, 0.0), size, tilt, mirrored)
+        item = SceneItem(number, label, (0.0, 0.0), size, tilt, mirrored)
         half = item.box()[2]
         middle = (uniform(rng, half, kind.side - half), uniform(rng, half, kind.side - half))
         item = item._replace(middle=middle)
@@ -196,7 +196,7 @@ def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
     return not apart
 
 
-def _is_clear(one: Item, other: Item) -> bool:
+def _is_clear(one: SceneItem, other: SceneItem) -> bool:
     dx, dy = (abs(a - b) for a, b in zip(one.middle, other.middle, strict=True))
     return max(dx, dy) > 1.4 * min(dx, dy)
 
@@ -211,7 +211,7 @@ def _ground(side: int, rng: np.random.Generator) -> np.ndarray:
     return ground
 
 
-def _paste(scene: np.ndarray, picture: np.ndarray, item: Item) -> None:
+def _paste(scene: np.ndarray, picture: np.ndarray, item: SceneItem) -> None:
     """Draw a picture into `scene`, turned and scaled; it fades out towards its edges."""
     side = len(scene)
     left, top, right, bottom = item.box()

@@ -62,7 +62,7 @@ class Profile(msgspec.Struct, frozen=True):
     kernels: tuple[Kernel, ...]
 
 
-class Row(msgspec.Struct, frozen=True, omit_defaults=True):
+class BreakdownRow(msgspec.Struct, frozen=True, omit_defaults=True):
     """One part of a call: a stage, a module in it, an operator in that; its time includes theirs.
 
     `macs` and `bytes` are None where a part of it could not be counted.
@@ -74,7 +74,7 @@ class Row(msgspec.Struct, frozen=True, omit_defaults=True):
     macs: int | None = None
     parameters: int | None = None
     bytes: int | None = None
-    children: tuple[Row, ...] = ()
+    children: tuple[BreakdownRow, ...] = ()
     start_s: float | None = None  # of an operator: since the call began
 
 
@@ -90,7 +90,7 @@ class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
 
     total_s: float
     calls: int  # over which times are averaged
-    rows: tuple[Row, ...]
+    rows: tuple[BreakdownRow, ...]
     crossing: tuple[str, ...] = ()
     untraced_s: float | None = None
 

@@ -54,7 +54,7 @@ class Accuracy(msgspec.Struct, frozen=True):
     replicates: tuple[float, ...]
 
 
-class Item(msgspec.Struct, frozen=True):
+class EvidenceItem(msgspec.Struct, frozen=True):
     """One piece of evidence: how it is known, what it is about, and what it says.
 
     `observed`: seen while it ran; `reported`: the engine says so; `inferred`: concluded.
@@ -69,7 +69,7 @@ class Item(msgspec.Struct, frozen=True):
 class Evidence(msgspec.Struct, frozen=True):
     """What really ran. `kernels` counts executed kernels by type and precision."""
 
-    items: tuple[Item, ...] = ()
+    items: tuple[EvidenceItem, ...] = ()
     kernels: dict[str, int] = {}
 
 

@@ -50,7 +50,7 @@ class Variant:
 
 
 @dataclass(frozen=True)
-class Opening:
+class SessionOptions:
     """How to open an artifact. `inspect` turns on whatever an engine can say about itself.
 
     `batch` is 0 for a piece of a split model whose first dimension counts something else than
@@ -117,6 +117,6 @@ class Runtime(Protocol):
         """Write the engine's files into `folder`; raise `BuildError` or `Unsupported`."""
         ...
 
-    def open(self, folder: Path, manifest: Manifest, opening: Opening) -> Session:
+    def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> Session:
         """Return a session on what `build` wrote."""
         ...

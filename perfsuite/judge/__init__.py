@@ -1,15 +1,14 @@
 """Verdicts, as pure functions of stored runs."""
 
-from perfsuite.judge.comparison import Change, Comparison, compare
+from perfsuite.judge.comparison import CellChange, Comparison, compare
 from perfsuite.judge.judging import USAGE, exit_code, judge
-from perfsuite.judge.parent import parent_cell
-from perfsuite.judge.reference import ok_cells, reference_cell
+from perfsuite.judge.realised import Gain, gain
+from perfsuite.judge.references import ok_cells, parent_cell, reference_cell
 from perfsuite.judge.status import expectation, trouble, without_breakdown
-from perfsuite.judge.theory import Gain, gain
 
 __all__ = [
     "USAGE",
-    "Change",
+    "CellChange",
     "Comparison",
     "Gain",
     "compare",

@@ -6,7 +6,14 @@ from collections.abc import Iterator
 
 import msgspec
 
-from perfsuite.domain.profile import OVERHEAD, PYTHON, UNATTRIBUTED, Breakdown, Roofline, Row
+from perfsuite.domain.profile import (
+    OVERHEAD,
+    PYTHON,
+    UNATTRIBUTED,
+    Breakdown,
+    BreakdownRow,
+    Roofline,
+)
 from perfsuite.judge import words
 
 _IDLE = 0.15  # of both roofs: below, neither is what limits
@@ -109,12 +116,12 @@ def _latency(breakdown: Breakdown, latency_s: float | None) -> Iterator[str]:
     yield f"{said}."
 
 
-def _longest(breakdown: Breakdown) -> Row | None:
+def _longest(breakdown: Breakdown) -> BreakdownRow | None:
     longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
     return longest if longest is not None and longest.time_s > 0 else None
 
 
-def _is_overhead(row: Row) -> bool:
+def _is_overhead(row: BreakdownRow) -> bool:
     return row.level == "rest" and row.name == OVERHEAD
 
 
@@ -127,7 +134,7 @@ def _without(breakdown: Breakdown, cost_s: float) -> Breakdown:
     return msgspec.structs.replace(breakdown, total_s=breakdown.total_s - cost_s, rows=rows)
 
 
-def _holder(row: Row, total_s: float) -> str:
+def _holder(row: BreakdownRow, total_s: float) -> str:
     took = f"{words.seconds(row.time_s)} of {words.seconds(total_s)} ({_share(row, total_s)})"
     if _is_overhead(row):
         return (
@@ -143,7 +150,7 @@ def _holder(row: Row, total_s: float) -> str:
     return f"{row.name} holds the model back: {took}{_slowest(row, total_s)}."
 
 
-def _slowest(row: Row, total_s: float) -> str:
+def _slowest(row: BreakdownRow, total_s: float) -> str:
     operators = _operators(row)
     if not operators:
         return ""
@@ -156,7 +163,7 @@ def _slowest(row: Row, total_s: float) -> str:
     )
 
 
-def _worth(row: Row, total_s: float) -> str:
+def _worth(row: BreakdownRow, total_s: float) -> str:
     free_s, half_s = total_s - row.time_s, total_s - row.time_s / 2
     half = f"at twice its speed {_gain(total_s, half_s)}"
     if free_s <= 0:
@@ -168,7 +175,7 @@ def _gain(before_s: float, after_s: float) -> str:
     return f"{words.times(before_s / after_s)} faster ({words.seconds(after_s)})"
 
 
-def _bound(row: Row, roofline: Roofline) -> str:
+def _bound(row: BreakdownRow, roofline: Roofline) -> str:
     if row.macs == 0 and row.bytes == 0:
         return ""
     if row.macs is None or row.bytes is None:
@@ -200,7 +207,7 @@ def _bound(row: Row, roofline: Roofline) -> str:
     )
 
 
-def _computing(row: Row, roofline: Roofline) -> Iterator[str]:
+def _computing(row: BreakdownRow, roofline: Roofline) -> Iterator[str]:
     if row.macs is not None:
         flops_per_s = 2 * row.macs / row.time_s
         threads = f"{roofline.threads} thread{'s' * (roofline.threads != 1)}"
@@ -211,7 +218,7 @@ def _computing(row: Row, roofline: Roofline) -> Iterator[str]:
         )
 
 
-def _moving(row: Row, roofline: Roofline) -> Iterator[str]:
+def _moving(row: BreakdownRow, roofline: Roofline) -> Iterator[str]:
     if row.bytes is not None:
         bytes_per_s = row.bytes / row.time_s
         yield (
@@ -229,7 +236,7 @@ def _above(which: str, reached: float) -> str:
     return " (more than all, as by values that stay in a cache)"
 
 
-def _operators(row: Row) -> list[Row]:
+def _operators(row: BreakdownRow) -> list[BreakdownRow]:
     """Return the kernels below `row`, without what Python takes between those of eager PyTorch."""
     if row.level == "operator":
         between = row.name.rpartition("/")[2].partition("_")[0] == PYTHON
@@ -237,5 +244,5 @@ def _operators(row: Row) -> list[Row]:
     return [one for child in row.children for one in _operators(child)]
 
 
-def _share(row: Row, total_s: float) -> str:
+def _share(row: BreakdownRow, total_s: float) -> str:
     return words.percent(row.time_s / total_s)

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from perfsuite.config import match
-from perfsuite.config.limits import ABSOLUTE, RELATIVE
+from perfsuite.config.budget_rules import ABSOLUTE, RELATIVE
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
-from perfsuite.judge.change import change
+from perfsuite.judge.comparability import change
+from perfsuite.judge.realised import realised
 from perfsuite.judge.sentences import sentence
 from perfsuite.judge.status import expectation, trouble, without_breakdown
-from perfsuite.judge.theory import realised
 
 # Limits are decimal, logarithms binary: what differs by less than this is equal.
 SLACK = 1e-9

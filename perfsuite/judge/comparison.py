@@ -9,12 +9,10 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
-from perfsuite.judge.caveats import caveats
-from perfsuite.judge.change import change
-from perfsuite.judge.machines import version_changes
+from perfsuite.judge.comparability import caveats, change, version_changes
 
 
-class Change(msgspec.Struct, frozen=True):
+class CellChange(msgspec.Struct, frozen=True):
     """One cell in both runs. `notes` say why a number is not there."""
 
     cell: Cell
@@ -33,7 +31,7 @@ class Comparison(msgspec.Struct, frozen=True):
 
     before: str  # the runs' suites and dates
     after: str
-    changes: tuple[Change, ...]
+    changes: tuple[CellChange, ...]
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
     warnings: tuple[str, ...] = ()
@@ -62,11 +60,11 @@ def _title(run: Run) -> str:
     return f"{run.header.suite.name} {run.header.created_at}".strip()
 
 
-def _change(cell: Cell, before: Run, after: Run) -> Change:
+def _change(cell: Cell, before: Run, after: Run) -> CellChange:
     old, new = before.records.get(cell.id), after.records.get(cell.id)
     statuses = (old.status if old else "missing", new.status if new else "missing")
     if old is None or new is None or statuses != ("ok", "ok"):
-        return Change(cell, cell.key, *statuses)
+        return CellChange(cell, cell.key, *statuses)
     notes = []
     ratio = loss = None
     if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
@@ -79,7 +77,7 @@ def _change(cell: Cell, before: Run, after: Run) -> Change:
             loss = metrics.loss(old, new)
         except Incomparable as error:
             notes.append(str(error))
-    return Change(
+    return CellChange(
         cell,
         cell.key,
         *statuses,

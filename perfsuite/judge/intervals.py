@@ -15,7 +15,7 @@ from perfsuite.domain.record import Accuracy
 from perfsuite.domain.suite import Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
-from perfsuite.judge.student import t_quantile
+from perfsuite.judge.t_distribution import t_quantile
 
 CONFIDENCE = 0.95
 

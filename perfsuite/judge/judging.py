@@ -12,11 +12,10 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
 from perfsuite.judge import intervals
 from perfsuite.judge.budgets import budget_verdicts
-from perfsuite.judge.caveats import caveats
-from perfsuite.judge.machines import version_changes
+from perfsuite.judge.comparability import caveats, version_changes
+from perfsuite.judge.realised import unproven
 from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
 from perfsuite.judge.status import misconfigured, status_verdicts, unmet_expectations
-from perfsuite.judge.theory import unproven
 
 USAGE = 2
 

@@ -12,8 +12,8 @@ from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics, words
 from perfsuite.judge.budgets import SLACK
-from perfsuite.judge.change import change
-from perfsuite.judge.reference import ok_cells
+from perfsuite.judge.comparability import change
+from perfsuite.judge.references import ok_cells
 from perfsuite.judge.sentences import loss_words, more
 
 LATENCY_FLOOR = 0.03  # of the baseline's latency

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from perfsuite.domain.record import Item
+from perfsuite.domain.record import EvidenceItem
 from perfsuite.libraries.mapped import observed
 
 
-def find(objects: Sequence[str]) -> Iterator[Item]:
+def find(objects: Sequence[str]) -> Iterator[EvidenceItem]:
     """Yield its file."""
     yield from observed("cuDNN", r"libcudnn\.", objects)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from perfsuite.domain.record import Item
+from perfsuite.domain.record import EvidenceItem
 
 _MAPS = Path("/proc/self/maps")
 
@@ -33,27 +33,27 @@ def shared_objects(maps: str | None = None) -> tuple[str, ...]:
     return tuple(sorted(names))
 
 
-def observed(name: str, pattern: str, objects: Sequence[str]) -> Iterator[Item]:
+def observed(name: str, pattern: str, objects: Sequence[str]) -> Iterator[EvidenceItem]:
     """Yield one observed item for each mapped file whose name matches `pattern`."""
     for file in objects:
         if re.match(pattern, file):
-            yield Item("observed", "library", name, file)
+            yield EvidenceItem("observed", "library", name, file)
 
 
-def thread_pools(name: str, api: str) -> Iterator[Item]:
+def thread_pools(name: str, api: str) -> Iterator[EvidenceItem]:
     """Yield what the loaded pools of one kind (threadpoolctl's `internal_api`) report."""
     for pool in _pools():
         if pool["internal_api"] == api:
             if pool.get("version"):
-                yield Item("reported", "version", name, str(pool["version"]))
-            yield Item("reported", "threads", name, str(pool["num_threads"]))
+                yield EvidenceItem("reported", "version", name, str(pool["version"]))
+            yield EvidenceItem("reported", "threads", name, str(pool["num_threads"]))
 
 
-def module_version(name: str, module: str) -> Iterator[Item]:
+def module_version(name: str, module: str) -> Iterator[EvidenceItem]:
     """Yield the version of a Python module that is imported already; none is imported for it."""
     version = getattr(sys.modules.get(module), "__version__", None)
     if version is not None:
-        yield Item("reported", "version", name, str(version))
+        yield EvidenceItem("reported", "version", name, str(version))
 
 
 def torch_build() -> str:

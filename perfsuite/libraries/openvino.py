@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from perfsuite.domain.record import Item
+from perfsuite.domain.record import EvidenceItem
 from perfsuite.libraries.mapped import module_version, observed
 
 
-def find(objects: Sequence[str]) -> Iterator[Item]:
+def find(objects: Sequence[str]) -> Iterator[EvidenceItem]:
     """Yield its files and version."""
     found = list(observed("OpenVINO", r"libopenvino(_intel_cpu_plugin)?\.", objects))
     yield from found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 
-from perfsuite.domain.record import Item
+from perfsuite.domain.record import EvidenceItem
 from perfsuite.libraries import (
     cudnn,
     mkl,
@@ -18,7 +18,7 @@ from perfsuite.libraries import (
 )
 from perfsuite.libraries.mapped import shared_objects
 
-LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[Item]]] = {
+LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
     "cudnn": cudnn.find,
     "mkl": mkl.find,
     "onednn": onednn.find,
@@ -31,7 +31,7 @@ LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[Item]]] = {
 }
 
 
-def loaded() -> tuple[Item, ...]:
+def loaded() -> tuple[EvidenceItem, ...]:
     """Return what is loaded in this process: files observed, versions and threads reported.
 
     Only file names are told, so that nothing names this machine.

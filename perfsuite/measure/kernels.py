@@ -31,7 +31,7 @@ class Times(NamedTuple):
         return self.total_s - sum(self.kernels_s)
 
 
-class Work(NamedTuple):
+class KernelWork(NamedTuple):
     """None is what cannot be counted."""
 
     macs: int | None
@@ -67,7 +67,7 @@ def mean_times(profile: Profile) -> Times:
 
 def kernel_work(
     kernels: Sequence[Kernel], times_s: Sequence[float], nodes: Sequence[Node]
-) -> tuple[list[Work], list[Node]]:
+) -> tuple[list[KernelWork], list[Node]]:
     """Return what each kernel did, and the nodes that none of them stands for.
 
     What an engine knows itself comes first. A node that became several kernels counts for the
@@ -95,7 +95,7 @@ def kernel_work(
         macs = total(nodes[one].macs for one in own[index]) if known else None
         moved = traffic.moved(inside[index]) if known else None
         found.append(
-            Work(
+            KernelWork(
                 macs if kernel.macs is None else kernel.macs,
                 sum(nodes[one].parameters for one in own[index]) if nodes else None,
                 moved if kernel.bytes is None else kernel.bytes,

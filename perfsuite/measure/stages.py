@@ -10,15 +10,15 @@ from perfsuite.domain.profile import (
     OVERHEAD,
     UNATTRIBUTED,
     Breakdown,
+    BreakdownRow,
     Kernel,
     Node,
     Profile,
-    Row,
 )
 from perfsuite.errors import ConfigError
 from perfsuite.export.normalize import module_path
+from perfsuite.measure.breakdown_rows import Operator, common_start, rest_row, stage_row
 from perfsuite.measure.kernels import kernel_work, mean_times
-from perfsuite.measure.rows import Operator, common_start, rest_row, stage_row
 from perfsuite.plugins import suggestion
 
 _ROUNDING = ("QuantizeLinear", "DequantizeLinear")
@@ -45,7 +45,7 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
     crossing = []
     for index, kernel in enumerate(profile.kernels):
         place = placing.of(kernel)
-        row = Row(
+        row = BreakdownRow(
             kernel.name,
             "operator",
             times.kernels_s[index],
@@ -64,7 +64,7 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
         if node.parameters:
             hidden.setdefault(placing.stage_of(node.path, node.kind), []).append(node)
     rows = [stage_row(name, ones, hidden.get(name, ())) for name, ones in operators.items()]
-    rows.append(Row(OVERHEAD, "rest", times.overhead_s))
+    rows.append(BreakdownRow(OVERHEAD, "rest", times.overhead_s))
     rows.append(rest_row(UNATTRIBUTED, lost, hidden.get(UNATTRIBUTED, ())))
     return Breakdown(times.total_s, times.calls, tuple(rows), tuple(crossing))
 

@@ -8,21 +8,21 @@ from typing import Any
 
 def _int8() -> type[Any]:
     """Return post-training INT8 with explicit Q/DQ pairs, for ONNX engines."""
-    from perfsuite.passes.int8 import Int8
+    from perfsuite.passes.int8.int8 import Int8
 
     return Int8
 
 
 def _prune() -> type[Any]:
     """Return structured pruning on the engine's clock, for torch modules."""
-    from perfsuite.passes.prune import Prune
+    from perfsuite.passes.prune.prune import Prune
 
     return Prune
 
 
 def _lowrank() -> type[Any]:
     """Return layers as products of smaller ones where the engine's clock says that it pays."""
-    from perfsuite.passes.lowrank import Lowrank
+    from perfsuite.passes.lowrank.lowrank import Lowrank
 
     return Lowrank
 

@@ -9,9 +9,9 @@ from perfsuite.domain.verdict import Judgement
 from perfsuite.errors import ConfigError
 from perfsuite.judge import Comparison
 from perfsuite.plugins import suggestion
-from perfsuite.report import csv, json, markdown
-from perfsuite.report.profile import print_profile, profile_document, write_profile
-from perfsuite.report.table import Row, rows
+from perfsuite.report.cell_rows import CellRow, rows
+from perfsuite.report.formats import csv, json, markdown
+from perfsuite.report.profile_view import print_profile, profile_document, write_profile
 from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
 
 _Format = tuple[Callable[[Run, Judgement], str], Callable[[Comparison], str]]
@@ -25,7 +25,7 @@ FORMATS: dict[str, _Format] = {
 
 __all__ = [
     "FORMATS",
-    "Row",
+    "CellRow",
     "print_comparison",
     "print_profile",
     "print_run",

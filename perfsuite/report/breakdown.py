@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
 
-from perfsuite.domain.profile import OVERHEAD, Breakdown, Roofline, Row
+from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow, Roofline
 from perfsuite.judge import words
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
-from perfsuite.report.markdown import escape
-from perfsuite.report.table import plain
+from perfsuite.report.cell_rows import plain
+from perfsuite.report.formats.markdown import escape
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -34,7 +34,7 @@ class Entry(NamedTuple):
 
     branches: str
     name: str
-    row: Row
+    row: BreakdownRow
 
 
 def entries(breakdown: Breakdown, depth: int | None = None) -> list[Entry]:
@@ -47,7 +47,12 @@ def entries(breakdown: Breakdown, depth: int | None = None) -> list[Entry]:
 
 
 def _below(
-    row: Row, parent: Row | None, here: str, further: str, depth: int | None, small_s: float
+    row: BreakdownRow,
+    parent: BreakdownRow | None,
+    here: str,
+    further: str,
+    depth: int | None,
+    small_s: float,
 ) -> Iterator[Entry]:
     yield Entry(here, _short(row, parent), row)
     if depth is not None and depth <= 1:
@@ -60,7 +65,7 @@ def _below(
         yield from _below(child, row, further + branch, further + go_on, left, small_s)
 
 
-def _folded(rows: Sequence[Row], small_s: float) -> list[Row]:
+def _folded(rows: Sequence[BreakdownRow], small_s: float) -> list[BreakdownRow]:
     """Return the rows, operators of less than `small_s` seconds together as the last one."""
     small = [row for row in rows if row.level == "operator" and row.time_s < small_s]
     if len(small) <= _FEW:
@@ -69,7 +74,7 @@ def _folded(rows: Sequence[Row], small_s: float) -> list[Row]:
     return [row for row in rows if row not in small] + [together]
 
 
-def _short(row: Row, parent: Row | None) -> str:
+def _short(row: BreakdownRow, parent: BreakdownRow | None) -> str:
     """Return the name without what its parent's says already."""
     for joint in "./":
         if parent and row.name.startswith(parent.name + joint):
@@ -166,7 +171,7 @@ def sentences(
     return tuple(found)
 
 
-def _total(breakdown: Breakdown) -> Row:
+def _total(breakdown: Breakdown) -> BreakdownRow:
     """Return a row for the whole call; what is not known of a part is not known of the whole."""
     parts = [row for row in breakdown.rows if row.name != OVERHEAD]
     return msgspec.structs.replace(
@@ -175,8 +180,10 @@ def _total(breakdown: Breakdown) -> Row:
     )
 
 
-def _together(name: str, level: Literal["stage", "operator"], rows: Sequence[Row]) -> Row:
-    return Row(
+def _together(
+    name: str, level: Literal["stage", "operator"], rows: Sequence[BreakdownRow]
+) -> BreakdownRow:
+    return BreakdownRow(
         name,
         level,
         sum(row.time_s for row in rows),
@@ -213,11 +220,11 @@ def _count(value: int) -> str:
     return words.quantity("", value) if value else ""
 
 
-def _share(row: Row, breakdown: Breakdown) -> float:
+def _share(row: BreakdownRow, breakdown: Breakdown) -> float:
     return row.time_s / breakdown.total_s if breakdown.total_s > 0 else 0.0
 
 
-def _bar(row: Row, breakdown: Breakdown) -> str:
+def _bar(row: BreakdownRow, breakdown: Breakdown) -> str:
     return "█" * round(_BAR * _share(row, breakdown))
 
 

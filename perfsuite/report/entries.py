@@ -5,7 +5,7 @@ from __future__ import annotations
 from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.judge import words
-from perfsuite.report.table import Row, plain
+from perfsuite.report.cell_rows import CellRow, plain
 
 _STAGES = 4  # of a breakdown, to name in a line
 
@@ -17,7 +17,7 @@ def symbol_of(status: VerdictStatus) -> str:
     return "✗" if status in ("failed", "regressed", "over_budget") else "?"
 
 
-def speedup_text(row: Row) -> str:
+def speedup_text(row: CellRow) -> str:
     """Return `11.3x (10.9-11.8)`, or that the row is the reference."""
     if row.speedup is None:
         return "reference" if row.status == "ok" and not row.reference else ""
@@ -34,7 +34,7 @@ def realised_text(found: Interval | None) -> str:
     return "" if found is None else f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
-def pace_text(row: Row) -> str:
+def pace_text(row: CellRow) -> str:
     """Return `not proven faster than RECIPE: 1.02x (0.97-1.08)`; nothing for what is proven."""
     one = row.gain
     if one is None or one.speedup is None or one.pace == "faster":
@@ -42,7 +42,7 @@ def pace_text(row: Row) -> str:
     return f"{one.pace} than {plain(one.recipe)}: {faster_text(one.speedup)}"
 
 
-def latency_text(row: Row) -> str:
+def latency_text(row: CellRow) -> str:
     """Return `2.31 ms ±3 %`: the half-width of the interval, where there is one."""
     if row.status != "ok":
         return row.status
@@ -58,7 +58,7 @@ def loss_text(loss: Interval | None) -> str:
     return "" if loss is None else words.points(loss.value) + words.spread(loss, words.points)
 
 
-def accuracy_text(row: Row) -> str:
+def accuracy_text(row: CellRow) -> str:
     """Return the accuracy in percent with two decimals."""
     return "" if row.accuracy is None else f"{row.accuracy * 100:.2f} %"
 
@@ -68,7 +68,7 @@ def size_text(value: float | None) -> str:
     return "" if value is None else words.size(value)
 
 
-def row_symbol(row: Row) -> str:
+def row_symbol(row: CellRow) -> str:
     """Return the symbol of a row: `-` for an expected status, a space where nothing is judged."""
     if row.expected:
         return "-"

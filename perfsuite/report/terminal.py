@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement, Verdict
-from perfsuite.judge import Change, Comparison, words
-from perfsuite.report import theory, widths
+from perfsuite.judge import CellChange, Comparison, words
+from perfsuite.report import layer_widths, realised
+from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
     change_text,
@@ -25,7 +26,6 @@ from perfsuite.report.entries import (
     symbol_of,
     verdict_line,
 )
-from perfsuite.report.table import Row, groups, plain, rows, short_key, summary, title
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +51,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(as_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
-        _print_theory(console, theory.compressed(group))
+        _print_theory(console, realised.compressed(group))
         _print_widths(console, group)
     _print_judgement(console, judgement)
 
@@ -110,7 +110,7 @@ def _bare_table(gap: int = 2) -> Table:
     return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
 
 
-def _table(console: Console, group: list[Row]) -> Table:
+def _table(console: Console, group: list[CellRow]) -> Table:
     """Return one workload's table; where it is narrow, without bars, memory, size."""
     metric = next((row.accuracy_metric for row in group if row.accuracy_metric), "")
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
@@ -145,7 +145,7 @@ def _table(console: Console, group: list[Row]) -> Table:
     return table
 
 
-def _print_notes(console: Console, group: list[Row]) -> None:
+def _print_notes(console: Console, group: list[CellRow]) -> None:
     """Print below a table what does not fit into it."""
     for row in group:
         name = f"  {short_key(row)}: "
@@ -162,7 +162,7 @@ def _print_notes(console: Console, group: list[Row]) -> None:
             console.print(as_text(console, f"    | {line}", "dim"))
 
 
-def _print_theory(console: Console, group: list[Row]) -> None:
+def _print_theory(console: Console, group: list[CellRow]) -> None:
     """Print what compressed cells promise and what they keep, with less of it where it is narrow.
 
     Nothing without such cells.
@@ -172,27 +172,29 @@ def _print_theory(console: Console, group: list[Row]) -> None:
     last = {_WITH_BARS: "parameters", _WITH_SIZE: "points lost"}
     hidden = {name for width, name in last.items() if console.width < width}
     table = _bare_table(2 if console.width >= _WIDTH else 1)
-    for name in theory.COLUMNS:
+    for name in realised.COLUMNS:
         if name not in hidden:
             table.add_column(name, no_wrap=name != "points lost")
     for row in group:
-        named = zip(theory.COLUMNS, theory.cells(row), strict=True)
+        named = zip(realised.COLUMNS, realised.cells(row), strict=True)
         table.add_row(*(as_text(console, text) for name, text in named if name not in hidden))
     console.print()
-    console.print(as_text(console, theory.TITLE, "bold"))
+    console.print(as_text(console, realised.TITLE, "bold"))
     console.print(table)
-    console.print(as_text(console, theory.LEGEND, "dim"))
+    console.print(as_text(console, realised.LEGEND, "dim"))
 
 
-def _print_widths(console: Console, group: list[Row]) -> None:
+def _print_widths(console: Console, group: list[CellRow]) -> None:
     """Print a sentence for each net that passes made."""
-    nets = widths.changed(group)
+    nets = layer_widths.changed(group)
     if not nets:
         return
     console.print()
-    console.print(as_text(console, f"{widths.TITLE} (each layer: perfsuite report RUN)", "bold"))
+    console.print(
+        as_text(console, f"{layer_widths.TITLE} (each layer: perfsuite report RUN)", "bold")
+    )
     for name, net in nets.items():
-        console.print(as_text(console, f"{name}: {widths.sentence(net)}"))
+        console.print(as_text(console, f"{name}: {layer_widths.sentence(net)}"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
@@ -228,7 +230,7 @@ def print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
         console.print(as_text(console, f"! {plain(warning)}", "yellow"))
 
 
-def _change_row(change: Change) -> list[tuple[str, str]]:
+def _change_row(change: CellChange) -> list[tuple[str, str]]:
     before, after = change.before, change.after
     if change.latency_before_s is not None:
         before = words.seconds(change.latency_before_s)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from perfsuite.domain.profile import OVERHEAD, Breakdown, Row
+from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
 
 Event = dict[str, Any]
 _THREAD = 1
@@ -25,7 +25,7 @@ class Slice(NamedTuple):
     stage: str
     path: str  # of its module
     start_s: float
-    row: Row
+    row: BreakdownRow
 
 
 def trace(breakdowns: Mapping[str, Breakdown]) -> str:
@@ -107,7 +107,7 @@ def _slices(breakdown: Breakdown) -> list[Slice]:
     return slices
 
 
-def _operators(row: Row, path: str) -> Iterator[tuple[str, Row]]:
+def _operators(row: BreakdownRow, path: str) -> Iterator[tuple[str, BreakdownRow]]:
     for child in row.children:
         if child.level == "operator":
             yield path, child

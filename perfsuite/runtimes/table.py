@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perfsuite.domain.runtime import Runtime
-from perfsuite.runtimes.fake import Fake
-from perfsuite.runtimes.onnxruntime import OnnxRuntime
-from perfsuite.runtimes.openvino import OpenVino
-from perfsuite.runtimes.pytorch import PyTorch
+from perfsuite.runtimes.fake.runtime import Fake
+from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
+from perfsuite.runtimes.openvino.runtime import OpenVino
+from perfsuite.runtimes.pytorch.runtime import PyTorch
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "pytorch": PyTorch,

@@ -15,10 +15,10 @@ import numpy as np
 from perfsuite.domain.recipe import Edits, Target
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
-from perfsuite.engine.edits import read_edits, write_edits
-from perfsuite.engine.reference import check_export, module_outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.onnx import export_fixed
+from perfsuite.runner.build.edits import read_edits, write_edits
+from perfsuite.runner.build.reference import check_export, module_outputs
 from perfsuite.testing.elsewhere import elsewhere
 from perfsuite.testing.samples import check_like, context, require
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfsuite.config.form import Place, convert
+from perfsuite.config.conversion import Location, convert
 from perfsuite.domain.recipe import GraphPass, ModelPass, Target
 from perfsuite.domain.workload import Workload
-from perfsuite.engine.reference import graph_outputs
 from perfsuite.errors import ConfigError
+from perfsuite.runner.build.reference import graph_outputs
 from perfsuite.testing.model_passes import check_model_pass
 from perfsuite.testing.samples import check_like, context, require, small_workload
 
@@ -70,7 +70,7 @@ def _check_struct(who: str, pass_: Any) -> None:
     require(back == pass_, f"{who}: JSON gives back {back!r} for {pass_!r}")
     fields = msgspec.json.decode(msgspec.json.encode(pass_), type=dict[str, Any])
     try:
-        convert({**fields, "no_such_field": 1}, kind, Place(who))
+        convert({**fields, "no_such_field": 1}, kind, Location(who))
     except ConfigError:
         return
     raise AssertionError(f"{who} takes the unknown field 'no_such_field'; a suite may mistype one")

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
-from perfsuite.domain.runtime import Manifest, Opening, Runtime, Session, Variant
-from perfsuite.engine.reference import module_outputs
+from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
 from perfsuite.errors import ParityError, PerfsuiteError, SilentFallback, Unsupported
 from perfsuite.export.onnx import export_graph, graph_spec, load_graph
 from perfsuite.export.parity import parity
-from perfsuite.runtimes.evidence import check_precision
+from perfsuite.runner.build.reference import module_outputs
+from perfsuite.runtimes.shared.precision import check_precision
 from perfsuite.testing.samples import (
     CLASSES,
     OUTPUTS,
@@ -98,7 +98,7 @@ def _open(
     runtime: Runtime, manifest: Manifest, folder: Path, batch: int, *, inspect: bool = False
 ) -> Session:
     rebuild = small_net if runtime.takes == "module" else None
-    return runtime.open(folder, manifest, Opening(batch, 1, inspect, rebuild))
+    return runtime.open(folder, manifest, SessionOptions(batch, 1, inspect, rebuild))
 
 
 def _check_answers(
@@ -206,6 +206,6 @@ def _check_missing(who: str, runtime: Runtime, manifest: Manifest, empty: Path) 
         return
     except Exception as error:
         raise AssertionError(
-            f"{who}: opening an empty folder fails with {type(error).__name__}: {error}; {advice}"
+            f"{who}: options an empty folder fails with {type(error).__name__}: {error}; {advice}"
         ) from error
     raise AssertionError(f"{who}: an empty folder opens as an artifact; {advice}")

@@ -9,9 +9,9 @@ import numpy as np
 from perfsuite.domain.model import Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task
 from perfsuite.domain.workload import Workload
-from perfsuite.engine.reference import graph_outputs, module_outputs
-from perfsuite.engine.stages import check, paths
 from perfsuite.errors import ConfigError
+from perfsuite.runner.build.reference import graph_outputs, module_outputs
+from perfsuite.runner.build.stages import check, paths
 from perfsuite.testing.samples import require, require_name
 
 if TYPE_CHECKING:

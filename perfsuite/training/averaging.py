@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch.nn.modules.batchnorm import _BatchNorm
 
 
-class Mean:
+class WeightAverage:
     """The mean of the parameters of a net at several times (Izmailov et al. 2018, algorithm 1)."""
 
     def __init__(self, module: nn.Module) -> None:

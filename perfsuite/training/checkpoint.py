@@ -11,8 +11,8 @@ import msgspec
 
 from perfsuite.errors import ConfigError
 from perfsuite.store.disk import room_for, writable
-from perfsuite.training.averaging import Mean
-from perfsuite.training.plan import AdamPlan, Plan
+from perfsuite.training.averaging import WeightAverage
+from perfsuite.training.plan import AdamPlan, SgdPlan
 
 if TYPE_CHECKING:
     import torch
@@ -25,10 +25,10 @@ def save(
     path: Path,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    plan: Plan,
+    plan: SgdPlan,
     epochs: int,
     losses: dict[str, Any],
-    mean: Mean | None = None,
+    mean: WeightAverage | None = None,
 ) -> None:
     """Write the state after `epochs` epochs beside its place and rename it.
 
@@ -63,8 +63,8 @@ def restore(
     path: Path | None,
     module: nn.Module,
     optimizer: torch.optim.Optimizer,
-    plan: Plan,
-    mean: Mean | None = None,
+    plan: SgdPlan,
+    mean: WeightAverage | None = None,
 ) -> tuple[int, dict[str, Any] | None]:
     """Load the checkpoint if there is one; return the epochs done and the losses seen in them.
 
@@ -102,7 +102,7 @@ def _read(path: Path) -> dict[str, Any]:
     return state
 
 
-def _plan_of(text: str) -> Plan | None:
+def _plan_of(text: str) -> SgdPlan | None:
     """Return the plan of a checkpoint, those of before plans named their optimizer too.
 
     None for what is no plan of today.
@@ -110,6 +110,6 @@ def _plan_of(text: str) -> Plan | None:
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
         fields.setdefault("optimizer", "adam" if "longest_gradient" in fields else "sgd")
-        return msgspec.convert(fields, Plan | AdamPlan)
+        return msgspec.convert(fields, SgdPlan | AdamPlan)
     except msgspec.MsgspecError:
         return None

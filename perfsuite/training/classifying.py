@@ -6,7 +6,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import Unsupported
-from perfsuite.training.plan import Plan
+from perfsuite.training.plan import SgdPlan
 
 if TYPE_CHECKING:
     import torch
@@ -20,7 +20,7 @@ def classifying(
     teacher: nn.Module | None,
     inputs: torch.Tensor,
     labels: torch.Tensor,
-    plan: Plan,
+    plan: SgdPlan,
 ) -> tuple[torch.Tensor, float]:
     """Return the loss of `module`, and that of a net that scores all classes alike.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
-from perfsuite.training.loop import Plan, Progress, train
+from perfsuite.training.loop import SgdPlan, TrainingProgress, train
 
 if TYPE_CHECKING:
     from torch import nn
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 def fine_tune(
     module: nn.Module,
     data: TrainingSet,
-    plan: Plan,
+    plan: SgdPlan,
     *,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[TrainingProgress], None] | None = None,
 ) -> None:
     """Train `module` in place by `plan`, as `train` does, and leave it in evaluation mode.
 

@@ -1,6 +1,6 @@
 """Train a torch module: seeded, resumable, bf16 where the processor has it.
 
-`Plan` says how. Nets that learn something else than classes bring a loss of their own
+`SgdPlan` says how. Nets that learn something else than classes bring a loss of their own
 (`TrainingSet.loss`); for those that SGD is slow with there is Adam.
 """
 
@@ -18,22 +18,22 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.training.averaging import Mean, norms_of, settling
+from perfsuite.training.averaging import WeightAverage, norms_of, settling
 from perfsuite.training.checkpoint import restore, save
 from perfsuite.training.classifying import classifying
 from perfsuite.training.divergence import Losses, stray_weight
-from perfsuite.training.plan import AdamPlan, Plan, rate_at
+from perfsuite.training.plan import AdamPlan, SgdPlan, rate_at
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-__all__ = ["AdamPlan", "Plan", "Progress", "rate_at", "train"]
+__all__ = ["AdamPlan", "SgdPlan", "TrainingProgress", "rate_at", "train"]
 
 _SETTLING = 50  # batches that the norms of averaged weights see
 
 
-class Progress(msgspec.Struct, frozen=True):
+class TrainingProgress(msgspec.Struct, frozen=True):
     """Where training stands: after step `step` of `steps` in epoch `epoch` (from 0)."""
 
     epoch: int
@@ -46,11 +46,11 @@ class Progress(msgspec.Struct, frozen=True):
 def train(
     module: nn.Module,
     data: TrainingSet,
-    plan: Plan,
+    plan: SgdPlan,
     *,
     teacher: nn.Module | None = None,
     checkpoint: Path | None = None,
-    report: Callable[[Progress], None] | None = None,
+    report: Callable[[TrainingProgress], None] | None = None,
 ) -> None:
     """Train `module` in place and leave it in evaluation mode.
 
@@ -81,7 +81,7 @@ def train(
         _channels_last(teacher.eval())
     optimizer = _optimizer(module, plan)
     steps = _steps(data, plan)
-    mean = Mean(module) if plan.averaging else None
+    mean = WeightAverage(module) if plan.averaging else None
     first, seen = restore(checkpoint, module, optimizer, plan, mean)
     losses = Losses(steps, seen)
     training = _Training(module, teacher, optimizer, data, plan, steps, losses, mean, checkpoint)
@@ -89,7 +89,9 @@ def train(
     for epoch in range(first, plan.epochs):
         for step, loss in _epoch(training, epoch):
             if report:
-                report(Progress(epoch, step + 1, steps, loss, time.perf_counter() - started))
+                report(
+                    TrainingProgress(epoch, step + 1, steps, loss, time.perf_counter() - started)
+                )
         if checkpoint:
             save(checkpoint, module, optimizer, plan, epoch + 1, losses.state(), mean)
     if mean is not None:
@@ -105,10 +107,10 @@ class _Training:
     teacher: nn.Module | None
     optimizer: torch.optim.Optimizer
     data: TrainingSet
-    plan: Plan
+    plan: SgdPlan
     steps: int  # an epoch
     losses: Losses
-    mean: Mean | None  # of the weights, where the plan averages them
+    mean: WeightAverage | None  # of the weights, where the plan averages them
     checkpoint: Path | None
 
     @property
@@ -144,7 +146,7 @@ def _channels_last(module: nn.Module) -> None:
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
-def _steps(data: TrainingSet, plan: Plan) -> int:
+def _steps(data: TrainingSet, plan: SgdPlan) -> int:
     """Return how many whole batches an epoch has."""
     samples = len(data.inputs)
     if samples < plan.batch:
@@ -155,7 +157,7 @@ def _steps(data: TrainingSet, plan: Plan) -> int:
     return samples // plan.batch
 
 
-def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.Optimizer:
+def _optimizer(module: nn.Module, plan: SgdPlan) -> torch.optim.Optimizer:
     import torch
 
     # Decay belongs to weights alone: on biases and norms it only shifts activations.
@@ -223,7 +225,7 @@ def _loss(
         return classifying(module, training.teacher, inputs, targets, plan)
 
 
-def _take(training: _Training, mean: Mean) -> None:
+def _take(training: _Training, mean: WeightAverage) -> None:
     """Give the net the mean of its weights, and its norms the statistics that belong to them."""
     import torch
 

@@ -16,7 +16,7 @@ from collections.abc import Iterable
 import msgspec
 
 
-class Plan(
+class SgdPlan(
     msgspec.Struct, frozen=True, tag_field="optimizer", tag="sgd", forbid_unknown_fields=True
 ):
     """A plan for SGD with Nesterov momentum.
@@ -92,7 +92,7 @@ class Plan(
         return _at(self.cutouts, epoch)
 
 
-class AdamPlan(Plan, frozen=True, tag="adam"):
+class AdamPlan(SgdPlan, frozen=True, tag="adam"):
     """A plan for Adam with decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
     `momentum` is that of its first moments. Gradients longer than `longest_gradient`, over all
@@ -106,7 +106,7 @@ class AdamPlan(Plan, frozen=True, tag="adam"):
         self._require(("longest_gradient", self.longest_gradient > 0, "above 0"))
 
 
-def rate_at(plan: Plan, epoch: int, step: int, steps: int) -> float:
+def rate_at(plan: SgdPlan, epoch: int, step: int, steps: int) -> float:
     """Return the learning rate of step `step` of `steps` in `epoch`.
 
     Up to a peak and down to zero; where weights are averaged, it stays.

@@ -8,7 +8,7 @@ from pathlib import Path
 from perfsuite import plugins
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
-from perfsuite.workloads import (
+from perfsuite.workloads.zoo import (
     captions,
     cifar10,
     devise,
@@ -42,7 +42,7 @@ def load_workload(reference: str, samples: str = "") -> Workload:
     function without arguments that returns one.
     """
     if reference.endswith(".onnx"):
-        from perfsuite.workloads.onnx_file import onnx_workload
+        from perfsuite.workloads.onnx.file import onnx_workload
 
         return onnx_workload(Path(reference), Path(samples) if samples else None)
     found = plugins.load("workload", reference, WORKLOADS)

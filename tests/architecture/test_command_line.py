@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 import pytest
 from click.testing import CliRunner
+from stored_run import store_run
 
 from perfsuite import report
 from perfsuite.cli import FORMATS, main
-from tests.architecture.runs import store_run
 
 HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "sklearn", "scipy")
 

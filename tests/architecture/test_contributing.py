@@ -10,7 +10,7 @@ import pytest
 from perfsuite import config
 from perfsuite.config.expansion import cells
 from perfsuite.domain.recipe import PassUse
-from perfsuite.engine.artifacts import load_runtime
+from perfsuite.runner.build.artifacts import load_runtime
 from perfsuite.testing import check_pass, check_runtime, check_workload
 from perfsuite.workloads.table import load_workload
 
@@ -43,7 +43,7 @@ def test_the_page_has_one_of_each(folder: Path) -> None:
 def test_workload(folder: Path) -> None:
     workload = load_workload(f"{folder}/stripes.py:stripes")
     check_workload(workload)
-    from perfsuite.engine.reference import module_outputs
+    from perfsuite.runner.build.reference import module_outputs
 
     assert workload.model.build is not None
     net = workload.model.build()

@@ -8,7 +8,7 @@ import pytest
 
 from perfsuite import ConfigError, api, config
 from perfsuite.config.expansion import cells, check_budgets
-from perfsuite.engine.reference import module_outputs
+from perfsuite.runner.build.reference import module_outputs
 from perfsuite.testing import check_workload
 from perfsuite.workloads.table import load_workload
 

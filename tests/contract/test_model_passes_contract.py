@@ -17,8 +17,8 @@ from perfsuite.data.cifar10 import Samples
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.testing import check_pass
-from perfsuite.workloads.classification import Classification
 from perfsuite.workloads.table import WORKLOADS, load_workload
+from perfsuite.workloads.tasks.classification import Classification
 
 # The same net under another name, judged otherwise.
 ALIASES = {

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.model import InputSpec
-from perfsuite.domain.runtime import Manifest, Opening, Runtime, Variant
+from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant
 from perfsuite.errors import SchemaError, Unsupported
 from perfsuite.export.onnx import export_graph
 from perfsuite.export.parity import parity
-from perfsuite.runtimes.evidence import check_precision, compute_precisions
+from perfsuite.runtimes.shared.precision import check_precision, compute_precisions
 from perfsuite.runtimes.table import RUNTIMES
 
 SPEC = (InputSpec("image", "float32", ("batch", 3, 8, 8)),)
@@ -70,8 +70,8 @@ def built(
     yield runtime, stored, folder
 
 
-def opening(runtime: Runtime, batch: int, *, inspect: bool = False) -> Opening:
-    return Opening(batch, 1, inspect, build_net if runtime.takes == "module" else None)
+def options(runtime: Runtime, batch: int, *, inspect: bool = False) -> SessionOptions:
+    return SessionOptions(batch, 1, inspect, build_net if runtime.takes == "module" else None)
 
 
 def test_it_is_named_as_in_the_table_and_says_its_version() -> None:
@@ -87,7 +87,7 @@ def test_it_answers_as_eager_does(built: tuple[Runtime, Manifest, Path], batch: 
 
     runtime, manifest, folder = built
     inputs = pictures(batch)
-    with runtime.open(folder, manifest, opening(runtime, batch)) as session:
+    with runtime.open(folder, manifest, options(runtime, batch)) as session:
         outputs = session.run(inputs)
         kept = [output.copy() for output in outputs]
         session.run({"image": inputs["image"] * -2})
@@ -104,7 +104,7 @@ def test_evidence_counts_kernels_and_closing_twice_is_harmless(
     built: tuple[Runtime, Manifest, Path],
 ) -> None:
     runtime, manifest, folder = built
-    session = runtime.open(folder, manifest, opening(runtime, 1, inspect=True))
+    session = runtime.open(folder, manifest, options(runtime, 1, inspect=True))
     with session:
         session.run(pictures(1))
         evidence = session.evidence()
@@ -122,11 +122,11 @@ def test_a_missing_or_corrupt_file_is_named(
 ) -> None:
     runtime, manifest, folder = built
     with pytest.raises(SchemaError, match="build the artifact again"):
-        runtime.open(tmp_path, manifest, opening(runtime, 1))
+        runtime.open(tmp_path, manifest, options(runtime, 1))
     for file in folder.iterdir():
         (tmp_path / file.name).write_bytes(b"\x01not a model" * 3)
     with pytest.raises(SchemaError, match=str(tmp_path)):
-        runtime.open(tmp_path, manifest, opening(runtime, 1))
+        runtime.open(tmp_path, manifest, options(runtime, 1))
 
 
 def test_a_fixed_batch_is_unsupported(built: tuple[Runtime, Manifest, Path]) -> None:
@@ -135,7 +135,7 @@ def test_a_fixed_batch_is_unsupported(built: tuple[Runtime, Manifest, Path]) -> 
         pytest.skip("a module takes any batch")
     fixed = msgspec.structs.replace(manifest, inputs=(InputSpec("image", "float32", (2, 3, 8, 8)),))
     with pytest.raises(Unsupported, match="fixed to 2"):
-        runtime.open(folder, fixed, opening(runtime, 1))
+        runtime.open(folder, fixed, options(runtime, 1))
 
 
 @pytest.mark.parametrize("name", [n for n, make in RUNTIMES.items() if make().takes == "graph"])
@@ -169,11 +169,12 @@ def test_artifacts_of_graph_engines_open_without_torch(
     (tmp_path / "manifest.json").write_bytes(msgspec.json.encode(manifest))
     program = """
 import sys, pathlib, msgspec, numpy
-from perfsuite.domain.runtime import Manifest, Opening
+from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.runtimes.table import RUNTIMES
 manifest = msgspec.json.decode(pathlib.Path(sys.argv[2]).read_bytes(), type=Manifest)
 runtime = RUNTIMES[manifest.runtime]()
-with runtime.open(pathlib.Path(sys.argv[1]), manifest, Opening(1, 1, inspect=True)) as session:
+options = SessionOptions(1, 1, inspect=True)
+with runtime.open(pathlib.Path(sys.argv[1]), manifest, options) as session:
     outputs = session.run({"image": numpy.zeros((1, 3, 8, 8), numpy.float32)})
     session.evidence()
 loaded = [name for name in ("torch", "onnx", "torchvision") if name in sys.modules]

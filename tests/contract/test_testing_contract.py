@@ -10,8 +10,8 @@ from perfsuite.passes.table import PASSES
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.testing import check_pass, check_runtime, check_workload
 from perfsuite.workloads.table import WORKLOADS
-from perfsuite.workloads.train import RECIPES
-from perfsuite.workloads.weights import FOLDER
+from perfsuite.workloads.zoo.train import RECIPES
+from perfsuite.workloads.zoo.weights import FOLDER
 
 
 @pytest.mark.parametrize("name", sorted(WORKLOADS))
@@ -28,7 +28,7 @@ def test_workload(name: str) -> None:
 def test_what_can_be_trained_ships_with_its_card(name: str) -> None:
     assert (FOLDER / f"{name}.safetensors").is_file()
     card = (FOLDER / f"{name}.md").read_text()
-    assert f"python -m perfsuite.workloads.train {name}`" in card
+    assert f"python -m perfsuite.workloads.zoo.train {name}`" in card
 
 
 @pytest.mark.parametrize("name", sorted(PASSES))

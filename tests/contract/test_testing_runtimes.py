@@ -51,10 +51,10 @@ class Eager:
     def build(self, variant: Any, manifest: Any, folder: Path) -> None:
         (folder / "here").touch()
 
-    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+    def open(self, folder: Path, manifest: Any, options: Any) -> Any:
         if not (folder / "here").is_file():
             raise SchemaError(f"{folder / 'here'}: missing")
-        return self.session(opening.rebuild())
+        return self.session(options.rebuild())
 
 
 class Reusing(Session):
@@ -124,14 +124,14 @@ def engine(**fields: Any) -> Any:
 
 
 class Careless(Eager):
-    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
-        return Session(opening.rebuild())
+    def open(self, folder: Path, manifest: Any, options: Any) -> Any:
+        return Session(options.rebuild())
 
 
 class Crashing(Eager):
-    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
+    def open(self, folder: Path, manifest: Any, options: Any) -> Any:
         (folder / "here").read_bytes()
-        return Session(opening.rebuild())
+        return Session(options.rebuild())
 
 
 class Remembering(Eager):
@@ -139,8 +139,8 @@ class Remembering(Eager):
         super().build(variant, manifest, folder)
         self.folder = folder
 
-    def open(self, folder: Path, manifest: Any, opening: Any) -> Any:
-        return super().open(self.folder, manifest, opening)
+    def open(self, folder: Path, manifest: Any, options: Any) -> Any:
+        return super().open(self.folder, manifest, options)
 
 
 RUNTIMES: dict[str, tuple[Any, str]] = {

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Row
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, Recipe
 from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
 from perfsuite.domain.suite import Budget, Expect, Suite
@@ -84,10 +84,10 @@ def run(factor: float = 1.0) -> Run:
                 0.0012,
                 9,
                 (
-                    Row("features", "stage", 0.0009, 313_000_000),
-                    Row("[head]|x", "stage", 0.0001, 5_120),
-                    Row(OVERHEAD, "rest", 0.0002),
-                    Row(UNATTRIBUTED, "rest", 0.0),
+                    BreakdownRow("features", "stage", 0.0009, 313_000_000),
+                    BreakdownRow("[head]|x", "stage", 0.0001, 5_120),
+                    BreakdownRow(OVERHEAD, "rest", 0.0002),
+                    BreakdownRow(UNATTRIBUTED, "rest", 0.0),
                 ),
             ),
         ),

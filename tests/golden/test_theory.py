@@ -13,7 +13,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.profile import OVERHEAD, Breakdown, Row
+from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
 from perfsuite.domain.record import Accuracy, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import Budget, Suite
@@ -93,10 +93,10 @@ def _record(cell: Cell) -> Record:
 def _breakdown(recipe: str) -> Breakdown | None:
     if recipe not in WHERE:
         return None
-    rows = tuple(Row(name, "module", ms / 1e3, n * 10**6) for name, ms, n in WHERE[recipe])
+    rows = tuple(BreakdownRow(name, "module", ms / 1e3, n * 10**6) for name, ms, n in WHERE[recipe])
     time_s, macs = sum(row.time_s for row in rows), sum(row.macs or 0 for row in rows)
-    body = Row("features", "stage", time_s, macs, children=rows)
-    return Breakdown(time_s + 0.0002, 8, (body, Row(OVERHEAD, "rest", 0.0002)))
+    body = BreakdownRow("features", "stage", time_s, macs, children=rows)
+    return Breakdown(time_s + 0.0002, 8, (body, BreakdownRow(OVERHEAD, "rest", 0.0002)))
 
 
 def _printed(width: int, encoding: str = "utf-8") -> str:

@@ -16,9 +16,9 @@ from perfsuite.domain.record import (
     SCHEMA,
     Accuracy,
     Evidence,
+    EvidenceItem,
     Failure,
     Header,
-    Item,
     Line,
     Measurement,
 )
@@ -34,7 +34,9 @@ NAME = st.text(string.ascii_lowercase, min_size=1, max_size=6)
 
 MEASUREMENT = st.builds(Measurement, NAME, st.just("s"), SAMPLES, st.none() | NAME)
 ACCURACY = st.builds(Accuracy, NAME, NUMBER, st.integers(0, 99), NAME, SAMPLES)
-ITEM = st.builds(Item, st.sampled_from(["observed", "reported", "inferred"]), TEXT, TEXT, TEXT)
+ITEM = st.builds(
+    EvidenceItem, st.sampled_from(["observed", "reported", "inferred"]), TEXT, TEXT, TEXT
+)
 LINE = st.builds(
     Line,
     st.sampled_from([cell.id for cell in CELLS]),

@@ -12,7 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perfsuite.domain.model import Stage
-from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Kernel, Node, Profile, Row
+from perfsuite.domain.profile import (
+    OVERHEAD,
+    UNATTRIBUTED,
+    Breakdown,
+    BreakdownRow,
+    Kernel,
+    Node,
+    Profile,
+)
 from perfsuite.measure.stages import breakdown
 from perfsuite.report.trace import trace
 
@@ -65,7 +73,7 @@ def profiles(draw: st.DrawFn) -> Profile:
 stages = st.sampled_from([(), STAGES])
 
 
-def check_sums(row: Row) -> None:
+def check_sums(row: BreakdownRow) -> None:
     if row.children:
         assert sum(child.time_s for child in row.children) == row.time_s
         for count in ("macs", "bytes"):
@@ -102,7 +110,7 @@ def test_every_kernel_and_every_parameter_is_somewhere_once(
         assert sum(row.parameters or 0 for row in found.rows) == 3 * len(graph)
 
 
-def operators(row: Row) -> list[Row]:
+def operators(row: BreakdownRow) -> list[BreakdownRow]:
     below = [one for child in row.children for one in operators(child)]
     return [row] if row.level == "operator" else below
 

@@ -15,9 +15,9 @@ from stages_run import DETECTORS, ENGINES, PARITY, RUNTIMES, SHUFFLENET, opened
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.record import Run
-from perfsuite.domain.runtime import Manifest, Opening, Variant
+from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.engine import artifacts
+from perfsuite.runner.build import artifacts
 from perfsuite.workloads.table import load_workload
 
 pytestmark = pytest.mark.verify
@@ -49,7 +49,7 @@ def detected(run: Run, photographs: list[Inputs]) -> list[Outputs]:
 def test_engines_detect_what_eager_pytorch_detects(
     run: Run, runtime: str, photographs: list[Inputs], detected: list[Outputs]
 ) -> None:
-    from perfsuite.workloads.detection import differences
+    from perfsuite.workloads.tasks.detection import differences
 
     counted = sum(int((scores > 0).sum()) for _, _, scores in detected)
     assert counted > PICTURES, "a detector that finds nothing is always right"
@@ -66,10 +66,10 @@ def raw_heads(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Inputs, O
 
     The proposals are the detector's own for this picture, and fixed from here on.
     """
-    from perfsuite.engine.reference import module_outputs
     from perfsuite.export.onnx import export_graph
     from perfsuite.models.untrained import heads_alone
-    from perfsuite.workloads.faster_rcnn import Photographs, untrained_resnet101
+    from perfsuite.runner.build.reference import module_outputs
+    from perfsuite.workloads.zoo.faster_rcnn import Photographs, untrained_resnet101
 
     whole: Any = untrained_resnet101()
     picture = Photographs().inputs(1, 0)
@@ -98,7 +98,7 @@ def test_the_untrained_detector_has_the_same_raw_heads_on_fixed_proposals(
     engine = artifacts.load_runtime(runtime)
     manifest = Manifest(runtime, "cpu", "fp32", 1, spec, names, lossy=False, quantized=False)
     engine.build(Variant(graph, None, quantized=False), manifest, tmp_path)
-    with engine.open(tmp_path, manifest, Opening(1, 2)) as session:
+    with engine.open(tmp_path, manifest, SessionOptions(1, 2)) as session:
         found = parity(expected, session.run(inputs), names, "fp32")
     assert max(found.values()) <= PARITY
 

@@ -14,7 +14,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
 from perfsuite.judge.metrics import loss, ratio
-from perfsuite.judge.theory import Gain, gain
+from perfsuite.judge.realised import Gain, gain
 
 pytestmark = pytest.mark.verify
 

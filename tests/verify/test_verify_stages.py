@@ -30,7 +30,7 @@ from stages_run import (
     record,
 )
 
-from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, Row
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.record import UNLABELLED, Run
 from perfsuite.domain.suite import STAGE, Budget
 from perfsuite.domain.task import SEMI_SYNTHETIC, SYNTHETIC
@@ -92,7 +92,7 @@ def test_the_rows_are_the_stages_and_add_up(run: Run, workload: str, runtime: st
         check_sums(row)
 
 
-def check_sums(row: Row) -> None:
+def check_sums(row: BreakdownRow) -> None:
     """Raise unless the times below a row add up to its own."""
     assert row.time_s >= 0, row.name
     if row.children:

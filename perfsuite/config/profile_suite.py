@@ -1,0 +1,99 @@
+"""The suite of one workload and one recipe, as `profile` is asked for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from perfsuite import plugins
+from perfsuite.config.checking import make_pass
+from perfsuite.config.conversion import Location
+from perfsuite.config.reading import name_and_reference
+from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.suite import Inspect, Measure, Suite
+from perfsuite.errors import ConfigError
+
+# One process a cell: where the time goes is looked at, not judged.
+PROCESSES = 1
+MEASURE = Measure(calls=10, timeout_seconds=1800.0)
+INSPECT = Inspect(calls=10, seconds=2.0, roofline=True)
+
+
+def single_suite(
+    workload: str,
+    runtimes: Sequence[str] = (),
+    recipe: str = FP32.name,
+    *,
+    batch: int = 1,
+    threads: int | None = None,
+    picture: Path | None = None,
+) -> Suite:
+    """Return the suite of `workload` on `runtimes`: on every engine, if none is named.
+
+    Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults. Raises
+    `ConfigError` for what is not there, with a suggestion.
+    """
+    from perfsuite.runtimes.table import RUNTIMES
+    from perfsuite.workloads.table import WORKLOADS
+
+    here = Path.cwd()
+    name, reference = name_and_reference(workload, here, Location("WORKLOAD"))
+    if reference.endswith(".onnx"):
+        if not Path(reference).is_file():
+            raise ConfigError(f"there is no file {reference}")
+    else:
+        plugins.check_exists("workload", reference, WORKLOADS)
+    engines = _engines(runtimes, here, RUNTIMES)
+    chosen = _recipe(recipe, here)
+    return Suite(
+        name=f"profile-{name}",
+        workloads={name: reference},
+        runtimes=tuple(engines),
+        recipes=(chosen,),
+        batches=(batch,),
+        threads=threads,
+        processes=PROCESSES,
+        measure=MEASURE,
+        inspect=INSPECT,
+        picture=str(picture.resolve()) if picture else "",
+        runtime_files={name: given for name, given in engines.items() if name != given},
+    )
+
+
+def _engines(given: Sequence[str], folder: Path, table: Mapping[str, Any]) -> dict[str, str]:
+    if not given:
+        return {name: name for name in table if name != "fake"}
+    engines: dict[str, str] = {}
+    for one in given:
+        name, reference = name_and_reference(one, folder, Location("--runtime"))
+        plugins.check_exists("runtime", reference, table)
+        if name in engines:
+            raise ConfigError(f"--runtime '{name}' is given twice")
+        engines[name] = reference
+    return engines
+
+
+def _recipe(given: str, folder: Path) -> Recipe:
+    from perfsuite.passes.table import PASSES
+
+    if given == FP32.name:
+        return FP32
+    known = [FP32.name, *plugins.names("pass", PASSES)]
+    if ".py:" not in given and given not in known:
+        raise ConfigError(
+            f"unknown recipe '{given}'{plugins.suggestion(given, known)} (fp32, or a pass, which "
+            f"then has its defaults)"
+        )
+    name, reference = name_and_reference(given, folder, Location("--recipe"))
+    use = PassUse(reference)
+    try:
+        make_pass(use, "--recipe")
+    except ConfigError as error:
+        if given not in known:
+            raise
+        raise ConfigError(
+            f"{error} (here a pass has its defaults; a suite gives it fields, and the report of "
+            f"its run says where the time goes)"
+        ) from error
+    return Recipe(name, (use,))

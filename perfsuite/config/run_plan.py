@@ -1,0 +1,170 @@
+"""How long a run may take: its jobs, each with what it took last time or a documented guess."""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.config.expansion import expects, inspected_in_rounds
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import PassUse
+from perfsuite.domain.record import JobKind
+from perfsuite.domain.suite import Suite
+from perfsuite.store.places import home
+
+log = logging.getLogger(__name__)
+
+# Guesses for a first run, in seconds on two ordinary cores with a net for CIFAR-10. Afterwards
+# what the jobs really took replaces them.
+TORCH_RUNTIMES = frozenset({"pytorch", "torch-compile"})
+TORCH_START_S = 5.0  # a fresh process that imports torch
+START_S = 1.0  # one that does not
+WORK_S = 1.0  # beside what the suite asks for: opening, warming up, writing the line
+PREPARE_S = 15.0  # export, parity check and build, the first time
+PASS_S = 10.0  # more for each pass of the recipe
+EPOCH_S = 200.0  # and for each epoch that it trains, with a teacher
+TORCH_CALL_S = 0.01  # one test sample
+CALL_S = 0.003
+# Samples that a test set has: as many as that of CIFAR-10, so that the guess for a smaller one,
+# such as the 500 of vgg-digits, is too long. How many there are only loading them would tell.
+TEST_SET = 10_000
+
+
+class PlannedJob(msgspec.Struct, frozen=True):
+    """A job of one cell, done `count` times in as many processes, `each_s` seconds a time."""
+
+    kind: JobKind
+    cell: str  # the cell's key
+    count: int
+    each_s: float
+    known: bool  # from an earlier run, else a guess
+
+    @property
+    def total_s(self) -> float:
+        """Return the seconds of all its processes, which run one after another."""
+        return self.count * self.each_s
+
+
+class RunPlan(msgspec.Struct, frozen=True):
+    """The jobs of a run in the order of its cells."""
+
+    jobs: tuple[PlannedJob, ...]
+
+    @property
+    def total_s(self) -> float:
+        """Return the seconds of the whole run."""
+        return math.fsum(job.total_s for job in self.jobs)
+
+    @property
+    def guessed(self) -> tuple[PlannedJob, ...]:
+        """Return the jobs without history."""
+        return tuple(job for job in self.jobs if not job.known)
+
+    def by_kind(self) -> dict[JobKind, tuple[int, float]]:
+        """Return job kind to the number of processes and their seconds."""
+        kinds: dict[JobKind, tuple[int, float]] = {}
+        for job in self.jobs:
+            count, seconds = kinds.get(job.kind, (0, 0.0))
+            kinds[job.kind] = (count + job.count, seconds + job.total_s)
+        return kinds
+
+
+def plan(suite: Suite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
+    """Return the jobs that `cells` of the suite need and how long each may take.
+
+    `known_s` maps `history_key`s to seconds, as `read_durations` gives them. Nothing is looked up:
+    what the cache would spare is not taken off. A cell that is expected not to work is prepared,
+    to find that out, and no more.
+    """
+    in_rounds = set(inspected_in_rounds(suite, cells))
+    jobs = (job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s))
+    return RunPlan(tuple(jobs))
+
+
+def history_key(kind: JobKind, cell_key: str) -> str:
+    """Return the key under which the duration of one job of a cell is kept."""
+    return f"{kind}/{cell_key}"
+
+
+def _jobs(
+    suite: Suite, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
+) -> list[PlannedJob]:
+    hopeless = any(expects(expect, cell) for expect in suite.expect)
+    counts: dict[JobKind, int] = {"prepare": 1}
+    if not hopeless:
+        counts |= {"measure": suite.processes, "evaluate": 1}
+        counts["inspect"] = suite.processes if in_rounds else 1
+    jobs = []
+    for kind, count in counts.items():
+        known = known_s.get(history_key(kind, cell.key))
+        each_s = known if known is not None else _guess_s(suite, cell, kind, hopeless)
+        jobs.append(PlannedJob(kind, cell.key, count, each_s, known is not None))
+    return jobs
+
+
+def _guess_s(suite: Suite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
+    on_torch = cell.runtime in TORCH_RUNTIMES
+    start_s = TORCH_START_S if on_torch else START_S
+    if kind == "prepare":
+        passes = next(recipe.passes for recipe in suite.recipes if recipe.name == cell.recipe)
+        if hopeless:
+            return START_S + WORK_S
+        return PREPARE_S + sum(PASS_S + EPOCH_S * _epochs(use) for use in passes)
+    if kind == "measure":
+        return start_s + suite.measure.seconds
+    if kind == "evaluate":
+        call_s = TORCH_CALL_S if on_torch else CALL_S
+        return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
+    return start_s + WORK_S + suite.inspect.seconds
+
+
+def _epochs(use: PassUse) -> int:
+    """Return how many epochs a pass trains, if its fields say so as those of ours do."""
+    plan, steps = use.fields.get("finetune"), use.fields.get("steps", 1)
+    epochs = plan.get("epochs", 0) if isinstance(plan, dict) else 0
+    return epochs * steps if isinstance(epochs, int) and isinstance(steps, int) else 0
+
+
+def read_durations() -> dict[str, float]:
+    """Return what jobs took in earlier runs, in seconds by `history_key`; empty without history.
+
+    A file that cannot be read is only a worse estimate: it is reported as a warning and ignored.
+    """
+    path = _durations()
+    try:
+        durations = msgspec.json.decode(path.read_bytes(), type=dict[str, float])
+    except FileNotFoundError:
+        return {}
+    except (OSError, msgspec.DecodeError) as error:
+        log.warning("%s is ignored, durations are guessed: %s", path, error)
+        return {}
+    return {key: seconds for key, seconds in durations.items() if seconds >= 0}
+
+
+def write_durations(new: Mapping[str, float]) -> None:
+    """Add `new` to the history, replacing what it had under the same keys.
+
+    Written beside and renamed, so that a reader sees the old file or the new one. A folder that
+    cannot be written costs the history and nothing else: it is reported as a warning.
+    """
+    path = _durations()
+    merged = read_durations() | {
+        key: seconds for key, seconds in new.items() if 0 <= seconds < math.inf
+    }
+    beside = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
+        beside.replace(path)
+    except OSError as error:
+        log.warning("%s: durations are not kept: %s", path, error)
+
+
+def _durations() -> Path:
+    return home() / "durations.json"

@@ -1,0 +1,224 @@
+"""What fewer MACs promise and what the clock shows; and why a variant is not proven faster."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
+from perfsuite.domain.record import Record, Run
+from perfsuite.domain.verdict import Interval
+from perfsuite.judge import intervals, metrics, words
+from perfsuite.judge.bottleneck import without_profiling
+from perfsuite.judge.references import parent_cell
+
+Pace = Literal["faster", "not proven faster", "slower"]
+
+
+class Gain(msgspec.Struct, frozen=True):
+    """What a compressed cell has over its parent, the cell that it came from.
+
+    Ratios are the parent's / its own: `macs_ratio` is the theoretical speed-up, `speedup` the
+    measured one, `realised` their quotient, which is None unless the MACs became fewer. What is
+    not known is None. `cause` says why it is not proven faster, where the run shows it.
+    """
+
+    parent: str  # the key
+    recipe: str  # the parent's
+    macs_ratio: float | None = None
+    parameters_ratio: float | None = None
+    speedup: Interval | None = None
+    realised: Interval | None = None
+    loss_points: Interval | None = None
+    pace: Pace | None = None
+    cause: str = ""
+
+
+def gain(run: Run, cell: Cell) -> Gain | None:
+    """Return what `cell` has over its parent; None where either is missing or not ok."""
+    parent, record = parent_cell(run, cell), run.records.get(cell.id)
+    if parent is None or record is None or record.status != "ok":
+        return None
+    before = run.records[parent.id]
+    speedup = metrics.ratio(before, record, "latency_s", "median")
+    macs_ratio = metrics.counted_ratio(before, record, "macs")
+    pace = _pace(speedup)
+    doubted = speedup if pace != "faster" else None
+    return Gain(
+        parent=parent.key,
+        recipe=parent.recipe,
+        macs_ratio=macs_ratio,
+        parameters_ratio=metrics.counted_ratio(before, record, "parameters"),
+        speedup=speedup,
+        realised=realised(speedup, macs_ratio),
+        loss_points=metrics.known_loss(before, record),
+        pace=pace,
+        cause=cause(before, record, doubted) if doubted else "",
+    )
+
+
+def realised(speedup: Interval | None, macs_ratio: float | None) -> Interval | None:
+    """Return measured / theoretical speed-up; None where the MACs became no fewer.
+
+    MACs are counted, not measured: all of the interval is the clock's.
+    """
+    if speedup is None or macs_ratio is None or macs_ratio <= 1.0:
+        return None
+    return Interval(*(one / macs_ratio for one in (speedup.value, speedup.low, speedup.high)))
+
+
+def unproven(run: Run) -> list[str]:
+    """Return a warning for each compressed cell that is not proven faster than its parent."""
+    found = []
+    for cell in run.header.cells:
+        one = gain(run, cell)
+        if one is None or one.speedup is None or one.pace == "faster":
+            continue
+        text = (
+            f"{cell.key} is {one.pace} than {one.parent}: {words.times(one.speedup.value)}"
+            f"{words.spread(one.speedup, words.times)}"
+        )
+        found.append(f"{text}: {one.cause}" if one.cause else text)
+    return found
+
+
+def _pace(speedup: Interval | None) -> Pace | None:
+    if speedup is None:
+        return None
+    if speedup.low > 1.0:
+        return "faster"
+    return "slower" if speedup.high < 1.0 else "not proven faster"
+
+
+_FEWER = 1.05  # times as many MACs: less is hardly a change
+_WIDE = 1.1  # high / low of a speed-up
+_MEASURABLE = 0.03  # of the parent's call: less is lost in noise
+_MOST = 0.5  # of a call; of what is missing in a row, to say it of one row in it instead
+
+
+def cause(parent: Record, record: Record, speedup: Interval) -> str:
+    """Return in words why `record` is not proven faster than `parent`; nothing if unknown.
+
+    The first that holds: it is only simulated; its MACs have hardly changed; its processes differ
+    too much to tell; a row of the breakdown takes longer than the parent's; most of the call has no
+    MACs that could become fewer; a row has fewer MACs and takes no less time. The rows are those of
+    the profiled calls, in which what profiling cost is left out as far as it is known.
+    """
+    if "simulated" in record.labels:
+        return "it is only simulated: its time is not that of real kernels"
+    macs_ratio = metrics.counted_ratio(parent, record, "macs")
+    changed = _changed(parent, record, macs_ratio)
+    if changed:
+        return changed
+    if speedup.high >= 1.0 and speedup.high / speedup.low > _WIDE:
+        return _processes(parent, record)
+    if parent.breakdown is None or record.breakdown is None:
+        return ""
+    before, now = without_profiling(parent.breakdown), without_profiling(record.breakdown)
+    late = _late(before, now)
+    if late is not None and late.now_s - late.before_s > _MEASURABLE * before.total_s:
+        return _words(late)
+    fewer = macs_ratio is not None and macs_ratio >= _FEWER
+    if fewer and (idle := _without_macs(now)) >= _MOST:
+        return (
+            f"{words.percent(idle)} of its call are engine overhead and operators without MACs "
+            f"({words.percent(_without_macs(before))} before), which fewer MACs do not shorten"
+        )
+    return _words(late) if late is not None else ""
+
+
+def _changed(parent: Record, record: Record, macs_ratio: float | None) -> str:
+    """Return that there was little to gain by MACs, unless nothing was counted differently.
+
+    What changes neither MACs nor parameters, such as INT8, gains by other kernels.
+    """
+    if macs_ratio is None or macs_ratio >= _FEWER:
+        return ""
+    if macs_ratio < 1.0 / _FEWER:
+        return f"it has {words.times(1.0 / macs_ratio)} the MACs"
+    if macs_ratio == 1.0 and metrics.counted_ratio(parent, record, "parameters") == 1.0:
+        return ""
+    if macs_ratio == 1.0:
+        return "its MACs have not changed"
+    return f"its MACs have hardly changed: {words.signed_percent(1.0 / macs_ratio - 1.0)}"
+
+
+def _processes(parent: Record, record: Record) -> str:
+    ratios = [math.exp(one) for one in intervals.log_ratios(parent.latencies_s, record.latencies_s)]
+    return (
+        f"its {len(ratios)} processes range from {words.times(min(ratios))} to "
+        f"{words.times(max(ratios))}: measure more of them"
+    )
+
+
+class _Late(NamedTuple):
+    """A row that takes `missing_s` longer than its MACs promise."""
+
+    name: str
+    before_s: float  # 0 for what the parent does not have
+    now_s: float
+    macs_ratio: float  # the parent's / its own, 1 where they are not known
+    missing_s: float
+
+
+def _late(before: Breakdown, now: Breakdown) -> _Late | None:
+    """Return the row that lacks most of what its MACs promise, if that is measurable.
+
+    It is a stage, or what lies outside of all; or, where one module has the larger part of what is
+    missing, that module. Operators are not compared: engines name them as they please.
+    """
+    found: _Late | None = None
+    olds, news = before.rows, now.rows
+    while True:
+        # A module that the parent lacks is a part of what replaced another: that one is named.
+        rows = [one for one in _compared(olds, news) if found is None or one.before_s]
+        inner = max(rows, key=lambda one: one.missing_s, default=None)
+        least_s = _MEASURABLE * before.total_s if found is None else _MOST * found.missing_s
+        if inner is None or inner.missing_s <= least_s:
+            return found
+        found = inner
+        olds, news = _children(olds, found.name), _children(news, found.name)
+
+
+def _compared(olds: tuple[BreakdownRow, ...], news: tuple[BreakdownRow, ...]) -> Iterator[_Late]:
+    known = {row.name: row for row in olds}
+    for row in news:
+        if row.level == "operator":
+            continue
+        old = known.get(row.name)
+        if old is None:
+            yield _Late(row.name, 0.0, row.time_s, 1.0, row.time_s)
+            continue
+        ratio = old.macs / row.macs if old.macs and row.macs else 1.0
+        promised_s = old.time_s / max(ratio, 1.0)
+        yield _Late(row.name, old.time_s, row.time_s, ratio, row.time_s - promised_s)
+
+
+def _children(rows: tuple[BreakdownRow, ...], name: str) -> tuple[BreakdownRow, ...]:
+    return next((row.children for row in rows if row.name == name), ())
+
+
+def _words(late: _Late) -> str:
+    before = words.seconds(late.before_s) if late.before_s else "nothing"
+    text = f"{late.name} takes {words.seconds(late.now_s)} of a profiled call, {before} before"
+    if late.macs_ratio < _FEWER:
+        return text
+    return f"{text}, with {words.part(late.macs_ratio)} of the MACs"
+
+
+def _without_macs(breakdown: Breakdown) -> float:
+    """Return the share of the call that is engine overhead and operators known to have no MACs."""
+    idle_s = sum(one.time_s for row in breakdown.rows for one in _idle(row))
+    return idle_s / breakdown.total_s if breakdown.total_s > 0 else 0.0
+
+
+def _idle(row: BreakdownRow) -> Iterator[BreakdownRow]:
+    """Yield what has no MACs of the rows without children: operators, and the engine overhead."""
+    if not row.children and (row.macs == 0 or (row.level == "rest" and row.name == OVERHEAD)):
+        yield row
+    for child in row.children:
+        yield from _idle(child)

@@ -1,0 +1,68 @@
+"""Which cell of its run another is compared with, and which one a compressed variant came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import FP32, PassUse
+from perfsuite.domain.record import Run
+
+
+def ok_cells(run: Run) -> list[Cell]:
+    """Return the cells that ended well, in the suite's order."""
+    return [
+        cell
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None and record.status == "ok"
+    ]
+
+
+def reference_cell(cell: Cell, candidates: Iterable[Cell]) -> Cell | None:
+    """Return the candidate that `cell` is compared with, maybe itself; None without any.
+
+    It is of the same workload and batch: unchanged fp32 in eager PyTorch on the same device if
+    that is there, else on another, else the first.
+    """
+    alike = [
+        other
+        for other in candidates
+        if (other.workload, other.batch) == (cell.workload, cell.batch)
+    ]
+    return min(alike, key=lambda other: _distance(other, cell), default=None)
+
+
+def _distance(candidate: Cell, cell: Cell) -> tuple[bool, bool]:
+    eager = (candidate.recipe, candidate.runtime, candidate.precision) == (
+        "fp32",
+        "pytorch",
+        "fp32",
+    )
+    return (not eager, eager and candidate.device != cell.device)
+
+
+def parent_cell(run: Run, cell: Cell) -> Cell | None:
+    """Return the cell that `cell` must be faster than; None for `fp32`, and where none is ok.
+
+    Of the cells that ended well and are equal but for the recipe, it is the one that did most of
+    the same: whose passes are the longest proper prefix of this one's, fields included. At last it
+    is `fp32`, which does nothing.
+    """
+    if cell.recipe == FP32.name:
+        return None
+    passes = {recipe.name: recipe.passes for recipe in run.header.suite.recipes}
+    own = passes.get(cell.recipe, ())
+    kin = [
+        other
+        for other in ok_cells(run)
+        if msgspec.structs.replace(other, recipe=cell.recipe) == cell
+        and (other.recipe == FP32.name or _begins(own, passes.get(other.recipe, ())))
+    ]
+    return max(kin, key=lambda other: len(passes.get(other.recipe, ())), default=None)
+
+
+def _begins(passes: tuple[PassUse, ...], others: tuple[PassUse, ...]) -> bool:
+    """Return whether `passes` do what the `others` do, and then more."""
+    return 0 < len(others) < len(passes) and passes[: len(others)] == others

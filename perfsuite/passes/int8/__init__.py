@@ -1,0 +1,1 @@
+"""Post-training quantization to 8 bits; begin at `int8.py`."""

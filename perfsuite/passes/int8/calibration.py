@@ -1,0 +1,121 @@
+"""Ranges of a graph's tensors over calibration samples, in memory that does not grow with them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, ConfigError
+from perfsuite.passes.int8.qdq import Range
+
+if TYPE_CHECKING:
+    import onnx
+
+_STATISTICS = ("ReduceMin", "ReduceMax", "ReduceSum")
+
+
+def ranges_of(
+    model: onnx.ModelProto,
+    tensors: Sequence[str],
+    batches: Iterable[Inputs],
+    progress: Callable[[int], None],
+) -> dict[str, Range]:
+    """Return the least and the greatest value of each of `tensors` over all `batches`.
+
+    The reductions are part of the graph that runs, so what comes out of a batch is three numbers a
+    tensor, and what is kept two: memory depends on the largest batch and not on their number.
+    `progress(done)` is called after every batch with the samples seen so far. A model with a fixed
+    first dimension gets its batches in pieces of that length. Raises `ConfigError` when there are
+    no samples, `BuildError` naming the tensor that has NaN or infinite values.
+    """
+    session = _session(_reduced(model, tensors))
+    fixed = _fixed_batch(model)
+    ranges: dict[str, Range] = {}
+    done = 0
+    for batch in batches:
+        for piece in _pieces(batch, fixed):
+            values = iter(_run(session, piece))
+            for name in tensors:
+                low, high, total = (float(next(values)) for _ in _STATISTICS)
+                _check_finite(name, low, high, total)
+                before = ranges.get(name, (low, high))
+                ranges[name] = min(low, before[0]), max(high, before[1])
+        done += len(next(iter(batch.values())))
+        progress(done)
+    if not ranges:
+        raise ConfigError(
+            "int8: the task yields no calibration samples; let calibration(samples) yield some"
+        )
+    return ranges
+
+
+def _reduced(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
+    """Return a copy of `model` whose outputs are the statistics of `tensors` and nothing else."""
+    from onnx import ModelProto, TensorProto, helper
+
+    copy = ModelProto()
+    copy.CopyFrom(model)
+    del copy.graph.output[:]
+    for index, tensor in enumerate(tensors):
+        for operator in _STATISTICS:
+            output = f"statistic_{index}_{operator}"
+            # Without axes, a reduction is over all of them.
+            copy.graph.node.append(helper.make_node(operator, [tensor], [output], keepdims=0))
+            value = helper.make_tensor_value_info(output, TensorProto.FLOAT, [])
+            copy.graph.output.append(value)
+    return copy
+
+
+def _session(model: onnx.ModelProto) -> Any:
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    # The second batch would else get one block for all its tensors, beside what the first one left.
+    options.enable_mem_pattern = False
+    try:
+        return ort.InferenceSession(
+            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:
+        raise BuildError(f"int8: ONNX Runtime cannot calibrate this graph: {error}") from error
+
+
+def _run(session: Any, batch: Inputs) -> list[Any]:
+    try:
+        results: list[Any] = session.run(None, batch)
+    except Exception as error:
+        raise BuildError(f"int8: a calibration batch cannot be run: {error}") from error
+    return results
+
+
+def _fixed_batch(model: onnx.ModelProto) -> int:
+    """Return the constant first dimension of the model's inputs, or 0 if it is dynamic."""
+    constants = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        dims = value.type.tensor_type.shape.dim
+        if value.name not in constants and dims:
+            return int(dims[0].dim_value)
+    return 0
+
+
+def _pieces(batch: Inputs, fixed: int) -> Iterator[Inputs]:
+    """Yield `batch`, cut into pieces of `fixed` samples; an incomplete last one is left out."""
+    length = len(next(iter(batch.values())))
+    if fixed in (0, length):
+        yield batch
+        return
+    for start in range(0, length - fixed + 1, fixed):
+        yield {name: array[start : start + fixed] for name, array in batch.items()}
+
+
+def _check_finite(name: str, low: float, high: float, total: float) -> None:
+    # A NaN may escape a minimum and a maximum, but no sum.
+    if not all(map(math.isfinite, (low, high, total))):
+        kind = "NaN" if math.isnan(total) and math.isfinite(low + high) else "NaN or infinity"
+        raise BuildError(
+            f"int8: tensor '{name}' has the value {kind} on the calibration samples; "
+            f"check the model's weights and the task's calibration()"
+        )

@@ -1,0 +1,225 @@
+"""Explicit quantization: `QuantizeLinear` and `DequantizeLinear` pairs written into a graph.
+
+Affine for activations, symmetric and per output channel for weights (Jacob et al. 2018,
+arXiv:1712.05877; Krishnamoorthi 2018, arXiv:1806.08342).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from perfsuite.passes.int8.placement import ACTIVATIONS, Placement, channel_axis
+
+if TYPE_CHECKING:
+    import onnx
+
+Range = tuple[float, float]  # the least and the greatest value
+_LARGEST_BIAS = 2.0**30  # of the 2**31 - 1 that int32 holds: the rest is for the sum
+
+
+class Scheme(msgspec.Struct, frozen=True):
+    """What the target decides.
+
+    `signed`: activations are int8 with zero point 0, else uint8. `weight_limit`: the greatest
+    absolute value of an 8-bit weight, 127 or 63. `sum_in_accumulator`: the engine adds a shortcut
+    to a convolution's result before it rounds, and finds by itself what carries 8-bit values.
+    """
+
+    signed: bool
+    weight_limit: int
+    sum_in_accumulator: bool
+
+
+def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.ndarray, ...]:
+    """Return the scale (float32) and the zero point (uint8, or int8 and 0 if `signed`).
+
+    Zero is always exact, because convolutions pad with it; a tensor that is always zero has
+    scale 1.
+    """
+    low, high = min(low, 0.0), max(high, 0.0)
+    if signed:
+        scale = np.float32(max(-low, high) / 127) or np.float32(1)
+        return np.asarray(scale), np.asarray(0, np.int8)
+    scale = np.float32((high - low) / 255) or np.float32(1)
+    return np.asarray(scale), np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
+
+
+def quantized_weights(
+    weights: np.ndarray, axis: int, limit: int, least_scale: np.ndarray | float = 0.0
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return int8 weights within +-`limit` and one float32 scale for each index of `axis`.
+
+    No scale is below `least_scale`, which has one value a channel, or one for all.
+    """
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    scales = np.maximum(np.abs(weights).max(axis=others) / limit, least_scale).astype(np.float32)
+    scales[scales == 0] = 1
+    along = [1] * weights.ndim
+    along[axis] = -1
+    rounded = np.rint(weights / scales.reshape(along))
+    return np.clip(rounded, -limit, limit).astype(np.int8), scales
+
+
+def insert(
+    graph: onnx.GraphProto, placement: Placement, ranges: Mapping[str, Range], scheme: Scheme
+) -> None:
+    """Quantize the placed tensors and weights of `graph` in place; biases stay as they are.
+
+    `ranges` holds every tensor of the placement's groups.
+    """
+    _Writer(graph, placement, ranges, scheme).write()
+
+
+class _Writer:
+    """Rewrites one graph's nodes; `dequantized` maps tensors to what their readers now read."""
+
+    def __init__(
+        self,
+        graph: onnx.GraphProto,
+        placement: Placement,
+        ranges: Mapping[str, Range],
+        scheme: Scheme,
+    ) -> None:
+        self.graph, self.placement, self.scheme = graph, placement, scheme
+        self.constants = {tensor.name: tensor for tensor in graph.initializer}
+        self.reader = {name: node for node in reversed(graph.node) for name in node.input}
+        self.taken = {name for node in graph.node for name in (node.name, *node.output)}
+        self.taken.update(self.constants, (value.name for value in graph.input))
+        self.nodes: list[onnx.NodeProto] = []
+        self.dequantized: dict[str, str] = {}
+        self.scales: dict[str, float] = {}
+        self.points: dict[str, tuple[str, str]] = {}  # to the names of scale and zero point
+        for group in placement.groups:
+            low, high = min(ranges[t][0] for t in group), max(ranges[t][1] for t in group)
+            scale, zero = activation_parameters(low, high, signed=scheme.signed)
+            names = self._constant(group[0], "scale", scale), self._constant(group[0], "zero", zero)
+            self.points.update(dict.fromkeys(group, names))
+            self.scales.update(dict.fromkeys(group, float(scale)))
+        for carrier, index in placement.carriers.items():
+            source = placement.groups[index][0]
+            self.scales[carrier] = self.scales[source]
+            # Engines that sum in the accumulator carry 8-bit values past moves by themselves; a
+            # second pair would only hide from them, for one, that four nodes shuffle channels.
+            if not scheme.sum_in_accumulator:
+                self.points[carrier] = self.points[source]
+
+    def write(self) -> None:
+        for name in (*(value.name for value in self.graph.input), *self.constants):
+            if name in self.points and name in self.reader:
+                self._quantize(name, self.reader[name])
+        for node in self.graph.node:
+            copy = type(node)()
+            copy.CopyFrom(node)
+            weighted = node.output[0] in self.placement.weighted
+            if weighted:
+                self._quantize_weights(copy)
+            copy.input[:] = [self.dequantized.get(name, name) for name in copy.input]
+            self.nodes.append(copy)
+            if weighted and node.op_type == "Gemm":
+                self._split_bias(copy)
+            for name in node.output:
+                if name in self.points:
+                    self._quantize(name, node)
+        del self.graph.node[:]
+        self.graph.node.extend(self.nodes)
+        self._drop_unused()
+
+    def _quantize(self, name: str, owner: onnx.NodeProto) -> None:
+        scale, zero = self.points[name]
+        rounded = self._node("QuantizeLinear", [name, scale, zero], owner)
+        self.dequantized[name] = self._node("DequantizeLinear", [rounded, scale, zero], owner)
+
+    def _quantize_weights(self, node: onnx.NodeProto) -> None:
+        from onnx import numpy_helper
+
+        name, axis = node.input[1], channel_axis(node)
+        weights = numpy_helper.to_array(self.constants[name])
+        least: np.ndarray | float = 0.0
+        bias = self.constants.get(node.input[2]) if len(node.input) > 2 else None
+        if bias is not None:
+            # Engines round the bias to int32 in units of both scales: it has to fit, also where a
+            # channel's weights have died and would get a tiny scale.
+            units = self.scales[node.input[0]] * _LARGEST_BIAS
+            largest = np.atleast_1d(np.abs(numpy_helper.to_array(bias)))
+            least = largest.reshape(-1, largest.shape[-1]).max(axis=0) / units
+        rounded, scales = quantized_weights(weights, axis, self.scheme.weight_limit, least)
+        inputs = [
+            self._constant(name, "int8", rounded),
+            self._constant(name, "scale", scales),
+            self._constant(name, "zero", np.zeros(len(scales), np.int8)),
+        ]
+        node.input[1] = self._node("DequantizeLinear", inputs, node, axis=axis)
+
+    def _split_bias(self, node: onnx.NodeProto) -> None:
+        """Let the bias be added after the product where the result stays float.
+
+        ONNX Runtime has an 8-bit product with a float result, but not with a float bias.
+        """
+        result = end = node.output[0]
+        follower = self.reader.get(result)
+        if follower is not None and follower.op_type in ACTIVATIONS:
+            end = follower.output[0]
+        has_bias = len(node.input) == 3 and node.input[2]
+        if self.scheme.sum_in_accumulator or not has_bias or end in self.points:
+            return
+        bias = node.input.pop()
+        node.output[0] = self._unique(f"{result}_without_bias")
+        self._node("Add", [node.output[0], bias], node, output=result)
+
+    def _node(
+        self,
+        operator: str,
+        inputs: list[str],
+        owner: onnx.NodeProto,
+        output: str = "",
+        **attributes: int,
+    ) -> str:
+        """Append a node that is traced back to the module of `owner`; return its output."""
+        from onnx import helper
+
+        scope = owner.name.rpartition("/")[0]
+        name = self._unique(
+            f"{scope}/{operator}" if scope else f"{owner.name or owner.output[0]}_{operator}"
+        )
+        output = output or self._unique(f"{name}_output_0")
+        node = helper.make_node(operator, inputs, [output], name, **attributes)
+        node.metadata_props.extend(owner.metadata_props)
+        self.nodes.append(node)
+        return output
+
+    def _constant(self, base: str, what: str, array: np.ndarray) -> str:
+        from onnx import numpy_helper
+
+        name = self._unique(f"{base}_{what}")
+        self.graph.initializer.append(numpy_helper.from_array(array, name))
+        return name
+
+    def _unique(self, base: str) -> str:
+        name, count = base, 0
+        while name in self.taken:
+            count += 1
+            name = f"{base}_{count}"
+        self.taken.add(name)
+        return name
+
+    def _drop_unused(self) -> None:
+        used = {value.name for value in self.graph.output} | _read_names(self.graph)
+        kept = [tensor for tensor in self.graph.initializer if tensor.name in used]
+        del self.graph.initializer[:]
+        self.graph.initializer.extend(kept)
+        del self.graph.value_info[:]  # engines infer shapes themselves
+
+
+def _read_names(graph: onnx.GraphProto) -> set[str]:
+    """Return what the nodes of `graph` read, in the bodies of its control flow too."""
+    names: set[str] = set()
+    for node in graph.node:
+        names.update(node.input)
+        for attribute in node.attribute:
+            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                names |= _read_names(body) | {value.name for value in body.output}
+    return names

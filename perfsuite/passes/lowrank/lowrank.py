@@ -1,0 +1,261 @@
+"""Low rank: layers as products of smaller ones, where the engine's clock says that it pays."""
+
+from __future__ import annotations
+
+import copy
+import functools
+import itertools
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, TypedDict
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.errors import Unsupported
+from perfsuite.passes.lowrank.layers import Layers, check_answers, layers_of
+from perfsuite.passes.lowrank.modules import (
+    Method,
+    Ranks,
+    fill,
+    replace,
+    sequence,
+    weights,
+)
+from perfsuite.passes.lowrank.rank_search import (
+    PAYS,
+    Choice,
+    Menu,
+    fastest,
+    menus,
+    within_macs,
+    within_speedup,
+)
+from perfsuite.passes.shared.goals import check_target
+from perfsuite.passes.shared.invocation import call
+from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+from perfsuite.training.finetune import fine_tune
+from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_Weights = Callable[["nn.Module", Ranks], Mapping[str, np.ndarray]]
+
+
+class _Taken(TypedDict):
+    ranks: list[int]
+    lost: float
+    speedup: float
+
+
+class _Choice(TypedDict):
+    layers: dict[str, _Taken]
+    left: dict[str, str]
+
+
+class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Linear layers and convolutions replaced by their factors, if those are faster on the target.
+
+    Exactly one of these says how far to go:
+
+    - `energy`: the share of the squared singular values that every factorized layer keeps; each
+      layer takes the fastest ranks that keep it.
+    - `macs`: the share of the whole net's multiply-accumulates to keep.
+    - `speedup`: how many times as fast the whole net must become, on the engine's clock.
+
+    For the last two, layers are taken in turn by the energy lost for a second gained. Linear layers
+    and 1x1 convolutions become two by truncated SVD; other convolutions, by `method`, three by
+    Tucker-2 (Kim et al. 2016, arXiv:1511.06530) or four by CP (Lebedev et al. 2015,
+    arXiv:1412.6553). Ranks are tried as they are and rounded up to multiples of 8 and 16. Grouped
+    and transposed convolutions and weights that are shared are left alone, as is what does not pay.
+
+    `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
+    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `engine` is the
+    runtime whose clock decides, if not that of each cell: one net for several.
+    """
+
+    energy: float | None = None
+    macs: float | None = None
+    speedup: float | None = None
+    method: Method = "tucker"
+    finetune: SgdPlan | AdamPlan | None = None
+    engine: str = ""
+
+    version: ClassVar[int] = 1
+    runtimes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)
+
+    def resolve(self, target: Target) -> str:
+        """Return, as text, all that the clock's answers follow from."""
+        return clock_identity(target)
+
+    def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
+        """Return the ranks by layer, what was left alone and why, and all weights.
+
+        `data` is `{"layers": {path: {"ranks", "lost", "speedup"}}, "left": {path: reason}}`, where
+        `lost` is the share of the layer's energy, as it was known when ranks were compared, and
+        `speedup` that of the layer alone.
+
+        Raises `Unsupported` where nothing can be factorized, where no layer is faster for it, and
+        where the target cannot be reached; `BuildError` for weights that are not finite.
+        """
+        factorize: _Weights = functools.cache(
+            functools.partial(weights, method=self.method)  # trials share what they factorize
+        )
+        path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
+        data = saved_or_made(path, _Choice, lambda: self._choose(model, ctx, factorize))
+        before = call(model, ctx.inputs)
+        teacher = copy.deepcopy(model) if self.finetune else None
+        module = self._factorized(model, _ranks(data), factorize)
+        check_answers(module, ctx.inputs, before)
+        if self.finetune:
+            _fine_tune(module, teacher, self.finetune, ctx)
+        return Edits(dict(data), _state(module))
+
+    def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
+        """Return `model`, freshly built, with the edits applied."""
+        import torch
+
+        for path, ranks in _ranks(edits.data).items():
+            layer = model.get_submodule(path)
+            model = replace(model, path, sequence(layer, ranks, self.method))
+        state = {name: torch.from_numpy(array.copy()) for name, array in edits.tensors.items()}
+        model.load_state_dict(state, strict=True)
+        return model
+
+    def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _Choice:
+        """Return the edits' data."""
+        layers = layers_of(model, ctx.inputs)
+        who = f"lowrank on {type(model).__name__}"
+        if not layers.open:
+            what = _named(layers.left) or "it has no linear layer and no convolution"
+            raise Unsupported(f"{who}: none of its layers can be factorized: {what}")
+        cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
+        found = menus(layers.open, self.method, self.energy, ctx, cold)
+        if not any(menu.options for menu in found):
+            raise Unsupported(f"{who}: {_nothing_pays(found, ctx.target, self.energy)}")
+        choice = self._target(who, model, ctx, factorize, layers, found)
+        taken: dict[str, _Taken] = {
+            menu.layer.path: {
+                "ranks": list(option.ranks),
+                "lost": option.lost,
+                "speedup": menu.speedup(option),
+            }
+            for menu in found
+            if (option := choice.get(menu.layer.path))
+        }
+        spared = {
+            m.layer.path: _why_not(m, self.energy) for m in found if m.layer.path not in taken
+        }
+        return {"layers": taken, "left": {**layers.left, **spared}}
+
+    def _target(
+        self,
+        who: str,
+        model: nn.Module,
+        ctx: PassContext,
+        factorize: _Weights,
+        layers: Layers,
+        found: list[Menu],
+    ) -> Choice:
+        """Return the choice that reaches what the fields ask for."""
+        if self.macs is not None:
+            choice = within_macs(found, self.macs * layers.macs, layers.macs)
+            if choice is None:
+                raise Unsupported(
+                    f"{who}: all that pays on {ctx.target.runtime} keeps more than {self.macs:.0%} "
+                    f"of its {layers.macs} MACs; ask for more of them, or prune it first"
+                )
+            return choice
+        if self.speedup is None:
+            return fastest(found)
+
+        def measured(choice: Choice) -> float:
+            ranks = {path: option.ranks for path, option in choice.items()}
+            changed = self._factorized(copy.deepcopy(model), ranks, factorize, model)
+            pair = [(model, ctx.inputs), (changed, ctx.inputs)]
+            before_s, after_s = ctx.latency_s(pair)
+            return before_s / after_s
+
+        choice, reached = within_speedup(found, self.speedup, measured)
+        if choice is None:
+            raise Unsupported(
+                f"{who}: with all that pays on {ctx.target.runtime} it is {reached:.2f}x as fast, "
+                f"and {self.speedup:g}x was asked for; ask for less, or prune it first"
+            )
+        return choice
+
+    def _factorized(
+        self,
+        model: nn.Module,
+        ranks: Mapping[str, Ranks],
+        factorize: _Weights,
+        origin: nn.Module | None = None,
+    ) -> nn.Module:
+        """Return `model` with layers replaced by their factors.
+
+        A copy is given its `origin`, so that what was factorized once is found again.
+        """
+        for path, each in ranks.items():
+            layer = (origin or model).get_submodule(path)
+            made = fill(sequence(layer, each, self.method), layer, factorize(layer, each))
+            model = replace(model, path, made)
+        return model
+
+
+def _fine_tune(
+    module: nn.Module, teacher: nn.Module | None, plan: SgdPlan | AdamPlan, ctx: PassContext
+) -> None:
+    def report(now: TrainingProgress) -> None:
+        ctx.progress(now.epoch * now.steps + now.step, plan.epochs * now.steps)
+
+    fine_tune(module, ctx.train(), plan, teacher=teacher, checkpoint=ctx.checkpoint, report=report)
+
+
+def _ranks(data: Mapping[str, Any]) -> dict[str, Ranks]:
+    return {path: tuple(layer["ranks"]) for path, layer in data["layers"].items()}
+
+
+def _state(module: nn.Module) -> dict[str, np.ndarray]:
+    return {name: t.detach().cpu().contiguous().numpy() for name, t in module.state_dict().items()}
+
+
+def _named(paths: Mapping[str, str], at_most: int = 3) -> str:
+    """Return `path: reason` of the first few, for a message."""
+    shown = [f"{path or 'the model itself'}: {reason}" for path, reason in paths.items()]
+    more = f"; and {len(shown) - at_most} more" if len(shown) > at_most else ""
+    return "; ".join(itertools.islice(shown, at_most)) + more
+
+
+def _why_not(menu: Menu, energy: float | None) -> str:
+    if menu.best is None:
+        return "too small: no rank saves multiply-accumulates" + _keeping(energy)
+    if menu.options:
+        return "the target was reached without it"
+    ratio = menu.speedup(menu.best)
+    if ratio < PAYS:
+        return f"factorized it is {ratio:.2f}x as fast"
+    return f"no rank that is faster keeps {energy:.3g} of its energy"
+
+
+def _keeping(energy: float | None) -> str:
+    return "" if energy is None else f" and keeps {energy:.3g} of its energy"
+
+
+def _nothing_pays(found: list[Menu], target: Target, energy: float | None) -> str:
+    """Return the sentence for a net of which nothing is faster factorized."""
+    timed = [(menu.speedup(menu.best), menu) for menu in found if menu.best is not None]
+    if not timed:
+        return f"no rank saves multiply-accumulates{_keeping(energy)} in any layer"
+    ratio, menu = max(timed, key=lambda pair: pair[0])
+    if ratio >= PAYS:
+        return f"no rank that is faster on {target.runtime} keeps {energy:.3g} of a layer's energy"
+    ranks = " and ".join(map(str, menu.best.ranks)) if menu.best else ""
+    return (
+        f"no layer is faster by {PAYS - 1:.0%} factorized on {target.runtime}{_keeping(energy)}: "
+        f"the best is {ratio:.2f}x, {menu.layer.path or 'the model itself'} with rank {ranks}; "
+        f'keep less, or expect it in the suite ([[expect]] with status = "unsupported")'
+    )

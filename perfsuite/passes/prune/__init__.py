@@ -1,0 +1,1 @@
+"""Structured pruning; begin at `prune.py`."""

@@ -1,0 +1,213 @@
+"""How much a channel matters: one number a channel of each group."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from perfsuite.domain.task import TrainingSet
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.surgery import masked
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Criterion = Literal["l2", "taylor", "bn"]
+Scores = dict[str, np.ndarray]  # a group's name to float64 (width,)
+GroupWidth = tuple[str, int]  # a group and its width
+
+SAMPLES = 1024  # that gradients are taken of
+LOSS_SAMPLES = 512  # that losses are measured on
+BATCH = 64
+FEWER = 16  # times fewer, where a sample is a scene
+SEED = 0
+
+
+def l2(model: nn.Module, groups: Sequence[Group]) -> Scores:
+    """Return the Euclidean norm of the weights that give each channel (Li et al. 2017,
+    arXiv:1608.08710), over all layers of its group, divided by the group's mean.
+    """
+    modules = dict(model.named_modules())
+    scores = {}
+    for group in groups:
+        squares = np.zeros(group.width)
+        for path in group.paths("out"):
+            weight = modules[path].weight
+            if weight is not None and weight.ndim > 1:  # norms have a criterion of their own
+                squares += weight.detach().flatten(1).square().sum(1).double().numpy()
+        scores[group.name] = _relative(np.sqrt(_finite(group, squares)))
+    return scores
+
+
+def bn(model: nn.Module, groups: Sequence[Group]) -> Scores:
+    """Return the absolute scales of batch normalization (Liu et al. 2017, arXiv:1708.06519).
+
+    They are summed over the norms of a group. Raises `Unsupported` for a group without one.
+    """
+    modules = dict(model.named_modules())
+    scores = {}
+    for group in groups:
+        norms = [modules[path] for path in _scaling(modules, group)]
+        if not norms:
+            raise Unsupported(
+                f"prune: importance 'bn' needs a batch normalization behind {group.name}, and "
+                f"there is none; use 'l2' or 'taylor'"
+            )
+        scales = (m.weight.detach().abs().double().numpy() for m in norms)
+        scores[group.name] = _finite(group, sum(scales, np.zeros(group.width)))
+    return scores
+
+
+def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scores:
+    """Return how much the loss would change without each channel, to first order.
+
+    The sum over a channel's weights of weight times gradient, as root mean square over batches of
+    training samples (Molchanov et al. 2019, arXiv:1906.10771, the root of equation 8). A channel's
+    weights are those of the norms behind it, as in section 4.2 there, or of the layers themselves
+    where there are none. Raises `BuildError` for gradients that are not finite.
+    """
+    import torch
+
+    trial = copy.deepcopy(model)
+    for parameter in trial.parameters():
+        parameter.requires_grad_(True)
+    # A detector gives losses in training mode alone.
+    trial.train(data.loss is not None)
+    modules = dict(trial.named_modules())
+    scores = {group.name: np.zeros(group.width) for group in groups}
+    batches = 0
+    for inputs, targets in _batches(data, SAMPLES):
+        trial.zero_grad(set_to_none=True)
+        with torch.enable_grad():
+            loss = (data.loss or _cross_entropy)(trial, inputs, targets)
+            torch.autograd.backward(loss)
+        for group in groups:
+            scores[group.name] += _first_order(modules, group) ** 2
+        batches += 1
+    for name, values in scores.items():
+        if not np.isfinite(values).all():
+            raise BuildError(
+                f"prune: the gradients of {name} are not finite on the training samples; check the "
+                f"model's weights, or use importance = 'l2'"
+            )
+        scores[name] = np.sqrt(values / batches)
+    return scores
+
+
+def losses(
+    model: nn.Module,
+    groups: Sequence[Group],
+    scores: Scores,
+    widths: Mapping[str, Iterable[int]],
+    data: TrainingSet,
+    progress: Callable[[int, int], None],
+) -> dict[GroupWidth, float]:
+    """Return by how much the loss grows where a group keeps its best channels alone, by width.
+
+    Measured on training samples, with zeros in the place of the others. Sums of single channels'
+    scores are far too low where most of a group goes: each could be spared, but not all.
+    """
+    import torch
+
+    places = [(group, width) for group in groups for width in widths[group.name]]
+    batches = list(_batches(data, LOSS_SAMPLES))
+
+    def loss_of(trial: nn.Module) -> float:
+        trial.train(data.loss is not None)  # a detector gives losses in training mode alone
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            found = [float((data.loss or _cross_entropy)(trial, *batch)) for batch in batches]
+        return float(np.mean(found))
+
+    whole = loss_of(copy.deepcopy(model))
+    grown = {}
+    for done, (group, width) in enumerate(places):
+        grown[group.name, width] = 0.0
+        if width < group.width:
+            trial = copy.deepcopy(model)
+            masked(trial, [group], {group.name: best(scores[group.name], width)})
+            more = loss_of(trial) - whole
+            grown[group.name, width] = np.inf if np.isnan(more) else max(0.0, more)
+        progress(done, len(places))
+    return grown
+
+
+def sums(
+    groups: Sequence[Group], scores: Scores, widths: Mapping[str, Iterable[int]]
+) -> dict[GroupWidth, float]:
+    """Return the summed scores of the channels that a group loses, by width."""
+    lost = {
+        name: np.concatenate([[0.0], np.sort(values).cumsum()]) for name, values in scores.items()
+    }
+    return {
+        (group.name, width): float(lost[group.name][group.width - width])
+        for group in groups
+        for width in widths[group.name]
+    }
+
+
+def best(values: np.ndarray, width: int) -> list[int]:
+    """Return the `width` channels that matter most, in ascending order."""
+    order = np.argsort(-values, kind="stable")
+    return sorted(int(channel) for channel in order[:width])
+
+
+def _first_order(modules: dict[str, Any], group: Group) -> np.ndarray:
+    """Return, by channel, the sum of weight times gradient."""
+    total = np.zeros(group.width)
+    for path in _scaling(modules, group) or group.paths("out"):
+        for parameter in modules[path]._parameters.values():
+            if parameter is not None and parameter.grad is not None:
+                product = parameter.detach() * parameter.grad
+                total += product.reshape(group.width, -1).sum(1).double().numpy()
+    return total
+
+
+def _scaling(modules: dict[str, Any], group: Group) -> list[str]:
+    """Return the norms of a group that have scales."""
+    found = {path: modules[path].weight for path in group.paths("out")}
+    return [path for path, weight in found.items() if weight is not None and weight.ndim == 1]
+
+
+def _finite(group: Group, values: np.ndarray) -> np.ndarray:
+    if not np.isfinite(values).all():
+        raise BuildError(
+            f"prune: the weights of {group.name} have NaN or infinite values; check the model"
+        )
+    return values
+
+
+def _batches(data: TrainingSet, samples: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    import torch
+
+    rng = np.random.default_rng(SEED)
+    # Tasks with a loss of their own have large samples, each with much to learn: fewer do.
+    few = 1 if data.loss is None else FEWER
+    chosen = rng.permutation(len(data.inputs))[: samples // few]
+    size = max(1, BATCH // few)
+    for start in range(0, len(chosen), size):
+        part = chosen[start : start + size]
+        inputs = torch.from_numpy(data.prepare(data.inputs[part], rng))
+        yield inputs, torch.from_numpy(data.targets[part])
+
+
+def _cross_entropy(module: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    scores = module(inputs)
+    if not isinstance(scores, torch.Tensor):
+        raise Unsupported(
+            f"prune: importance 'taylor' needs a loss, and that of a {type(scores).__name__} is "
+            f"not known; give the training set a loss, or use importance = 'l2'"
+        )
+    return torch.nn.functional.cross_entropy(scores, targets.long())
+
+
+def _relative(values: np.ndarray) -> np.ndarray:
+    mean = values.mean()
+    return values / mean if mean > 0 else values

@@ -1,0 +1,248 @@
+"""Structured pruning: whole channels go, and with them the time that they take on the engine."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypedDict
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.passes.prune import importance
+from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.costs import Costs, Widths, costs_of
+from perfsuite.passes.prune.importance import Criterion, GroupWidth, Scores
+from perfsuite.passes.prune.prunable import prunable
+from perfsuite.passes.prune.reconstruction import reconstruct
+from perfsuite.passes.prune.surgery import absent, cut, load, tensors_of
+from perfsuite.passes.prune.timing import group_times, lanes, smooth
+from perfsuite.passes.prune.width_search import (
+    ByClock,
+    Scope,
+    Share,
+    keep_best,
+    pooled,
+    solve,
+    tried,
+    uniform,
+)
+from perfsuite.passes.shared.goals import check_target
+from perfsuite.passes.shared.invocation import copied
+from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+from perfsuite.training.finetune import fine_tune
+from perfsuite.training.loop import TrainingProgress
+from perfsuite.training.plan import AdamPlan, SgdPlan
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_TRIES = 8  # nets that are timed as a whole until one is as fast as asked
+_LEAST_PROGRESS = 0.97  # between two of them
+
+
+class _Choice(TypedDict):
+    groups: list[Group]
+    kept: dict[str, list[int]]
+    left: dict[str, str]
+
+
+class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Takes channels out of convolutions and linear layers, by importance.
+
+    Exactly one of three says how many: `ratio`, the share of channels that goes; `macs`, the share
+    of the multiply-accumulates that stays; `speedup`, how many times faster the net is to be on the
+    engine that it is pruned for. With `scope = "clock"` layers are chosen by the importance that is
+    lost for each second gained on that engine; a residual branch may go altogether. "uniform" takes
+    the same share from all, "global" the least important channels wherever they are; both keep
+    multiples of `round_to`. `layers` limits all this to paths of modules, or patterns of such.
+
+    `engine` is the runtime that it is pruned for, if not that of each cell: one net for several.
+    `importance` is "l2", "taylor" or "bn" (see `importance.py`). In more than one of `steps`, the
+    target is approached in equal factors, with what follows after each. `reconstruct` is the number
+    of calibration samples that the weights which stay are fitted to, layer by layer,
+    without labels (see `perfsuite.passes.prune.reconstruction`); `finetune` trains.
+    """
+
+    ratio: float | None = None
+    macs: float | None = None
+    speedup: float | None = None
+    scope: Scope = "clock"
+    importance: Criterion = "taylor"
+    layers: tuple[str, ...] = ()
+    round_to: int = 1
+    steps: int = 1
+    reconstruct: int = 0
+    finetune: SgdPlan | AdamPlan | None = None
+    engine: str = ""
+
+    version: ClassVar[int] = 1
+    runtimes: ClassVar[tuple[str, ...]] = ()
+
+    def __post_init__(self) -> None:
+        check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)
+        for name in ("round_to", "steps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
+        if self.reconstruct < 0:
+            raise ValueError(f"reconstruct is {self.reconstruct}; it must be at least 0")
+        if self.scope == "clock" and self.round_to != 1:
+            raise ValueError(
+                "round_to is for scope 'uniform' and 'global'; the clock rounds by itself"
+            )
+
+    def resolve(self, target: Target) -> str:
+        """Return what the engine's answers follow from, where the pass listens to its clock."""
+        listens = self.scope == "clock" or self.speedup is not None
+        return clock_identity(target) if listens else ""
+
+    def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
+        """Return the channels kept, by layer, and all tensors of the net, fine-tuned if asked.
+
+        Raises `Unsupported` for a model that cannot be traced or has nothing to prune,
+        `ConfigError` for `layers` that are not there, `BuildError` where the target cannot be
+        reached.
+        """
+        whole = copied(model).eval()
+        kept: dict[str, np.ndarray] = {}
+        removed: set[str] = set()
+        left: dict[str, str] = {}
+        for step in range(self.steps):
+            # The clock answers otherwise each time: a training that is taken up keeps its shapes.
+            path = ctx.checkpoint.with_suffix(f".step{step}.json")
+            choice = saved_or_made(path, _Choice, partial(self._choose, model, ctx))
+            groups, now = choice["groups"], choice["kept"]
+            stay = {layer: now[group.name] for group in groups for layer in group.paths("out")}
+            widths = {layer: group.width for group in groups for layer in group.paths("out")}
+            for layer, channels in stay.items():
+                before = kept.get(layer, np.arange(widths[layer]))
+                kept[layer] = before[np.asarray(channels, dtype=int)]
+            left = choice["left"]
+            trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
+            fits = self.reconstruct > 0 and not trained.exists()
+            uncut = copied(model).eval() if fits else whole
+            removed.update(cut(model, groups, now))
+            if fits:
+                # Not to the whole net, which has learned nothing in the steps before.
+                samples = list(ctx.calibration(self.reconstruct))
+                reconstruct(model, uncut, stay, samples, ctx.progress)
+            self._tune(model, whole, ctx, step, trained)
+        layers = {path: channels.tolist() for path, channels in kept.items()}
+        data = {"kept": layers, "removed": sorted(removed), "left": left}
+        return Edits(data, tensors_of(model))
+
+    def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
+        """Return `model` with the shapes and the values of the edits' tensors."""
+        absent(model, edits.data["removed"])
+        load(model, edits.tensors)
+        return model
+
+    def _choose(self, model: nn.Module, ctx: PassContext) -> _Choice:
+        """Return the groups to cut, the channels of each that stay, why other layers are left."""
+        model.eval()
+        groups, left = prunable(model, ctx, self.layers)
+        scores = self._scores(model, groups, ctx)
+        costs = costs_of(model, ctx.inputs, groups)
+        widths = self._widths(model, groups, costs, scores, ctx)
+        kept = keep_best(scores, {n: w for n, w in widths.items() if w < costs.full[n]})
+        chosen_ones = [group for group in groups if group.name in kept]
+        return {"groups": chosen_ones, "kept": kept, "left": left}
+
+    def _scores(self, model: nn.Module, groups: list[Group], ctx: PassContext) -> Scores:
+        if self.importance != "taylor":
+            return (importance.l2 if self.importance == "l2" else importance.bn)(model, groups)
+        try:
+            data = ctx.train()
+        except Unsupported as error:
+            raise Unsupported(f"prune: importance 'taylor': {error}; or use 'l2'") from error
+        return importance.taylor(model, groups, data)
+
+    def _widths(
+        self, model: nn.Module, groups: list[Group], costs: Costs, scores: Scores, ctx: PassContext
+    ) -> dict[str, int]:
+        """Return the widths that reach the target of one step, measured where it is a speed."""
+        narrowed = self._narrower(model, costs, scores, ctx)
+        if self.speedup is None:
+            share = self.macs if self.macs is not None else 1 - (self.ratio or 0.0)
+            return narrowed(share ** (1 / self.steps))
+        wanted = self.speedup ** (1 / self.steps)
+        limit = asked = 1 / wanted
+        reached = 1.0
+        for _ in range(_TRIES):
+            asked, widths = limit, narrowed(limit)
+            smaller = copied(model)
+            cut(smaller, groups, keep_best(scores, widths))
+            before_s, after_s = ctx.latency_s([(model, ctx.inputs), (smaller, ctx.inputs)])
+            reached = before_s / after_s
+            if reached >= wanted:
+                return widths
+            limit *= min(reached / wanted, _LEAST_PROGRESS)
+        raise BuildError(
+            f"prune: a speed-up of {wanted:.2f}x is asked for, and with {asked:.1%} of the cost "
+            f"the net is {reached:.2f}x as fast on {ctx.target.runtime}; ask for less"
+        )
+
+    def _narrower(
+        self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext
+    ) -> Callable[[float], dict[str, int]]:
+        """Return what gives the widths that bring the cost down to a share of it."""
+        measure = costs.channels if self.ratio is not None else costs.macs
+        full = measure(costs.full)
+
+        def cost(widths: Widths) -> float:
+            return measure(widths) / full
+
+        if self.scope == "clock":
+            return self._by_clock(model, costs, scores, ctx, cost)
+
+        def make(share: float) -> dict[str, int]:
+            if self.scope == "uniform":
+                return uniform(costs, share, self.round_to)
+            return pooled(costs, scores, share, self.round_to)
+
+        return lambda limit: solve(make, cost, limit)
+
+    def _by_clock(
+        self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext, cost: Share
+    ) -> Callable[[float], dict[str, int]]:
+        wanted = {name: tried(costs, name) for name in costs.full}
+        times_s = group_times(model, costs, ctx, wanted)
+        times_s = smooth(times_s, lanes(times_s))
+        by_clock = ByClock(costs, self._lost(model, costs, scores, ctx, times_s), times_s)
+        if self.speedup is None:
+            return lambda limit: by_clock.narrow(lambda: cost(by_clock.widths), limit)
+        (whole_s,) = ctx.latency_s([(model, ctx.inputs)])
+        return lambda limit: by_clock.narrow(lambda: 1 - by_clock.gained_s / whole_s, limit)
+
+    def _lost(
+        self,
+        model: nn.Module,
+        costs: Costs,
+        scores: Scores,
+        ctx: PassContext,
+        places: Iterable[GroupWidth],
+    ) -> dict[GroupWidth, float]:
+        """Return what is lost at each width: measured, where training samples are used anyway."""
+        widths: dict[str, list[int]] = {}
+        for name, width in places:
+            widths.setdefault(name, []).append(width)
+        groups = list(costs.groups.values())
+        if self.importance != "taylor":
+            return importance.sums(groups, scores, widths)
+        return importance.losses(model, groups, scores, widths, ctx.train(), ctx.progress)
+
+    def _tune(
+        self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int, checkpoint: Path
+    ) -> None:
+        plan = self.finetune
+        if plan is None:
+            return
+
+        def report(at: TrainingProgress) -> None:
+            done = (step * plan.epochs + at.epoch) * at.steps + at.step
+            ctx.progress(done, self.steps * plan.epochs * at.steps)
+
+        fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=checkpoint, report=report)

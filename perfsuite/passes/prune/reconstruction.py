@@ -1,0 +1,222 @@
+"""New weights for a cut net, so that its layers answer as they did before; no labels are needed.
+
+Layer after layer, in the order of a call, the weights are fitted by least squares: given what the
+cut net brings to a layer, give what the whole net's layer gave (He, Zhang and Sun 2017,
+arXiv:1707.06168, section 3.1.2; the inputs are those of the net as cut and fitted so far, so that
+errors do not add up). Fine-tuning then begins much nearer to its end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, ConfigError
+from perfsuite.passes.shared.invocation import call
+from perfsuite.training.averaging import norms_of, settling
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+# Of the inputs' mean square: how much it takes to move a weight. Fewer samples than weights would
+# else be learned by heart.
+RIDGE = 0.01
+PLACES = 64  # of a picture: neighbours say nearly the same
+_MOST = 8192  # inputs of a weight: the matrix of all pairs must fit into memory
+
+
+class _Enough(Exception):
+    """Ends a call at the layer whose inputs are wanted."""
+
+
+def reconstruct(
+    model: nn.Module,
+    whole: nn.Module,
+    kept: Mapping[str, Sequence[int] | np.ndarray],
+    batches: Sequence[Inputs],
+    progress: Callable[[int, int], None],
+) -> None:
+    """Fit the weights of `model`, cut from `whole`, and then the statistics of its norms.
+
+    `kept` has the channels that a layer of `model` still gives, where they are not all. Layers are
+    left as they are where nothing before them has changed, where a call's first dimension is not
+    the batch (once a detector has chosen its proposals, rows of the two nets are not the same), and
+    where they are grouped, too large or of a class of the user's own. The norms see the batches
+    that are as long as the first. Raises `ConfigError` where there are no batches, `BuildError` for
+    answers that are not finite.
+    """
+    if not batches:
+        raise ConfigError(
+            "prune: reconstruct needs calibration samples, and the task yields none; let "
+            "calibration(samples) yield some, or leave reconstruct out"
+        )
+    model.eval()
+    whole.eval()
+    calls, origin = _calls(model, batches[0]), dict(whole.named_modules())
+    for done, (path, count) in enumerate(calls.items()):
+        progress(done, len(calls))
+        if path in origin and _fits(model.get_submodule(path)):
+            _fit(model, whole, path, count, kept.get(path), batches)
+    _settle(model, batches)
+
+
+def _calls(model: nn.Module, inputs: Inputs) -> dict[str, int]:
+    """Return how often convolutions and linear layers are called, in the order of first calls."""
+    from torch import nn
+
+    calls: dict[str, int] = {}
+    hooks = []
+    for path, module in model.named_modules():
+        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may compute anything
+
+            def record(*_: Any, path: str = path) -> None:
+                calls[path] = calls.get(path, 0) + 1
+
+            hooks.append(module.register_forward_hook(record))
+    try:
+        call(model, inputs)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return calls
+
+
+def _fits(layer: Any) -> bool:
+    return getattr(layer, "groups", 1) == 1 and layer.weight[0].numel() <= _MOST
+
+
+def _fit(
+    model: nn.Module,
+    whole: nn.Module,
+    path: str,
+    calls: int,
+    kept: Sequence[int] | np.ndarray | None,
+    batches: Sequence[Inputs],
+) -> None:
+    """Fit one layer: least squares with a ridge that holds it to the weights that it has."""
+    import torch
+
+    layer: Any = model.get_submodule(path)
+    original: Any = whole.get_submodule(path)
+    sums: list[torch.Tensor] = []
+    changed = False
+    for inputs in batches:
+        given, wanted = (_given(net, path, calls, inputs) for net in (model, whole))
+        count = _length(inputs)
+        if len(given) != len(wanted) or any(len(one) != count for one in (*given, *wanted)):
+            return
+        for mine, theirs in zip(given, wanted, strict=True):
+            with torch.no_grad():
+                target = original(theirs)
+                if kept is not None:
+                    target = target[:, torch.as_tensor(np.asarray(kept))]
+                missing = target - layer(mine)
+            if not bool(missing.isfinite().all()):
+                raise BuildError(
+                    f"prune: {path} answers NaN or infinite values on the calibration samples; "
+                    f"check the model's weights"
+                )
+            changed = changed or float(missing.abs().max()) > 1e-4 * float(target.abs().max())
+            places = _places(missing)
+            rows, errors = _rows(layer, mine)[places], _flat(missing)[places]
+            pair = rows.T @ rows, rows.T @ errors
+            sums = [a + b for a, b in zip(sums, pair, strict=True)] if sums else list(pair)
+        if not changed:
+            return
+    squares, products = sums
+    ridge = RIDGE * squares.diagonal().mean()
+    if not ridge:
+        return  # whatever the weights are, nothing but zeros reaches them
+    step = torch.linalg.solve(squares + ridge * torch.eye(len(squares)), products)
+    with torch.no_grad():
+        layer.weight.add_(step.T.reshape(layer.weight.shape))
+
+
+def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torch.Tensor]:
+    """Return what a layer is called with, at most `calls` times; what follows is not computed."""
+    import torch
+
+    found: list[torch.Tensor] = []
+
+    def record(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+        first = given[0] if given else named["input"]
+        found.append(first.detach().clone())
+        if len(found) == calls:
+            raise _Enough
+
+    handle = model.get_submodule(path).register_forward_pre_hook(record, with_kwargs=True)
+    try:
+        with torch.no_grad():
+            model(*(torch.from_numpy(value) for value in inputs.values()))
+    except _Enough:
+        pass
+    finally:
+        handle.remove()
+    return found
+
+
+def _places(values: torch.Tensor) -> torch.Tensor | slice:
+    """Return which rows to use: of large pictures, a part that is enough, spread over them."""
+    import torch
+
+    rows = _flat(values).shape[0]
+    most = len(values) * PLACES
+    if rows <= most:
+        return slice(None)
+    return torch.from_numpy(np.random.default_rng(0).permutation(rows)[:most])
+
+
+def _rows(layer: Any, given: torch.Tensor) -> torch.Tensor:
+    """Return a row for each place where the weights are applied."""
+    import torch
+
+    if given.ndim != 4:
+        return given.flatten(0, -2)
+    padding = layer.padding if not isinstance(layer.padding, str) else None
+    if padding is None or layer.padding_mode != "zeros":
+        padding = (0, 0)
+        given = _padded(layer, given)
+    columns = torch.nn.functional.unfold(
+        given, layer.kernel_size, layer.dilation, padding, layer.stride
+    )
+    return columns.transpose(1, 2).flatten(0, 1)
+
+
+def _padded(layer: Any, given: torch.Tensor) -> torch.Tensor:
+    import torch
+
+    mode = "constant" if layer.padding_mode == "zeros" else layer.padding_mode
+    return torch.nn.functional.pad(given, layer._reversed_padding_repeated_twice, mode=mode)
+
+
+def _flat(values: torch.Tensor) -> torch.Tensor:
+    return (
+        values.flatten(2).transpose(1, 2).flatten(0, 1)
+        if values.ndim == 4
+        else values.flatten(0, -2)
+    )
+
+
+def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
+    """Let the norms' statistics be those of the batches, each counted alike.
+
+    A shorter one at the end is left out, and where batches are single samples, so are norms of
+    vectors: one value a channel has no variance.
+    """
+    import torch
+    from torch import nn
+
+    count = _length(batches[0])
+    norms = [one for one in norms_of(model) if count > 1 or not isinstance(one, nn.BatchNorm1d)]
+    with settling(norms), torch.no_grad():
+        for inputs in batches:
+            if _length(inputs) == count:
+                model(*(torch.from_numpy(value) for value in inputs.values()))
+
+
+def _length(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values())))

@@ -1,0 +1,280 @@
+"""How long the layers of a group take at each width, on the engine that the net will run on.
+
+A group is timed as it stands in the net: what gives its channels, then what reads them. Layers one
+by one would be timed with the conversion of their channels into the engine's own layout and back,
+which in the net happens between none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.domain.recipe import PassContext
+from perfsuite.domain.task import Inputs
+from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.costs import Costs, Layer, Widths
+from perfsuite.passes.prune.importance import GroupWidth
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_TOGETHER = 32  # candidates that take turns
+# Where an engine happens to put a layer's memory makes it slower for as long as it is open.
+_OPENINGS = 3
+LANES = (8, 16, 32)
+Candidate = tuple["nn.Module", Inputs]
+
+
+def group_times(
+    model: nn.Module, costs: Costs, ctx: PassContext, wanted: Mapping[str, Iterable[int]]
+) -> dict[GroupWidth, float]:
+    """Return the seconds that a group's layers take at each wanted width, by (group, width).
+
+    All other groups have their full widths. Before each call as many bytes are read as the model's
+    weights have: in the net, those of other layers pass through the cache between two calls. What
+    an engine takes for a call that computes nothing is taken off. Groups whose layers are alike are
+    measured once.
+    """
+    keys = {
+        (name, width): _alike(costs, name, {**costs.full, name: width})
+        for name, widths in wanted.items()
+        for width in widths
+    }
+    first = {key: place for place, key in reversed(keys.items()) if place[1]}
+    waiting = [
+        (key, candidate)
+        for key, (name, width) in first.items()
+        for candidate in _candidates(costs, costs.groups[name], {**costs.full, name: width})
+    ]
+    times_s = _times_s([candidate for _, candidate in waiting], model, ctx)
+    known = dict.fromkeys(first, 0.0)
+    for (key, _), time_s in zip(waiting, times_s, strict=True):
+        known[key] += time_s
+    return {place: known[key] if place[1] else 0.0 for place, key in keys.items()}
+
+
+def lanes(times_s: Mapping[GroupWidth, float]) -> int:
+    """Return of how many channels at once the engine's kernels make use: 8, 16 or 32.
+
+    Times that grow in stairs, a + b * ceil(width / lanes) for each group, are fitted by least
+    squares for each number; that with the least error over all groups, each relative to its time
+    at full width, is taken. A single time is too noisy to tell a stair from a slope.
+    """
+    return min(LANES, key=lambda count: (_error(times_s, count), count))
+
+
+def _error(times_s: Mapping[GroupWidth, float], count: int) -> float:
+    total = 0.0
+    for curve in _curves(times_s).values():
+        widths = [width for width in curve if width]
+        if curve[max(widths)] == 0:  # no longer than a call that computes nothing
+            continue
+        stairs = np.array([-(-width // count) for width in widths], dtype=float)
+        times = np.array([curve[width] for width in widths]) / curve[max(widths)]
+        design = np.stack([np.ones_like(stairs), stairs], axis=1)
+        fitted = design @ np.linalg.lstsq(design, times, rcond=None)[0]
+        total += float(((times - fitted) ** 2).sum())
+    return total
+
+
+def smooth(times_s: Mapping[GroupWidth, float], count: int) -> dict[GroupWidth, float]:
+    """Return the times at multiples of `count` channels and at full width, made to rise with it.
+
+    Isotonic regression by pooling neighbours that are out of order (Ayer et al. 1955).
+    """
+    found: dict[GroupWidth, float] = {}
+    for name, curve in _curves(times_s).items():
+        full = max(curve)
+        widths = sorted(width for width in curve if width % count == 0 or width == full)
+        blocks: list[list[float]] = []  # mean and number of widths
+        for width in widths:
+            blocks.append([curve[width], 1.0])
+            while len(blocks) > 1 and blocks[-2][0] > blocks[-1][0]:
+                (a, n), (b, m) = blocks[-2:]
+                blocks[-2:] = [[(a * n + b * m) / (n + m), n + m]]
+        values = [mean for mean, number in blocks for _ in range(int(number))]
+        found.update({(name, w): value for w, value in zip(widths, values, strict=True)})
+    return found
+
+
+def _curves(times_s: Mapping[GroupWidth, float]) -> dict[str, dict[int, float]]:
+    curves: dict[str, dict[int, float]] = {}
+    for (name, width), time_s in times_s.items():
+        curves.setdefault(name, {})[width] = time_s
+    return curves
+
+
+def _times_s(candidates: list[Candidate], model: nn.Module, ctx: PassContext) -> list[float]:
+    """Return the least time of each candidate over several openings, less that of an empty call."""
+    from torch import nn
+
+    empty = nn.Conv2d(1, 1, 1), {"input": np.zeros((1, 1, 1, 1), np.float32)}
+    everything = [empty, *candidates]
+    cold_bytes = sum(p.numel() * p.element_size() for p in model.parameters())
+    least = np.full(len(everything), np.inf)
+    for opening in range(_OPENINGS):
+        for start in range(0, len(everything), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            times = ctx.latency_s(everything[part], cold_bytes)
+            least[part] = np.minimum(least[part], times)
+            ctx.progress(opening * len(everything) + start, _OPENINGS * len(everything))
+    return [float(time_s) for time_s in np.maximum(0.0, least[1:] - least[0])]
+
+
+def _alike(costs: Costs, name: str, sizes: Widths) -> tuple[object, ...]:
+    """Return what groups that take the same time have in common."""
+    return tuple(
+        (*layer.settings(), *costs.size(layer.path, sizes)) for layer in costs.touched(name)
+    )
+
+
+def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
+    """Return the group as one net for each of its calls, or its layers where it is no chain."""
+    layers = costs.touched(group.name)
+    outputs, readers = group.paths("out"), group.paths("in")
+    producers = [layer for layer in layers if layer.path in outputs and not layer.depthwise]
+    calls = {len(layer.shapes) for layer in layers}
+    if len(producers) == 1 and len(calls) == 1:
+        passed = [layer for layer in layers if layer.path in outputs and layer.depthwise]
+        last = [layer for layer in layers if layer.path in readers]
+        chains = [
+            _chain(costs, sizes, [*producers, *passed], last, call) for call in range(calls.pop())
+        ]
+        if all(chain is not None for chain in chains):
+            return [chain for chain in chains if chain is not None]
+    return [
+        (_trial(layer, *costs.size(layer.path, sizes)), _inputs(costs, layer, sizes, call))
+        for layer in layers
+        for call in range(len(layer.shapes))
+    ]
+
+
+def _chain(
+    costs: Costs, sizes: Widths, first: list[Layer], last: list[Layer], call: int
+) -> Candidate | None:
+    """Return one net of a producer, what its channels pass, and all that reads them.
+
+    None where the pictures between them do not shrink by whole factors, a layer gives others than
+    one of torch's would (a user's subclass that pads by itself), or the channels are the last axis
+    of several, so that nothing simple could stand for what happens there.
+    """
+    import torch
+    from torch import nn
+
+    if any(layer.is_linear and len(layer.shapes[call]) > 2 for layer in (*first, *last)):
+        return None
+    if any(type(layer.module) not in (*_convolutions(), nn.Linear) for layer in (*first, *last)):
+        return None
+    modules = [_trial(layer, *costs.size(layer.path, sizes)) for layer in first]
+    inputs = _inputs(costs, first[0], sizes, call)
+    shape = (torch.from_numpy(inputs["input"])).shape
+    steps: list[nn.Module] = []
+    for layer, module in zip(first, modules, strict=True):
+        between = _between(shape, layer.shapes[call])
+        if between is None:
+            return None
+        steps += [*between, module, nn.ReLU()]
+        shape = torch.Size(layer.results[call])
+    readers: list[nn.Module] = []
+    for layer in last:
+        between = _between(shape, layer.shapes[call])
+        if between is None:
+            return None
+        readers.append(nn.Sequential(*between, _trial(layer, *costs.size(layer.path, sizes))))
+    return _fork()(nn.Sequential(*steps), readers), inputs
+
+
+def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | None:
+    """Return what brings a tensor's sides from `have` to `need`, None for what is not simple."""
+    from torch import nn
+
+    if len(need) == 2 and len(have) > 2:
+        return _flatter(have[2:], need[1] // have[1])
+    if len(have) != len(need):
+        return None
+    if tuple(have[2:]) == tuple(need[2:]):
+        return []
+    factors = [-(-a // b) for a, b in zip(have[2:], need[2:], strict=True)]
+    if len(factors) != 2 or any(
+        -(-a // factor) != b for a, b, factor in zip(have[2:], need[2:], factors, strict=True)
+    ):
+        return None
+    return [nn.MaxPool2d(tuple(factors), ceil_mode=True)]
+
+
+def _flatter(sides: tuple[int, ...], repeat: int) -> list[nn.Module] | None:
+    """Return what makes `repeat` values of each channel, None for what is not simple."""
+    from torch import nn
+
+    if repeat == np.prod(sides):
+        return [nn.Flatten()]
+    if repeat == 1:
+        return [_mean()(), nn.Flatten()]
+    for factor in range(2, max(sides) if len(sides) == 2 else 0):
+        if np.prod([-(-side // factor) for side in sides]) == repeat:
+            return [nn.MaxPool2d(factor, ceil_mode=True), nn.Flatten()]
+    return None
+
+
+def _fork() -> Callable[[nn.Module, list[nn.Module]], nn.Module]:
+    from torch import nn
+
+    class Fork(nn.Module):
+        """A net whose result several layers read."""
+
+        def __init__(self, trunk: nn.Module, readers: list[nn.Module]) -> None:
+            super().__init__()
+            self.trunk, self.readers = trunk, nn.ModuleList(readers)
+
+        def forward(self, given: torch.Tensor) -> tuple[torch.Tensor, ...]:
+            channels = self.trunk(given)
+            return tuple(reader(channels) for reader in self.readers)
+
+    return Fork
+
+
+def _mean() -> type[nn.Module]:
+    from torch import nn
+
+    class Mean(nn.Module):
+        """Gives the mean over all places of a picture."""
+
+        def forward(self, given: torch.Tensor) -> torch.Tensor:
+            return given.mean(dim=tuple(range(2, given.ndim)), keepdim=True)
+
+    return Mean
+
+
+def _convolutions() -> tuple[type[nn.Module], ...]:
+    from torch import nn
+
+    return nn.Conv1d, nn.Conv2d, nn.Conv3d
+
+
+def _trial(layer: Layer, inside: int, outside: int) -> Any:
+    """Return a layer of the same kind with other widths and random weights.
+
+    A user's subclass, whose constructor may ask for anything, is timed as the layer of torch that
+    it comes from.
+    """
+    from torch import nn
+
+    m = layer.module
+    if isinstance(m, nn.Linear):
+        return nn.Linear(inside, outside, m.bias is not None)
+    groups = outside if layer.depthwise else 1
+    settings = (m.kernel_size, m.stride, m.padding, m.dilation, groups)
+    # With a bias: engines fold the norm behind a layer into one.
+    kind = next(one for one in _convolutions() if isinstance(m, one))
+    return kind(inside, outside, *settings, padding_mode=m.padding_mode)
+
+
+def _inputs(costs: Costs, layer: Layer, sizes: Widths, call: int) -> Inputs:
+    sides = list(layer.shapes[call])
+    axis = -1 if layer.is_linear else 1
+    sides[axis] = costs.size(layer.path, sizes)[0]
+    return {"input": np.random.default_rng(0).standard_normal(sides, dtype=np.float32)}

@@ -1,0 +1,161 @@
+"""Proof that a group's channels are what they are taken for: the net is run without them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError
+from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.surgery import Kept, cut, masked
+from perfsuite.passes.shared.invocation import call, copied, first_line
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+_TOLERANCE = 1e-3  # of the greatest value: a convolution of other sizes may use another algorithm
+# Of all values, these may differ by more: where two proposals change places, whole rows do.
+_MAY_DIFFER = 0.1
+
+
+def verified_groups(
+    model: nn.Module, groups: Sequence[Group], samples: Iterable[Inputs]
+) -> tuple[list[Group], dict[str, str]]:
+    """Return the groups that can be cut, and why the others cannot.
+
+    Without some channels a net must answer as the whole one does with zeros in their place, in
+    every layer. All groups are tried at once. Where that fails, each is tried alone, and then with
+    those before it: of two branches that are added, either may go, but not both.
+
+    Raises `BuildError` for a model that fails on a sample as it is.
+    """
+    inputs = list(samples)
+    varying = _varying(model, inputs)
+    refused = _refused(model, groups, _halves, inputs)
+    if varying:
+        hint = f"; not all inputs take the same path: {varying[0]} is called for some of them only"
+        refused = {name: reason + hint for name, reason in refused.items()}
+    good = [group for group in groups if group.name not in refused]
+    stay = _refused(model, [group for group in good if group.removable], _nothing, inputs)
+    return [
+        msgspec.structs.replace(group, removable=group.removable and group.name not in stay)
+        for group in good
+    ], refused
+
+
+def _varying(model: nn.Module, samples: Sequence[Inputs]) -> list[str]:
+    """Return the layers that are called for some samples and not for others."""
+    try:
+        called = [set(_layers(copied(model), inputs)) for inputs in samples]
+    except Exception as error:  # whatever a user's module raises
+        raise BuildError(
+            f"prune: {type(model).__name__} fails on the task's samples, as it is: "
+            f"{first_line(error)}"
+        ) from error
+    return sorted({path for some in called for path in some if not all(path in s for s in called)})
+
+
+def _refused(
+    model: nn.Module,
+    groups: Sequence[Group],
+    kept: Callable[[Group], list[int]],
+    samples: Sequence[Inputs],
+) -> dict[str, str]:
+    """Return the groups that cannot keep as little as `kept` says, and why."""
+
+    def failure(some: Sequence[Group]) -> str:
+        return _failure(model, some, {group.name: kept(group) for group in some}, samples)
+
+    if not groups or not failure(groups):
+        return {}
+    refused = {group.name: reason for group in groups if (reason := failure([group]))}
+    good = [group for group in groups if group.name not in refused]
+    if refused and not failure(good):
+        return refused
+    together: list[Group] = []
+    for group in good:
+        if reason := failure([*together, group]):
+            refused[group.name] = reason
+        else:
+            together.append(group)
+    return refused
+
+
+def _halves(group: Group) -> list[int]:
+    """Return every other channel."""
+    return list(range(0, group.width, 2))
+
+
+def _nothing(group: Group) -> list[int]:
+    return []
+
+
+def _failure(
+    model: nn.Module, groups: Sequence[Group], kept: Kept, samples: Sequence[Inputs]
+) -> str:
+    """Return in what the cut net differs from the one with zeros, or an empty text."""
+    zeros, smaller = copied(model), copied(model)
+    try:
+        masked(zeros, groups, kept)
+        replaced = cut(smaller, groups, kept)
+        differences = (
+            _difference(_layers(zeros, one), _layers(smaller, one), replaced) for one in samples
+        )
+        return next((found for found in differences if found), "")
+    except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason
+        return f"without some of its channels the model fails: {first_line(error)}"
+
+
+def _difference(
+    expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], replaced: Sequence[str]
+) -> str:
+    """Return in what the answers of two nets differ, or an empty text."""
+    for path, one in expected.items():
+        other = found.get(path)
+        if path in replaced:
+            continue
+        if other is None:
+            return f"without some of its channels {path or 'the model'} gives nothing"
+        if one.shape == other.shape and _differ(one, other):
+            return f"without some of its channels {path or 'the model'} answers otherwise"
+        if one.shape != other.shape and path.startswith(_OUTPUT):
+            return "its channels are an output of the model"
+    return ""
+
+
+def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
+    limit = _TOLERANCE * float(one.abs().max()) + 1e-12
+    return float(((one - other).abs() > limit).float().mean()) > _MAY_DIFFER
+
+
+_OUTPUT = "output "  # no module's path has a space
+
+
+def _layers(model: nn.Module, inputs: Inputs) -> dict[str, torch.Tensor]:
+    """Return what layers give when they are first called, by path, and the model's outputs.
+
+    Hooks stay on `model`, which nothing else uses.
+    """
+    import torch
+    from torch import nn
+
+    seen: dict[str, torch.Tensor] = {}
+    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
+
+    def record(path: str) -> Any:
+        def hook(_: nn.Module, given: object, out: object) -> None:
+            if path not in seen and isinstance(out, torch.Tensor):
+                seen[path] = out.detach().clone()
+
+        return hook
+
+    for path, module in model.named_modules():
+        if isinstance(module, kinds):
+            module.register_forward_hook(record(path))
+    for index, tensor in enumerate(call(model, inputs)):
+        seen[f"{_OUTPUT}{index}"] = tensor.float()
+    return seen

@@ -1,0 +1,173 @@
+"""The table that all outputs share: one row a cell, in SI units."""
+
+from __future__ import annotations
+
+import re
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import LayerWidth, Record, Run
+from perfsuite.domain.suite import Suite
+from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
+from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
+
+# The worst first: a row shows the worst of its verdicts.
+SEVERITY: tuple[VerdictStatus, ...] = (
+    "failed",
+    "regressed",
+    "over_budget",
+    "missing",
+    "incomparable",
+    "inconclusive",
+    "pass",
+)
+
+_LAST_LINES = 3
+_FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
+
+
+class CellRow(msgspec.Struct, frozen=True):
+    """One cell. What is not known is None; `speedup` and `loss_points` are against `reference`.
+
+    `gain` is what a compressed cell has over the one that it came from. `latency_s` is the
+    geometric mean of the processes' medians. `expected` is the reason that the
+    suite gives for a status other than ok.
+    """
+
+    cell: Cell
+    key: str
+    status: str
+    expected: str = ""
+    error: str = ""
+    # The last lines that a failed worker wrote, before them the user's own line where it failed.
+    output: tuple[str, ...] = ()
+    verdict: VerdictStatus | None = None
+    processes: int = 0
+    latency_s: float | None = None
+    latency_interval_s: Interval | None = None
+    reference: str = ""  # the key; empty for the reference itself
+    speedup: Interval | None = None
+    accuracy_metric: str = ""
+    accuracy: float | None = None
+    loss_points: Interval | None = None
+    run_peak_bytes: float | None = None
+    artifact_bytes: float | None = None
+    labels: tuple[str, ...] = ()
+    gain: Gain | None = None
+    widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
+
+
+def rows(run: Run, judgement: Judgement) -> list[CellRow]:
+    """Return one row for each cell of the run, in the suite's order."""
+    worst: dict[str, VerdictStatus] = {}
+    for verdict in judgement.verdicts:
+        known = worst.get(verdict.cell, "pass")
+        worst[verdict.cell] = min(known, verdict.status, key=SEVERITY.index)
+    return [_row(cell, run, worst.get(cell.key)) for cell in run.header.cells]
+
+
+def groups(found: list[CellRow]) -> dict[str, list[CellRow]]:
+    """Return the rows by workload, in the order in which these first appear."""
+    grouped: dict[str, list[CellRow]] = {}
+    for row in found:
+        grouped.setdefault(row.cell.workload, []).append(row)
+    return grouped
+
+
+def short_key(row: CellRow) -> str:
+    """Return the key without the workload, which heads the group."""
+    return row.key.removeprefix(f"{row.cell.workload}/")
+
+
+def plain(text: str) -> str:
+    """Return the text as one line of printable characters: it may come from anywhere."""
+    return " ".join("".join(one if one.isprintable() else " " for one in text).split())
+
+
+def title(run: Run) -> str:
+    """Return what was run, when and on what, in one line."""
+    header = run.header
+    machine = header.environment.must_match
+    where = machine.card or machine.processor
+    count = len(header.cells)
+    processes = header.suite.processes
+    return plain(
+        f"{header.suite.name}: {count} cell{'s' * (count != 1)}, "
+        f"{processes} process{'es' * (processes != 1)} each, {header.created_at}, {where}"
+    )
+
+
+def summary(judgement: Judgement) -> str:
+    """Return the outcome in one line, with the exit code."""
+    verdicts = judgement.verdicts
+    code = f"exit code {judgement.exit_code}"
+    if not verdicts:
+        return f"nothing to judge: no budgets, no baseline; {code}"
+    parts = [
+        f"{count} {status.replace('_', ' ')}"
+        for status in SEVERITY
+        if (count := sum(verdict.status == status for verdict in verdicts))
+    ]
+    return f"{', '.join(parts)}; {code}"
+
+
+def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
+    record = run.records.get(cell.id)
+    expect = expectation(run, cell)
+    if record is None:
+        return CellRow(cell, cell.key, "missing", error=trouble(None), verdict=verdict)
+    reference = reference_cell(cell, ok_cells(run))
+    other = run.records[reference.id] if reference is not None and reference != cell else None
+    usable = record.status == "ok" and other is not None
+    return CellRow(
+        cell,
+        cell.key,
+        record.status,
+        expected=expect.reason if expect else "",
+        error="" if record.status == "ok" else plain(trouble(record)),
+        output=_last_lines(record, _folders(run.header.suite)),
+        verdict=verdict,
+        processes=len(record.latencies_s),
+        latency_s=metrics.typical_latency(record),
+        latency_interval_s=metrics.level(record, "latency_s"),
+        reference=reference.key if usable and reference is not None else "",
+        speedup=_speedup(other, record) if usable and other is not None else None,
+        accuracy_metric=record.accuracy.metric if record.accuracy else "",
+        accuracy=record.accuracy.value if record.accuracy else None,
+        loss_points=metrics.known_loss(other, record) if usable and other is not None else None,
+        run_peak_bytes=_middle(record, "run_peak_bytes"),
+        artifact_bytes=_middle(record, "artifact_bytes"),
+        labels=record.labels,
+        gain=gain(run, cell),
+        widths=record.widths,
+    )
+
+
+def _speedup(reference: Record, record: Record) -> Interval | None:
+    return metrics.ratio(reference, record, "latency_s", "median")
+
+
+def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
+    output = record.error.output if record.status == "failed" and record.error else ""
+    lines = [line for one in output.splitlines() if (line := plain(one))]
+    last = lines[-_LAST_LINES:]
+    own = [
+        line
+        for line in lines
+        if (frame := _FRAME.match(line)) and frame["path"].rpartition("/")[0] in folders
+    ]
+    return (*(one for one in own[-1:] if one not in last), *last)
+
+
+def _folders(suite: Suite) -> set[str]:
+    """Return the folders of the user's files: of those that the suite names."""
+    uses = [use.use for recipe in suite.recipes for use in recipe.passes]
+    references = [*suite.workloads.values(), *suite.runtime_files.values(), *uses]
+    return {one.rpartition("/")[0] for one in references if ".py:" in one}
+
+
+def _middle(record: Record, metric: str) -> float | None:
+    samples = record.values.get(metric)
+    return float(np.median(samples)) if samples else None

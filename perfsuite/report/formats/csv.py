@@ -1,0 +1,110 @@
+"""CSV: one line a cell, SI units, the unit in the column's name."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Mapping
+
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Interval, Judgement
+from perfsuite.judge import Comparison, Gain
+from perfsuite.report.cell_rows import CellRow, plain, rows
+
+_Value = str | int | float | None
+
+
+def render(run: Run, judgement: Judgement) -> str:
+    """Return the table; what is not known is an empty field."""
+    return _write([_row(row) for row in rows(run, judgement)])
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """Return one line for each cell that both runs have."""
+    return _write(
+        [
+            {
+                "key": change.key,
+                "status_before": change.before,
+                "status_after": change.after,
+                "latency_before_s": change.latency_before_s,
+                "latency_after_s": change.latency_after_s,
+                **_interval("latency_ratio", change.latency_ratio),
+                **_interval("loss_points", change.loss_points),
+                "notes": "; ".join(change.notes),
+            }
+            for change in comparison.changes
+        ]
+    )
+
+
+def _row(row: CellRow) -> dict[str, _Value]:
+    around = row.latency_interval_s
+    return {
+        "key": row.key,
+        "workload": row.cell.workload,
+        "recipe": row.cell.recipe,
+        "runtime": row.cell.runtime,
+        "device": row.cell.device,
+        "precision": row.cell.precision,
+        "batch": row.cell.batch,
+        "threads": row.cell.threads,
+        "status": row.status,
+        "verdict": row.verdict,
+        "processes": row.processes,
+        "latency_s": row.latency_s,
+        "latency_low_s": around.low if around else None,
+        "latency_high_s": around.high if around else None,
+        "reference": row.reference,
+        **_interval("speedup", row.speedup),
+        "accuracy_metric": row.accuracy_metric,
+        "accuracy": row.accuracy,
+        **_interval("loss_points", row.loss_points),
+        "run_peak_bytes": row.run_peak_bytes,
+        "artifact_bytes": row.artifact_bytes,
+        "labels": " ".join(row.labels),
+        "expected": row.expected,
+        "error": row.error,
+        **_gain(row.gain),
+    }
+
+
+def _gain(gain: Gain | None) -> dict[str, _Value]:
+    """Return what the cell has over its parent; the parent's MACs and parameters / its own."""
+    return {
+        "parent": gain.parent if gain else None,
+        "macs_ratio": gain.macs_ratio if gain else None,
+        "parameters_ratio": gain.parameters_ratio if gain else None,
+        **_interval("parent_speedup", gain.speedup if gain else None),
+        **_interval("realised", gain.realised if gain else None),
+        **_interval("parent_loss_points", gain.loss_points if gain else None),
+        "pace": gain.pace if gain else None,
+        "cause": gain.cause if gain else None,
+    }
+
+
+def _interval(name: str, interval: Interval | None) -> dict[str, _Value]:
+    return {
+        name: interval.value if interval else None,
+        f"{name}_low": interval.low if interval else None,
+        f"{name}_high": interval.high if interval else None,
+    }
+
+
+def _write(lines: Iterable[Mapping[str, _Value]]) -> str:
+    lines = list(lines)
+    if not lines:
+        return ""
+    file = io.StringIO()
+    writer = csv.DictWriter(file, list(lines[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _safe(value) for name, value in line.items()} for line in lines)
+    return file.getvalue()
+
+
+def _safe(value: _Value) -> _Value:
+    """Return text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    if not isinstance(value, str):
+        return value
+    text = plain(value)
+    return f"'{text}" if text.startswith(("=", "+", "-", "@")) else text

@@ -1,0 +1,148 @@
+"""Markdown, for pull requests and documents."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Judgement
+from perfsuite.judge import Comparison, words
+from perfsuite.report import layer_widths, realised
+from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
+from perfsuite.report.entries import (
+    accuracy_text,
+    change_text,
+    latency_text,
+    loss_text,
+    pace_text,
+    rest_text,
+    row_symbol,
+    size_text,
+    speedup_text,
+    stages_text,
+    symbol_of,
+)
+
+_SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
+_COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
+
+
+def render(run: Run, judgement: Judgement) -> str:
+    """Return the tables, the verdicts and the warnings."""
+    parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
+    for workload, group in groups(rows(run, judgement)).items():
+        parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+        if small := realised.compressed(group):
+            lines = (realised.cells(row) for row in small)
+            parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]
+        parts += _widths(group)
+    if judgement.verdicts:
+        lines = (
+            (symbol_of(one.status), one.budget, one.cell, one.status.replace("_", " "), one.words)
+            for one in judgement.verdicts
+        )
+        parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
+    parts += _breakdowns(run)
+    parts += _warnings(judgement.warnings)
+    parts.append(f"**{escape(summary(judgement))}**")
+    return "\n\n".join(parts) + "\n"
+
+
+def _widths(group: Sequence[CellRow]) -> list[str]:
+    """Return a table of the layers for each net that passes made, folded away behind a sentence.
+
+    The sentence is HTML, in which nothing means anything to Markdown.
+    """
+    nets = layer_widths.changed(group)
+    tables = (
+        f"<details><summary>{html.escape(f'{name}: {layer_widths.sentence(net)}')}</summary>\n\n"
+        f"{_table(layer_widths.COLUMNS, layer_widths.lines(net))}\n\n</details>"
+        for name, net in nets.items()
+    )
+    return [f"### {layer_widths.TITLE}", *tables] if nets else []
+
+
+def _breakdowns(run: Run) -> list[str]:
+    """Return a table of where the time of each cell goes, if any cell was profiled."""
+    found = [(one.cell.key, one.breakdown) for one in run.records.values() if one.breakdown]
+    if not found:
+        return []
+    columns = ("cell", "profiled call", "stages", OVERHEAD, UNATTRIBUTED)
+    lines = (
+        (
+            key,
+            words.seconds(breakdown.total_s),
+            stages_text(breakdown),
+            rest_text(breakdown, OVERHEAD),
+            rest_text(breakdown, UNATTRIBUTED),
+        )
+        for key, breakdown in found
+    )
+    return ["## Where the time goes", _table(columns, lines)]
+
+
+def render_comparison(comparison: Comparison) -> str:
+    """Return how each cell of two runs changed."""
+    columns = ("cell", "before", "after", "change of latency", "points lost", "notes")
+    lines = (
+        (
+            change.key,
+            _time(change.latency_before_s, change.before),
+            _time(change.latency_after_s, change.after),
+            change_text(change.latency_ratio),
+            loss_text(change.loss_points),
+            "; ".join(change.notes),
+        )
+        for change in comparison.changes
+    )
+    parts = [
+        f"# {escape(comparison.before)} and {escape(comparison.after)}",
+        _table(columns, lines),
+    ]
+    for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
+        if keys:
+            parts.append(f"Only {where}: {escape(', '.join(keys))}")
+    parts += _warnings(comparison.warnings)
+    return "\n\n".join(parts) + "\n"
+
+
+def escape(text: str) -> str:
+    """Return the text as one line in which nothing means anything to Markdown."""
+    return plain(text).translate(_SPECIAL)
+
+
+def _cells(row: CellRow) -> tuple[str, ...]:
+    notes = [*row.labels, pace_text(row), row.expected or row.error]
+    metric = f"{row.accuracy_metric} " if row.accuracy is not None else ""
+    return (
+        row_symbol(row),
+        short_key(row),
+        latency_text(row),
+        speedup_text(row),
+        metric + accuracy_text(row),
+        loss_text(row.loss_points),
+        size_text(row.run_peak_bytes),
+        size_text(row.artifact_bytes),
+        "; ".join(note for note in notes if note),
+    )
+
+
+def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    head = [_line(columns), _line(["---"] * len(columns))]
+    return "\n".join([*head, *(_line([escape(one) for one in line]) for line in lines)])
+
+
+def _line(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _warnings(warnings: tuple[str, ...]) -> list[str]:
+    if not warnings:
+        return []
+    return ["## Warnings", "\n".join(f"- {escape(warning)}" for warning in warnings)]
+
+
+def _time(value: float | None, status: str) -> str:
+    return status if value is None else words.seconds(value)

@@ -1,0 +1,57 @@
+"""What passes have made of each layer, shared by the terminal and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from perfsuite.domain.record import LayerWidth
+from perfsuite.judge import words
+from perfsuite.report.cell_rows import CellRow, plain
+
+TITLE = "What was changed"
+COLUMNS = ("layer", "before", "after", "stays", "why left alone")
+
+_BAR = 16  # characters
+
+Widths = tuple[LayerWidth, ...]
+
+
+def changed(group: Sequence[CellRow]) -> dict[str, Widths]:
+    """Return the layers of each net, by the names of its recipes: one net may serve several cells.
+
+    Where engines were given different nets for one recipe, their names are told too.
+    """
+    recipes: dict[Widths, dict[str, None]] = {}
+    nets: dict[str, set[Widths]] = {}
+    for row in group:
+        if row.widths:
+            nets.setdefault(row.cell.recipe, set()).add(row.widths)
+    for row in group:
+        if row.widths:
+            several = len(nets[row.cell.recipe]) > 1
+            name = f"{row.cell.recipe}/{row.cell.runtime}" if several else row.cell.recipe
+            recipes.setdefault(row.widths, {})[plain(name)] = None
+    return {", ".join(names): widths for widths, names in recipes.items()}
+
+
+def sentence(widths: Widths) -> str:
+    """Return `14 layers: 12 narrower, 1 gone; 58 % of all channels stay`."""
+    narrower = sum(0 < one.after < one.before for one in widths)
+    wider = sum(one.after > one.before for one in widths)
+    gone = sum(one.after == 0 for one in widths)
+    factorized = sum(bool(one.ranks) for one in widths)
+    counts = ((narrower, "narrower"), (wider, "wider"), (gone, "gone"), (factorized, "factorized"))
+    told = [f"{count} {what}" for count, what in counts if count]
+    before, after = (sum(getattr(one, side) for one in widths) for side in ("before", "after"))
+    rest = f"; {words.percent(after / before)} of all channels stay" if after != before else ""
+    return f"{len(widths)} layer{'s' * (len(widths) != 1)}: {', '.join(told)}{rest}"
+
+
+def lines(widths: Widths) -> Iterator[tuple[str, ...]]:
+    """Yield the texts of each layer, in the order of `COLUMNS`."""
+    for one in widths:
+        after = str(one.after) if one.after else "gone"
+        if one.ranks:
+            after += f", rank {' and '.join(map(str, one.ranks))}"
+        bar = "█" * round(_BAR * min(1.0, one.after / one.before))
+        yield plain(one.layer), str(one.before), after, bar, plain(one.left)

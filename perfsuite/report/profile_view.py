@@ -1,0 +1,116 @@
+"""A profiled run: each cell's breakdown, for people, for programs, and as a trace."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from perfsuite.domain.profile import Breakdown, Roofline
+from perfsuite.domain.record import Record, Run
+from perfsuite.domain.verdict import Judgement
+from perfsuite.judge import metrics, trouble, without_breakdown
+from perfsuite.judge.bottleneck import bottleneck, profiling_cost
+from perfsuite.report.breakdown import Tree, render
+from perfsuite.report.cell_rows import plain, title
+from perfsuite.report.formats.markdown import escape
+from perfsuite.report.terminal import as_text, print_warnings, widen
+from perfsuite.report.trace import trace
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+MARKDOWN, TRACE = "breakdown.md", "trace.json"
+
+
+class Profiled(msgspec.Struct, frozen=True):
+    """One cell, in numbers and in words.
+
+    `latency_s` is that of the measured processes, `profiling` what profiling cost on top of it;
+    `lacking` says why there is no breakdown.
+    """
+
+    key: str
+    runtime: str
+    status: str
+    labels: tuple[str, ...]
+    latency_s: float | None
+    breakdown: Breakdown | None
+    roofline: Roofline | None
+    bottleneck: tuple[str, ...]
+    profiling: tuple[str, ...]
+    lacking: str = ""
+
+
+class ProfileDocument(msgspec.Struct, frozen=True):
+    """All cells of a profiled run, what a person should know, and the exit code."""
+
+    folder: str
+    cells: tuple[Profiled, ...]
+    warnings: tuple[str, ...]
+    exit_code: int
+
+
+def profile_document(folder: Path, run: Run, judgement: Judgement) -> ProfileDocument:
+    """Return everything that was found, for programs."""
+    cells = tuple(_profiled(record) for record in _records(run))
+    return ProfileDocument(str(folder), cells, judgement.warnings, judgement.exit_code)
+
+
+def print_profile(
+    console: Console, run: Run, judgement: Judgement, depth: int | None = None
+) -> None:
+    """Print a tree and the bottleneck for each cell that has a breakdown, then the warnings."""
+    widen(console)
+    console.print(as_text(console, title(run), "bold"))
+    for record in _records(run):
+        if record.breakdown is not None:
+            console.print()
+            console.print(as_text(console, _heading(record), "bold"))
+            latency_s = metrics.typical_latency(record)
+            console.print(Tree(record.breakdown, record.roofline, depth, latency_s))
+    print_warnings(console, judgement.warnings)
+
+
+def write_profile(folder: Path, run: Run) -> None:
+    """Write `breakdown.md` and `trace.json`, of all cells that have a breakdown, into `folder`."""
+    parts = [f"# {escape(title(run))}\n"]
+    breakdowns: dict[str, Breakdown] = {}
+    for record in _records(run):
+        if record.breakdown is None:
+            said = trouble(record) or without_breakdown(record)
+            parts.append(f"## {escape(_heading(record))}\n\n{escape(plain(said))}\n")
+            continue
+        latency_s = metrics.typical_latency(record)
+        text = render(record.breakdown, record.roofline, latency_s=latency_s)
+        parts.append(f"## {escape(_heading(record))}\n\n{text}")
+        breakdowns[record.cell.runtime] = record.breakdown
+    (folder / MARKDOWN).write_text("\n".join(parts), encoding="utf-8")
+    (folder / TRACE).write_text(trace(breakdowns), encoding="utf-8")
+
+
+def _profiled(record: Record) -> Profiled:
+    found, latency_s = record.breakdown, metrics.typical_latency(record)
+    return Profiled(
+        key=record.cell.key,
+        runtime=record.cell.runtime,
+        status=record.status,
+        labels=record.labels,
+        latency_s=latency_s,
+        breakdown=found,
+        roofline=record.roofline,
+        bottleneck=bottleneck(found, record.roofline, latency_s) if found else (),
+        profiling=profiling_cost(found, latency_s) if found else (),
+        lacking="" if found else trouble(record) or without_breakdown(record),
+    )
+
+
+def _records(run: Run) -> Iterator[Record]:
+    return (run.records[cell.id] for cell in run.header.cells)
+
+
+def _heading(record: Record) -> str:
+    threads = f"{record.cell.threads} thread{'s' * (record.cell.threads != 1)}"
+    return ", ".join([record.cell.key, threads, *record.labels])

@@ -1,0 +1,42 @@
+"""Theory beside clock: one row for each compressed cell, shared by the terminal and Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfsuite.judge import words
+from perfsuite.report.cell_rows import CellRow, plain, short_key
+from perfsuite.report.entries import faster_text, loss_text, realised_text
+
+TITLE = "Theory beside clock"
+COLUMNS = ("cell", "came from", "theory", "clock", "realised", "points lost", "parameters")
+LEGEND = (
+    "Theory: the MACs of what it came from / its own; clock: the measured speed-up over that; "
+    "realised: clock / theory."
+)
+
+
+def compressed(group: Sequence[CellRow]) -> list[CellRow]:
+    """Return the rows that came from another, if any of them has other MACs than that; else none.
+
+    Without, as where all is INT8, theory has nothing to say.
+    """
+    found = [row for row in group if row.gain is not None and row.gain.macs_ratio is not None]
+    changed = any(row.gain is not None and row.gain.macs_ratio != 1.0 for row in found)
+    return found if changed else []
+
+
+def cells(row: CellRow) -> tuple[str, ...]:
+    """Return the texts of one row, in the order of `COLUMNS`; what is not known is empty."""
+    one = row.gain
+    if one is None:
+        return (short_key(row), *[""] * (len(COLUMNS) - 1))
+    return (
+        short_key(row),
+        plain(one.recipe),
+        "" if one.macs_ratio is None else words.times(one.macs_ratio),
+        "" if one.speedup is None else faster_text(one.speedup),
+        realised_text(one.realised),
+        loss_text(one.loss_points),
+        "" if one.parameters_ratio is None else words.part(one.parameters_ratio),
+    )

@@ -1,0 +1,155 @@
+"""Artifact folders on disk: the manifest, the inputs that timing rotates over, their size."""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.model import Stage
+from perfsuite.domain.profile import Node
+from perfsuite.domain.record import LayerWidth
+from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import SchemaError
+from perfsuite.plugins import load, source_digest
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runtimes.split.session import is_split, open_split
+from perfsuite.runtimes.table import RUNTIMES
+from perfsuite.store.cache import key_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+_T = TypeVar("_T")
+
+MANIFEST, INPUTS = "artifact.json", "inputs.npz"
+FACTS, STAGES = "facts.json", "stages.json"
+
+
+class Facts(msgspec.Struct, frozen=True):
+    """What building found out, kept beside the artifact, so that a cached one still says it."""
+
+    build_s: float
+    parameters: int | None
+    macs: int | None
+    parity: dict[str, float]
+    uncounted: dict[str, int] = {}
+    widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
+    sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """What a profile is broken down by, so that it takes neither the model nor its graph.
+
+    `nodes` are those of the graph that the engine was given; for an engine that takes modules, its
+    parts with parameters.
+    """
+
+    nodes: tuple[Node, ...]
+    stages: tuple[Stage, ...]
+    spans: tuple[str, ...]  # methods among the stages' prefixes; of a split model all prefixes
+
+
+def load_runtime(name: str) -> Runtime:
+    """Return the engine that a name or `file.py:name` refers to."""
+    found: Runtime = load("runtime", name, RUNTIMES)
+    return found() if isinstance(found, type) else found
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `artifact.json`."""
+    (folder / MANIFEST).write_bytes(msgspec.json.format(msgspec.json.encode(manifest)))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return what `artifact.json` says; `SchemaError` when it cannot be read."""
+    return _decoded(folder / MANIFEST, Manifest, "manifest")
+
+
+def write_facts(folder: Path, facts: Facts) -> None:
+    """Write `facts.json`."""
+    (folder / FACTS).write_bytes(msgspec.json.encode(facts))
+
+
+def read_facts(folder: Path) -> Facts:
+    """Return what building found out; `SchemaError` when it cannot be read."""
+    return _decoded(folder / FACTS, Facts, "facts")
+
+
+def write_parts(folder: Path, parts: Parts) -> None:
+    """Write `stages.json`."""
+    (folder / STAGES).write_bytes(msgspec.json.encode(parts))
+
+
+def read_parts(folder: Path) -> Parts:
+    """Return what a profile is broken down by; `SchemaError` when it cannot be read."""
+    return _decoded(folder / STAGES, Parts, "stages")
+
+
+def _decoded(path: Path, kind: type[_T], what: str) -> _T:
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=kind)
+    except (OSError, msgspec.DecodeError) as error:
+        raise SchemaError(f"{path}: not an artifact's {what} ({error})") from error
+
+
+def sources_of(job: Job) -> str:
+    """Return the digest of the source of the workload and the passes."""
+    return key_of(
+        source_digest("workload", job.reference),
+        *(source_digest("pass", use.use) for use in job.recipe.passes),
+    )
+
+
+def write_inputs(folder: Path, inputs: Sequence[Inputs]) -> None:
+    """Write the list of inputs that timing rotates over."""
+    arrays = {f"{i}/{name}": value for i, item in enumerate(inputs) for name, value in item.items()}
+    np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
+
+
+def read_inputs(folder: Path) -> list[Inputs]:
+    """Return what `write_inputs` wrote, in order; `SchemaError` when it cannot be read."""
+    path = folder / INPUTS
+    items: dict[int, Inputs] = {}
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            for key in file.files:
+                index, _, name = key.partition("/")
+                items.setdefault(int(index), {})[name] = file[key]
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise SchemaError(f"{path}: not an artifact's inputs ({error})") from error
+    return [items[index] for index in sorted(items)]
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the size of the engine's own files: what would be shipped."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    ours = (MANIFEST, INPUTS, FACTS, STAGES)
+    return sum(path.stat().st_size for path in files if path.name not in ours)
+
+
+def options(
+    cell: Cell,
+    rebuild: Callable[[], nn.Module] | None,
+    *,
+    batch: int | None = None,
+    inspect: bool = False,
+    spans: tuple[str, ...] = (),
+) -> SessionOptions:
+    """Return how a job of `cell` opens its artifact."""
+    return SessionOptions(batch or cell.batch, cell.threads, inspect, rebuild, spans)
+
+
+def open_session(
+    runtime: Runtime, folder: Path, manifest: Manifest, options: SessionOptions
+) -> Session:
+    """Return a session on the artifact in `folder`, be it the whole model or its stages."""
+    if is_split(folder):
+        return open_split(runtime, folder, manifest, options)
+    return runtime.open(folder, manifest, options)

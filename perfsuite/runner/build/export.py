@@ -1,0 +1,67 @@
+"""A module as a graph, or where it does not export whole, the modules of its stages as graphs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.task import Inputs
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
+from perfsuite.export.onnx import export_graph
+from perfsuite.export.pieces import export_pieces, piece_paths
+from perfsuite.export.spans import spans as placed
+from perfsuite.runner.build.reference import check_export
+from perfsuite.runner.build.stages import spans
+
+if TYPE_CHECKING:
+    from torch import nn
+
+GRAPH = "graph.onnx"
+CHECKED = 8  # inputs on which an export must answer as its module does
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Fills the folder of an exported workload; `inputs(batch, seed)` gives what it is tried on."""
+
+    workload: Workload
+    rebuild: Callable[[], nn.Module]
+    inputs: Callable[[int, int], Inputs]
+
+    def __call__(self, folder: Path) -> None:
+        """Write the graph of the module, or where that is refused, what `pieces` does."""
+        module = self.rebuild()
+        try:
+            self._whole(module, folder / GRAPH)
+        except (BuildError, ParityError, Unsupported) as refusal:
+            (folder / GRAPH).unlink(missing_ok=True)
+            self.pieces(module, refusal, folder)
+
+    def pieces(self, module: nn.Module, refusal: PerfsuiteError, folder: Path) -> None:
+        """Write the modules of the stages; `refusal` says why the whole one is not taken.
+
+        Raises an error of its class where there are no stages, or none that exports.
+        """
+        paths = piece_paths(module, self.workload.model.stages)
+        if not paths:
+            raise type(refusal)(
+                f"{refusal}; with stages declared (perfsuite.Stage) it could run in pieces"
+            ) from refusal
+        try:
+            export_pieces(module, paths, self._samples(), folder, str(refusal))
+        except BuildError as error:
+            raise type(refusal)(f"{refusal}; in pieces: {error}") from error
+
+    def _whole(self, module: nn.Module, graph: Path) -> None:
+        spec, only = self.workload.input_spec(), self.workload.model.batch
+        with placed(module, spans(self.workload.model.stages, module)):
+            export_graph(module, spec, self.inputs(only or 2, 0), graph)
+        # Several, because a traced graph follows the one branch that its example took.
+        check_export(module, graph, self._samples(), self.workload.task)
+
+    def _samples(self) -> list[Inputs]:
+        only = self.workload.model.batch
+        return [self.inputs(only or 1 + n % 2, n) for n in range(CHECKED)]

@@ -1,0 +1,88 @@
+"""What a model itself answers: the reference that every export and engine is held against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.runtime import Variant
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
+    """Return what the module answers in eager mode, in float32.
+
+    Raises `BuildError` where its forward fails: what it was given is part of the message.
+    """
+    from perfsuite.runtimes.pytorch.runtime import run_module
+
+    try:
+        return run_module(module, inputs)
+    except (PerfsuiteError, MemoryError):
+        raise
+    except Exception as error:
+        given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
+        raise BuildError(
+            f"{type(module).__name__}: its forward failed on what the task's inputs() gives "
+            f"({given}) with {type(error).__name__}: {error}"
+        ) from error
+
+
+def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
+    """Return what ONNX Runtime answers on the graph, all graph optimizations off."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    try:
+        session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
+    except ort.capi.onnxruntime_pybind11_state.NotImplemented as error:
+        raise Unsupported(f"{graph.name}: {str(error)[:300]}") from error
+    return list(session.run(None, inputs))
+
+
+def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
+    """Return the module's answers, or the graph's own where the model is an ONNX file."""
+    if variant.rebuild is not None:
+        return module_outputs(variant.rebuild(), inputs)
+    if variant.graph is None:
+        raise ValueError("a variant without a module and without a graph has no answers")
+    return graph_outputs(variant.graph, inputs)
+
+
+def differences(
+    task: Task, expected: Outputs, answered: Outputs, names: Sequence[str], precision: str
+) -> dict[str, float]:
+    """Return how far `answered` lies from what the model answers, by output.
+
+    By the task's own measure where it has one, as sets of detections do, else number by number.
+    Raises `ParityError` where it is too far.
+    """
+    from perfsuite.export.parity import parity
+
+    own = task.agreement(expected, answered, precision)
+    return parity(expected, answered, names, precision) if own is None else own
+
+
+def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task: Task) -> None:
+    """Raise `ParityError` unless the exported graph answers all samples as the module does."""
+    from perfsuite.export.onnx import graph_spec, load_graph
+
+    _, names = graph_spec(load_graph(graph))
+    for inputs in samples:
+        expected = module_outputs(module, inputs)
+        try:
+            answered = graph_outputs(graph, inputs)
+        except (PerfsuiteError, MemoryError):
+            raise
+        except Exception as error:  # ONNX Runtime's have no class in common
+            raise ParityError(
+                f"the exported graph fails on an input that the module answers: {error}"
+            ) from error
+        differences(task, expected, answered, names, "fp32")

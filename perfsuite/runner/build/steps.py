@@ -1,0 +1,62 @@
+"""The passes of a recipe, made from their configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from perfsuite.domain.recipe import PassUse, Target
+from perfsuite.domain.runtime import Runtime
+from perfsuite.errors import Unsupported
+from perfsuite.plugins import source_digest
+from perfsuite.runner.jobs.job import Job
+from perfsuite.store.cache import key_of
+
+
+@dataclass(frozen=True)
+class Step:
+    """One pass of the recipe, made from its configuration."""
+
+    use: PassUse
+    pass_: Any  # a ModelPass or a GraphPass; `is_graph` tells which
+
+    @property
+    def is_graph(self) -> bool:
+        return hasattr(self.pass_, "apply")
+
+    def key(self, parent: str, data: str, target: Target) -> str:
+        """Return the key of this step's result; `data` is the key of all samples it may see."""
+        return key_of(
+            parent,
+            data,
+            self.use.use.rpartition(":")[2],
+            source_digest("pass", self.use.use),
+            str(self.pass_.version),
+            msgspec.json.encode(self.pass_, order="sorted"),
+            self.pass_.resolve(target),
+        )
+
+
+def steps_of(job: Job, runtime: Runtime) -> list[Step]:
+    """Return the recipe's passes; raise `Unsupported` where this engine cannot run them."""
+    from perfsuite.config.checking import make_pass
+
+    uses = job.recipe.passes
+    steps = [
+        Step(use, make_pass(use, f"recipes.{job.recipe.name}.passes[{index}]"))
+        for index, use in enumerate(uses)
+    ]
+    for step in steps:
+        if step.is_graph and runtime.takes == "module":
+            raise Unsupported(
+                f"{step.use.use} on {runtime.name}: Q/DQ graphs run on ONNX engines, "
+                f"such as onnxruntime and openvino"
+            )
+        if step.pass_.runtimes and job.cell.runtime not in step.pass_.runtimes:
+            raise Unsupported(
+                f"{step.use.use} on {runtime.name}: this engine has no kernel for it; "
+                f"{', '.join(step.pass_.runtimes)} have"
+            )
+    return steps

@@ -1,0 +1,316 @@
+"""From a workload and a recipe to a variant: passes and export, every step in the cache.
+
+Each step's key is a hash chain over what went in: the model's bytes, a pass's fields and version,
+what of the target it depends on, library versions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property, partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
+from perfsuite.domain.record import LayerWidth
+from perfsuite.domain.runtime import Runtime, Variant
+from perfsuite.domain.task import Inputs
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
+from perfsuite.export.pieces import read_pieces
+from perfsuite.measure.environment import processor_features
+from perfsuite.plugins import source_digest
+from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.edits import read_edits, write_edits
+from perfsuite.runner.build.export import GRAPH, Exporter
+from perfsuite.runner.build.latency_clock import Clock
+from perfsuite.runner.build.layer_widths import layer_widths
+from perfsuite.runner.build.stages import prefixes
+from perfsuite.runner.build.steps import Step
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.progress import PassProgress
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.places import home
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+Rebuild = Callable[[], "nn.Module"]
+Applied = Sequence[tuple[ModelPass, Edits]]
+
+
+@dataclass
+class VariantBuilder:
+    """Makes one variant of one workload, step by step, from the cache where it can."""
+
+    workload: Workload
+    job: Job
+    steps: list[Step]
+    runtime: Runtime
+    cache: Cache
+
+    def variant(self) -> tuple[Variant, str]:
+        """Return the variant that the runtime takes, and its key."""
+        quantized = any(step.is_graph for step in self.steps)
+        rebuild = self.rebuild if self.workload.model.onnx is None else None
+        if rebuild is None and self._model_steps:
+            raise Unsupported(
+                f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
+                f"torch module, and this model is an ONNX file"
+            )
+        if self.runtime.takes == "module":
+            if rebuild is None:
+                raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
+            return Variant(None, rebuild, quantized), self.edits_key
+        if self.runtime.takes == "nothing":
+            key = key_of("nothing", *self._identity)
+            for step in self.steps:
+                key = self._key(step, key)
+            return Variant(None, None, quantized), key
+        return self._graph(rebuild, quantized)
+
+    def _key(self, step: Step, parent: str) -> str:
+        return step.key(parent, self.data_key, self._target(self._runtime_of(step)))
+
+    def _runtime_of(self, step: Step) -> Runtime:
+        """Return the engine that a pass works for: the cell's, if it does not name another."""
+        named = getattr(step.pass_, "engine", "")
+        return artifacts.load_runtime(named) if named else self.runtime
+
+    def _target(self, runtime: Runtime) -> Target:
+        cell = self.job.cell
+        return Target(
+            runtime=runtime.name,
+            device=cell.device,
+            features=processor_features(),
+            batch=cell.batch,
+            threads=cell.threads,
+            precision=cell.precision,
+            libraries=tuple(f"{name} {at}" for name, at in sorted(runtime.probe().items())),
+        )
+
+    # -- the model --------------------------------------------------------------------------
+
+    @cached_property
+    def model_key(self) -> str:
+        """Return the key of the workload's model, weights included."""
+        if self.workload.model.onnx is not None:
+            from perfsuite.export.onnx import data_files
+
+            path = self.workload.model.onnx
+            return key_of("onnx", path, *data_files(path))
+        module = self.build()
+        parts: list[str | bytes] = [*self._identity, _structure(module)]
+        for name, tensor in sorted(module.state_dict().items()):
+            parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
+        return key_of("module", *parts)
+
+    @property
+    def _identity(self) -> tuple[str, str]:
+        """Return what tells this workload from others that look alike from outside."""
+        return self.workload.name, source_digest("workload", self.job.reference)
+
+    @cached_property
+    def data_key(self) -> str:
+        """Return the key of the workload's data."""
+        samples = Path(self.job.samples) if self.job.samples else ""
+        return key_of(self.workload.task.fingerprint(), samples)
+
+    def build(self) -> nn.Module:
+        """Return the workload's module as it is, freshly built, in evaluation mode."""
+        build = self.workload.model.build
+        if build is None:
+            raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
+        with _told(f"{self.workload.name}: its build()"):
+            return build().eval()
+
+    # -- model passes -----------------------------------------------------------------------
+
+    @property
+    def _model_steps(self) -> list[Step]:
+        return [step for step in self.steps if not step.is_graph]
+
+    @cached_property
+    def edits_key(self) -> str:
+        """Return the key of the module after all model passes."""
+        key = self.model_key
+        for step in self._model_steps:
+            key = self._key(step, key)
+        return key
+
+    def rebuild(self) -> nn.Module:
+        """Return the module with every model pass's edits applied, in evaluation mode."""
+        return self._edited(self._applied())
+
+    def widths(self) -> tuple[LayerWidth, ...]:
+        """Return what the model passes have made of the layers' widths; empty without such."""
+        applied = self._applied()
+        left: dict[str, str] = {}
+        for pass_, edits in applied:
+            with _told(f"{type(pass_).__name__}: what it left alone"):
+                left |= msgspec.convert(edits.data.get("left", {}), dict[str, str])
+        return layer_widths(self.build(), self._edited(applied), left) if applied else ()
+
+    def _applied(self) -> Applied:
+        applied: list[tuple[ModelPass, Edits]] = []
+        # Hashing a model takes memory that a measuring process would be charged with.
+        key = self.model_key if self._model_steps else ""
+        for step in self._model_steps:
+            key = self._key(step, key)
+            fit = partial(self._fit, step, tuple(applied), key)
+            folder, made = self.cache.build("edits", key, fit)
+            if made:  # not before: a process may be killed at any time
+                for file in _checkpoints().glob(f"{key}*"):
+                    file.unlink()
+            applied.append((step.pass_, read_edits(folder)))
+        return applied
+
+    def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
+        with _told(f"{step.use.use}: its fit()"):
+            edits = step.pass_.fit(self._edited(before), self._context(step, key))
+        write_edits(folder, edits)
+
+    def _edited(self, applied: Applied) -> nn.Module:
+        module = self.build()
+        for pass_, edits in applied:
+            with _told(f"{type(pass_).__name__}: its rebuild()"):
+                module = pass_.rebuild(module, edits)
+        return module.eval()
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return what the task's `inputs` gives."""
+        with _told(f"{self.workload.name}: its inputs()"):
+            return self.workload.task.inputs(batch, seed)
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return what the task's `from_picture` gives."""
+        with _told(f"{self.workload.name}: its from_picture()"):
+            return self.workload.task.from_picture(picture)
+
+    # -- the graph --------------------------------------------------------------------------
+
+    def _graph(self, rebuild: Rebuild | None, quantized: bool) -> tuple[Variant, str]:
+        """Return the model after export and graph passes, in pieces where it must be, and its key.
+
+        Raises `Unsupported` for a graph pass on a model in pieces.
+        """
+        if self.workload.model.onnx is not None:
+            path, key = self.workload.model.onnx, self.model_key
+        else:
+            key = self._export_key
+            folder, _ = self.cache.build("export", key, self._exporter)
+            pieces = read_pieces(folder)
+            if pieces is not None:
+                self._refuse_graph_passes(pieces.whole)
+                return Variant(None, rebuild, quantized, folder), key
+            path = folder / GRAPH
+        for step in self.steps:
+            if step.is_graph:
+                key = self._key(step, key)
+                apply = partial(self._apply, step, path, key)
+                folder, _ = self.cache.build("graph", key, apply)
+                path = folder / GRAPH
+        return Variant(path, rebuild, quantized), key
+
+    @property
+    def _exporter(self) -> Exporter:
+        return Exporter(self.workload, self.rebuild, self.inputs)
+
+    @property
+    def _export_key(self) -> str:
+        made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
+        return key_of(self.edits_key, "export", *made_by)
+
+    def _refuse_graph_passes(self, why: str) -> None:
+        for step in self.steps:
+            if step.is_graph:
+                raise Unsupported(
+                    f"{step.use.use} on {self.workload.name}: it needs the graph of the whole "
+                    f"model, which runs in pieces ({why})"
+                )
+
+    def pieces(self, refusal: PerfsuiteError) -> Path:
+        """Return the folder with the stages' modules, for an engine that refuses the whole graph.
+
+        Raises `refusal` where that is no way out: for an ONNX file, after graph passes, without
+        stages.
+        """
+        if self.workload.model.build is None or any(step.is_graph for step in self.steps):
+            raise refusal
+
+        exporter = self._exporter
+
+        def write(folder: Path) -> None:
+            exporter.pieces(self.rebuild(), refusal, folder)
+
+        folder, _ = self.cache.build("export", key_of(self._export_key, str(refusal)), write)
+        return folder
+
+    def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
+        import onnx
+
+        from perfsuite.export.onnx import load_graph
+
+        with _told(f"{step.use.use}: its apply()"):
+            made = step.pass_.apply(load_graph(graph), self._context(step, key))
+        onnx.save(made, folder / GRAPH)
+
+    def _context(self, step: Step, key: str) -> PassContext:
+        cell, runtime = self.job.cell, self._runtime_of(step)
+        return PassContext(
+            inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
+            calibration=self._calibration,
+            train=self.workload.task.train,
+            target=self._target(runtime),
+            checkpoint=_checkpoints() / key,
+            progress=PassProgress(cell.key, step.use.use.rpartition(":")[2]),
+            latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
+        )
+
+    def _calibration(self, samples: int) -> Iterator[Inputs]:
+        return self.workload.task.calibration(samples)
+
+
+def _checkpoints() -> Path:
+    """Return the folder of what passes keep while they train, by the keys of their edits."""
+    return home() / "checkpoints"
+
+
+@contextmanager
+def _told(whose: str) -> Iterator[None]:
+    """Turn what a user's code raises into a `BuildError` that says whose code it was."""
+    try:
+        yield
+    except (PerfsuiteError, MemoryError):
+        raise
+    except Exception as error:
+        raise BuildError(f"{whose} failed with {type(error).__name__}: {error}") from error
+
+
+def _structure(module: nn.Module) -> str:
+    """Return what a module is made of, beside its weights.
+
+    `repr` shows only what a class chose to show; a flag or a count that `forward` reads is a plain
+    attribute of the module.
+    """
+    attributes = [
+        f"{path}.{name}={value!r}"
+        for path, part in module.named_modules()
+        for name, value in sorted(vars(part).items())
+        if _is_plain(value) and name != "training"
+    ]
+    return "\n".join([repr(module), *attributes])
+
+
+def _is_plain(value: object) -> bool:
+    """Tell whether `repr` says all of `value`, and the same in every process."""
+    if isinstance(value, tuple | list):
+        return all(_is_plain(item) for item in value)
+    return value is None or isinstance(value, bool | int | float | str | bytes)

@@ -1,0 +1,148 @@
+"""The evaluate job: the artifact that is timed answers the test samples."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.record import Accuracy, Line
+from perfsuite.domain.runtime import Manifest, Session
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.errors import BuildError, ParityError, PerfsuiteError
+from perfsuite.export.parity import check_finite
+from perfsuite.measure.accuracy import accuracy
+from perfsuite.plugins import source_digest
+from perfsuite.runner.build import artifacts
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.jobs.measure import rebuilder
+from perfsuite.runner.process import line_of
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.workloads.table import load_workload
+
+BATCH = 50  # samples answered at a time where the batch axis allows it
+CHECKED = 8  # samples answered again at the timed batch size
+# How far an engine's batches may differ from each other, of the largest output. Kernels add up in
+# another order at another batch; before a rounding to 8 bits, that may tip a value over.
+DRIFT, QUANTIZED_DRIFT = 1e-3, 5e-2
+ROWS, ACCURACY = "rows.npy", "accuracy.json"
+
+
+def evaluate(job: Job) -> Line:
+    """Return the line with the accuracy; the rows are cached by artifact, and copied to the run."""
+    task = load_workload(job.reference, job.samples).task
+    key = key_of(
+        job.artifact_key,
+        str(job.evaluate.samples),
+        task.fingerprint(),
+        source_digest("workload", job.reference),
+        Path(job.samples) if job.samples else "",
+    )
+    folder, made = Cache().build("rows", key, partial(_answer, job, task))
+    found = msgspec.json.decode((folder / ACCURACY).read_bytes(), type=Accuracy)
+    target = Path(job.rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes((folder / ROWS).read_bytes())
+    return line_of(job, status="ok", cached=not made, accuracy=found)
+
+
+def _answer(job: Job, task: Task, folder: Path) -> None:
+    artifact = Path(job.artifact)
+    manifest = artifacts.read_manifest(artifact)
+    runtime = artifacts.load_runtime(job.runtime)
+    batch = BATCH if _batched(manifest) else job.cell.batch
+    open_ = partial(artifacts.options, job.cell, rebuilder(job))
+    with artifacts.open_session(runtime, artifact, manifest, open_(batch=batch)) as session:
+        answering = Answering(session, manifest, batch)
+        rows = task.rows(answering, job.evaluate.samples)
+    if batch != job.cell.batch:
+        with artifacts.open_session(runtime, artifact, manifest, open_()) as session:
+            answering.check_against(session, job.cell.batch)
+    if rows.ndim != 2:
+        raise PerfsuiteError(
+            f"{job.cell.workload}: rows() must give (samples, columns), not {rows.shape}"
+        )
+    np.save(folder / ROWS, rows)
+    found = accuracy(task.metric_name, task.metric, rows, digest=answering.digest)
+    data = msgspec.json.encode(found)
+    msgspec.json.decode(data, type=Accuracy)  # what cannot be read again must not be kept
+    (folder / ACCURACY).write_bytes(data)
+
+
+def _batched(manifest: Manifest) -> bool:
+    return all(spec.shape[:1] == ("batch",) for spec in manifest.inputs)
+
+
+@dataclass
+class Answering:
+    """A `Predict` on a session of a fixed batch: splits, pads, and remembers what it was asked."""
+
+    session: Session
+    manifest: Manifest
+    batch: int
+    _asked: hashlib._Hash = field(default_factory=hashlib.sha256)
+    _first: tuple[Inputs, Outputs] | None = None
+
+    @property
+    def digest(self) -> str:
+        """Return what identifies all samples that were answered, in their order."""
+        return self._asked.hexdigest()
+
+    def __call__(self, inputs: Inputs) -> Outputs:
+        """Return the answers to any number of samples."""
+        for name in sorted(inputs):
+            self._asked.update(np.ascontiguousarray(inputs[name]).tobytes())
+        count = len(next(iter(inputs.values())))
+        if count == self.batch and not _batched(self.manifest):
+            # Nothing is to be told apart: a detector's answer may have any number of rows.
+            outputs = self.session.run(inputs)
+        else:
+            parts = [
+                answer_padded(
+                    self.session, inputs, start, min(start + self.batch, count), self.batch
+                )
+                for start in range(0, count, self.batch)
+            ]
+            outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
+        check_finite(outputs, self.manifest.outputs)
+        if self._first is None:
+            self._first = (inputs, outputs)
+        return outputs
+
+    def check_against(self, session: Session, batch: int) -> None:
+        """Raise `ParityError` unless `session`, of another batch, gives the same answers."""
+        if self._first is None:
+            return
+        inputs, outputs = self._first
+        allowed = QUANTIZED_DRIFT if self.manifest.quantized else DRIFT
+        count = min(CHECKED, len(outputs[0]))
+        for start in range(0, count, batch):
+            stop = min(start + batch, count)
+            again = answer_padded(session, inputs, start, stop, batch)
+            for name, one, other in zip(self.manifest.outputs, again, outputs, strict=True):
+                expected = other[start:stop].astype(np.float64)
+                scale = float(np.abs(other).max()) or 1.0
+                off = float(np.abs(one.astype(np.float64) - expected).max()) / scale
+                if off > allowed:
+                    raise ParityError(
+                        f"output '{name}': batch {self.batch} and batch {batch} differ by "
+                        f"{off:.2g} of the largest value, {allowed:g} is allowed"
+                    )
+
+
+def answer_padded(session: Session, inputs: Inputs, start: int, stop: int, batch: int) -> Outputs:
+    """Return the answers to samples `start` to `stop`, the last sample filling up the batch."""
+    index = np.minimum(np.arange(start, start + batch), stop - 1)
+    chunk = {name: np.ascontiguousarray(array[index]) for name, array in inputs.items()}
+    outputs = session.run(chunk)
+    for place, output in enumerate(outputs):
+        if output.shape[:1] != (batch,):
+            raise BuildError(
+                f"output {place} has shape {output.shape} for a batch of {batch}: answers are told "
+                f"apart by the first axis, which must be the batch"
+            )
+    return [output[: stop - start] for output in outputs]

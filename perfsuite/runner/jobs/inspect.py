@@ -1,0 +1,151 @@
+"""The inspect job: what really ran and where its time went, with all switched on that tells."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from statistics import fmean
+
+import msgspec
+
+from perfsuite.domain.profile import Breakdown, Profile, Roofline
+from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Line, Measurement
+from perfsuite.domain.runtime import Manifest, Session
+from perfsuite.domain.suite import STAGE, Inspect
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.libraries.table import loaded
+from perfsuite.measure.kernels import mean_times
+from perfsuite.measure.roofline import roofline
+from perfsuite.measure.stages import breakdown
+from perfsuite.runner.build import artifacts
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.jobs.measure import rebuilder
+from perfsuite.runner.process import line_of
+from perfsuite.runtimes.shared.precision import check_precision
+
+CALLS = 3  # the first builds kernels; the others show which of them run
+MOST_CALLS = 100  # more would only take longer to read
+
+
+def inspect(job: Job) -> Line:
+    """Return the line with the evidence and the breakdown of a profiled call.
+
+    Raises `SilentFallback` where the evidence is not what was asked for. An engine that cannot be
+    profiled gives no breakdown: that is a label, and the reason an item of evidence.
+    """
+    folder = Path(job.artifact)
+    manifest = artifacts.read_manifest(folder)
+    inputs = artifacts.read_inputs(folder)
+    parts = artifacts.read_parts(folder)
+    runtime = artifacts.load_runtime(job.runtime)
+    options = artifacts.options(job.cell, rebuilder(job), inspect=True, spans=parts.spans)
+    opened = partial(artifacts.open_session, runtime, folder, manifest)
+    with opened(options) as session:
+        for index in range(CALLS):
+            session.run(inputs[index % len(inputs)])
+        evidence = session.evidence()
+        libraries = loaded()
+        check_precision(evidence, manifest)
+        evidence = msgspec.structs.replace(evidence, items=(*evidence.items, *libraries))
+        try:
+            plain = partial(opened, replace(options, inspect=False))
+            profile, untraced_s = _profile(session, plain, inputs, job)
+            found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
+        except Unsupported as error:
+            return _without(job, evidence, error)
+    return line_of(
+        job,
+        status="ok",
+        evidence=evidence,
+        breakdown=found,
+        roofline=_roofline(job, manifest) if job.inspect.roofline else None,
+        measurements=_times(found),
+    )
+
+
+def _without(job: Job, evidence: Evidence, error: Unsupported) -> Line:
+    reason = EvidenceItem("reported", "profile", NO_BREAKDOWN, str(error))
+    evidence = msgspec.structs.replace(evidence, items=(*evidence.items, reason))
+    return line_of(job, status="ok", labels=(NO_BREAKDOWN,), evidence=evidence)
+
+
+def _roofline(job: Job, manifest: Manifest) -> Roofline | None:
+    """Return what this machine can reach; None without torch, which measures it."""
+    try:
+        return roofline(job.cell.threads, "int8" if manifest.quantized else manifest.precision)
+    except Unavailable:
+        return None
+
+
+def _times(found: Breakdown) -> tuple[Measurement, ...]:
+    return tuple(Measurement(STAGE, "s", (row.time_s,), row.name) for row in found.rows)
+
+
+def _profile(
+    session: Session, plain: Callable[[], Session], inputs: list[Inputs], job: Job
+) -> tuple[Profile, list[float]]:
+    """Return the profile of warm calls, and the seconds of as many that are not profiled.
+
+    For these `plain` opens a session without inspection, warmed up as a profile is, by each input.
+    Half of them come before the profile and half after, so that a machine that becomes faster or
+    slower meanwhile does so for both. What the model's own code raises is told as that.
+    """
+    if not hasattr(session, "profile"):
+        raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
+    try:
+        calls = _calls(session, inputs, job.inspect)
+        given, half = inputs[:calls], calls // 2
+        with plain() as untraced:
+            _timed(untraced, given, range(len(given)))
+            before = _timed(untraced, given, range(half))
+            profile = session.profile(given, calls)
+            _timed(untraced, given, range(1))  # the profile took the caches
+            return profile, before + _timed(untraced, given, range(half, calls))
+    except (PerfsuiteError, MemoryError):
+        raise
+    except Exception as error:
+        raise BuildError(
+            f"a call failed while it was profiled with {type(error).__name__}: {error}"
+        ) from error
+
+
+def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[float]:
+    """Return the seconds that each of `calls` takes, which rotate over `inputs`."""
+    clock = session.clock or time.perf_counter_ns
+    walls_s = []
+    for index in calls:
+        entry = inputs[index % len(inputs)]
+        begin_ns = clock()
+        session.run(entry)
+        walls_s.append((clock() - begin_ns) / 1e9)
+    return walls_s
+
+
+def _beside(found: Breakdown, profile: Profile, walls_s: Sequence[float]) -> Breakdown:
+    """Return `found` with the mean of as many calls that were not profiled, taken as its own is.
+
+    That is over the usual calls, or over all where the engine tells means of all its calls alone.
+    """
+    if len(profile.walls_s) == 1:
+        return msgspec.structs.replace(found, calls=len(walls_s), untraced_s=fmean(walls_s))
+    usual = mean_times(Profile(tuple(walls_s), ()))
+    return msgspec.structs.replace(found, untraced_s=usual.total_s)
+
+
+def _calls(session: Session, inputs: list[Inputs], settings: Inspect) -> int:
+    """Return how many calls to profile, after half as long a warm-up."""
+    clock = session.clock or time.perf_counter_ns
+    start, done = clock(), 0
+    while True:
+        session.run(inputs[done % len(inputs)])
+        done += 1
+        spent_s = (clock() - start) / 1e9
+        if spent_s >= settings.seconds / 2 or done == MOST_CALLS:
+            break
+    fitting = math.ceil(settings.seconds * done / spent_s) if spent_s > 0 else MOST_CALLS
+    return max(settings.calls, min(fitting, MOST_CALLS))

@@ -1,0 +1,105 @@
+"""The measure job: one fresh process, one artifact, raw latencies. Profilers are off."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.record import Line, Measurement
+from perfsuite.errors import ConfigError, Unavailable
+from perfsuite.measure import memory
+from perfsuite.measure.latency import Latencies, time_calls
+from perfsuite.runner.build import artifacts
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.process import line_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def measure(job: Job) -> Line:
+    """Return the line with this process's latencies, load time and memory peaks.
+
+    `load_s` is what a fresh process pays until it could answer: the engine's import included.
+    """
+    folder = Path(job.artifact)
+    manifest = artifacts.read_manifest(folder)
+    inputs = artifacts.read_inputs(folder)
+    runtime = artifacts.load_runtime(job.runtime)
+    options = artifacts.options(job.cell, rebuilder(job))
+    peaks = _Peaks()
+    started = time.perf_counter()
+    with artifacts.open_session(runtime, folder, manifest, options) as session:
+        load_s = time.perf_counter() - started
+        peaks.take("load_peak_bytes")
+        clock = session.clock or time.perf_counter_ns
+        latencies = time_calls(session, inputs, job.measure, clock=clock)
+        peaks.take("run_peak_bytes")
+    return line_of(
+        job,
+        status="ok",
+        labels=(*(() if latencies.steady else ("unsteady",)), *peaks.labels),
+        measurements=(
+            *_timings(latencies, job.cell.batch),
+            Measurement("load_s", "s", (load_s,)),
+            *peaks.measurements,
+        ),
+    )
+
+
+def rebuilder(job: Job) -> Callable[[], nn.Module]:
+    """Return what gives the module of `job`, for an engine that takes modules.
+
+    Nothing is loaded until it is called: the other engines need the artifact's folder alone. It
+    raises `ConfigError` when a plug-in's source is another than when the artifact was prepared.
+    """
+
+    def rebuild() -> nn.Module:
+        from perfsuite.runner.build.steps import steps_of
+        from perfsuite.runner.build.variants import VariantBuilder
+        from perfsuite.store.cache import Cache
+        from perfsuite.workloads.table import load_workload
+
+        if artifacts.read_facts(Path(job.artifact)).sources != artifacts.sources_of(job):
+            raise ConfigError(
+                f"{job.cell.key}: the source of its workload or of a pass has changed since it "
+                f"was prepared; start a new run"
+            )
+        runtime = artifacts.load_runtime(job.runtime)
+        workload = load_workload(job.reference, job.samples)
+        return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache()).rebuild()
+
+    return rebuild
+
+
+def _timings(latencies: Latencies, batch: int) -> tuple[Measurement, ...]:
+    samples = latencies.samples_s
+    return (
+        Measurement("latency_s", "s", samples),
+        Measurement("throughput_per_s", "1/s", (batch * len(samples) / sum(samples),)),
+        Measurement("first_call_s", "s", (latencies.first_call_s,)),
+        Measurement("warmup_calls", "1", (float(latencies.warmup_calls),)),
+    )
+
+
+class _Peaks:
+    """Memory peaks between points of the program; a label where the system does not tell."""
+
+    def __init__(self) -> None:
+        self.measurements: list[Measurement] = []
+        self.labels: tuple[str, ...] = ()
+        self._reset()
+
+    def take(self, metric: str) -> None:
+        """Record the peak since the last point, and begin anew."""
+        if not self.labels:
+            self.measurements.append(Measurement(metric, "B", (float(memory.peak_bytes()),)))
+            self._reset()
+
+    def _reset(self) -> None:
+        try:
+            memory.reset_peak()
+        except Unavailable:
+            self.labels = ("no memory peak",)

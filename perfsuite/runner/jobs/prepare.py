@@ -1,0 +1,266 @@
+"""The prepare job: passes, export, build, parity; whatever is in the cache is not done again."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.profile import Node
+from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
+from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.measure.environment import processor_features
+from perfsuite.plugins import source_digest
+from perfsuite.runner.build import artifacts, stages
+from perfsuite.runner.build.pictures import read_picture
+from perfsuite.runner.build.steps import steps_of
+from perfsuite.runner.build.variants import VariantBuilder
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.process import line_of
+from perfsuite.runtimes.split.session import build_split, is_split
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.workloads.table import load_workload
+
+if TYPE_CHECKING:
+    from perfsuite.measure.macs import Macs
+
+ROTATION = 8  # inputs that timing rotates over, so that no call finds its data in the cache
+
+
+def prepare(job: Job) -> Line:
+    """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
+    runtime = artifacts.load_runtime(job.runtime)
+    libraries = runtime.probe()
+    _check_supported(runtime, job)
+    steps = steps_of(job, runtime)
+    workload = load_workload(job.reference, job.samples)
+    _check_batch(workload, job)
+    builder = VariantBuilder(workload, job, steps, runtime, Cache())
+    variant, variant_key = builder.variant()
+    key = key_of(
+        variant_key,
+        builder.data_key,  # the inputs that timing rotates over are taken from it
+        job.cell.runtime,
+        source_digest("runtime", job.runtime),
+        job.cell.device,
+        job.cell.precision,
+        str(job.cell.batch),
+        msgspec.json.encode(libraries, order="sorted"),
+        " ".join(processor_features()),
+        msgspec.json.encode(workload.model.stages),
+        Path(job.picture) if job.picture else "",
+    )
+    build = _Build(job, runtime, builder, variant)
+    folder, made = Cache().build("artifact", key, build)
+    facts = artifacts.read_facts(folder)
+    counted = [("parameters", "1", facts.parameters), ("macs", "1", facts.macs)]
+    measurements = [
+        Measurement("build_s", "s", (facts.build_s,)),
+        Measurement("artifact_bytes", "B", (float(artifacts.size_bytes(folder)),)),
+        *(Measurement(name, unit, (float(n),)) for name, unit, n in counted if n is not None),
+    ]
+    return msgspec.structs.replace(
+        line_of(
+            job,
+            status="ok",
+            cached=not made,
+            labels=_labels(workload, folder),
+            measurements=tuple(measurements),
+            parity=dict(facts.parity),
+            widths=facts.widths,
+        ),
+        artifact=key,
+    )
+
+
+def _labels(workload: Workload, folder: Path) -> tuple[str, ...]:
+    unlabelled = () if workload.task.metric_name else (UNLABELLED,)
+    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *workload.task.labels)
+
+
+def _check_supported(runtime: Runtime, job: Job) -> None:
+    for what, asked, known in (
+        ("device", job.cell.device, runtime.devices),
+        ("precision", job.cell.precision, runtime.precisions),
+    ):
+        if asked not in known:
+            raise Unsupported(
+                f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
+            )
+
+
+def _check_batch(workload: Workload, job: Job) -> None:
+    only = workload.model.batch
+    if only is not None and only != job.cell.batch:
+        raise Unsupported(
+            f"{workload.name} takes batches of {only} alone, and {job.cell.batch} was asked for"
+        )
+
+
+@dataclass(frozen=True)
+class _Build:
+    """Fills an artifact's folder, and proves that it answers as the model does."""
+
+    job: Job
+    runtime: Runtime
+    builder: VariantBuilder
+    variant: Variant
+
+    def __call__(self, folder: Path) -> None:
+        self._check_stages()
+        inputs = self._inputs()
+        started = time.perf_counter()
+        manifest = self._manifest(inputs[0])
+        self._built(manifest, folder)
+        build_s = time.perf_counter() - started
+        artifacts.write_manifest(folder, manifest)
+        artifacts.write_inputs(folder, inputs)
+        parity = self._parity(folder, manifest, inputs[:2])
+        counted = self._counted(folder)
+        facts = artifacts.Facts(
+            build_s=build_s,
+            parameters=counted.parameters if counted else None,
+            macs=counted.macs if counted else None,
+            parity=parity,
+            uncounted=counted.uncounted if counted else {},
+            widths=self.builder.widths() if self.variant.rebuild is not None else (),
+            sources=artifacts.sources_of(self.job),
+        )
+        artifacts.write_facts(folder, facts)
+        artifacts.write_parts(folder, self._parts(folder))
+
+    def _built(self, manifest: Manifest, folder: Path) -> None:
+        """Let the engine build the model, or where it does not take it whole, its stages."""
+        pieces = self.variant.pieces
+        if pieces is None:
+            try:
+                self.runtime.build(self.variant, manifest, folder)
+                return
+            except (BuildError, Unsupported) as refusal:
+                if self.runtime.takes != "graph":
+                    raise
+                pieces = self.builder.pieces(refusal)
+                for file in folder.iterdir():
+                    file.unlink()
+        build_split(self.runtime, pieces, manifest, folder)
+
+    def _inputs(self) -> list[Inputs]:
+        batch = self.job.cell.batch
+        if not self.job.picture:
+            return [self.builder.inputs(batch, seed) for seed in range(ROTATION)]
+        one = self.builder.from_picture(read_picture(Path(self.job.picture)))
+        return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
+
+    def _parts(self, folder: Path) -> artifacts.Parts:
+        """Return the nodes of what the engine was given, and the model's stages."""
+        from perfsuite.export.nodes import graph_nodes, module_nodes
+        from perfsuite.export.onnx import load_graph
+
+        workload = self.builder.workload
+        nodes: tuple[Node, ...] = ()
+        methods: tuple[str, ...] = ()
+        if is_split(folder):
+            module = self.builder.rebuild()
+            nodes = module_nodes(module)
+            methods = stages.watched(workload.model.stages, module)
+        elif self.variant.graph is not None:
+            nodes = graph_nodes(load_graph(self.variant.graph), self.job.cell.batch)
+        elif self.variant.rebuild is not None:
+            module = self.variant.rebuild()
+            nodes, methods = module_nodes(module), stages.spans(workload.model.stages, module)
+        if workload.model.onnx is not None:
+            stages.check(workload.name, workload.model.stages, (node.path for node in nodes))
+        return artifacts.Parts(nodes, workload.model.stages, methods)
+
+    def _check_stages(self) -> None:
+        """Raise for stages that the model has not.
+
+        It is asked as it was built: a pass may leave nothing of a stage, which is no mistake.
+        """
+        workload, declared = self.builder.workload, self.builder.workload.model.stages
+        if declared and self.variant.rebuild is not None:
+            stages.check(workload.name, declared, stages.paths(declared, self.builder.build()))
+        else:
+            stages.check(workload.name, declared, stages.prefixes(declared))
+
+    def _manifest(self, inputs: Inputs) -> Manifest:
+        cell = self.job.cell
+        if self.variant.graph is not None:
+            from perfsuite.export.onnx import graph_spec, load_graph
+
+            spec, outputs = graph_spec(load_graph(self.variant.graph))
+        else:
+            spec, outputs = self.builder.workload.input_spec(), self._output_names(inputs)
+        return Manifest(
+            runtime=cell.runtime,
+            device=cell.device,
+            precision=cell.precision,
+            batch=cell.batch,
+            inputs=spec,
+            outputs=outputs,
+            lossy=bool(self.builder.steps),
+            quantized=self.variant.quantized,
+        )
+
+    def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
+        if self.variant.rebuild is None:
+            return ("output",)
+        from perfsuite.runner.build.reference import module_outputs
+
+        outputs = module_outputs(self.variant.rebuild(), inputs)
+        return tuple(f"output{index}" for index in range(len(outputs)))
+
+    def _parity(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> dict[str, float]:
+        """Return the largest difference of each output from the model's own answers.
+
+        A quantized graph answers differently on purpose; its answers must only be finite.
+        """
+        from perfsuite.export.parity import check_finite
+        from perfsuite.runner.build.reference import differences, reference_outputs
+
+        options = artifacts.options(self.job.cell, self.variant.rebuild)
+        with artifacts.open_session(self.runtime, folder, manifest, options) as session:
+            answers = [self._answer(session, item) for item in inputs]
+        for answer in answers:
+            if len(answer) != len(manifest.outputs):
+                raise BuildError(
+                    f"{self.job.cell.key}: {len(answer)} outputs, {len(manifest.outputs)} expected"
+                )
+            check_finite(answer, manifest.outputs)
+        if self.variant.quantized or self.runtime.takes == "nothing":
+            return {}
+        task = self.builder.workload.task
+        worst: dict[str, float] = {}
+        for item, answer in zip(inputs, answers, strict=True):
+            reference = reference_outputs(self.variant, item)
+            found = differences(task, reference, answer, manifest.outputs, manifest.precision)
+            worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
+        return worst
+
+    def _answer(self, session: Session, inputs: Inputs) -> Outputs:
+        """Return the engine's answers; what the model's own code raises is told as that."""
+        try:
+            return session.run(inputs)
+        except (PerfsuiteError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"{self.job.cell.key}: a call failed with {type(error).__name__}: {error}"
+            ) from error
+
+    def _counted(self, folder: Path) -> Macs | None:
+        from perfsuite.measure.macs import count_graph, count_module
+
+        if self.variant.graph is not None and not is_split(folder):
+            return count_graph(self.variant.graph)
+        if self.variant.rebuild is not None:
+            batch = self.builder.workload.model.batch or 1
+            return count_module(self.variant.rebuild(), self.builder.inputs(batch, 0))
+        return None

@@ -1,0 +1,51 @@
+"""How far a pass is: from the worker's output to whoever watches the run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+TAIL_BYTES = 4000  # of a worker's output that are searched
+
+
+class PassProgress:
+    """Prints how far a pass is into the worker's output, at most once a second.
+
+    What is left takes as long, step by step, as what was done since the count began.
+    """
+
+    def __init__(self, key: str, name: str) -> None:
+        self.key, self.name = key, name  # the cell's, the pass's
+        self.last_s = 0.0
+        self.done = self.total = 0
+        self.from_done, self.from_s = 0, 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """Take note that `done` of `total` steps are done; another total is another count."""
+        now_s = time.monotonic()
+        if total != self.total or done < self.done:
+            self.total, self.from_done, self.from_s = total, done, now_s
+        self.done = done
+        if now_s - self.last_s >= 1.0:
+            self.last_s = now_s
+            left = self._left(now_s)
+            print(f"{self.key}: {self.name}: {done} of {total}{left}", flush=True)
+
+    def _left(self, now_s: float) -> str:
+        steps = self.done - self.from_done
+        if steps == 0:
+            return ""
+        seconds = round((self.total - self.done) * (now_s - self.from_s) / steps)
+        return f", {seconds // 60}:{seconds % 60:02d} left"
+
+
+def last_progress(output: Path, key: str) -> str:
+    """Return what the cell `key` last said of its progress in a worker's output; "" if nothing."""
+    with output.open("rb") as file:
+        size = file.seek(0, 2)
+        file.seek(max(0, size - TAIL_BYTES))
+        lines = file.read().decode(errors="replace").splitlines(keepends=True)
+    for line in reversed(lines):
+        if line.startswith(f"{key}: ") and line.endswith("\n"):
+            return line.removeprefix(f"{key}: ").rstrip()
+    return ""

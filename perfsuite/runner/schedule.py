@@ -1,0 +1,134 @@
+"""Work off a journal's cells: what to do next, and nothing of how it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from perfsuite.config.expansion import inspected_in_rounds
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import UNLABELLED, JobKind, Line
+from perfsuite.runner.jobs.job import Job, first_job, rounds
+from perfsuite.runner.process import run_job_in_process
+from perfsuite.store.cache import Cache
+from perfsuite.store.journal import Journal
+
+Executor = Callable[[Job], Line]
+
+
+class Observer(Protocol):
+    """Whoever wants to know how far a run is."""
+
+    def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
+        """Say that a job begins (`number` is its round); while a measure job runs, do nothing."""
+        ...
+
+    def progressed(self, text: str) -> None:
+        """Say how far the prepare job under way is, such as `prune: 120 of 900, 1:10 left`."""
+        ...
+
+    def finished(self, line: Line) -> None:
+        """Say that a job has left `line`, now or in an earlier sitting."""
+        ...
+
+    def skipped(self, cell: Cell, kind: JobKind) -> None:
+        """Say that a job falls away: an earlier one failed, or there are no labels."""
+        ...
+
+
+def work_off(
+    journal: Journal,
+    observer: Observer,
+    execute: Executor | None = None,
+    *,
+    evaluate: bool = True,
+) -> list[Line]:
+    """Do every job that has no line yet, and return all lines.
+
+    Each is done in a process of its own, unless `execute` does it. A cell that fails once is left
+    alone; the others go on. Without `evaluate` no test samples are answered.
+    """
+    if execute is None:
+        execute = partial(run_job_in_process, tell=observer.progressed)
+    return _Schedule(journal, observer, execute).work(evaluate)
+
+
+class _Schedule:
+    def __init__(self, journal: Journal, observer: Observer, execute: Executor) -> None:
+        self.journal, self.observer, self.execute = journal, observer, execute
+        self.lines = {(line.cell, line.job, line.round): line for line in journal.lines}
+        self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
+        self.failed: set[str] = set()
+        self.unlabelled: set[str] = set()
+
+    def work(self, evaluate: bool) -> list[Line]:
+        """Prepare everything, answer and inspect it, then measure with the machine to itself."""
+        suite, cells = self.journal.header.suite, self.journal.header.cells
+        for cell in cells:
+            self._prepare(cell)
+        for cell in cells:
+            if not evaluate or cell.id in self.unlabelled:
+                self.observer.skipped(cell, "evaluate")
+            else:
+                self._follow(cell, "evaluate")
+        in_rounds = inspected_in_rounds(suite, cells)
+        for cell in cells:
+            if cell not in in_rounds:
+                self._follow(cell, "inspect")
+        for number, order, cell in rounds(in_rounds, suite.processes):
+            self._follow(cell, "inspect", number, order)
+        for number, order, cell in rounds(cells, suite.processes):
+            self._follow(cell, "measure", number, order)
+        return list(self.lines.values())
+
+    def _prepare(self, cell: Cell) -> None:
+        job = first_job(self.journal.header.suite, cell)
+        line = self.lines.get(job.name)
+        folder = Cache().get("artifact", line.artifact) if line and line.status == "ok" else None
+        if line is None or (line.status == "ok" and folder is None):
+            line = self._do(job)  # never done, or its artifact has left the cache since
+            folder = Cache().get("artifact", line.artifact) if line.status == "ok" else None
+        else:
+            self.observer.finished(line)
+        if folder is None:
+            self.failed.add(cell.id)
+            return
+        if UNLABELLED in line.labels:
+            self.unlabelled.add(cell.id)
+        self.prepared[cell.id] = msgspec.structs.replace(
+            job,
+            artifact=str(folder),
+            artifact_key=line.artifact,
+            rows=str(self._rows(cell)),
+        )
+
+    def _rows(self, cell: Cell) -> Path:
+        return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
+
+    def _follow(
+        self, cell: Cell, kind: JobKind, number: int | None = None, order: int | None = None
+    ) -> None:
+        line = self.lines.get((cell.id, kind, number))
+        if line is not None:
+            self.observer.finished(line)
+            if line.status != "ok":
+                self.failed.add(cell.id)
+        elif cell.id in self.failed:
+            self.observer.skipped(cell, kind)
+        else:
+            prepared = self.prepared[cell.id]
+            self._do(msgspec.structs.replace(prepared, kind=kind, round=number, order=order))
+
+    def _do(self, job: Job) -> Line:
+        self.observer.started(job.cell, job.kind, job.round)
+        line = self.execute(job)
+        self.journal.append(line)
+        self.lines[job.name] = line
+        self.observer.finished(line)
+        if line.status != "ok":
+            self.failed.add(job.cell.id)
+        return line

@@ -1,0 +1,101 @@
+"""The worker process: `python -m perfsuite.runner.worker FOLDER` does the job that lies there."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.domain.record import Failure, Line, Status
+from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.process import TAIL, line_of
+
+PR_SET_PDEATHSIG = 1  # prctl(2)
+
+
+def run_job(job: Job) -> Line:
+    """Return the line of a job; what goes wrong in it becomes the line's status and error."""
+    try:
+        return _body(job.kind)(job)
+    except Unsupported as error:
+        return _failed(job, "unsupported", error)
+    except Unavailable as error:
+        return _failed(job, "unavailable", error)
+    except PerfsuiteError as error:
+        # A user's code failed below: the message says whose, the trace says where.
+        below = isinstance(error, BuildError) and error.__cause__ is not None
+        return _failed(job, "failed", error, output=traceback.format_exc() if below else "")
+    except MemoryError as error:
+        return _failed(job, "failed", error, f"out of memory: {error}", traceback.format_exc())
+    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it goes on record
+        return _failed(job, "failed", error, str(error), traceback.format_exc())
+
+
+def _body(kind: str) -> Callable[[Job], Line]:
+    # Measuring must not import what preparing needs.
+    if kind == "prepare":
+        from perfsuite.runner.jobs.prepare import prepare
+
+        return prepare
+    if kind == "measure":
+        from perfsuite.runner.jobs.measure import measure
+
+        return measure
+    if kind == "evaluate":
+        from perfsuite.runner.jobs.evaluate import evaluate
+
+        return evaluate
+    from perfsuite.runner.jobs.inspect import inspect
+
+    return inspect
+
+
+def _failed(
+    job: Job, status: Status, error: BaseException, message: str = "", output: str = ""
+) -> Line:
+    failure = Failure(type(error).__name__, _text(message or str(error)), _text(output[-TAIL:]))
+    return line_of(job, status=status, error=failure)
+
+
+def _text(text: str) -> str:
+    """Return `text` without what UTF-8 cannot hold, such as a file's name that was none."""
+    return text.encode(errors="backslashreplace").decode()
+
+
+def _encoded(job: Job, line: Line) -> bytes:
+    """Return `line` as the journal will store it, or a failure where it could not be read again."""
+    try:
+        data = msgspec.json.encode(line)
+        msgspec.json.decode(data, type=Line)  # a NaN is written as null, which is no number
+    except (msgspec.MsgspecError, TypeError, UnicodeError) as error:
+        message = f"what the {job.kind} job found cannot be stored: {error}"
+        return msgspec.json.encode(_failed(job, "failed", error, message, traceback.format_exc()))
+    return data
+
+
+def main(folder: Path, parent: int | None = None) -> None:
+    """Read `job.json` in `folder`, do the job, write `line.json`; `parent` waits for it.
+
+    A parent that started another program to start this one does not know who its parent is.
+    """
+    if sys.platform == "linux":
+        # A parent that is killed takes its worker along: nobody is left to time beside a new run.
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        if parent is not None and os.getppid() != parent:
+            return  # it was killed before it could be asked for
+    job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
+    line = run_job(job)
+    partial = folder / "line.partial"
+    partial.write_bytes(_encoded(job, line))
+    partial.replace(folder / "line.json")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -1,0 +1,223 @@
+"""Where the time of a call goes in ONNX Runtime: its trace, held against the graph it was given.
+
+The trace names kernels as the optimized graph does, which ONNX Runtime writes when it is asked to.
+Fusions keep the value that they produce, or call the kernel after the node or the value that they
+started from; only layouts (NCHWc, NHWC) rename values.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.domain.profile import Kernel, Node, Profile
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import Unsupported
+from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
+from perfsuite.runtimes.shared.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    import onnx
+
+Event = dict[str, Any]
+_KERNEL = "_kernel_time"
+_SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
+_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+# Inserted to change a layout or a type, the value stays what it is.
+_SAME_VALUE = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
+# What a kernel does with its result before it stores it.
+_EPILOGUE = ("Add", "Sum", "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "Tanh",
+             "QuantizeLinear")  # fmt: skip
+
+
+def profile(
+    session: Any, path: Path, optimized: Path, inputs: Sequence[Inputs], calls: int
+) -> Profile:
+    """Return the profile of `calls` calls, after one with each input.
+
+    `session` is a tracing one on the graph in `path`, which wrote the `optimized` one. The tracer
+    takes some microseconds a kernel, most of it between the kernels, and truncates their times to
+    whole ones. Raises `Unsupported` when the trace was cut short.
+    """
+    for entry in inputs:
+        session.run(None, entry)
+    walls_s = []
+    for index in range(calls):
+        entry = inputs[index % len(inputs)]
+        begin_ns = time.perf_counter_ns()
+        session.run(None, entry)
+        walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
+    events = json.loads(Path(session.end_profiling()).read_text())
+    traced = list(_calls(events))[-calls:]
+    if len(traced) < calls:
+        raise Unsupported(
+            f"onnxruntime: its trace holds {len(traced)} of {calls} calls; profile fewer"
+        )
+    graph = Graph(graph_nodes(path))
+    return Profile(tuple(walls_s), tuple(_kernels(traced, graph, graph_nodes(optimized))))
+
+
+def graph_nodes(path: Path) -> list[Node]:
+    """Return the nodes of an ONNX file in their order, functions expanded; constants are none.
+
+    A node without a name is called after its first output.
+    """
+    import onnx
+    from onnx import inliner
+
+    model = onnx.load(path, format="protobuf", load_external_data=False)
+    if model.functions:
+        model = inliner.inline_local_functions(model)
+    return [
+        Node(node.name or outputs[0], node.op_type, "", _taken(node), outputs)
+        for node in model.graph.node
+        if node.op_type != "Constant" and (outputs := tuple(filter(None, node.output)))
+    ]
+
+
+def _taken(node: onnx.NodeProto) -> tuple[str, ...]:
+    """Return what a node takes, the bodies of its control flow included."""
+    values = list(node.input)
+    for attribute in node.attribute:
+        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            values += [value for inner in body.node for value in _taken(inner)]
+            values += [value.name for value in body.output]
+    return tuple(value for value in values if value)
+
+
+def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
+    """Yield the kernel events of each call by kernel name; their `ts` becomes that in the call."""
+    inside: dict[str, Event] = {}
+    for event in events:
+        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
+            inside[event["name"].removesuffix(_KERNEL)] = event
+        elif event.get("name") == "model_run":
+            for kernel in inside.values():
+                kernel["ts"] -= event["ts"]
+            yield inside
+            inside = {}
+
+
+def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) -> Iterator[Kernel]:
+    """Yield what ran, in its order; nodes of bodies are part of their control flow's kernel.
+
+    A kernel that the optimized graph does not name has no origins.
+    """
+    found = origins(graph, kernels)
+    products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
+    nearby = neighbours(kernels, found, products)
+    rows = {kernel.name: row for row, kernel in enumerate(kernels)}
+    until = 0
+    for name, event in sorted(traced[0].items(), key=_begin_and_length):
+        row = rows.get(name)
+        if row is None and event["ts"] < until:
+            continue  # inside of a body
+        until = max(until, event["ts"] + event["dur"])
+        every = [call[name] for call in traced if name in call]
+        if len(every) < len(traced):
+            raise Unsupported(f"onnxruntime: its trace has kernel '{name}' in some calls only")
+        yield Kernel(
+            name,
+            event["args"].get("op_name", "") if row is None else kernels[row].kind,
+            tuple(each["dur"] / 1e6 for each in every),
+            tuple(each["ts"] / 1e6 for each in every),
+            () if row is None else found[row],
+            () if row is None else nearby[row],
+            _precision(event["args"]),
+        )
+
+
+def _begin_and_length(item: tuple[str, Event]) -> tuple[int, int]:
+    """Return what sorts control flow before its body."""
+    return item[1]["ts"], -item[1]["dur"]
+
+
+def _precision(arguments: dict[str, Any]) -> str:
+    shapes = arguments.get("input_type_shape") or arguments.get("output_type_shape") or [{}]
+    dtype = next(iter(shapes[0]), "")
+    return PRECISIONS.get(dtype, dtype)
+
+
+def origins(graph: Graph, kernels: Sequence[Node]) -> list[tuple[str, ...]]:
+    """Return the names of the nodes that were merged into each kernel of the optimized graph."""
+    inserted = [_inserted(graph, kernel) for kernel in kernels]
+    values = _named_values(graph, kernels, inserted)
+    named = [_named(graph, kernel) for kernel in kernels]
+    taken = {index for index in named if index is not None}
+    known: list[set[int]] = []
+    for kernel, index, skip in zip(kernels, named, inserted, strict=True):
+        if skip:
+            known.append(set())
+            if kernel.inputs[0] in values:
+                values.setdefault(kernel.outputs[0], values[kernel.inputs[0]])
+            continue
+        if index is not None and kernel.outputs and kernel.outputs[0] not in values:
+            inputs = {values[value] for value in kernel.inputs if value in values}
+            values[kernel.outputs[0]] = _epilogue(graph, index, inputs, taken, values)
+        made = [values[value] for value in kernel.outputs if value in values]
+        own = {graph.producers[value] for value in made if value in graph.producers}
+        known.append(own if index is None else own | {index})
+    whole = merged(graph, known, set(values.values()))
+    return [tuple(graph.nodes[index].name for index in indices) for indices in whole]
+
+
+def _inserted(graph: Graph, kernel: Node) -> bool:
+    """Tell whether the kernel only changes the layout or type of a value, which no node does."""
+    if kernel.kind not in _SAME_VALUE or kernel.name in graph.names:
+        return False
+    index = graph.producers.get(kernel.outputs[0])
+    while index is not None and graph.nodes[index].kind == "QuantizeLinear":
+        index = graph.producers.get(graph.nodes[index].inputs[0])
+    return index is None or graph.nodes[index].kind != kernel.kind
+
+
+def _named_values(
+    graph: Graph, kernels: Sequence[Node], inserted: Sequence[bool]
+) -> dict[str, str]:
+    """Return which value of the graph a value of the kernels is, as far as names tell."""
+    values = {
+        value: value
+        for kernel in kernels
+        for value in (*kernel.inputs, *kernel.outputs)
+        if value in graph.producers or value in graph.consumers
+    }
+    for kernel, skip in zip(reversed(kernels), reversed(inserted), strict=True):
+        if skip and kernel.outputs[0] in values:
+            values.setdefault(kernel.inputs[0], values[kernel.outputs[0]])
+    return values
+
+
+def _named(graph: Graph, kernel: Node) -> int | None:
+    """Return the node that the kernel is called after, by its own name or by its value's."""
+    name, longer = kernel.name, ""
+    while name != longer:
+        if name in graph.names:
+            return graph.names[name]
+        if name in graph.producers:
+            return graph.producers[name]
+        name, longer = _SUFFIX.sub("", name), name
+    return None
+
+
+def _epilogue(
+    graph: Graph, index: int, inputs: set[str], taken: set[int], values: dict[str, str]
+) -> str:
+    """Return the value that a kernel stores which starts from the node `index`.
+
+    Elementwise nodes that follow are part of it if no kernel bears their name or stores their
+    result, and the kernel has all that they take.
+    """
+    stored = set(values.values())
+    value = graph.nodes[index].outputs[0]
+    while value not in stored and len(graph.consumers[value]) == 1:
+        after = graph.consumers[value][0]
+        node = graph.nodes[after]
+        others = {v for v in node.inputs if v != value and v in graph.producers}
+        if node.kind not in _EPILOGUE or after in taken or not others <= inputs:
+            break
+        value = node.outputs[0]
+    return value

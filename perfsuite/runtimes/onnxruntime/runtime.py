@@ -1,0 +1,185 @@
+"""ONNX Runtime on the processor."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+from perfsuite.domain.profile import Profile
+from perfsuite.domain.record import Evidence, EvidenceItem
+from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError
+from perfsuite.runtimes.onnxruntime.profile import profile
+from perfsuite.runtimes.shared.base import (
+    BaseSession,
+    artifact_file,
+    build_error,
+    fixed_batch,
+    open_error,
+    versions,
+)
+from perfsuite.runtimes.shared.precision import count, precision_item
+
+MODEL = "model.onnx"
+PROVIDER = "CPUExecutionProvider"
+
+
+class OnnxRuntime:
+    """Runs the ONNX graph as it is; the engine optimizes it when it is opened."""
+
+    name: ClassVar[str] = "onnxruntime"
+    takes: ClassVar[str] = "graph"
+    devices: ClassVar[tuple[str, ...]] = ("cpu",)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+
+    def probe(self) -> dict[str, str]:
+        """Return the version, or raise `Unavailable`."""
+        return versions(
+            "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "pip install onnxruntime"
+        )
+
+    def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
+        """Write `model.onnx`, its weights inside, after a trial that finds missing operators."""
+        import onnx
+
+        from perfsuite.export.onnx import load_graph
+
+        if variant.graph is None:
+            raise BuildError("onnxruntime takes an ONNX graph, and there is none")
+        model = load_graph(variant.graph)
+        path = folder / MODEL
+        onnx.save(model, path)
+        try:
+            _session(path, _options(1))
+        except Exception as error:
+            path.unlink()
+            raise build_error(self.name, variant.graph, error) from error
+
+    def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> OnnxSession:
+        """Return a session for exactly `options.batch` samples."""
+        fixed_batch(manifest.inputs, options.batch)
+        path = artifact_file(folder, MODEL)
+        traces = tempfile.TemporaryDirectory(prefix="perfsuite-") if options.inspect else None
+        try:
+            session = _opened(path, options, None if traces is None else Path(traces.name))
+        except Exception as error:
+            if traces is not None:
+                traces.cleanup()
+            raise open_error(self.name, path, error) from error
+        return OnnxSession(session, path, options, traces)
+
+
+class OnnxSession(BaseSession):
+    """An opened graph. With `inspect` it keeps a trace, read when evidence is asked for."""
+
+    def __init__(
+        self,
+        session: Any,
+        path: Path,
+        options: SessionOptions,
+        traces: tempfile.TemporaryDirectory[str] | None,
+    ) -> None:
+        self._session = session
+        self._run = session.run
+        self._path, self._options = path, options
+        self._traces = traces
+        self._evidence: Evidence | None = None
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return all outputs as host arrays."""
+        outputs: Outputs = self._run(None, inputs)
+        return outputs
+
+    def evidence(self) -> Evidence:
+        """Return provider and precision of each node that ran; ends the tracing."""
+        if self._evidence is None:
+            self._evidence = self._read()
+        return self._evidence
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return times and origins of all kernels, from a session of its own with its own trace."""
+        if self._traces is None:
+            return super().profile(inputs, calls)
+        with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
+            optimized = Path(name) / "optimized.onnx"
+            session = _opened(self._path, self._options, Path(name), optimized)
+            return profile(session, self._path, optimized, inputs, calls)
+
+    def close(self) -> None:
+        """Free the graph and remove the trace."""
+        self._session = self._run = None
+        if self._traces is not None:
+            self._traces.cleanup()
+
+    def _read(self) -> Evidence:
+        items = [
+            EvidenceItem("reported", "threads", "intra-op", str(self._options.threads)),
+            EvidenceItem(
+                "reported", "provider", "offered", ", ".join(self._session.get_providers())
+            ),
+        ]
+        if self._traces is None:
+            return Evidence(tuple(items))
+        events = json.loads(Path(self._session.end_profiling()).read_text())
+        nodes = list(_nodes(events).values())
+        kernels = count((node["op_name"], _dtype(node)) for node in nodes)
+        for provider, times in Counter(node["provider"] for node in nodes).items():
+            items.append(EvidenceItem("observed", "provider", provider, f"{times} nodes"))
+        return Evidence((*items, precision_item(kernels)), kernels)
+
+
+def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
+    """Return the arguments of each node's kernel event, once a node however often it ran."""
+    return {
+        (event["name"], event["args"]["node_index"]): event["args"]  # inserted nodes share names
+        for event in events
+        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
+    }
+
+
+def _dtype(node: dict[str, Any]) -> str:
+    """Return the data type of a node's first input: what its kernel computes in."""
+    shapes = node.get("input_type_shape") or node.get("output_type_shape") or [{}]
+    return next(iter(shapes[0]), "unknown")
+
+
+def _options(threads: int) -> Any:
+    import onnxruntime
+
+    settings = onnxruntime.SessionOptions()
+    settings.intra_op_num_threads = threads
+    settings.inter_op_num_threads = 1
+    settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
+    settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
+    settings.log_severity_level = 4  # fatal alone: errors come back as exceptions
+    return settings
+
+
+def _opened(
+    path: Path, options: SessionOptions, traces: Path | None, optimized: Path | None = None
+) -> Any:
+    """Return a session that leaves a trace in the folder `traces` and writes what it optimized."""
+    settings = _options(options.threads)
+    if options.batch:  # known shapes let it plan memory and pick layouts once
+        settings.add_free_dimension_override_by_name("batch", options.batch)
+    if traces is not None:
+        settings.enable_profiling = True
+        settings.profile_file_prefix = str(traces / "trace")
+    if optimized is not None:
+        settings.optimized_model_filepath = str(optimized)
+        # Weights go to a file of their own: a graph is limited to 2 GiB, and only nodes are read.
+        key = "session.optimized_model_external_initializers"
+        settings.add_session_config_entry(f"{key}_file_name", "weights.bin")
+        settings.add_session_config_entry(f"{key}_min_size_in_bytes", "64")
+    return _session(path, settings)
+
+
+def _session(path: Path, settings: Any) -> Any:
+    import onnxruntime
+
+    return onnxruntime.InferenceSession(str(path), settings, providers=[PROVIDER])

@@ -1,0 +1,1 @@
+"""OpenVINO; begin at `runtime.py`."""

@@ -1,0 +1,141 @@
+"""Where the time of a call goes in OpenVINO: its counters, held against the graph it was given.
+
+A compiled graph says of each kernel which layers were merged into it. A layer bears the name of an
+ONNX node, or a made-up one if a node became several layers; then the last of them, the one that
+makes the node's value, bears the name, and the others follow from the graph.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+from perfsuite.domain.profile import Kernel, Node, Profile
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
+from perfsuite.runtimes.shared.precision import PRECISIONS
+
+NOT_RUN = "not_executed"
+MEMORY = ("Input", "Output", "Const", "Parameter", "Result")
+_PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+
+
+class CompiledLayer(NamedTuple):
+    """One layer of a compiled graph: the layers that were merged into it, and its mean time."""
+
+    node: Node
+    merged: tuple[str, ...]
+    precision: str
+    time_s: float | None  # of a call; None if it did not run, or for less than a microsecond
+
+
+def profile(
+    compiled: Any,
+    run: Callable[[Inputs], Outputs],
+    graph: Sequence[Node],
+    inputs: Sequence[Inputs],
+    calls: int,
+) -> Profile:
+    """Return means over `calls` calls, after one with each input.
+
+    `compiled` is a graph that has not run yet: its counters give the mean, in whole microseconds,
+    of all calls since it was compiled, so the first ones are taken off again.
+    """
+    for entry in inputs:
+        run(entry)
+    before = {layer.node.name: layer.time_s or 0.0 for layer in layers(compiled)}
+    begin_ns = time.perf_counter_ns()
+    for index in range(calls):
+        run(inputs[index % len(inputs)])
+    wall_s = (time.perf_counter_ns() - begin_ns) / 1e9 / calls
+    found = layers(compiled)
+    names, nearby = origins(graph, found)
+    kernels = []
+    for layer, own, near in zip(found, names, nearby, strict=True):
+        if (own or layer.time_s is not None) and layer.node.kind not in MEMORY:
+            warm, after_s = len(inputs), layer.time_s or 0.0
+            total_s = after_s * (warm + calls) - before.get(layer.node.name, 0.0) * warm
+            mean_s = max(total_s, 0.0) / calls
+            precision = PRECISIONS.get(layer.precision, layer.precision)
+            kernels.append(
+                Kernel(layer.node.name, layer.node.kind, (mean_s,), (), own, near, precision)
+            )
+    return Profile((wall_s,), tuple(kernels))
+
+
+def layers(compiled: Any) -> list[CompiledLayer]:
+    """Return the layers of a compiled graph in the order in which they run."""
+    found = []
+    for layer in compiled.get_runtime_model().get_ordered_ops():
+        info = {key: str(value.astype(str)) for key, value in layer.get_rt_info().items()}
+        spent = info.get("execTimeMcs", NOT_RUN)
+        found.append(
+            (
+                int(info["execOrder"]),
+                CompiledLayer(
+                    _node(layer, info["layerType"]),
+                    tuple(name for name in info["originalLayersNames"].split(",") if name),
+                    info["runtimePrecision"],
+                    None if spent == NOT_RUN else float(spent) / 1e6,
+                ),
+            )
+        )
+    return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
+
+
+def graph_nodes(model: Any) -> list[Node]:
+    """Return the layers of a model that is not compiled which compute, in topological order.
+
+    `path` tells which ONNX node a layer belongs to: itself, or nothing if its name is made up.
+    """
+    idle = ("Constant", "Parameter", "Result")
+    operations = [op for op in model.get_ordered_ops() if op.get_type_name() not in idle]
+    proper = {
+        op.get_friendly_name()
+        for op in operations
+        if any(port.get_names() for port in op.outputs())
+    }
+    return [_node(op, op.get_type_name(), _owner(op, proper)) for op in operations]
+
+
+def _node(layer: Any, kind: str, owner: str = "") -> Node:
+    inputs = tuple(_value(port.get_node(), port.get_index()) for port in layer.input_values())
+    outputs = tuple(_value(layer, index) for index in range(layer.get_output_size()))
+    return Node(layer.get_friendly_name(), kind, owner, inputs, outputs)
+
+
+def _value(layer: Any, index: int) -> str:
+    return f"{layer.get_friendly_name()}:{index}"
+
+
+def _owner(layer: Any, proper: set[str]) -> str:
+    """Return the name without the parts appended to it, such as `/WithoutBiases`."""
+    name = str(layer.get_friendly_name())
+    while name and name not in proper:
+        name = name.rpartition("/")[0]
+    return name
+
+
+def origins(
+    graph: Sequence[Node], found: Sequence[CompiledLayer]
+) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
+    """Return the ONNX nodes merged into each layer, and those round it where there are none."""
+    given = Graph(graph)
+    known = [{index for name in layer.merged for index in _known(given, name)} for layer in found]
+    whole = [
+        tuple(dict.fromkeys(graph[index].path for index in indices if graph[index].path))
+        for indices in merged(given, known)
+    ]
+    products = {node.path for node in graph if node.kind in _PRODUCTS}
+    return whole, neighbours([layer.node for layer in found], whole, products)
+
+
+def _known(graph: Graph, name: str) -> list[int]:
+    """Return the layer that a compiled one names, unless that name may have been made up anew."""
+    while name:
+        index = graph.names.get(name)
+        if index is not None:
+            return [index] if graph.nodes[index].path else []
+        name = name.rpartition("/")[0]
+    return []

@@ -1,0 +1,1 @@
+"""Eager PyTorch; begin at `runtime.py`."""

@@ -1,0 +1,308 @@
+"""Where the time of a call goes in eager PyTorch: the operators that the model's code calls.
+
+Three kinds of call keep the timed one light. Two are not timed: one in which every module leaves a
+scope in the trace says whose each operator is, one that catches the operators counts what they
+compute and move. The timed ones leave the operators alone in the trace, which come in the same
+order.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from itertools import pairwise, takewhile
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perfsuite.domain.profile import PYTHON, Kernel, Profile
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import Unsupported
+from perfsuite.runtimes.shared.precision import PRECISIONS
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Run = Callable[[Inputs], Outputs]
+Scope = Callable[[str], AbstractContextManager[Any]]
+Key = tuple[str, str, int]  # module path, operator, and which of its calls there
+_CALL, _SCOPE = "perfsuite call", "perfsuite scope "
+_TRIES, _OPERATORS = 5, 400  # to find out what tracing costs
+_OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # products that are not seen
+
+
+class OperatorSpan(NamedTuple):
+    """One operator that ran: when, from the begin of its call, and how long."""
+
+    name: str
+    path: str
+    start_s: float
+    time_s: float
+
+
+class OperatorWork(NamedTuple):
+    """What one operator computed and moved; `macs` is None where that is not seen."""
+
+    macs: int | None
+    bytes: int
+    precision: str
+
+
+# What is not caught makes tensors of Python's numbers.
+_NOTHING = OperatorWork(0, 0, "")
+
+
+def profile(
+    module: nn.Module, run: Run, spans: Sequence[str], inputs: Sequence[Inputs], calls: int
+) -> Profile:
+    """Return the profile of `calls` calls of `run`, which calls `module`.
+
+    An operator belongs to the module, or the method in `spans`, whose code called it; its time is
+    that of all it does, other operators included. One that ran in some of the calls only has the
+    time 0 in the others. What passes between two operators is Python's, a kernel of the innermost
+    module that called both, so that a module's time is what it costs, without what the tracer takes
+    for an operator; outside of all modules it is nobody's. Raises `Unsupported` where a call takes
+    other operators with each run.
+    """
+    from torch.profiler import record_function
+
+    with scoped(module, _paths(module, spans), lambda path: record_function(_SCOPE + path)):
+        owned = [_traced(run, [entry], 1)[1][0] for entry in inputs]
+    done = [works(module, run, spans, entry) for entry in inputs]
+    walls_s, traced = _traced(run, inputs, calls)
+    cost_s = _tracer_cost_s()
+    found: dict[Key, dict[int, OperatorSpan]] = defaultdict(dict)
+    for call, operators in enumerate(traced):
+        owners = owned[call % len(inputs)]
+        if [span.name for span in owners] != [span.name for span in operators]:
+            raise Unsupported(
+                f"pytorch: the same input takes {len(owners)} operators in one call and "
+                f"{len(operators)}, or others, in another, so they cannot be told apart; make the "
+                f"model deterministic"
+            )
+        pairs = zip(operators, owners, strict=True)
+        owned_spans = [span._replace(path=owner.path) for span, owner in pairs]
+        named = list(_with_gaps(owned_spans, cost_s))
+        for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
+            found[key][call] = span
+    return Profile(
+        tuple(walls_s),
+        tuple(_kernel(key, ran, done, calls) for key, ran in found.items()),
+    )
+
+
+def _tracer_cost_s() -> float:
+    """Return the seconds that tracing adds to one small operator."""
+    import torch
+    from torch.profiler import ProfilerActivity
+
+    one = torch.zeros(1)
+
+    def least_ns() -> float:
+        tries = []
+        for _ in range(_TRIES):
+            begin_ns = time.perf_counter_ns()
+            for _ in range(_OPERATORS):
+                torch.neg(one)
+            tries.append((time.perf_counter_ns() - begin_ns) / _OPERATORS)
+        return min(tries)
+
+    plain_ns = least_ns()
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]):
+        traced_ns = least_ns()
+    return max(0.0, traced_ns - plain_ns) / 1e9
+
+
+def _with_gaps(operators: Sequence[OperatorSpan], cost_s: float) -> Iterator[OperatorSpan]:
+    """Yield the operators of a call, and between them the time that Python took in a module.
+
+    `cost_s` of each gap are the tracer's.
+    """
+    yield from operators[:1]
+    for before, after in pairwise(operators):
+        segments = zip(before.path.split("."), after.path.split("."), strict=False)
+        path = ".".join(one for one, _ in takewhile(lambda pair: pair[0] == pair[1], segments))
+        if path:
+            end_s = before.start_s + before.time_s
+            yield OperatorSpan(PYTHON, path, end_s, max(0.0, after.start_s - end_s - cost_s))
+        yield after
+
+
+def _kernel(
+    key: Key, spans: dict[int, OperatorSpan], works: Sequence[dict[Key, OperatorWork]], calls: int
+) -> Kernel:
+    path, operator, again = key
+    origin = f"{path}/{operator}".lstrip("/")
+    done = [works[call % len(works)].get(key, _NOTHING) for call in spans]
+    macs = [work.macs for work in done if work.macs is not None]
+    everywhere = len(spans) == calls
+    return Kernel(
+        f"{origin}_{again}" if again else origin,
+        operator,
+        tuple(spans[call].time_s if call in spans else 0.0 for call in range(calls)),
+        tuple(spans[call].start_s for call in range(calls)) if everywhere else (),
+        (origin,),
+        precision=done[0].precision,
+        macs=sum(macs) // calls if len(macs) == len(done) else None,
+        bytes=sum(work.bytes for work in done) // calls,
+    )
+
+
+def _keys(operators: Iterator[tuple[str, str]]) -> Iterator[Key]:
+    seen: Counter[tuple[str, str]] = Counter()
+    for path, name in operators:
+        yield path, name, seen[path, name]
+        seen[path, name] += 1
+
+
+def _traced(
+    run: Run, inputs: Sequence[Inputs], calls: int
+) -> tuple[list[float], list[list[OperatorSpan]]]:
+    """Return the wall time of each call, and its operators."""
+    import torch
+    from torch.profiler import ProfilerActivity, record_function
+
+    walls_s = []
+    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
+        for index in range(calls):
+            with record_function(_CALL):
+                begin_ns = time.perf_counter_ns()
+                run(inputs[index % len(inputs)])
+                walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
+    assert trace.profiler is not None and trace.profiler.kineto_results is not None
+    return walls_s, list(_operators(trace.profiler.kineto_results.events()))
+
+
+def _operators(events: Sequence[Any]) -> Iterator[list[OperatorSpan]]:
+    """Yield the outermost operators of each call, each with the innermost scope round it."""
+    spans = sorted(
+        (event.start_ns(), -event.duration_ns(), event.name(), event.start_thread_id())
+        for event in events
+    )
+    call: list[OperatorSpan] = []
+    begin, end, until, thread = 0, -1, 0, None
+    scopes: list[tuple[int, str]] = []
+    for start, negative, name, where in spans:
+        if name == _CALL:
+            if end >= 0:
+                yield call
+            call, begin, end, until, thread, scopes = [], start, start - negative, 0, where, []
+            continue
+        if start >= end or where != thread:
+            continue
+        while scopes and start >= scopes[-1][0]:
+            scopes.pop()
+        if name.startswith(_SCOPE):
+            scopes.append((start - negative, name.removeprefix(_SCOPE)))
+        elif "::" in name and start >= until:
+            until = start - negative
+            path = scopes[-1][1] if scopes else ""
+            operator = name.rpartition("::")[2]
+            call.append(OperatorSpan(operator, path, (start - begin) / 1e9, -negative / 1e9))
+    if end >= 0:
+        yield call
+
+
+@contextlib.contextmanager
+def scoped(module: nn.Module, paths: Iterable[str], scope: Scope) -> Iterator[None]:
+    """Let the modules and methods at `paths` run inside of `scope(path)`; what is none is left."""
+    import torch
+
+    with contextlib.ExitStack() as stack:
+        for path in paths:
+            owner: object = module
+            *parents, name = path.split(".")
+            for parent in parents:
+                owner = getattr(owner, parent, None)
+            part = getattr(owner, name, None) if path else module
+            if isinstance(part, torch.jit.ScriptModule):  # its code is not Python's
+                continue
+            if isinstance(part, torch.nn.Module):
+                _wrap(stack, part, "forward", path, scope)
+            elif callable(part):
+                _wrap(stack, owner, name, path, scope)
+        yield
+
+
+def _paths(module: nn.Module, spans: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*(path for path, _ in module.named_modules()), *spans]))
+
+
+def _wrap(stack: contextlib.ExitStack, owner: object, name: str, path: str, scope: Scope) -> None:
+    method = getattr(owner, name)
+
+    @functools.wraps(method)
+    def wrapped(*args: Any, **kwargs: Any) -> Any:
+        with scope(path):
+            return method(*args, **kwargs)
+
+    if name in vars(owner):
+        stack.callback(setattr, owner, name, method)
+    else:
+        stack.callback(delattr, owner, name)
+    setattr(owner, name, wrapped)
+
+
+def works(
+    module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs
+) -> dict[Key, OperatorWork]:
+    """Return what each operator of one call computes and moves."""
+    from torch.utils._python_dispatch import TorchDispatchMode
+
+    inside = [""]
+    seen: list[tuple[str, str, OperatorWork]] = []
+
+    @contextlib.contextmanager
+    def scope(path: str) -> Iterator[None]:
+        inside.append(path)
+        yield
+        inside.pop()
+
+    class Catch(TorchDispatchMode):  # type: ignore[no-untyped-call]
+        def __torch_dispatch__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            answer, work = _work(func, args, kwargs or {})
+            seen.append((inside[-1], func.overloadpacket.__name__, work))
+            return answer
+
+    paths = _paths(module, spans)
+    with scoped(module, paths, scope), Catch():  # type: ignore[no-untyped-call]
+        run(inputs)
+    keys = _keys((path, name) for path, name, _ in seen)
+    return {key: work for key, (*_, work) in zip(keys, seen, strict=True)}
+
+
+def _work(func: Any, args: Any, kwargs: Any) -> tuple[Any, OperatorWork]:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        answer = func(*args, **kwargs)
+    macs: int | None = counter.get_total_flops() // 2
+    if func.overloadpacket.__name__ in _OPAQUE and not macs:
+        macs = None
+    read, written = _tensors((args, kwargs)), _tensors(answer)
+    memory = {_memory(tensor) for tensor in read}
+    view = not func._schema.is_mutable and all(_memory(one) in memory for one in written)
+    moved = (
+        0
+        if view and written
+        else sum(one.numel() * one.element_size() for one in (*read, *written))
+    )
+    dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
+    return answer, OperatorWork(macs, moved, PRECISIONS.get(dtype, dtype))
+
+
+def _tensors(values: Any) -> list[torch.Tensor]:
+    import torch
+    from torch.utils._pytree import tree_leaves
+
+    found = {id(one): one for one in tree_leaves(values) if isinstance(one, torch.Tensor)}
+    return list(found.values())
+
+
+def _memory(tensor: torch.Tensor) -> int:
+    return int(tensor.untyped_storage().data_ptr())

@@ -1,0 +1,77 @@
+"""What the kernels that ran say about precision.
+
+`Evidence.kernels` counts under `<type> <precision>`, such as `Convolution int8`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+
+from perfsuite.domain.record import Evidence, EvidenceItem
+from perfsuite.domain.runtime import Manifest
+from perfsuite.errors import SilentFallback
+
+# Where the time of a vision model goes: their precision is the model's precision.
+_COMPUTE = re.compile(
+    r"conv(?!ert)|gemm|matmul|fullyconnected|addmm|bmm|\bmm\b|linear|innerproduct"
+)
+_NOT_COMPUTE = re.compile(r"quantizelinear|linearadd|linearmul|linearconcat|pool|linearsoftmax")
+
+PRECISIONS = {
+    "float": "fp32", "float32": "fp32", "f32": "fp32",
+    "float16": "fp16", "f16": "fp16", "c10::half": "fp16",
+    "bfloat16": "bf16", "bf16": "bf16", "c10::bfloat16": "bf16",
+    "int8": "int8", "uint8": "int8", "i8": "int8", "u8": "int8",
+    "signed char": "int8", "unsigned char": "int8",
+    "double": "fp64", "float64": "fp64", "f64": "fp64",
+}  # fmt: skip
+
+
+def count(kernels: Iterable[tuple[str, str]]) -> dict[str, int]:
+    """Return how often each (type, engine's word for the data type) ran, in sorted order."""
+    named = Counter(f"{kind} {PRECISIONS.get(dtype.lower(), dtype)}" for kind, dtype in kernels)
+    return dict(sorted(named.items()))
+
+
+def compute_precisions(kernels: dict[str, int]) -> dict[str, int]:
+    """Return how many compute kernels (convolutions, matrix products) ran in each precision."""
+    total: Counter[str] = Counter()
+    for name, times in kernels.items():
+        kind, _, precision = name.rpartition(" ")
+        if _COMPUTE.search(kind.lower()) and not _NOT_COMPUTE.search(kind.lower()):
+            total[precision] += times
+    return dict(sorted(total.items()))
+
+
+def precision_item(kernels: dict[str, int]) -> EvidenceItem:
+    """Return the precisions of the compute kernels that ran, as one item of evidence."""
+    found = compute_precisions(kernels)
+    words = ", ".join(f"{times} in {precision}" for precision, times in found.items())
+    return EvidenceItem("observed", "precision", "compute kernels", words or "none ran")
+
+
+def check_precision(evidence: Evidence, manifest: Manifest) -> None:
+    """Raise `SilentFallback` when compute kernels ran in another precision than asked for.
+
+    fp32: none may have run in fp16, bf16 or, unless the graph is quantized, int8. fp16 and bf16:
+    at least one must have. A quantized graph: at least one in int8. Evidence without any kernel
+    proves nothing and is refused where something lower than fp32 was asked for.
+    """
+    ran = compute_precisions(evidence.kernels)
+    words = ", ".join(f"{times} in {precision}" for precision, times in ran.items()) or "none"
+    where = f"{manifest.runtime} on {manifest.device}"
+    if manifest.quantized and "int8" not in ran:
+        raise SilentFallback(
+            f"{where}: the graph is quantized, but no int8 compute kernel ran ({words}); the "
+            f"processor or the engine has none for these layers, so nothing is gained"
+        )
+    if manifest.precision == "fp32":
+        lowered = {"fp16", "bf16"} if manifest.quantized else {"fp16", "bf16", "int8"}
+        if lowered & set(ran):
+            raise SilentFallback(f"{where}: fp32 was asked for, compute kernels ran: {words}")
+    elif not manifest.quantized and manifest.precision not in ran:
+        raise SilentFallback(
+            f"{where}: {manifest.precision} was asked for, compute kernels ran: {words}"
+        )

@@ -1,0 +1,185 @@
+"""Split execution: the modules of a model's stages on an engine, the glue between in PyTorch.
+
+For models that do not export whole. An artifact has one folder a piece, each as the engine builds
+it, and `pieces.json`; options it needs the module, as for an engine that takes modules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfsuite.domain.profile import Profile
+from perfsuite.domain.record import Evidence, EvidenceItem
+from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.export.pieces import PIECES, Piece, Pieces, as_array, flatten, read_pieces, restore
+from perfsuite.runtimes.shared.base import BaseSession
+from perfsuite.runtimes.split.profile import profile
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def is_split(folder: Path) -> bool:
+    """Tell whether the artifact in `folder` is a split one."""
+    return (folder / PIECES).is_file()
+
+
+def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path) -> None:
+    """Let `runtime` build each graph that `export_pieces` wrote into the folder `pieces`.
+
+    A piece that the engine cannot take stays in PyTorch and is named in `pieces.json`. Raises what
+    the engine said if it can take none.
+    """
+    found = read_pieces(pieces)
+    if found is None:
+        raise BuildError(f"{pieces}: holds no pieces of a model")
+    built: list[Piece] = []
+    left = dict(found.left)
+    refusal: PerfsuiteError | None = None
+    for piece in found.pieces:
+        place = folder / Path(piece.graph).stem
+        place.mkdir()
+        try:
+            variant = Variant(pieces / piece.graph, None, quantized=False)
+            runtime.build(variant, _manifest(piece, manifest), place)
+            built.append(piece)
+        except (BuildError, Unsupported) as error:
+            left[piece.path], refusal = str(error), error
+            for file in place.iterdir():
+                file.unlink()
+            place.rmdir()
+    if refusal is not None and not built:
+        raise refusal
+    (folder / PIECES).write_bytes(msgspec.json.encode(Pieces(tuple(built), found.whole, left)))
+
+
+def open_split(
+    runtime: Runtime, folder: Path, manifest: Manifest, options: SessionOptions
+) -> Session:
+    """Return a session on the rebuilt module, its pieces replaced by sessions of `runtime`."""
+    found = read_pieces(folder)
+    if found is None or options.rebuild is None:
+        raise BuildError(f"{folder}: a split artifact needs {PIECES} and the module")
+    module = options.rebuild().eval()
+    with ExitStack() as stack:
+        engines = []
+        for piece in found.pieces:
+            place = folder / Path(piece.graph).stem
+            session = runtime.open(place, _manifest(piece, manifest), _options(piece, options))
+            stack.enter_context(session)
+            engine = _engine()(piece, session)
+            parent, _, name = piece.path.rpartition(".")
+            setattr(module.get_submodule(parent), name, engine)
+            engines.append(engine)
+        return SplitSession(module, manifest, found, engines, options, stack.pop_all())
+
+
+class SplitSession(BaseSession):
+    """A module in evaluation mode whose stages run on an engine."""
+
+    def __init__(
+        self,
+        module: nn.Module,
+        manifest: Manifest,
+        pieces: Pieces,
+        engines: list[Any],
+        options: SessionOptions,
+        opened: ExitStack,
+    ) -> None:
+        self._module: Any = module
+        self._names = [spec.name for spec in manifest.inputs]
+        self._runtime = manifest.runtime
+        self._pieces, self._engines, self._opened = pieces, engines, opened
+        self._spans, self._rebuild = options.spans, options.rebuild if options.inspect else None
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return the module's tensors, in order, as host arrays."""
+        import torch
+
+        tensors = [torch.from_numpy(inputs[name]) for name in self._names]
+        try:
+            with torch.inference_mode():
+                answer = self._module(*tensors)
+        except (PerfsuiteError, MemoryError):
+            raise
+        except Exception as error:
+            raise BuildError(
+                f"the model runs in pieces, and its code failed with {type(error).__name__}: "
+                f"{error}; it can call the modules of its stages "
+                f"({', '.join(engine.piece.path for engine in self._engines)}), and nothing else "
+                f"of them"
+            ) from error
+        return [as_array(tensor) for tensor in flatten(answer)[1]]
+
+    def evidence(self) -> Evidence:
+        """Return what the engine says of each piece, and which stages are not on it."""
+        items = [EvidenceItem("reported", "execution", "split", self._pieces.whole)]
+        kernels: dict[str, int] = {}
+        for engine in self._engines:
+            found = engine.session.evidence()
+            items += [item for item in found.items if item not in items]
+            items.append(EvidenceItem("reported", "stage", engine.piece.path, self._runtime))
+            for name, count in found.kernels.items():
+                kernels[name] = kernels.get(name, 0) + count
+        for path, reason in self._pieces.left.items():
+            items.append(EvidenceItem("reported", "stage", path, f"pytorch ({reason})"))
+        return Evidence(tuple(items), kernels)
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return the time of each stage, measured round it; the rest is the glue's."""
+        if self._rebuild is None:
+            raise Unsupported("a split model is profiled only if it was opened with inspect")
+        engines = {engine.piece.path: self._runtime for engine in self._engines}
+        parts = dict.fromkeys(self._spans, "pytorch") | engines
+        return profile(self._module, self.run, parts, inputs, calls, self._rebuild())
+
+    def close(self) -> None:
+        """Close the engine's sessions and free the module."""
+        self._opened.close()
+        self._module = None
+
+
+def _manifest(piece: Piece, whole: Manifest) -> Manifest:
+    return msgspec.structs.replace(whole, inputs=piece.inputs, outputs=piece.outputs)
+
+
+def _options(piece: Piece, whole: SessionOptions) -> SessionOptions:
+    """Return how to open a piece: its first side may count proposals or regions."""
+    first = piece.inputs[0].shape[:1]
+    return replace(whole, batch=first[0] if first and isinstance(first[0], int) else 0)
+
+
+@cache
+def _engine() -> Any:
+    import torch
+    from torch import nn
+
+    class Engine(nn.Module):
+        """Stands where a module stood, and lets an engine answer."""
+
+        def __init__(self, piece: Piece, session: Session) -> None:
+            super().__init__()
+            self.piece, self.session = piece, session
+            self.eval()
+
+        def forward(self, *given: Any, **named: Any) -> Any:
+            takes, tensors = flatten([list(given), named])
+            if takes != self.piece.takes:
+                raise BuildError(
+                    f"{self.piece.path}: called in another way than when it was exported"
+                )
+            names = [entry.name for entry in self.piece.inputs]
+            arrays = [as_array(tensor) for tensor in tensors]
+            answer = self.session.run(dict(zip(names, arrays, strict=True)))
+            return restore(self.piece.gives, map(torch.from_numpy, answer))
+
+    return Engine

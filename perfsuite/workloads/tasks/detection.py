@@ -1,0 +1,232 @@
+"""The task of every detector of objects: mean average precision at an overlap of 0.5."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from perfsuite.data.annotations import Annotated, Annotations, decoded
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
+from perfsuite.errors import ConfigError, ParityError
+from perfsuite.workloads.tasks.average_precision import (
+    Boxes,
+    mean_average_precision,
+    overlaps,
+    row_of,
+)
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+BATCH = 8  # calibration pictures in memory at a time
+ZOOM = (0.75, 1.25)  # of training pictures
+# Two engines' detections are the same ones, in fp32: pixels, score, detections without a partner.
+SAME = {"boxes": 0.5, "scores": 1e-3, "unmatched": 0.0}
+LEFT = 0.4  # of a box's area must remain in the picture, or training does not see it
+
+
+@dataclass(frozen=True)
+class Detection(Task):
+    """Pictures with boxes: `load(split)` gives those of `train`, `calibration` or `test`.
+
+    The model takes `images`, float32 (N, 3, height, width) RGB from 0 to 1, and gives boxes
+    (N, n, 4) in pixels of that size, labels (N, n) from 1, scores (N, n), filled up with zeros.
+    Pictures of another size are scaled to fit, and filled up with black below or on the right.
+    """
+
+    load: Callable[[str], Annotations]
+    height: int
+    width: int
+    metric_name = "map50"
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]  # it follows from the data
+        """Return what of the test annotations cannot be used: how often, and where first."""
+        return tuple(f"skipped: {line}" for line in self.load("test").report().splitlines())
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` test pictures, chosen by `seed`."""
+        pictures = self.load("test").pictures
+        chosen = np.random.default_rng(seed).integers(0, len(pictures), batch)
+        return {"images": scaled(np.stack([self._fitted(pictures[i])[0] for i in chosen]))}
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield the first `samples` calibration pictures, `BATCH` at a time."""
+        pictures = self.load("calibration").pictures[:samples]
+        for start in range(0, len(pictures), BATCH):
+            some = [self._fitted(picture)[0] for picture in pictures[start : start + BATCH]]
+            yield {"images": scaled(np.stack(some))}
+
+    def train(self) -> TrainingSet:
+        """Return the training pictures; boxes are (n, most, 5): label (0 for none), corners."""
+        pictures = [picture for picture in self.load("train").pictures if len(picture.boxes)]
+        images = np.empty((len(pictures), self.height, self.width, 3), np.uint8)
+        boxes = np.zeros((len(pictures), max(len(p.boxes) for p in pictures), 5), np.float32)
+        for index, picture in enumerate(pictures):
+            images[index], scale = self._fitted(picture)
+            wanted = ~picture.ignored
+            marks = np.column_stack([picture.labels, picture.boxes * scale])[wanted]
+            boxes[index, : len(marks)] = marks
+        return TrainingSet(images, boxes, varied_light, loss)
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row a picture, as `row_of` describes it."""
+        found = self.load("test")
+        order = np.random.default_rng(0).permutation(len(found.pictures))[:samples]
+        order.sort()
+        rows = []
+        for index in order:
+            picture = found.pictures[index]
+            image, scale = self._fitted(picture)
+            detected = detections(predict({"images": scaled(image[None])}))
+            marked = Boxes(picture.boxes * scale, picture.labels, picture.ignored.astype(float))
+            rows.append(row_of(detected, marked, len(found.classes)))
+        return np.stack(rows)
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return the mean average precision at an overlap of 0.5."""
+        return mean_average_precision(rows)
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return the picture, scaled to fit."""
+        return {"images": scaled(fitted(picture, self.height, self.width)[0][None])}
+
+    def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
+        """Return what `differences` does; in fp32 detections must be the same ones."""
+        return agreed(differences(expected, answered), precision, SAME)
+
+    def fingerprint(self) -> str:
+        """Return what identifies the data."""
+        splits = (self.load(split).fingerprint() for split in ("train", "calibration", "test"))
+        return " ".join(["detection", str(self.height), str(self.width), *splits])
+
+    def _fitted(self, picture: Annotated) -> tuple[np.ndarray, float]:
+        return fitted(decoded(picture.path), self.height, self.width)
+
+
+def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
+    """Return a uint8 (h, w, 3) picture scaled into `height` x `width`, and the factor."""
+    from PIL import Image
+
+    scale = min(height / picture.shape[0], width / picture.shape[1])
+    canvas = np.zeros((height, width, 3), np.uint8)
+    rows, columns = (max(1, round(side * scale)) for side in picture.shape[:2])
+    if scale != 1:
+        resized = Image.fromarray(picture).resize((columns, rows), Image.Resampling.BILINEAR)
+        picture = np.asarray(resized)
+    canvas[:rows, :columns] = picture
+    return canvas, scale
+
+
+def scaled(pictures: np.ndarray) -> np.ndarray:
+    """Return float32 NCHW from 0 to 1 of uint8 NHWC."""
+    return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+
+
+def varied_light(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return the model's input of uint8 NHWC pictures, each a little brighter, darker or duller."""
+    images = scaled(pictures)
+    contrast = rng.uniform(0.8, 1.2, (len(images), 1, 1, 1)).astype(np.float32)
+    light = rng.uniform(-0.1, 0.1, (len(images), 3, 1, 1)).astype(np.float32)
+    changed: np.ndarray = np.clip((images - 0.5) * contrast + 0.5 + light, 0, 1)
+    return changed
+
+
+def loss(module: nn.Module, images: torch.Tensor, boxes: torch.Tensor) -> torch.Tensor:
+    """Return the sum of the four losses of Faster R-CNN, on mirrored and zoomed pictures."""
+    import torch
+
+    images, boxes = mirrored_and_zoomed(images, boxes)
+    targets = [
+        {"boxes": marks[marks[:, 0] > 0, 1:], "labels": marks[marks[:, 0] > 0, 0].long()}
+        for marks in boxes
+    ]
+    losses = module(images, targets)
+    return torch.stack(list(losses.values())).sum()
+
+
+def mirrored_and_zoomed(
+    images: torch.Tensor, boxes: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return NCHW pictures mirrored along either axis, zoomed and moved, and their boxes.
+
+    `boxes` are (N, most, 5): label, corners in pixels; one that has left its picture, but for less
+    than `LEFT` of its area, loses its label.
+    """
+    import torch
+
+    count, _, height, width = images.shape
+    device = images.device
+    zoom = torch.empty(count, 1, device=device).uniform_(*ZOOM)
+    factor = zoom * (torch.randint(0, 2, (count, 2), device=device) * 2 - 1)  # along x and y
+    move = torch.empty(count, 2, device=device).uniform_(-1, 1) * (1 - zoom).abs()
+    # From a place in the new picture to one in the old, both from -1 to 1.
+    matrix = torch.cat([torch.diag_embed(factor), move[..., None]], dim=2)
+    grid = torch.nn.functional.affine_grid(matrix, list(images.shape), align_corners=False)
+    images = torch.nn.functional.grid_sample(images, grid, align_corners=False)
+
+    size = torch.tensor([width, height], dtype=boxes.dtype, device=device)
+    corners = boxes[..., 1:].reshape(count, -1, 2, 2) / size * 2 - 1
+    corners = (corners - move[:, None, None]) / factor[:, None, None]
+    corners = corners.sort(dim=2).values
+    inside = corners.clamp(-1, 1)
+    area, left = (part.diff(dim=2).prod(dim=-1).squeeze(2) for part in (corners, inside))
+    labels = torch.where(left > LEFT * area, boxes[..., 0], 0.0)
+    moved = ((inside + 1) / 2 * size).reshape(count, -1, 4)
+    return images, torch.cat([labels[..., None], moved], dim=2)
+
+
+def detections(outputs: Outputs) -> Boxes:
+    """Return the detections of one picture; raise `ConfigError` for outputs of another kind."""
+    shapes = [output.shape for output in outputs]
+    if len(shapes) != 3 or shapes != [(1, shapes[1][-1], 4), *[(1, shapes[1][-1])] * 2]:
+        raise ConfigError(
+            f"the model's outputs have the shapes {shapes}; a detector gives boxes (1, n, 4), "
+            f"labels (1, n) and scores (1, n)"
+        )
+    boxes, labels, scores = (output[0] for output in outputs)
+    return Boxes(boxes, labels, scores)
+
+
+def differences(expected: Outputs, answered: Outputs, overlap: float = 0.5) -> dict[str, float]:
+    """Return how far two detectors' answers to one picture differ, whatever their order.
+
+    Each detection of the first is held against the one of the second with the same label that
+    overlaps it most. `boxes` is the largest difference of a corner in pixels, `scores` that of a
+    score, `unmatched` the number of detections of either that have none by `overlap`.
+    """
+    one, other = detections(expected), detections(answered)
+    one, other = (Boxes(*(part[each.values > 0] for part in each)) for each in (one, other))
+    shares = overlaps(one.boxes, other.boxes, np.zeros(len(other.labels), bool))
+    shares = np.where(one.labels[:, None] == other.labels, shares, 0.0)
+    worst = {"boxes": 0.0, "scores": 0.0}
+    pairs = 0
+    for _ in range(min(shares.shape)):
+        first, second = np.unravel_index(shares.argmax(), shares.shape)
+        if shares[first, second] < overlap:
+            break
+        pairs += 1
+        corners = np.abs(one.boxes[first].astype(float) - other.boxes[second]).max()
+        score = abs(float(one.values[first]) - float(other.values[second]))
+        worst["boxes"] = max(worst["boxes"], float(corners))
+        worst["scores"] = max(worst["scores"], score)
+        shares[first], shares[:, second] = -1.0, -1.0
+    return {**worst, "unmatched": float(len(one.labels) + len(other.labels) - 2 * pairs)}
+
+
+def agreed(found: dict[str, float], precision: str, allowed: dict[str, float]) -> dict[str, float]:
+    """Return `found`; raise `ParityError` where it is more than `allowed` in fp32.
+
+    In lower precision other boxes survive suppression: such a detector is judged by its accuracy.
+    """
+    for name, limit in allowed.items():
+        if precision == "fp32" and not found[name] <= limit:
+            raise ParityError(
+                f"detections differ from the model's: {name} by {found[name]:.3g}, "
+                f"{limit:g} is allowed"
+            )
+    return found

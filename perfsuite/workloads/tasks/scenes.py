@@ -1,0 +1,77 @@
+"""What the tasks on composed scenes share: their pictures, by number, and how rows are made."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfsuite.data import scenes
+from perfsuite.data.images import cropped, normalized
+from perfsuite.data.noise import in_other_light
+from perfsuite.data.scenes import Kind, SceneItem
+from perfsuite.domain.task import SEMI_SYNTHETIC, Inputs, Outputs, Predict, Task
+
+BATCH = 50  # scenes answered at a time
+
+
+@dataclass(frozen=True)
+class SceneTask(Task):
+    """Scenes of one kind. `train`, `calibration` and `test` hold so many of them."""
+
+    kind: Kind
+    training: int
+    test: int
+    labels = (SEMI_SYNTHETIC,)
+
+    @abstractmethod
+    def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
+        """Return what is in scene `index` of `split`."""
+
+    @abstractmethod
+    def row(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> np.ndarray:
+        """Return the row of the scene with `items`, which is at `place` in the outputs."""
+
+    def pictures(self, split: str, indices: np.ndarray) -> np.ndarray:
+        """Return these scenes as uint8 NHWC."""
+        drawn = [scenes.paint(self.kind, split, int(i), self.items(split, int(i))) for i in indices]
+        return np.stack(drawn)
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` test scenes, chosen by `seed`."""
+        return self._asked("test", np.random.default_rng(seed).integers(0, self.test, batch))
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield the first `samples` calibration scenes, `BATCH` at a time."""
+        for start in range(0, samples, BATCH):
+            yield self._asked("calibration", np.arange(start, min(start + BATCH, samples)))
+
+    def lit(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """Return these training scenes as the model takes them, each in other light."""
+        return normalized(in_other_light(self.pictures("train", indices), rng))
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return one picture scaled and cropped about its middle to the size of the scenes."""
+        return {"images": normalized(cropped(picture, self.kind.side, self.kind.side)[None])}
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row a test scene."""
+        chosen = np.sort(np.random.default_rng(0).permutation(self.test)[:samples])
+        rows = []
+        for start in range(0, len(chosen), BATCH):
+            indices = chosen[start : start + BATCH]
+            outputs = predict(self._asked("test", indices))
+            rows += [
+                self.row(outputs, place, self.items("test", int(index)))
+                for place, index in enumerate(indices)
+            ]
+        return np.stack(rows)
+
+    def fingerprint(self) -> str:
+        """Return what identifies the data."""
+        return f"{self.kind.name} {self.training} {self.test} {scenes.fingerprint()}"
+
+    def _asked(self, split: str, indices: np.ndarray) -> Inputs:
+        return {"images": normalized(self.pictures(split, indices))}

@@ -1,0 +1,174 @@
+"""Captions of composed scenes, and where the net looks for each word."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.data import scenes
+from perfsuite.data.scenes import SceneItem
+from perfsuite.domain.model import Model, Stage
+from perfsuite.domain.task import Outputs, TrainingSet
+from perfsuite.domain.workload import Workload
+from perfsuite.models.captions import REGIONS, SIDE, STEPS
+from perfsuite.training.loop import AdamPlan
+from perfsuite.workloads.tasks.bleu import COLUMNS, bleu, counts
+from perfsuite.workloads.tasks.scenes import SceneTask
+from perfsuite.workloads.zoo import weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+END, NOTHING = 0, -1  # the word that ends a caption; after it
+WORDS = (
+    "<end>", "a", "small", "large", "left", "right", "of", "above", "below", *scenes.NAMES,
+)  # fmt: skip
+CELL = SIDE // REGIONS  # pixels a side of a region
+
+PLAN = AdamPlan(epochs=7, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=False)
+
+
+@dataclass(frozen=True)
+class Captions(SceneTask):
+    """What a scene shows, in words. A row: the counts of BLEU, then those of attention."""
+
+    metric_name = "bleu4"
+
+    def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
+        """Return what is in scene `index` of `split`."""
+        return scenes.pair(split, index)
+
+    def train(self) -> TrainingSet:
+        """Return the training scenes; a target is (STEPS, 5): a word and the box it is about."""
+        targets = np.zeros((self.training, STEPS, 5), np.float32)
+        targets[..., 0] = NOTHING
+        for index, target in enumerate(targets):
+            items = self.items("train", index)
+            words, boxes = scenes.caption(items), scenes.boxes_of(items)
+            for step, word in enumerate(words):
+                target[step, 0] = WORDS.index(word.text)
+                if word.item is not None:
+                    target[step, 1:] = boxes[word.item]
+            target[len(words), 0] = END
+        return TrainingSet(np.arange(self.training), targets, self.lit, caption_loss)
+
+    def row(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> np.ndarray:
+        """Return the counts of BLEU, how many words look at what they name, how many name it."""
+        said = spoken(outputs[0][place])
+        wanted = [word.text for word in scenes.caption(items)]
+        return np.append(counts(said, wanted), looks(said, outputs[1][place], items))
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return BLEU-4."""
+        return bleu(rows[:, :COLUMNS])
+
+
+@dataclass(frozen=True)
+class Attention(Captions):
+    """The same captions, judged by where the net looks when it names an item."""
+
+    metric_name = "attention_in_box"
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return the share of naming words at which attention peaks in a box of what they name.
+
+        Words that name what is not in the scene have no box, and are left out; 0 without words.
+        """
+        hits, named = rows[:, COLUMNS:].sum(axis=0)
+        return float(hits / named) if named else 0.0
+
+
+def spoken(scores: np.ndarray) -> list[str]:
+    """Return the words up to the end of scores (STEPS, words)."""
+    best = scores.argmax(1).tolist()
+    return [WORDS[word] for word in best[: best.index(END) if END in best else STEPS]]
+
+
+def looks(said: list[str], attention: np.ndarray, items: tuple[SceneItem, ...]) -> tuple[int, int]:
+    """Return how many naming words look into a box of what they name, and how many there are.
+
+    `attention` is (STEPS, regions); a look goes to the middle of the region that weighs most.
+    """
+    hits = named = 0
+    for step, word in enumerate(said):
+        boxes = [item.box() for item in items if scenes.NAMES[item.label] == word]
+        row, column = divmod(int(attention[step].argmax()), REGIONS)
+        x, y = (column + 0.5) * CELL, (row + 0.5) * CELL
+        named += bool(boxes)
+        hits += any(left <= x <= right and top <= y <= bottom for left, top, right, bottom in boxes)
+    return hits, named
+
+
+def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
+    """Return the cross-entropy of each word after the true ones, and how far attention strays.
+
+    For words about an item, attention is taught to lie in its box (Liu et al. 2017,
+    arXiv:1605.09553): the negative logarithm of the weight that does.
+    """
+    import torch
+    from torch.nn import functional
+
+    words, boxes = targets[..., 0].long(), targets[..., 1:]
+    scores, attention = module.told(images, words.clamp(min=END))
+    loss = functional.cross_entropy(
+        scores.float().flatten(0, 1), words.flatten(), ignore_index=NOTHING, label_smoothing=0.05
+    )
+    at = (torch.arange(REGIONS, device=images.device) + 0.5) * CELL
+    inside_x = (at >= boxes[..., 0:1]) & (at <= boxes[..., 2:3])
+    inside_y = (at >= boxes[..., 1:2]) & (at <= boxes[..., 3:4])
+    inside = (inside_y[..., :, None] & inside_x[..., None, :]).flatten(2)
+    about = boxes[..., 2] > 0
+    within = (attention.float() * inside).sum(2).clamp(min=1e-6)
+    strays: Tensor = -within.log()[about].mean()
+    return loss + 0.3 * strays
+
+
+def drawn_attention(image: np.ndarray, said: list[str], attention: np.ndarray) -> np.ndarray:
+    """Return one picture a word, side by side, as uint8: light where the net looked, named below.
+
+    `image` is uint8 (SIDE, SIDE, 3), `attention` (STEPS, regions). Each is drawn three times as
+    large.
+    """
+    from PIL import Image, ImageDraw
+
+    size, strip = 3 * SIDE, 24
+    canvas = Image.new("RGB", (size * max(1, len(said)), size + strip), "white")
+    draw = ImageDraw.Draw(canvas)
+    for step, word in enumerate(said):
+        weights = attention[step].reshape(REGIONS, REGIONS)
+        shares = Image.fromarray((255 * weights / weights.max()).astype(np.uint8))
+        light = np.asarray(shares.resize((SIDE, SIDE), Image.Resampling.BICUBIC)) / 255
+        lit = image * (0.2 + 0.8 * light[..., None])
+        shown = Image.fromarray(lit.astype(np.uint8)).resize((size, size))
+        canvas.paste(shown, (size * step, 0))
+        draw.text((size * step + 8, size + 6), word, fill="black")
+    return np.asarray(canvas)
+
+
+def net() -> nn.Module:
+    """Return the net without its weights."""
+    from perfsuite.models import captions
+
+    return captions.show_attend_tell(len(WORDS))
+
+
+def show_attend_tell() -> Workload:
+    """Return `show-attend-tell`, judged by BLEU-4."""
+    return Workload("show-attend-tell", _model(), Captions(scenes.PAIR, training=15000, test=1000))
+
+
+def show_attend_tell_attention() -> Workload:
+    """Return `show-attend-tell-attention`: the same net, judged by where it looks."""
+    task = Attention(scenes.PAIR, training=15000, test=1000)
+    return Workload("show-attend-tell-attention", _model(), task)
+
+
+def _model() -> Model:
+    def build() -> nn.Module:
+        return weights.load(net(), weights.FOLDER / "show-attend-tell.safetensors")
+
+    return Model(
+        build, stages=tuple(Stage(name, (name,)) for name in ("encoder", "attention", "decoder"))
+    )

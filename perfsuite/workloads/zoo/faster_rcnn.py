@@ -1,0 +1,186 @@
+"""Faster R-CNN: on ResNet-101 as people have it, and on ShuffleNetV2, trained on blood cells.
+
+The weights of a ResNet-101 do not fit into a repository. `faster-rcnn-resnet101` takes a user's
+checkpoint, from `PERFSUITE_FASTER_RCNN` or from a function of the user's own::
+
+    def my_detector():
+        return faster_rcnn_resnet101(Path("detector.pth"), my_detection_task)
+
+Without one its weights are random, its norms fit a few photographs so that activations stay
+finite, and every result says that it is untrained: what it detects means nothing, what it costs
+is what a trained one costs with as many proposals and detections.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.data import bccd
+from perfsuite.data.photographs import sections
+from perfsuite.domain.model import Model
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import ConfigError
+from perfsuite.models.faster_rcnn import RESIDUAL, RESNET101, STAGES
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.training.loop import AdamPlan
+from perfsuite.workloads.tasks.detection import Detection, agreed, differences, fitted, scaled
+from perfsuite.workloads.zoo import weights
+
+if TYPE_CHECKING:
+    from torch import nn
+
+HEIGHT, WIDTH = 480, 640  # of the pictures that both detectors take
+CHECKPOINT = "PERFSUITE_FASTER_RCNN"  # the environment variable that may name one
+UNTRAINED = "untrained"
+# How alike random weights' detections must be: rounding errors grow in them, and some boxes that
+# score nearly alike are suppressed by another one. `heads_alone` compares what lies before that.
+ALIKE = {"boxes": 16.0, "scores": 0.05, "unmatched": 20.0}
+NORMS = "norms.safetensors"
+
+# 0.1 s of two cores for a picture and step: 20 s an epoch, half an hour.
+SHUFFLENET_PLAN = AdamPlan(
+    epochs=90, batch=8, peak_rate=2e-3, weight_decay=0.02, warmup=0.1, bf16=False
+)
+
+
+@dataclass(frozen=True)
+class Photographs(Task):
+    """No labels: sections of two photographs, to time and to profile a detector with."""
+
+    labels: tuple[str, ...] = ()
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` pictures, chosen by `seed`."""
+        return {"images": scaled(sections(batch, HEIGHT, WIDTH, seed))}
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield `samples` other pictures, one by one."""
+        for index in range(samples):
+            yield self.inputs(1, 1_000_000 + index)
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return the picture, scaled to fit."""
+        return {"images": scaled(fitted(picture, HEIGHT, WIDTH)[0][None])}
+
+    def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
+        """Return what `differences` does; random weights carry the last bit far."""
+        return agreed(differences(expected, answered), precision, ALIKE)
+
+    def fingerprint(self) -> str:
+        """Return what identifies the photographs."""
+        return key_of("photographs", sections(1, HEIGHT, WIDTH, 0).tobytes())
+
+
+def faster_rcnn_shufflenet() -> Workload:
+    """Return `faster-rcnn-shufflenet`: trained on BCCD, three kinds of blood cells."""
+
+    def build() -> nn.Module:
+        return weights.load(shufflenet_net(), weights.FOLDER / "faster-rcnn-shufflenet.safetensors")
+
+    task = Detection(bccd.load, HEIGHT, WIDTH)
+    return Workload("faster-rcnn-shufflenet", Model(build, stages=STAGES, batch=1), task)
+
+
+def shufflenet_net() -> nn.Module:
+    """Return the net of `faster-rcnn-shufflenet` without its weights."""
+    from perfsuite.models.faster_rcnn import faster_rcnn_shufflenet as net
+
+    return net(len(bccd.CLASSES))
+
+
+def faster_rcnn_resnet101(checkpoint: Path | None = None, task: Task | None = None) -> Workload:
+    """Return `faster-rcnn-resnet101`, with a checkpoint's weights or untrained.
+
+    Its number of classes is the checkpoint's, or COCO's 90. Without a task it is fed photographs.
+    """
+    given = os.environ.get(CHECKPOINT)
+    path = checkpoint or (Path(given) if given else None)
+    said = () if path else (UNTRAINED,)
+    numbers = (f"{RESNET101.proposals} proposals", f"{RESNET101.detections} detections at most")
+    build = partial(_from_checkpoint, path) if path else untrained_resnet101
+    model = Model(build, stages=STAGES, batch=1)
+    return Workload("faster-rcnn-resnet101", model, task or Photographs((*said, *numbers)))
+
+
+def _from_checkpoint(path: Path) -> nn.Module:
+    from perfsuite.models.faster_rcnn import faster_rcnn_resnet101 as net
+
+    state = _state(path)
+    scores = state.get("roi_heads.box_predictor.cls_score.weight")
+    if scores is None:
+        raise ConfigError(
+            f"{path}: not a checkpoint of torchvision's Faster R-CNN: it has no "
+            f"roi_heads.box_predictor.cls_score.weight"
+        )
+    module = net(len(scores) - 1)
+    found = module.load_state_dict(state, strict=False)
+    # Norms frozen in training count no batches.
+    missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
+    if missing or found.unexpected_keys:
+        raise ConfigError(
+            f"{path}: a checkpoint of another net: it lacks {missing[:3]}, and has "
+            f"{found.unexpected_keys[:3]} that a Faster R-CNN on ResNet-101 with FPN has not"
+        )
+    return module.eval()
+
+
+def _state(path: Path) -> dict[str, Any]:
+    """Return the tensors in a .safetensors or .pth file, read without running anything in it."""
+    import pickle
+
+    import torch
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    if not path.is_file():
+        raise ConfigError(f"{path}: there is no such checkpoint ({CHECKPOINT}, or the function's)")
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, OSError) as error:
+        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ConfigError(f"{path}: not a checkpoint of tensors alone: {first}") from error
+    state = state.get("model", state) if isinstance(state, dict) else state
+    if not isinstance(state, dict) or not all(isinstance(v, torch.Tensor) for v in state.values()):
+        raise ConfigError(f"{path}: not a state_dict, a dictionary of names and tensors")
+    return state
+
+
+def untrained_resnet101() -> nn.Module:
+    """Return the detector with seeded random weights and norms that fit the photographs.
+
+    What was found out about the photographs is kept in the cache: 0.7 MB.
+    """
+    import torch
+    import torchvision
+    from safetensors.torch import load_file
+
+    from perfsuite.models.faster_rcnn import faster_rcnn_resnet101 as net
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        module = net()
+    versions = (torch.__version__, torchvision.__version__)
+    key = key_of("faster-rcnn-resnet101", repr((RESNET101, RESIDUAL)), *versions)
+    folder, _ = Cache().build("norms", key, partial(_write_norms, module))
+    module.load_state_dict(load_file(folder / NORMS), strict=False)
+    return module.eval()
+
+
+def _write_norms(module: nn.Module, folder: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from perfsuite.models.untrained import settle
+
+    changed = settle(module, torch.from_numpy(Photographs().inputs(2, 0)["images"]))
+    save_file(changed, folder / NORMS)

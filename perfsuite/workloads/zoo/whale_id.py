@@ -1,0 +1,147 @@
+"""Which of 427 generated whales is it: in four stages, and by one net that sees all at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.data import whales
+from perfsuite.data.images import normalized
+from perfsuite.data.noise import in_other_light
+from perfsuite.domain.model import Model, Stage
+from perfsuite.domain.task import SYNTHETIC, TrainingSet
+from perfsuite.domain.workload import Workload
+from perfsuite.training.loop import AdamPlan
+from perfsuite.workloads.tasks.classification import Classification
+from perfsuite.workloads.zoo import weights
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+STAGES = ("detect", "keypoints", "align", "classify")
+
+PLAN = AdamPlan(epochs=30, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
+PLAIN_PLAN = AdamPlan(epochs=30, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
+
+# How far, in training, places stray from the truth, as they will when an earlier stage finds them.
+_BOX_STRAYS, _END_STRAYS = 0.1, 0.04  # of the box's side, of the head's length
+
+
+@cache
+def _load(split: str) -> whales.Whales:
+    return whales.load(split)
+
+
+def _turned_by_quarters(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Return NHWC pictures in other light and of four headings: a whale stays who it is."""
+    lit = in_other_light(pictures, rng)
+    quarters = rng.integers(0, 4, len(lit))
+    return np.stack([np.rot90(one, int(times)) for one, times in zip(lit, quarters, strict=True)])
+
+
+@dataclass(frozen=True)
+class WholePictures(Classification):
+    """Individuals as classes of whole pictures."""
+
+    labels = (SYNTHETIC,)
+
+
+@dataclass(frozen=True)
+class Staged(WholePictures):
+    """The same individuals, with what the stages learn from: boxes and ends of heads."""
+
+    def train(self) -> TrainingSet:
+        """Return the training pictures; a target is the individual, its box and its ends."""
+        data = _load("train")
+        parts = (data.labels[:, None], data.boxes, data.points.reshape(-1, 4))
+        targets = np.concatenate(parts, 1).astype(np.float32)
+        whole = super().train()
+        return whole._replace(targets=targets, loss=staged_loss)
+
+
+def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
+    """Return the sum of the losses of detect, keypoints and classify, each by labels of its own.
+
+    Later stages are given the true places, strayed a little, so that no stage waits for another;
+    they share no weights. Targets (N, 9) are the individual, the box and both ends.
+    """
+    import torch
+    from torch.nn import functional
+
+    from perfsuite.models.whale import SIDE, surroundings
+
+    labels, boxes, points = targets[:, 0].long(), targets[:, 1:5], targets[:, 5:]
+    maps = module.detect.scores(images)
+    middle, half = surroundings(boxes)
+    loss = _heat_loss(maps[:, :1], (middle / (SIDE / 2) - 1)[:, None])
+    loss = loss + functional.smooth_l1_loss(module.detect.read(maps), boxes) / 4
+
+    strayed = boxes + _noise(boxes, _BOX_STRAYS) * half
+    maps = module.keypoints.scores(images, strayed)
+    middle, half = surroundings(strayed)
+    ends = points.reshape(-1, 2, 2)
+    loss = loss + _heat_loss(maps, (ends - middle[:, None]) / half[:, None])
+    loss = loss + functional.smooth_l1_loss(module.keypoints.read(maps, strayed), points)
+
+    length = torch.linalg.vector_norm(ends[:, 0] - ends[:, 1], dim=1)[:, None]
+    heads = module.align(images, points + _noise(points, _END_STRAYS) * length)
+    scores = module.classify(heads).float()
+    return loss + functional.cross_entropy(scores, labels, label_smoothing=0.1)
+
+
+def _noise(like: Tensor, deviation: float) -> Tensor:
+    import torch
+
+    return torch.randn_like(like) * deviation
+
+
+def _heat_loss(heat: Tensor, places: Tensor) -> Tensor:
+    """Return the cross-entropy of maps (N, K, side, side) with the cells of places (N, K, 2).
+
+    Places run from -1 to 1 over the map.
+    """
+    from torch.nn import functional
+
+    side = heat.shape[-1]
+    cells = ((places + 1) * (side / 2)).long().clamp(0, side - 1)
+    wanted = cells[..., 1] * side + cells[..., 0]
+    return functional.cross_entropy(heat.flatten(2).flatten(0, 1).float(), wanted.flatten())
+
+
+def net() -> nn.Module:
+    """Return the staged net without its weights."""
+    from perfsuite.models import whale
+
+    return whale.whale_id(whales.INDIVIDUALS)
+
+
+def plain_net() -> nn.Module:
+    """Return the net for whole pictures without its weights."""
+    from perfsuite.models import whale
+
+    return whale.whale_id_plain(whales.INDIVIDUALS)
+
+
+def whale_id() -> Workload:
+    """Return `whale-id`: find the head, find its ends, turn it, classify it."""
+
+    def build() -> nn.Module:
+        return weights.load(net(), weights.FOLDER / "whale-id.safetensors")
+
+    stages = tuple(Stage(name, (name,)) for name in STAGES)
+    task = Staged(_load, normalized, in_other_light, identity=whales.fingerprint())
+    return Workload("whale-id", Model(build, stages=stages), task)
+
+
+def whale_id_plain() -> Workload:
+    """Return `whale-id-plain`: one small VGG on the whole picture."""
+
+    def build() -> nn.Module:
+        return weights.load(plain_net(), weights.FOLDER / "whale-id-plain.safetensors")
+
+    stages = (Stage("features", ("features",)), Stage("classifier", ("classifier",)))
+    task = WholePictures(_load, normalized, _turned_by_quarters, identity=whales.fingerprint())
+    return Workload("whale-id-plain", Model(build, stages=stages), task)

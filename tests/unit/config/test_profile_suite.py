@@ -1,0 +1,75 @@
+"""The suite behind `perfsuite profile`: names checked with suggestions, paths made absolute."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perfsuite.config import cells
+from perfsuite.config.profile_suite import single_suite
+from perfsuite.errors import ConfigError
+
+
+def test_every_engine_is_the_default() -> None:
+    suite = single_suite("vgg-digits", threads=2)
+    assert suite.name == "profile-vgg-digits"
+    assert [cell.key for cell in cells(suite)] == [
+        "vgg-digits/fp32/pytorch/cpu/b1",
+        "vgg-digits/fp32/onnxruntime/cpu/b1",
+        "vgg-digits/fp32/openvino/cpu/b1",
+    ]
+    assert suite.processes == 1
+    assert suite.inspect.roofline
+
+
+def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("mine.py").write_text("net = engine = None\n")
+    Path("net.onnx").write_bytes(b"")
+    suite = single_suite(
+        "mine.py:net", ["openvino", "mine.py:engine"], "int8", batch=4, picture=Path("cat.jpg")
+    )
+    assert [cell.key for cell in cells(suite)] == [
+        "net/int8/openvino/cpu/b4",
+        "net/int8/engine/cpu/b4",
+    ]
+    assert suite.workloads == {"net": f"{tmp_path}/mine.py:net"}
+    assert suite.runtime_files == {"engine": f"{tmp_path}/mine.py:engine"}
+    assert suite.picture == f"{tmp_path}/cat.jpg"
+    assert single_suite("net.onnx").workloads == {"net": f"{tmp_path}/net.onnx"}
+
+
+@pytest.mark.parametrize(
+    ("workload", "more", "message"),
+    [
+        ("vgg-digit", {}, "unknown workload 'vgg-digit'; did you mean 'vgg-digits'?"),
+        ("no.py:net", {}, "there is no file"),
+        ("no.onnx", {}, "there is no file"),
+        ("a b", {}, "WORKLOAD: 'a b' cannot be a name"),
+        (
+            "vgg-digits",
+            {"runtimes": ["openvin"]},
+            "unknown runtime 'openvin'; did you mean 'openvino'?",
+        ),
+        (
+            "vgg-digits",
+            {"runtimes": ["openvino", "openvino"]},
+            "--runtime 'openvino' is given twice",
+        ),
+        ("vgg-digits", {"recipe": "int9"}, "unknown recipe 'int9'; did you mean 'int8'?"),
+        ("vgg-digits", {"recipe": "fp23"}, "unknown recipe 'fp23'; did you mean 'fp32'?"),
+        (
+            "vgg-digits",
+            {"recipe": "prune"},
+            "give exactly one of ratio, macs and speedup; there is none of them (here a pass has "
+            "its defaults; a suite gives it fields",
+        ),
+        ("vgg-digits", {"recipe": "no.py:Pass"}, "--recipe: use: pass '"),
+    ],
+)
+def test_what_is_not_there_is_refused(workload: str, more: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        single_suite(workload, **more)
+    assert message in str(caught.value)

@@ -1,0 +1,110 @@
+"""What a run may take, and the history that makes the estimate better."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from perfsuite.config import cells
+from perfsuite.config.run_plan import plan, read_durations, write_durations
+from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.suite import Evaluate, Expect, Suite
+
+SUITE = Suite(
+    "s",
+    {"vgg": "vgg"},
+    ("pytorch", "openvino"),
+    (FP32, Recipe("int8", (PassUse("int8"),))),
+    threads=2,
+    processes=4,
+    evaluate=Evaluate(samples=1000),
+    expect=(Expect("unsupported", "why", recipe="int8", runtime="pytorch"),),
+)
+
+
+def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_processes() -> None:
+    kinds = plan(SUITE, cells(SUITE), {}).by_kind()
+    # Three cells work; the fourth is expected not to and is prepared only, to find that out.
+    assert {kind: count for kind, (count, _) in kinds.items()} == {
+        "prepare": 4,
+        "measure": 3 * 4,
+        "evaluate": 3,
+        "inspect": 3,
+    }
+    # fp32 on both: 15 s; int8: 25 s on openvino, 2 s where it is expected to be refused.
+    assert kinds["prepare"][1] == pytest.approx(15 + 15 + 25 + 2)
+    # A process takes 6 s with torch and 2 s without.
+    assert kinds["measure"][1] == pytest.approx(4 * (6 + 2 + 2))
+    # 1,000 samples: 10 s with torch, 3 s without, after the start.
+    assert kinds["evaluate"][1] == pytest.approx((6 + 10) + 2 * (2 + 3))
+    assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2 + 3 * 0.5)
+
+
+def test_training_is_most_of_what_preparing_takes() -> None:
+    trained = PassUse("prune", {"steps": 2, "finetune": {"optimizer": "sgd", "epochs": 3}})
+    odd = PassUse("file.py:Odd", {"finetune": {"epochs": "many"}, "steps": "two"})
+    recipes = (Recipe("trained", (trained, PassUse("int8"))), Recipe("odd", (odd,)))
+    suite = msgspec.structs.replace(SUITE, runtimes=("openvino",), recipes=recipes, expect=())
+    first, second = [job for job in plan(suite, cells(suite), {}).jobs if job.kind == "prepare"]
+    assert first.each_s == pytest.approx(15 + (10 + 2 * 3 * 200) + 10)
+    assert second.each_s == pytest.approx(15 + 10)
+
+
+def test_more_samples_than_a_test_set_has_take_no_longer() -> None:
+    def evaluate_s(samples: int | None) -> float:
+        asked = msgspec.structs.replace(SUITE, evaluate=Evaluate(samples))
+        return plan(asked, cells(asked), {}).by_kind()["evaluate"][1]
+
+    assert evaluate_s(100_000_000) == evaluate_s(None) == evaluate_s(10_000)
+
+
+def test_history_replaces_guesses() -> None:
+    key = "vgg/fp32/pytorch/cpu/b1"
+    guess = plan(SUITE, cells(SUITE), {})
+    known = plan(SUITE, cells(SUITE), {f"measure/{key}": 2.5, f"prepare/{key}": 0.0})
+    assert known.total_s == pytest.approx(guess.total_s - 4 * (6 - 2.5) - 15)
+    assert len(guess.guessed) == len(guess.jobs)
+    assert {(job.kind, job.cell) for job in known.jobs if job.known} == {
+        ("measure", key),
+        ("prepare", key),
+    }
+    assert len(known.guessed) == len(known.jobs) - 2
+
+
+def test_a_plan_of_some_cells_is_a_part_of_the_whole() -> None:
+    every = cells(SUITE)
+    parts = [plan(SUITE, [cell], {}).total_s for cell in every]
+    assert plan(SUITE, every, {}).total_s == pytest.approx(sum(parts))
+    assert plan(SUITE, [], {}).total_s == 0
+
+
+def test_durations_are_merged_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "new"))
+    assert read_durations() == {}
+    write_durations({"measure/a": 1.0, "measure/b": 2.0})
+    write_durations({"measure/b": 3.0, "measure/c": float("inf"), "measure/d": -1.0})
+    assert read_durations() == {"measure/a": 1.0, "measure/b": 3.0}
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["durations.json"]
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '{"a": "b"}', '{"a": NaN}', "\xff"])
+def test_a_corrupt_history_is_ignored_with_a_warning(
+    content: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path))
+    (tmp_path / "durations.json").write_text(content, encoding="latin-1")
+    assert read_durations() == {}
+    assert "durations are guessed" in caplog.text
+    write_durations({"measure/a": 1.0})
+    assert read_durations() == {"measure/a": 1.0}
+
+
+def test_a_home_that_cannot_be_written_costs_only_the_history(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "file"))
+    write_durations({"measure/a": 1.0})
+    assert "durations are not kept" in caplog.text

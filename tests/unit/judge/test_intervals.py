@@ -1,0 +1,180 @@
+"""Intervals against numbers computed by hand and against SciPy."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.record import Accuracy
+from perfsuite.errors import Incomparable
+from perfsuite.judge import intervals
+from perfsuite.judge.t_distribution import incomplete_beta, t_quantile
+
+
+@pytest.mark.parametrize("freedom", [1, 1.37, 2, 3, 5.5, 7, 11, 30, 250, 10_000])
+@pytest.mark.parametrize("probability", [0.025, 0.5, 0.6, 0.9, 0.975, 0.9995])
+def test_t_quantile_is_scipys(probability: float, freedom: float) -> None:
+    stats = pytest.importorskip("scipy.stats")
+    expected = stats.t.ppf(probability, freedom)
+    assert t_quantile(probability, freedom) == pytest.approx(expected, rel=1e-6, abs=1e-6)
+
+
+def test_t_quantile_from_tables() -> None:
+    assert t_quantile(0.975, 1) == pytest.approx(12.7062, abs=1e-4)
+    assert t_quantile(0.975, 3) == pytest.approx(3.1824, abs=1e-4)
+    assert t_quantile(0.975, 7) == pytest.approx(2.3646, abs=1e-4)
+    assert t_quantile(0.025, 7) == -t_quantile(0.975, 7)
+
+
+@pytest.mark.parametrize(("probability", "freedom"), [(0.0, 3), (1.0, 3), (0.5, 0)])
+def test_t_quantile_refuses(probability: float, freedom: float) -> None:
+    with pytest.raises(ValueError, match="no quantile"):
+        t_quantile(probability, freedom)
+
+
+def test_incomplete_beta_by_hand() -> None:
+    # I_x(1, 1) = x and I_x(2, 1) = x^2, on both sides of the symmetry.
+    for x in (0.0, 0.1, 0.5, 0.9, 1.0):
+        assert incomplete_beta(x, 1, 1) == pytest.approx(x)
+        assert incomplete_beta(x, 2, 1) == pytest.approx(x * x)
+
+
+def test_ratio_is_paired_within_rounds() -> None:
+    # The second round ran on a machine twice as slow: the ratio is 4 in each all the same.
+    a = {0: (4.0, 4.0, 4.0), 1: (8.0,), 7: (100.0,)}
+    b = {0: (1.0,), 1: (2.0, 2.0), 9: (1e-3,)}
+    found = intervals.ratio_interval(a, b)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((4.0, 4.0, 4.0))
+
+
+def test_ratio_interval_by_hand() -> None:
+    # Log ratios 0, log 2, log 4: mean log 2, deviation log 2, t(0.975, 2) = 4.302653.
+    a = {0: (1.0,), 1: (2.0,), 2: (4.0,)}
+    b = {0: (1.0,), 1: (1.0,), 2: (1.0,)}
+    found = intervals.ratio_interval(a, b)
+    half = 4.302653 * math.log(2) / math.sqrt(3)
+    assert found is not None
+    assert found.value == pytest.approx(2.0)
+    assert found.low == pytest.approx(2.0 * math.exp(-half), rel=1e-6)
+    assert found.high == pytest.approx(2.0 * math.exp(half), rel=1e-6)
+
+
+def test_fewer_than_two_common_rounds_have_no_interval() -> None:
+    assert intervals.ratio_interval({0: (1.0,), 1: (1.0,)}, {1: (1.0,), 2: (1.0,)}) is None
+    assert intervals.ratio_interval({}, {}) is None
+    assert intervals.independent_interval([[0.0]], [[0.0, 0.0]]) is None
+
+
+def test_statistics_of_a_process() -> None:
+    samples = tuple(float(number) for number in range(1, 102))  # 1..101: percentile p is 1 + p
+    assert intervals.process_statistics({3: samples}, "median") == {3: 51.0}
+    assert intervals.process_statistics({3: samples}, "p95") == {3: pytest.approx(96.0)}
+    assert intervals.process_statistics({3: samples}, "p99") == {3: pytest.approx(100.0)}
+
+
+@pytest.mark.parametrize("bad", [math.nan, 0.0, -1.0, math.inf])
+def test_processes_that_cannot_be_used_are_left_out_and_named(bad: float) -> None:
+    rounds = {0: (1.0, 1.0), 1: (1.0, bad), 2: (), 3: (2.0,)}
+    assert intervals.invalid_rounds(rounds) == [1, 2]
+    assert intervals.process_statistics(rounds) == {0: 1.0, 3: 2.0}
+
+
+def test_independent_interval_is_scipys_welch() -> None:
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(0.3, 0.02, 5), rng.normal(0.1, 0.05, 9)
+    theirs = stats.ttest_ind(a, b, equal_var=False).confidence_interval(0.95)
+    ours = intervals.independent_interval([list(a)], [list(b)])
+    assert ours is not None
+    assert math.log(ours.low) == pytest.approx(theirs.low, rel=1e-6)
+    assert math.log(ours.high) == pytest.approx(theirs.high, rel=1e-6)
+
+
+def test_a_wide_spread_does_not_overflow() -> None:
+    found = intervals.mean_interval([-600.0, 600.0])
+    assert found is not None
+    assert 0.0 <= found.low < found.value < found.high < math.inf
+
+
+@pytest.mark.parametrize("processes", [4, 8])
+def test_coverage_is_near_95_percent(processes: int) -> None:
+    rng = np.random.default_rng(7)
+    trials, covered = 2000, 0
+    for logs in rng.normal(math.log(1.5), 0.03, (trials, processes)):
+        found = intervals.mean_interval(list(logs))
+        assert found is not None
+        covered += found.low <= 1.5 <= found.high
+    # Four standard errors of a proportion of 0.95 over 2000 trials are 0.0195.
+    assert abs(covered / trials - 0.95) < 0.0195
+
+
+def test_coverage_between_runs_is_near_95_percent() -> None:
+    rng = np.random.default_rng(11)
+    trials, covered = 2000, 0
+    for _ in range(trials):
+        a, b = rng.normal(0.2, 0.01, 4), rng.normal(0.0, 0.03, 6)
+        found = intervals.independent_interval([list(a)], [list(b)])
+        assert found is not None
+        covered += found.low <= math.exp(0.2) <= found.high
+    assert abs(covered / trials - 0.95) < 0.0195
+
+
+def bootstrapped(right: np.ndarray, replicates: int = 1000, seed: int = 3) -> Accuracy:
+    picks = np.random.default_rng(seed).integers(0, len(right), (replicates, len(right)))
+    values = tuple(float(value) for value in right[picks].mean(axis=1))
+    return Accuracy("top1", float(right.mean()), len(right), "d1", values)
+
+
+def test_difference_covers_the_normal_approximation() -> None:
+    # 2000 samples; the variant breaks 40 and mends 20: a loss of 1 point. The standard error of a
+    # paired difference is sqrt(60 - 20^2 / 2000) / 2000 = 0.386 points.
+    reference = np.ones(2000)
+    reference[:100] = 0.0
+    variant = reference.copy()
+    variant[:20], variant[500:540] = 1.0, 0.0
+    found = intervals.difference_interval(bootstrapped(reference), bootstrapped(variant))
+    assert found is not None
+    assert found.value == pytest.approx(1.0)
+    assert found.low == pytest.approx(1.0 - 1.96 * 0.386, abs=0.08)
+    assert found.high == pytest.approx(1.0 + 1.96 * 0.386, abs=0.08)
+
+
+def test_rule_of_three_where_nothing_differed() -> None:
+    same = bootstrapped(np.ones(2000))
+    found = intervals.difference_interval(same, same)
+    assert found is not None
+    assert (found.value, found.low, found.high) == pytest.approx((0.0, -0.15, 0.15))
+
+
+def test_rule_of_three_where_one_sample_differed() -> None:
+    other = np.ones(2000)
+    other[7] = 0.0
+    found = intervals.difference_interval(bootstrapped(np.ones(2000)), bootstrapped(other))
+    assert found is not None
+    assert found.value == pytest.approx(0.05)
+    assert found.low <= 0.05 - 0.15 + 1e-9
+    assert found.high >= 0.05 + 0.15 - 1e-9
+
+
+@pytest.mark.parametrize(
+    ("other", "named"),
+    [
+        (Accuracy("map", 0.9, 10, "d1", (0.9, 0.9)), "metric"),
+        (Accuracy("top1", 0.9, 20, "d1", (0.9, 0.9)), "number of samples"),
+        (Accuracy("top1", 0.9, 10, "d2", (0.9, 0.9)), "digest"),
+        (Accuracy("top1", 0.9, 10, "d1", (0.9,)), "replicates"),
+    ],
+)
+def test_only_the_same_samples_are_paired(other: Accuracy, named: str) -> None:
+    with pytest.raises(Incomparable, match=named):
+        intervals.difference_interval(Accuracy("top1", 0.9, 10, "d1", (0.9, 0.9)), other)
+
+
+def test_no_interval_without_numbers() -> None:
+    nothing = Accuracy("top1", 0.9, 10, "d1", ())
+    assert intervals.difference_interval(nothing, nothing) is None
+    broken = Accuracy("top1", math.nan, 10, "d1", (0.9, 0.8))
+    assert intervals.accuracy_interval(broken) is None

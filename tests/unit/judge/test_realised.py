@@ -1,0 +1,402 @@
+"""What a compressed variant came from, what it gained, and why not: on runs built by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
+from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.record import Accuracy, Header, Record, Run
+from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.verdict import Interval, Verdict
+from perfsuite.judge import gain, judge, parent_cell
+from perfsuite.judge.realised import realised
+
+HALF = PassUse("prune", {"ratio": 0.5})
+QUARTER = PassUse("prune", {"ratio": 0.75})
+LOW, INT8 = PassUse("lowrank"), PassUse("int8")
+RECIPES = (
+    FP32,
+    Recipe("half", (HALF,)),
+    Recipe("quarter", (QUARTER,)),
+    Recipe("half-low", (HALF, LOW)),
+    Recipe("half-low-int8", (HALF, LOW, INT8)),
+    Recipe("quarter-int8", (QUARTER, INT8)),
+    Recipe("int8", (INT8,)),
+)
+MACHINE = Environment(MustMatch("A", 6, 85, 7, (), {}, 2, None), {}, {})
+
+
+def cell(recipe: str, **fields: Any) -> Cell:
+    return Cell("vgg", recipe, "openvino", **fields)
+
+
+def record(one: Cell, *latencies: float, **fields: Any) -> Record:
+    """A cell whose n-th process always took the n-th latency."""
+    defaults: dict[str, Any] = {
+        "status": "ok",
+        "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
+        "values": {},
+        "accuracy": None,
+        "evidence": None,
+        "labels": (),
+        "error": None,
+    }
+    return Record(cell=one, **(defaults | fields))
+
+
+def run(*records: Record, **suite: Any) -> Run:
+    fields: dict[str, Any] = {
+        "name": "s",
+        "workloads": {"vgg": "vgg"},
+        "runtimes": ("openvino",),
+        "recipes": RECIPES,
+    }
+    cells = tuple(one.cell for one in records)
+    header = Header(1, "0", "2026-01-01", Suite(**(fields | suite)), cells, MACHINE)
+    return Run(header, {one.cell.id: one for one in records})
+
+
+def counted(macs: float, parameters: float = 0.0) -> dict[str, tuple[float, ...]]:
+    return {"macs": (macs,), "parameters": (parameters,)} if parameters else {"macs": (macs,)}
+
+
+def call(*rows: BreakdownRow, overhead_s: float = 0.0, **fields: Any) -> Breakdown:
+    rest = (BreakdownRow(OVERHEAD, "rest", overhead_s), BreakdownRow(UNATTRIBUTED, "rest", 0.0))
+    total_s = sum(row.time_s for row in rows) + overhead_s
+    return Breakdown(total_s, 8, (*rows, *rest), **fields)
+
+
+def stage(name: str, time_s: float, macs: int | None, *children: BreakdownRow) -> BreakdownRow:
+    return BreakdownRow(name, "stage", time_s, macs, children=children)
+
+
+# The parent --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("recipe", "parent"),
+    [
+        ("half", "fp32"),
+        ("half-low", "half"),
+        ("half-low-int8", "half-low"),
+        ("quarter-int8", "quarter"),  # the same pass with other fields is another
+        ("int8", "fp32"),
+    ],
+)
+def test_the_parent_does_most_of_the_same(recipe: str, parent: str) -> None:
+    everything = run(*(record(cell(one.name)) for one in reversed(RECIPES)))
+    assert parent_cell(everything, cell(recipe)) == cell(parent)
+
+
+def test_fp32_has_no_parent() -> None:
+    assert parent_cell(run(record(cell("fp32")), record(cell("half"))), cell("fp32")) is None
+
+
+def test_a_parent_that_did_not_end_well_is_passed_over() -> None:
+    runs = run(
+        record(cell("fp32")),
+        record(cell("half"), status="failed"),
+        record(cell("half-low")),
+    )
+    assert parent_cell(runs, cell("half-low")) == cell("fp32")
+    alone = run(record(cell("fp32"), status="incomplete"), record(cell("half")))
+    assert parent_cell(alone, cell("half")) is None
+    assert gain(alone, cell("half")) is None
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        Cell("net", "fp32", "openvino"),
+        Cell("vgg", "fp32", "onnxruntime"),
+        cell("fp32", batch=8),
+        cell("fp32", threads=2),
+        cell("fp32", precision="bf16"),
+    ],
+)
+def test_a_parent_differs_in_the_recipe_alone(other: Cell) -> None:
+    assert parent_cell(run(record(other), record(cell("half"))), cell("half")) is None
+
+
+# The gain ----------------------------------------------------------------------------------------
+
+
+def test_theory_beside_clock() -> None:
+    def answers(value: float, *offsets: float) -> Accuracy:
+        return Accuracy("top1", value, 10_000, "d", tuple(value + one for one in offsets))
+
+    runs = run(
+        record(
+            cell("fp32"),
+            *(0.004, 0.004, 0.004),
+            values=counted(400.0, 90.0),
+            accuracy=answers(0.93, 0.0, 0.0, 0.0),
+        ),
+        record(
+            cell("half"),
+            *(0.0025, 0.0025, 0.0025),
+            values=counted(200.0, 30.0),
+            accuracy=answers(0.926, -0.001, 0.0, 0.001),
+        ),
+    )
+    found = gain(runs, cell("half"))
+    assert found is not None
+    assert (found.parent, found.recipe) == ("vgg/fp32/openvino/cpu/b1", "fp32")
+    assert (found.macs_ratio, found.parameters_ratio) == (2.0, 3.0)
+    assert found.speedup is not None
+    assert found.speedup.value == pytest.approx(1.6)
+    assert found.realised is not None
+    assert found.realised.value == pytest.approx(0.8)  # 1.6 of 2
+    assert found.loss_points is not None
+    assert found.loss_points.value == pytest.approx(0.4)
+    assert (found.pace, found.cause) == ("faster", "")
+
+
+def test_the_interval_of_what_is_realised_is_that_of_the_clock() -> None:
+    found = realised(Interval(1.6, 1.5, 1.8), 2.0)
+    assert found == Interval(0.8, 0.75, 0.9)
+
+
+@pytest.mark.parametrize("macs_ratio", [None, 1.0, 0.9])
+def test_nothing_is_realised_where_nothing_was_promised(macs_ratio: float | None) -> None:
+    assert realised(Interval(1.6, 1.5, 1.8), macs_ratio) is None
+
+
+def test_a_run_without_counts_or_with_one_process_is_still_told() -> None:
+    older = gain(run(record(cell("fp32"), 0.2, 0.2), record(cell("int8"), 0.1, 0.1)), cell("int8"))
+    assert older is not None
+    assert (older.macs_ratio, older.parameters_ratio, older.realised) == (None, None, None)
+    assert older.pace == "faster"
+    single = gain(run(record(cell("fp32"), 0.2), record(cell("int8"), 0.3)), cell("int8"))
+    assert single is not None
+    assert (single.speedup, single.pace, single.cause) == (None, None, "")
+
+
+# Never slower ------------------------------------------------------------------------------------
+
+
+def told(before: Record, after: Record) -> str:
+    """Return the one warning about `after`, without the names."""
+    (warning,) = judge(run(before, after)).warnings
+    return warning.removeprefix(f"{after.cell.key} is ").replace(before.cell.key, "P")
+
+
+def test_a_proven_gain_is_no_warning() -> None:
+    assert judge(run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1))).warnings == ()
+
+
+def test_slower_is_said_to_be_slower() -> None:
+    before, after = record(cell("fp32"), 0.10, 0.10), record(cell("half"), 0.125, 0.125)
+    assert told(before, after) == "slower than P: 0.8x"
+
+
+def test_against_the_parent_and_not_against_fp32() -> None:
+    runs = run(
+        record(cell("fp32"), 0.4, 0.4),
+        record(cell("half"), 0.1, 0.1),
+        record(cell("half-low"), 0.2, 0.2),
+    )
+    (warning,) = judge(runs).warnings
+    assert warning == ("vgg/half-low/openvino/cpu/b1 is slower than vgg/half/openvino/cpu/b1: 0.5x")
+
+
+@pytest.mark.parametrize(
+    ("macs", "words"),
+    [
+        (100.0, ": its MACs have not changed"),
+        (98.0, ": its MACs have hardly changed: -2 %"),
+        (125.0, ": it has 1.25x the MACs"),
+        (50.0, ""),
+    ],
+)
+def test_macs_that_hardly_change_are_a_cause(macs: float, words: str) -> None:
+    before = record(cell("fp32"), 0.1, 0.1, values=counted(100.0, 40.0))
+    after = record(cell("half"), 0.1, 0.1, values=counted(macs, 20.0))
+    assert told(before, after) == f"not proven faster than P: 1x{words}"
+
+
+def test_int8_changes_no_counts_and_is_not_blamed_for_it() -> None:
+    before = record(cell("fp32"), 0.1, 0.1, values=counted(100.0, 40.0))
+    after = record(cell("int8"), 0.1, 0.1, values=counted(100.0, 40.0))
+    assert told(before, after) == "not proven faster than P: 1x"
+
+
+def test_processes_that_differ_are_a_cause() -> None:
+    before = record(cell("fp32"), 0.1, 0.1, 0.1, values=counted(100.0))
+    after = record(cell("half"), 0.05, 0.1, 0.125, values=counted(50.0))
+    words = told(before, after)
+    assert words.startswith("not proven faster than P: 1.17x (")
+    assert words.endswith("): its 3 processes range from 0.8x to 2x: measure more of them")
+
+
+def test_what_is_simulated_is_not_expected_to_be_fast() -> None:
+    before = record(cell("fp32"), 0.1, 0.1)
+    after = record(cell("half"), 0.2, 0.2, labels=("simulated",))
+    assert told(before, after).endswith(
+        ": it is only simulated: its time is not that of real kernels"
+    )
+
+
+def slow(before: Breakdown, after: Breakdown, macs: float = 50.0) -> str:
+    """Return the cause of a variant that takes as long as its parent, of 100 MACs."""
+    one = record(cell("fp32"), 0.1, 0.1, values=counted(100.0, 40.0), breakdown=before)
+    parameters = 40.0 if macs == 100.0 else 20.0
+    values = counted(macs, parameters)
+    other = record(cell("half"), 0.1, 0.1, values=values, breakdown=after)
+    return told(one, other).removeprefix("not proven faster than P: 1x").removeprefix(": ")
+
+
+def test_the_module_whose_kernels_gain_nothing_is_named() -> None:
+    def net(macs: int, slow_s: float, fast_s: float) -> Breakdown:
+        modules = (
+            BreakdownRow(
+                "body.a",
+                "module",
+                slow_s,
+                macs,
+                children=(BreakdownRow("a/Conv", "operator", slow_s, macs),),
+            ),
+            BreakdownRow(
+                "body.b",
+                "module",
+                fast_s,
+                macs,
+                children=(BreakdownRow("b/Conv", "operator", fast_s, macs),),
+            ),
+        )
+        return call(stage("body", slow_s + fast_s, 2 * macs, *modules), stage("head", 1e-4, 0))
+
+    assert slow(net(50, 40e-4, 20e-4), net(25, 39e-4, 10e-4)) == (
+        "body.a takes 3.9 ms of a profiled call, 4 ms before, with 1/2 of the MACs"
+    )
+
+
+def test_the_stage_is_named_where_no_module_has_the_larger_part() -> None:
+    def net(*times_s: float, macs: int) -> Breakdown:
+        modules = (BreakdownRow(f"body.{n}", "module", one, macs) for n, one in enumerate(times_s))
+        return call(stage("body", sum(times_s), macs * len(times_s), *modules))
+
+    assert slow(net(*[1e-3] * 4, macs=50), net(*[1e-3] * 4, macs=25)) == (
+        "body takes 4 ms of a profiled call, 4 ms before, with 1/2 of the MACs"
+    )
+
+
+def test_overhead_that_grew_is_named_without_what_profiling_cost() -> None:
+    before = call(stage("body", 0.8e-3, 100), overhead_s=0.2e-3, untraced_s=1.0e-3)
+    # 1.2 ms profiled, 1.0 ms not: 0.2 ms of the 0.8 are the profiler's
+    after = call(stage("body", 0.4e-3, 50), overhead_s=0.8e-3, untraced_s=1.0e-3)
+    assert slow(before, after) == ("engine overhead takes 600 µs of a profiled call, 200 µs before")
+    cost_alone = call(stage("body", 0.4e-3, 50), overhead_s=0.6e-3, untraced_s=0.6e-3)
+    assert slow(before, cost_alone) == ""
+
+
+def test_new_work_outside_of_the_stages_is_named() -> None:
+    before = call(stage("body", 1e-3, 100))
+    after = call(stage("body", 0.5e-3, 50), stage("Transpose", 0.4e-3, 0))
+    assert slow(before, after) == "Transpose takes 400 µs of a profiled call, nothing before"
+
+
+def test_int8_kernels_that_became_slower_are_named() -> None:
+    before = call(stage("body", 1e-3, 90), stage("head", 0.2e-3, 10))
+    after = call(stage("body", 0.6e-3, 90), stage("head", 0.6e-3, 10))
+    assert slow(before, after, macs=100.0) == "head takes 600 µs of a profiled call, 200 µs before"
+
+
+def test_a_call_that_has_few_macs_to_lose_is_told() -> None:
+    conv, add = (
+        BreakdownRow("c/Conv", "operator", 0.3e-3, 100),
+        BreakdownRow("c/Add", "operator", 0.5e-3, 0),
+    )
+    before = call(stage("body", 0.8e-3, 100, conv, add), overhead_s=0.2e-3)
+    conv = BreakdownRow("c/Conv", "operator", 0.25e-3, 50)
+    after = call(stage("body", 0.75e-3, 50, conv, add), overhead_s=0.2e-3)
+    assert slow(before, after) == (
+        "73.7 % of its call are engine overhead and operators without MACs (70 % before), which "
+        "fewer MACs do not shorten"
+    )
+
+
+def test_what_no_row_shows_has_no_cause() -> None:
+    before, after = call(stage("body", 1e-3, 100)), call(stage("body", 0.5e-3, 50))
+    assert slow(before, after) == ""
+    uncounted = call(stage("body", 1e-3, None))
+    assert slow(uncounted, uncounted) == ""
+
+
+# The budget --------------------------------------------------------------------------------------
+
+
+def held(limit: float, before: Record, *after: Record, **fields: Any) -> Verdict:
+    budget = Budget(
+        "b",
+        "latency_s",
+        cell="vgg/half/*",
+        against="vgg/fp32/*",
+        **({"min_realised": limit} | fields),
+    )
+    (verdict,) = judge(run(before, *after, budgets=(budget,))).verdicts
+    return verdict
+
+
+@pytest.mark.parametrize(
+    ("limit", "status"), [(0.8, "pass"), (0.9, "inconclusive"), (0.95, "over_budget")]
+)
+def test_min_realised_is_judged_by_the_bad_end(limit: float, status: str) -> None:
+    before = record(cell("fp32"), 0.180, 0.180, 0.180, 0.180, values=counted(200.0))
+    after = record(cell("half"), 0.100, 0.101, 0.099, 0.100, values=counted(100.0))
+    verdict = held(limit, before, after)
+    assert verdict.status == status
+    assert verdict.limit == limit
+    assert verdict.estimate is not None
+    assert verdict.estimate.value == pytest.approx(0.9, abs=1e-3)
+    assert verdict.estimate.low < 0.9 < verdict.estimate.high
+    assert verdict.words.startswith(
+        "realises 0.9 of the speed-up that its MACs promise over vgg/fp32/openvino/cpu/b1 (0.88"
+    )
+    assert f"needs {limit:g}" in verdict.words
+
+
+def test_min_realised_on_its_limit_passes() -> None:
+    before = record(cell("fp32"), 0.16, 0.16, values=counted(200.0))
+    after = record(cell("half"), 0.10, 0.10, values=counted(100.0))
+    assert held(0.8, before, after).status == "pass"
+
+
+def test_min_realised_is_not_met_by_doing_nothing() -> None:
+    before = record(cell("fp32"), 0.16, 0.16, values=counted(200.0))
+    after = record(cell("half"), 0.10, 0.10, values=counted(200.0))
+    verdict = held(0.8, before, after)
+    assert verdict.status == "incomparable"
+    assert verdict.words.startswith("has no fewer MACs than vgg/fp32/openvino/cpu/b1")
+
+
+def test_min_realised_needs_macs_of_both() -> None:
+    before = record(cell("fp32"), 0.16, 0.16)
+    after = record(cell("half"), 0.10, 0.10, values=counted(200.0))
+    verdict = held(0.8, before, after)
+    assert (verdict.status, verdict.words) == (
+        "missing",
+        "vgg/fp32/openvino/cpu/b1 has no macs",
+    )
+
+
+def test_min_realised_of_the_slow_tail() -> None:
+    tail = dict.fromkeys(range(4), (0.10,) * 90 + (0.16,) * 10)
+    before = record(cell("fp32"), *[0.16] * 4, values=counted(200.0))
+    after = record(cell("half"), latencies_s=tail, values=counted(100.0))
+    assert held(0.8, before, after).status == "pass"
+    verdict = held(0.8, before, after, statistic="p95")
+    assert (verdict.status, verdict.estimate) == ("over_budget", Interval(0.5, 0.5, 0.5))
+    assert "by its p95" in verdict.words
+
+
+def test_a_gain_can_be_stored_and_read() -> None:
+    runs = run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1))
+    found = gain(runs, cell("half"))
+    assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found

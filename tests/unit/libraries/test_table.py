@@ -1,0 +1,77 @@
+"""What is loaded is read from the process itself."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from perfsuite.domain.record import EvidenceItem
+from perfsuite.libraries.mapped import shared_objects
+from perfsuite.libraries.table import LIBRARIES, loaded
+
+MAPS = """\
+55d0-55d1 r--p 00000000 08:01 1234      /usr/bin/python3.11
+7f00-7f01 r-xp 00000000 08:01 1235      /opt/some place/libopenblas64_-0a1b.so
+7f01-7f02 r--p 00001000 08:01 1235      /opt/some place/libopenblas64_-0a1b.so
+7f02-7f03 rw-p 00000000 00:00 0
+7f03-7f04 r-xp 00000000 08:01 1236      /lib/libgomp.so.1.0.0 (deleted)
+7f04-7f05 r--p 00000000 08:01 1237      /lib/libc.so.6
+7ffc-7ffd rw-p 00000000 00:00 0         [stack]
+"""
+
+
+def test_shared_objects_are_named_once_without_their_folders() -> None:
+    assert shared_objects(MAPS) == ("libc.so.6", "libgomp.so.1.0.0", "libopenblas64_-0a1b.so")
+
+
+@pytest.mark.parametrize(
+    ("library", "name", "file"),
+    [
+        ("openblas", "OpenBLAS", "libscipy_openblas64_-32a4b2a6.so"),
+        ("openmp", "OpenMP", "libgomp.so.1"),
+        ("openmp", "OpenMP", "libiomp5.so"),
+        ("mkl", "MKL", "libmkl_rt.so.2"),
+        ("onednn", "oneDNN", "libdnnl.so.3"),
+        ("onnxruntime", "ONNX Runtime", "onnxruntime_pybind11_state.cpython-311.so"),
+        ("openvino", "OpenVINO", "libopenvino.so.2541"),
+        ("pytorch", "PyTorch", "libtorch_cpu.so"),
+        ("tbb", "oneTBB", "libtbb.so.12"),
+        ("cudnn", "cuDNN", "libcudnn.so.9"),
+    ],
+)
+def test_each_library_knows_its_files_and_no_others(library: str, name: str, file: str) -> None:
+    wanted = EvidenceItem("observed", "library", name, file)
+    assert wanted in list(LIBRARIES[library](["libc.so.6", file]))
+    for other, find in LIBRARIES.items():
+        if other != library:
+            assert wanted.value not in [item.value for item in find([file])]
+
+
+def test_onednn_inside_openvino_is_inferred_only() -> None:
+    items = list(LIBRARIES["onednn"](["libopenvino_intel_cpu_plugin.so"]))
+    assert EvidenceItem("inferred", "library", "oneDNN", "inside OpenVINO's CPU plug-in") in items
+
+
+def loaded_after(statement: str) -> str:
+    program = f"{statement}\nfrom perfsuite.libraries.table import loaded\n"
+    program += "import sys\nprint(loaded(), 'torch' in sys.modules)"
+    command = [sys.executable, "-c", program]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_a_library_is_seen_once_it_is_loaded_and_not_before() -> None:
+    before, after = loaded_after(""), loaded_after("import onnxruntime")
+    assert "onnxruntime_pybind11_state" not in before
+    assert "onnxruntime_pybind11_state" in after
+    assert before.rstrip().endswith("False") and after.rstrip().endswith("False")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+def test_numpys_blas_is_seen_with_its_threads_and_no_path() -> None:
+    items = loaded()
+    assert items, "NumPy itself is loaded"
+    assert all("/" not in item.value for item in items if item.how == "observed")
+    assert {item.about for item in items} >= {"library", "threads"}

@@ -1,0 +1,218 @@
+"""The INT8 pass as a whole: what the target changes, and what it makes of real nets."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+import onnxruntime as ort
+import openvino
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from perfsuite.domain.recipe import PassContext, Target
+from perfsuite.domain.task import Inputs, TrainingSet
+from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.passes.int8.int8 import Int8, scheme_of
+
+VNNI = ("avx2", "avx512_vnni")
+
+
+def context(runtime: str, side: int, samples: int | None = None) -> PassContext:
+    def calibration(wanted: int) -> Iterator[Inputs]:
+        rng = np.random.default_rng(0)
+        for _ in range(wanted if samples is None else samples):
+            yield {"images": rng.normal(size=(1, 3, side, side)).astype(np.float32)}
+
+    def train() -> TrainingSet:
+        raise AssertionError("INT8 does not train")
+
+    return PassContext(
+        inputs={},
+        calibration=calibration,
+        train=train,
+        target=Target(runtime, "cpu", VNNI),
+        checkpoint=Path("unused"),
+        progress=lambda done, total: None,
+        latency_s=no_clock,
+    )
+
+
+def no_clock(candidates: object, cold_bytes: int = 0) -> tuple[float, ...]:
+    raise AssertionError("int8 does not listen to the clock")
+
+
+def shufflenet(units: int = 2) -> onnx.ModelProto:
+    """A stem and `units` units of ShuffleNetV2 with their channel split and shuffle, as exported.
+
+    Each unit has three convolutions, the second of them depthwise.
+    """
+    rng = np.random.default_rng(0)
+    nodes: list[onnx.NodeProto] = []
+    constants = {"fold": np.array([-1, 2, 8, 8, 8]), "unfold": np.array([-1, 16, 8, 8])}
+
+    def add(operator: str, inputs: list[str], outputs: list[str], **attributes: Any) -> str:
+        name = outputs[0] + "/" + operator
+        nodes.append(helper.make_node(operator, inputs, outputs, name, **attributes))
+        return outputs[0]
+
+    def convolution(name: str, value: str, shape: tuple[int, ...], **attributes: Any) -> str:
+        constants[f"{name}.weight"] = rng.normal(size=shape).astype(np.float32)
+        constants[f"{name}.bias"] = rng.normal(size=shape[0]).astype(np.float32)
+        inputs = [value, f"{name}.weight", f"{name}.bias"]
+        return add("Conv", inputs, [f"{name}_out"], **attributes)
+
+    value = convolution("stem", "images", (16, 3, 1, 1))
+    value = add("Relu", [value], ["stem_relu"])
+    for unit in range(units):
+        kept, branch = f"kept{unit}", f"branch{unit}"
+        add("Split", [value], [kept, branch], axis=1, num_outputs=2)
+        branch = convolution(f"a{unit}", branch, (8, 8, 1, 1))
+        branch = add("Relu", [branch], [f"a{unit}_relu"])
+        branch = convolution(f"b{unit}", branch, (8, 1, 3, 3), group=8, pads=[1] * 4)
+        branch = convolution(f"c{unit}", branch, (8, 8, 1, 1))
+        branch = add("Relu", [branch], [f"c{unit}_relu"])
+        value = add("Concat", [kept, branch], [f"concat{unit}"], axis=1)
+        value = add("Reshape", [value, "fold"], [f"folded{unit}"])
+        value = add("Transpose", [value], [f"swapped{unit}"], perm=[0, 2, 1, 3, 4])
+        value = add("Reshape", [value, "unfold"], [f"shuffled{unit}"])
+    constants["fc.weight"] = rng.normal(size=(5, 16)).astype(np.float32)
+    constants["fc.bias"] = rng.normal(size=5).astype(np.float32)
+    value = add("GlobalAveragePool", [value], ["pooled"])
+    value = add("Flatten", [value], ["flat"])
+    add("Gemm", [value, "fc.weight", "fc.bias"], ["logits"], transB=1)
+    graph = helper.make_graph(
+        nodes,
+        "shufflenet",
+        [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 5])],
+        [numpy_helper.from_array(array, name) for name, array in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+
+
+def test_onnxruntime_fuses_everything_into_8_bit_kernels(tmp_path: Path) -> None:
+    changed = Int8(calibration_samples=2).apply(shufflenet(), context("onnxruntime", 8))
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.optimized_model_filepath = str(tmp_path / "optimized.onnx")
+    ort.InferenceSession(changed.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    kinds = Counter(node.op_type for node in onnx.load(tmp_path / "optimized.onnx").graph.node)
+    assert (kinds["QLinearConv"], kinds["Conv"], kinds["FusedConv"]) == (7, 0, 0)
+    assert (kinds["QLinearConcat"], kinds["Concat"]) == (2, 0)
+    assert (kinds["QGemm"], kinds["Gemm"]) == (1, 0)
+    # Only the network's input is rounded by itself, and nothing is turned back before the end.
+    assert (kinds["QuantizeLinear"], kinds["DequantizeLinear"]) == (1, 0)
+
+
+def test_openvino_fuses_everything_into_8_bit_kernels() -> None:
+    changed = Int8(calibration_samples=2).apply(shufflenet(), context("openvino", 8))
+    core = openvino.Core()
+    settings = {"INFERENCE_PRECISION_HINT": "f32"}
+    compiled = core.compile_model(core.read_model(changed.SerializeToString()), "CPU", settings)
+    kinds: Counter[tuple[str, str]] = Counter()
+    for node in compiled.get_runtime_model().get_ops():
+        info = node.get_rt_info()
+        kinds[info["layerType"].astype(str), info["runtimePrecision"].astype(str)] += 1
+    assert kinds["Convolution", "u8"] == 7
+    assert kinds["Convolution", "f32"] == 0
+    assert kinds["ShuffleChannels", "u8"] == 2
+    assert kinds["Concatenation", "u8"] == 2
+    assert sum(count for (kind, _), count in kinds.items() if kind == "FakeQuantize") == 1
+
+
+def test_every_weight_is_int8_per_channel_and_every_bias_float() -> None:
+    changed = Int8(calibration_samples=2).apply(shufflenet(), context("onnxruntime", 8))
+    constants = {t.name: numpy_helper.to_array(t) for t in changed.graph.initializer}
+    producer = {out: node for node in changed.graph.node for out in node.output}
+    convolutions = [node for node in changed.graph.node if node.op_type == "Conv"]
+    assert len(convolutions) == 7
+    for node in convolutions:
+        weights, scales, zeros = (constants[name] for name in producer[node.input[1]].input)
+        assert (weights.dtype, scales.shape) == (np.int8, (weights.shape[0],))
+        assert not zeros.any()
+        assert constants[node.input[2]].dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("runtime", "device", "features", "expected"),
+    [
+        ("onnxruntime", "cpu", VNNI, (False, 127, False)),
+        ("onnxruntime", "cpu", ("avx2", "avx_vnni"), (False, 127, False)),
+        ("onnxruntime", "cpu", ("avx2", "avx512f"), (False, 63, False)),
+        ("openvino", "cpu", VNNI, (False, 127, True)),
+        ("openvino", "cpu", ("avx2",), (False, 63, True)),
+        ("openvino", "cpu", ("amx_int8",), (False, 127, True)),
+        ("tensorrt", "cuda", (), (True, 127, True)),
+    ],
+)
+def test_what_the_target_decides(
+    runtime: str, device: str, features: tuple[str, ...], expected: tuple[bool, int, bool]
+) -> None:
+    target = Target(runtime, device, features)
+    scheme = scheme_of(target)
+    assert (scheme.signed, scheme.weight_limit, scheme.sum_in_accumulator) == expected
+    assert msgspec.json.decode(Int8().resolve(target), type=type(scheme)) == scheme
+
+
+def test_targets_that_get_the_same_graph_share_a_key() -> None:
+    one, other = Target("onnxruntime", "cpu", VNNI), Target("onnxruntime", "cpu", ("avx_vnni",))
+    assert Int8().resolve(one) == Int8().resolve(other)
+
+
+@pytest.mark.parametrize("samples", [0, -1])
+def test_samples_must_be_positive(samples: int) -> None:
+    with pytest.raises(ValueError, match="at least 1"):
+        Int8(calibration_samples=samples)
+    with pytest.raises(msgspec.ValidationError, match="at least 1"):
+        msgspec.convert({"calibration_samples": samples}, Int8)
+
+
+def small_model(opset: int, weights_are_inputs: bool = False) -> onnx.ModelProto:
+    weights = numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "w")
+    inputs = [helper.make_tensor_value_info("images", TensorProto.FLOAT, ["batch", 3, 4, 4])]
+    if weights_are_inputs:
+        inputs.append(helper.make_tensor_value_info("w", TensorProto.FLOAT, [2, 3, 1, 1]))
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["images", "w"], ["y"], "conv")],
+        "graph",
+        inputs,
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 2, 4, 4])],
+        [weights],
+    )
+    version = [helper.make_opsetid("", opset)]
+    return helper.make_model(graph, opset_imports=version, ir_version=3)
+
+
+def test_old_files_are_brought_to_an_operator_set_that_can_be_quantized() -> None:
+    changed = Int8(4).apply(small_model(11, weights_are_inputs=True), context("openvino", 4))
+    onnx.checker.check_model(changed, full_check=True)
+    assert changed.opset_import[0].version == 13
+    assert [value.name for value in changed.graph.input] == ["images"]
+    assert "w" not in {tensor.name for tensor in changed.graph.initializer}
+
+
+def test_nothing_to_quantize_is_said() -> None:
+    model = small_model(13)
+    model.graph.node[0].CopyFrom(helper.make_node("Relu", ["images"], ["y"], "relu"))
+    with pytest.raises(Unsupported, match="nothing to quantize"):
+        Int8().apply(model, context("openvino", 4))
+
+
+def test_no_samples_are_said() -> None:
+    with pytest.raises(ConfigError, match="no calibration samples"):
+        Int8().apply(small_model(13), context("openvino", 4, samples=0))
+
+
+def test_progress_counts_samples() -> None:
+    seen: list[tuple[int, int]] = []
+    given = context("openvino", 4)
+    told = dataclasses.replace(given, progress=lambda done, total: seen.append((done, total)))
+    Int8(calibration_samples=3).apply(small_model(13), told)
+    assert seen == [(1, 3), (2, 3), (3, 3)]

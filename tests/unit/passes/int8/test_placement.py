@@ -1,0 +1,137 @@
+"""Which tensors are quantized, and which share a scale, on graphs small enough to say by hand."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from perfsuite.passes.int8.placement import Placement, place
+
+
+def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
+    return helper.make_node(operator, inputs.split(), outputs.split(), outputs, **attributes)
+
+
+def placed(nodes: list[onnx.NodeProto], accumulator: bool, *outputs: str) -> Placement:
+    """Place in a graph with the input `x`, weights `w1`, `w2`, `w3` and some other constants."""
+    weights = [numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float32), f"w{i}") for i in "123"]
+    others = {"flat": np.ones((2, 2), np.float32), "zero": np.float32(0), "one": np.float32(1)}
+    numbers = {"shape": np.array([0, -1]), "pads": np.array([0] * 8)}
+    named = [numpy_helper.from_array(np.asarray(a), n) for n, a in {**others, **numbers}.items()]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 4, 4])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
+        [*weights, *named],
+    )
+    return place(graph, sum_in_accumulator=accumulator)
+
+
+RESIDUAL = [
+    node("Conv", "x w1", "c1"),
+    node("Relu", "c1", "r1"),
+    node("Conv", "r1 w2", "c2"),
+    node("Add", "c2 r1", "s"),
+    node("Relu", "s", "r2"),
+    node("Conv", "r2 w3", "y"),
+]
+
+
+def test_residual_block_where_all_values_are_rounded() -> None:
+    placement = placed(RESIDUAL, False, "y")
+    assert placement.groups == (("x",), ("r1",), ("c2",), ("r2",), ("y",))
+    assert placement.weighted == ("c1", "c2", "y")
+    assert placement.carriers == {}
+
+
+def test_residual_block_where_the_accumulator_sums() -> None:
+    placement = placed(RESIDUAL, True, "y")
+    assert placement.groups == (("x",), ("r1",), ("r2",))  # neither c2 nor the last result
+    assert placement.weighted == ("c1", "c2", "y")
+
+
+def test_of_two_convolutions_that_are_added_the_last_takes_the_other_in() -> None:
+    nodes = [node("Conv", "x w1", "a"), node("Conv", "x w2", "b"), node("Add", "b a", "s")]
+    nodes.append(node("Conv", "s w3", "y"))
+    assert placed(nodes, True, "y").groups == (("x",), ("a",), ("s",))
+
+
+def test_a_result_that_others_read_too_is_quantized_before_its_activation() -> None:
+    nodes = [node("Conv", "x w1", "c"), node("Relu", "c", "r")]
+    assert placed(nodes, False, "r").groups == (("x",), ("r",))
+    assert placed(nodes, False, "r", "c").groups == (("x",), ("c",))
+
+
+def test_concatenated_and_moved_values_share_one_scale() -> None:
+    nodes = [
+        node("Conv", "x w1", "a"),
+        node("Conv", "x w2", "b"),
+        node("Concat", "a b", "ab", axis=1),
+        node("Transpose", "ab", "t", perm=[0, 1, 3, 2]),
+        node("Split", "t", "left right", axis=1, num_outputs=2),
+        node("Conv", "right w3", "c"),
+        node("Concat", "left c", "y", axis=1),
+        node("Conv", "y w1", "z"),
+    ]
+    placement = placed(nodes, True, "z")
+    # `left` carries a and b into the second concatenation: all of it is one scale.
+    assert placement.groups == (("x",), ("a", "b", "c"))
+    assert set(placement.carriers) == {"ab", "t", "left", "right", "y"}
+    assert set(placement.carriers.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("move", "moves"),
+    [
+        (node("Pad", "c pads", "m"), True),
+        (node("Pad", "c pads zero", "m"), True),
+        (node("Pad", "c pads one", "m"), False),
+        (node("Pad", "c pads", "m", mode="reflect"), False),
+        (node("MaxPool", "c", "m", kernel_shape=[2, 2]), True),
+        (node("MaxPool", "c", "m indices", kernel_shape=[2, 2]), False),
+        (node("Resize", "c", "m"), True),
+        (node("Resize", "c", "m", mode="linear"), False),
+        (node("Sigmoid", "c", "m"), False),
+    ],
+)
+def test_what_only_moves_values(move: onnx.NodeProto, moves: bool) -> None:
+    placement = placed([node("Conv", "x w1", "c"), move, node("Conv", "m w2", "y")], True, "y")
+    assert ("m" in placement.carriers) == moves
+    assert placement.groups == ((("x",), ("c",)) if moves else (("x",), ("m",)))
+
+
+def test_pooling_averages_integers_and_rounds_again() -> None:
+    nodes = [
+        node("Conv", "x w1", "c"),
+        node("GlobalAveragePool", "c", "g"),
+        node("Reshape", "g shape", "f"),
+        node("Gemm", "f flat", "y"),
+    ]
+    placement = placed(nodes, True, "y")
+    assert placement.groups == (("x",), ("c",), ("g",))
+    assert placement.carriers == {"f": 2}
+    assert placement.weighted == ("c", "y")
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        node("Gemm", "x flat", "y", alpha=0.5),
+        node("Gemm", "x flat", "y", transA=1),
+        node("MatMul", "x x", "y"),
+        node("Conv", "w1 w2", "y"),
+        node("ConvTranspose", "x w1", "y", group=2),
+    ],
+)
+def test_what_engines_have_no_integer_kernel_for_stays(product: onnx.NodeProto) -> None:
+    assert placed([product], False, "y") == Placement((), {}, ())
+
+
+def test_a_sum_of_what_is_not_integer_stays_float() -> None:
+    nodes = [node("Sigmoid", "x", "a"), node("Add", "a x", "s"), node("Conv", "s w1", "y")]
+    assert placed(nodes, True, "y").groups == (("s",),)

@@ -1,0 +1,61 @@
+"""What a pass chose is found again, whatever the clock says the second time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, TypedDict
+
+from perfsuite.domain.recipe import Target
+from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+
+
+class Ranked(TypedDict):
+    ranks: list[int]
+
+
+def ranked(*ranks: int) -> Ranked:
+    return {"ranks": list(ranks)}
+
+
+def test_the_first_choice_stays(tmp_path: Path) -> None:
+    path = tmp_path / "folder" / "key.ranks.json"
+    assert saved_or_made(path, Ranked, lambda: ranked(1, 2)) == {"ranks": [1, 2]}
+    assert saved_or_made(path, Ranked, lambda: ranked(3, 4)) == {"ranks": [1, 2]}
+    assert [file.name for file in path.parent.iterdir()] == ["key.ranks.json"]
+
+
+def test_a_torn_file_is_made_anew(tmp_path: Path) -> None:
+    path = tmp_path / "key.json"
+    for torn in (b"", b'{"ranks": [1', b"[1, 2]", b'{"kept": [1]}', b'{"ranks": ["a"]}'):
+        path.write_bytes(torn)
+        assert saved_or_made(path, Ranked, lambda: ranked(5)) == {"ranks": [5]}
+        assert saved_or_made(path, Ranked, lambda: ranked(6)) == {"ranks": [5]}
+
+
+def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
+    def fails() -> dict[str, Any]:
+        raise KeyError
+
+    path = tmp_path / "key.json"
+    try:
+        saved_or_made(path, dict[str, Any], fails)
+    except KeyError:
+        assert not list(tmp_path.iterdir())
+    else:
+        raise AssertionError("the error was lost")
+
+
+def test_every_field_of_the_target_counts() -> None:
+    base = Target("onnxruntime", "cpu")
+    others = [
+        Target("openvino", "cpu"),
+        Target("onnxruntime", "cuda"),
+        Target("onnxruntime", "cpu", ("avx512f",)),
+        Target("onnxruntime", "cpu", batch=8),
+        Target("onnxruntime", "cpu", threads=2),
+        Target("onnxruntime", "cpu", precision="bf16"),
+        Target("onnxruntime", "cpu", libraries=("onnxruntime 1.32.0",)),
+    ]
+    texts = {clock_identity(target) for target in [base, *others]}
+    assert len(texts) == 1 + len(others)
+    assert clock_identity(base) == clock_identity(Target("onnxruntime", "cpu"))

@@ -1,0 +1,85 @@
+"""OpenVINO's kernels are traced back to the nodes that it was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from profile_net import check_traced, export, profiled
+
+from perfsuite.domain.profile import Node
+from perfsuite.runtimes.openvino import profile as openvino_profile
+from perfsuite.runtimes.openvino.profile import CompiledLayer, origins, profile
+from perfsuite.runtimes.openvino.runtime import OpenVino
+
+
+@pytest.mark.parametrize("quantized", [False, True])
+def test_every_kernel_has_an_owner(tmp_path: Path, quantized: bool) -> None:
+    graph = export(tmp_path, "openvino" if quantized else None)
+    (tmp_path / "artifact").mkdir()
+    found = profiled(OpenVino(), graph, tmp_path / "artifact", 20, quantized)
+    check_traced(found, graph)
+    assert len(found.walls_s) == 1
+    assert 0 < sum(kernel.times_s[0] for kernel in found.kernels) < found.walls_s[0]
+    precisions = {kernel.precision for kernel in found.kernels if kernel.kind == "Convolution"}
+    assert precisions == {"int8" if quantized else "fp32"}
+
+
+def node(name: str, kind: str, inputs: str, outputs: str, owner: str = "") -> Node:
+    return Node(name, kind, owner, tuple(inputs.split()), tuple(outputs.split()))
+
+
+# One ONNX convolution, made of two layers; one rounding, made of two; a Relu between.
+GIVEN = [
+    node("a/Conv/WithoutBiases", "Convolution", "x:0", "a/Conv/WithoutBiases:0", "a/Conv"),
+    node("a/Conv", "Add", "a/Conv/WithoutBiases:0", "a/Conv:0", "a/Conv"),
+    node("a/Relu", "Relu", "a/Conv:0", "a/Relu:0", "a/Relu"),
+    node("FakeQuantize_7", "FakeQuantize", "a/Relu:0", "FakeQuantize_7:0"),
+    node("a/Quantize", "Convert", "FakeQuantize_7:0", "a/Quantize:0", "a/Quantize"),
+]
+
+
+def layer(name: str, inputs: str, merged: str, kind: str = "Any") -> CompiledLayer:
+    names = tuple(merged.split(","))
+    return CompiledLayer(node(name, kind, inputs, f"{name}:0"), names, "f32", 1e-6)
+
+
+def test_what_vanished_between_two_merged_layers_is_merged_too() -> None:
+    found = [layer("c", "x:0", "a/Conv/WithoutBiases,Multiply_9,a/Conv,a/Quantize")]
+    assert origins(GIVEN, found)[0] == [("a/Conv", "a/Relu", "a/Quantize")]
+
+
+def test_made_up_names_own_nothing_and_appended_parts_are_dropped() -> None:
+    found = [
+        layer("in_abcd_acdb_c", "x:0", ""),
+        layer("c", "in_abcd_acdb_c:0", "a/Conv/WithoutBiases/DequantizationMultiply"),
+        layer("q", "c:0", "FakeQuantize_7"),
+    ]
+    names, nearby = origins(GIVEN, found)
+    assert names == [(), ("a/Conv",), ()]
+    assert nearby == [("a/Conv",), (), ("a/Conv",)]
+
+
+def test_the_share_of_the_warm_up_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two warm calls of 10 us on average, then the mean of all 2 + 4 is 6 us: 4 us a call."""
+    means = iter([10e-6, 6e-6])
+
+    def counters(_: Any) -> list[CompiledLayer]:
+        mean_s = next(means)
+        idle = CompiledLayer(node("w", "Const", "", "w:0"), (), "f32", None)
+        brief = CompiledLayer(node("a/Q", "Convert", "r:0", "q:0"), ("a/Quantize",), "u8", None)
+        ran = CompiledLayer(node("a/Relu", "Eltwise", "x:0", "r:0"), ("a/Relu",), "f32", mean_s)
+        return [idle, ran, brief]
+
+    monkeypatch.setattr(openvino_profile, "layers", counters)
+    ran: list[Any] = []
+    run: Any = ran.append
+    found = profile(None, run, GIVEN, [{"a": 1}, {"b": 2}], 4)  # type: ignore[dict-item]
+    kernel, brief = found.kernels
+    assert kernel.times_s == pytest.approx((4e-6,))
+    assert (brief.times_s, brief.origins) == ((0.0,), ("a/Quantize",))
+    assert kernel.origins == ("a/Conv", "a/Relu")  # no other kernel can have computed a/Conv
+    assert (kernel.kind, kernel.precision) == ("Eltwise", "fp32")
+    assert ran == [{"a": 1}, {"b": 2}] * 3
+    assert len(found.walls_s) == 1

@@ -1,0 +1,152 @@
+"""Folding lines into records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.record import (
+    Accuracy,
+    Evidence,
+    EvidenceItem,
+    Failure,
+    Header,
+    JobKind,
+    Line,
+    Measurement,
+    Record,
+    Status,
+)
+from perfsuite.domain.suite import Suite
+from perfsuite.errors import SchemaError
+from perfsuite.store.journal import Journal
+from perfsuite.store.runs import fold, load_run
+
+CELL = Cell("net", "fp32", "fake")
+OTHER = Cell("net", "int8", "fake")
+HEADER = Header(
+    schema=1,
+    perfsuite="0.1.0",
+    created_at="",
+    suite=Suite("toy", {"net": "net"}, ("fake",), (Recipe("fp32"),), processes=2),
+    cells=(OTHER, CELL),
+    environment=Environment(MustMatch("cpu", 6, 85, 7, (), {}, 2, None), {}, {}),
+)
+ACCURACY = Accuracy("top1", 0.5, 4, "d", (0.25, 0.75))
+EVIDENCE = Evidence((EvidenceItem("observed", "library", "fake", "1"),), {"conv": 2})
+
+
+def made(job: JobKind, status: Status = "ok", **more: object) -> Line:
+    return Line(CELL.id, CELL.key, job, status, **more)  # type: ignore[arg-type]
+
+
+def measured(round_: int, *samples: float, status: Status = "ok", **more: object) -> Line:
+    found = (
+        Measurement("latency_s", "s", samples),
+        Measurement("load_s", "s", (float(round_),)),
+    )
+    return made("measure", status, round=round_, measurements=found, **more)
+
+
+PREPARE = made("prepare", artifact="abc", measurements=(Measurement("macs", "", (7.0,)),))
+INSPECT = made(
+    "inspect",
+    evidence=EVIDENCE,
+    labels=("b", "a"),
+    measurements=(Measurement("latency_s", "s", (9.0,), stage="body"),),
+)
+WHOLE = [PREPARE, measured(0, 1.0, 2.0), measured(1, 3.0, labels=("b", "unsteady")), INSPECT]
+
+
+def record(*lines: Line) -> Record:
+    return fold(HEADER, lines).records[CELL.id]
+
+
+def test_a_whole_cell() -> None:
+    found = record(*WHOLE, made("evaluate", accuracy=ACCURACY))
+    assert found == Record(
+        cell=CELL,
+        status="ok",
+        latencies_s={0: (1.0, 2.0), 1: (3.0,)},
+        values={"macs": (7.0,), "load_s": (0.0, 1.0), "latency_s/body": (9.0,)},
+        accuracy=ACCURACY,
+        evidence=EVIDENCE,
+        labels=("a", "b", "unsteady"),
+        error=None,
+        artifact="abc",
+    )
+
+
+def test_records_stand_in_the_headers_order_and_cells_without_lines_are_incomplete() -> None:
+    run = fold(HEADER, WHOLE, ["torn"])
+    assert list(run.records) == [OTHER.id, CELL.id]
+    assert run.records[OTHER.id].status == "incomplete"
+    assert run.records[CELL.id].status == "ok"
+    assert run.warnings == ("torn",)
+
+
+def test_a_missing_evaluate_line_alone_is_no_fault() -> None:
+    assert record(*WHOLE).status == "ok"
+    assert record(*WHOLE).accuracy is None
+
+
+@pytest.mark.parametrize("left_out", range(4))
+def test_any_other_missing_job_makes_it_incomplete(left_out: int) -> None:
+    assert record(*WHOLE[:left_out], *WHOLE[left_out + 1 :]).status == "incomplete"
+
+
+def test_a_later_line_replaces_an_earlier_one() -> None:
+    crash = made("measure", "failed", round=0, error=Failure("Killed", "signal 9"))
+    assert record(crash, *WHOLE).status == "ok"
+    again = record(*WHOLE, measured(1, 5.0))
+    assert again.latencies_s == {0: (1.0, 2.0), 1: (5.0,)}
+    assert again.values["load_s"] == (0.0, 1.0)
+    assert record(*WHOLE, crash).status == "failed"
+
+
+def test_rounds_are_told_in_order_whatever_the_order_of_the_lines() -> None:
+    found = record(*reversed(WHOLE))
+    assert found == record(*WHOLE)
+    assert list(found.latencies_s) == [0, 1]
+
+
+@pytest.mark.parametrize("status", ["failed", "unsupported", "unavailable"])
+def test_what_preparing_said_decides(status: Status) -> None:
+    why = Failure("Unsupported", "Q/DQ")
+    later = made("measure", "failed", round=0, error=Failure("X", "y"))
+    found = record(later, made("prepare", status, error=why))
+    assert (found.status, found.error) == (status, why)
+
+
+def test_a_failure_comes_before_other_faults() -> None:
+    why = Failure("Hang", "600 s")
+    found = record(
+        PREPARE, made("evaluate", "unsupported"), made("measure", "failed", round=1, error=why)
+    )
+    assert (found.status, found.error) == ("failed", why)
+    assert record(*WHOLE, made("evaluate", "unavailable")).status == "unavailable"
+
+
+def test_what_a_failed_job_measured_does_not_count() -> None:
+    assert record(*WHOLE[:2], measured(1, 8.0, status="failed")).latencies_s == {0: (1.0, 2.0)}
+
+
+def test_lines_of_unknown_cells_are_skipped_with_a_warning() -> None:
+    run = fold(HEADER, [*WHOLE, Line("0000", "gone/fp32", "prepare", "ok")])
+    assert len(run.warnings) == 1 and "gone/fp32" in run.warnings[0]
+
+
+def test_a_measure_line_needs_its_round() -> None:
+    with pytest.raises(SchemaError, match="no round"):
+        record(made("measure"))
+
+
+def test_a_stored_run_is_loaded(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, HEADER) as journal:
+        for one in WHOLE:
+            journal.append(one)
+    assert load_run(tmp_path) == fold(HEADER, WHOLE)
