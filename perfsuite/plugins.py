@@ -24,6 +24,9 @@ GROUPS = {
     "workload": "perfsuite.workloads",
     "pass": "perfsuite.passes",
     "runtime": "perfsuite.runtimes",
+    "meter": "perfsuite.meters",
+    "format": "perfsuite.formats",
+    "library": "perfsuite.libraries",
 }
 _LISTED = 24  # words in one message
 _OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
