@@ -4,62 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
+import judged_runs
 import msgspec
 import pytest
+from judged_runs import record
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.record import Accuracy, Header, Record, Run
-from perfsuite.domain.suite import Budget, Suite
-from perfsuite.domain.verdict import Interval, Verdict
-from perfsuite.judge import gain, judge, parent_cell
+from perfsuite.domain.record import Accuracy, Record, Run
+from perfsuite.domain.verdict import Interval
+from perfsuite.judge import gain, judge
 from perfsuite.judge.realised import realised
 
-HALF = PassUse("prune", {"ratio": 0.5})
-QUARTER = PassUse("prune", {"ratio": 0.75})
-LOW, INT8 = PassUse("lowrank"), PassUse("int8")
+HALF, LOW = PassUse("prune", {"ratio": 0.5}), PassUse("lowrank")
 RECIPES = (
     FP32,
     Recipe("half", (HALF,)),
-    Recipe("quarter", (QUARTER,)),
     Recipe("half-low", (HALF, LOW)),
-    Recipe("half-low-int8", (HALF, LOW, INT8)),
-    Recipe("quarter-int8", (QUARTER, INT8)),
-    Recipe("int8", (INT8,)),
+    Recipe("int8", (PassUse("int8"),)),
 )
-MACHINE = Environment(MustMatch("A", 6, 85, 7, (), {}, 2, None), {}, {})
 
 
 def cell(recipe: str, **fields: Any) -> Cell:
     return Cell("vgg", recipe, "openvino", **fields)
 
 
-def record(one: Cell, *latencies: float, **fields: Any) -> Record:
-    """A cell whose n-th process always took the n-th latency."""
-    defaults: dict[str, Any] = {
-        "status": "ok",
-        "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
-        "values": {},
-        "accuracy": None,
-        "evidence": None,
-        "labels": (),
-        "error": None,
-    }
-    return Record(cell=one, **(defaults | fields))
-
-
-def run(*records: Record, **suite: Any) -> Run:
-    fields: dict[str, Any] = {
-        "name": "s",
-        "workloads": {"vgg": "vgg"},
-        "runtimes": ("openvino",),
-        "recipes": RECIPES,
-    }
-    cells = tuple(one.cell for one in records)
-    header = Header(1, "0", "2026-01-01", Suite(**(fields | suite)), cells, MACHINE)
-    return Run(header, {one.cell.id: one for one in records})
+def run(*records: Record) -> Run:
+    return judged_runs.run(*records, recipes=RECIPES)
 
 
 def counted(macs: float, parameters: float = 0.0) -> dict[str, tuple[float, ...]]:
@@ -74,54 +46,6 @@ def call(*rows: BreakdownRow, overhead_s: float = 0.0, **fields: Any) -> Breakdo
 
 def stage(name: str, time_s: float, macs: int | None, *children: BreakdownRow) -> BreakdownRow:
     return BreakdownRow(name, "stage", time_s, macs, children=children)
-
-
-# The parent --------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("recipe", "parent"),
-    [
-        ("half", "fp32"),
-        ("half-low", "half"),
-        ("half-low-int8", "half-low"),
-        ("quarter-int8", "quarter"),  # the same pass with other fields is another
-        ("int8", "fp32"),
-    ],
-)
-def test_the_parent_does_most_of_the_same(recipe: str, parent: str) -> None:
-    everything = run(*(record(cell(one.name)) for one in reversed(RECIPES)))
-    assert parent_cell(everything, cell(recipe)) == cell(parent)
-
-
-def test_fp32_has_no_parent() -> None:
-    assert parent_cell(run(record(cell("fp32")), record(cell("half"))), cell("fp32")) is None
-
-
-def test_a_parent_that_did_not_end_well_is_passed_over() -> None:
-    runs = run(
-        record(cell("fp32")),
-        record(cell("half"), status="failed"),
-        record(cell("half-low")),
-    )
-    assert parent_cell(runs, cell("half-low")) == cell("fp32")
-    alone = run(record(cell("fp32"), status="incomplete"), record(cell("half")))
-    assert parent_cell(alone, cell("half")) is None
-    assert gain(alone, cell("half")) is None
-
-
-@pytest.mark.parametrize(
-    "other",
-    [
-        Cell("net", "fp32", "openvino"),
-        Cell("vgg", "fp32", "onnxruntime"),
-        cell("fp32", batch=8),
-        cell("fp32", threads=2),
-        cell("fp32", precision="bf16"),
-    ],
-)
-def test_a_parent_differs_in_the_recipe_alone(other: Cell) -> None:
-    assert parent_cell(run(record(other), record(cell("half"))), cell("half")) is None
 
 
 # The gain ----------------------------------------------------------------------------------------
@@ -327,73 +251,6 @@ def test_what_no_row_shows_has_no_cause() -> None:
     assert slow(before, after) == ""
     uncounted = call(stage("body", 1e-3, None))
     assert slow(uncounted, uncounted) == ""
-
-
-# The budget --------------------------------------------------------------------------------------
-
-
-def held(limit: float, before: Record, *after: Record, **fields: Any) -> Verdict:
-    budget = Budget(
-        "b",
-        "latency_s",
-        cell="vgg/half/*",
-        against="vgg/fp32/*",
-        **({"min_realised": limit} | fields),
-    )
-    (verdict,) = judge(run(before, *after, budgets=(budget,))).verdicts
-    return verdict
-
-
-@pytest.mark.parametrize(
-    ("limit", "status"), [(0.8, "pass"), (0.9, "inconclusive"), (0.95, "over_budget")]
-)
-def test_min_realised_is_judged_by_the_bad_end(limit: float, status: str) -> None:
-    before = record(cell("fp32"), 0.180, 0.180, 0.180, 0.180, values=counted(200.0))
-    after = record(cell("half"), 0.100, 0.101, 0.099, 0.100, values=counted(100.0))
-    verdict = held(limit, before, after)
-    assert verdict.status == status
-    assert verdict.limit == limit
-    assert verdict.estimate is not None
-    assert verdict.estimate.value == pytest.approx(0.9, abs=1e-3)
-    assert verdict.estimate.low < 0.9 < verdict.estimate.high
-    assert verdict.words.startswith(
-        "realises 0.9 of the speed-up that its MACs promise over vgg/fp32/openvino/cpu/b1 (0.88"
-    )
-    assert f"needs {limit:g}" in verdict.words
-
-
-def test_min_realised_on_its_limit_passes() -> None:
-    before = record(cell("fp32"), 0.16, 0.16, values=counted(200.0))
-    after = record(cell("half"), 0.10, 0.10, values=counted(100.0))
-    assert held(0.8, before, after).status == "pass"
-
-
-def test_min_realised_is_not_met_by_doing_nothing() -> None:
-    before = record(cell("fp32"), 0.16, 0.16, values=counted(200.0))
-    after = record(cell("half"), 0.10, 0.10, values=counted(200.0))
-    verdict = held(0.8, before, after)
-    assert verdict.status == "incomparable"
-    assert verdict.words.startswith("has no fewer MACs than vgg/fp32/openvino/cpu/b1")
-
-
-def test_min_realised_needs_macs_of_both() -> None:
-    before = record(cell("fp32"), 0.16, 0.16)
-    after = record(cell("half"), 0.10, 0.10, values=counted(200.0))
-    verdict = held(0.8, before, after)
-    assert (verdict.status, verdict.words) == (
-        "missing",
-        "vgg/fp32/openvino/cpu/b1 has no macs",
-    )
-
-
-def test_min_realised_of_the_slow_tail() -> None:
-    tail = dict.fromkeys(range(4), (0.10,) * 90 + (0.16,) * 10)
-    before = record(cell("fp32"), *[0.16] * 4, values=counted(200.0))
-    after = record(cell("half"), latencies_s=tail, values=counted(100.0))
-    assert held(0.8, before, after).status == "pass"
-    verdict = held(0.8, before, after, statistic="p95")
-    assert (verdict.status, verdict.estimate) == ("over_budget", Interval(0.5, 0.5, 0.5))
-    assert "by its p95" in verdict.words
 
 
 def test_a_gain_can_be_stored_and_read() -> None:

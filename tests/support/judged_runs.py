@@ -1,0 +1,117 @@
+"""Runs built by hand, for tests of what is judged: two cells, the latencies of their processes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.record import Accuracy, Header, Record, Run
+from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.verdict import Verdict
+
+MACHINE = Environment(
+    MustMatch("A", 6, 85, 7, ("avx2", "avx512f"), {"L1d": 32768}, 2, None), {"torch": "2.15"}, {}
+)
+EAGER = Cell("vgg", "fp32", "pytorch")
+INT8 = Cell("vgg", "int8", "openvino")
+
+
+def record(cell: Cell, *latencies: float, **fields: Any) -> Record:
+    """A cell whose n-th process always took the n-th latency."""
+    defaults: dict[str, Any] = {
+        "status": "ok",
+        "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
+        "values": {},
+        "accuracy": None,
+        "evidence": None,
+        "labels": (),
+        "error": None,
+    }
+    return Record(cell=cell, **(defaults | fields))
+
+
+def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
+    environment = suite.pop("environment", MACHINE)
+    cells = cells or tuple(one.cell for one in records)
+    fields: dict[str, Any] = {
+        "name": "s",
+        "workloads": {"vgg": "vgg"},
+        "runtimes": ("pytorch", "openvino"),
+        "recipes": (FP32, Recipe("int8")),
+    }
+    header = Header(1, "0", "2026-01-01", Suite(**(fields | suite)), cells, environment)
+    return Run(header, {one.cell.id: one for one in records})
+
+
+def accuracy(value: float, spread: float = 0.0, digest: str = "d", samples: int = 2000) -> Accuracy:
+    offsets = np.linspace(-spread, spread, 101)
+    return Accuracy("top1", value, samples, digest, tuple(float(value + o) for o in offsets))
+
+
+def only(verdicts: tuple[Verdict, ...]) -> Verdict:
+    assert len(verdicts) == 1, verdicts
+    return verdicts[0]
+
+
+def budget(**fields: Any) -> Budget:
+    defaults: dict[str, Any] = {
+        "name": "b",
+        "metric": "latency_s",
+        "cell": "vgg/int8/*",
+        "against": "vgg/fp32/pytorch/*",
+    }
+    return Budget(**(defaults | fields))
+
+
+PAIR = (record(EAGER, 0.10, 0.11, 0.105, 0.10), record(INT8, 0.0101, 0.0111, 0.0105, 0.0099))
+
+
+def noisy(factor: float, seed: int, noise: float, **suite: Any) -> Run:
+    rng = np.random.default_rng(seed)
+    return run(
+        *(
+            record(
+                cell,
+                *(float(x) for x in base * factor * np.exp(rng.normal(0, noise, 4))),
+                accuracy=accuracy(0.93),
+            )
+            for cell, base in ((EAGER, 0.1), (INT8, 0.01))
+        ),
+        **suite,
+    )
+
+
+def scaled(before: Run, factor: float, *cells: Cell) -> Run:
+    ids = [cell.id for cell in cells] or list(before.records)
+    records = {
+        key: msgspec.structs.replace(
+            old,
+            latencies_s={
+                number: tuple(factor * one for one in samples)
+                for number, samples in old.latencies_s.items()
+            },
+        )
+        if key in ids
+        else old
+        for key, old in before.records.items()
+    }
+    return msgspec.structs.replace(before, records=records)
+
+
+def other_machine(before: Run) -> Run:
+    must_match = msgspec.structs.replace(
+        MACHINE.must_match,
+        processor="B",
+        flags=("avx2",),
+        usable_cores=64,
+        caches_bytes={"L1d": 32768, "L2": 1},
+    )
+    environment = msgspec.structs.replace(MACHINE, must_match=must_match)
+    return msgspec.structs.replace(
+        before, header=msgspec.structs.replace(before.header, environment=environment)
+    )

@@ -1,0 +1,105 @@
+"""Runs judged against a baseline: what became slower, and what cannot be compared."""
+
+from __future__ import annotations
+
+import pytest
+from judged_runs import EAGER, INT8, PAIR, budget, noisy, only, other_machine, record, run, scaled
+
+from perfsuite.judge import judge
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.03, 0.5])
+def test_a_run_against_itself_passes(noise: float) -> None:
+    budgets = (budget(against=None, baseline=True, max_increase=0.05, cell="*"),)
+    itself = noisy(1.0, 0, noise, budgets=budgets)
+    found = judge(itself, itself)
+    assert found.exit_code == 0
+    assert len(found.verdicts) == 6
+
+
+def test_one_process_against_itself_passes_and_against_another_cannot_be_judged() -> None:
+    itself = run(record(INT8, 0.01))
+    assert judge(itself, itself).exit_code == 0
+    assert judge(itself, run(record(INT8, 0.0101))).exit_code == 3
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.01, 0.03])
+@pytest.mark.parametrize("seed", range(5))
+def test_a_fifth_slower_is_found_and_named(noise: float, seed: int) -> None:
+    before, after = noisy(1.0, seed, noise), noisy(1.2, seed + 100, noise)
+    for slower in (after, scaled(before, 1.2)):
+        found = judge(slower, before)
+        assert found.exit_code == 1
+        named = {one.cell for one in found.verdicts if one.status == "regressed"}
+        assert named == {EAGER.key, INT8.key}
+    assert judge(before, after).exit_code == 0
+
+
+def test_words_of_a_regression() -> None:
+    before = run(record(INT8, 0.01, 0.01))
+    verdict = only(judge(scaled(before, 1.2), before).verdicts)
+    assert verdict.words == "20 % slower than in the baseline"
+    assert verdict.estimate is not None
+    assert verdict.estimate.value == pytest.approx(0.2)
+    assert (verdict.budget, verdict.limit) == ("regression", 0.03)
+
+
+def test_a_sure_but_small_change_passes() -> None:
+    before = run(record(INT8, 0.01, 0.01))
+    assert judge(scaled(before, 1.02), before).exit_code == 0
+
+
+def test_a_large_but_unsure_change_is_inconclusive() -> None:
+    before = run(record(INT8, 0.010, 0.010))
+    after = run(record(INT8, 0.010, 0.014))
+    verdict = only(judge(after, before).verdicts)
+    assert verdict.status == "inconclusive"
+    assert verdict.words.endswith("too close to tell, measure more processes")
+
+
+def test_another_machine_is_incomparable_and_the_fields_are_named() -> None:
+    itself = noisy(1.0, 0, 0.01)
+    found = judge(itself, other_machine(itself))
+    assert found.exit_code == 3
+    latency = found.verdicts[0]
+    assert latency.status == "incomparable"
+    assert "processor ('A' here, 'B' in the baseline)" in latency.words
+    assert "caches bytes (of L2)" in latency.words
+    assert "flags (only one has avx512f)" in latency.words
+    assert "usable cores (2 here, 64 in the baseline)" in latency.words
+    assert found.verdicts[1].metric == "top1"
+    assert found.verdicts[1].status == "pass"
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.02])
+def test_ratios_are_judged_across_machines(noise: float) -> None:
+    before = other_machine(noisy(3.0, 1, noise, compare="ratio"))
+    same = noisy(1.0, 2, noise, compare="ratio")
+    assert judge(same, before).exit_code == 0
+    assert judge(same, before).warnings == (
+        'compare = "ratio" divides by vgg/fp32/pytorch/cpu/b1: what slows that cell, or all alike, '
+        "is not seen",
+    )
+    slower = scaled(same, 1.2, INT8)
+    found = judge(slower, before)
+    assert found.exit_code == 1
+    named = [one for one in found.verdicts if one.status == "regressed"]
+    assert only(tuple(named)).cell == INT8.key
+    assert "relative to vgg/fp32/pytorch/cpu/b1" in named[0].words
+    yardstick = found.verdicts[0]
+    assert yardstick.words.startswith("is the yardstick")
+
+
+def test_cells_that_are_gone_or_new() -> None:
+    both = run(*PAIR)
+    found = judge(run(PAIR[0]), both)
+    assert [(one.cell, one.status) for one in found.verdicts] == [
+        (EAGER.key, "pass"),
+        (INT8.key, "missing"),
+    ]
+    assert found.exit_code == 3
+    newer = judge(both, run(PAIR[0]))
+    assert newer.exit_code == 0
+    assert newer.warnings == (
+        "vgg/int8/openvino/cpu/b1 has no ok record in the baseline: its changes are not judged",
+    )
