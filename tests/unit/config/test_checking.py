@@ -14,12 +14,12 @@ from perfsuite.config import check, make_pass, read_suite
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
 from perfsuite.domain.suite import Budget, Suite
 from perfsuite.errors import ConfigError
-from perfsuite.training.loop import AdamPlan, Plan
+from perfsuite.training.loop import AdamPlan, SgdPlan
 
 PASSES_FILE = """
 from typing import Annotated, ClassVar
 import msgspec
-from perfsuite.training.loop import AdamPlan, Plan
+from perfsuite.training.loop import AdamPlan, SgdPlan
 
 class Tune(msgspec.Struct, frozen=True):
     finetune: Plan | AdamPlan | None = None
@@ -294,7 +294,7 @@ def test_a_plan_in_a_suite_becomes_one(mine: str, tmp_path: Path) -> None:
     wanted = AdamPlan(epochs=4, peak_rate=1.0, restarts=((2, 0.5),), teacher=0.5)
     assert made.finetune == wanted
     plain: Any = make_pass(PassUse(f"{mine}:Tune", {"finetune": {"optimizer": "sgd", "epochs": 4}}))
-    assert plain.finetune == Plan(epochs=4)
+    assert plain.finetune == SgdPlan(epochs=4)
 
 
 def test_make_pass_gives_the_configured_pass(mine: str) -> None:

@@ -194,7 +194,7 @@ def test_weights_that_are_not_there_are_unavailable(
     monkeypatch.setattr(whale_id.weights, "FOLDER", tmp_path)
     for workload in (whale_id.whale_id(), whale_id.whale_id_plain()):
         assert workload.model.build is not None
-        with pytest.raises(Unavailable, match=f"workloads.train {workload.name}"):
+        with pytest.raises(Unavailable, match=f"workloads.zoo.train {workload.name}"):
             workload.model.build()
 
 
