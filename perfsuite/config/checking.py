@@ -12,7 +12,7 @@ from perfsuite import plugins
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
-from perfsuite.domain.recipe import PassUse, Recipe
+from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Recipe
 from perfsuite.domain.suite import MEASURED, Suite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
@@ -61,9 +61,10 @@ def _check_passes(recipe: Recipe, location: Location) -> None:
     for step, use in enumerate(recipe.passes):
         here = location.item(step)
         made = make_pass(use, here)
-        engine = getattr(made, "engine", "")
-        if engine:
-            _check_exists("runtime", engine, RUNTIMES, here.key("engine"))
+        runtime = getattr(made, "runtime", "")
+        if runtime:
+            key = "runtime" if "runtime" in use.fields else OLD_RUNTIME_FIELD
+            _check_exists("runtime", runtime, RUNTIMES, here.key(key))
         if hasattr(made, "apply"):
             late = use.use
         elif late:
@@ -76,8 +77,8 @@ def _check_passes(recipe: Recipe, location: Location) -> None:
 def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphPass:
     """Return the pass as configured.
 
-    Raises `ConfigError`, beginning with `location`, for an unknown pass, for fields that it has not
-    and for values that it refuses.
+    A field `engine` is read as `runtime`, which was called so. Raises `ConfigError`, beginning with
+    `location`, for an unknown pass, for fields that it has not and for values that it refuses.
     """
     from perfsuite.passes.table import PASSES
 
@@ -89,8 +90,21 @@ def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphP
         raise here.key("use").error(
             f"'{use.use}' is no pass: it has neither apply nor fit, rebuild"
         )
-    made: Any = convert(use.fields, found, here)
+    made: Any = convert(_with_runtime(use.fields, found.__struct_fields__, here), found, here)
     return made  # type: ignore[no-any-return]
+
+
+def _with_runtime(
+    fields: dict[str, Any], known: Collection[str], location: Location
+) -> dict[str, Any]:
+    """Return the fields of a pass with `engine` read as `runtime`, where the pass has only that."""
+    if OLD_RUNTIME_FIELD not in fields or OLD_RUNTIME_FIELD in known or "runtime" not in known:
+        return fields
+    if "runtime" in fields:
+        raise location.key(OLD_RUNTIME_FIELD).error(
+            "this is the former name of `runtime`, which is given too; leave it out"
+        )
+    return {"runtime" if key == OLD_RUNTIME_FIELD else key: it for key, it in fields.items()}
 
 
 def _check_workloads(suite: Suite, file: Location) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, RecipeForm, SuiteForm, convert
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, Recipe
 from perfsuite.domain.suite import Inspect, Suite
 from perfsuite.errors import ConfigError
 
@@ -130,9 +130,9 @@ def _pass_use(table: dict[str, Any], folder: Path, location: Location) -> PassUs
     if not isinstance(use, str) or not use:
         raise location.key("use").error("a pass is named by a string, such as 'int8'")
     fields = {key: value for key, value in table.items() if key != "use"}
-    engine = fields.get("engine")
-    if isinstance(engine, str):
-        fields["engine"] = _absolute(engine, folder, location.key("engine"))
+    for key in ("runtime", OLD_RUNTIME_FIELD):
+        if isinstance(fields.get(key), str):
+            fields[key] = _absolute(fields[key], folder, location.key(key))
     return PassUse(_absolute(use, folder, location.key("use")), fields)
 
 

@@ -105,7 +105,7 @@ class Pass(Protocol):
 class ModelPass(Pass, Protocol):
     """A pass on a torch module.
 
-    With a field `engine` a suite may name the runtime whose clock and target it is given, so that
+    With a field `runtime` a suite may name the runtime whose clock and target it is given, so that
     one net, fitted and trained once, serves several; without one, or where it is empty, they are
     those of the cell.
     """
@@ -160,3 +160,6 @@ class Recipe(msgspec.Struct, frozen=True):
 
 
 FP32 = Recipe("fp32")
+
+# The field `runtime` of a pass was called so in suites, journals and cache keys of before.
+OLD_RUNTIME_FIELD = "engine"

@@ -49,7 +49,7 @@ def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None =
 
 def _target(pass_: Any) -> Target:
     runtimes = getattr(pass_, "runtimes", ())
-    named = getattr(pass_, "engine", "")
+    named = getattr(pass_, "runtime", "")
     return Target(named or (runtimes[0] if runtimes else "onnxruntime"), "cpu", threads=1)
 
 

@@ -71,8 +71,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     and transposed convolutions and weights that are shared are left alone, as is what does not pay.
 
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
-    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `engine` is the
-    runtime whose clock decides, if not that of each cell: one net for several.
+    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `runtime`
+    names the runtime whose clock decides, if not that of each cell: one net for all.
     """
 
     energy: float | None = None
@@ -80,7 +80,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     speedup: float | None = None
     method: Method = "tucker"
     finetune: SgdPlan | AdamPlan | None = None
-    engine: str = ""
+    runtime: str = ""
 
     version: ClassVar[int] = 1
     runtimes: ClassVar[tuple[str, ...]] = ()

@@ -60,7 +60,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     the same share from all, "global" the least important channels wherever they are; both keep
     multiples of `round_to`. `layers` limits all this to paths of modules, or patterns of such.
 
-    `engine` is the runtime that it is pruned for, if not that of each cell: one net for several.
+    `runtime` names the runtime that it is pruned for, if not that of each cell: one net for all.
     `importance` is "l2", "taylor" or "bn" (see `importance.py`). In more than one of `steps`, the
     target is approached in equal factors, with what follows after each. `reconstruct` is the number
     of calibration samples that the weights which stay are fitted to, layer by layer,
@@ -77,7 +77,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     steps: int = 1
     reconstruct: int = 0
     finetune: SgdPlan | AdamPlan | None = None
-    engine: str = ""
+    runtime: str = ""
 
     version: ClassVar[int] = 1
     runtimes: ClassVar[tuple[str, ...]] = ()

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.domain.recipe import PassUse, Target
+from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target
 from perfsuite.domain.runtime import Runtime
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
@@ -34,9 +34,22 @@ class Step:
             self.use.use.rpartition(":")[2],
             source_digest("pass", self.use.use),
             str(self.pass_.version),
-            msgspec.json.encode(self.pass_, order="sorted"),
+            _configuration(self.pass_),
             self.pass_.resolve(target),
         )
+
+
+def _configuration(pass_: Any) -> bytes:
+    """Return a pass's fields as JSON, sorted by name.
+
+    `runtime` stands there under its former name, `engine`: what was trained before it was renamed
+    keeps its key.
+    """
+    if "runtime" not in pass_.__struct_fields__:
+        return msgspec.json.encode(pass_, order="sorted")
+    names = {name: name for name in pass_.__struct_fields__} | {"runtime": OLD_RUNTIME_FIELD}
+    fields = {names[name]: getattr(pass_, name) for name in names}
+    return msgspec.json.encode(fields, order="sorted")
 
 
 def steps_of(job: Job, runtime: Runtime) -> list[Step]:

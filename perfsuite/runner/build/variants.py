@@ -81,7 +81,7 @@ class VariantBuilder:
 
     def _runtime_of(self, step: Step) -> Runtime:
         """Return the engine that a pass works for: the cell's, if it does not name another."""
-        named = getattr(step.pass_, "engine", "")
+        named = getattr(step.pass_, "runtime", "")
         return artifacts.load_runtime(named) if named else self.runtime
 
     def _target(self, runtime: Runtime) -> Target:

@@ -14,19 +14,22 @@ from perfsuite.config import check, make_pass, read_suite
 from perfsuite.domain.recipe import FP32, PassUse, Recipe
 from perfsuite.domain.suite import Budget, Suite
 from perfsuite.errors import ConfigError
-from perfsuite.training.loop import AdamPlan, SgdPlan
+from perfsuite.training.plan import AdamPlan, SgdPlan
 
 PASSES_FILE = """
 from typing import Annotated, ClassVar
 import msgspec
-from perfsuite.training.loop import AdamPlan, SgdPlan
+from perfsuite.training.plan import AdamPlan, SgdPlan
 
 class Tune(msgspec.Struct, frozen=True):
-    finetune: Plan | AdamPlan | None = None
-    engine: str = ""
+    finetune: SgdPlan | AdamPlan | None = None
+    runtime: str = ""
 
     def fit(self, model, ctx): ...
     def rebuild(self, model, edits): ...
+
+class Steam(Tune, frozen=True):
+    engine: str = ""
 
 class Prune(msgspec.Struct, frozen=True):
     version: ClassVar[int] = 1
@@ -212,28 +215,46 @@ def test_a_pass_must_accept_its_fields(
     assert message in refusal(with_pass(f"{mine}:{name}", **fields))
 
 
-def test_the_engine_that_a_pass_works_for_must_be_there(mine: str, tmp_path: Path) -> None:
-    def pruned_for(engine: str) -> Suite:
-        return suite(recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Tune", {"engine": engine}),))))
+@pytest.mark.parametrize("key", ["runtime", "engine"])
+def test_the_runtime_that_a_pass_works_for_must_be_there(
+    key: str, mine: str, tmp_path: Path
+) -> None:
+    def pruned_for(runtime: str) -> Suite:
+        return suite(recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Tune", {key: runtime}),))))
 
     check(pruned_for(""))
     check(pruned_for("openvino"))  # in the suite or not
     check(pruned_for(f"{mine}:function"))
-    place = "s.toml: recipes[0].passes[0].engine: "
+    place = f"s.toml: recipes[0].passes[0].{key}: "
     assert refusal(pruned_for("openvin")) == (
         f"{place}unknown runtime 'openvin'; did you mean 'openvino'? (your own: file.py:name)"
     )
     assert refusal(pruned_for(f"{tmp_path}/gone.py:f")).startswith(f"{place}runtime '")
 
 
-def test_the_file_of_an_engine_is_relative_to_the_suites(tmp_path: Path) -> None:
+def test_the_former_name_of_a_passes_runtime_is_read(mine: str) -> None:
+    use = f"{mine}:Tune"
+    old, new = (make_pass(PassUse(use, {key: "openvino"})) for key in ("engine", "runtime"))
+    assert old == new
+    assert refusal(with_pass(use, engine="openvino", runtime="openvino")) == (
+        "s.toml: recipes[0].passes[1].engine: this is the former name of `runtime`, which is "
+        "given too; leave it out"
+    )
+    # A pass that has no `runtime`, or an `engine` of its own, is not meddled with.
+    assert "unknown key" in refusal(with_pass(f"{mine}:Prune", engine="openvino"))
+    own: Any = make_pass(PassUse(f"{mine}:Steam", {"engine": "two cylinders"}))
+    assert (own.engine, own.runtime) == ("two cylinders", "")
+
+
+@pytest.mark.parametrize("key", ["runtime", "engine"])
+def test_the_file_of_a_passes_runtime_is_relative_to_the_suites(key: str, tmp_path: Path) -> None:
     path = tmp_path / "suite.toml"
     path.write_text(
         'workloads = ["vgg"]\nruntimes = ["pytorch"]\n[[recipes]]\nname = "small"\n'
-        'passes = [{ use = "mine.py:Tune", engine = "mine.py:Mine" }]\n'
+        f'passes = [{{ use = "mine.py:Tune", {key} = "mine.py:Mine" }}]\n'
     )
     (use,) = read_suite(path).recipes[1].passes
-    assert use.fields == {"engine": f"{tmp_path}/mine.py:Mine"}
+    assert use.fields == {key: f"{tmp_path}/mine.py:Mine"}
 
 
 def test_a_model_pass_comes_before_those_on_graphs(mine: str) -> None:
