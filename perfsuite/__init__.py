@@ -36,7 +36,6 @@ __all__ = [
     "SessionOptions",
     "SilentFallback",
     "Stage",
-    "Suite",
     "Target",
     "Task",
     "TrainingSet",
@@ -65,7 +64,6 @@ _HOMES = {
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
-    "domain.suite": ("Suite",),
     "domain.task": ("Task", "TrainingSet"),
     "domain.verdict": ("Judgement", "Verdict"),
     "domain.workload": ("Workload",),
@@ -92,7 +90,6 @@ if TYPE_CHECKING:
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
-    from perfsuite.domain.suite import Suite
     from perfsuite.domain.task import Task, TrainingSet
     from perfsuite.domain.verdict import Judgement, Verdict
     from perfsuite.domain.workload import Workload

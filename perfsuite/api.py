@@ -18,7 +18,7 @@ from perfsuite.config.run_plan import RunPlan, history_key, read_durations, writ
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Header, Line, Run
-from perfsuite.domain.suite import Budget, Evaluate, Inspect, Suite
+from perfsuite.domain.suite import Budget, Evaluate, Inspect, ResolvedSuite
 from perfsuite.domain.verdict import Judgement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
@@ -243,7 +243,7 @@ class _Nobody:
 
 def _read(
     path: Path, only: str | None, quick: bool
-) -> tuple[Suite, tuple[Cell, ...], tuple[str, ...]]:
+) -> tuple[ResolvedSuite, tuple[Cell, ...], tuple[str, ...]]:
     """Return the checked suite, its chosen cells, and what a person should know about both."""
     from perfsuite.config.checking import check
 
@@ -264,7 +264,9 @@ def _read(
     return suite, cells, warnings
 
 
-def _narrowed(suite: Suite, cells: tuple[Cell, ...]) -> tuple[Suite, tuple[str, ...]]:
+def _narrowed(
+    suite: ResolvedSuite, cells: tuple[Cell, ...]
+) -> tuple[ResolvedSuite, tuple[str, ...]]:
     """Return the suite without the budgets and expectations of cells that were not chosen."""
     from perfsuite.config.expansion import expects
 
@@ -281,7 +283,7 @@ def _narrowed(suite: Suite, cells: tuple[Cell, ...]) -> tuple[Suite, tuple[str, 
     return msgspec.structs.replace(suite, budgets=kept, expect=expect), warnings
 
 
-def _quick(suite: Suite) -> Suite:
+def _quick(suite: ResolvedSuite) -> ResolvedSuite:
     measure = msgspec.structs.replace(suite.measure, calls=10, seconds=0.2, warmup_seconds=1.0)
     samples = min(suite.evaluate.samples or QUICK_SAMPLES, QUICK_SAMPLES)
     return msgspec.structs.replace(

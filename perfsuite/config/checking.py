@@ -12,8 +12,8 @@ from perfsuite import plugins
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
-from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Recipe
-from perfsuite.domain.suite import MEASURED, Suite
+from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import MEASURED, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 # The tables are imported inside the functions: judging a stored run needs none of them.
 
 
-def check(suite: Suite) -> None:
+def check(suite: ResolvedSuite) -> None:
     """Raise `ConfigError` for the first thing that the suite mentions and that is not there.
 
     A user's file is parsed for its workloads and runtimes, and imported only for its passes, whose
@@ -50,7 +50,7 @@ def _check_patterns(
             raise location.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
 
 
-def _check_passes(recipe: Recipe, location: Location) -> None:
+def _check_passes(recipe: ResolvedRecipe, location: Location) -> None:
     """Raise for a pass that cannot be made, works for an engine that is not there, or comes late.
 
     Preparing a cell would find all this too, after what was trained before it.
@@ -107,7 +107,7 @@ def _with_runtime(
     return {"runtime" if key == OLD_RUNTIME_FIELD else key: it for key, it in fields.items()}
 
 
-def _check_workloads(suite: Suite, file: Location) -> None:
+def _check_workloads(suite: ResolvedSuite, file: Location) -> None:
     from perfsuite.workloads.table import WORKLOADS
 
     location = file.key("workloads")
@@ -126,7 +126,7 @@ def _check_workloads(suite: Suite, file: Location) -> None:
             raise here.error(f"there is no file {samples}")
 
 
-def _check_runtimes(suite: Suite, file: Location) -> None:
+def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:
     from perfsuite.runtimes.table import RUNTIMES
 
     for index, name in enumerate(suite.runtimes):
@@ -148,7 +148,7 @@ def _check_runtimes(suite: Suite, file: Location) -> None:
                 )
 
 
-def _check_metrics(suite: Suite, file: Location) -> None:
+def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
     """Raise for a budget on an accuracy that no workload has which it speaks of.
 
     Only the table's workloads are asked: making one of those loads no data and no torch.
@@ -172,7 +172,7 @@ def _check_metrics(suite: Suite, file: Location) -> None:
             )
 
 
-def _check_stages(suite: Suite, file: Location) -> None:
+def _check_stages(suite: ResolvedSuite, file: Location) -> None:
     """Raise for a budget on a stage that no workload has which it speaks of.
 
     As for metrics, the table's workloads alone are asked, and those that declare their stages.

@@ -8,7 +8,7 @@ from itertools import product
 
 from perfsuite.config.conversion import Location
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.suite import Expect, Suite
+from perfsuite.domain.suite import Expect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 _SHOWN = 8  # keys in one message
@@ -29,7 +29,7 @@ def expects(expect: Expect, cell: Cell) -> bool:
     )
 
 
-def cells(suite: Suite) -> tuple[Cell, ...]:
+def cells(suite: ResolvedSuite) -> tuple[Cell, ...]:
     """Return every combination of the suite once, the workload varying slowest, the batch fastest.
 
     A suite without `threads` gets the cores that this process may use.
@@ -61,7 +61,7 @@ def is_for(patterns: Sequence[str], name: str) -> bool:
     return not patterns or any(match(one, name) for one in patterns)
 
 
-def inspected_in_rounds(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
+def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cell]:
     """Return the cells whose stages are held to a budget, and what those are held against.
 
     A sample is a process, so one that inspects is not enough for them. What is divided by another
@@ -81,7 +81,7 @@ def inspected_in_rounds(suite: Suite, cells: Sequence[Cell]) -> list[Cell]:
     return [cell for cell in cells if cell in found]
 
 
-def check_budgets(suite: Suite, cells: Sequence[Cell]) -> None:
+def check_budgets(suite: ResolvedSuite, cells: Sequence[Cell]) -> None:
     """Raise `ConfigError` for a budget or an expectation that speaks of no cell of the suite.
 
     `against` must name exactly one. `cells` are all the suite's, also where only some will run.

@@ -10,8 +10,8 @@ from perfsuite import plugins
 from perfsuite.config.checking import make_pass
 from perfsuite.config.conversion import Location
 from perfsuite.config.reading import name_and_reference
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Inspect, Measure, Suite
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # One process a cell: where the time goes is looked at, not judged.
@@ -28,7 +28,7 @@ def single_suite(
     batch: int = 1,
     threads: int | None = None,
     picture: Path | None = None,
-) -> Suite:
+) -> ResolvedSuite:
     """Return the suite of `workload` on `runtimes`: on every engine, if none is named.
 
     Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults. Raises
@@ -46,7 +46,7 @@ def single_suite(
         plugins.check_exists("workload", reference, WORKLOADS)
     engines = _engines(runtimes, here, RUNTIMES)
     chosen = _recipe(recipe, here)
-    return Suite(
+    return ResolvedSuite(
         name=f"profile-{name}",
         workloads={name: reference},
         runtimes=tuple(engines),
@@ -74,7 +74,7 @@ def _engines(given: Sequence[str], folder: Path, table: Mapping[str, Any]) -> di
     return engines
 
 
-def _recipe(given: str, folder: Path) -> Recipe:
+def _recipe(given: str, folder: Path) -> ResolvedRecipe:
     from perfsuite.passes.table import PASSES
 
     if given == FP32.name:
@@ -96,4 +96,4 @@ def _recipe(given: str, folder: Path) -> Recipe:
             f"{error} (here a pass has its defaults; a suite gives it fields, and the report of "
             f"its run says where the time goes)"
         ) from error
-    return Recipe(name, (use,))
+    return ResolvedRecipe(name, (use,))

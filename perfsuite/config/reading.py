@@ -1,4 +1,4 @@
-"""A suite file to a `Suite`: everything that can be said about it without any other file."""
+"""A suite file to a resolved suite: everything that can be said about it without any other file."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, RecipeForm, SuiteForm, convert
-from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, Recipe
-from perfsuite.domain.suite import Inspect, Suite
+from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # How long a process is profiled whose stages are held to a budget.
@@ -20,7 +20,7 @@ JUDGED = Inspect(calls=10, seconds=1.0)
 _NAME = re.compile(r"[^\s/\\*?\[\]]+")
 
 
-def read_suite(path: Path) -> Suite:
+def read_suite(path: Path) -> ResolvedSuite:
     """Return the suite in the TOML file `path`; its name is the file's without `.toml`.
 
     Relative paths in it are relative to its folder. Raises `ConfigError` with the location of the
@@ -38,7 +38,7 @@ def read_suite(path: Path) -> Suite:
         check_budget(budget, form.measure, location.key("budgets").item(index))
     _refuse_twins([budget.name for budget in form.budgets], location.key("budgets"), "name")
     runtimes = _named(form.runtimes, folder, location.key("runtimes"))
-    return Suite(
+    return ResolvedSuite(
         name=path.stem,
         workloads=_named(form.workloads, folder, location.key("workloads")),
         runtimes=tuple(runtimes),
@@ -104,7 +104,9 @@ def name_and_reference(given: str, folder: Path, location: Location) -> tuple[st
     return name, reference
 
 
-def _recipes(forms: Iterable[RecipeForm], folder: Path, location: Location) -> tuple[Recipe, ...]:
+def _recipes(
+    forms: Iterable[RecipeForm], folder: Path, location: Location
+) -> tuple[ResolvedRecipe, ...]:
     recipes = {FP32.name: FP32}
     for index, form in enumerate(forms):
         here = location.item(index)
@@ -119,7 +121,7 @@ def _recipes(forms: Iterable[RecipeForm], folder: Path, location: Location) -> t
             _pass_use(fields, folder, here.key("passes").item(step))
             for step, fields in enumerate(form.passes)
         )
-        recipes[form.name] = Recipe(form.name, passes, form.workloads, form.runtimes)
+        recipes[form.name] = ResolvedRecipe(form.name, passes, form.workloads, form.runtimes)
     return tuple(recipes.values())
 
 

@@ -15,7 +15,7 @@ from perfsuite.config.expansion import expects, inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import PassUse
 from perfsuite.domain.record import JobKind
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.store.places import home
 
 log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ class RunPlan(msgspec.Struct, frozen=True):
         return kinds
 
 
-def plan(suite: Suite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
+def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
     """Return the jobs that `cells` of the suite need and how long each may take.
 
     `known_s` maps `history_key`s to seconds, as `read_durations` gives them. Nothing is looked up:
@@ -93,7 +93,7 @@ def history_key(kind: JobKind, cell_key: str) -> str:
 
 
 def _jobs(
-    suite: Suite, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
+    suite: ResolvedSuite, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
 ) -> list[PlannedJob]:
     hopeless = any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
@@ -108,7 +108,7 @@ def _jobs(
     return jobs
 
 
-def _guess_s(suite: Suite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
+def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
     on_torch = cell.runtime in TORCH_RUNTIMES
     start_s = TORCH_START_S if on_torch else START_S
     if kind == "prepare":

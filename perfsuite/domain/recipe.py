@@ -146,9 +146,10 @@ class PassUse(msgspec.Struct, frozen=True):
     fields: dict[str, Any] = {}
 
 
-class Recipe(msgspec.Struct, frozen=True):
-    """A named list of passes, model passes first. `fp32` is the empty one.
+class ResolvedRecipe(msgspec.Struct, frozen=True):
+    """A named list of passes, model passes first, as a run keeps it. `fp32` is the empty one.
 
+    All its passes are its own: what it has from another recipe of its suite is written out.
     `workloads` and `runtimes` limit it to those whose names match one of the patterns; empty: all
     of the suite.
     """
@@ -159,7 +160,7 @@ class Recipe(msgspec.Struct, frozen=True):
     runtimes: tuple[str, ...] = ()
 
 
-FP32 = Recipe("fp32")
+FP32 = ResolvedRecipe("fp32")
 
 # The field `runtime` of a pass was called so in suites, journals and cache keys of before.
 OLD_RUNTIME_FIELD = "engine"

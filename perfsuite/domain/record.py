@@ -9,7 +9,7 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.profile import Breakdown, Roofline
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 
 SCHEMA = 1
 
@@ -125,7 +125,7 @@ class Header(msgspec.Struct, frozen=True):
     schema: int
     perfsuite: str  # the version that wrote it
     created_at: str
-    suite: Suite
+    suite: ResolvedSuite
     cells: tuple[Cell, ...]
     environment: Environment
     quick: bool = False  # made with --quick: measured too little to be believed

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.recipe import ResolvedRecipe
 
 Statistic = Literal["median", "p95", "p99"]
 Text = Annotated[str, Meta(min_length=1)]
@@ -113,8 +113,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     max_share: Share | None = None
 
 
-class Suite(msgspec.Struct, frozen=True):
-    """The checked content of a suite file.
+class ResolvedSuite(msgspec.Struct, frozen=True):
+    """What a suite says, read and resolved, as a run keeps it.
 
     `workloads` maps the name used in cell keys to the reference it was given as: a name of the
     table, `path.py:name` or `path.onnx`, paths absolute. `runtimes` holds names; `runtime_files`
@@ -126,7 +126,7 @@ class Suite(msgspec.Struct, frozen=True):
     name: str
     workloads: dict[str, str]
     runtimes: tuple[str, ...]
-    recipes: tuple[Recipe, ...]  # `fp32` first, always
+    recipes: tuple[ResolvedRecipe, ...]  # `fp32` first, always
     devices: tuple[str, ...] = ("cpu",)
     precision: tuple[str, ...] = ("fp32",)
     batches: tuple[int, ...] = (1,)

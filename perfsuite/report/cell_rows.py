@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import LayerWidth, Record, Run
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
 
@@ -161,7 +161,7 @@ def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
     return (*(one for one in own[-1:] if one not in last), *last)
 
 
-def _folders(suite: Suite) -> set[str]:
+def _folders(suite: ResolvedSuite) -> set[str]:
     """Return the folders of the user's files: of those that the suite names."""
     uses = [use.use for recipe in suite.recipes for use in recipe.passes]
     references = [*suite.workloads.values(), *suite.runtime_files.values(), *uses]

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.record import Run
-from perfsuite.domain.suite import Measure, Suite
+from perfsuite.domain.suite import Measure, ResolvedSuite
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.runner.jobs.job import Job, first_job
 from perfsuite.runner.process import run_job_in_process
@@ -38,7 +38,7 @@ def py_spy() -> str:
     return found
 
 
-def check(suite: Suite) -> None:
+def check(suite: ResolvedSuite) -> None:
     """Raise unless `suite` has what a flame graph is made of, and this machine what makes it."""
     if EAGER not in suite.runtimes:
         raise ConfigError(

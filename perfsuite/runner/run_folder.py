@@ -9,13 +9,13 @@ from pathlib import Path
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import SCHEMA, Header
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable
 from perfsuite.store.journal import Journal
 
 
 def created(
-    out: Path | None, suite: Suite, cells: tuple[Cell, ...], *, quick: bool = False
+    out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...], *, quick: bool = False
 ) -> Journal:
     """Return a new journal in `out`, by default in `reports/<suite>-<time>`."""
     from perfsuite.measure.environment import environment
@@ -27,7 +27,7 @@ def created(
     return Journal.create(folder, header)
 
 
-def resumed(out: Path | None, suite: Suite, cells: tuple[Cell, ...]) -> Journal:
+def resumed(out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...]) -> Journal:
     """Return the journal in `out`, by default the suite's newest, to go on with.
 
     Raises `Incomparable` on another machine or with other versions, and `ConfigError` for another

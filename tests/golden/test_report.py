@@ -14,9 +14,9 @@ from rich.console import Console
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
-from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
-from perfsuite.domain.suite import Budget, Expect, Suite
+from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.judge import compare, judge
 from perfsuite.report import print_comparison, print_run, print_verdicts, render, render_comparison
 
@@ -35,11 +35,11 @@ def run(factor: float = 1.0) -> Run:
             ("[red]net|x", "fp32", "fake"),
         ]
     )
-    suite = Suite(
+    suite = ResolvedSuite(
         "demo",
         {"vgg16-cifar10": "vgg16-cifar10", "[red]net|x": "net.py:x"},
         ("pytorch", "openvino", "onnxruntime", "fake"),
-        (FP32, Recipe("int8")),
+        (FP32, ResolvedRecipe("int8")),
         processes=4,
         threads=2,
         expect=(

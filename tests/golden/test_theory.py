@@ -14,9 +14,9 @@ from rich.console import Console
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Header, LayerWidth, Record, Run
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.judge import judge
 from perfsuite.report import print_run, render
 
@@ -24,11 +24,11 @@ HERE = Path(__file__).parent / "test_theory"
 HALF, LOW, INT8 = PassUse("prune", {"ratio": 0.5}), PassUse("lowrank"), PassUse("int8")
 RECIPES = (
     FP32,
-    Recipe("half", (HALF,)),
-    Recipe("half-int8", (HALF, INT8)),
-    Recipe("half-low", (HALF, LOW)),
-    Recipe("low", (LOW,)),
-    Recipe("[odd]|name", (PassUse("prune", {"ratio": 0.05}),)),
+    ResolvedRecipe("half", (HALF,)),
+    ResolvedRecipe("half-int8", (HALF, INT8)),
+    ResolvedRecipe("half-low", (HALF, LOW)),
+    ResolvedRecipe("low", (LOW,)),
+    ResolvedRecipe("[odd]|name", (PassUse("prune", {"ratio": 0.05}),)),
 )
 # MACs and parameters in millions, milliseconds of each process, and the accuracy.
 FOUND: dict[str, tuple[float, float, tuple[float, ...], float]] = {
@@ -56,7 +56,7 @@ LAYERS = {
 def pruned() -> Run:
     """Six recipes on one engine: proven faster, slower, undecided, and without a change of MACs."""
     against = "vgg16-cifar10/fp32/openvino/*"
-    suite = Suite(
+    suite = ResolvedSuite(
         "prune",
         {"vgg16-cifar10": "vgg16-cifar10"},
         ("openvino",),

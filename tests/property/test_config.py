@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 
 from perfsuite.config import cells, match, read_suite
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure, Suite
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # A suite has many parts, and on a busy machine drawing one may take a while.
@@ -51,14 +51,14 @@ def budgets(draw: st.DrawFn) -> Budget:
 
 
 @st.composite
-def suites(draw: st.DrawFn) -> Suite:
+def suites(draw: st.DrawFn) -> ResolvedSuite:
     named = draw(unique(NAMES))
     passes = st.lists(st.builds(PassUse, NAMES, FIELDS), min_size=1, max_size=2).map(tuple)
-    return Suite(
+    return ResolvedSuite(
         name="suite",
         workloads={name: name for name in draw(unique(NAMES))},
         runtimes=draw(unique(NAMES)),
-        recipes=(FP32, *(Recipe(name, draw(passes)) for name in named)),
+        recipes=(FP32, *(ResolvedRecipe(name, draw(passes)) for name in named)),
         devices=draw(unique(NAMES)),
         precision=draw(unique(NAMES)),
         batches=draw(unique(COUNTS)),
@@ -85,7 +85,7 @@ def suites(draw: st.DrawFn) -> Suite:
     )
 
 
-def as_table(suite: Suite) -> dict[str, Any]:
+def as_table(suite: ResolvedSuite) -> dict[str, Any]:
     """Return what a user would write for the suite."""
     table = msgspec.to_builtins(suite)
     for key in ("name", "samples", "runtime_files", "inspect", "picture"):  # no keys of a file
@@ -115,7 +115,7 @@ def document(table: dict[str, Any]) -> str:
     return "".join(pairs)
 
 
-def read(text: str) -> Suite:
+def read(text: str) -> ResolvedSuite:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "suite.toml")
         path.write_bytes(text.encode())
@@ -124,14 +124,14 @@ def read(text: str) -> Suite:
 
 @SUITES
 @given(suites())
-def test_a_written_suite_comes_back(suite: Suite) -> None:
+def test_a_written_suite_comes_back(suite: ResolvedSuite) -> None:
     assert read(document(as_table(suite))) == suite
 
 
 @SUITES
 @given(suites())
-def test_a_suite_survives_the_journal(suite: Suite) -> None:
-    assert msgspec.json.decode(msgspec.json.encode(suite), type=Suite) == suite
+def test_a_suite_survives_the_journal(suite: ResolvedSuite) -> None:
+    assert msgspec.json.decode(msgspec.json.encode(suite), type=ResolvedSuite) == suite
 
 
 def tables(value: object, path: str = "") -> list[tuple[str, dict[str, Any]]]:
@@ -148,7 +148,9 @@ def tables(value: object, path: str = "") -> list[tuple[str, dict[str, Any]]]:
 
 @SUITES
 @given(suites(), st.data())
-def test_an_unknown_key_is_refused_where_it_stands(suite: Suite, data: st.DataObject) -> None:
+def test_an_unknown_key_is_refused_where_it_stands(
+    suite: ResolvedSuite, data: st.DataObject
+) -> None:
     table = as_table(suite)
     path, victim = data.draw(st.sampled_from(tables(table)))
     key = data.draw(st.from_regex(r"zz[a-z]{0,6}", fullmatch=True))
@@ -164,7 +166,7 @@ def test_an_unknown_key_is_refused_where_it_stands(suite: Suite, data: st.DataOb
 
 @SUITES
 @given(suites())
-def test_keys_and_ids_tell_cells_apart_and_globs_find_their_own(suite: Suite) -> None:
+def test_keys_and_ids_tell_cells_apart_and_globs_find_their_own(suite: ResolvedSuite) -> None:
     found = cells(msgspec.structs.replace(suite, threads=2))
     expected = len(suite.workloads) * len(suite.recipes) * len(suite.runtimes) * len(suite.devices)
     assert len(found) == expected * len(suite.precision) * len(suite.batches)

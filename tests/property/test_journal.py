@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.recipe import PassUse, Recipe
+from perfsuite.domain.recipe import PassUse, ResolvedRecipe
 from perfsuite.domain.record import (
     SCHEMA,
     Accuracy,
@@ -22,7 +22,7 @@ from perfsuite.domain.record import (
     Line,
     Measurement,
 )
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.store.journal import Journal, read
 from perfsuite.store.runs import fold
 
@@ -56,11 +56,11 @@ LINE = st.builds(
 )
 FIELDS = st.dictionaries(NAME, NUMBER | TEXT | st.booleans() | st.integers(-9, 9), max_size=2)
 SUITE = st.builds(
-    lambda name, fields, limit: Suite(
+    lambda name, fields, limit: ResolvedSuite(
         name,
         {"net": "net"},
         ("fake",),
-        (Recipe("fp32"), Recipe("int8", (PassUse("int8", fields),))),
+        (ResolvedRecipe("fp32"), ResolvedRecipe("int8", (PassUse("int8", fields),))),
         budgets=(Budget(name, "latency_s", min_speedup=limit),),
         processes=2,
     ),

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Header, Record, Run
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.judge import gain, judge
 
 CELLS = (
@@ -52,11 +52,11 @@ def records(draw: st.DrawFn, cell: Cell) -> Record:
 
 @st.composite
 def runs(draw: st.DrawFn, compare: Any = "absolute", cells: tuple[Cell, ...] = CELLS) -> Run:
-    suite = Suite(
+    suite = ResolvedSuite(
         "s",
         {"net": "net"},
         ("pytorch", "fake"),
-        (FP32, Recipe("int8")),
+        (FP32, ResolvedRecipe("int8")),
         budgets=BUDGETS,
         compare=draw(st.sampled_from(["absolute", "ratio"])) if compare is None else compare,
     )

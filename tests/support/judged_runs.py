@@ -9,9 +9,9 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Header, Record, Run
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.domain.verdict import Verdict
 
 MACHINE = Environment(
@@ -42,9 +42,9 @@ def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
         "name": "s",
         "workloads": {"vgg": "vgg"},
         "runtimes": ("pytorch", "openvino"),
-        "recipes": (FP32, Recipe("int8")),
+        "recipes": (FP32, ResolvedRecipe("int8")),
     }
-    header = Header(1, "0", "2026-01-01", Suite(**(fields | suite)), cells, environment)
+    header = Header(1, "0", "2026-01-01", ResolvedSuite(**(fields | suite)), cells, environment)
     return Run(header, {one.cell.id: one for one in records})
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.record import SCHEMA, Accuracy, Evidence, Header, Line, Measurement
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.store.journal import Journal
 
 PROCESSES = 3
@@ -24,7 +24,7 @@ def store_run(folder: Path) -> Path:
         against="net/fp32/pytorch/*",
         min_speedup=3.0,
     )
-    suite = Suite(
+    suite = ResolvedSuite(
         "small",
         {"net": "net"},
         tuple(LATENCIES_S),

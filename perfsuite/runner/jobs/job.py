@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import JobKind
-from perfsuite.domain.suite import Evaluate, Inspect, Measure, Suite
+from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -27,7 +27,7 @@ class Job(msgspec.Struct, frozen=True):
     reference: str
     runtime: str
     samples: str
-    recipe: Recipe
+    recipe: ResolvedRecipe
     evaluate: Evaluate
     measure: Measure
     inspect: Inspect = Inspect()
@@ -49,7 +49,7 @@ class Job(msgspec.Struct, frozen=True):
         return (self.cell.id, self.kind, self.round)
 
 
-def first_job(suite: Suite, cell: Cell) -> Job:
+def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
     """Return the cell's prepare job; the other kinds are made from it with `then`."""
     recipes = {recipe.name: recipe for recipe in suite.recipes}
     return Job(

@@ -9,16 +9,16 @@ import pytest
 
 from perfsuite.config import cells, check_budgets, expects, match, read_suite
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Budget, Expect, Suite
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 DEMO = Path(__file__).parents[3] / "benchmarks" / "demo.toml"
-SUITE = Suite(
+SUITE = ResolvedSuite(
     "s",
     {"vgg": "vgg", "net": "/x/net.onnx"},
     ("pytorch", "openvino"),
-    (FP32, Recipe("int8", (PassUse("int8"),))),
+    (FP32, ResolvedRecipe("int8", (PassUse("int8"),))),
     batches=(1, 8),
     threads=2,
 )
@@ -63,7 +63,7 @@ def test_globs_match_whole_keys(pattern: str, key: str, matches: bool) -> None:
     assert match(pattern, key) is matches
 
 
-def held(**fields: object) -> Suite:
+def held(**fields: object) -> ResolvedSuite:
     given = {"name": "fast", "metric": "latency_s", "min_speedup": 2.0, **fields}
     return msgspec.structs.replace(SUITE, budgets=(msgspec.convert(given, Budget),))
 
@@ -109,7 +109,7 @@ def test_the_demo_is_a_suite_of_twelve_cells_whose_budgets_all_find_theirs() -> 
     assert expected == {f"{name}-cifar10/int8/pytorch/cpu/b1" for name in ("vgg16", "shufflenet")}
 
 
-def limited(**fields: tuple[str, ...]) -> Suite:
+def limited(**fields: tuple[str, ...]) -> ResolvedSuite:
     recipe = msgspec.structs.replace(SUITE.recipes[1], **fields)
     return msgspec.structs.replace(SUITE, recipes=(FP32, recipe), batches=(1,))
 

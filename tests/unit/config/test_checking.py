@@ -11,8 +11,8 @@ import msgspec
 import pytest
 
 from perfsuite.config import check, make_pass, read_suite
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.training.plan import AdamPlan, SgdPlan
 
@@ -86,19 +86,19 @@ def mine(tmp_path: Path) -> str:
     return f"{tmp_path}/mine.py"
 
 
-def suite(**fields: object) -> Suite:
+def suite(**fields: object) -> ResolvedSuite:
     given = {"workloads": {"vgg": "vgg"}, "runtimes": ("pytorch",), "recipes": (FP32,), **fields}
-    return Suite("s", **given)  # type: ignore[arg-type]
+    return ResolvedSuite("s", **given)  # type: ignore[arg-type]
 
 
-def refusal(given: Suite) -> str:
+def refusal(given: ResolvedSuite) -> str:
     with pytest.raises(ConfigError) as caught:
         check(given)
     return str(caught.value)
 
 
-def with_pass(use: str, **fields: object) -> Suite:
-    return suite(recipes=(FP32, Recipe("r", (PassUse("double"), PassUse(use, fields)))))
+def with_pass(use: str, **fields: object) -> ResolvedSuite:
+    return suite(recipes=(FP32, ResolvedRecipe("r", (PassUse("double"), PassUse(use, fields)))))
 
 
 def test_what_exists_passes(mine: str, tmp_path: Path) -> None:
@@ -111,7 +111,7 @@ def test_what_exists_passes(mine: str, tmp_path: Path) -> None:
             devices=("cuda",),
             precision=("fp16",),
             samples={"net": f"{tmp_path}/net.npz"},
-            recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Prune", {"ratio": 0.25}),))),
+            recipes=(FP32, ResolvedRecipe("r", (PassUse(f"{mine}:Prune", {"ratio": 0.25}),))),
         )
     )
 
@@ -141,9 +141,9 @@ def test_unknown_names_are_refused_with_place_and_suggestion(mine: str, tmp_path
 def test_a_recipe_is_for_workloads_and_runtimes_of_its_suite() -> None:
     both = {"vgg": "vgg", "detector": "detector"}
 
-    def limited(**fields: tuple[str, ...]) -> Suite:
-        recipe = Recipe("r", (PassUse("double"),), **fields)
-        return suite(workloads=both, recipes=(FP32, Recipe("q"), recipe))
+    def limited(**fields: tuple[str, ...]) -> ResolvedSuite:
+        recipe = ResolvedRecipe("r", (PassUse("double"),), **fields)
+        return suite(workloads=both, recipes=(FP32, ResolvedRecipe("q"), recipe))
 
     check(limited(workloads=("vgg", "d*"), runtimes=("pytorch",)))
     assert refusal(limited(workloads=("vgg", "detektor"))) == (
@@ -219,8 +219,10 @@ def test_a_pass_must_accept_its_fields(
 def test_the_runtime_that_a_pass_works_for_must_be_there(
     key: str, mine: str, tmp_path: Path
 ) -> None:
-    def pruned_for(runtime: str) -> Suite:
-        return suite(recipes=(FP32, Recipe("r", (PassUse(f"{mine}:Tune", {key: runtime}),))))
+    def pruned_for(runtime: str) -> ResolvedSuite:
+        return suite(
+            recipes=(FP32, ResolvedRecipe("r", (PassUse(f"{mine}:Tune", {key: runtime}),)))
+        )
 
     check(pruned_for(""))
     check(pruned_for("openvino"))  # in the suite or not
@@ -259,8 +261,8 @@ def test_the_file_of_a_passes_runtime_is_relative_to_the_suites(key: str, tmp_pa
 
 def test_a_model_pass_comes_before_those_on_graphs(mine: str) -> None:
     first, then = PassUse("double", {"times": 2}), PassUse(f"{mine}:Prune")
-    check(suite(recipes=(FP32, Recipe("r", (then, first)))))
-    told = refusal(suite(recipes=(FP32, Recipe("r", (first, then)))))
+    check(suite(recipes=(FP32, ResolvedRecipe("r", (then, first)))))
+    told = refusal(suite(recipes=(FP32, ResolvedRecipe("r", (first, then)))))
     assert told.startswith(f"s.toml: recipes[0].passes[1]: '{mine}:Prune' changes the torch module")
 
 
@@ -342,7 +344,7 @@ def test_places_in_the_suite_are_those_in_its_file(mine: str, tmp_path: Path) ->
 def test_an_accuracy_that_no_workload_of_a_budget_has() -> None:
     names = {"vgg": "vgg", "detector": "detector"}
 
-    def budgeted(metric: str, cell: str = "*", **more: str) -> Suite:
+    def budgeted(metric: str, cell: str = "*", **more: str) -> ResolvedSuite:
         budget = Budget("b", metric, cell=cell, min=0.5)
         return suite(workloads=names | more, budgets=(budget,))
 

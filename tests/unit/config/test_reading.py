@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from perfsuite.config import read_suite
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
 from perfsuite.errors import ConfigError
 
@@ -78,7 +78,9 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
     assert suite.runtime("pytorch") == "pytorch"
     assert suite.recipes == (
         FP32,
-        Recipe("small", (PassUse(f"{tmp_path}/prune.py:Prune", {"ratio": 0.5}), PassUse("int8"))),
+        ResolvedRecipe(
+            "small", (PassUse(f"{tmp_path}/prune.py:Prune", {"ratio": 0.5}), PassUse("int8"))
+        ),
     )
     assert suite.samples == {"detector": f"{tmp_path}/faces.npz"}
     assert suite.measure == Measure(calls=1000, seconds=2.0)
@@ -258,7 +260,7 @@ def test_a_recipe_says_whom_it_is_for(tmp_path: Path) -> None:
     recipe = '[[recipes]]\nname = "r"\npasses = [{ use = "int8" }]\n'
     limits = 'workloads = ["vgg", "v*"]\nruntimes = ["openvino"]\n'
     suite = read_suite(written(tmp_path, HEAD + recipe + limits))
-    expected = Recipe("r", (PassUse("int8"),), ("vgg", "v*"), ("openvino",))
+    expected = ResolvedRecipe("r", (PassUse("int8"),), ("vgg", "v*"), ("openvino",))
     assert suite.recipes == (FP32, expected)
     assert read_suite(written(tmp_path, HEAD + recipe)).recipes[1].workloads == ()
     for key, text in (("workloads", '"vgg"'), ("runtimes", "[1]")):

@@ -9,14 +9,14 @@ import pytest
 
 from perfsuite.config import cells
 from perfsuite.config.run_plan import plan, read_durations, write_durations
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
-from perfsuite.domain.suite import Evaluate, Expect, Suite
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
+from perfsuite.domain.suite import Evaluate, Expect, ResolvedSuite
 
-SUITE = Suite(
+SUITE = ResolvedSuite(
     "s",
     {"vgg": "vgg"},
     ("pytorch", "openvino"),
-    (FP32, Recipe("int8", (PassUse("int8"),))),
+    (FP32, ResolvedRecipe("int8", (PassUse("int8"),))),
     threads=2,
     processes=4,
     evaluate=Evaluate(samples=1000),
@@ -45,7 +45,7 @@ def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_proc
 def test_training_is_most_of_what_preparing_takes() -> None:
     trained = PassUse("prune", {"steps": 2, "finetune": {"optimizer": "sgd", "epochs": 3}})
     odd = PassUse("file.py:Odd", {"finetune": {"epochs": "many"}, "steps": "two"})
-    recipes = (Recipe("trained", (trained, PassUse("int8"))), Recipe("odd", (odd,)))
+    recipes = (ResolvedRecipe("trained", (trained, PassUse("int8"))), ResolvedRecipe("odd", (odd,)))
     suite = msgspec.structs.replace(SUITE, runtimes=("openvino",), recipes=recipes, expect=())
     first, second = [job for job in plan(suite, cells(suite), {}).jobs if job.kind == "prepare"]
     assert first.each_s == pytest.approx(15 + (10 + 2 * 3 * 200) + 10)

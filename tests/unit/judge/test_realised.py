@@ -11,7 +11,7 @@ from judged_runs import record
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Record, Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import gain, judge
@@ -20,9 +20,9 @@ from perfsuite.judge.realised import realised
 HALF, LOW = PassUse("prune", {"ratio": 0.5}), PassUse("lowrank")
 RECIPES = (
     FP32,
-    Recipe("half", (HALF,)),
-    Recipe("half-low", (HALF, LOW)),
-    Recipe("int8", (PassUse("int8"),)),
+    ResolvedRecipe("half", (HALF,)),
+    ResolvedRecipe("half-low", (HALF, LOW)),
+    ResolvedRecipe("int8", (PassUse("int8"),)),
 )
 
 

@@ -9,7 +9,7 @@ import pytest
 from judged_runs import EAGER, INT8, record
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import FP32, PassUse, Recipe
+from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.record import Record, Run
 from perfsuite.judge import gain, parent_cell, reference_cell
 
@@ -18,12 +18,12 @@ QUARTER = PassUse("prune", {"ratio": 0.75})
 LOW, QUANTIZE = PassUse("lowrank"), PassUse("int8")
 RECIPES = (
     FP32,
-    Recipe("half", (HALF,)),
-    Recipe("quarter", (QUARTER,)),
-    Recipe("half-low", (HALF, LOW)),
-    Recipe("half-low-int8", (HALF, LOW, QUANTIZE)),
-    Recipe("quarter-int8", (QUARTER, QUANTIZE)),
-    Recipe("int8", (QUANTIZE,)),
+    ResolvedRecipe("half", (HALF,)),
+    ResolvedRecipe("quarter", (QUARTER,)),
+    ResolvedRecipe("half-low", (HALF, LOW)),
+    ResolvedRecipe("half-low-int8", (HALF, LOW, QUANTIZE)),
+    ResolvedRecipe("quarter-int8", (QUARTER, QUANTIZE)),
+    ResolvedRecipe("int8", (QUANTIZE,)),
 )
 
 

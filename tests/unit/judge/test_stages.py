@@ -9,7 +9,7 @@ import pytest
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import Breakdown, BreakdownRow
-from perfsuite.domain.recipe import FP32, Recipe
+from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import (
     NO_BREAKDOWN,
     Evidence,
@@ -20,7 +20,7 @@ from perfsuite.domain.record import (
     Record,
     Run,
 )
-from perfsuite.domain.suite import Budget, Suite
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import judge
 from perfsuite.store.runs import fold
@@ -51,7 +51,7 @@ def record(cell: Cell, *rpn_s: float, total_s: float = 10.0, **fields: Any) -> R
 
 
 def run(*records: Record, environment: Environment = MACHINE, **suite: Any) -> Run:
-    made = Suite("s", {"rcnn": "rcnn"}, ("pytorch", "openvino"), (FP32,), **suite)
+    made = ResolvedSuite("s", {"rcnn": "rcnn"}, ("pytorch", "openvino"), (FP32,), **suite)
     cells = tuple(one.cell for one in records)
     header = Header(1, "0", "2026-01-01", made, cells, environment)
     return Run(header, {one.cell.id: one for one in records})
@@ -182,7 +182,9 @@ def inspected(number: int | None, rpn_s: float, **more: Any) -> Line:
 
 
 def folded(*lines: Line) -> Record:
-    suite = Suite("s", {"rcnn": "rcnn"}, ("openvino",), (Recipe("fp32"),), processes=2)
+    suite = ResolvedSuite(
+        "s", {"rcnn": "rcnn"}, ("openvino",), (ResolvedRecipe("fp32"),), processes=2
+    )
     header = Header(1, "0", "", suite, (FAST,), MACHINE)
     measured = [Line(FAST.id, FAST.key, "measure", "ok", round=number) for number in (0, 1)]
     lines = (Line(FAST.id, FAST.key, "prepare", "ok"), *lines, *measured)

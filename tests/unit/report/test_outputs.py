@@ -17,7 +17,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import ConfigError
 from perfsuite.judge import compare, judge, words
@@ -27,7 +27,7 @@ from perfsuite.report.formats.markdown import escape
 
 def run(*cells: Cell, records: bool = True, **fields: Any) -> Run:
     machine = MustMatch("A", 6, 1, 1, (), {}, 1, None)
-    suite = Suite("s", {"net": "net"}, ("fake",), (FP32,))
+    suite = ResolvedSuite("s", {"net": "net"}, ("fake",), (FP32,))
     header = Header(1, "0", "", suite, cells, Environment(machine, {}, {}))
     defaults: dict[str, Any] = {
         "status": "ok",

@@ -12,9 +12,9 @@ import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import SCHEMA, Header, Line, Measurement
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
 from perfsuite.store.journal import Journal, read
 
@@ -23,7 +23,7 @@ HEADER = Header(
     schema=SCHEMA,
     perfsuite="0.1.0",
     created_at="2026-01-01T00:00:00Z",
-    suite=Suite("toy", {"net": "net"}, ("fake",), (Recipe("fp32"),), processes=2),
+    suite=ResolvedSuite("toy", {"net": "net"}, ("fake",), (ResolvedRecipe("fp32"),), processes=2),
     cells=(CELL,),
     environment=Environment(MustMatch("cpu", 6, 85, 7, ("avx2",), {"L2": 1}, 2, None), {}, {}),
 )

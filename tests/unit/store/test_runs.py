@@ -8,7 +8,7 @@ import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
-from perfsuite.domain.recipe import Recipe
+from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import (
     Accuracy,
     Evidence,
@@ -21,7 +21,7 @@ from perfsuite.domain.record import (
     Record,
     Status,
 )
-from perfsuite.domain.suite import Suite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import Journal
 from perfsuite.store.runs import fold, load_run
@@ -32,7 +32,7 @@ HEADER = Header(
     schema=1,
     perfsuite="0.1.0",
     created_at="",
-    suite=Suite("toy", {"net": "net"}, ("fake",), (Recipe("fp32"),), processes=2),
+    suite=ResolvedSuite("toy", {"net": "net"}, ("fake",), (ResolvedRecipe("fp32"),), processes=2),
     cells=(OTHER, CELL),
     environment=Environment(MustMatch("cpu", 6, 85, 7, (), {}, 2, None), {}, {}),
 )
