@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import weakref
 from collections.abc import Iterator
 
@@ -42,6 +43,13 @@ def test_ranges_span_all_batches() -> None:
     ranges = ranges_of(model(), ["x", "d", "y"], given, seen.append)
     assert ranges == {"x": (0.5, 32.0), "d": (1.0, 64.0), "y": (1.0, 8.0)}
     assert seen == [2, 3]
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_ranges_do_not_follow_from_the_order_of_batches(order: tuple[int, ...]) -> None:
+    given = batches([[4.0, 1.0]], [[2.0, 9.0]], [[3.0, 3.0]])
+    ranges = ranges_of(model(), ["x"], [given[index] for index in order], ignore)
+    assert ranges == {"x": (1.0, 9.0)}
 
 
 def test_batches_are_let_go_one_by_one() -> None:

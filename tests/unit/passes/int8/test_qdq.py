@@ -21,6 +21,8 @@ from perfsuite.passes.int8.qdq import Scheme, activation_parameters, insert, qua
         (2.0, 5.1, 0.02, 0),  # zero belongs to the range, also where it was never seen
         (-5.1, -2.0, 0.02, 255),
         (0.0, 0.0, 1.0, 0),  # a dead tensor
+        (-1.007, 1.543, 0.01, 101),  # the nearest to 100.7
+        (-1.003, 1.547, 0.01, 100),  # the nearest to 100.3
     ],
 )
 def test_unsigned_parameters(low: float, high: float, scale: float, zero: int) -> None:
@@ -88,6 +90,32 @@ def quantized(graph: onnx.GraphProto, **changes: bool | int) -> onnx.GraphProto:
 
 def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     return {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
+
+
+def transposed_graph() -> onnx.GraphProto:
+    """A ConvTranspose of 2 channels to 3, whose weights are (in, out, height, width)."""
+    values = np.array([[1.27, -0.2, 0.3], [0.1, 2.54, -5.08]], np.float32)
+    weights = numpy_helper.from_array(values[:, :, None, None], "w")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2, 4, 4])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 3, 4, 4])
+    node = helper.make_node("ConvTranspose", ["x", "w"], ["y"], "up/ConvTranspose")
+    return helper.make_graph([node], "transposed", [x], [y], [weights])
+
+
+def test_a_transposed_convolution_has_one_scale_for_each_channel_that_it_gives() -> None:
+    graph = quantized(transposed_graph(), sum_in_accumulator=True)
+    found = constants(graph)
+    np.testing.assert_allclose(found["w_scale"], [0.01, 0.02, 0.04], rtol=1e-6)
+    np.testing.assert_array_equal(
+        found["w_int8"][:, :, 0, 0], np.array([[127, -10, 8], [10, 127, -127]])
+    )
+    (axis,) = (
+        attribute.i
+        for node in graph.node
+        for attribute in node.attribute
+        if attribute.name == "axis"
+    )
+    assert axis == 1
 
 
 def test_bias_stays_float_and_float_weights_go() -> None:

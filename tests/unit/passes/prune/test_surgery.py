@@ -95,6 +95,21 @@ def test_a_fresh_net_takes_up_what_was_cut(name: str) -> None:
     assert repr(fresh) == repr(smaller)  # with the sizes that modules say they have
 
 
+def test_a_cut_depthwise_convolution_says_its_new_size() -> None:
+    def make() -> nn.Module:
+        return nn.Sequential(
+            *(conv(3, 16, 1), conv(16, 16, groups=16), nn.ReLU(), conv(16, CLASSES, 1))
+        )
+
+    net = seeded(make)
+    groups, _ = channel_groups(net, pictures())
+    cut(net, groups, {"0": [2, 5, 11]})
+    depthwise = net[1]  # type: ignore[index]
+    assert depthwise.weight.shape == (3, 1, 3, 3)
+    assert (depthwise.in_channels, depthwise.out_channels, depthwise.groups) == (3, 3, 3)
+    assert net[3].in_channels == 3  # type: ignore[index]
+
+
 def test_channels_are_taken_out_by_their_numbers() -> None:
     net, groups = net_and_groups("vgg")
     smaller = copy.deepcopy(net)
