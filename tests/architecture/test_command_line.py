@@ -64,34 +64,47 @@ def test_every_command_has_help_with_an_example(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_every_command_is_in_the_readme(name: str, root: Path) -> None:
-    assert f"`perfsuite {name} " in (root / "README.md").read_text()
+def test_every_command_is_documented(name: str, root: Path) -> None:
+    assert f"`perfsuite {name} " in (root / "docs" / "commands.md").read_text()
 
 
-def test_every_option_is_in_the_readme(root: Path) -> None:
-    text = (root / "README.md").read_text()
+def test_every_option_is_documented(root: Path) -> None:
+    text = "".join(page.read_text() for page in pages(root))
     for name, command in COMMANDS.items():
         for parameter in command.params:
             if isinstance(parameter, click.Option):
                 assert any(word in text for word in parameter.opts), f"{name} {parameter.opts}"
 
 
-def lines_of_readme() -> list[str]:
-    """Return the `perfsuite` lines of the README's shell blocks that cost little."""
-    page = (Path(__file__).parents[2] / "README.md").read_text()
-    blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+def pages(root: Path) -> list[Path]:
+    """Return the README and the pages that it leads to."""
+    return [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+
+
+def documented_lines() -> list[str]:
+    """Return the `perfsuite` lines of the pages' shell blocks that cost little."""
+    text = "".join(page.read_text() for page in pages(Path(__file__).parents[2]))
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
     lines = [line for block in blocks for line in block.splitlines()]
     cheap = re.compile(r"perfsuite (init|list|plan|show|gate|report|profile vgg-digits)")
-    return [line for line in lines if cheap.match(line)]
+    return list(dict.fromkeys(line for line in lines if cheap.match(line)))
 
 
-def test_the_readme_has_lines_to_run() -> None:
-    assert len(lines_of_readme()) >= 5
+def test_the_pages_have_lines_to_run() -> None:
+    assert len(documented_lines()) >= 5
 
 
-def test_the_lines_of_the_readme_run(root: Path, tmp_path: Path) -> None:
+def test_every_link_of_the_pages_leads_somewhere(root: Path) -> None:
+    for page in (*pages(root), root / "ARCHITECTURE.md", root / "CONTRIBUTING.md"):
+        for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page.name}: {target}"
+
+
+def test_the_lines_of_the_pages_run(root: Path, tmp_path: Path, stored: Path) -> None:
     (tmp_path / "benchmarks").symlink_to(root / "benchmarks", target_is_directory=True)
-    for line in lines_of_readme():
+    for run in ("now", "before"):  # what the lines before a `show` or a `gate` have made
+        (tmp_path / run).symlink_to(stored, target_is_directory=True)
+    for line in documented_lines():
         arguments = shlex.split(line, comments=True)[1:]
         done = subprocess.run(
             [sys.executable, "-m", "perfsuite", *arguments],
