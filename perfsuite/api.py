@@ -50,10 +50,11 @@ def init(folder: Path) -> list[Path]:
 
 
 def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
-    """Return what a suite may name: kind (all, if None) to name to one line about it."""
+    """Return what may be named: kind (all, if None) to name to one line about it."""
     from perfsuite.data.datasets import DATASETS
     from perfsuite.passes.table import PASSES
     from perfsuite.plugins import names
+    from perfsuite.report import FORMATS
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS
 
@@ -61,6 +62,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
         ("workloads", "workload", WORKLOADS),
         ("passes", "pass", PASSES),
         ("runtimes", "runtime", RUNTIMES),
+        ("formats", "format", FORMATS),
     )
     found = {
         heading: {
@@ -211,7 +213,7 @@ def compare(one: Path, other: Path) -> Comparison:
 
 
 def report(folder: Path, format_: str, baseline: Path | None = None) -> str:
-    """Return a stored run as a text of the given format: `md`, `csv` or `json`."""
+    """Return a stored run as a text: `md`, `csv`, `json`, or by a plug-in, `file.py:name`."""
     from perfsuite.report import render
 
     found, judgement = gate(folder, baseline) if baseline else show(folder)

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-FORMATS = ("md", "csv", "json")  # a test holds it equal to perfsuite.report.FORMATS
+KINDS = ("workloads", "passes", "runtimes", "formats")
 
 
 class _Group(click.Group):
@@ -83,10 +83,10 @@ def init(folder: Path) -> None:
 
 
 @main.command("list")
-@click.argument("kind", type=click.Choice(["workloads", "passes", "runtimes"]), required=False)
+@click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def list_(kind: str | None, as_json: bool) -> None:
-    """List the workloads, passes and runtimes that a suite may name.
+    """List the workloads, passes and runtimes that a suite may name, and the formats of reports.
 
     Example: perfsuite list runtimes
     """
@@ -346,17 +346,20 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("baseline", type=FOLDER, required=False)
-@click.option("--format", "format_", type=click.Choice(FORMATS), default="md", show_default=True)
+@click.option("--format", "format_", metavar="F", help="md, csv or json; default: as FILE ends.")
 @click.option("-o", "--output", type=FILE, help="A file instead of the terminal.")
-def report(run: Path, baseline: Path | None, format_: str, output: Path | None) -> None:
+def report(run: Path, baseline: Path | None, format_: str | None, output: Path | None) -> None:
     """Write a stored RUN (held against BASELINE, if given) as Markdown, CSV or JSON.
+
+    A format of your own is file.py:name; `perfsuite list formats` lists those that are installed.
 
     Example: perfsuite report reports/demo --format md -o demo.md
     """
     from perfsuite import api
     from perfsuite.errors import ConfigError
+    from perfsuite.report import format_of_file
 
-    text = api.report(run, format_, baseline)
+    text = api.report(run, format_ or format_of_file(output), baseline)
     if output is None:
         click.echo(text)
         return

@@ -18,7 +18,7 @@ from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
 from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.judge import compare, judge
-from perfsuite.report import print_comparison, print_run, print_verdicts, render, render_comparison
+from perfsuite.report import print_comparison, print_run, print_verdicts, render
 
 HERE = Path(__file__).parent / "test_report"
 
@@ -151,9 +151,6 @@ OUTPUTS = {
     "run.md": lambda: render(run(), judge(run()), "md"),
     "run.csv": lambda: render(run(), judge(run()), "csv"),
     "run.json": lambda: render(run(), judge(run()), "json"),
-    "comparison.md": lambda: render_comparison(compare(run(), run(1.2)), "md"),
-    "comparison.csv": lambda: render_comparison(compare(run(), run(1.2)), "csv"),
-    "comparison.json": lambda: render_comparison(compare(run(), run(1.2)), "json"),
 }
 
 

@@ -1,1 +1,1 @@
-"""One file a format of reports."""
+"""The formats of reports, one file each."""

@@ -8,34 +8,20 @@ from collections.abc import Iterable, Mapping
 
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval, Judgement
-from perfsuite.judge import Comparison, Gain
+from perfsuite.judge import Gain
 from perfsuite.report.cell_rows import CellRow, plain, rows
 
 _Value = str | int | float | None
 
 
-def render(run: Run, judgement: Judgement) -> str:
-    """Return the table; what is not known is an empty field."""
-    return _write([_row(row) for row in rows(run, judgement)])
+class Csv:
+    """One line a cell, in SI units, for spreadsheets and programs."""
 
+    suffix = ".csv"
 
-def render_comparison(comparison: Comparison) -> str:
-    """Return one line for each cell that both runs have."""
-    return _write(
-        [
-            {
-                "key": change.key,
-                "status_before": change.before,
-                "status_after": change.after,
-                "latency_before_s": change.latency_before_s,
-                "latency_after_s": change.latency_after_s,
-                **_interval("latency_ratio", change.latency_ratio),
-                **_interval("loss_points", change.loss_points),
-                "notes": "; ".join(change.notes),
-            }
-            for change in comparison.changes
-        ]
-    )
+    def render(self, run: Run, judgement: Judgement) -> str:
+        """Return the table; what is not known is an empty field."""
+        return _write([_row(row) for row in rows(run, judgement)])
 
 
 def _row(row: CellRow) -> dict[str, _Value]:

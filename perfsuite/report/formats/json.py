@@ -6,7 +6,6 @@ import msgspec
 
 from perfsuite.domain.record import Header, Run
 from perfsuite.domain.verdict import Judgement
-from perfsuite.judge import Comparison
 from perfsuite.report.cell_rows import CellRow, rows
 
 
@@ -18,15 +17,12 @@ class Document(msgspec.Struct, frozen=True):
     judgement: Judgement
 
 
-def render(run: Run, judgement: Judgement) -> str:
-    """Return a `Document`."""
-    return _encode(Document(run.header, rows(run, judgement), judgement))
+class Json:
+    """Everything that was found and said, for programs."""
 
+    suffix = ".json"
 
-def render_comparison(comparison: Comparison) -> str:
-    """Return the comparison."""
-    return _encode(comparison)
-
-
-def _encode(document: Document | Comparison) -> str:
-    return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"
+    def render(self, run: Run, judgement: Judgement) -> str:
+        """Return a `Document`."""
+        document = Document(run.header, rows(run, judgement), judgement)
+        return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

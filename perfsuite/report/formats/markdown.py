@@ -8,12 +8,11 @@ from collections.abc import Iterable, Sequence
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Judgement
-from perfsuite.judge import Comparison, words
+from perfsuite.judge import words
 from perfsuite.report import layer_widths, realised
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
-    change_text,
     latency_text,
     loss_text,
     pace_text,
@@ -29,25 +28,36 @@ _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
 _COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
 
 
-def render(run: Run, judgement: Judgement) -> str:
-    """Return the tables, the verdicts and the warnings."""
-    parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
-    for workload, group in groups(rows(run, judgement)).items():
-        parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
-        if small := realised.compressed(group):
-            lines = (realised.cells(row) for row in small)
-            parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]
-        parts += _widths(group)
-    if judgement.verdicts:
-        lines = (
-            (symbol_of(one.status), one.budget, one.cell, one.status.replace("_", " "), one.words)
-            for one in judgement.verdicts
-        )
-        parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
-    parts += _breakdowns(run)
-    parts += _warnings(judgement.warnings)
-    parts.append(f"**{escape(summary(judgement))}**")
-    return "\n\n".join(parts) + "\n"
+class Markdown:
+    """Tables, verdicts and warnings, for pull requests and documents."""
+
+    suffix = ".md"
+
+    def render(self, run: Run, judgement: Judgement) -> str:
+        """Return the tables, the verdicts and the warnings."""
+        parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
+        for workload, group in groups(rows(run, judgement)).items():
+            parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+            if small := realised.compressed(group):
+                lines = (realised.cells(row) for row in small)
+                parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]
+            parts += _widths(group)
+        if judgement.verdicts:
+            lines = (
+                (
+                    symbol_of(one.status),
+                    one.budget,
+                    one.cell,
+                    one.status.replace("_", " "),
+                    one.words,
+                )
+                for one in judgement.verdicts
+            )
+            parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
+        parts += _breakdowns(run)
+        parts += _warnings(judgement.warnings)
+        parts.append(f"**{escape(summary(judgement))}**")
+        return "\n\n".join(parts) + "\n"
 
 
 def _widths(group: Sequence[CellRow]) -> list[str]:
@@ -81,31 +91,6 @@ def _breakdowns(run: Run) -> list[str]:
         for key, breakdown in found
     )
     return ["## Where the time goes", _table(columns, lines)]
-
-
-def render_comparison(comparison: Comparison) -> str:
-    """Return how each cell of two runs changed."""
-    columns = ("cell", "before", "after", "change of latency", "points lost", "notes")
-    lines = (
-        (
-            change.key,
-            _time(change.latency_before_s, change.before),
-            _time(change.latency_after_s, change.after),
-            change_text(change.latency_ratio),
-            loss_text(change.loss_points),
-            "; ".join(change.notes),
-        )
-        for change in comparison.changes
-    )
-    parts = [
-        f"# {escape(comparison.before)} and {escape(comparison.after)}",
-        _table(columns, lines),
-    ]
-    for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
-        if keys:
-            parts.append(f"Only {where}: {escape(', '.join(keys))}")
-    parts += _warnings(comparison.warnings)
-    return "\n\n".join(parts) + "\n"
 
 
 def escape(text: str) -> str:
@@ -142,7 +127,3 @@ def _warnings(warnings: tuple[str, ...]) -> list[str]:
     if not warnings:
         return []
     return ["## Warnings", "\n".join(f"- {escape(warning)}" for warning in warnings)]
-
-
-def _time(value: float | None, status: str) -> str:
-    return status if value is None else words.seconds(value)

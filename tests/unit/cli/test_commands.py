@@ -161,6 +161,10 @@ def test_looking_at_stored_runs(project: Project) -> None:
         written = perfsuite("report", "run", "--format", name, "-o", f"out/report.{name}")
         assert written.stdout == f"wrote out/report.{name}\n"
         assert Path(f"out/report.{name}").read_text().strip() == printed.stdout.strip()
+        assert perfsuite("report", "run", "-o", f"out/by-suffix.{name}").exit_code == 0
+        assert Path(f"out/by-suffix.{name}").read_text() == Path(f"out/report.{name}").read_text()
+    assert perfsuite("report", "run", "-o", "out/report.txt").exit_code == 0
+    assert Path("out/report.txt").read_text() == Path("out/report.md").read_text()
     assert "net/int8" in perfsuite("report", "run", "run").stdout
     refused(perfsuite("report", "run", "-o", "run/run.jsonl/x.md"), "cannot be written")
     assert perfsuite("report", "run", "--format", "pdf").exit_code == 2

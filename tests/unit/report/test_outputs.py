@@ -19,9 +19,8 @@ from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval
-from perfsuite.errors import ConfigError
-from perfsuite.judge import compare, judge, words
-from perfsuite.report import FORMATS, print_run, render, render_comparison, rows
+from perfsuite.judge import judge, words
+from perfsuite.report import FORMATS, print_run, render, rows
 from perfsuite.report.formats.markdown import escape
 
 
@@ -233,14 +232,6 @@ def test_layers_may_become_wider() -> None:
 def test_nothing_is_told_of_nets_that_no_pass_narrowed() -> None:
     one = run(Cell("net", "fp32", "fake"))
     assert "What was changed" not in printed(one) + render(one, judge(one), "md")
-
-
-def test_an_unknown_format_comes_with_a_suggestion() -> None:
-    one = run(Cell("net", "fp32", "fake"))
-    with pytest.raises(ConfigError, match="did you mean 'json'"):
-        render(one, judge(one), "jsn")
-    with pytest.raises(ConfigError, match="unknown format"):
-        render_comparison(compare(one, one), "xml")
 
 
 @pytest.mark.parametrize(

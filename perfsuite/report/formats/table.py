@@ -1,0 +1,67 @@
+"""The formats of reports by name, and the one way to come by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Protocol
+
+from perfsuite import plugins
+from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Judgement
+from perfsuite.errors import ConfigError
+from perfsuite.report.formats.csv import Csv
+from perfsuite.report.formats.json import Json
+from perfsuite.report.formats.markdown import Markdown
+
+
+class Format(Protocol):
+    """A way to write a judged run; the first line of its docstring is what `list` says of it."""
+
+    suffix: str  # of the files that hold it, such as ".md"
+
+    def render(self, run: Run, judgement: Judgement) -> str:
+        """Return the whole text."""
+
+
+FORMATS: dict[str, Callable[[], Format]] = {
+    "csv": Csv,
+    "json": Json,
+    "md": Markdown,
+}
+
+
+def format_of_file(path: Path | None) -> str:
+    """Return the name of the format whose suffix the file has; Markdown where none has it."""
+    suffix = path.suffix if path is not None else ""
+    return next((name for name, make in FORMATS.items() if make().suffix == suffix), "md")
+
+
+def render(run: Run, judgement: Judgement, reference: str) -> str:
+    """Return the run and its verdicts in the format of a table's name or of a plug-in.
+
+    A plug-in may be a format or a class of formats. Raises `ConfigError` for an unknown name, and
+    where the code of a plug-in fails.
+    """
+    found = plugins.load("format", reference, FORMATS)
+    file, _, _ = reference.rpartition(":")
+    text = plugins.guarded(
+        lambda: _format(found, reference).render(run, judgement),
+        f"format '{reference}': writing the report",
+        str(Path(file).resolve()) if file else "",
+    )
+    if not isinstance(text, str):
+        raise ConfigError(
+            f"format '{reference}': render() gave {type(text).__name__}; it must return a str"
+        )
+    return text
+
+
+def _format(found: Any, reference: str) -> Any:
+    """Return the format that was found, made from its class if it is one."""
+    made = found() if isinstance(found, type) else found
+    if not callable(getattr(made, "render", None)):
+        raise ConfigError(
+            f"format '{reference}': {type(made).__name__} has no render(run, judgement)"
+        )
+    return made
