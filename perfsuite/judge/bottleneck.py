@@ -1,87 +1,122 @@
-"""What holds a model back, and what it cost to find out, in words."""
+"""What holds a model back, and what it cost to find out."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from typing import Literal
 
 import msgspec
 
-from perfsuite.domain.profile import (
-    OVERHEAD,
-    PYTHON,
-    UNATTRIBUTED,
-    Breakdown,
-    BreakdownRow,
-    Roofline,
-)
-from perfsuite.judge import words
+from perfsuite.domain.profile import OVERHEAD, PYTHON, Breakdown, BreakdownRow, Roofline
 
 _IDLE = 0.15  # of both roofs: below, neither is what limits
 _MEASURABLE = 0.03  # of a profiled call: less, as for regressions, is lost in noise
-_APART = 0.1  # of the latency: a larger difference wants an explanation
+
+Limit = Literal["computation", "memory", "neither", "unknown"]
+
+
+class Bound(msgspec.Struct, frozen=True):
+    """What limits a row: `limit`, and what the row reaches of each roof.
+
+    It is `unknown` where its MACs or its bytes are not all counted; what is not is None. The
+    `intensity` is in FLOP a byte, None without any bytes; above `ridge` computation limits.
+    """
+
+    limit: Limit
+    roofline: Roofline
+    ridge: float
+    intensity: float | None = None
+    flops_per_s: float | None = None
+    bytes_per_s: float | None = None
+
+
+class Bottleneck(msgspec.Struct, frozen=True):
+    """The row of a breakdown that takes longest, of a call of `total_s`.
+
+    `profiling_s` is what profiling cost, where that is left out of both. `slowest` is the slowest
+    of the row's `operators` kernels, if it has any. `bound` is None where it cannot be asked for.
+    """
+
+    row: BreakdownRow
+    total_s: float
+    profiling_s: float = 0.0
+    operators: int = 0
+    slowest: BreakdownRow | None = None
+    bound: Bound | None = None
+
+
+class ProfilingCost(msgspec.Struct, frozen=True):
+    """What a profiled call takes (`total_s`, the mean of `calls`), and what of it profiling cost.
+
+    `untraced_s` is what the same process takes without profiling and `cost_s` the difference, 0
+    where it is too little to be told from noise; both are None for a breakdown of an older run.
+    `kernels` is the number of those that took time. `latency_s` is that of the measured processes.
+    """
+
+    total_s: float
+    calls: int
+    untraced_s: float | None
+    cost_s: float | None
+    kernels: int
+    latency_s: float | None
 
 
 def bottleneck(
     breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None = None
-) -> tuple[str, ...]:
-    """Return sentences: which row takes longest, what it is worth, and what it is bound by.
+) -> Bottleneck | None:
+    """Return which row takes longest, and what it is bound by; None where no time was taken.
 
-    Worth: Amdahl's bound (Amdahl 1967), 1 / (1 - share + share / factor), for it free and for it
-    twice as fast. Bound: its MACs and bytes against the roofline (Williams, Waterman and Patterson
-    2009); nothing is said of it where they are not known. No sentence where no time was taken.
+    The bound follows from its MACs and bytes and the roofline (Williams, Waterman and Patterson
+    2009).
 
     Engines note times between kernels: where that is what makes the engine overhead the longest
     row, it is taken off. `latency_s` is that of unprofiled calls in other processes, for a
     breakdown of an older run, which knows none of its own.
     """
-    longest = _longest(breakdown)
+    longest, profiling_s = _longest(breakdown), 0.0
     if longest is None:
-        return ()
-    sentences = []
+        return None
     unprofiled_s = latency_s if breakdown.untraced_s is None else breakdown.untraced_s
-    if _is_overhead(longest) and unprofiled_s is not None:
+    if is_overhead(longest) and unprofiled_s is not None:
         cost_s = min(_cost_s(breakdown, unprofiled_s), longest.time_s)
         rest = _without(breakdown, cost_s)
-        if cost_s > 0 and (real := _longest(rest)) is not None and not _is_overhead(real):
-            sentences.append(
-                f"Profiling itself is {words.seconds(cost_s)} of the engine overhead, which is "
-                f"left out here."
-            )
-            breakdown, longest = rest, real
-    total_s = breakdown.total_s
-    sentences += [_holder(longest, total_s), _worth(longest, total_s)]
-    if not _is_overhead(longest) and roofline is not None:
-        bound = _bound(longest, roofline)
-        sentences += [bound] if bound else []
-    return tuple(sentences)
+        if cost_s > 0 and (real := _longest(rest)) is not None and not is_overhead(real):
+            breakdown, longest, profiling_s = rest, real, cost_s
+    operators = _operators(longest)
+    known = None if is_overhead(longest) else roofline
+    return Bottleneck(
+        row=longest,
+        total_s=breakdown.total_s,
+        profiling_s=profiling_s,
+        operators=len(operators),
+        slowest=max(operators, key=lambda one: one.time_s, default=None),
+        bound=None if known is None else _bound(longest, known),
+    )
 
 
-def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> tuple[str, ...]:
-    """Return sentences: what a profiled call takes, what of it profiling cost, and the latency.
-
-    The cost is what the same process saves without profiling. What is then left between it and
-    `latency_s`, that of the measured processes, is no profiler's; beyond a tenth that is said. A
-    breakdown of an older run does not know the one from the other.
-    """
-    calls = f"{breakdown.calls} call{'s' * (breakdown.calls != 1)}"
-    total = f"A profiled call takes {words.seconds(breakdown.total_s)} (mean of {calls})"
-    if breakdown.untraced_s is None:
-        if latency_s:
-            change = words.signed_percent(breakdown.total_s / latency_s - 1.0)
-            total += (
-                f", an unprofiled one in other processes {words.seconds(latency_s)}: {change} for "
-                f"profiling and what processes differ by"
-            )
-        return (f"{total}.",)
-    return (f"{total}.", _cost(breakdown, breakdown.untraced_s), *_latency(breakdown, latency_s))
+def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> ProfilingCost:
+    """Return what a profiled call takes and what of it profiling cost, beside the latency."""
+    untraced_s = breakdown.untraced_s
+    return ProfilingCost(
+        total_s=breakdown.total_s,
+        calls=breakdown.calls,
+        untraced_s=untraced_s,
+        cost_s=None if untraced_s is None else _cost_s(breakdown, untraced_s),
+        kernels=sum(one.time_s > 0 for row in breakdown.rows for one in _operators(row)),
+        latency_s=latency_s,
+    )
 
 
 def without_profiling(breakdown: Breakdown) -> Breakdown:
     """Return the breakdown with what profiling cost taken off the engine overhead, if known."""
     if breakdown.untraced_s is None:
         return breakdown
-    overhead_s = sum(row.time_s for row in breakdown.rows if _is_overhead(row))
+    overhead_s = sum(row.time_s for row in breakdown.rows if is_overhead(row))
     return _without(breakdown, min(_cost_s(breakdown, breakdown.untraced_s), overhead_s))
+
+
+def is_overhead(row: BreakdownRow) -> bool:
+    """Return whether the row is what passes outside of all kernels."""
+    return row.level == "rest" and row.name == OVERHEAD
 
 
 def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
@@ -90,150 +125,36 @@ def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
     return cost_s if cost_s > _MEASURABLE * breakdown.total_s else 0.0
 
 
-def _cost(breakdown: Breakdown, untraced_s: float) -> str:
-    cost_s = _cost_s(breakdown, untraced_s)
-    answers = f"the same process answers in {words.seconds(untraced_s)} without it"
-    if not cost_s:
-        return f"Profiling cost nothing measurable: {answers}."
-    timed = sum(one.time_s > 0 for row in breakdown.rows for one in _operators(row))
-    each = f" ({words.seconds(cost_s / timed)} for each of {timed} kernels)" if timed > 1 else ""
-    return (
-        f"Profiling cost {words.seconds(cost_s)} of the {words.seconds(breakdown.total_s)}: "
-        f"{answers}{each}."
-    )
-
-
-def _latency(breakdown: Breakdown, latency_s: float | None) -> Iterator[str]:
-    if not latency_s or breakdown.untraced_s is None:
-        return
-    said = f"End-to-end latency, of processes that never profile, is {words.seconds(latency_s)}"
-    apart = breakdown.untraced_s / latency_s - 1.0
-    if abs(apart) > _APART:
-        said += (
-            f"; without profiling the profiled process takes {words.percent(abs(apart))} "
-            f"{'more' if apart > 0 else 'less'}: a difference between processes, not profiling"
-        )
-    yield f"{said}."
-
-
 def _longest(breakdown: Breakdown) -> BreakdownRow | None:
     longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
     return longest if longest is not None and longest.time_s > 0 else None
 
 
-def _is_overhead(row: BreakdownRow) -> bool:
-    return row.level == "rest" and row.name == OVERHEAD
-
-
 def _without(breakdown: Breakdown, cost_s: float) -> Breakdown:
     """Return the breakdown of a call whose engine overhead is shorter by `cost_s`."""
     rows = tuple(
-        msgspec.structs.replace(row, time_s=row.time_s - cost_s) if _is_overhead(row) else row
+        msgspec.structs.replace(row, time_s=row.time_s - cost_s) if is_overhead(row) else row
         for row in breakdown.rows
     )
     return msgspec.structs.replace(breakdown, total_s=breakdown.total_s - cost_s, rows=rows)
 
 
-def _holder(row: BreakdownRow, total_s: float) -> str:
-    took = f"{words.seconds(row.time_s)} of {words.seconds(total_s)} ({_share(row, total_s)})"
-    if _is_overhead(row):
-        return (
-            f"The engine itself holds the model back: {took} pass outside of all kernels, in "
-            f"starting them, in glue and in copies; larger batches or fewer operators help, faster "
-            f"kernels do not."
-        )
-    if row.level == "rest" and row.name == UNATTRIBUTED:
-        return (
-            f"Most time has no stage: {took} are spent in kernels that no stage is known to own"
-            f"{_slowest(row, total_s)}; declare stages for them."
-        )
-    return f"{row.name} holds the model back: {took}{_slowest(row, total_s)}."
-
-
-def _slowest(row: BreakdownRow, total_s: float) -> str:
-    operators = _operators(row)
-    if not operators:
-        return ""
-    slowest = max(operators, key=lambda one: one.time_s)
-    if len(operators) == 1:
-        return f", all of it in {slowest.name}"
-    return (
-        f", its slowest operator is {slowest.name} with {words.seconds(slowest.time_s)} "
-        f"({_share(slowest, total_s)})"
-    )
-
-
-def _worth(row: BreakdownRow, total_s: float) -> str:
-    free_s, half_s = total_s - row.time_s, total_s - row.time_s / 2
-    half = f"at twice its speed {_gain(total_s, half_s)}"
-    if free_s <= 0:
-        return f"The whole call would gain what it gains: {half}."
-    return f"If it were free, the whole call would be {_gain(total_s, free_s)}; {half}."
-
-
-def _gain(before_s: float, after_s: float) -> str:
-    return f"{words.times(before_s / after_s)} faster ({words.seconds(after_s)})"
-
-
-def _bound(row: BreakdownRow, roofline: Roofline) -> str:
+def _bound(row: BreakdownRow, roofline: Roofline) -> Bound | None:
+    """Return what the row is bound by; None for one that neither computes nor moves anything."""
     if row.macs == 0 and row.bytes == 0:
-        return ""
-    if row.macs is None or row.bytes is None:
-        missing = "MACs" if row.macs is None else "bytes"
-        known = [*_computing(row, roofline), *_moving(row, roofline)]
-        reached = f"; it reaches {' and '.join(known)}" if known else ""
-        return (
-            f"What it is bound by cannot be said: not all of its {missing} could be "
-            f"counted{reached}."
-        )
-    computing = 2 * row.macs / row.time_s / roofline.flops_per_s
-    moving = row.bytes / row.time_s / roofline.bytes_per_s
-    reached = ", and ".join((*_computing(row, roofline), *_moving(row, roofline)))
-    if max(computing, moving) < _IDLE:
-        return (
-            f"It is bound neither by computation nor by memory: it reaches {reached}; its time "
-            f"goes into many small kernels, or into kernels that use the machine badly."
-        )
+        return None
+    flops_per_s = None if row.macs is None else 2 * row.macs / row.time_s
+    bytes_per_s = None if row.bytes is None else row.bytes / row.time_s
     ridge = roofline.flops_per_s / roofline.bytes_per_s
-    if not row.bytes or 2 * row.macs / row.bytes >= ridge:
-        which, where = "computation", "above"
-    else:
-        which, where = "memory", "below"
-    intensity = words.number(2 * row.macs / row.bytes) if row.bytes else "unlimited"
-    faster = computing if which == "computation" else moving
-    return (
-        f"It is bound by {which}: {intensity} FLOP a byte, {where} the {words.number(ridge)} from "
-        f"which on computation limits; it reaches {reached}{_above(which, faster)}."
-    )
-
-
-def _computing(row: BreakdownRow, roofline: Roofline) -> Iterator[str]:
-    if row.macs is not None:
-        flops_per_s = 2 * row.macs / row.time_s
-        threads = f"{roofline.threads} thread{'s' * (roofline.threads != 1)}"
-        yield (
-            f"{words.number(flops_per_s / 1e9)} GFLOP/s, "
-            f"{words.percent(flops_per_s / roofline.flops_per_s)} of what {threads} can do here "
-            f"in {roofline.precision}"
-        )
-
-
-def _moving(row: BreakdownRow, roofline: Roofline) -> Iterator[str]:
-    if row.bytes is not None:
-        bytes_per_s = row.bytes / row.time_s
-        yield (
-            f"{words.number(bytes_per_s / 1e9)} GB/s, "
-            f"{words.percent(bytes_per_s / roofline.bytes_per_s)} of the memory's"
-        )
-
-
-def _above(which: str, reached: float) -> str:
-    """Explain more than all: a roof is measured with plain products and with main memory."""
-    if reached <= 1:
-        return ""
-    if which == "computation":
-        return " (more than all, as by algorithms that need fewer products, such as Winograd's)"
-    return " (more than all, as by values that stay in a cache)"
+    intensity: float | None = None
+    limit: Limit = "unknown"
+    if row.macs is not None and row.bytes is not None:
+        intensity = 2 * row.macs / row.bytes if row.bytes else None
+        limit = "computation" if intensity is None or intensity >= ridge else "memory"
+    if flops_per_s is not None and bytes_per_s is not None:
+        reached = (flops_per_s / roofline.flops_per_s, bytes_per_s / roofline.bytes_per_s)
+        limit = "neither" if max(reached) < _IDLE else limit
+    return Bound(limit, roofline, ridge, intensity, flops_per_s, bytes_per_s)
 
 
 def _operators(row: BreakdownRow) -> list[BreakdownRow]:
@@ -242,7 +163,3 @@ def _operators(row: BreakdownRow) -> list[BreakdownRow]:
         between = row.name.rpartition("/")[2].partition("_")[0] == PYTHON
         return [] if between else [row]
     return [one for child in row.children for one in _operators(child)]
-
-
-def _share(row: BreakdownRow, total_s: float) -> str:
-    return words.percent(row.time_s / total_s)

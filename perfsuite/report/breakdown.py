@@ -16,6 +16,7 @@ from perfsuite.judge import words
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.cell_rows import plain
 from perfsuite.report.formats.markdown import escape
+from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -160,8 +161,8 @@ def sentences(
 ) -> tuple[str, ...]:
     """Return the bottleneck, what profiling costs, and what was fused across stages, in words."""
     found = [
-        *bottleneck(breakdown, roofline, latency_s),
-        *profiling_cost(breakdown, latency_s),
+        *bottleneck_sentences(bottleneck(breakdown, roofline, latency_s)),
+        *profiling_sentences(profiling_cost(breakdown, latency_s)),
     ]
     crossing = [plain(name) for name in breakdown.crossing]
     if crossing:

@@ -16,6 +16,7 @@ from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.breakdown import Tree, render
 from perfsuite.report.cell_rows import plain, title
 from perfsuite.report.formats.markdown import escape
+from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
 from perfsuite.report.terminal import as_text, print_warnings, widen
 from perfsuite.report.trace import trace
 
@@ -101,8 +102,10 @@ def _profiled(record: Record) -> Profiled:
         latency_s=latency_s,
         breakdown=found,
         roofline=record.roofline,
-        bottleneck=bottleneck(found, record.roofline, latency_s) if found else (),
-        profiling=profiling_cost(found, latency_s) if found else (),
+        bottleneck=bottleneck_sentences(
+            bottleneck(found, record.roofline, latency_s) if found else None
+        ),
+        profiling=profiling_sentences(profiling_cost(found, latency_s)) if found else (),
         lacking="" if found else trouble(record) or without_breakdown(record),
     )
 
