@@ -12,13 +12,11 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.config.expansion import cells as cells_of
-from perfsuite.config.expansion import check_budgets, match
-from perfsuite.config.reading import read_suite
+from perfsuite.config.loading import load_suite
 from perfsuite.config.run_plan import RunPlan, history_key, read_durations, write_durations
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Header, Line, Run
-from perfsuite.domain.suite import Budget, Evaluate, Inspect, ResolvedSuite
 from perfsuite.domain.verdict import Judgement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
@@ -31,7 +29,6 @@ from perfsuite.store.runs import load_run
 Observe = Callable[[Header, RunPlan], Observer]
 
 TEMPLATES = Path(__file__).parent / "config" / "templates"
-QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
 
 
 def init(folder: Path) -> list[Path]:
@@ -90,9 +87,9 @@ def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Pat
     return get(name, progress)
 
 
-def plan(suite_path: Path, *, only: str | None = None, quick: bool = False) -> RunPlan:
+def plan(suite_path: Path, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
     """Return the jobs of a suite and how long they may take; nothing is run or written."""
-    suite, cells, _ = _read(suite_path, only, quick)
+    suite, cells, _ = load_suite(suite_path, _globs(only), quick=quick)
     return plan_of(suite, cells, read_durations())
 
 
@@ -101,7 +98,7 @@ def run(
     out: Path | None = None,
     *,
     baseline: Path | None = None,
-    only: str | None = None,
+    only: str | Sequence[str] = (),
     quick: bool = False,
     resume: bool = False,
     observe: Observe | None = None,
@@ -109,9 +106,10 @@ def run(
     """Work off a suite; return the run's folder, what was found, and the verdicts.
 
     With `resume`, go on with the run in `out` (by default the suite's newest). `only` is a glob on
-    cell keys. `quick` measures too little to be believed. `observe` gives whoever shows progress.
+    the keys of cells, or several, of which one must match. `quick` measures too little to be
+    believed. `observe` gives whoever shows progress.
     """
-    suite, cells, warnings = _read(suite_path, only, quick)
+    suite, cells, warnings = load_suite(suite_path, _globs(only), quick=quick)
     earlier = load_run(baseline) if baseline else None  # a mistake here must not cost a whole run
     journal = resumed(out, suite, cells) if resume else created(out, suite, cells, quick=quick)
     with journal:
@@ -220,6 +218,10 @@ def report(folder: Path, format_: str, baseline: Path | None = None) -> str:
     return render(found, judgement, format_)
 
 
+def _globs(only: str | Sequence[str]) -> Sequence[str]:
+    return [only] if isinstance(only, str) else only
+
+
 def _observer(journal: Journal, observe: Observe | None) -> Observer:
     if observe is None:
         return _Nobody()
@@ -241,60 +243,6 @@ class _Nobody:
 
     def skipped(self, cell: Cell, kind: str) -> None:
         """Show nothing."""
-
-
-def _read(
-    path: Path, only: str | None, quick: bool
-) -> tuple[ResolvedSuite, tuple[Cell, ...], tuple[str, ...]]:
-    """Return the checked suite, its chosen cells, and what a person should know about both."""
-    from perfsuite.config.checking import check
-
-    suite = read_suite(path)
-    check(suite)
-    cells = cells_of(suite)
-    check_budgets(suite, cells)
-    warnings: tuple[str, ...] = ()
-    if only is not None:
-        chosen = tuple(cell for cell in cells if match(only, cell.key))
-        if not chosen:
-            keys = "\n  ".join(cell.key for cell in cells)
-            raise ConfigError(f"--only '{only}' matches no cell; the cells are\n  {keys}")
-        suite, warnings = _narrowed(suite, chosen)
-        cells = chosen
-    if quick:
-        suite = _quick(suite)
-    return suite, cells, warnings
-
-
-def _narrowed(
-    suite: ResolvedSuite, cells: tuple[Cell, ...]
-) -> tuple[ResolvedSuite, tuple[str, ...]]:
-    """Return the suite without the budgets and expectations of cells that were not chosen."""
-    from perfsuite.config.expansion import expects
-
-    def whole(budget: Budget) -> bool:
-        patterns = [budget.cell] if budget.against is None else [budget.cell, budget.against]
-        return all(any(match(pattern, cell.key) for cell in cells) for pattern in patterns)
-
-    kept = tuple(budget for budget in suite.budgets if whole(budget))
-    expect = tuple(e for e in suite.expect if any(expects(e, cell) for cell in cells))
-    left = [budget.name for budget in suite.budgets if budget not in kept]
-    warnings = tuple(
-        f"budget '{name}' was left out: --only chose none of its cells" for name in left
-    )
-    return msgspec.structs.replace(suite, budgets=kept, expect=expect), warnings
-
-
-def _quick(suite: ResolvedSuite) -> ResolvedSuite:
-    measure = msgspec.structs.replace(suite.measure, calls=10, seconds=0.2, warmup_seconds=1.0)
-    samples = min(suite.evaluate.samples or QUICK_SAMPLES, QUICK_SAMPLES)
-    return msgspec.structs.replace(
-        suite,
-        measure=measure,
-        processes=min(suite.processes, QUICK_PROCESSES),
-        evaluate=Evaluate(samples),
-        inspect=Inspect(),
-    )
 
 
 def _remember(folder: Path, before: int) -> None:

@@ -128,7 +128,12 @@ def data_get(name: str) -> None:
 
 SELECTION = (
     click.argument("suite", type=FILE),
-    click.option("--only", metavar="GLOB", help="Only the cells whose key matches."),
+    click.option(
+        "--only",
+        metavar="GLOB",
+        multiple=True,
+        help="Only the cells whose key matches; given again, or another.",
+    ),
     click.option("--quick", is_flag=True, help="A first look: too little to be believed."),
 )
 
@@ -142,7 +147,7 @@ def _selection(command: Callable[..., None]) -> Callable[..., None]:
 @main.command()
 @_selection
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
-def plan(suite: Path, only: str | None, quick: bool, as_json: bool) -> None:
+def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None:
     """Show the cells of SUITE and how long they may take; run and write nothing.
 
     Example: perfsuite plan benchmarks/demo.toml
@@ -169,7 +174,7 @@ def plan(suite: Path, only: str | None, quick: bool, as_json: bool) -> None:
 @click.option("--resume", is_flag=True, help="Go on with a run that was cut short.")
 def run(
     suite: Path,
-    only: str | None,
+    only: tuple[str, ...],
     quick: bool,
     output: Path | None,
     baseline: Path | None,
@@ -217,10 +222,10 @@ def _interrupt(*_: object) -> None:
 
 
 def _again(
-    suite: Path, output: Path | None, baseline: Path | None, only: str | None, quick: bool
+    suite: Path, output: Path | None, baseline: Path | None, only: tuple[str, ...], quick: bool
 ) -> list[str]:
     """Return the command that goes on with a run."""
-    given = (("-o", output), ("--baseline", baseline), ("--only", only))
+    given = (("-o", output), ("--baseline", baseline), *(("--only", glob) for glob in only))
     options = [word for name, value in given if value is not None for word in (name, str(value))]
     return ["perfsuite", "run", str(suite), *options, *["--quick"] * quick, "--resume"]
 

@@ -10,7 +10,7 @@ import msgspec
 
 from perfsuite import plugins
 from perfsuite.config.conversion import Location, convert
-from perfsuite.config.expansion import cells, match
+from perfsuite.config.expansion import cells, match, suite_file
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import MEASURED, ResolvedSuite
@@ -23,20 +23,26 @@ if TYPE_CHECKING:
 # The tables are imported inside the functions: judging a stored run needs none of them.
 
 
-def check(suite: ResolvedSuite) -> None:
+def check(
+    suite: ResolvedSuite, file: Location | None = None, inherited: Mapping[str, int] | None = None
+) -> None:
     """Raise `ConfigError` for the first thing that the suite mentions and that is not there.
 
     A user's file is parsed for its workloads and runtimes, and imported only for its passes, whose
-    fields cannot be checked otherwise.
+    fields cannot be checked otherwise. `file` is what messages begin with, by default the suite's
+    TOML file; `inherited` maps recipes to how many of their passes stand in another recipe.
     """
-    file = Location(f"{suite.name}.toml")
+    file = file or suite_file(suite)
+    inherited = inherited or {}
     _check_workloads(suite, file)
     _check_runtimes(suite, file)
-    for index, recipe in enumerate(suite.recipes[1:]):  # after `fp32`, which no file can have
+    numbered = list(enumerate(suite.recipes[1:]))  # after `fp32`, which no file can have
+    # A mistake is told where it stands: in the recipe that others are made from.
+    for index, recipe in sorted(numbered, key=lambda one: inherited.get(one[1].name, 0)):
         here = file.key("recipes").item(index)
         _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
         _check_patterns(recipe.runtimes, suite.runtimes, here.key("runtimes"), "runtime")
-        _check_passes(recipe, here.key("passes"))
+        _check_passes(recipe, here.key("passes"), inherited.get(recipe.name, 0))
     _check_metrics(suite, file)
     _check_stages(suite, file)
 
@@ -50,16 +56,17 @@ def _check_patterns(
             raise location.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
 
 
-def _check_passes(recipe: ResolvedRecipe, location: Location) -> None:
+def _check_passes(recipe: ResolvedRecipe, location: Location, inherited: int) -> None:
     """Raise for a pass that cannot be made, works for an engine that is not there, or comes late.
 
-    Preparing a cell would find all this too, after what was trained before it.
+    Preparing a cell would find all this too, after what was trained before it. The first
+    `inherited` passes were checked with the recipe that they stand in.
     """
     from perfsuite.runtimes.table import RUNTIMES
 
     late = ""
     for step, use in enumerate(recipe.passes):
-        here = location.item(step)
+        here = location.item(step - inherited)
         made = make_pass(use, here)
         runtime = getattr(made, "runtime", "")
         if runtime:

@@ -6,17 +6,15 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Meta, inspect
+from msgspec import inspect
 
-from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
 T = TypeVar("T")
-Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 _AT = re.compile(r"(?P<what>.*) - at `(?:key` in `)?\$\.?(?P<path>[^`]*)`", re.DOTALL)
 _TOML_WORDS = {
@@ -29,7 +27,10 @@ _TOML_WORDS = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where in a file something stands: `suite.toml: recipes[0].passes[0].ratio`."""
+    """Where in a suite something stands: `suite.toml: recipes[0].passes[0].ratio`.
+
+    `file` is the name of the suite's file, or what else its author knows it by: `Suite(...)`.
+    """
 
     file: str
     path: str = ""
@@ -51,47 +52,16 @@ class Location:
         return ": ".join(part for part in (self.file, self.path) if part)
 
 
-class RecipeForm(msgspec.Struct, forbid_unknown_fields=True):
-    """`[[recipes]]`; a pass is a table of `use` and of that pass's own fields.
-
-    `workloads` and `runtimes` are names or patterns: how long a net is trained fits that net alone.
-    """
-
-    name: str
-    passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]
-    workloads: tuple[str, ...] = ()
-    runtimes: tuple[str, ...] = ()
-
-
-class SuiteForm(msgspec.Struct, forbid_unknown_fields=True):
-    """A suite file as it is written; its defaults are the suite's."""
-
-    workloads: Names
-    runtimes: Names
-    recipes: tuple[RecipeForm, ...] = ()
-    devices: Names = ("cpu",)
-    precision: Names = ("fp32",)
-    batches: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1,)
-    threads: Count | None = None
-    processes: Count = 8
-    evaluate: Evaluate = Evaluate()
-    measure: Measure = Measure()
-    samples: dict[str, Any] = {}
-    expect: tuple[Expect, ...] = ()
-    budgets: tuple[Budget, ...] = ()
-    compare: Literal["absolute", "ratio"] = "absolute"
-
-
-def convert(data: object, form: type[T], location: Location) -> T:
-    """Return `data` as a `form`, a struct type.
+def convert(data: object, struct: type[T], location: Location) -> T:
+    """Return `data` as an object of the type `struct`.
 
     Raises `ConfigError` for unknown keys (with a suggestion), wrong types, values out of range,
     numbers that are not finite, and whatever the struct's own `__post_init__` refuses.
     """
-    _refuse_unknown(inspect.type_info(form), data, location)
+    _refuse_unknown(inspect.type_info(struct), data, location)
     _refuse_numbers(data, location)
     try:
-        return msgspec.convert(data, form)
+        return msgspec.convert(data, struct)
     except msgspec.ValidationError as error:
         raise _placed(str(error), location) from error
 

@@ -81,12 +81,20 @@ def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cel
     return [cell for cell in cells if cell in found]
 
 
-def check_budgets(suite: ResolvedSuite, cells: Sequence[Cell]) -> None:
+def suite_file(suite: ResolvedSuite) -> Location:
+    """Return the TOML file that a suite has its name from, for messages."""
+    return Location(f"{suite.name}.toml")
+
+
+def check_budgets(
+    suite: ResolvedSuite, cells: Sequence[Cell], file: Location | None = None
+) -> None:
     """Raise `ConfigError` for a budget or an expectation that speaks of no cell of the suite.
 
     `against` must name exactly one. `cells` are all the suite's, also where only some will run.
+    `file` is what messages begin with, by default the suite's TOML file.
     """
-    file = Location(f"{suite.name}.toml")
+    file = file or suite_file(suite)
     keys = [cell.key for cell in cells]
     for index, budget in enumerate(suite.budgets):
         location = file.key("budgets").item(index)

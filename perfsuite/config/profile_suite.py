@@ -9,7 +9,7 @@ from typing import Any
 from perfsuite import plugins
 from perfsuite.config.checking import make_pass
 from perfsuite.config.conversion import Location
-from perfsuite.config.reading import name_and_reference
+from perfsuite.config.naming import name_and_reference
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError

@@ -1,23 +1,21 @@
-"""A suite file to a resolved suite: everything that can be said about it without any other file."""
+"""A suite as it is written to a resolved one: all that can be said without any other file."""
 
 from __future__ import annotations
 
-import re
 import tomllib
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from perfsuite.config.budget_rules import check_budget
-from perfsuite.config.conversion import Location, RecipeForm, SuiteForm, convert
-from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
+from perfsuite.config.conversion import Location, convert
+from perfsuite.config.naming import check_name, named, refuse_twins
+from perfsuite.config.recipes import resolved_recipes
+from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # How long a process is profiled whose stages are held to a budget.
 JUDGED = Inspect(calls=10, seconds=1.0)
-
-_NAME = re.compile(r"[^\s/\\*?\[\]]+")
 
 
 def read_suite(path: Path) -> ResolvedSuite:
@@ -27,39 +25,47 @@ def read_suite(path: Path) -> ResolvedSuite:
     first mistake. Whether names and files that it mentions exist is for `check` to say.
     """
     location = Location(path.name)
-    form = convert(_table(path), SuiteForm, location)
-    folder = path.resolve().parent
+    table = convert(read_toml(path), SuiteTable, location)
+    return resolve(table, path.stem, path.resolve().parent, location)
+
+
+def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> ResolvedSuite:
+    """Return the suite of a table, its paths made absolute: relative ones are so to `folder`.
+
+    Raises `ConfigError` with the place of the first mistake within `location`.
+    """
     for key in ("workloads", "runtimes", "devices", "precision", "batches"):
-        _refuse_twins(getattr(form, key), location.key(key))
+        refuse_twins(getattr(table, key), location.key(key))
     for key in ("devices", "precision"):
-        for index, name in enumerate(getattr(form, key)):
-            _checked_name(name, location.key(key).item(index))
-    for index, budget in enumerate(form.budgets):
-        check_budget(budget, form.measure, location.key("budgets").item(index))
-    _refuse_twins([budget.name for budget in form.budgets], location.key("budgets"), "name")
-    runtimes = _named(form.runtimes, folder, location.key("runtimes"))
+        for index, one in enumerate(getattr(table, key)):
+            check_name(one, location.key(key).item(index))
+    for index, budget in enumerate(table.budgets):
+        check_budget(budget, table.measure, location.key("budgets").item(index))
+    refuse_twins([budget.name for budget in table.budgets], location.key("budgets"), "name")
+    runtimes = named(table.runtimes, folder, location.key("runtimes"))
     return ResolvedSuite(
-        name=path.stem,
-        workloads=_named(form.workloads, folder, location.key("workloads")),
+        name=name,
+        workloads=named(table.workloads, folder, location.key("workloads")),
         runtimes=tuple(runtimes),
-        recipes=_recipes(form.recipes, folder, location.key("recipes")),
-        devices=form.devices,
-        precision=form.precision,
-        batches=form.batches,
-        threads=form.threads,
-        processes=form.processes,
-        evaluate=form.evaluate,
-        measure=form.measure,
-        samples=_samples(form.samples, folder, location.key("samples")),
-        expect=form.expect,
-        budgets=form.budgets,
-        compare=form.compare,
+        recipes=resolved_recipes(table.recipes, folder, location.key("recipes")),
+        devices=table.devices,
+        precision=table.precision,
+        batches=table.batches,
+        threads=table.threads,
+        processes=table.processes,
+        evaluate=table.evaluate,
+        measure=table.measure,
+        samples=_samples(table.samples, folder, location.key("samples")),
+        expect=table.expect,
+        budgets=table.budgets,
+        compare=table.compare,
         runtime_files={name: given for name, given in runtimes.items() if name != given},
-        inspect=JUDGED if any(budget.stage for budget in form.budgets) else Inspect(),
+        inspect=JUDGED if any(budget.stage for budget in table.budgets) else Inspect(),
     )
 
 
-def _table(path: Path) -> dict[str, Any]:
+def read_toml(path: Path) -> dict[str, Any]:
+    """Return the content of a suite file; `ConfigError` where it cannot be read, or is no TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError as error:
@@ -74,100 +80,8 @@ def _table(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: tables or arrays are nested too deeply") from error
 
 
-def _named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:
-    """Return the name used in cell keys to the reference, its path made absolute."""
-    named: dict[str, str] = {}
-    for index, given in enumerate(references):
-        here = location.item(index)
-        name, reference = name_and_reference(given, folder, here)
-        if name in named:
-            raise here.error(
-                f"a second '{name}': keys of cells could not tell it from the first; rename one"
-            )
-        named[name] = reference
-    return named
-
-
-def name_and_reference(given: str, folder: Path, location: Location) -> tuple[str, str]:
-    """Return the name used in cell keys, and the reference with its path absolute.
-
-    Raises `ConfigError`, with `location`, for what no key can hold.
-    """
-    reference = _absolute(given, folder, location)
-    if ".py:" in reference:
-        name = reference.rpartition(":")[2]
-    elif reference.endswith(".onnx"):
-        name = Path(reference).stem
-    else:
-        name = reference
-    _checked_name(name, location)
-    return name, reference
-
-
-def _recipes(
-    forms: Iterable[RecipeForm], folder: Path, location: Location
-) -> tuple[ResolvedRecipe, ...]:
-    recipes = {FP32.name: FP32}
-    for index, form in enumerate(forms):
-        here = location.item(index)
-        _checked_name(form.name, here.key("name"))
-        if form.name == FP32.name:
-            raise here.key("name").error(
-                "'fp32' is the recipe without passes and always there; choose another name"
-            )
-        if form.name in recipes:
-            raise here.key("name").error(f"a second recipe '{form.name}'; choose another name")
-        passes = tuple(
-            _pass_use(fields, folder, here.key("passes").item(step))
-            for step, fields in enumerate(form.passes)
-        )
-        recipes[form.name] = ResolvedRecipe(form.name, passes, form.workloads, form.runtimes)
-    return tuple(recipes.values())
-
-
-def _pass_use(table: dict[str, Any], folder: Path, location: Location) -> PassUse:
-    if "use" not in table:
-        raise location.error("missing key `use`, the name of the pass or file.py:Name")
-    use = table["use"]
-    if not isinstance(use, str) or not use:
-        raise location.key("use").error("a pass is named by a string, such as 'int8'")
-    fields = {key: value for key, value in table.items() if key != "use"}
-    for key in ("runtime", OLD_RUNTIME_FIELD):
-        if isinstance(fields.get(key), str):
-            fields[key] = _absolute(fields[key], folder, location.key(key))
-    return PassUse(_absolute(use, folder, location.key("use")), fields)
-
-
 def _samples(table: dict[str, Any], folder: Path, location: Location) -> dict[str, str]:
     for name, file in table.items():
         if not isinstance(file, str) or not file:
             raise location.key(name).error("the path of a samples file was expected, as a string")
     return {name: str((folder / file).resolve()) for name, file in table.items()}
-
-
-def _absolute(reference: str, folder: Path, location: Location) -> str:
-    """Return the reference with its path, if it has one, absolute."""
-    if ".py:" in reference:
-        file, _, name = reference.rpartition(":")
-        if not name.isidentifier():
-            raise location.error(f"'{name}' is no name in a Python file: write file.py:name")
-        return f"{(folder / file).resolve()}:{name}"
-    if reference.endswith(".onnx"):
-        return str((folder / reference).resolve())
-    return reference
-
-
-def _checked_name(name: str, location: Location) -> None:
-    """Raise for a name that cannot stand in a cell's key, which globs match."""
-    if not _NAME.fullmatch(name) or not name.isprintable():
-        raise location.error(
-            f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
-        )
-
-
-def _refuse_twins(values: Sequence[object], location: Location, key: str = "") -> None:
-    for index, value in enumerate(values):
-        first = values.index(value)
-        if first < index:
-            here = location.item(index)
-            raise (here.key(key) if key else here).error(f"{value!r} stands at [{first}] already")

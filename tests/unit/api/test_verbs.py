@@ -141,6 +141,14 @@ def test_only_leaves_out_what_it_did_not_choose(project: Project) -> None:
     assert judgement.warnings == ("budget 'fast' was left out: --only chose none of its cells",)
 
 
+def test_only_takes_several_globs(project: Project) -> None:
+    both = ("*/int8/*", "*/fp32/*")
+    assert {job.cell for job in api.plan(project.suite, only=both).jobs} == {FP32, INT8}
+    assert {job.cell for job in api.plan(project.suite, only="*/int8/*").jobs} == {INT8}
+    with pytest.raises(ConfigError, match=r"--only 'int8' matches no cell; the cells are"):
+        api.plan(project.suite, only=["*/fp32/*", "int8"])
+
+
 def test_quick_measures_little_and_says_so(project: Project) -> None:
     project.write(processes=8)
     _, run, judgement = api.run(project.suite, project.out, quick=True, only=FP32)

@@ -114,6 +114,8 @@ def test_plan(project: Project) -> None:
     assert {job["cell"] for job in found["jobs"]} == {FP32}
     assert found["total_s"] > 0
     refused(perfsuite("plan", "none.toml"), "there is no such suite file")
+    both = perfsuite("plan", "suite.toml", "--json", "--only", "*/int8/*", "--only", FP32)
+    assert {job["cell"] for job in json.loads(both.stdout)["jobs"]} == {FP32, INT8}
     refused(perfsuite("plan", "suite.toml", "--only", "x"), f"the cells are\n  {FP32}\n  {INT8}")
 
 

@@ -62,7 +62,7 @@ def test_killed_in_the_middle_and_resumed(project: Project) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_run_keeps_what_it_has(project: Project, number: signal.Signals) -> None:
-    process = project.start("--only", "net/*")
+    process = project.start("--only", "net/*", "--only", FP32)
     worker = hang_in(project, process, done=3)
     kept = (project.out / "run.jsonl").read_bytes()
     code, output, took_s = stop(process, number)
@@ -71,11 +71,13 @@ def test_an_interrupted_run_keeps_what_it_has(project: Project, number: signal.S
     assert not is_running(worker)
     assert (project.out / "run.jsonl").read_bytes() == kept
     assert "interrupted; what was finished is kept. Go on with:" in output
-    again = f"  perfsuite run {project.suite} -o {project.out} --only 'net/*' --resume\n"
+    again = (
+        f"  perfsuite run {project.suite} -o {project.out} --only 'net/*' --only {FP32} --resume\n"
+    )
     assert output.endswith(again)
     assert "Traceback" not in output
     project.script({})
-    _, run, judgement = api.run(project.suite, project.out, only="net/*", resume=True)
+    _, run, judgement = api.run(project.suite, project.out, only=("net/*", FP32), resume=True)
     assert {record.status for record in run.records.values()} == {"ok"}
     assert judgement.exit_code == 0
 

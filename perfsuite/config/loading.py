@@ -1,0 +1,83 @@
+"""A suite and the cells of it that are asked for, checked against all that it mentions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.config.checking import check
+from perfsuite.config.conversion import Location, convert
+from perfsuite.config.expansion import cells as cells_of
+from perfsuite.config.expansion import check_budgets, expects, match
+from perfsuite.config.reading import read_toml, resolve
+from perfsuite.config.suite_table import SuiteTable
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.suite import Budget, Evaluate, Inspect, ResolvedSuite
+from perfsuite.errors import ConfigError
+
+QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
+
+
+def load_suite(
+    path: Path, only: Sequence[str] = (), *, quick: bool = False
+) -> tuple[ResolvedSuite, tuple[Cell, ...], tuple[str, ...]]:
+    """Return the checked suite, its chosen cells, and what a person should know about both.
+
+    `only` are globs on the keys of cells, of which one must match; without any, all are chosen.
+    With `quick`, a suite that measures too little to be believed.
+    """
+    suite, cells = _checked(path)
+    warnings: tuple[str, ...] = ()
+    if only:
+        chosen = tuple(cell for cell in cells if any(match(glob, cell.key) for glob in only))
+        for glob in only:
+            if not any(match(glob, cell.key) for cell in chosen):
+                keys = "\n  ".join(cell.key for cell in cells)
+                raise ConfigError(f"--only '{glob}' matches no cell; the cells are\n  {keys}")
+        suite, warnings = _narrowed(suite, chosen)
+        cells = chosen
+    return _quick(suite) if quick else suite, cells, warnings
+
+
+def _checked(path: Path) -> tuple[ResolvedSuite, tuple[Cell, ...]]:
+    file, name, folder = Location(path.name), path.stem, path.resolve().parent
+    table = convert(read_toml(path), SuiteTable, file)
+    suite = resolve(table, name, folder, file)
+    own = {recipe.name: len(recipe.passes) for recipe in table.recipes}
+    inherited = {one.name: len(one.passes) - own.get(one.name, 0) for one in suite.recipes}
+    check(suite, file, inherited)
+    cells = cells_of(suite)
+    check_budgets(suite, cells, file)
+    return suite, cells
+
+
+def _narrowed(
+    suite: ResolvedSuite, cells: tuple[Cell, ...]
+) -> tuple[ResolvedSuite, tuple[str, ...]]:
+    """Return the suite without the budgets and expectations of cells that were not chosen."""
+
+    def whole(budget: Budget) -> bool:
+        patterns = [budget.cell] if budget.against is None else [budget.cell, budget.against]
+        return all(any(match(pattern, cell.key) for cell in cells) for pattern in patterns)
+
+    kept = tuple(budget for budget in suite.budgets if whole(budget))
+    expect = tuple(e for e in suite.expect if any(expects(e, cell) for cell in cells))
+    left = [budget.name for budget in suite.budgets if budget not in kept]
+    warnings = tuple(
+        f"budget '{name}' was left out: --only chose none of its cells" for name in left
+    )
+    return msgspec.structs.replace(suite, budgets=kept, expect=expect), warnings
+
+
+def _quick(suite: ResolvedSuite) -> ResolvedSuite:
+    measure = msgspec.structs.replace(suite.measure, calls=10, seconds=0.2, warmup_seconds=1.0)
+    samples = min(suite.evaluate.samples or QUICK_SAMPLES, QUICK_SAMPLES)
+    return msgspec.structs.replace(
+        suite,
+        measure=measure,
+        processes=min(suite.processes, QUICK_PROCESSES),
+        evaluate=Evaluate(samples),
+        inspect=Inspect(),
+    )

@@ -1,0 +1,70 @@
+"""The names that stand in the keys of cells, and the references that they stand for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from perfsuite.config.conversion import Location
+
+_NAME = re.compile(r"[^\s/\\*?\[\]]+")
+
+
+def named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:
+    """Return the name used in cell keys to the reference, its path made absolute."""
+    named: dict[str, str] = {}
+    for index, given in enumerate(references):
+        here = location.item(index)
+        name, reference = name_and_reference(given, folder, here)
+        if name in named:
+            raise here.error(
+                f"a second '{name}': keys of cells could not tell it from the first; rename one"
+            )
+        named[name] = reference
+    return named
+
+
+def name_and_reference(given: str, folder: Path, location: Location) -> tuple[str, str]:
+    """Return the name used in cell keys, and the reference with its path absolute.
+
+    Raises `ConfigError`, with `location`, for what no key can hold.
+    """
+    reference = absolute(given, folder, location)
+    if ".py:" in reference:
+        name = reference.rpartition(":")[2]
+    elif reference.endswith(".onnx"):
+        name = Path(reference).stem
+    else:
+        name = reference
+    check_name(name, location)
+    return name, reference
+
+
+def absolute(reference: str, folder: Path, location: Location) -> str:
+    """Return the reference with its path, if it has one, absolute."""
+    if ".py:" in reference:
+        file, _, name = reference.rpartition(":")
+        if not name.isidentifier():
+            raise location.error(f"'{name}' is no name in a Python file: write file.py:name")
+        return f"{(folder / file).resolve()}:{name}"
+    if reference.endswith(".onnx"):
+        return str((folder / reference).resolve())
+    return reference
+
+
+def check_name(name: str, location: Location) -> None:
+    """Raise for a name that cannot stand in a cell's key, which globs match."""
+    if not _NAME.fullmatch(name) or not name.isprintable():
+        raise location.error(
+            f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
+        )
+
+
+def refuse_twins(values: Sequence[object], location: Location, key: str = "") -> None:
+    """Raise for a value that stands there twice; `key` is where each item of the array has it."""
+    for index, value in enumerate(values):
+        first = values.index(value)
+        if first < index:
+            here = location.item(index)
+            raise (here.key(key) if key else here).error(f"{value!r} stands at [{first}] already")

@@ -1,0 +1,46 @@
+"""What may be written in a suite: its keys, their types and their defaults."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure
+
+Names = Annotated[tuple[str, ...], Meta(min_length=1)]
+
+
+class RecipeTable(msgspec.Struct, forbid_unknown_fields=True):
+    """`[[recipes]]`; a pass is a table of `use` and of that pass's own fields.
+
+    With `from`, the passes of the recipe of that name come first. `workloads` and `runtimes` are
+    names or patterns: how long a net is trained fits that net alone. Left out, they are those of
+    the recipe that this one is made from, or all.
+    """
+
+    name: str
+    passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]
+    workloads: tuple[str, ...] | None = None
+    runtimes: tuple[str, ...] | None = None
+    base: str | None = msgspec.field(name="from", default=None)
+
+
+class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
+    """A whole suite as it is written; its defaults are the suite's."""
+
+    workloads: Names
+    runtimes: Names
+    recipes: tuple[RecipeTable, ...] = ()
+    devices: Names = ("cpu",)
+    precision: Names = ("fp32",)
+    batches: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1,)
+    threads: Count | None = None
+    processes: Count = 8
+    evaluate: Evaluate = Evaluate()
+    measure: Measure = Measure()
+    samples: dict[str, Any] = {}
+    expect: tuple[Expect, ...] = ()
+    budgets: tuple[Budget, ...] = ()
+    compare: Literal["absolute", "ratio"] = "absolute"
