@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Mapping
 
 from perfsuite.config.conversion import Location
-from perfsuite.domain.suite import LOWER_IS_BETTER, MEASURED, STAGE, Budget, Measure
+from perfsuite.domain.metrics import LATENCY, STAGE, Metric
+from perfsuite.domain.suite import Budget, Measure
 from perfsuite.plugins import suggestion
 
 RELATIVE = ("min_speedup", "min_realised", "max_drop_points", "max_increase")
 ABSOLUTE = ("max", "min", "max_share")
 P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
-_UNITS = ("_s", "_bytes")
 _NEAR = 0.7  # so near a name of ours, `latency` or `params`, is no accuracy's own name
 
 
-def check_budget(budget: Budget, measure: Measure, location: Location) -> None:
-    """Raise `ConfigError` for a budget that no run could be held to."""
+def check_budget(
+    budget: Budget, measure: Measure, known: Mapping[str, Metric], location: Location
+) -> None:
+    """Raise `ConfigError` for a budget that no run could be held to.
+
+    `known` are the metrics that are measured, by name; another one is an accuracy.
+    """
     given = [name for name in (*RELATIVE, *ABSOLUTE) if getattr(budget, name) is not None]
     if len(given) != 1:
         found = f"has {' and '.join(given)}" if given else "has no limit"
@@ -25,7 +31,7 @@ def check_budget(budget: Budget, measure: Measure, location: Location) -> None:
         )
     limit = given[0]
     _check_stage(budget, limit, location)
-    _check_metric(budget, limit, location)
+    _check_metric(budget, limit, known, location)
     _check_reference(budget, limit, location)
     _check_statistic(budget, measure, location)
 
@@ -47,26 +53,33 @@ def _check_stage(budget: Budget, limit: str, location: Location) -> None:
         )
 
 
-def _check_metric(budget: Budget, limit: str, location: Location) -> None:
+def _check_metric(
+    budget: Budget, limit: str, known: Mapping[str, Metric], location: Location
+) -> None:
     metric = budget.metric
-    near = difflib.get_close_matches(metric, MEASURED, n=1, cutoff=_NEAR)
-    if metric not in MEASURED and (near or metric.endswith(_UNITS)):
-        raise location.key("metric").error(
-            f"'{metric}' is not measured{suggestion(metric, MEASURED)}"
+    near = difflib.get_close_matches(metric, known, n=1, cutoff=_NEAR)
+    if metric not in known and (near or metric.endswith(_endings(known))):
+        raise location.key("metric").error(f"'{metric}' is not measured{suggestion(metric, known)}")
+    lower = [name for name, one in known.items() if one.better == "lower"]
+    if limit in ("min_speedup", "max_increase") and metric not in lower:
+        raise location.key(limit).error(
+            f"is for times and sizes, and '{metric}' is neither{suggestion(metric, lower)}"
         )
-    if limit in ("min_speedup", "max_increase") and metric not in LOWER_IS_BETTER:
-        known = suggestion(metric, LOWER_IS_BETTER)
-        raise location.key(limit).error(f"is for times and sizes, and '{metric}' is neither{known}")
-    if limit == "min_realised" and metric != "latency_s":
+    if limit == "min_realised" and metric != LATENCY:
         raise location.key(limit).error(
             f"is the share of a theoretical speed-up that the clock shows: it wants the metric "
             f"latency_s, and this is '{metric}'"
         )
-    if limit == "max_drop_points" and metric in MEASURED:
+    if limit == "max_drop_points" and metric in known:
         raise location.key(limit).error(
             f"is for accuracies, such as top1, and '{metric}' is none; "
             f"use min_speedup, max_increase, max or min"
         )
+
+
+def _endings(known: Mapping[str, Metric]) -> tuple[str, ...]:
+    """Return the units that names of metrics end with, which no accuracy's own name does."""
+    return tuple({f"_{one.name.rpartition('_')[2]}" for one in known.values() if one.unit != "1"})
 
 
 def _check_reference(budget: Budget, limit: str, location: Location) -> None:
@@ -90,7 +103,7 @@ def _check_reference(budget: Budget, limit: str, location: Location) -> None:
 def _check_statistic(budget: Budget, measure: Measure, location: Location) -> None:
     if budget.statistic == "median":
         return
-    if budget.metric != "latency_s":
+    if budget.metric != LATENCY:
         raise location.key("statistic").error(
             f"{budget.statistic} is of latency_s alone: '{budget.metric}' has no distribution of "
             "calls"

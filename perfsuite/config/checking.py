@@ -11,9 +11,10 @@ import msgspec
 from perfsuite import plugins
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match, suite_file
+from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
-from perfsuite.domain.suite import MEASURED, ResolvedSuite
+from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
@@ -163,7 +164,7 @@ def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
     from perfsuite.workloads.table import WORKLOADS
 
     for index, budget in enumerate(suite.budgets):
-        if budget.metric in MEASURED:
+        if budget.metric in METRICS:
             continue
         named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
         references = {suite.workloads[name] for name in named}
@@ -172,7 +173,7 @@ def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
         known = {WORKLOADS[one]().task.metric_name for one in references}
         if budget.metric not in known:
             location = file.key("budgets").item(index).key("metric")
-            every = {*known, *MEASURED}
+            every = {*known, *METRICS}
             raise location.error(
                 f"no workload of this budget has '{budget.metric}'"
                 f"{suggestion(budget.metric, every)}"

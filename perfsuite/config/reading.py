@@ -11,6 +11,7 @@ from perfsuite.config.conversion import Location, convert
 from perfsuite.config.naming import check_name, named, refuse_twins
 from perfsuite.config.recipes import resolved_recipes
 from perfsuite.config.suite_table import SuiteTable
+from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
@@ -40,7 +41,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         for index, one in enumerate(getattr(table, key)):
             check_name(one, location.key(key).item(index))
     for index, budget in enumerate(table.budgets):
-        check_budget(budget, table.measure, location.key("budgets").item(index))
+        check_budget(budget, table.measure, METRICS, location.key("budgets").item(index))
     refuse_twins([budget.name for budget in table.budgets], location.key("budgets"), "name")
     runtimes = named(table.runtimes, folder, location.key("runtimes"))
     return ResolvedSuite(

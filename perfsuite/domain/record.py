@@ -8,6 +8,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment
+from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.suite import ResolvedSuite
 
@@ -27,9 +28,8 @@ Status = Literal["ok", "failed", "unsupported", "unavailable"]
 class Measurement(msgspec.Struct, frozen=True):
     """Raw samples of one metric, in SI units, in the order in which they were taken.
 
-    Metrics: `latency_s`, `throughput_per_s`, `load_s`, `first_call_s`, `warmup_calls`,
-    `load_peak_bytes`, `run_peak_bytes`, `artifact_bytes`, `parameters`, `macs`, `build_s`, and
-    `stage_s`, the mean seconds of a row of the breakdown, which `stage` names.
+    `metric` is a name of `domain.metrics` or one that the run's header defines; `stage` names the
+    row of the breakdown whose mean seconds a `stage_s` is.
     """
 
     metric: str
@@ -129,6 +129,7 @@ class Header(msgspec.Struct, frozen=True):
     cells: tuple[Cell, ...]
     environment: Environment
     quick: bool = False  # made with --quick: measured too little to be believed
+    metrics: tuple[Metric, ...] = ()  # those that perfsuite's own table has not
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -137,7 +138,8 @@ class Record(msgspec.Struct, frozen=True):
     `status` is `ok` when every job was, else the first that was not; `missing` jobs (of a run that
     was cut short) make it `incomplete`. `latencies_s` holds one entry a measuring process, keyed
     by round; `stages_s` one an inspecting process: each row of its breakdown, name to seconds.
-    `values` are the other measurements, all processes' samples in order.
+    `values` are the other measurements, all processes' samples in order; `metrics` defines those
+    of them that perfsuite's own table has not.
     """
 
     cell: Cell
@@ -153,6 +155,7 @@ class Record(msgspec.Struct, frozen=True):
     roofline: Roofline | None = None
     stages_s: dict[int, dict[str, float]] = {}
     widths: tuple[LayerWidth, ...] = ()
+    metrics: tuple[Metric, ...] = ()
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -16,27 +16,6 @@ Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 
-STAGE = "stage_s"  # the metric of one stage, from the breakdown of a profiled call
-
-# What `Measurement` knows by name. A budget's metric that is not among them is an accuracy, and the
-# task's own: `top1`, `mAP`.
-LOWER_IS_BETTER = frozenset(
-    {
-        "latency_s",
-        "load_s",
-        "first_call_s",
-        "warmup_calls",
-        "load_peak_bytes",
-        "run_peak_bytes",
-        "artifact_bytes",
-        "parameters",
-        "macs",
-        "build_s",
-        STAGE,
-    }
-)
-MEASURED = LOWER_IS_BETTER | {"throughput_per_s"}
-
 
 class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How much of the test set is answered; None is all of it."""

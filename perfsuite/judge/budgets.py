@@ -7,6 +7,7 @@ from typing import NamedTuple
 from perfsuite.config import match
 from perfsuite.config.budget_rules import ABSOLUTE, RELATIVE
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.metrics import known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
@@ -92,7 +93,8 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
         status, text = error.status, str(error)
     else:
         status = decide(estimate, limit, at_least=at_least)
-        text = sentence(budget, estimate, reference.name, status)
+        known = known_metrics(run.header.metrics).get(budget.metric)
+        text = sentence(budget, estimate, reference.name, status, known)
     return Verdict(
         status, budget.name, cell.key, budget.metric, text, reference.key, limit, estimate
     )
@@ -116,7 +118,7 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
     """Return the estimate in the limit's own terms, and whether the limit is a least value."""
     metric = metrics.subject(budget)
     record = _record(run, cell, budget, "")
-    if "simulated" in record.labels and metrics.is_time(metric):
+    if "simulated" in record.labels and metrics.is_machine_bound(record, metric):
         raise _CannotTell("incomparable", "is only simulated: its time is not that of real kernels")
     if budget.max_drop_points is not None:
         return _loss(budget, cell, record, run, reference), False
@@ -129,7 +131,7 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
         ratio = _ratio(budget, cell, record, run, reference)
         return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0), False
     interval = metrics.level(record, metric, budget.statistic)
-    return _known(interval, metric), budget.min is not None
+    return _known(interval, record, metric), budget.min is not None
 
 
 def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
@@ -137,7 +139,7 @@ def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Refe
     if record.accuracy is None or other.accuracy is None:
         raise _CannotTell("incomparable", f"{budget.metric} is no accuracy: points are not lost")
     try:
-        return _known(metrics.loss(other, record), budget.metric)
+        return _known(metrics.loss(other, record), record, budget.metric)
     except Incomparable as error:
         raise _CannotTell("incomparable", str(error)) from error
 
@@ -160,12 +162,12 @@ def _realised(
 
 
 def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
-    if metrics.is_accuracy(budget.metric):
+    if metrics.is_accuracy(record, budget.metric):
         raise _CannotTell("incomparable", f"{budget.metric} is an accuracy: limit max_drop_points")
     other = _reference_record(budget, cell, run, reference)
     metric = metrics.subject(budget)
     if reference.baseline is None:
-        return _known(metrics.ratio(record, other, metric, budget.statistic), metric)
+        return _known(metrics.ratio(record, other, metric, budget.statistic), record, metric)
     changed = change(cell, run, reference.baseline, metric, budget.statistic)
     if changed.ratio is None:
         raise _CannotTell("inconclusive" if changed.comparable else "incomparable", changed.why)
@@ -198,10 +200,10 @@ def _lack(record: Record, budget: Budget) -> str:
     return f"has no stage '{budget.stage}'; its stages are {stages}"
 
 
-def _known(interval: Interval | None, metric: str) -> Interval:
+def _known(interval: Interval | None, record: Record, metric: str) -> Interval:
     if interval is not None:
         return interval
-    if metrics.is_accuracy(metric):
+    if metrics.is_accuracy(record, metric):
         raise _CannotTell("inconclusive", f"{metric} has no interval: it is not a number")
     raise _CannotTell(
         "inconclusive",

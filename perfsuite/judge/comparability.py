@@ -74,7 +74,7 @@ def change(
     cell of the same run, so that runs of two machines can be compared.
     """
     now, before = run.records[cell.id], baseline.records[cell.id]
-    if metrics.is_time(metric):
+    if metrics.is_machine_bound(now, metric):
         if run.header.suite.compare == "ratio":
             return _relative_change(cell, run, baseline, metric, statistic)
         if other := differences(run.header.environment, baseline.header.environment):

@@ -73,17 +73,22 @@ def mean_interval(log_values: Sequence[float]) -> Interval | None:
     return _exponential(float(values.mean()), half)
 
 
-def share_interval(shares: Sequence[float]) -> Interval | None:
-    """Return the mean of shares with Student's t interval in [0, 1]; None for fewer than two.
+def arithmetic_interval(values: Sequence[float]) -> Interval | None:
+    """Return the mean with Student's t interval; None for fewer than two values.
 
-    Shares are not compared as ratios, and may be zero, which has no logarithm.
+    For what may be zero, which has no logarithm.
     """
-    if len(shares) < 2:
+    if len(values) < 2 or not np.isfinite(values).all():
         return None
-    values = np.asarray(shares)
-    mean = float(values.mean())
-    half = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
-    return Interval(mean, max(0.0, mean - half), min(1.0, mean + half))
+    mean = float(np.mean(values))
+    half = _t(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    return Interval(mean, mean - half, mean + half)
+
+
+def share_interval(shares: Sequence[float]) -> Interval | None:
+    """Return the mean of shares with its interval in [0, 1]; None for fewer than two."""
+    found = arithmetic_interval(shares)
+    return found and Interval(found.value, max(0.0, found.low), min(1.0, found.high))
 
 
 def independent_interval(

@@ -6,19 +6,14 @@ import math
 
 import numpy as np
 
+from perfsuite.domain.metrics import LATENCY, STAGE, Metric, known_metrics
 from perfsuite.domain.record import Record
-from perfsuite.domain.suite import MEASURED, STAGE, Budget, Statistic
+from perfsuite.domain.suite import Budget, Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import intervals
 
-SHARE = "stage_share"  # a stage's part of the profiled call
-# Without the same machine these say nothing.
-TIMES = frozenset(
-    {"latency_s", "throughput_per_s", "load_s", "first_call_s", "build_s", STAGE, SHARE}
-)
-# Counted, or done once: there is no spread, the value is what it is.
-EXACT = frozenset({"artifact_bytes", "parameters", "macs", "build_s"})
+SHARE = Metric("stage_share", "1", summary="mean")  # a stage's part of the profiled call
 
 
 def subject(budget: Budget) -> str:
@@ -28,7 +23,7 @@ def subject(budget: Budget) -> str:
     """
     if budget.stage is None:
         return budget.metric
-    return f"{budget.metric if budget.max_share is None else SHARE}/{budget.stage}"
+    return f"{budget.metric if budget.max_share is None else SHARE.name}/{budget.stage}"
 
 
 def has(record: Record, metric: str) -> bool:
@@ -40,14 +35,21 @@ def has(record: Record, metric: str) -> bool:
     return record.accuracy is not None and record.accuracy.metric == metric
 
 
-def is_accuracy(metric: str) -> bool:
-    """Return whether the metric is a task's, which workloads name freely."""
-    return metric not in MEASURED and not _is_staged(metric)
+def definition(record: Record, metric: str) -> Metric | None:
+    """Return what is known of a metric; None for an accuracy, which workloads name freely."""
+    name = metric.partition("/")[0]
+    return SHARE if name == SHARE.name else known_metrics(record.metrics).get(name)
 
 
-def is_time(metric: str) -> bool:
+def is_accuracy(record: Record, metric: str) -> bool:
+    """Return whether the metric is a task's."""
+    return definition(record, metric) is None
+
+
+def is_machine_bound(record: Record, metric: str) -> bool:
     """Return whether the metric says nothing without the same machine and real kernels."""
-    return metric.partition("/")[0] in TIMES
+    found = definition(record, metric)
+    return found is not None and found.machine_bound
 
 
 def level(record: Record, metric: str, statistic: Statistic = "median") -> Interval | None:
@@ -55,22 +57,25 @@ def level(record: Record, metric: str, statistic: Statistic = "median") -> Inter
 
     Of latencies and other samples it is the geometric mean over processes, of shares the mean.
     """
+    known = definition(record, metric)
     if _is_staged(metric):
         values = [value for (value,) in _rounds(record, metric).values()]
-        if metric.startswith(SHARE):
+        if known == SHARE:
             return intervals.share_interval(values)
         if values and not any(values):
             return _exact(0.0)  # a stage without a kernel takes no time
-    if is_accuracy(metric) and record.accuracy is not None:
+    if known is None and record.accuracy is not None:
         return intervals.accuracy_interval(record.accuracy)
-    if metric in EXACT:
+    if _is_exact(record, metric):
         return _exact(_value(record, metric))
+    if known is not None and known.summary == "mean":
+        return intervals.arithmetic_interval(record.values.get(metric, ()))
     return intervals.mean_interval(_logs(record, metric, statistic))
 
 
 def typical_latency(record: Record) -> float | None:
     """Return the geometric mean of the processes' medians, in seconds; None without any."""
-    found = _logs(record, "latency_s", "median")
+    found = _logs(record, LATENCY, "median")
     return math.exp(sum(found) / len(found)) if found else None
 
 
@@ -90,7 +95,7 @@ def ratio_between_runs(
     value: Record, reference: Record, metric: str, statistic: Statistic
 ) -> Interval | None:
     """Return value / reference of two runs; None where there are too few samples."""
-    if metric in EXACT:
+    if _is_exact(value, metric):
         below = _value(reference, metric)
         return _exact(_value(value, metric) / below) if below > 0.0 else None
     return intervals.independent_interval(
@@ -113,7 +118,7 @@ def ratio_of_ratios(
 
     Each pair holds a cell's record and that of the yardstick in the same run.
     """
-    if metric in EXACT:
+    if _is_exact(now[0], metric):
         one, its, other, theirs = (_value(record, metric) for record in (*now, *before))
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
     if _has_rounds(metric):
@@ -170,24 +175,33 @@ def _logs(record: Record, metric: str, statistic: Statistic) -> list[float]:
     if _has_rounds(metric):
         found = intervals.process_statistics(_rounds(record, metric), statistic)
         return intervals.logs(tuple(found.values()))
-    return intervals.logs(record.values.get(metric, ()))
+    samples = record.values.get(metric, ())
+    known = definition(record, metric)
+    if known is not None and known.summary == "mean" and not all(one > 0.0 for one in samples):
+        return []  # the ratio of a mean that took in zeros says nothing of a ratio without them
+    return intervals.logs(samples)
+
+
+def _is_exact(record: Record, metric: str) -> bool:
+    found = definition(record, metric)
+    return found is not None and found.summary == "exact"
 
 
 def _is_staged(metric: str) -> bool:
-    return metric.startswith((f"{STAGE}/", f"{SHARE}/"))
+    return metric.startswith((f"{STAGE}/", f"{SHARE.name}/"))
 
 
 def _has_rounds(metric: str) -> bool:
-    return metric == "latency_s" or _is_staged(metric)
+    return metric == LATENCY or _is_staged(metric)
 
 
 def _rounds(record: Record, metric: str) -> intervals.Rounds:
     """Return the samples of each process, by round."""
-    if metric == "latency_s":
+    if metric == LATENCY:
         return record.latencies_s
     kind, _, stage = metric.partition("/")
     return {
-        number: (rows[stage] / (math.fsum(rows.values()) if kind == SHARE else 1.0),)
+        number: (rows[stage] / (math.fsum(rows.values()) if kind == SHARE.name else 1.0),)
         for number, rows in record.stages_s.items()
         if stage in rows and any(rows.values())
     }

@@ -7,6 +7,7 @@ first alone is often met by chance, the second alone by noise.
 from __future__ import annotations
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.metrics import LATENCY, Metric, known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
@@ -16,11 +17,9 @@ from perfsuite.judge.comparability import change
 from perfsuite.judge.references import ok_cells
 from perfsuite.judge.sentences import loss_words, more
 
-LATENCY_FLOOR = 0.03  # of the baseline's latency
 ACCURACY_FLOOR = 0.1  # percentage points
 
 _NAME = "regression"
-_LATENCY = "latency_s"
 
 
 def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
@@ -42,7 +41,7 @@ def yardsticks(run: Run, baseline: Run) -> list[str]:
     """
     before = {cell.id for cell in ok_cells(baseline)}
     keys = {
-        change(cell, run, baseline, _LATENCY).yardstick
+        change(cell, run, baseline, LATENCY).yardstick
         for cell in ok_cells(run)
         if cell.id in before
     }
@@ -73,11 +72,13 @@ def _gone(run: Run, baseline: Run) -> list[Verdict]:
 
 def _verdicts(cell: Cell, run: Run, baseline: Run) -> list[Verdict]:
     now, before = run.records[cell.id], baseline.records[cell.id]
-    verdicts = []
-    if metrics.has(before, _LATENCY):
-        verdicts.append(
-            _latency(cell, run, baseline) if metrics.has(now, _LATENCY) else _lost(cell, _LATENCY)
-        )
+    verdicts = [
+        _measured(cell, run, baseline, metric, metric.floor)
+        if metrics.has(now, metric.name)
+        else _lost(cell, metric.name)
+        for metric in known_metrics((*baseline.header.metrics, *run.header.metrics)).values()
+        if metric.floor is not None and metrics.has(before, metric.name)
+    ]
     if before.accuracy is not None:
         verdicts.append(
             _lost(cell, before.accuracy.metric)
@@ -92,31 +93,39 @@ def _lost(cell: Cell, metric: str) -> Verdict:
     return Verdict("missing", _NAME, cell.key, metric, text, "baseline")
 
 
-def _latency(cell: Cell, run: Run, baseline: Run) -> Verdict:
-    found = change(cell, run, baseline, _LATENCY)
+def _measured(cell: Cell, run: Run, baseline: Run, metric: Metric, floor: float) -> Verdict:
+    name = metric.name
+    found = change(cell, run, baseline, name)
     if found.ratio is None:
         status: VerdictStatus = "inconclusive" if found.comparable else "incomparable"
-        return Verdict(status, _NAME, cell.key, _LATENCY, found.why, "baseline", LATENCY_FLOOR)
+        return Verdict(status, _NAME, cell.key, name, found.why, "baseline", floor)
     estimate = Interval(found.ratio.value - 1, found.ratio.low - 1, found.ratio.high - 1)
-    status = worse(estimate, LATENCY_FLOOR)
+    status = worse(estimate if metric.better == "lower" else _negative(estimate), floor)
     if found.yardstick == cell.key:
         text = 'is the yardstick of compare = "ratio": its own change is not judged'
     else:
-        text = _latency_words(estimate, found.yardstick, status)
-    return Verdict(status, _NAME, cell.key, _LATENCY, text, "baseline", LATENCY_FLOOR, estimate)
+        text = _change_words(metric, estimate, found.yardstick, status)
+    return Verdict(status, _NAME, cell.key, name, text, "baseline", floor, estimate)
 
 
-def _latency_words(estimate: Interval, yardstick: str, status: VerdictStatus) -> str:
+def _negative(one: Interval) -> Interval:
+    return Interval(-one.value, -one.high, -one.low)
+
+
+def _change_words(metric: Metric, estimate: Interval, yardstick: str, status: VerdictStatus) -> str:
     relative = f" relative to {yardstick}" if yardstick else ""
     around = words.spread(estimate, words.signed_percent)
+    is_latency = metric.name == LATENCY
     if abs(estimate.value) < 0.0005:
-        return f"as fast as in the baseline{relative}{around}"
-    direction = "slower" if estimate.value > 0 else "faster"
+        same = "as fast as" if is_latency else f"as much {metric.name} as"
+        return f"{same} in the baseline{relative}{around}"
+    directions = ("slower", "faster") if is_latency else ("more", "less")
+    direction = directions[estimate.value < 0] + ("" if is_latency else f" {metric.name}")
     text = (
         f"{words.percent(abs(estimate.value))} {direction} than in the baseline{relative}"
-        f"{around.replace('(', '(latency ', 1)}"
+        f"{around.replace('(', '(latency ' if is_latency else '(', 1)}"
     )
-    return f"{text}: too close to tell, {more(_LATENCY)}" if status == "inconclusive" else text
+    return f"{text}: too close to tell, {more(metric)}" if status == "inconclusive" else text
 
 
 def _accuracy(cell: Cell, before: Record, now: Record) -> Verdict:
@@ -133,7 +142,7 @@ def _accuracy(cell: Cell, before: Record, now: Record) -> Verdict:
             status = worse(estimate, ACCURACY_FLOOR)
             text = f"{loss_words(estimate, metric)} since the baseline"
             if status == "inconclusive":
-                text = f"{text}: too close to tell, {more(metric)}"
+                text = f"{text}: too close to tell, {more(None)}"
     return Verdict(status, _NAME, cell.key, metric, text, "baseline", ACCURACY_FLOOR, estimate)
 
 

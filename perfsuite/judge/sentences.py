@@ -2,31 +2,37 @@
 
 from __future__ import annotations
 
+from perfsuite.domain.metrics import Metric
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, VerdictStatus
-from perfsuite.judge import metrics, words
+from perfsuite.judge import words
 
 
-def sentence(budget: Budget, estimate: Interval, name: str, status: VerdictStatus) -> str:
-    """Return what was found and what was asked for; `name` is that of the reference."""
+def sentence(
+    budget: Budget, estimate: Interval, name: str, status: VerdictStatus, metric: Metric | None
+) -> str:
+    """Return what was found and what was asked for; `name` is that of the reference.
+
+    `metric` is None where it is an accuracy.
+    """
     by = "" if budget.statistic == "median" else f" by its {budget.statistic}"
     whose = "" if budget.stage is None else f"stage {budget.stage}: "
-    text = whose + _finding(budget, estimate, name, by)
+    text = whose + _finding(budget, estimate, name, by, metric)
     if status != "inconclusive":
         return text
-    return f"{text}: too close to tell, {more(budget.metric)}"
+    return f"{text}: too close to tell, {more(metric)}"
 
 
-def more(metric: str) -> str:
-    """Return what would make an interval narrower."""
-    return "evaluate more samples" if metrics.is_accuracy(metric) else "measure more processes"
+def more(metric: Metric | None) -> str:
+    """Return what would make an interval narrower; that of an accuracy without a `metric`."""
+    return "evaluate more samples" if metric is None else "measure more processes"
 
 
-def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
+def _finding(budget: Budget, estimate: Interval, name: str, by: str, metric: Metric | None) -> str:
     if budget.min_speedup is not None:
         return (
-            f"{speedup_words(estimate.value, name)}{by}{words.spread(estimate, words.times)}, "
-            f"needs {words.times(budget.min_speedup)}"
+            f"{speedup_words(estimate.value, name, metric)}{by}"
+            f"{words.spread(estimate, words.times)}, needs {words.times(budget.min_speedup)}"
         )
     if budget.min_realised is not None:
         return (
@@ -53,7 +59,7 @@ def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
         )
 
     def show(value: float) -> str:
-        return words.quantity(budget.metric, value)
+        return words.quantity(value, metric.unit if metric else "1")
 
     most, limit = ("most", budget.max) if budget.max is not None else ("least", budget.min)
     allowed = show(limit) if limit is not None else ""
@@ -63,8 +69,12 @@ def _finding(budget: Budget, estimate: Interval, name: str, by: str) -> str:
     )
 
 
-def speedup_words(value: float, name: str) -> str:
-    """Return `11.3x faster than NAME`, or that it is not."""
+def speedup_words(value: float, name: str, metric: Metric | None) -> str:
+    """Return `11.3x faster than NAME`, or that it is not; of what is no time, `11.3x less`."""
+    if metric is not None and metric.unit != "s":
+        if value >= 1.0:
+            return f"{words.times(value)} less {metric.name} than {name}"
+        return f"{words.times(1.0 / value)} the {metric.name} of {name}"
     if abs(value - 1.0) < 0.005:
         return f"as fast as {name}"
     return f"{words.times(value)} {'faster than' if value > 1.0 else 'the speed of'} {name}"

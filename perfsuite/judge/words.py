@@ -9,6 +9,7 @@ from perfsuite.domain.verdict import Interval
 
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZE = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
+_PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
 _COUNT = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""))
 
 
@@ -57,17 +58,20 @@ def size(value: float) -> str:
     return _scaled(value, _SIZE)
 
 
-def quantity(metric: str, value: float) -> str:
-    """Return a value in the unit that the metric's name ends with."""
-    if metric.endswith("_per_s"):
+def quantity(value: float, unit: str) -> str:
+    """Return a value as a person writes it who is given it in the SI unit `unit`: `1.2 mJ`.
+
+    Rates keep their unit, `812/s`, and what is counted has none: `14.7 M`.
+    """
+    if unit == "1":
+        return _scaled(value, _COUNT).rstrip() if abs(value) >= 1e3 else f"{value:.4g}"
+    if unit == "1/s":
         return f"{number(value)}/s"
-    if metric.endswith("_s"):
+    if unit == "s":
         return seconds(value)
-    if metric.endswith("_bytes"):
+    if unit == "B":
         return size(value)
-    if abs(value) >= 1e3:
-        return _scaled(value, _COUNT).rstrip()
-    return f"{value:.4g}"
+    return _scaled(value, tuple((factor, prefix + unit) for factor, prefix in _PREFIXES))
 
 
 def spread(interval: Interval, show: Callable[[float], str]) -> str:

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.record import Accuracy
-from perfsuite.domain.suite import MEASURED
 from perfsuite.errors import ConfigError, PerfsuiteError
 
 Metric = Callable[[np.ndarray], float]
@@ -28,7 +28,7 @@ def accuracy(
     `ConfigError` for fewer than two rows, for a metric that is no share of 1 and for the name of
     what perfsuite measures itself, `PerfsuiteError` for NaN in the rows or the metric.
     """
-    if metric_name in MEASURED:
+    if metric_name in METRICS:
         raise ConfigError(
             f"the task's metric_name '{metric_name}' is the name of what perfsuite measures itself;"
             f" choose another, such as top1"

@@ -218,7 +218,7 @@ def _cells(one: Entry, breakdown: Breakdown, *, branches: bool = True) -> tuple[
 
 
 def _count(value: int) -> str:
-    return words.quantity("", value) if value else ""
+    return words.quantity(value, "1") if value else ""
 
 
 def _share(row: BreakdownRow, breakdown: Breakdown) -> float:

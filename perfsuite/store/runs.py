@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Literal, get_args
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.metrics import LATENCY, STAGE
 from perfsuite.domain.record import Header, JobKind, Line, Record, Run
-from perfsuite.domain.suite import STAGE
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
@@ -56,7 +56,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
     values: dict[str, tuple[float, ...]] = {}
     for line in done:
         for found in line.measurements:
-            if line.job == "measure" and found.metric == "latency_s" and found.stage is None:
+            if line.job == "measure" and found.metric == LATENCY and found.stage is None:
                 latencies[_round(line)] = found.samples
             elif found.metric == STAGE and found.stage is not None and found.samples:
                 stages.setdefault(_round(line), {})[found.stage] = found.samples[0]
@@ -84,6 +84,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         roofline=inspected.roofline if inspected else None,
         stages_s=stages,
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
+        metrics=header.metrics,
     )
 
 

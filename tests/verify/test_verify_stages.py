@@ -30,9 +30,10 @@ from stages_run import (
     record,
 )
 
+from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.record import UNLABELLED, Run
-from perfsuite.domain.suite import STAGE, Budget
+from perfsuite.domain.suite import Budget
 from perfsuite.domain.task import SEMI_SYNTHETIC, SYNTHETIC
 from perfsuite.domain.verdict import Judgement, VerdictStatus
 from perfsuite.judge import judge, metrics

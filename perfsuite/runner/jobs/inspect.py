@@ -12,10 +12,11 @@ from statistics import fmean
 
 import msgspec
 
+from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import Breakdown, Profile, Roofline
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Session
-from perfsuite.domain.suite import STAGE, Inspect
+from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.table import loaded

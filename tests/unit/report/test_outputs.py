@@ -243,17 +243,20 @@ def test_seconds(value: float, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "value", "text"),
+    ("value", "unit", "text"),
     [
-        ("parameters", 14_728_266, "14.7 M"),
-        ("artifact_bytes", 58_900_000, "58.9 MB"),
-        ("throughput_per_s", 812.3, "812/s"),
-        ("top1", 0.9261, "0.9261"),
-        ("warmup_calls", 12, "12"),
+        (14_728_266, "1", "14.7 M"),
+        (58_900_000, "B", "58.9 MB"),
+        (812.3, "1/s", "812/s"),
+        (3250.0, "W", "3.25 kW"),
+        (0.9261, "1", "0.9261"),
+        (12, "1", "12"),
+        (0.0023, "J", "2.3 mJ"),
+        (2300.0, "J", "2.3 kJ"),
     ],
 )
-def test_quantities(metric: str, value: float, text: str) -> None:
-    assert words.quantity(metric, value) == text
+def test_quantities(value: float, unit: str, text: str) -> None:
+    assert words.quantity(value, unit) == text
 
 
 def test_nothing_heavy_is_imported() -> None:
