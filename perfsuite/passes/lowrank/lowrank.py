@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import itertools
 from collections.abc import Callable, Mapping
@@ -13,8 +12,7 @@ import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.errors import Unsupported
-from perfsuite.passes.lowrank.layers import Layers, check_answers, layers_of
-from perfsuite.passes.lowrank.modules import (
+from perfsuite.passes.lowrank.factor_modules import (
     Method,
     Ranks,
     fill,
@@ -22,6 +20,7 @@ from perfsuite.passes.lowrank.modules import (
     sequence,
     weights,
 )
+from perfsuite.passes.lowrank.factorizable import check_answers, factorizable
 from perfsuite.passes.lowrank.rank_search import (
     PAYS,
     Choice,
@@ -32,8 +31,8 @@ from perfsuite.passes.lowrank.rank_search import (
     within_speedup,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import call
-from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+from perfsuite.passes.shared.invocation import call, copied, tensors_of
+from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress
 
@@ -106,14 +105,14 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             functools.partial(weights, method=self.method)  # trials share what they factorize
         )
         path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
-        data = saved_or_made(path, _Choice, lambda: self._choose(model, ctx, factorize))
+        data = load_or_choose(path, _Choice, lambda: self._choose(model, ctx, factorize))
         before = call(model, ctx.inputs)
-        teacher = copy.deepcopy(model) if self.finetune else None
+        teacher = copied(model) if self.finetune else None
         module = self._factorized(model, _ranks(data), factorize)
         check_answers(module, ctx.inputs, before)
         if self.finetune:
             _fine_tune(module, teacher, self.finetune, ctx)
-        return Edits(dict(data), _state(module))
+        return Edits(dict(data), tensors_of(module))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model`, freshly built, with the edits applied."""
@@ -128,29 +127,31 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _Choice:
         """Return the edits' data."""
-        layers = layers_of(model, ctx.inputs)
+        found = factorizable(model, ctx.inputs)
         who = f"lowrank on {type(model).__name__}"
-        if not layers.open:
-            what = _named(layers.left) or "it has no linear layer and no convolution"
+        if not found.layers:
+            what = _named(found.left) or "it has no linear layer and no convolution"
             raise Unsupported(f"{who}: none of its layers can be factorized: {what}")
         cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
-        found = menus(layers.open, self.method, self.energy, ctx, cold)
-        if not any(menu.options for menu in found):
-            raise Unsupported(f"{who}: {_nothing_pays(found, ctx.target, self.energy)}")
-        choice = self._target(who, model, ctx, factorize, layers, found)
+        menu_list = menus(found.layers, self.method, self.energy, ctx, cold)
+        if not any(menu.options for menu in menu_list):
+            raise Unsupported(f"{who}: {_nothing_pays(menu_list, ctx.target, self.energy)}")
+        choice = self._target(who, model, ctx, factorize, found.macs, menu_list)
         taken: dict[str, _Taken] = {
             menu.layer.path: {
                 "ranks": list(option.ranks),
                 "lost": option.lost,
                 "speedup": menu.speedup(option),
             }
-            for menu in found
+            for menu in menu_list
             if (option := choice.get(menu.layer.path))
         }
         spared = {
-            m.layer.path: _why_not(m, self.energy) for m in found if m.layer.path not in taken
+            menu.layer.path: _why_not(menu, self.energy)
+            for menu in menu_list
+            if menu.layer.path not in taken
         }
-        return {"layers": taken, "left": {**layers.left, **spared}}
+        return {"layers": taken, "left": {**found.left, **spared}}
 
     def _target(
         self,
@@ -158,29 +159,29 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: nn.Module,
         ctx: PassContext,
         factorize: _Weights,
-        layers: Layers,
-        found: list[Menu],
+        macs: int,
+        menu_list: list[Menu],
     ) -> Choice:
         """Return the choice that reaches what the fields ask for."""
         if self.macs is not None:
-            choice = within_macs(found, self.macs * layers.macs, layers.macs)
+            choice = within_macs(menu_list, self.macs * macs, macs)
             if choice is None:
                 raise Unsupported(
                     f"{who}: all that pays on {ctx.target.runtime} keeps more than {self.macs:.0%} "
-                    f"of its {layers.macs} MACs; ask for more of them, or prune it first"
+                    f"of its {macs} MACs; ask for more of them, or prune it first"
                 )
             return choice
         if self.speedup is None:
-            return fastest(found)
+            return fastest(menu_list)
 
         def measured(choice: Choice) -> float:
             ranks = {path: option.ranks for path, option in choice.items()}
-            changed = self._factorized(copy.deepcopy(model), ranks, factorize, model)
+            changed = self._factorized(copied(model), ranks, factorize, model)
             pair = [(model, ctx.inputs), (changed, ctx.inputs)]
             before_s, after_s = ctx.latency_s(pair)
             return before_s / after_s
 
-        choice, reached = within_speedup(found, self.speedup, measured)
+        choice, reached = within_speedup(menu_list, self.speedup, measured)
         if choice is None:
             raise Unsupported(
                 f"{who}: with all that pays on {ctx.target.runtime} it is {reached:.2f}x as fast, "
@@ -217,10 +218,6 @@ def _fine_tune(
 
 def _ranks(data: Mapping[str, Any]) -> dict[str, Ranks]:
     return {path: tuple(layer["ranks"]) for path, layer in data["layers"].items()}
-
-
-def _state(module: nn.Module) -> dict[str, np.ndarray]:
-    return {name: t.detach().cpu().contiguous().numpy() for name, t in module.state_dict().items()}
 
 
 def _named(paths: Mapping[str, str], at_most: int = 3) -> str:

@@ -10,8 +10,7 @@ import numpy as np
 
 from perfsuite.domain.recipe import PassContext
 from perfsuite.passes.lowrank import factorization
-from perfsuite.passes.lowrank.layers import Layer
-from perfsuite.passes.lowrank.modules import (
+from perfsuite.passes.lowrank.factor_modules import (
     Method,
     Ranks,
     array_of,
@@ -20,6 +19,7 @@ from perfsuite.passes.lowrank.modules import (
     macs,
     sequence,
 )
+from perfsuite.passes.shared.layers import Layer, Shape
 
 # Alternating medians of one process differ by two or three percent for nothing, and what is gained
 # in a layer is partly lost where the engine had fused it with its neighbours.
@@ -83,7 +83,7 @@ def menus(
     ranks = {layer.path: _ranks(layer, method, energy) for layer in layers}
     groups: dict[object, list[Layer]] = {}
     for layer in layers:
-        groups.setdefault(layer.signature, []).append(layer)
+        groups.setdefault(_signature(layer), []).append(layer)
     found = {}
     for done, group in enumerate(groups.values()):
         ctx.progress(done, len(groups))
@@ -186,7 +186,7 @@ def _ranks(layer: Layer, method: Method, energy: float | None) -> list[Ranks]:
         blocks = (1, *_BLOCKS)
     else:
         ladder = _LADDER_CP if kind == "cp" else _LADDER
-        raw = [_ranks_for_macs(layer, method, share * layer.macs) for share in ladder]
+        raw = [_ranks_for_macs(layer, method, share * _macs(layer, (), method)) for share in ladder]
         blocks = _BLOCKS_CP if kind == "cp" else _BLOCKS
     most = largest_ranks(layer.module, method)
     snapped = {
@@ -196,7 +196,7 @@ def _ranks(layer: Layer, method: Method, energy: float | None) -> list[Ranks]:
         for each in raw
         for block in blocks
     }
-    return sorted(each for each in snapped if _macs(layer, each, method) < layer.macs)
+    return sorted(each for each in snapped if _macs(layer, each, method) < _macs(layer, (), method))
 
 
 def _ranks_for_energy(layer: Layer, method: Method, energy: float) -> Ranks:
@@ -233,7 +233,15 @@ def _shares(share: float, rows: int, columns: int) -> Ranks:
 
 
 def _macs(layer: Layer, ranks: Ranks, method: Method) -> int:
-    return macs(layer.module, ranks, method, layer.given, layer.got)
+    """Return the multiply-accumulates of the layer's largest call; without ranks, as it is."""
+    if not ranks:
+        return layer.macs_of(layer.largest_call, layer.inside, layer.outside)
+    return macs(layer.module, ranks, method, *layer.largest_call)
+
+
+def _signature(layer: Layer) -> tuple[str, Shape]:
+    """Return the geometry and the input of a layer: layers that share these take the same time."""
+    return repr(layer.module), layer.largest_call.given
 
 
 def _timed(
@@ -242,7 +250,8 @@ def _timed(
     """Return the seconds of one call by ranks; those of the layer itself have none."""
     if not wanted:
         return {}
-    inputs = {"input": layer.example()}
+    shape = layer.largest_call.given
+    inputs = {"input": np.random.default_rng(0).normal(size=shape).astype(np.float32)}
     modules = [layer.module, *(sequence(layer.module, ranks, method) for ranks in wanted)]
     seconds = ctx.latency_s([(module, inputs) for module in modules], cold_bytes=cold_bytes)
     return dict(zip(((), *wanted), seconds, strict=True))
@@ -255,12 +264,15 @@ def _menu(
     method: Method,
     energy: float | None,
 ) -> Menu:
+    whole_macs = _macs(layer, (), method)
+    # A head that runs over five levels of a pyramid makes perhaps 1.3 calls of its largest size.
+    calls = layer.macs(layer.inside, layer.outside) / whole_macs
+
     def option(each: Ranks, lost: float) -> Option:
-        count = layer.macs if not each else _macs(layer, each, method)
-        return Option(each, count * layer.calls, times[each] * layer.calls, lost)
+        return Option(each, _macs(layer, each, method) * calls, times[each] * calls, lost)
 
     if not ranks:
-        return Menu(layer, Option((), layer.macs * layer.calls, 0.0, 0.0))
+        return Menu(layer, Option((), whole_macs * calls, 0.0, 0.0))
     whole = option((), 0.0)
     tried = sorted(ranks, key=lambda each: times[each])
     paying = [each for each in tried if times[each] * PAYS <= times[()]]

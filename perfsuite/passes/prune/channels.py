@@ -16,7 +16,8 @@ import msgspec
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
-from perfsuite.passes.shared.invocation import copied, first_line, tensors_in
+from perfsuite.passes.shared.invocation import arguments, copied, first_line, tensors_in
+from perfsuite.passes.shared.layers import convolution_kinds, layer_kinds
 
 if TYPE_CHECKING:
     from torch import nn
@@ -100,7 +101,6 @@ def _nodes(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
     from torch_pruning import DependencyGraph
 
     graph = DependencyGraph()
-    arguments = [torch.from_numpy(value) for value in inputs.values()]
     for parameter in model.parameters():
         parameter.requires_grad_(True)  # a frozen layer leaves no trace
     try:
@@ -108,7 +108,7 @@ def _nodes(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
             warnings.simplefilter("ignore")
             graph.build_dependency(
                 model,
-                example_inputs=arguments,
+                example_inputs=arguments(inputs),
                 forward_fn=lambda module, given: module(*given),
                 output_transform=lambda answer: list(tensors_in(answer)),
                 verbose=False,
@@ -156,17 +156,12 @@ def _closed(model: nn.Module) -> dict[str, str]:
 
 
 def _is_dense(module: Any) -> bool:
-    from torch import nn
-
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-    return isinstance(module, nn.Linear) or (isinstance(module, kinds) and module.groups == 1)
+    return isinstance(module, layer_kinds()) and getattr(module, "groups", 1) == 1
 
 
 def _is_depthwise(module: Any) -> bool:
-    from torch import nn
-
     return (
-        isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d)
+        isinstance(module, convolution_kinds())
         and module.groups == module.in_channels == module.out_channels
         and module.groups > 1
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -12,6 +11,7 @@ from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.passes.prune.channels import Group
 from perfsuite.passes.prune.surgery import masked
+from perfsuite.passes.shared.invocation import copied
 
 if TYPE_CHECKING:
     import torch
@@ -73,7 +73,7 @@ def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scor
     """
     import torch
 
-    trial = copy.deepcopy(model)
+    trial = copied(model)
     for parameter in trial.parameters():
         parameter.requires_grad_(True)
     # A detector gives losses in training mode alone.
@@ -124,12 +124,12 @@ def losses(
             found = [float((data.loss or _cross_entropy)(trial, *batch)) for batch in batches]
         return float(np.mean(found))
 
-    whole = loss_of(copy.deepcopy(model))
+    whole = loss_of(copied(model))
     grown = {}
     for done, (group, width) in enumerate(places):
         grown[group.name, width] = 0.0
         if width < group.width:
-            trial = copy.deepcopy(model)
+            trial = copied(model)
             masked(trial, [group], {group.name: best(scores[group.name], width)})
             more = loss_of(trial) - whole
             grown[group.name, width] = np.inf if np.isnan(more) else max(0.0, more)

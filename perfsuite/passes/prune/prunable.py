@@ -11,7 +11,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.passes.prune.channels import Group, channel_groups
 from perfsuite.passes.prune.surgery import is_absent
-from perfsuite.passes.prune.verification import verified_groups
+from perfsuite.passes.prune.verification import cuttable_groups
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def prunable(
     """Return the groups of the wanted layers, tried out, and why other layers are in none."""
     found, left = channel_groups(model, ctx.inputs)
     wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
-    groups, unsound = verified_groups(model, wanted, _samples(ctx))
+    groups, unsound = cuttable_groups(model, wanted, _samples(ctx))
     for group in wanted:
         if group.name in unsound:
             left |= dict.fromkeys(_layers(model, group), unsound[group.name])

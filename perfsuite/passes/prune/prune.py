@@ -18,7 +18,7 @@ from perfsuite.passes.prune.costs import Costs, Widths, costs_of
 from perfsuite.passes.prune.importance import Criterion, GroupWidth, Scores
 from perfsuite.passes.prune.prunable import prunable
 from perfsuite.passes.prune.reconstruction import reconstruct
-from perfsuite.passes.prune.surgery import absent, cut, load, tensors_of
+from perfsuite.passes.prune.surgery import absent, cut, load
 from perfsuite.passes.prune.timing import group_times, lanes, smooth
 from perfsuite.passes.prune.width_search import (
     ByClock,
@@ -31,8 +31,8 @@ from perfsuite.passes.prune.width_search import (
     uniform,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import copied
-from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+from perfsuite.passes.shared.invocation import copied, tensors_of
+from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import TrainingProgress
 from perfsuite.training.plan import AdamPlan, SgdPlan
@@ -113,7 +113,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for step in range(self.steps):
             # The clock answers otherwise each time: a training that is taken up keeps its shapes.
             path = ctx.checkpoint.with_suffix(f".step{step}.json")
-            choice = saved_or_made(path, _Choice, partial(self._choose, model, ctx))
+            choice = load_or_choose(path, _Choice, partial(self._choose, model, ctx))
             groups, now = choice["groups"], choice["kept"]
             stay = {layer: now[group.name] for group in groups for layer in group.paths("out")}
             widths = {layer: group.width for group in groups for layer in group.paths("out")}
@@ -148,8 +148,8 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         costs = costs_of(model, ctx.inputs, groups)
         widths = self._widths(model, groups, costs, scores, ctx)
         kept = keep_best(scores, {n: w for n, w in widths.items() if w < costs.full[n]})
-        chosen_ones = [group for group in groups if group.name in kept]
-        return {"groups": chosen_ones, "kept": kept, "left": left}
+        narrowed = [group for group in groups if group.name in kept]
+        return {"groups": narrowed, "kept": kept, "left": left}
 
     def _scores(self, model: nn.Module, groups: list[Group], ctx: PassContext) -> Scores:
         if self.importance != "taylor":

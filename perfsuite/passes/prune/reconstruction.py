@@ -15,7 +15,8 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.passes.shared.invocation import call
+from perfsuite.passes.shared.invocation import arguments
+from perfsuite.passes.shared.layers import layers_of
 from perfsuite.training.averaging import norms_of, settling
 
 if TYPE_CHECKING:
@@ -65,24 +66,17 @@ def reconstruct(
 
 
 def _calls(model: nn.Module, inputs: Inputs) -> dict[str, int]:
-    """Return how often convolutions and linear layers are called, in the order of first calls."""
+    """Return how often layers are called, by path, in the order of their first calls.
+
+    A user's subclass of a layer may compute anything, and is left out.
+    """
     from torch import nn
 
-    calls: dict[str, int] = {}
-    hooks = []
-    for path, module in model.named_modules():
-        if type(module) in (nn.Conv2d, nn.Linear):  # a subclass may compute anything
-
-            def record(*_: Any, path: str = path) -> None:
-                calls[path] = calls.get(path, 0) + 1
-
-            hooks.append(module.register_forward_hook(record))
-    try:
-        call(model, inputs)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return calls
+    return {
+        path: len(layer.calls)
+        for path, layer in layers_of(model, inputs).items()
+        if type(layer.module) in (nn.Conv2d, nn.Linear)
+    }
 
 
 def _fits(layer: Any) -> bool:
@@ -151,7 +145,7 @@ def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torc
     handle = model.get_submodule(path).register_forward_pre_hook(record, with_kwargs=True)
     try:
         with torch.no_grad():
-            model(*(torch.from_numpy(value) for value in inputs.values()))
+            model(*arguments(inputs))
     except _Enough:
         pass
     finally:
@@ -215,7 +209,7 @@ def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
     with settling(norms), torch.no_grad():
         for inputs in batches:
             if _length(inputs) == count:
-                model(*(torch.from_numpy(value) for value in inputs.values()))
+                model(*arguments(inputs))
 
 
 def _length(inputs: Inputs) -> int:

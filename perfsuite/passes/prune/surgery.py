@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.errors import BuildError
 from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.shared.layers import convolution_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -101,12 +102,6 @@ def load(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
     shape(model, {name: torch.from_numpy(array) for name, array in tensors.items()})
 
 
-def tensors_of(model: nn.Module) -> dict[str, np.ndarray]:
-    """Return all parameters and buffers of `model` as NumPy arrays, by name."""
-    state = model.state_dict()
-    return {n: t.detach().cpu().contiguous().numpy().copy() for n, t in state.items()}
-
-
 def _branch(group: Group) -> tuple[str, ...]:
     return (*(member.path for member in group.members), *group.after)
 
@@ -158,7 +153,7 @@ def _rule(module: nn.Module) -> Callable[[Any, torch.Size], None] | None:
     """Return what tells a module of this kind the shape of its weights."""
     from torch import nn
 
-    if isinstance(module, nn.Conv1d | nn.Conv2d | nn.Conv3d):
+    if isinstance(module, convolution_kinds()):
         return _conv
     if isinstance(module, nn.Linear):
         return _linear

@@ -15,8 +15,9 @@ import numpy as np
 from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.passes.prune.channels import Group
-from perfsuite.passes.prune.costs import Costs, Layer, Widths
+from perfsuite.passes.prune.costs import Costs, Widths
 from perfsuite.passes.prune.importance import GroupWidth
+from perfsuite.passes.shared.layers import Layer, convolution_kinds, layer_kinds
 
 if TYPE_CHECKING:
     import torch
@@ -128,18 +129,27 @@ def _times_s(candidates: list[Candidate], model: nn.Module, ctx: PassContext) ->
 def _alike(costs: Costs, name: str, sizes: Widths) -> tuple[object, ...]:
     """Return what groups that take the same time have in common."""
     return tuple(
-        (*layer.settings(), *costs.size(layer.path, sizes)) for layer in costs.touched(name)
+        (*_settings(layer), *costs.size(layer.path, sizes)) for layer in costs.touched(name)
     )
+
+
+def _settings(layer: Layer) -> tuple[object, ...]:
+    """Return all that the time of a layer depends on beside its numbers of channels."""
+    module = layer.module
+    names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
+    shapes = tuple(layer.without_channels(made.given) for made in layer.calls)
+    geometry = (getattr(module, name, None) for name in names)
+    return (type(module), layer.is_grouped, *geometry, shapes)
 
 
 def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
     """Return the group as one net for each of its calls, or its layers where it is no chain."""
     layers = costs.touched(group.name)
     outputs, readers = group.paths("out"), group.paths("in")
-    producers = [layer for layer in layers if layer.path in outputs and not layer.depthwise]
-    calls = {len(layer.shapes) for layer in layers}
+    producers = [layer for layer in layers if layer.path in outputs and not layer.is_grouped]
+    calls = {len(layer.calls) for layer in layers}
     if len(producers) == 1 and len(calls) == 1:
-        passed = [layer for layer in layers if layer.path in outputs and layer.depthwise]
+        passed = [layer for layer in layers if layer.path in outputs and layer.is_grouped]
         last = [layer for layer in layers if layer.path in readers]
         chains = [
             _chain(costs, sizes, [*producers, *passed], last, call) for call in range(calls.pop())
@@ -149,7 +159,7 @@ def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
     return [
         (_trial(layer, *costs.size(layer.path, sizes)), _inputs(costs, layer, sizes, call))
         for layer in layers
-        for call in range(len(layer.shapes))
+        for call in range(len(layer.calls))
     ]
 
 
@@ -165,23 +175,23 @@ def _chain(
     import torch
     from torch import nn
 
-    if any(layer.is_linear and len(layer.shapes[call]) > 2 for layer in (*first, *last)):
+    if any(layer.is_linear and len(layer.calls[call].given) > 2 for layer in (*first, *last)):
         return None
-    if any(type(layer.module) not in (*_convolutions(), nn.Linear) for layer in (*first, *last)):
+    if any(type(layer.module) not in layer_kinds() for layer in (*first, *last)):
         return None
     modules = [_trial(layer, *costs.size(layer.path, sizes)) for layer in first]
     inputs = _inputs(costs, first[0], sizes, call)
     shape = (torch.from_numpy(inputs["input"])).shape
     steps: list[nn.Module] = []
     for layer, module in zip(first, modules, strict=True):
-        between = _between(shape, layer.shapes[call])
+        between = _between(shape, layer.calls[call].given)
         if between is None:
             return None
         steps += [*between, module, nn.ReLU()]
-        shape = torch.Size(layer.results[call])
+        shape = torch.Size(layer.calls[call].result)
     readers: list[nn.Module] = []
     for layer in last:
-        between = _between(shape, layer.shapes[call])
+        between = _between(shape, layer.calls[call].given)
         if between is None:
             return None
         readers.append(nn.Sequential(*between, _trial(layer, *costs.size(layer.path, sizes))))
@@ -249,12 +259,6 @@ def _mean() -> type[nn.Module]:
     return Mean
 
 
-def _convolutions() -> tuple[type[nn.Module], ...]:
-    from torch import nn
-
-    return nn.Conv1d, nn.Conv2d, nn.Conv3d
-
-
 def _trial(layer: Layer, inside: int, outside: int) -> Any:
     """Return a layer of the same kind with other widths and random weights.
 
@@ -266,15 +270,15 @@ def _trial(layer: Layer, inside: int, outside: int) -> Any:
     m = layer.module
     if isinstance(m, nn.Linear):
         return nn.Linear(inside, outside, m.bias is not None)
-    groups = outside if layer.depthwise else 1
+    groups = outside if layer.is_grouped else 1
     settings = (m.kernel_size, m.stride, m.padding, m.dilation, groups)
     # With a bias: engines fold the norm behind a layer into one.
-    kind = next(one for one in _convolutions() if isinstance(m, one))
+    kind = next(one for one in convolution_kinds() if isinstance(m, one))
     return kind(inside, outside, *settings, padding_mode=m.padding_mode)
 
 
 def _inputs(costs: Costs, layer: Layer, sizes: Widths, call: int) -> Inputs:
-    sides = list(layer.shapes[call])
+    sides = list(layer.calls[call].given)
     axis = -1 if layer.is_linear else 1
     sides[axis] = costs.size(layer.path, sizes)[0]
     return {"input": np.random.default_rng(0).standard_normal(sides, dtype=np.float32)}

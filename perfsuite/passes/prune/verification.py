@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,6 +12,7 @@ from perfsuite.errors import BuildError
 from perfsuite.passes.prune.channels import Group
 from perfsuite.passes.prune.surgery import Kept, cut, masked
 from perfsuite.passes.shared.invocation import call, copied, first_line
+from perfsuite.passes.shared.layers import layer_kinds, watched
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +23,7 @@ _TOLERANCE = 1e-3  # of the greatest value: a convolution of other sizes may use
 _MAY_DIFFER = 0.1
 
 
-def verified_groups(
+def cuttable_groups(
     model: nn.Module, groups: Sequence[Group], samples: Iterable[Inputs]
 ) -> tuple[list[Group], dict[str, str]]:
     """Return the groups that can be cut, and why the others cannot.
@@ -136,26 +137,16 @@ _OUTPUT = "output "  # no module's path has a space
 
 
 def _layers(model: nn.Module, inputs: Inputs) -> dict[str, torch.Tensor]:
-    """Return what layers give when they are first called, by path, and the model's outputs.
-
-    Hooks stay on `model`, which nothing else uses.
-    """
-    import torch
-    from torch import nn
-
+    """Return the results of the layers' first calls, by path, and the model's outputs."""
     seen: dict[str, torch.Tensor] = {}
-    kinds = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear)
 
-    def record(path: str) -> Any:
-        def hook(_: nn.Module, given: object, out: object) -> None:
-            if path not in seen and isinstance(out, torch.Tensor):
-                seen[path] = out.detach().clone()
+    def note(path: str, given: torch.Tensor, result: torch.Tensor) -> None:
+        if path not in seen:
+            seen[path] = result.detach().clone()
 
-        return hook
-
-    for path, module in model.named_modules():
-        if isinstance(module, kinds):
-            module.register_forward_hook(record(path))
-    for index, tensor in enumerate(call(model, inputs)):
+    modules = {path: m for path, m in model.named_modules() if isinstance(m, layer_kinds())}
+    with watched(modules, note):
+        outputs = call(model, inputs)
+    for index, tensor in enumerate(outputs):
         seen[f"{_OUTPUT}{index}"] = tensor.float()
     return seen

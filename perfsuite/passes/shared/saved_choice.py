@@ -20,7 +20,7 @@ def clock_identity(target: Target) -> str:
     return msgspec.json.encode(target, order="sorted").decode()
 
 
-def saved_or_made(path: Path, kind: type[Choice], make: Callable[[], Choice]) -> Choice:
+def load_or_choose(path: Path, kind: type[Choice], choose: Callable[[], Choice]) -> Choice:
     """Return the `kind` in the JSON file `path`; if there is none, what `make` gives, and write it.
 
     A fit that was killed then takes up its training with the shapes that it began with. The file is
@@ -30,7 +30,7 @@ def saved_or_made(path: Path, kind: type[Choice], make: Callable[[], Choice]) ->
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)
     except (FileNotFoundError, msgspec.DecodeError):
-        data = msgspec.json.encode(make())
+        data = msgspec.json.encode(choose())
     writable(path.parent)
     beside = path.with_name(f"{path.name}.partial")
     with room_for(path):

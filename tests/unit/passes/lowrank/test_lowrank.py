@@ -18,9 +18,9 @@ from perfsuite.domain.recipe import PassUse, Target
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.lowrank.layers import Layer
 from perfsuite.passes.lowrank.lowrank import Lowrank
 from perfsuite.passes.lowrank.rank_search import Choice, Menu, Option, within_speedup
+from perfsuite.passes.shared.layers import Layer
 from perfsuite.testing import check_pass
 from perfsuite.training.plan import SgdPlan
 
@@ -209,7 +209,7 @@ def test_a_lucky_measurement_is_not_believed() -> None:
 
     menu_list = [
         Menu(
-            Layer(str(index), nn.Linear(1, 1), (1, 1), (1, 1), 10, 1.0),
+            Layer(str(index), nn.Linear(1, 1), ()),
             whole=Option((), 10, 1.0, 0.0),
             options=[Option((1,), 5, 0.5, 0.01 * (index + 1))],
         )

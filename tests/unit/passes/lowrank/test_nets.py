@@ -13,7 +13,7 @@ from torch import nn
 
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.lowrank.layers import check_answers
+from perfsuite.passes.lowrank.factorizable import check_answers
 from perfsuite.passes.lowrank.lowrank import Lowrank
 from perfsuite.passes.shared.invocation import call
 

@@ -18,8 +18,9 @@ from torchvision.models.shufflenetv2 import ShuffleNetV2
 
 from perfsuite.errors import BuildError
 from perfsuite.passes.prune.channels import Group, channel_groups
-from perfsuite.passes.prune.surgery import absent, cut, load, masked, tensors_of
-from perfsuite.passes.prune.verification import verified_groups
+from perfsuite.passes.prune.surgery import absent, cut, load, masked
+from perfsuite.passes.prune.verification import cuttable_groups
+from perfsuite.passes.shared.invocation import tensors_of
 
 
 def shuffled() -> nn.Module:
@@ -209,13 +210,13 @@ def test_modules_that_are_not_there_cannot_be_absent() -> None:
 def test_groups_of_these_nets_are_sound() -> None:
     for name in NETS:
         net, groups = net_and_groups(name)
-        good, refused = verified_groups(net, groups, [pictures(), pictures(seed=3)])
+        good, refused = cuttable_groups(net, groups, [pictures(), pictures(seed=3)])
         assert good == groups and refused == {}
 
 
 def test_a_mean_over_channels_is_found_out() -> None:
     net = seeded(lambda: pair(lambda x: x * x.mean(1, keepdim=True).sigmoid()))
-    good, refused = verified_groups(net, channel_groups(net, pictures())[0], [pictures()])
+    good, refused = cuttable_groups(net, channel_groups(net, pictures())[0], [pictures()])
     assert [group.name for group in good] == ["b"]
     assert refused == {"a": "without some of its channels b answers otherwise"}
 
@@ -233,7 +234,7 @@ def test_what_a_model_raises_without_channels_is_the_reason(
     between: Any, reason: str | None
 ) -> None:
     net = seeded(lambda: pair(between))
-    good, refused = verified_groups(net, channel_groups(net, pictures())[0], [pictures()])
+    good, refused = cuttable_groups(net, channel_groups(net, pictures())[0], [pictures()])
     if reason is None:
         assert refused == {}
         return
@@ -248,7 +249,7 @@ def _raise(error: Exception) -> torch.Tensor:
 def test_features_that_are_outputs_as_well_stay() -> None:
     net = seeded(pair)
     net.how = lambda n, x: (n.head(pooled(n.b(y := n.a(x)))), {"features": y})
-    good, refused = verified_groups(net, channel_groups(net, pictures())[0], [pictures()])
+    good, refused = cuttable_groups(net, channel_groups(net, pictures())[0], [pictures()])
     assert [group.name for group in good] == ["b"]
     assert refused == {"a": "its channels are an output of the model"}
 
@@ -259,11 +260,11 @@ def test_a_path_that_only_some_inputs_take_is_found_out() -> None:
     bright, dark = {"image": pictures()["image"] + 2}, {"image": pictures()["image"] - 2}
     groups, left = channel_groups(net, bright)
     assert left["other"].startswith("it was not called")
-    assert [group.name for group in verified_groups(net, groups, [bright])[0]] == [
+    assert [group.name for group in cuttable_groups(net, groups, [bright])[0]] == [
         "a",
         "b",
     ]  # unseen
-    good, refused = verified_groups(net, groups, [bright, dark])
+    good, refused = cuttable_groups(net, groups, [bright, dark])
     assert [group.name for group in good] == [] and set(refused) == {"a", "b"}
     assert "not all inputs take the same path: b is called for some of them" in refused["a"]
 
@@ -276,7 +277,7 @@ def test_of_two_branches_of_a_sum_only_one_may_go() -> None:
     )
     groups = channel_groups(net, pictures())[0]
     assert {group.name for group in groups if group.removable} == {"a1", "b1"}
-    good, refused = verified_groups(net, groups, [pictures()])
+    good, refused = cuttable_groups(net, groups, [pictures()])
     assert refused == {}
     assert {group.name for group in good if group.removable} == {"a1"}
     assert len(good) == len(groups)
@@ -294,7 +295,7 @@ def test_a_sum_in_place_keeps_its_branch() -> None:
     net.how = forward
     groups = channel_groups(net, pictures())[0]
     assert any(group.removable for group in groups)
-    good, refused = verified_groups(net, groups, [pictures()])
+    good, refused = cuttable_groups(net, groups, [pictures()])
     assert refused == {} and len(good) == len(groups)
     assert not any(group.removable for group in good)  # nothing cannot be added to in place
 
@@ -303,4 +304,4 @@ def test_a_model_that_fails_on_its_samples_is_told_from_a_cut_one() -> None:
     net = seeded(pair)
     groups = channel_groups(net, pictures())[0]
     with pytest.raises(BuildError, match="Toy fails on the task's samples, as it is: RuntimeError"):
-        verified_groups(net, groups, [pictures(), pictures(channels=5)])
+        cuttable_groups(net, groups, [pictures(), pictures(channels=5)])

@@ -32,13 +32,14 @@ from torch import nn
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.prune import width_search
+from perfsuite.passes.prune import timing, width_search
 from perfsuite.passes.prune.channels import channel_groups
-from perfsuite.passes.prune.costs import Costs, layers_of
+from perfsuite.passes.prune.costs import Costs
 from perfsuite.passes.prune.importance import sums
 from perfsuite.passes.prune.surgery import cut
 from perfsuite.passes.prune.timing import group_times, lanes, smooth
 from perfsuite.passes.prune.width_search import ByClock, keep_best, solve, tried, uniform
+from perfsuite.passes.shared.layers import layers_of
 
 
 def costs_of(net: nn.Module, inputs: Inputs | None = None) -> Costs:
@@ -310,7 +311,7 @@ def test_layers_on_longer_sequences_are_not_alike() -> None:
         **{"b": nn.Linear(SIDE**2, 16), "c": nn.Linear(SIDE**2, 16), "head": nn.Linear(16, 4)},
     )
     layers = layers_of(net, pictures())
-    assert layers["b"].settings() != layers["c"].settings()
+    assert timing._settings(layers["b"]) != timing._settings(layers["c"])
 
 
 def test_stairs_of_sixteen_give_widths_of_sixteen(tmp_path: Path) -> None:

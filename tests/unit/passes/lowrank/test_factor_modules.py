@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.lowrank.modules import (
+from perfsuite.passes.lowrank.factor_modules import (
     Method,
     Ranks,
     array_of,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TypedDict
 
 from perfsuite.domain.recipe import Target
-from perfsuite.passes.shared.saved_choice import clock_identity, saved_or_made
+from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 
 
 class Ranked(TypedDict):
@@ -19,8 +19,8 @@ def ranked(*ranks: int) -> Ranked:
 
 def test_the_first_choice_stays(tmp_path: Path) -> None:
     path = tmp_path / "folder" / "key.ranks.json"
-    assert saved_or_made(path, Ranked, lambda: ranked(1, 2)) == {"ranks": [1, 2]}
-    assert saved_or_made(path, Ranked, lambda: ranked(3, 4)) == {"ranks": [1, 2]}
+    assert load_or_choose(path, Ranked, lambda: ranked(1, 2)) == {"ranks": [1, 2]}
+    assert load_or_choose(path, Ranked, lambda: ranked(3, 4)) == {"ranks": [1, 2]}
     assert [file.name for file in path.parent.iterdir()] == ["key.ranks.json"]
 
 
@@ -28,8 +28,8 @@ def test_a_torn_file_is_made_anew(tmp_path: Path) -> None:
     path = tmp_path / "key.json"
     for torn in (b"", b'{"ranks": [1', b"[1, 2]", b'{"kept": [1]}', b'{"ranks": ["a"]}'):
         path.write_bytes(torn)
-        assert saved_or_made(path, Ranked, lambda: ranked(5)) == {"ranks": [5]}
-        assert saved_or_made(path, Ranked, lambda: ranked(6)) == {"ranks": [5]}
+        assert load_or_choose(path, Ranked, lambda: ranked(5)) == {"ranks": [5]}
+        assert load_or_choose(path, Ranked, lambda: ranked(6)) == {"ranks": [5]}
 
 
 def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -38,7 +38,7 @@ def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 
     path = tmp_path / "key.json"
     try:
-        saved_or_made(path, dict[str, Any], fails)
+        load_or_choose(path, dict[str, Any], fails)
     except KeyError:
         assert not list(tmp_path.iterdir())
     else:

@@ -1,0 +1,139 @@
+"""Which layers of a net can be factorized, and what they are given in one call."""
+
+from __future__ import annotations
+
+from collections import Counter, OrderedDict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError
+from perfsuite.passes.lowrank.factor_modules import replace
+from perfsuite.passes.shared.invocation import call
+from perfsuite.passes.shared.layers import Layer, layers_and_macs
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+
+@dataclass
+class Factorizable:
+    """The layers of a net that can be factorized, and the others with the reason, by path.
+
+    `macs` are the multiply-accumulates of everything in one call of the net.
+    """
+
+    layers: list[Layer]
+    left: dict[str, str]
+    macs: int
+
+
+def factorizable(model: nn.Module, inputs: Inputs) -> Factorizable:
+    """Return the layers of `model` that can be factorized, found in calls with `inputs`.
+
+    `model` is left as it was. Raises `BuildError` for weights that are not finite.
+    """
+    left = _unfit(model)
+    for path, module in model.named_modules():
+        if path not in left and isinstance(module, _kinds()):
+            _check_finite(path, module)
+    called, macs = layers_and_macs(model, inputs)
+    layers = {}
+    for path, module in model.named_modules():
+        if path in left or not isinstance(module, _kinds()):
+            continue
+        layer = called.get(path)
+        if layer is not None and layer.macs(layer.inside, layer.outside):
+            layers[path] = layer
+        else:
+            left[path] = "not called with the task's inputs"
+    for path in _read_from_outside(model, inputs, layers):
+        del layers[path]
+        left[path] = "code outside of the layer reads its attributes"
+    return Factorizable(list(layers.values()), left, macs)
+
+
+def _kinds() -> tuple[type[nn.Module], ...]:
+    from torch import nn
+
+    return nn.Linear, nn.Conv2d
+
+
+def _check_finite(path: str, module: nn.Module) -> None:
+    weight: Any = module.weight
+    if not bool(weight.isfinite().all()):
+        raise BuildError(
+            f"lowrank: {path}.weight has NaN or infinite values; check the model's weights"
+        )
+
+
+def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tensor]) -> None:
+    """Raise `BuildError` unless `model` answers as many finite tensors as before, as deep."""
+    after = call(model, inputs)
+    if [tensor.ndim for tensor in after] != [tensor.ndim for tensor in before]:
+        raise BuildError(
+            f"lowrank: {type(model).__name__} answers tensors of shape "
+            f"{[tuple(tensor.shape) for tensor in after]} with its layers factorized, and "
+            f"{[tuple(tensor.shape) for tensor in before]} without"
+        )
+    if not all(bool(tensor.isfinite().all()) for tensor in after):
+        raise BuildError(
+            f"lowrank: {type(model).__name__} answers NaN or infinite values with its layers "
+            f"factorized; keep more of them (a higher energy or macs, or a lower speedup)"
+        )
+
+
+def _unfit(model: nn.Module) -> dict[str, str]:
+    """Return the layers that must be left alone, and why, as their own structure tells."""
+    from torch import nn
+    from torch.nn.modules.conv import _ConvNd
+
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
+    left = {}
+    for path, module in model.named_modules(remove_duplicate=False):
+        if not isinstance(module, nn.Linear | _ConvNd):
+            continue
+        weight = module._parameters.get("weight")
+        if type(module) not in _kinds():
+            left[path] = f"a {type(module).__name__}: only Linear and Conv2d are factorized"
+        elif getattr(module, "groups", 1) != 1:
+            left[path] = "grouped"
+        elif names[id(module)] > 1:
+            left[path] = "the same module stands under another name too"
+        elif weight is None:
+            left[path] = "its weight is computed (a parametrization)"
+        elif uses[id(weight)] > 1:
+            left[path] = "its weight is shared with another layer"
+        elif module._forward_hooks or module._forward_pre_hooks:
+            left[path] = "it has hooks"
+    return left
+
+
+def _read_from_outside(model: nn.Module, inputs: Inputs, layers: dict[str, Layer]) -> Iterator[str]:
+    """Yield the layers that the net cannot do without as such, as it reads their `weight`, say.
+
+    Each is wrapped into a sequence, which has none of a layer's attributes, and the net is called.
+    """
+    if "" in layers or _runs_wrapped(model, inputs, list(layers.values())):
+        return
+    for path, layer in list(layers.items()):
+        if not _runs_wrapped(model, inputs, [layer]):
+            yield path
+
+
+def _runs_wrapped(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> bool:
+    from torch import nn
+
+    try:
+        for layer in layers:
+            replace(model, layer.path, nn.Sequential(OrderedDict(reduce=layer.module)))
+        call(model, inputs)
+    except AttributeError:
+        return False
+    finally:
+        for layer in layers:
+            replace(model, layer.path, layer.module)
+    return True

@@ -1,0 +1,142 @@
+"""The convolutions and linear layers of a net, and the shapes of their calls."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from perfsuite.domain.task import Inputs
+from perfsuite.passes.shared.invocation import call
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Shape = tuple[int, ...]
+
+
+class LayerCall(NamedTuple):
+    """One call of a layer: the shapes of its input and of its result."""
+
+    given: Shape
+    result: Shape
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A convolution or linear layer, and its calls during one call of the net."""
+
+    path: str
+    module: Any  # one of `layer_kinds`
+    calls: tuple[LayerCall, ...]
+
+    @property
+    def is_linear(self) -> bool:
+        return not hasattr(self.module, "kernel_size")
+
+    @cached_property
+    def is_grouped(self) -> bool:
+        """Tell whether it is a convolution in groups, such as a depthwise one."""
+        return bool(getattr(self.module, "groups", 1) > 1)
+
+    @cached_property
+    def outside(self) -> int:
+        """Return the number of channels of its result."""
+        return int(self.module.weight.shape[0])
+
+    @cached_property
+    def inside(self) -> int:
+        """Return the number of channels of its input; of a grouped one, that of its result."""
+        return self.outside if self.is_grouped else int(self.module.weight.shape[1])
+
+    @cached_property
+    def largest_call(self) -> LayerCall:
+        """Return the call with the most multiply-accumulates, the first of several."""
+        return max(self.calls, key=lambda made: self.macs_of(made, self.inside, self.outside))
+
+    def macs(self, inside: int, outside: int) -> int:
+        """Return the multiply-accumulates of all calls, if it had these numbers of channels."""
+        return sum(self.macs_of(made, inside, outside) for made in self.calls)
+
+    def macs_of(self, made: LayerCall, inside: int, outside: int) -> int:
+        """Return the multiply-accumulates of one call, if it had these numbers of channels."""
+        _, columns, *kernel = map(int, self.module.weight.shape)
+        # In a grouped convolution a result is made of one group's channels alone.
+        summed = columns if self.is_grouped else inside
+        # At how many places the weights are applied, the batch included.
+        places = math.prod(self.without_channels(made.result))
+        return math.prod(kernel) * outside * summed * places
+
+    def without_channels(self, shape: Shape) -> Shape:
+        """Return the shape of an input or a result without its axis of channels."""
+        return shape[:-1] if self.is_linear else shape[:1] + shape[2:]
+
+
+def convolution_kinds() -> tuple[type[Any], ...]:
+    """Return torch's convolutions that are not transposed."""
+    from torch import nn
+
+    return nn.Conv1d, nn.Conv2d, nn.Conv3d
+
+
+def layer_kinds() -> tuple[type[Any], ...]:
+    """Return the modules that passes make smaller: convolutions and linear layers."""
+    from torch import nn
+
+    return *convolution_kinds(), nn.Linear
+
+
+def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
+    """Return the layers that a call of `model` uses, by path, in the order of their first calls."""
+    modules = {path: m for path, m in model.named_modules() if isinstance(m, layer_kinds())}
+    calls: dict[str, list[LayerCall]] = {}
+
+    def note(path: str, given: Any, result: Any) -> None:
+        made = LayerCall(tuple(given.shape), tuple(result.shape))
+        calls.setdefault(path, []).append(made)
+
+    with watched(modules, note):
+        call(model, inputs)
+    return {path: Layer(path, modules[path], tuple(made)) for path, made in calls.items()}
+
+
+def layers_and_macs(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Layer], int]:
+    """Return what `layers_of` returns, and the multiply-accumulates of the whole call.
+
+    Those are counted by torch: transposed convolutions and matrix products are among them.
+    """
+    from torch.utils.flop_counter import FlopCounterMode
+
+    with FlopCounterMode(display=False) as counter:
+        layers = layers_of(model, inputs)
+    return layers, counter.get_total_flops() // 2
+
+
+@contextmanager
+def watched(
+    modules: Mapping[str, nn.Module], note: Callable[[str, Any, Any], None]
+) -> Iterator[None]:
+    """Call `note(path, input, result)` after each call of a module that takes and gives a tensor.
+
+    `modules` are those to watch, by path; their hooks are removed at the end of the context.
+    """
+    import torch
+
+    def hook(path: str) -> Callable[..., None]:
+        def run(
+            _: nn.Module, given: tuple[Any, ...], named: Mapping[str, Any], result: object
+        ) -> None:
+            first = given[0] if given else named.get("input")
+            if isinstance(first, torch.Tensor) and isinstance(result, torch.Tensor):
+                note(path, first, result)
+
+        return run
+
+    with ExitStack() as stack:
+        for path, module in modules.items():
+            handle = module.register_forward_hook(hook(path), with_kwargs=True)
+            stack.callback(handle.remove)
+        yield
