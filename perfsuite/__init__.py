@@ -36,6 +36,7 @@ __all__ = [
     "SessionOptions",
     "SilentFallback",
     "Stage",
+    "SubsetMetric",
     "Target",
     "Task",
     "TrainingSet",
@@ -64,7 +65,7 @@ _HOMES = {
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
-    "domain.task": ("Task", "TrainingSet"),
+    "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Judgement", "Verdict"),
     "domain.workload": ("Workload",),
     "errors": (
@@ -90,7 +91,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
-    from perfsuite.domain.task import Task, TrainingSet
+    from perfsuite.domain.task import SubsetMetric, Task, TrainingSet
     from perfsuite.domain.verdict import Judgement, Verdict
     from perfsuite.domain.workload import Workload
     from perfsuite.errors import (

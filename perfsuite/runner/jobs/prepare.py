@@ -81,7 +81,7 @@ def prepare(job: Job) -> Line:
 
 
 def _labels(workload: Workload, folder: Path) -> tuple[str, ...]:
-    unlabelled = () if workload.task.metric_name else (UNLABELLED,)
+    unlabelled = () if workload.task.metrics() else (UNLABELLED,)
     return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *workload.task.labels)
 
 
