@@ -15,6 +15,7 @@ __all__ = [
     "BuildError",
     "Cell",
     "ConfigError",
+    "DeviceIdentity",
     "Edits",
     "Evidence",
     "EvidenceItem",
@@ -28,6 +29,7 @@ __all__ = [
     "ParityError",
     "PassContext",
     "PerfsuiteError",
+    "QuantizedGraphs",
     "Record",
     "Run",
     "Runtime",
@@ -61,6 +63,7 @@ __all__ = [
 _HOMES = {
     "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
     "domain.cell": ("Cell",),
+    "domain.device": ("DeviceIdentity", "QuantizedGraphs"),
     "domain.model": ("InputSpec", "Model", "Stage"),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
@@ -87,6 +90,7 @@ _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name
 if TYPE_CHECKING:
     from perfsuite.api import compare, gate, get_data, init, listing, plan, profile, run, show
     from perfsuite.domain.cell import Cell
+    from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
     from perfsuite.domain.model import InputSpec, Model, Stage
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run

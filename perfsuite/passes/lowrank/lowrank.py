@@ -82,7 +82,6 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)

@@ -80,7 +80,6 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)

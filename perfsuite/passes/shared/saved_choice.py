@@ -16,8 +16,16 @@ Choice = TypeVar("Choice")
 
 
 def clock_identity(target: Target) -> str:
-    """Return, as text, all that the engine's answers on `target` follow from."""
-    return msgspec.json.encode(target, order="sorted").decode()
+    """Return, as text, all that the engine's answers on `target` follow from.
+
+    How it wants quantized graphs is not of these, as none are timed.
+    """
+    fields = msgspec.structs.asdict(target)
+    del fields["quantized"]
+    identity = fields.pop("identity")
+    if identity is not None and not identity.is_processor:  # whose features stand there already
+        fields["identity"] = identity.key
+    return msgspec.json.encode(fields, order="sorted").decode()
 
 
 def load_or_choose(path: Path, kind: type[Choice], choose: Callable[[], Choice]) -> Choice:

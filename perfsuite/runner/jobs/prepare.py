@@ -16,9 +16,9 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
-from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
+from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
@@ -53,7 +53,7 @@ def prepare(job: Job) -> Line:
         job.cell.precision,
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
-        " ".join(processor_features()),
+        identity_of(runtime, job.cell.device).key,
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
     )
