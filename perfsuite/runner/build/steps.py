@@ -11,7 +11,7 @@ from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target
 from perfsuite.domain.runtime import Runtime
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
 
 

@@ -33,7 +33,7 @@ from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import layer_widths
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home

@@ -18,9 +18,8 @@ from perfsuite.export.parity import check_finite
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
-from perfsuite.runner.process import line_of
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
 

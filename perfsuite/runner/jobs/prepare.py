@@ -22,8 +22,7 @@ from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.runner.jobs.job import Job
-from perfsuite.runner.process import line_of
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
