@@ -16,8 +16,8 @@ from perfsuite.config.loading import load_suite
 from perfsuite.config.run_plan import RunPlan, history_key, read_durations, write_durations
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Line, Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
 from perfsuite.judge import compare as compare_runs
@@ -121,8 +121,8 @@ def run(
             _remember(journal.folder, before)
     found = load_run(journal.folder)
     judgement = judge(found, earlier)
-    warnings = (*journal.warnings, *warnings, *judgement.warnings)
-    return journal.folder, found, msgspec.structs.replace(judgement, warnings=warnings)
+    told = (*journal.warnings, *warnings, *judgement.warnings)
+    return journal.folder, found, msgspec.structs.replace(judgement, warnings=told)
 
 
 def profile(

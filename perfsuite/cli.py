@@ -318,11 +318,14 @@ def show(run: Path, other: Path | None, as_json: bool) -> None:
     from rich.console import Console
 
     from perfsuite import api
-    from perfsuite.report import print_comparison, print_run
+    from perfsuite.report import comparison_document, print_comparison, print_run
 
     if other is not None:
         comparison = api.compare(run, other)
-        _print_json(comparison) if as_json else print_comparison(Console(), comparison)
+        if as_json:
+            _print_json(comparison_document(comparison))
+        else:
+            print_comparison(Console(), comparison)
     elif as_json:
         click.echo(api.report(run, "json"))
     else:
@@ -341,10 +344,13 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
     from rich.console import Console
 
     from perfsuite import api
-    from perfsuite.report import print_verdicts
+    from perfsuite.report import judgement_document, print_verdicts
 
     _, judgement = api.gate(run, baseline)
-    _print_json(judgement) if as_json else print_verdicts(Console(), judgement)
+    if as_json:
+        _print_json(judgement_document(judgement))
+    else:
+        print_verdicts(Console(), judgement)
     sys.exit(judgement.exit_code)
 
 

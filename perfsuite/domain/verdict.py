@@ -1,4 +1,4 @@
-"""What judging says."""
+"""What judging says of one cell and one limit."""
 
 from __future__ import annotations
 
@@ -36,16 +36,3 @@ class Verdict(msgspec.Struct, frozen=True):
     against: str = ""
     limit: float | None = None
     estimate: Interval | None = None
-
-
-class Judgement(msgspec.Struct, frozen=True):
-    """All verdicts on a run, what they mean for the exit code, and what else a person should know.
-
-    `exit_code` is 0 when every verdict passed; 2 when a cell failed by a user's mistake or was
-    unexpectedly unsupported or unavailable; 1 when something regressed or is over its budget; else
-    3: something could not be judged.
-    """
-
-    verdicts: tuple[Verdict, ...]
-    exit_code: int
-    warnings: tuple[str, ...] = ()

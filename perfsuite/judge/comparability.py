@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple
 
 import msgspec
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.environment import Environment
+from perfsuite.domain.judgement import VersionChange
 from perfsuite.domain.record import Run
 from perfsuite.domain.suite import Statistic
 from perfsuite.domain.verdict import Interval
@@ -25,13 +25,13 @@ def differences(now: Environment, before: Environment) -> list[str]:
     ]
 
 
-def version_changes(now: Environment, before: Environment) -> list[str]:
-    """Return `name before -> now` for each version that differs: told, never refused."""
-    return [
-        f"{name} {before.subject.get(name, 'none')} -> {now.subject.get(name, 'none')}"
+def version_changes(now: Environment, before: Environment) -> tuple[VersionChange, ...]:
+    """Return each version that differs: told, never refused."""
+    return tuple(
+        VersionChange(name, before.subject.get(name), now.subject.get(name))
         for name in sorted({*now.subject, *before.subject})
         if now.subject.get(name) != before.subject.get(name)
-    ]
+    )
 
 
 def _difference(name: str, ours: object, theirs: object) -> str:
@@ -111,25 +111,3 @@ def _relative_change(
         return MeasuredChange(Interval(1.0, 1.0, 1.0), yardstick=yardstick.key)
     ratio = metrics.ratio_of_ratios(now, before, metric, statistic)
     return MeasuredChange(ratio, "" if ratio else FEW, yardstick=yardstick.key)
-
-
-QUICK = "--quick measured too little to be believed: for a first look alone"
-
-
-def caveats(run: Run) -> list[str]:
-    """Return a warning for a quick run, and one for cells with more threads than cores."""
-    found = [QUICK] if run.header.quick else []
-    cores = _cores(run.header.environment.must_match)
-    most = max((cell.threads for cell in run.header.cells), default=0)
-    if most > cores:
-        found.append(
-            f"threads = {most}, but only {cores} could run at once on this machine: threads that "
-            f"wait for each other are slow, and their times spread"
-        )
-    return found
-
-
-def _cores(machine: MustMatch) -> int:
-    if machine.quota_cores is None:
-        return machine.usable_cores
-    return max(1, min(machine.usable_cores, math.ceil(machine.quota_cores)))

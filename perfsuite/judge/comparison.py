@@ -5,18 +5,17 @@ from __future__ import annotations
 import msgspec
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.judgement import Caution, VersionChange
+from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
-from perfsuite.judge.comparability import caveats, change, version_changes
+from perfsuite.judge.cautions import of_other_run
+from perfsuite.judge.comparability import change, version_changes
 
 
 class CellChange(msgspec.Struct, frozen=True):
-    """One cell in both runs. `notes` say why a number is not there.
-
-    `loss_points` is that of the task's main metric, `other_losses` those of its others.
-    """
+    """One cell in both runs. `notes` say why a number is not there."""
 
     cell: Cell
     key: str
@@ -27,7 +26,6 @@ class CellChange(msgspec.Struct, frozen=True):
     latency_ratio: Interval | None = None  # after / before
     loss_points: Interval | None = None
     notes: tuple[str, ...] = ()
-    other_losses: dict[str, Interval] = {}  # metric to points
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -38,25 +36,22 @@ class Comparison(msgspec.Struct, frozen=True):
     changes: tuple[CellChange, ...]
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Caution, ...] = ()
+    versions: tuple[VersionChange, ...] = ()  # of libraries, that differ
 
 
 def compare(before: Run, after: Run) -> Comparison:
     """Return how each cell that both runs have changed from `before` to `after`."""
     known = {cell.id for cell in before.header.cells}
     here = {cell.id for cell in after.header.cells}
-    versions = version_changes(after.header.environment, before.header.environment)
     return Comparison(
         _title(before),
         _title(after),
         tuple(_change(cell, before, after) for cell in after.header.cells if cell.id in known),
         tuple(cell.key for cell in before.header.cells if cell.id not in here),
         tuple(cell.key for cell in after.header.cells if cell.id not in known),
-        (
-            *(f"before: {warning}" for warning in (*before.warnings, *caveats(before))),
-            *(f"after: {warning}" for warning in (*after.warnings, *caveats(after))),
-            *(f"version: {change}" for change in versions),
-        ),
+        (*of_other_run("before", before), *of_other_run("after", after)),
+        version_changes(after.header.environment, before.header.environment),
     )
 
 
@@ -70,14 +65,17 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
     if old is None or new is None or statuses != ("ok", "ok"):
         return CellChange(cell, cell.key, *statuses)
     notes = []
-    ratio = None
+    ratio = loss = None
     if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
         found = change(cell, after, before, "latency_s")
         ratio = found.ratio
         notes += [found.why] if found.why else []
         notes += [f"relative to {found.yardstick}"] if found.yardstick else []
-    losses, reasons = _losses(old, new)
-    main = new.accuracy.metric if new.accuracy is not None else ""
+    if old.accuracy is not None and new.accuracy is not None:
+        try:
+            loss = metrics.loss(old, new)
+        except Incomparable as error:
+            notes.append(str(error))
     return CellChange(
         cell,
         cell.key,
@@ -85,22 +83,6 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         metrics.typical_latency(old),
         metrics.typical_latency(new),
         ratio,
-        losses.pop(main, None),
-        (*notes, *reasons),
-        losses,
+        loss,
+        tuple(notes),
     )
-
-
-def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[str]]:
-    """Return the points lost by each metric that both have, and why there are none by others."""
-    found: dict[str, Interval] = {}
-    reasons: dict[str, None] = {}
-    for metric in (one.metric for one in new.accuracies if old.accuracy_by(one.metric)):
-        try:
-            lost = metrics.loss(old, new, metric)
-        except Incomparable as error:
-            reasons[str(error)] = None  # mostly the same for all
-            continue
-        if lost is not None:
-            found[metric] = lost
-    return found, list(reasons)

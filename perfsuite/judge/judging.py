@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement, Verdict
-from perfsuite.judge import intervals
+from perfsuite.domain.verdict import Verdict
 from perfsuite.judge.budgets import budget_verdicts
-from perfsuite.judge.comparability import caveats, version_changes
-from perfsuite.judge.realised import unproven
-from perfsuite.judge.regression import new_cells, regression_verdicts, yardsticks
-from perfsuite.judge.status import misconfigured, status_verdicts, unmet_expectations
+from perfsuite.judge.cautions import cautions, cautions_beside
+from perfsuite.judge.regression import regression_verdicts
+from perfsuite.judge.status import misconfigured, status_verdicts
 
 USAGE = 2
 
@@ -26,15 +25,10 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
     A function of the records alone: nothing is read, measured or drawn at random.
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
-    warnings = [*run.warnings, *caveats(run), *_invalid(run)]
-    warnings += [*unmet_expectations(run), *unproven(run)]
+    warnings = cautions(run)
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
-        warnings += [f"baseline: {one}" for one in (*baseline.warnings, *caveats(baseline))]
-        changed = version_changes(run.header.environment, baseline.header.environment)
-        if changed:
-            warnings.append(f"versions differ from the baseline's: {', '.join(changed)}")
-        warnings += [*new_cells(run, baseline), *yardsticks(run, baseline)]
+        warnings += cautions_beside(run, baseline)
     code = USAGE if misconfigured(run) else exit_code(verdicts)
     return Judgement(tuple(verdicts), code, tuple(warnings))
 
@@ -45,13 +39,3 @@ def exit_code(verdicts: Iterable[Verdict]) -> int:
     if statuses & {"regressed", "over_budget"}:
         return 1
     return 3 if statuses else 0
-
-
-def _invalid(run: Run) -> list[str]:
-    return [
-        f"{cell.key}: latencies of round {', '.join(map(str, rounds))} are not all positive "
-        f"numbers and were left out"
-        for cell in run.header.cells
-        if (record := run.records.get(cell.id)) is not None
-        and (rounds := intervals.invalid_rounds(record.latencies_s))
-    ]

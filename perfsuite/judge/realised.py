@@ -4,19 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import msgspec
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import (
+    Cause,
+    LittleComputes,
+    MacsNotFewer,
+    NotFaster,
+    OnlySimulated,
+    Pace,
+    ProcessesDiffer,
+    RowTooSlow,
+)
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval
-from perfsuite.judge import intervals, metrics, words
+from perfsuite.judge import intervals, metrics
 from perfsuite.judge.bottleneck import without_profiling
 from perfsuite.judge.references import parent_cell
-
-Pace = Literal["faster", "not proven faster", "slower"]
 
 
 class Gain(msgspec.Struct, frozen=True):
@@ -35,7 +43,7 @@ class Gain(msgspec.Struct, frozen=True):
     realised: Interval | None = None
     loss_points: Interval | None = None
     pace: Pace | None = None
-    cause: str = ""
+    cause: Cause | None = None
 
 
 def gain(run: Run, cell: Cell) -> Gain | None:
@@ -57,7 +65,7 @@ def gain(run: Run, cell: Cell) -> Gain | None:
         realised=realised(speedup, macs_ratio),
         loss_points=metrics.known_loss(before, record),
         pace=pace,
-        cause=cause(before, record, doubted) if doubted else "",
+        cause=cause(before, record, doubted) if doubted else None,
     )
 
 
@@ -71,19 +79,16 @@ def realised(speedup: Interval | None, macs_ratio: float | None) -> Interval | N
     return Interval(*(one / macs_ratio for one in (speedup.value, speedup.low, speedup.high)))
 
 
-def unproven(run: Run) -> list[str]:
-    """Return a warning for each compressed cell that is not proven faster than its parent."""
-    found = []
-    for cell in run.header.cells:
-        one = gain(run, cell)
-        if one is None or one.speedup is None or one.pace == "faster":
-            continue
-        text = (
-            f"{cell.key} is {one.pace} than {one.parent}: {words.times(one.speedup.value)}"
-            f"{words.spread(one.speedup, words.times)}"
-        )
-        found.append(f"{text}: {one.cause}" if one.cause else text)
-    return found
+def unproven(run: Run) -> list[NotFaster]:
+    """Return each compressed cell that is not proven faster than its parent."""
+    return [
+        NotFaster(cell.key, one.parent, one.pace, one.speedup, one.cause)
+        for cell in run.header.cells
+        if (one := gain(run, cell)) is not None
+        and one.speedup is not None
+        and one.pace is not None
+        and one.pace != "faster"
+    ]
 
 
 def _pace(speedup: Interval | None) -> Pace | None:
@@ -94,14 +99,14 @@ def _pace(speedup: Interval | None) -> Pace | None:
     return "slower" if speedup.high < 1.0 else "not proven faster"
 
 
-_FEWER = 1.05  # times as many MACs: less is hardly a change
+FEWER = 1.05  # times as many MACs: less is hardly a change
 _WIDE = 1.1  # high / low of a speed-up
 _MEASURABLE = 0.03  # of the parent's call: less is lost in noise
 _MOST = 0.5  # of a call; of what is missing in a row, to say it of one row in it instead
 
 
-def cause(parent: Record, record: Record, speedup: Interval) -> str:
-    """Return in words why `record` is not proven faster than `parent`; nothing if unknown.
+def cause(parent: Record, record: Record, speedup: Interval) -> Cause | None:
+    """Return why `record` is not proven faster than `parent`; None if it is not known.
 
     The first that holds: it is only simulated; its MACs have hardly changed; its processes differ
     too much to tell; a row of the breakdown takes longer than the parent's; most of the call has no
@@ -109,50 +114,40 @@ def cause(parent: Record, record: Record, speedup: Interval) -> str:
     the profiled calls, in which what profiling cost is left out as far as it is known.
     """
     if "simulated" in record.labels:
-        return "it is only simulated: its time is not that of real kernels"
+        return OnlySimulated()
     macs_ratio = metrics.counted_ratio(parent, record, "macs")
-    changed = _changed(parent, record, macs_ratio)
-    if changed:
-        return changed
+    if macs_ratio is not None and _little_to_gain(parent, record, macs_ratio):
+        return MacsNotFewer(macs_ratio)
     if speedup.high >= 1.0 and speedup.high / speedup.low > _WIDE:
         return _processes(parent, record)
     if parent.breakdown is None or record.breakdown is None:
-        return ""
+        return None
     before, now = without_profiling(parent.breakdown), without_profiling(record.breakdown)
     late = _late(before, now)
     if late is not None and late.now_s - late.before_s > _MEASURABLE * before.total_s:
-        return _words(late)
-    fewer = macs_ratio is not None and macs_ratio >= _FEWER
+        return _too_slow(late)
+    fewer = macs_ratio is not None and macs_ratio >= FEWER
     if fewer and (idle := _without_macs(now)) >= _MOST:
-        return (
-            f"{words.percent(idle)} of its call are engine overhead and operators without MACs "
-            f"({words.percent(_without_macs(before))} before), which fewer MACs do not shorten"
-        )
-    return _words(late) if late is not None else ""
+        return LittleComputes(idle, _without_macs(before))
+    return None if late is None else _too_slow(late)
 
 
-def _changed(parent: Record, record: Record, macs_ratio: float | None) -> str:
-    """Return that there was little to gain by MACs, unless nothing was counted differently.
+def _little_to_gain(parent: Record, record: Record, macs_ratio: float) -> bool:
+    """Return whether there was little to gain by MACs, unless nothing was counted differently.
 
     What changes neither MACs nor parameters, such as INT8, gains by other kernels.
     """
-    if macs_ratio is None or macs_ratio >= _FEWER:
-        return ""
-    if macs_ratio < 1.0 / _FEWER:
-        return f"it has {words.times(1.0 / macs_ratio)} the MACs"
-    if macs_ratio == 1.0 and metrics.counted_ratio(parent, record, "parameters") == 1.0:
-        return ""
-    if macs_ratio == 1.0:
-        return "its MACs have not changed"
-    return f"its MACs have hardly changed: {words.signed_percent(1.0 / macs_ratio - 1.0)}"
+    same = macs_ratio == 1.0 and metrics.counted_ratio(parent, record, "parameters") == 1.0
+    return macs_ratio < FEWER and not same
 
 
-def _processes(parent: Record, record: Record) -> str:
+def _processes(parent: Record, record: Record) -> ProcessesDiffer:
     ratios = [math.exp(one) for one in intervals.log_ratios(parent.latencies_s, record.latencies_s)]
-    return (
-        f"its {len(ratios)} processes range from {words.times(min(ratios))} to "
-        f"{words.times(max(ratios))}: measure more of them"
-    )
+    return ProcessesDiffer(len(ratios), min(ratios), max(ratios))
+
+
+def _too_slow(late: _Late) -> RowTooSlow:
+    return RowTooSlow(late.name, late.before_s, late.now_s, late.macs_ratio)
 
 
 class _Late(NamedTuple):
@@ -200,14 +195,6 @@ def _compared(olds: tuple[BreakdownRow, ...], news: tuple[BreakdownRow, ...]) ->
 
 def _children(rows: tuple[BreakdownRow, ...], name: str) -> tuple[BreakdownRow, ...]:
     return next((row.children for row in rows if row.name == name), ())
-
-
-def _words(late: _Late) -> str:
-    before = words.seconds(late.before_s) if late.before_s else "nothing"
-    text = f"{late.name} takes {words.seconds(late.now_s)} of a profiled call, {before} before"
-    if late.macs_ratio < _FEWER:
-        return text
-    return f"{text}, with {words.part(late.macs_ratio)} of the MACs"
 
 
 def _without_macs(breakdown: Breakdown) -> float:

@@ -34,33 +34,6 @@ def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
     return found + _gone(run, baseline)
 
 
-def yardsticks(run: Run, baseline: Run) -> list[str]:
-    """Return a warning for each cell that `compare = "ratio"` divides by, whose own change hides.
-
-    With `compare = "absolute"` there is none.
-    """
-    before = {cell.id for cell in ok_cells(baseline)}
-    keys = {
-        change(cell, run, baseline, LATENCY).yardstick
-        for cell in ok_cells(run)
-        if cell.id in before
-    }
-    return [
-        f'compare = "ratio" divides by {key}: what slows that cell, or all alike, is not seen'
-        for key in sorted(keys - {""})
-    ]
-
-
-def new_cells(run: Run, baseline: Run) -> list[str]:
-    """Return a warning for each cell that the baseline has nothing to say about."""
-    before = {cell.id for cell in ok_cells(baseline)}
-    return [
-        f"{cell.key} has no ok record in the baseline: its changes are not judged"
-        for cell in ok_cells(run)
-        if cell.id not in before
-    ]
-
-
 def _gone(run: Run, baseline: Run) -> list[Verdict]:
     here = {cell.id for cell in run.header.cells}
     return [
@@ -79,11 +52,11 @@ def _verdicts(cell: Cell, run: Run, baseline: Run) -> list[Verdict]:
         for metric in known_metrics((*baseline.header.metrics, *run.header.metrics)).values()
         if metric.floor is not None and metrics.has(before, metric.name)
     ]
-    for known in before.accuracies:
+    if before.accuracy is not None:
         verdicts.append(
-            _accuracy(cell, before, now, known.metric)
-            if metrics.has(now, known.metric)
-            else _lost(cell, known.metric)
+            _lost(cell, before.accuracy.metric)
+            if now.accuracy is None
+            else _accuracy(cell, before, now)
         )
     return verdicts
 
@@ -128,10 +101,11 @@ def _change_words(metric: Metric, estimate: Interval, yardstick: str, status: Ve
     return f"{text}: too close to tell, {more(metric)}" if status == "inconclusive" else text
 
 
-def _accuracy(cell: Cell, before: Record, now: Record, metric: str) -> Verdict:
+def _accuracy(cell: Cell, before: Record, now: Record) -> Verdict:
+    metric = before.accuracy.metric if before.accuracy is not None else ""
     status: VerdictStatus
     try:
-        estimate = metrics.loss(before, now, metric)
+        estimate = metrics.loss(before, now)
     except Incomparable as error:
         status, estimate, text = "incomparable", None, str(error)
     else:

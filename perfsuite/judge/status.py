@@ -75,18 +75,6 @@ def _users(record: Record) -> bool:
     return record.status == "failed" and record.error is not None and record.error.kind in _USERS
 
 
-def unmet_expectations(run: Run) -> list[str]:
-    """Return a warning for each cell that was expected to fail and ended well."""
-    return [
-        f"{cell.key} was expected to be {expect.status} ({expect.reason}) but ran: "
-        f"drop that [[expect]]"
-        for cell in run.header.cells
-        if (record := run.records.get(cell.id)) is not None and record.status == "ok"
-        for expect in run.header.suite.expect
-        if expects(expect, cell)
-    ]
-
-
 def first_line(text: str) -> str:
     """Return the first line of a message that may be long."""
     lines = text.strip().splitlines()

@@ -8,10 +8,12 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
-from perfsuite.domain.verdict import Interval, Judgement, VerdictStatus
+from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
+from perfsuite.report.sentences import cause_text
 
 # The worst first: a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
@@ -26,14 +28,6 @@ SEVERITY: tuple[VerdictStatus, ...] = (
 
 _LAST_LINES = 3
 _FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
-
-
-class OtherAccuracy(msgspec.Struct, frozen=True):
-    """The accuracy by another than the main metric; `loss_points` is against the reference."""
-
-    metric: str
-    value: float
-    loss_points: Interval | None = None
 
 
 class CellRow(msgspec.Struct, frozen=True):
@@ -64,9 +58,8 @@ class CellRow(msgspec.Struct, frozen=True):
     artifact_bytes: float | None = None
     labels: tuple[str, ...] = ()
     gain: Gain | None = None
+    cause: str = ""  # why that is not proven, where the run shows it
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
-    # By the task's further metrics; `accuracy` is by its main one.
-    other_accuracies: tuple[OtherAccuracy, ...] = ()
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -130,6 +123,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         return CellRow(cell, cell.key, "missing", error=trouble(None), verdict=verdict)
     reference = reference_cell(cell, ok_cells(run))
     other = run.records[reference.id] if reference is not None and reference != cell else None
+    gained = gain(run, cell)
     usable = record.status == "ok" and other is not None
     return CellRow(
         cell,
@@ -150,16 +144,9 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         run_peak_bytes=_middle(record, "run_peak_bytes"),
         artifact_bytes=_middle(record, "artifact_bytes"),
         labels=record.labels,
-        gain=gain(run, cell),
+        gain=gained,
+        cause=cause_text(gained.cause) if gained and gained.cause else "",
         widths=record.widths,
-        other_accuracies=tuple(
-            OtherAccuracy(
-                one.metric,
-                one.value,
-                metrics.known_loss(other, record, one.metric) if usable and other else None,
-            )
-            for one in record.accuracies[1:]
-        ),
     )
 
 

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import metrics, trouble, without_breakdown
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.breakdown import Tree, render
 from perfsuite.report.cell_rows import plain, title
 from perfsuite.report.formats.markdown import escape
-from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
+from perfsuite.report.sentences import bottleneck_sentences, caution_sentence, profiling_sentences
 from perfsuite.report.terminal import as_text, print_warnings, widen
 from perfsuite.report.trace import trace
 
@@ -57,7 +57,8 @@ class ProfileDocument(msgspec.Struct, frozen=True):
 def profile_document(folder: Path, run: Run, judgement: Judgement) -> ProfileDocument:
     """Return everything that was found, for programs."""
     cells = tuple(_profiled(record) for record in _records(run))
-    return ProfileDocument(str(folder), cells, judgement.warnings, judgement.exit_code)
+    warnings = tuple(caution_sentence(one) for one in judgement.warnings)
+    return ProfileDocument(str(folder), cells, warnings, judgement.exit_code)
 
 
 def print_profile(
@@ -72,7 +73,7 @@ def print_profile(
             console.print(as_text(console, _heading(record), "bold"))
             latency_s = metrics.typical_latency(record)
             console.print(Tree(record.breakdown, record.roofline, depth, latency_s))
-    print_warnings(console, judgement.warnings)
+    print_warnings(console, [caution_sentence(one) for one in judgement.warnings])
 
 
 def write_profile(folder: Path, run: Run) -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement, Verdict
+from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison, words
-from perfsuite.report import layer_widths, other_accuracies, realised
+from perfsuite.report import layer_widths, realised
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -26,6 +27,7 @@ from perfsuite.report.entries import (
     symbol_of,
     verdict_line,
 )
+from perfsuite.report.sentences import caution_sentence, comparison_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -51,7 +53,6 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(as_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
-        _print_other_accuracies(console, group)
         _print_theory(console, realised.compressed(group))
         _print_widths(console, group)
     _print_judgement(console, judgement)
@@ -65,7 +66,7 @@ def print_verdicts(console: Console, judgement: Judgement) -> None:
 
 def _print_judgement(console: Console, judgement: Judgement) -> None:
     _print_budgets(console, judgement.verdicts)
-    print_warnings(console, judgement.warnings)
+    print_warnings(console, [caution_sentence(one) for one in judgement.warnings])
     symbol = {0: "✓", 3: "?"}.get(judgement.exit_code, "✗") if judgement.verdicts else " "
     console.print()
     console.print(as_text(console, f"{symbol} {summary(judgement)}".strip(), _STYLES[symbol]))
@@ -84,12 +85,12 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
-        for note in (*other_accuracies.loss_notes(change), *change.notes):
+        for note in change.notes:
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:
             console.print(as_text(console, f"only {where}: {', '.join(keys)}", "yellow"))
-    print_warnings(console, comparison.warnings)
+    print_warnings(console, comparison_warnings(comparison))
 
 
 def widen(console: Console) -> None:
@@ -163,20 +164,6 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
             console.print(as_text(console, f"    | {line}", "dim"))
 
 
-def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
-    """Print what the same answers are by the task's further metrics, if it has any."""
-    if not other_accuracies.metrics(group):
-        return
-    table = _bare_table(2 if console.width >= _WIDTH else 1)
-    for name in other_accuracies.columns(group):
-        table.add_column(plain(name), no_wrap=name != "points lost")
-    for line in other_accuracies.lines(group):
-        table.add_row(*(as_text(console, text) for text in line))
-    console.print()
-    console.print(as_text(console, other_accuracies.TITLE, "bold"))
-    console.print(table)
-
-
 def _print_theory(console: Console, group: list[CellRow]) -> None:
     """Print what compressed cells promise and what they keep, with less of it where it is narrow.
 
@@ -236,7 +223,7 @@ def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
         console.print(lines)
 
 
-def print_warnings(console: Console, warnings: tuple[str, ...]) -> None:
+def print_warnings(console: Console, warnings: Sequence[str]) -> None:
     """Print what a person should know, if there is anything."""
     if warnings:
         console.print()

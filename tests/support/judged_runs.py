@@ -9,10 +9,12 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Header, Record, Run
 from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.domain.verdict import Verdict
+from perfsuite.report.sentences import caution_sentence
 
 MACHINE = Environment(
     MustMatch("A", 6, 85, 7, ("avx2", "avx512f"), {"L1d": 32768}, 2, None), {"torch": "2.15"}, {}
@@ -27,6 +29,7 @@ def record(cell: Cell, *latencies: float, **fields: Any) -> Record:
         "status": "ok",
         "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
         "values": {},
+        "accuracy": None,
         "evidence": None,
         "labels": (),
         "error": None,
@@ -50,15 +53,9 @@ def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
     return Run(header, {one.cell.id: one for one in defined})
 
 
-def accuracy(
-    value: float,
-    spread: float = 0.0,
-    digest: str = "d",
-    samples: int = 2000,
-    metric: str = "top1",
-) -> Accuracy:
+def accuracy(value: float, spread: float = 0.0, digest: str = "d", samples: int = 2000) -> Accuracy:
     offsets = np.linspace(-spread, spread, 101)
-    return Accuracy(metric, value, samples, digest, tuple(float(value + o) for o in offsets))
+    return Accuracy("top1", value, samples, digest, tuple(float(value + o) for o in offsets))
 
 
 def only(verdicts: tuple[Verdict, ...]) -> Verdict:
@@ -86,7 +83,7 @@ def noisy(factor: float, seed: int, noise: float, **suite: Any) -> Run:
             record(
                 cell,
                 *(float(x) for x in base * factor * np.exp(rng.normal(0, noise, 4))),
-                accuracies=(accuracy(0.93),),
+                accuracy=accuracy(0.93),
             )
             for cell, base in ((EAGER, 0.1), (INT8, 0.01))
         ),
@@ -123,3 +120,8 @@ def other_machine(before: Run) -> Run:
     return msgspec.structs.replace(
         before, header=msgspec.structs.replace(before.header, environment=environment)
     )
+
+
+def warned(judgement: Judgement) -> tuple[str, ...]:
+    """The warnings as a person reads them."""
+    return tuple(caution_sentence(one) for one in judgement.warnings)

@@ -6,8 +6,8 @@ import pytest
 from stages_run import OUT, ROOT
 
 from perfsuite import api
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement
 
 
 @pytest.fixture(scope="session")

@@ -11,8 +11,8 @@ import pytest
 
 from perfsuite import api
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.judge.metrics import loss, ratio
 from perfsuite.judge.realised import Gain, gain
 

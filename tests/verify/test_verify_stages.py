@@ -30,12 +30,13 @@ from stages_run import (
     record,
 )
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.record import UNLABELLED, Run
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.task import SEMI_SYNTHETIC, SYNTHETIC
-from perfsuite.domain.verdict import Judgement, VerdictStatus
+from perfsuite.domain.verdict import VerdictStatus
 from perfsuite.judge import judge, metrics
 from perfsuite.report.breakdown import sentences
 from perfsuite.store.journal import read

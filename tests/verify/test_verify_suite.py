@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from perfsuite import api
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.store.journal import read
 
 pytestmark = pytest.mark.verify

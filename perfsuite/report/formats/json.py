@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.report.cell_rows import CellRow, rows
+from perfsuite.report.documents import JudgementDocument, judgement_document
 
 
 class Document(msgspec.Struct, frozen=True):
@@ -14,7 +15,7 @@ class Document(msgspec.Struct, frozen=True):
 
     header: Header
     rows: list[CellRow]
-    judgement: Judgement
+    judgement: JudgementDocument
 
 
 class Json:
@@ -24,5 +25,5 @@ class Json:
 
     def render(self, run: Run, judgement: Judgement) -> str:
         """Return a `Document`."""
-        document = Document(run.header, rows(run, judgement), judgement)
+        document = Document(run.header, rows(run, judgement), judgement_document(judgement))
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

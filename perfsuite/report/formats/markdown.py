@@ -5,11 +5,11 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.judge import words
-from perfsuite.report import layer_widths, other_accuracies, realised
+from perfsuite.report import layer_widths, realised
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -23,6 +23,7 @@ from perfsuite.report.entries import (
     stages_text,
     symbol_of,
 )
+from perfsuite.report.sentences import caution_sentence
 
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
 _COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
@@ -38,11 +39,6 @@ class Markdown:
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
             parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
-            if other_accuracies.metrics(group):
-                parts += [
-                    f"### {other_accuracies.TITLE}",
-                    _table(other_accuracies.columns(group), other_accuracies.lines(group)),
-                ]
             if small := realised.compressed(group):
                 lines = (realised.cells(row) for row in small)
                 parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]
@@ -60,7 +56,7 @@ class Markdown:
             )
             parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
         parts += _breakdowns(run)
-        parts += _warnings(judgement.warnings)
+        parts += _warnings([caution_sentence(one) for one in judgement.warnings])
         parts.append(f"**{escape(summary(judgement))}**")
         return "\n\n".join(parts) + "\n"
 
@@ -128,7 +124,7 @@ def _line(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-def _warnings(warnings: tuple[str, ...]) -> list[str]:
+def _warnings(warnings: Sequence[str]) -> list[str]:
     if not warnings:
         return []
     return ["## Warnings", "\n".join(f"- {escape(warning)}" for warning in warnings)]

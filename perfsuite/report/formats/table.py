@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from perfsuite import plugins
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.errors import ConfigError
 from perfsuite.report.formats.csv import Csv
 from perfsuite.report.formats.json import Json

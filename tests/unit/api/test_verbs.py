@@ -12,11 +12,12 @@ from fake_runs import FP32, INT8, Project, here
 
 from perfsuite import api
 from perfsuite.config.run_plan import read_durations, write_durations
+from perfsuite.domain.judgement import OfOtherRun, Quick
 from perfsuite.domain.record import Line
 from perfsuite.domain.suite import Evaluate
 from perfsuite.errors import ConfigError
 from perfsuite.runner import schedule
-from perfsuite.runner.job import Job
+from perfsuite.runner.jobs.job import Job
 
 
 @pytest.fixture
@@ -156,11 +157,11 @@ def test_quick_measures_little_and_says_so(project: Project) -> None:
     assert (suite.processes, suite.measure.calls) == (3, 10)
     assert suite.evaluate == Evaluate(500)
     assert run.header.quick
-    assert "too little to be believed" in judgement.warnings[0]
+    assert judgement.warnings[0] == Quick()
     again = api.show(project.out)[1]
-    assert "too little to be believed" in again.warnings[0]
-    (said,) = [one for one in api.gate(project.out, project.out)[1].warnings if "baseline" in one]
-    assert said.startswith("baseline: --quick measured too little")
+    assert again.warnings[0] == Quick()
+    found = api.gate(project.out, project.out)[1].warnings
+    assert OfOtherRun("baseline", Quick()) in found
     assert "too little to be believed" in api.report(project.out, "md")
     assert len(api.compare(project.out, project.out).warnings) == 2
 

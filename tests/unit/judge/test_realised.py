@@ -7,9 +7,10 @@ from typing import Any
 import judged_runs
 import msgspec
 import pytest
-from judged_runs import record
+from judged_runs import record, warned
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import MacsNotFewer, ProcessesDiffer
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Record, Run
@@ -60,13 +61,13 @@ def test_theory_beside_clock() -> None:
             cell("fp32"),
             *(0.004, 0.004, 0.004),
             values=counted(400.0, 90.0),
-            accuracies=(answers(0.93, 0.0, 0.0, 0.0),),
+            accuracy=answers(0.93, 0.0, 0.0, 0.0),
         ),
         record(
             cell("half"),
             *(0.0025, 0.0025, 0.0025),
             values=counted(200.0, 30.0),
-            accuracies=(answers(0.926, -0.001, 0.0, 0.001),),
+            accuracy=answers(0.926, -0.001, 0.0, 0.001),
         ),
     )
     found = gain(runs, cell("half"))
@@ -79,7 +80,7 @@ def test_theory_beside_clock() -> None:
     assert found.realised.value == pytest.approx(0.8)  # 1.6 of 2
     assert found.loss_points is not None
     assert found.loss_points.value == pytest.approx(0.4)
-    assert (found.pace, found.cause) == ("faster", "")
+    assert (found.pace, found.cause) == ("faster", None)
 
 
 def test_the_interval_of_what_is_realised_is_that_of_the_clock() -> None:
@@ -99,7 +100,7 @@ def test_a_run_without_counts_or_with_one_process_is_still_told() -> None:
     assert older.pace == "faster"
     single = gain(run(record(cell("fp32"), 0.2), record(cell("int8"), 0.3)), cell("int8"))
     assert single is not None
-    assert (single.speedup, single.pace, single.cause) == (None, None, "")
+    assert (single.speedup, single.pace, single.cause) == (None, None, None)
 
 
 # Never slower ------------------------------------------------------------------------------------
@@ -107,12 +108,12 @@ def test_a_run_without_counts_or_with_one_process_is_still_told() -> None:
 
 def told(before: Record, after: Record) -> str:
     """Return the one warning about `after`, without the names."""
-    (warning,) = judge(run(before, after)).warnings
+    (warning,) = warned(judge(run(before, after)))
     return warning.removeprefix(f"{after.cell.key} is ").replace(before.cell.key, "P")
 
 
 def test_a_proven_gain_is_no_warning() -> None:
-    assert judge(run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1))).warnings == ()
+    assert warned(judge(run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1)))) == ()
 
 
 def test_slower_is_said_to_be_slower() -> None:
@@ -126,7 +127,7 @@ def test_against_the_parent_and_not_against_fp32() -> None:
         record(cell("half"), 0.1, 0.1),
         record(cell("half-low"), 0.2, 0.2),
     )
-    (warning,) = judge(runs).warnings
+    (warning,) = warned(judge(runs))
     assert warning == ("vgg/half-low/openvino/cpu/b1 is slower than vgg/half/openvino/cpu/b1: 0.5x")
 
 
@@ -257,3 +258,15 @@ def test_a_gain_can_be_stored_and_read() -> None:
     runs = run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1))
     found = gain(runs, cell("half"))
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+
+
+def test_a_cause_is_a_kind_and_numbers() -> None:
+    before = record(cell("fp32"), 0.1, 0.1, 0.1, values=counted(100.0, 40.0))
+    more = record(cell("half"), 0.1, 0.1, 0.1, values=counted(125.0, 20.0))
+    apart = record(cell("half"), 0.05, 0.1, 0.125, values=counted(50.0, 20.0))
+    for after, cause in ((more, MacsNotFewer(0.8)), (apart, ProcessesDiffer(3, 0.8, 2.0))):
+        found = gain(run(before, after), cell("half"))
+        assert found is not None
+        assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
+        assert type(found.cause) is type(cause)
+        assert msgspec.structs.astuple(found.cause) == pytest.approx(msgspec.structs.astuple(cause))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from judged_runs import EAGER, INT8, PAIR, budget, only, record, run
+from judged_runs import EAGER, INT8, PAIR, budget, only, record, run, warned
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Failure
@@ -66,4 +66,4 @@ def test_an_expectation_that_did_not_come_true_is_told() -> None:
     expect = Expect(status="unsupported", reason="no such engine", recipe="int8")
     found = judge(run(*PAIR, expect=(expect,)))
     assert found.exit_code == 0
-    assert "vgg/int8/openvino/cpu/b1 was expected to be unsupported" in found.warnings[0]
+    assert "vgg/int8/openvino/cpu/b1 was expected to be unsupported" in warned(found)[0]

@@ -8,8 +8,8 @@ import pytest
 from fake_runs import here
 
 from perfsuite import api
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import SPLIT, Record, Run
-from perfsuite.domain.verdict import Judgement
 from perfsuite.runner import schedule
 from perfsuite.store.journal import read
 

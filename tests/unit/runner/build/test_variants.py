@@ -12,10 +12,10 @@ import pytest
 from fake_runs import here
 
 from perfsuite import api
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.model import Model
 from perfsuite.domain.record import Failure, LayerWidth, Line, Run
 from perfsuite.domain.runtime import SessionOptions
-from perfsuite.domain.verdict import Judgement
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError, ParityError
 from perfsuite.runner import schedule
@@ -25,7 +25,7 @@ from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.runner.job import Job, first_job
+from perfsuite.runner.jobs.job import Job, first_job
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import read

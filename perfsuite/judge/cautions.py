@@ -1,0 +1,102 @@
+"""What a person should know beside the verdicts of a run."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+from perfsuite.config import expects
+from perfsuite.domain.environment import MustMatch
+from perfsuite.domain.judgement import (
+    Caution,
+    DividedBy,
+    ExpectationUnmet,
+    LatenciesLeftOut,
+    NotInBaseline,
+    OfOtherRun,
+    Quick,
+    TooManyThreads,
+    VersionsDiffer,
+)
+from perfsuite.domain.metrics import LATENCY
+from perfsuite.domain.record import Run
+from perfsuite.judge import intervals
+from perfsuite.judge.comparability import change, version_changes
+from perfsuite.judge.realised import unproven
+from perfsuite.judge.references import ok_cells
+
+
+def cautions(run: Run) -> list[Caution]:
+    """Return what the run itself gives reason to doubt."""
+    return [
+        *run.warnings,
+        *_measured_badly(run),
+        *_left_out(run),
+        *_unmet_expectations(run),
+        *unproven(run),
+    ]
+
+
+def cautions_beside(run: Run, baseline: Run) -> list[Caution]:
+    """Return what a run gives reason to doubt that is held against a baseline."""
+    changes = version_changes(run.header.environment, baseline.header.environment)
+    return [
+        *of_other_run("baseline", baseline),
+        *([VersionsDiffer(changes)] if changes else []),
+        *_new_cells(run, baseline),
+        *_yardsticks(run, baseline),
+    ]
+
+
+def of_other_run(which: Literal["baseline", "before", "after"], run: Run) -> list[OfOtherRun]:
+    """Return what there is to know of a run that another is compared with."""
+    return [OfOtherRun(which, one) for one in (*run.warnings, *_measured_badly(run))]
+
+
+def _measured_badly(run: Run) -> list[Caution]:
+    """Return that a run was a quick one, and that cells had more threads than there are cores."""
+    found: list[Caution] = [Quick()] if run.header.quick else []
+    cores = _cores(run.header.environment.must_match)
+    most = max((cell.threads for cell in run.header.cells), default=0)
+    return [*found, TooManyThreads(most, cores)] if most > cores else found
+
+
+def _cores(machine: MustMatch) -> int:
+    if machine.quota_cores is None:
+        return machine.usable_cores
+    return max(1, min(machine.usable_cores, math.ceil(machine.quota_cores)))
+
+
+def _left_out(run: Run) -> list[LatenciesLeftOut]:
+    return [
+        LatenciesLeftOut(cell.key, tuple(rounds))
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None
+        and (rounds := intervals.invalid_rounds(record.latencies_s))
+    ]
+
+
+def _unmet_expectations(run: Run) -> list[ExpectationUnmet]:
+    return [
+        ExpectationUnmet(cell.key, expect.status, expect.reason)
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None and record.status == "ok"
+        for expect in run.header.suite.expect
+        if expects(expect, cell)
+    ]
+
+
+def _new_cells(run: Run, baseline: Run) -> list[NotInBaseline]:
+    before = {cell.id for cell in ok_cells(baseline)}
+    return [NotInBaseline(cell.key) for cell in ok_cells(run) if cell.id not in before]
+
+
+def _yardsticks(run: Run, baseline: Run) -> list[DividedBy]:
+    """Return each cell that `compare = "ratio"` divides by; with "absolute" there is none."""
+    before = {cell.id for cell in ok_cells(baseline)}
+    keys = {
+        change(cell, run, baseline, LATENCY).yardstick
+        for cell in ok_cells(run)
+        if cell.id in before
+    }
+    return [DividedBy(key) for key in sorted(keys - {""})]

@@ -1,0 +1,113 @@
+"""What a person should know beside the verdicts, and why a variant is not faster, in sentences."""
+
+from __future__ import annotations
+
+from perfsuite.domain.judgement import (
+    Cause,
+    Caution,
+    DividedBy,
+    ExpectationUnmet,
+    LatenciesLeftOut,
+    LittleComputes,
+    MacsNotFewer,
+    NotFaster,
+    NotInBaseline,
+    OfOtherRun,
+    OnlySimulated,
+    ProcessesDiffer,
+    Quick,
+    RowTooSlow,
+    TooManyThreads,
+    VersionChange,
+    VersionsDiffer,
+)
+from perfsuite.judge import Comparison, words
+from perfsuite.judge.realised import FEWER
+
+
+def caution_sentence(caution: Caution) -> str:
+    """Return the warning."""
+    match caution:
+        case str():
+            return caution
+        case Quick():
+            return "--quick measured too little to be believed: for a first look alone"
+        case TooManyThreads(threads=threads, cores=cores):
+            return (
+                f"threads = {threads}, but only {cores} could run at once on this machine: threads "
+                f"that wait for each other are slow, and their times spread"
+            )
+        case LatenciesLeftOut(cell=cell, rounds=rounds):
+            return (
+                f"{cell}: latencies of round {', '.join(map(str, rounds))} are not all positive "
+                f"numbers and were left out"
+            )
+        case ExpectationUnmet(cell=cell, status=status, reason=reason):
+            return f"{cell} was expected to be {status} ({reason}) but ran: drop that [[expect]]"
+        case NotFaster():
+            return _not_faster(caution)
+        case VersionsDiffer(changes=changes):
+            differing = ", ".join(_version(one) for one in changes)
+            return f"versions differ from the baseline's: {differing}"
+        case NotInBaseline(cell=cell):
+            return f"{cell} has no ok record in the baseline: its changes are not judged"
+        case DividedBy(cell=cell):
+            return (
+                f'compare = "ratio" divides by {cell}: what slows that cell, or all alike, is not '
+                f"seen"
+            )
+        case OfOtherRun(run=run, caution=inner):
+            return f"{run}: {caution_sentence(inner)}"
+
+
+def _not_faster(one: NotFaster) -> str:
+    around = words.spread(one.speedup, words.times)
+    text = f"{one.cell} is {one.pace} than {one.parent}: {words.times(one.speedup.value)}{around}"
+    return text if one.cause is None else f"{text}: {cause_text(one.cause)}"
+
+
+def cause_text(cause: Cause) -> str:
+    """Return why a compressed cell is not proven faster, as the rest of a sentence about it."""
+    match cause:
+        case OnlySimulated():
+            return "it is only simulated: its time is not that of real kernels"
+        case MacsNotFewer(macs_ratio=macs_ratio):
+            return _macs(macs_ratio)
+        case ProcessesDiffer(processes=count, least=least, most=most):
+            return (
+                f"its {count} processes range from {words.times(least)} to {words.times(most)}: "
+                f"measure more of them"
+            )
+        case RowTooSlow():
+            return _row_too_slow(cause)
+        case LittleComputes(share=share, before=before):
+            return (
+                f"{words.percent(share)} of its call are engine overhead and operators without "
+                f"MACs ({words.percent(before)} before), which fewer MACs do not shorten"
+            )
+
+
+def _macs(macs_ratio: float) -> str:
+    if macs_ratio < 1.0 / FEWER:
+        return f"it has {words.times(1.0 / macs_ratio)} the MACs"
+    if macs_ratio == 1.0:
+        return "its MACs have not changed"
+    return f"its MACs have hardly changed: {words.signed_percent(1.0 / macs_ratio - 1.0)}"
+
+
+def _row_too_slow(cause: RowTooSlow) -> str:
+    before = words.seconds(cause.before_s) if cause.before_s else "nothing"
+    text = f"{cause.row} takes {words.seconds(cause.now_s)} of a profiled call, {before} before"
+    if cause.macs_ratio < FEWER:
+        return text
+    return f"{text}, with {words.part(cause.macs_ratio)} of the MACs"
+
+
+def comparison_warnings(comparison: Comparison) -> tuple[str, ...]:
+    """Return what a person should know of two runs, and each version in which they differ."""
+    versions = (f"version: {_version(change)}" for change in comparison.versions)
+    return (*(caution_sentence(one) for one in comparison.warnings), *versions)
+
+
+def _version(change: VersionChange) -> str:
+    return f"{change.library} {change.before or 'none'} -> {change.now or 'none'}"
