@@ -1,21 +1,31 @@
 """A whole run on the scripted engine: table, journal and exit code, compared with files.
 
-Run this file to write them anew.
+What no two runs share is masked in these and held against rules. Run this file to write them anew.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import tempfile
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import perfsuite
 from perfsuite.cli import main
+from perfsuite.domain.record import Evidence, Header, Line
+from perfsuite.judge import words
+from perfsuite.measure.environment import environment
+from perfsuite.store.journal import read
 
 HERE = Path(__file__).parent / "test_run"
 
@@ -115,19 +125,36 @@ VOLATILE = {"duration_s", "started_at", "created_at", "perfsuite", "environment"
 MEASURED = {"load_s", "build_s", "load_peak_bytes", "run_peak_bytes"}
 
 
-def outputs(folder: Path) -> dict[str, str]:
-    """Return the run's terminal output and journal, without what no two runs share."""
+class Done(NamedTuple):
+    """A run that was made: its folder, what it printed, and when it began and ended."""
+
+    folder: Path
+    printed: str
+    began: datetime
+    ended: datetime
+
+
+def make(folder: Path) -> Done:
+    """Make the run in `folder`."""
     (folder / "net.py").write_text(NET)
     (folder / "suite.toml").write_text(SUITE)
     (folder / "script.json").write_text(json.dumps(SCRIPT))
     env = {"PERFSUITE_FAKE": str(folder / "script.json"), "PERFSUITE_HOME": str(folder / "home")}
     arguments = ["run", str(folder / "suite.toml"), "-o", str(folder / "out")]
+    began = datetime.now(UTC).replace(microsecond=0)
     done = CliRunner().invoke(main, arguments, env=env, catch_exceptions=False)
-    terminal = f"{done.stdout}exit code {done.exit_code}\n".replace(str(folder), "<folder>")
+    printed = f"{done.stdout}exit code {done.exit_code}\n"
+    return Done(folder, printed, began, datetime.now(UTC))
+
+
+def outputs(done: Done) -> dict[str, str]:
+    """Return the run's terminal output and journal, without what no two runs share."""
+    terminal = done.printed.replace(str(done.folder), "<folder>")
     terminal = re.sub(r"each, \S+, .*", "each, <when>, <where>", terminal)
     terminal = re.sub(r"\d+(\.\d+)? MB", "<size>", terminal)
     terminal = "\n".join(line.rstrip() for line in terminal.splitlines()) + "\n"
-    lines = (folder / "out" / "run.jsonl").read_text().replace(str(folder), "<folder>")
+    lines = (done.folder / "out" / "run.jsonl").read_text()
+    lines = lines.replace(str(done.folder), "<folder>")
     return {
         "terminal.txt": re.sub(" {2,}", "  ", terminal),  # columns are as wide as sizes
         "run.jsonl": "".join(
@@ -160,18 +187,120 @@ def _of_this_machine(item: Any) -> bool:
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    return outputs(tmp_path_factory.mktemp("golden"))
+def done(tmp_path_factory: pytest.TempPathFactory) -> Done:
+    return make(tmp_path_factory.mktemp("golden"))
+
+
+@pytest.fixture(scope="module")
+def journal(done: Done) -> tuple[Header, list[Line]]:
+    header, lines, _ = read(done.folder / "out")
+    return header, lines
+
+
+Journalled = tuple[Header, list[Line]]
 
 
 @pytest.mark.parametrize("name", ["terminal.txt", "run.jsonl"])
-def test_a_whole_run_is_as_it_was(found: dict[str, str], name: str) -> None:
-    assert found[name] == (HERE / name).read_text(encoding="utf-8")
+def test_a_whole_run_is_as_it_was(done: Done, name: str) -> None:
+    assert outputs(done)[name] == (HERE / name).read_text(encoding="utf-8")
+
+
+def test_lines_follow_each_other_in_time(done: Done, journal: Journalled) -> None:
+    header, lines = journal
+    times = [header.created_at, *(line.started_at for line in lines)]
+    times_read = [datetime.fromisoformat(time) for time in times]
+    assert times_read == sorted(times_read)
+    assert done.began <= times_read[0] and times_read[-1] <= done.ended
+    durations = [line.duration_s for line in lines]
+    assert min(durations) > 0
+    assert sum(durations) <= (done.ended - done.began).total_seconds()  # one after the other
+
+
+def test_the_header_tells_of_this_machine(journal: Journalled) -> None:
+    header, _ = journal
+    assert header.perfsuite == perfsuite.__version__
+    assert header.environment.must_match == environment().must_match
+    assert header.environment.subject["numpy"] == np.__version__
+
+
+def measured(lines: list[Line], metric: str) -> Iterator[tuple[Line, float]]:
+    """Yield each value of a metric with its line."""
+    for line in lines:
+        for found in line.measurements:
+            if found.metric == metric:
+                yield from ((line, value) for value in found.samples)
+
+
+@pytest.mark.parametrize(("metric", "count"), [("load_s", 6), ("build_s", 3)])
+def test_what_is_timed_by_a_real_clock_is_part_of_its_job(
+    journal: Journalled, metric: str, count: int
+) -> None:
+    found = list(measured(journal[1], metric))
+    assert len(found) == count
+    assert all(0.0 < seconds < line.duration_s for line, seconds in found)
+
+
+def test_peaks_are_those_of_a_process_with_numpy_alone(done: Done, journal: Journalled) -> None:
+    peaks = {
+        metric: [(line, peak) for line, peak in measured(journal[1], metric)]
+        for metric in ("load_peak_bytes", "run_peak_bytes")
+    }
+    for found in peaks.values():
+        assert len(found) == 6
+        # An interpreter takes 10 MB and NumPy's import 15 more; an engine would take hundreds.
+        assert all(
+            10e6 < peak < 200e6 and peak % os.sysconf("SC_PAGESIZE") == 0 for _, peak in found
+        )
+    printed = set(re.findall(r"\d+(?:\.\d+)? MB", done.printed))
+    by_cell: dict[str, list[float]] = {}
+    for line, peak in peaks["run_peak_bytes"]:
+        by_cell.setdefault(line.cell, []).append(peak)
+    assert printed == {words.size(float(np.max(found))) for found in by_cell.values()}
+
+
+def test_a_cell_has_one_artifact_from_its_first_line_to_its_last(journal: Journalled) -> None:
+    keys: dict[str, set[str]] = {}
+    for line in journal[1]:
+        keys.setdefault(line.key, set()).add(line.artifact)
+    assert keys.pop("net/int8/fake/cpu/b4") == {""}  # it was not made
+    assert all(len(one) == 1 and re.fullmatch("[0-9a-f]{64}", *one) for one in keys.values())
+    assert len(set.union(*keys.values())) == len(keys)
+
+
+def test_replicates_are_the_metric_of_rows_drawn_again(journal: Journalled) -> None:
+    found = [one for line in journal[1] for one in line.accuracies]
+    assert len(found) == 3
+    for one in found:
+        drawn = np.array(one.replicates)
+        assert len(drawn) == 1000
+        assert np.allclose(drawn * one.samples, np.round(drawn * one.samples))  # of 20 rows
+        # The mean of means of 20 draws of 0 and 1, 15 of them 1; within five standard errors.
+        assert abs(drawn.mean() - one.value) < 5 * drawn.std() / len(drawn) ** 0.5
+        assert drawn.std() == pytest.approx((0.75 * 0.25 / 20) ** 0.5, rel=0.15)
+    assert len({one.replicates for one in found}) == 1  # the same draws: differences are paired
+
+
+def test_evidence_tells_of_every_library_its_file_and_threads(journal: Journalled) -> None:
+    found = [line.evidence for line in journal[1] if line.evidence]
+    assert len(found) == 5  # two cells in two rounds each, and one alone
+    for one in found:
+        threads = [item for item in _libraries(one) if item["about"] == "threads"]
+        files = [item for item in _libraries(one) if item["about"] == "library"]
+        assert {item["name"] for item in threads} <= {item["name"] for item in files}
+        assert all(item["value"] == "1" for item in threads)  # as many as the suite asks for
+        # NumPy's BLAS at least: found by the file that is mapped, of which only the name is told.
+        assert files and all(item["how"] == "observed" for item in files)
+        assert all(re.fullmatch(r"[^/\s]+\.so[.\d]*", item["value"]) for item in files)
+
+
+def _libraries(evidence: Evidence) -> list[dict[str, Any]]:
+    items = [msgspec.to_builtins(item) for item in evidence.items]
+    return [item for item in items if _of_this_machine(item)]
 
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as name:
-        for file, text in outputs(Path(name)).items():
+        for file, text in outputs(make(Path(name))).items():
             (HERE / file).write_text(text, encoding="utf-8")
             print(file, file=sys.stderr)
