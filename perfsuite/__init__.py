@@ -15,6 +15,7 @@ __all__ = [
     "BuildError",
     "Cell",
     "ConfigError",
+    "DeviceIdentity",
     "Edits",
     "Evidence",
     "EvidenceItem",
@@ -28,6 +29,7 @@ __all__ = [
     "ParityError",
     "PassContext",
     "PerfsuiteError",
+    "QuantizedGraphs",
     "Record",
     "Run",
     "Runtime",
@@ -36,6 +38,7 @@ __all__ = [
     "SessionOptions",
     "SilentFallback",
     "Stage",
+    "SubsetMetric",
     "Target",
     "Task",
     "TrainingSet",
@@ -60,12 +63,13 @@ __all__ = [
 _HOMES = {
     "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
     "domain.cell": ("Cell",),
+    "domain.device": ("DeviceIdentity", "QuantizedGraphs"),
     "domain.model": ("InputSpec", "Model", "Stage"),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
-    "domain.task": ("Task", "TrainingSet"),
     "domain.judgement": ("Judgement",),
+    "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Verdict",),
     "domain.workload": ("Workload",),
     "errors": (
@@ -87,12 +91,13 @@ _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name
 if TYPE_CHECKING:
     from perfsuite.api import compare, gate, get_data, init, listing, plan, profile, run, show
     from perfsuite.domain.cell import Cell
+    from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
     from perfsuite.domain.judgement import Judgement
     from perfsuite.domain.model import InputSpec, Model, Stage
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
-    from perfsuite.domain.task import Task, TrainingSet
+    from perfsuite.domain.task import SubsetMetric, Task, TrainingSet
     from perfsuite.domain.verdict import Verdict
     from perfsuite.domain.workload import Workload
     from perfsuite.errors import (

@@ -170,7 +170,7 @@ def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
         references = {suite.workloads[name] for name in named}
         if not references or not references <= WORKLOADS.keys():
             continue  # `check_budgets` tells of the first, only running it of a user's own
-        known = {WORKLOADS[one]().task.metric_name for one in references}
+        known = {metric for one in references for metric in WORKLOADS[one]().task.metrics()}
         if budget.metric not in known:
             location = file.key("budgets").item(index).key("metric")
             every = {*known, *METRICS}

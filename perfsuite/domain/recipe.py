@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import msgspec
 import numpy as np
 
+from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.task import Inputs, TrainingSet
 
 if TYPE_CHECKING:
@@ -46,6 +47,8 @@ class Target(msgspec.Struct, frozen=True):
     threads: int = 0  # that a call may use; 0: not known
     precision: str = "fp32"
     libraries: tuple[str, ...] = ()  # the engine's, such as "onnxruntime 1.32.0"
+    quantized: QuantizedGraphs | None = None  # how to write them; None: the engine runs none
+    identity: DeviceIdentity | None = None  # the processor or the card, whose features these are
 
 
 class LatencyOf(Protocol):
@@ -92,13 +95,21 @@ class PassContext:
 
 
 class Pass(Protocol):
-    """What both kinds share."""
+    """What both kinds share.
+
+    A pass whose result needs kernels that only some engines have, and that no runtime tells of,
+    may name these engines in a class variable `runtimes`; without it, or where it is empty, the
+    pass is for every engine.
+    """
 
     version: ClassVar[int]  # raise it when the pass gives another result: cached ones are redone
-    runtimes: ClassVar[tuple[str, ...]]  # engines with a real kernel; () means every engine
 
     def resolve(self, target: Target) -> str:
-        """Return, as text, all that the result owes to the target: it is part of cache keys."""
+        """Return, as text, all that the result owes to the target: it is part of cache keys.
+
+        It is asked before anything is trained or exported. Raises `Unsupported`, with the reason,
+        for a target that the result cannot run on.
+        """
         ...
 
 

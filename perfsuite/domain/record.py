@@ -41,6 +41,8 @@ class Measurement(msgspec.Struct, frozen=True):
 class Accuracy(msgspec.Struct, frozen=True):
     """A metric of the test rows, with what is needed to compare it with another.
 
+    `samples` is how many rows it is about: all of them, or those of a `SubsetMetric`.
+
     `replicates[i]` is the metric of the i-th resampling of the rows; the resamplings depend on the
     number of samples alone, so the difference of two cells' replicates is a paired bootstrap (Efron
     and Tibshirani 1993) that needs neither the rows nor the code of the metric. `digest` tells
@@ -110,7 +112,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     artifact: str = ""  # the artifact key
     labels: tuple[str, ...] = ()  # such as "unsteady"
     measurements: tuple[Measurement, ...] = ()
-    accuracy: Accuracy | None = None
+    accuracies: tuple[Accuracy, ...] = ()  # of an evaluate line, the main metric first
+    accuracy: Accuracy | None = None  # in its place in journals that knew one metric a task
     evidence: Evidence | None = None
     breakdown: Breakdown | None = None  # of an inspect line
     roofline: Roofline | None = None  # beside it
@@ -139,14 +142,14 @@ class Record(msgspec.Struct, frozen=True):
     was cut short) make it `incomplete`. `latencies_s` holds one entry a measuring process, keyed
     by round; `stages_s` one an inspecting process: each row of its breakdown, name to seconds.
     `values` are the other measurements, all processes' samples in order; `metrics` defines those
-    of them that perfsuite's own table has not.
+    of them that perfsuite's own table has not. `accuracies` are those of all the task's metrics,
+    the main one first; none where the task has no labelled samples.
     """
 
     cell: Cell
     status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
     latencies_s: dict[int, tuple[float, ...]]
     values: dict[str, tuple[float, ...]]
-    accuracy: Accuracy | None
     evidence: Evidence | None
     labels: tuple[str, ...]
     error: Failure | None
@@ -156,6 +159,16 @@ class Record(msgspec.Struct, frozen=True):
     stages_s: dict[int, dict[str, float]] = {}
     widths: tuple[LayerWidth, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    accuracies: tuple[Accuracy, ...] = ()
+
+    @property
+    def accuracy(self) -> Accuracy | None:
+        """Return the accuracy by the task's main metric, if it was evaluated."""
+        return self.accuracies[0] if self.accuracies else None
+
+    def accuracy_by(self, metric: str) -> Accuracy | None:
+        """Return the accuracy by `metric`, if the task has it and it was evaluated."""
+        return next((one for one in self.accuracies if one.metric == metric), None)
 
 
 class Run(msgspec.Struct, frozen=True):

@@ -102,7 +102,18 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """An engine. Its module imports the engine's package inside these functions only."""
+    """An engine. Its module imports the engine's package inside these functions only.
+
+    Three more methods are optional:
+
+    - `quantized_graphs(device: str) -> QuantizedGraphs | None` says how the engine wants quantized
+      graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or
+      lacks the method, runs none.
+    - `identify(device: str) -> DeviceIdentity` says which processor or card the device is. Without
+      it "cpu" is the processor, and any other device stays unnamed.
+    - `roofline(device: str, precision: str) -> Roofline` measures what a device that is not the
+      processor can reach at most. Without it no roofline is told for such a device.
+    """
 
     name: ClassVar[str]
     takes: ClassVar[str]  # "module", "graph", or "nothing" (a scripted engine)

@@ -1,8 +1,10 @@
-"""What a model is for: its data, its rows, its metric. All of it speaks NumPy."""
+"""What a model is for: its data, its rows, its metrics. All of it speaks NumPy."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +18,7 @@ if TYPE_CHECKING:
 Inputs = dict[str, np.ndarray]  # what one call of a model takes: input name to array
 Outputs = list[np.ndarray]  # what one call gives, in the model's order
 Predict = Callable[[Inputs], Outputs]
+RowsMetric = Callable[[np.ndarray], float]  # of rows (samples, columns)
 Loss = Callable[["nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 SEMI_SYNTHETIC = "semi-synthetic"  # real pictures in generated scenes
@@ -41,13 +44,37 @@ class TrainingSet(NamedTuple):
     loss: Loss | None = None
 
 
-class Task:
-    """Subclass it; only `inputs` is required. Without `metric_name` a model is timed, not judged.
+@dataclass(frozen=True)
+class SubsetMetric:
+    """A metric of some of the test samples: of those whose `column` of the rows is not 0.
 
+    Its interval comes from resamplings of these samples alone, so that each holds as many of them
+    as the test set does. A plain function that selects rows by itself would meet resamplings
+    without any.
+    """
+
+    column: int
+    metric: RowsMetric
+
+    def members(self, rows: np.ndarray) -> np.ndarray:
+        """Return the rows that the metric is about, in their order."""
+        members: np.ndarray = rows[rows[:, self.column] != 0]
+        return members
+
+    def __call__(self, rows: np.ndarray) -> float:
+        """Return the metric of the members among the rows; NaN where there are none."""
+        members = self.members(rows)
+        return self.metric(members) if len(members) else math.nan
+
+
+class Task:
+    """Subclass it; only `inputs` is required. Without a metric a model is timed, not judged.
+
+    A task of one metric gives `metric_name` and `metric`; one of several defines `metrics`.
     Training, calibration and test samples must be disjoint.
     """
 
-    metric_name: str = ""  # such as "top1"; a fraction, higher is better
+    metric_name: str = ""  # such as "top1"
     # What must be said wherever a result of this task is shown, such as `SEMI_SYNTHETIC`.
     labels: tuple[str, ...] = ()
 
@@ -74,8 +101,17 @@ class Task:
         raise Unsupported(f"{type(self).__name__}: this task has no labelled test samples")
 
     def metric(self, rows: np.ndarray) -> float:
-        """Return the metric of the given rows, a fraction in [0, 1]; higher is better."""
+        """Return the metric `metric_name` of rows, a fraction in [0, 1]; higher is better."""
         raise Unsupported(f"{type(self).__name__}: this task has no metric")
+
+    def metrics(self) -> Mapping[str, RowsMetric]:
+        """Return the task's metrics by name, the main one first; all reduce the same rows.
+
+        Each is a fraction in [0, 1] for any choice of rows, and higher is better. What is about
+        some of the samples alone is a `SubsetMetric`. By default it is the one of `metric_name`
+        and `metric`, or none.
+        """
+        return {self.metric_name: self.metric} if self.metric_name else {}
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return what the model takes for one picture, uint8 (height, width, RGB): a batch of one.

@@ -136,10 +136,10 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
 
 def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
     other = _reference_record(budget, cell, run, reference)
-    if record.accuracy is None or other.accuracy is None:
+    if record.accuracy_by(budget.metric) is None or other.accuracy_by(budget.metric) is None:
         raise _CannotTell("incomparable", f"{budget.metric} is no accuracy: points are not lost")
     try:
-        return _known(metrics.loss(other, record), record, budget.metric)
+        return _known(metrics.loss(other, record, budget.metric), record, budget.metric)
     except Incomparable as error:
         raise _CannotTell("incomparable", str(error)) from error
 

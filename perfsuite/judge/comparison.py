@@ -6,7 +6,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Caution, VersionChange
-from perfsuite.domain.record import Run
+from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
@@ -15,7 +15,10 @@ from perfsuite.judge.comparability import change, version_changes
 
 
 class CellChange(msgspec.Struct, frozen=True):
-    """One cell in both runs. `notes` say why a number is not there."""
+    """One cell in both runs. `notes` say why a number is not there.
+
+    `loss_points` is that of the task's main metric, `other_losses` those of its others.
+    """
 
     cell: Cell
     key: str
@@ -26,6 +29,7 @@ class CellChange(msgspec.Struct, frozen=True):
     latency_ratio: Interval | None = None  # after / before
     loss_points: Interval | None = None
     notes: tuple[str, ...] = ()
+    other_losses: dict[str, Interval] = {}  # metric to points
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -65,17 +69,14 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
     if old is None or new is None or statuses != ("ok", "ok"):
         return CellChange(cell, cell.key, *statuses)
     notes = []
-    ratio = loss = None
+    ratio = None
     if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
         found = change(cell, after, before, "latency_s")
         ratio = found.ratio
         notes += [found.why] if found.why else []
         notes += [f"relative to {found.yardstick}"] if found.yardstick else []
-    if old.accuracy is not None and new.accuracy is not None:
-        try:
-            loss = metrics.loss(old, new)
-        except Incomparable as error:
-            notes.append(str(error))
+    losses, reasons = _losses(old, new)
+    main = new.accuracy.metric if new.accuracy is not None else ""
     return CellChange(
         cell,
         cell.key,
@@ -83,6 +84,22 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         metrics.typical_latency(old),
         metrics.typical_latency(new),
         ratio,
-        loss,
-        tuple(notes),
+        losses.pop(main, None),
+        (*notes, *reasons),
+        losses,
     )
+
+
+def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[str]]:
+    """Return the points lost by each metric that both have, and why there are none by others."""
+    found: dict[str, Interval] = {}
+    reasons: dict[str, None] = {}
+    for metric in (one.metric for one in new.accuracies if old.accuracy_by(one.metric)):
+        try:
+            lost = metrics.loss(old, new, metric)
+        except Incomparable as error:
+            reasons[str(error)] = None  # mostly the same for all
+            continue
+        if lost is not None:
+            found[metric] = lost
+    return found, list(reasons)

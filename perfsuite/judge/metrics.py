@@ -32,7 +32,7 @@ def has(record: Record, metric: str) -> bool:
         return bool(_rounds(record, metric))
     if metric in record.values:
         return bool(record.values[metric])
-    return record.accuracy is not None and record.accuracy.metric == metric
+    return record.accuracy_by(metric) is not None
 
 
 def definition(record: Record, metric: str) -> Metric | None:
@@ -64,8 +64,8 @@ def level(record: Record, metric: str, statistic: Statistic = "median") -> Inter
             return intervals.share_interval(values)
         if values and not any(values):
             return _exact(0.0)  # a stage without a kernel takes no time
-    if known is None and record.accuracy is not None:
-        return intervals.accuracy_interval(record.accuracy)
+    if found := record.accuracy_by(metric):
+        return intervals.accuracy_interval(found)
     if _is_exact(record, metric):
         return _exact(_value(record, metric))
     if known is not None and known.summary == "mean":
@@ -138,27 +138,32 @@ def same_samples(one: Record, other: Record, metric: str) -> bool:
     return one.values.get(metric) == other.values.get(metric)
 
 
-def loss(reference: Record, variant: Record) -> Interval | None:
-    """Return the percentage points of accuracy lost; None without replicates.
+def loss(reference: Record, variant: Record, metric: str) -> Interval | None:
+    """Return the percentage points of the accuracy by `metric` lost; None without replicates.
 
     The same artifact with the same answers has lost nothing, whatever the number of samples.
-    Raises `Incomparable` unless both answered the same samples. Both must have an accuracy.
+    Raises `Incomparable` unless both answered the same samples. Both must have that accuracy.
     """
-    one, other = reference.accuracy, variant.accuracy
+    one, other = reference.accuracy_by(metric), variant.accuracy_by(metric)
     if one is None or other is None:
-        raise ValueError("both records must have an accuracy")
+        raise ValueError(f"both records must have an accuracy by {metric}")
     interval = intervals.difference_interval(one, other)
     if interval is not None and reference.artifact and reference.artifact == variant.artifact:
         return _exact(0.0) if one == other else interval
     return interval
 
 
-def known_loss(reference: Record, variant: Record) -> Interval | None:
-    """Return the points lost; None where there is no such number, as with other test samples."""
-    if reference.accuracy is None or variant.accuracy is None:
+def known_loss(reference: Record, variant: Record, metric: str = "") -> Interval | None:
+    """Return the points lost by `metric`, or by the variant's main one if none is named.
+
+    None where there is no such number, as with other test samples.
+    """
+    if not metric and variant.accuracy is not None:
+        metric = variant.accuracy.metric
+    if reference.accuracy_by(metric) is None or variant.accuracy_by(metric) is None:
         return None
     try:
-        return loss(reference, variant)
+        return loss(reference, variant, metric)
     except Incomparable:
         return None
 

@@ -52,11 +52,11 @@ def _verdicts(cell: Cell, run: Run, baseline: Run) -> list[Verdict]:
         for metric in known_metrics((*baseline.header.metrics, *run.header.metrics)).values()
         if metric.floor is not None and metrics.has(before, metric.name)
     ]
-    if before.accuracy is not None:
+    for known in before.accuracies:
         verdicts.append(
-            _lost(cell, before.accuracy.metric)
-            if now.accuracy is None
-            else _accuracy(cell, before, now)
+            _accuracy(cell, before, now, known.metric)
+            if metrics.has(now, known.metric)
+            else _lost(cell, known.metric)
         )
     return verdicts
 
@@ -101,11 +101,10 @@ def _change_words(metric: Metric, estimate: Interval, yardstick: str, status: Ve
     return f"{text}: too close to tell, {more(metric)}" if status == "inconclusive" else text
 
 
-def _accuracy(cell: Cell, before: Record, now: Record) -> Verdict:
-    metric = before.accuracy.metric if before.accuracy is not None else ""
+def _accuracy(cell: Cell, before: Record, now: Record, metric: str) -> Verdict:
     status: VerdictStatus
     try:
-        estimate = metrics.loss(before, now)
+        estimate = metrics.loss(before, now, metric)
     except Incomparable as error:
         status, estimate, text = "incomparable", None, str(error)
     else:

@@ -1,43 +1,61 @@
-"""A metric of the test rows, with what it takes to compare two cells in pairs."""
+"""Metrics of the test rows, with what it takes to compare two cells in pairs."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
 from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.record import Accuracy
+from perfsuite.domain.task import RowsMetric, SubsetMetric
 from perfsuite.errors import ConfigError, PerfsuiteError
-
-Metric = Callable[[np.ndarray], float]
 
 SLACK = 1e-9  # by which rounding may carry a share over its end
 
 
+def accuracies(
+    metrics: Mapping[str, RowsMetric], rows: np.ndarray, *, digest: str
+) -> tuple[Accuracy, ...]:
+    """Return the accuracy of `rows` by each of a task's metrics, in their order.
+
+    Raises `ConfigError` where there are none, and what `accuracy` raises.
+    """
+    if not isinstance(metrics, Mapping) or not metrics:
+        raise ConfigError(
+            f"the task's metrics() must give a dict of names and functions of the rows, with at "
+            f"least one; it gives {metrics!r}"
+        )
+    return tuple(accuracy(name, metrics[name], rows, digest=digest) for name in metrics)
+
+
 def accuracy(
-    metric_name: str, metric: Metric, rows: np.ndarray, *, digest: str, replicates: int = 1000
+    metric_name: str, metric: RowsMetric, rows: np.ndarray, *, digest: str, replicates: int = 1000
 ) -> Accuracy:
     """Return the metric of `rows` and of `replicates` resamplings of them, to six digits.
 
-    `rows` is (samples, columns), one row a sample. Each resampling draws as many rows with
-    replacement (the bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993,
-    chapters 6 and 13). Which rows are drawn depends on their number alone, so the replicates of two
+    `rows` is (samples, columns), one row a sample; of a `SubsetMetric` only its members count, and
+    all that follows is of these. Each resampling draws as many rows with replacement (the
+    bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 6 and 13).
+    Which rows are drawn depends on their number alone, so the replicates of two
     cells that answered the same samples are paired; `digest` says which samples those were. Raises
     `ConfigError` for fewer than two rows, for a metric that is no share of 1 and for the name of
     what perfsuite measures itself, `PerfsuiteError` for NaN in the rows or the metric.
     """
     if metric_name in METRICS:
         raise ConfigError(
-            f"the task's metric_name '{metric_name}' is the name of what perfsuite measures itself;"
+            f"the task's metric '{metric_name}' has the name of what perfsuite measures itself;"
             f" choose another, such as top1"
         )
+    _refuse_nan(metric_name, rows)
+    if isinstance(metric, SubsetMetric):
+        rows, metric = metric.members(rows), metric.metric
     if len(rows) < 2:
         raise ConfigError(
-            f"{metric_name}: {len(rows)} test sample(s) give no interval; evaluate at least 2"
+            f"{metric_name}: {len(rows)} test sample(s) give no interval; evaluate at least 2 that "
+            f"it is about"
         )
-    _refuse_nan(metric_name, rows)
     return Accuracy(
         metric=metric_name,
         value=_share(metric_name, metric(rows)),
@@ -65,7 +83,7 @@ def resamplings(rows: int, count: int) -> Iterator[np.ndarray]:
 
 
 def _refuse_nan(metric_name: str, rows: np.ndarray) -> None:
-    bad = np.isnan(rows).reshape(len(rows), -1).any(axis=1)
+    bad = np.isnan(rows).any(axis=tuple(range(1, rows.ndim)))
     if bad.any():
         raise PerfsuiteError(
             f"{metric_name}: {int(bad.sum())} of {len(rows)} rows contain NaN, the first is row "
@@ -76,12 +94,12 @@ def _refuse_nan(metric_name: str, rows: np.ndarray) -> None:
 def _share(metric_name: str, value: float) -> float:
     if not math.isfinite(value):
         raise PerfsuiteError(
-            f"{metric_name}: the metric of the rows is {value}; "
-            "the task's metric() must give a finite number for any choice of rows"
+            f"{metric_name}: the metric of the rows is {value}; it must be a finite number for any "
+            f"choice of rows (one that is about some of the samples alone is a SubsetMetric)"
         )
     if not -SLACK <= value <= 1 + SLACK:
         raise ConfigError(
             f"{metric_name}: the metric of the rows is {value:g}, and an accuracy lies between 0 "
-            f"and 1; the task's metric() must give a fraction (0.93, not 93 percent)"
+            f"and 1; the task must give a fraction (0.93, not 93 percent)"
         )
     return float(value)

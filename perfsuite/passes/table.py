@@ -14,14 +14,14 @@ def _int8() -> type[Any]:
 
 
 def _prune() -> type[Any]:
-    """Return structured pruning on the engine's clock, for torch modules."""
+    """Return structured pruning by times measured on the engine, for torch modules."""
     from perfsuite.passes.prune.prune import Prune
 
     return Prune
 
 
 def _lowrank() -> type[Any]:
-    """Return layers as products of smaller ones where the engine's clock says that it pays."""
+    """Return low-rank factorization of the layers that are faster for it, for torch modules."""
     from perfsuite.passes.lowrank.lowrank import Lowrank
 
     return Lowrank

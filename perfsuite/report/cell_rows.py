@@ -30,6 +30,14 @@ _LAST_LINES = 3
 _FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
 
 
+class OtherAccuracy(msgspec.Struct, frozen=True):
+    """The accuracy by another than the main metric; `loss_points` is against the reference."""
+
+    metric: str
+    value: float
+    loss_points: Interval | None = None
+
+
 class CellRow(msgspec.Struct, frozen=True):
     """One cell. What is not known is None; `speedup` and `loss_points` are against `reference`.
 
@@ -60,6 +68,8 @@ class CellRow(msgspec.Struct, frozen=True):
     gain: Gain | None = None
     cause: str = ""  # why that is not proven, where the run shows it
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
+    # By the task's further metrics; `accuracy` is by its main one.
+    other_accuracies: tuple[OtherAccuracy, ...] = ()
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -147,6 +157,14 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",
         widths=record.widths,
+        other_accuracies=tuple(
+            OtherAccuracy(
+                one.metric,
+                one.value,
+                metrics.known_loss(other, record, one.metric) if usable and other else None,
+            )
+            for one in record.accuracies[1:]
+        ),
     )
 
 

@@ -59,8 +59,13 @@ def loss_text(loss: Interval | None) -> str:
 
 
 def accuracy_text(row: CellRow) -> str:
-    """Return the accuracy in percent with two decimals."""
-    return "" if row.accuracy is None else f"{row.accuracy * 100:.2f} %"
+    """Return the accuracy by the main metric: `92.61 %`."""
+    return "" if row.accuracy is None else share_text(row.accuracy)
+
+
+def share_text(value: float) -> str:
+    """Return a fraction in percent with two decimals."""
+    return f"{value * 100:.2f} %"
 
 
 def size_text(value: float | None) -> str:

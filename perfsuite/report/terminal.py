@@ -13,7 +13,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison, words
-from perfsuite.report import layer_widths, realised
+from perfsuite.report import layer_widths, other_accuracies, realised
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -53,6 +53,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(as_text(console, plain(workload), "bold"))
         console.print(_table(console, group))
         _print_notes(console, group)
+        _print_other_accuracies(console, group)
         _print_theory(console, realised.compressed(group))
         _print_widths(console, group)
     _print_judgement(console, judgement)
@@ -85,7 +86,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
-        for note in change.notes:
+        for note in (*other_accuracies.loss_notes(change), *change.notes):
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:
@@ -162,6 +163,20 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
             console.print(as_text(console, name + row.error, "red"))
         for line in row.output:
             console.print(as_text(console, f"    | {line}", "dim"))
+
+
+def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
+    """Print what the same answers are by the task's further metrics, if it has any."""
+    if not other_accuracies.metrics(group):
+        return
+    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    for name in other_accuracies.columns(group):
+        table.add_column(plain(name), no_wrap=name != "points lost")
+    for line in other_accuracies.lines(group):
+        table.add_row(*(as_text(console, text) for text in line))
+    console.print()
+    console.print(as_text(console, other_accuracies.TITLE, "bold"))
+    console.print(table)
 
 
 def _print_theory(console: Console, group: list[CellRow]) -> None:

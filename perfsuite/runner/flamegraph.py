@@ -12,7 +12,7 @@ import msgspec
 from perfsuite.domain.record import Run
 from perfsuite.domain.suite import Measure, ResolvedSuite
 from perfsuite.errors import ConfigError, Unavailable
-from perfsuite.runner.jobs.job import Job, first_job
+from perfsuite.runner.job import Job, first_job
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.record import Failure, Line
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
 
 WORKER = "perfsuite.runner.worker"
@@ -68,19 +68,6 @@ def run_job_in_process(
 def _command(folder: Path) -> list[str]:
     # -P: what lies in the current folder must not shadow what is installed.
     return [sys.executable, "-P", "-m", WORKER, str(folder)]
-
-
-def line_of(job: Job, **fields: object) -> Line:
-    """Return a line of `job` with the given fields beside those that name it."""
-    return Line(
-        cell=job.cell.id,
-        key=job.cell.key,
-        job=job.kind,
-        round=job.round,
-        order=job.order,
-        artifact=job.artifact_key,
-        **fields,  # type: ignore[arg-type]
-    )
 
 
 def _environment(job: Job) -> dict[str, str]:

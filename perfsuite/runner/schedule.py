@@ -12,7 +12,7 @@ import msgspec
 from perfsuite.config.expansion import inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import UNLABELLED, JobKind, Line
-from perfsuite.runner.jobs.job import Job, first_job, rounds
+from perfsuite.runner.job import Job, first_job, rounds
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal

@@ -14,8 +14,8 @@ import msgspec
 
 from perfsuite.domain.record import Failure, Line, Status
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
-from perfsuite.runner.jobs.job import Job
-from perfsuite.runner.process import TAIL, line_of
+from perfsuite.runner.job import Job, line_of
+from perfsuite.runner.process import TAIL
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY, STAGE
-from perfsuite.domain.record import Header, JobKind, Line, Record, Run
+from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Record, Run
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
@@ -75,7 +75,6 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         status=status,
         latencies_s=latencies,
         values=values,
-        accuracy=next((line.accuracy for line in done if line.job == "evaluate"), None),
         evidence=inspected.evidence if inspected else None,
         labels=tuple(sorted({label for line in lines for label in line.labels})),
         error=culprit.error if culprit else None,
@@ -85,7 +84,13 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         stages_s=stages,
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
         metrics=header.metrics,
+        accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),
     )
+
+
+def _accuracies(line: Line) -> tuple[Accuracy, ...]:
+    """Return what an evaluate line found, also one that knew a single metric."""
+    return line.accuracies or ((line.accuracy,) if line.accuracy else ())
 
 
 def _culprit(lines: list[Line]) -> Line | None:

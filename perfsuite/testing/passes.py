@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfsuite.config.conversion import Location, convert
+from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.recipe import GraphPass, ModelPass, Target
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None = None) -> None:
     """Raise `AssertionError` unless a pass, as configured, meets the contract.
 
-    It must be a frozen `msgspec.Struct` that survives JSON, and say its `version`, its `runtimes`
-    and what it takes from the target. It is tried on the model of `workload`, else on a small
+    It must be a frozen `msgspec.Struct` that survives JSON, and say its `version` and what it takes
+    from the target. It is tried on the model of `workload`, else on a small
     convolutional net: a graph pass on its graph, a model pass on the module (`check_model_pass`
     says how), with the samples of the task. The clock is scripted, a time that grows with the
     multiply-accumulates: what is checked comes out the same on every machine. Whatever the pass
@@ -50,7 +51,8 @@ def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None =
 def _target(pass_: Any) -> Target:
     runtimes = getattr(pass_, "runtimes", ())
     named = getattr(pass_, "runtime", "")
-    return Target(named or (runtimes[0] if runtimes else "onnxruntime"), "cpu", threads=1)
+    name = named or (runtimes[0] if runtimes else "onnxruntime")
+    return Target(name, "cpu", threads=1, quantized=QuantizedGraphs())
 
 
 def _check_struct(who: str, pass_: Any) -> None:
@@ -77,7 +79,7 @@ def _check_struct(who: str, pass_: Any) -> None:
 
 
 def _check_declared(who: str, pass_: Any, target: Target) -> None:
-    version, runtimes = getattr(pass_, "version", None), getattr(pass_, "runtimes", None)
+    version, runtimes = getattr(pass_, "version", None), getattr(pass_, "runtimes", ())
     require(
         type(version) is int and version >= 1,
         f"{who}: version is {version!r}; declare version: ClassVar[int] = 1 and raise it when the "
@@ -85,8 +87,8 @@ def _check_declared(who: str, pass_: Any, target: Target) -> None:
     )
     require(
         isinstance(runtimes, tuple) and all(isinstance(name, str) for name in runtimes),
-        f"{who}: runtimes is {runtimes!r}; declare runtimes: ClassVar[tuple[str, ...]], the "
-        f"engines that have a kernel for its result, () for every engine",
+        f"{who}: runtimes is {runtimes!r}; leave it out if the pass is for every engine, else "
+        f"declare runtimes: ClassVar[tuple[str, ...]], the engines with a kernel for its result",
     )
     for field in ("version", "runtimes"):
         require(
@@ -141,7 +143,7 @@ def _check_graph_pass(
         f"{who}: apply changed the inputs or outputs from {graph_spec(graph)} to "
         f"{graph_spec(result)}; they, and the dynamic batch, must stay",
     )
-    if target.runtime == "onnxruntime":
+    if not getattr(pass_, "runtimes", ()):  # for every engine, so for the references' too
         onnx.save(result, folder / "result.onnx")
         for batch in (1, 3):
             inputs = workload.task.inputs(workload.model.batch or batch, 0)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.domain.model import Stage
-from perfsuite.domain.task import Inputs, Outputs, Predict, Task
+from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, SubsetMetric, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
@@ -25,8 +25,9 @@ def check_workload(workload: Workload) -> None:
 
     Its name must be usable in keys. Its inputs must be seeded and follow the batch; its model must
     be built alike each time, be in evaluation mode and give finite answers; its stages must name
-    modules, or methods of them. Where its task has a metric, calibration samples, rows and metric
-    are tried too. Whatever the workload's own code raises comes through as it is.
+    modules, or methods of them. Calibration and training samples are tried where its task has
+    them, rows and each of its metrics where it has metrics. Whatever the workload's own code
+    raises comes through as it is.
     """
     require(
         isinstance(workload, Workload),
@@ -41,7 +42,7 @@ def check_workload(workload: Workload) -> None:
         _check_calibration(workload.name, task)
     if type(task).train is not Task.train:
         _check_train(workload.name, task)
-    if task.metric_name:
+    if task.metrics():
         _check_rows(workload.name, task, predict)
 
 
@@ -229,10 +230,19 @@ def _check_rows(name: str, task: Task, predict: Predict) -> None:
         f"{who} returns other rows the second time; choose the samples by a fixed seed, in a "
         f"fixed order: variants are compared sample by sample",
     )
-    for chosen in (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)):
-        value = task.metric(chosen)
+    for metric_name, metric in task.metrics().items():
+        _check_metric(f"workload '{name}': the metric '{metric_name}'", metric, rows)
+
+
+def _check_metric(who: str, metric: RowsMetric, rows: np.ndarray) -> None:
+    """Raise unless a metric is a fraction of any choice of the rows that it is about."""
+    if isinstance(metric, SubsetMetric):
+        rows, metric = metric.members(rows), metric.metric
+    choices = (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)) if len(rows) else ()
+    for chosen in choices:
+        value = metric(chosen)
         require(
             isinstance(value, float) and 0.0 <= value <= 1.0,
-            f"workload '{name}': task.metric(rows) is {value!r}; it must be a float from 0 to 1 "
-            f"for any choice of rows (intervals resample them)",
+            f"{who} is {value!r}; it must be a float from 0 to 1 for any choice of rows (intervals "
+            f"resample them)",
         )

@@ -20,6 +20,7 @@ from small_passes import GRAPH_PASSES, small_pass
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.task import Inputs, TrainingSet
 from perfsuite.passes.table import PASSES
+from perfsuite.runtimes.table import RUNTIMES
 
 ENGINES = ("onnxruntime", "openvino")
 
@@ -72,7 +73,7 @@ def context(runtime: str, checkpoint: Path) -> PassContext:
         inputs={"images": pictures(1)},
         calibration=calibration,
         train=train,
-        target=Target(runtime, "cpu", ("avx512_vnni",)),
+        target=Target(runtime, "cpu", quantized=RUNTIMES[runtime]().quantized_graphs("cpu")),
         checkpoint=checkpoint,
         progress=lambda done, total: None,
         latency_s=no_clock,
@@ -135,9 +136,9 @@ def test_twice_gives_equal_bytes(name: str, engine: str, tmp_path: Path) -> None
 def test_resolve_is_a_pure_text(name: str) -> None:
     made = small_pass(name)
     for runtime in ENGINES:
-        target = Target(runtime, "cpu", ("avx2",))
+        target = context(runtime, Path()).target
         assert isinstance(made.resolve(target), str)
-        assert made.resolve(target) == made.resolve(Target(runtime, "cpu", ("avx2",)))
+        assert made.resolve(target) == made.resolve(context(runtime, Path()).target)
 
 
 def test_the_table_is_cheap_to_import() -> None:

@@ -81,7 +81,9 @@ def _record(cell: Cell) -> Record:
         status="ok",
         latencies_s={number: (one / 1e3,) * 3 for number, one in enumerate(latencies_ms)},
         values=values,
-        accuracy=Accuracy("top1", top1, 10_000, "d", tuple(top1 + n / 1e4 for n in range(-9, 10))),
+        accuracies=(
+            Accuracy("top1", top1, 10_000, "d", tuple(top1 + n / 1e4 for n in range(-9, 10))),
+        ),
         evidence=None,
         labels=(),
         error=None,

@@ -49,6 +49,7 @@ LINE = st.builds(
     artifact=TEXT,
     labels=st.lists(NAME, max_size=2).map(tuple),
     measurements=st.lists(MEASUREMENT, max_size=2).map(tuple),
+    accuracies=st.lists(ACCURACY, max_size=3).map(tuple),
     accuracy=st.none() | ACCURACY,
     evidence=st.none() | st.builds(Evidence, st.lists(ITEM, max_size=2).map(tuple)),
     error=st.none() | st.builds(Failure, NAME, TEXT, TEXT),

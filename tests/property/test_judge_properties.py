@@ -43,7 +43,7 @@ def records(draw: st.DrawFn, cell: Cell) -> Record:
         status=draw(STATUSES),
         latencies_s={rounds + n: tuple(one) for n, one in enumerate(draw(processes))},
         values={},
-        accuracy=draw(st.sampled_from([None, Accuracy("top1", value, 500, "d", replicates)])),
+        accuracies=draw(st.sampled_from([(), (Accuracy("top1", value, 500, "d", replicates),)])),
         evidence=None,
         labels=(),
         error=None,

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from perfsuite.domain.record import Line
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runner.worker import run_job
 from perfsuite.store.journal import read
 

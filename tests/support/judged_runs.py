@@ -29,7 +29,6 @@ def record(cell: Cell, *latencies: float, **fields: Any) -> Record:
         "status": "ok",
         "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
         "values": {},
-        "accuracy": None,
         "evidence": None,
         "labels": (),
         "error": None,
@@ -53,9 +52,15 @@ def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
     return Run(header, {one.cell.id: one for one in defined})
 
 
-def accuracy(value: float, spread: float = 0.0, digest: str = "d", samples: int = 2000) -> Accuracy:
+def accuracy(
+    value: float,
+    spread: float = 0.0,
+    digest: str = "d",
+    samples: int = 2000,
+    metric: str = "top1",
+) -> Accuracy:
     offsets = np.linspace(-spread, spread, 101)
-    return Accuracy("top1", value, samples, digest, tuple(float(value + o) for o in offsets))
+    return Accuracy(metric, value, samples, digest, tuple(float(value + o) for o in offsets))
 
 
 def only(verdicts: tuple[Verdict, ...]) -> Verdict:
@@ -83,7 +88,7 @@ def noisy(factor: float, seed: int, noise: float, **suite: Any) -> Run:
             record(
                 cell,
                 *(float(x) for x in base * factor * np.exp(rng.normal(0, noise, 4))),
-                accuracy=accuracy(0.93),
+                accuracies=(accuracy(0.93),),
             )
             for cell, base in ((EAGER, 0.1), (INT8, 0.01))
         ),

@@ -17,6 +17,7 @@ from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant
 from perfsuite.export.onnx import export_graph, load_graph
 from perfsuite.passes.int8.int8 import Int8
+from perfsuite.runtimes.table import RUNTIMES
 
 SPEC = (InputSpec("image", "float32", ("batch", 3, 16, 16)),)
 PRODUCTS = ("Conv", "Gemm", "MatMul")
@@ -95,7 +96,7 @@ def export(folder: Path, target: str | None = None) -> Path:
             inputs=images(),
             calibration=lambda samples: iter([images(samples)]),
             train=lambda: (_ for _ in ()).throw(AssertionError("no training")),
-            target=Target(target, "cpu", ("avx512_vnni",)),
+            target=Target(target, "cpu", quantized=RUNTIMES[target]().quantized_graphs("cpu")),
             checkpoint=folder,
             progress=lambda done, total: None,
             latency_s=lambda candidates, cold_bytes=0: (0.0,) * len(candidates),

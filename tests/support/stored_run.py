@@ -53,7 +53,7 @@ def lines(cell: Cell) -> list[Line]:
             cell.key,
             "evaluate",
             "ok",
-            accuracy=Accuracy("top1", 0.9, 100, "samples", tuple([0.9] * 1000)),
+            accuracies=(Accuracy("top1", 0.9, 100, "samples", tuple([0.9] * 1000)),),
         ),
         Line(cell.id, cell.key, "inspect", "ok", evidence=Evidence((), {"Conv fp32": 1})),
     ]

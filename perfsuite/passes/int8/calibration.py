@@ -1,4 +1,4 @@
-"""Ranges of a graph's tensors over calibration samples, in memory that does not grow with them."""
+"""The ranges of a graph's tensors over calibration samples, in constant memory."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def ranges_of(
 ) -> dict[str, Range]:
     """Return the least and the greatest value of each of `tensors` over all `batches`.
 
-    The reductions are part of the graph that runs, so what comes out of a batch is three numbers a
-    tensor, and what is kept two: memory depends on the largest batch and not on their number.
-    `progress(done)` is called after every batch with the samples seen so far. A model with a fixed
-    first dimension gets its batches in pieces of that length. Raises `ConfigError` when there are
+    The graph is run with reductions added, so that a batch gives three numbers for each tensor:
+    memory depends on the largest batch and not on the number of batches. `progress(done)` is called
+    after every batch with the samples seen so far. For a model with a fixed first dimension,
+    batches are cut into pieces of that length. Raises `ConfigError` when there are
     no samples, `BuildError` naming the tensor that has NaN or infinite values.
     """
     session = _session(_reduced(model, tensors))
@@ -73,7 +73,7 @@ def _session(model: onnx.ModelProto) -> Any:
 
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    # The second batch would else get one block for all its tensors, beside what the first one left.
+    # With it, the second batch would need memory for all its tensors beside the first one's.
     options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(
@@ -112,7 +112,7 @@ def _pieces(batch: Inputs, fixed: int) -> Iterator[Inputs]:
 
 
 def _check_finite(name: str, low: float, high: float, total: float) -> None:
-    # A NaN may escape a minimum and a maximum, but no sum.
+    # A minimum or a maximum may ignore a NaN; a sum does not.
     if not all(map(math.isfinite, (low, high, total))):
         kind = "NaN" if math.isnan(total) and math.isfinite(low + high) else "NaN or infinity"
         raise BuildError(

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     import onnx
 
 _PER_CHANNEL_OPSET = 13  # the first whose DequantizeLinear has an axis
-_INTEGER_SUMS = frozenset({"avx512_vnni", "avx_vnni", "amx_int8", "asimddp", "i8mm"})
-_ACCUMULATES = ("openvino", "tensorrt", "tensorrt-rtx")
 
 
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -25,26 +23,13 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Weights are symmetric and per output channel, activations per tensor with the range that they
     have on `calibration_samples` samples, biases stay float, batch normalization is folded first.
-    The target decides three things:
-
-    - Activations are uint8 on processors, because ONNX Runtime fuses a ReLU into the rounding only
-      where zero is the least value of the type; int8 with zero point 0 for TensorRT.
-    - Processors without VNNI (or its relatives) add two 8-bit products in 16 bits, which saturate:
-      there weights keep to 7 bits (-63 to 63), where two products always fit.
-    - For ONNX Runtime every value between two operators is quantized; OpenVINO and TensorRT add a
-      shortcut to a convolution's result before rounding.
+    The engine says how it wants the rest (`QuantizedGraphs`): the type of activations, whether
+    every value between two operators is quantized, and how many bits weights may use.
     """
 
     calibration_samples: int = 256
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = (
-        "onnxruntime",
-        "openvino",
-        "tensorrt",
-        "tensorrt-rtx",
-        "fake",
-    )
 
     def __post_init__(self) -> None:
         if self.calibration_samples < 1:
@@ -53,7 +38,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     def resolve(self, target: Target) -> str:
-        """Return, as text, all that the result owes to the target."""
+        """Return, as text, all that the result owes to the target.
+
+        Raises `Unsupported` for an engine that runs no quantized graphs.
+        """
         return msgspec.json.encode(scheme_of(target)).decode()
 
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
@@ -82,13 +70,18 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def scheme_of(target: Target) -> Scheme:
-    """Return how values are quantized for `target`."""
-    signed = target.runtime.startswith("tensorrt")
-    exact = target.device != "cpu" or bool(_INTEGER_SUMS.intersection(target.features))
+    """Return how values are quantized for `target`; `Unsupported` where its engine runs none."""
+    wanted = target.quantized
+    if wanted is None:
+        raise Unsupported(
+            f"int8: {target.runtime} runs no quantized graphs on {target.device}; an engine that "
+            f"does says how it wants them: give the runtime a method quantized_graphs(device) that "
+            f"returns a perfsuite.QuantizedGraphs"
+        )
     return Scheme(
-        signed=signed,
-        weight_limit=127 if exact else 63,
-        sum_in_accumulator=target.runtime in _ACCUMULATES,
+        signed=wanted.activations == "int8",
+        weight_limit=2 ** (wanted.weight_bits - 1) - 1,
+        sum_in_accumulator=wanted.sum_in_accumulator,
     )
 
 

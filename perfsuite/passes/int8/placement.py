@@ -1,4 +1,4 @@
-"""Where 8-bit values flow: which tensors of a graph are quantized, and which share a scale.
+"""Which tensors of a graph are quantized, and which share a scale.
 
 The rules follow what engines fuse. ONNX Runtime's `QLinearConv` and `QLinearAdd` want every value
 between two operators quantized; OpenVINO and TensorRT add a convolution's result to a shortcut
@@ -18,7 +18,7 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 PRODUCTS = ("Gemm", "MatMul")
 ACTIVATIONS = ("Relu", "Clip")
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
-# Operators that move values and change none: their results keep the scale of their first input.
+# Operators that move values and change none, so that their results have their first input's scale.
 MOVES = (
     "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Split", "Slice", "Pad",
     "Identity", "DepthToSpace", "SpaceToDepth", "Expand", "Tile", "Resize",
@@ -27,11 +27,12 @@ MOVES = (
 
 @dataclass(frozen=True)
 class Placement:
-    """`groups`: tensors to quantize, those of one group with one scale; in the graph's order.
+    """The tensors to quantize, by name.
 
-    `carriers` maps tensors that only carry the values of a group (behind a pooling, a reshape, a
-    concatenation) to its index: they take the group's scale and need no calibration. `weighted`
-    are the results of nodes whose weights become 8-bit.
+    `groups` are tensors that share a scale, in the graph's order. `carriers` maps tensors that only
+    carry the values of a group (behind a max-pooling, a reshape, a concatenation) to its index:
+    they have the group's scale and need no calibration. `weighted` are the results of nodes whose
+    weights become 8-bit.
     """
 
     groups: tuple[tuple[str, ...], ...]
@@ -60,7 +61,7 @@ def channel_axis(node: onnx.NodeProto) -> int:
 
 @dataclass
 class _Flow:
-    """One walk over the graph. `integer` are tensors that come out of 8-bit arithmetic."""
+    """One walk over the graph: `integer` are the results of 8-bit arithmetic seen so far."""
 
     graph: onnx.GraphProto
     sum_in_accumulator: bool
@@ -107,7 +108,7 @@ class _Flow:
             return False
         attributes = {a.name: a for a in node.attribute}
         if node.op_type == "Gemm":
-            # Engines take a plain x @ W + b only.
+            # Engines have 8-bit kernels for a plain x @ W + b only.
             plain = all(attributes[n].f == 1.0 for n in ("alpha", "beta") if n in attributes)
             return plain and not ("transA" in attributes and attributes["transA"].i)
         if node.op_type == "ConvTranspose":
@@ -119,7 +120,7 @@ class _Flow:
             return
         operands = set(node.input)
         if self.sum_in_accumulator:
-            # The last convolution before the sum is the one that takes the other operand in.
+            # The sum is fused into the last convolution before it.
             fused = [n for n in node.input if self._from_convolution(n) and self.uses[n] == 1]
             if fused:
                 operands.discard(max(fused, key=lambda n: self.place_of[n]))
@@ -130,7 +131,7 @@ class _Flow:
         return name in self.producer and self.producer[name].op_type in CONVOLUTIONS
 
     def _produce(self, node: onnx.NodeProto, *, rounded: bool) -> None:
-        """Mark a result of arithmetic; `rounded` if an engine of that kind wants it quantized."""
+        """Mark a result of 8-bit arithmetic, and if `rounded`, quantize it or its activation."""
         result = node.output[0]
         self.integer.add(result)
         if rounded and not self.sum_in_accumulator:
@@ -155,7 +156,7 @@ class _Flow:
         return constant is not None and not numpy_helper.to_array(constant).any()
 
     def placement(self) -> Placement:
-        """Return the groups: every needed tensor is traced back to where its values arise."""
+        """Return the placement: every needed tensor is traced back to where its values arise."""
         parent: dict[str, str] = {}
 
         def root(name: str) -> str:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import onnx
 
 Range = tuple[float, float]  # the least and the greatest value
-_LARGEST_BIAS = 2.0**30  # of the 2**31 - 1 that int32 holds: the rest is for the sum
+_LARGEST_BIAS = 2.0**30  # half of the range of int32; the other half is for the sum of products
 
 
 class Scheme(msgspec.Struct, frozen=True):
@@ -37,8 +37,8 @@ class Scheme(msgspec.Struct, frozen=True):
 def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.ndarray, ...]:
     """Return the scale (float32) and the zero point (uint8, or int8 and 0 if `signed`).
 
-    Zero is always exact, because convolutions pad with it; a tensor that is always zero has
-    scale 1.
+    Zero is represented exactly, because convolutions pad with it. The scale of a tensor that is
+    always zero is 1.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if signed:
@@ -53,7 +53,7 @@ def quantized_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return int8 weights within +-`limit` and one float32 scale for each index of `axis`.
 
-    No scale is below `least_scale`, which has one value a channel, or one for all.
+    No scale is below `least_scale`, one value for each channel or one for all.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = np.maximum(np.abs(weights).max(axis=others) / limit, least_scale).astype(np.float32)
@@ -75,7 +75,7 @@ def insert(
 
 
 class _Writer:
-    """Rewrites one graph's nodes; `dequantized` maps tensors to what their readers now read."""
+    """Rewrites a graph's nodes; `dequantized` maps tensors to the names that replace them."""
 
     def __init__(
         self,
@@ -92,7 +92,7 @@ class _Writer:
         self.nodes: list[onnx.NodeProto] = []
         self.dequantized: dict[str, str] = {}
         self.scales: dict[str, float] = {}
-        self.points: dict[str, tuple[str, str]] = {}  # to the names of scale and zero point
+        self.points: dict[str, tuple[str, str]] = {}  # names of scale and zero point
         for group in placement.groups:
             low, high = min(ranges[t][0] for t in group), max(ranges[t][1] for t in group)
             scale, zero = activation_parameters(low, high, signed=scheme.signed)
@@ -102,8 +102,8 @@ class _Writer:
         for carrier, index in placement.carriers.items():
             source = placement.groups[index][0]
             self.scales[carrier] = self.scales[source]
-            # Engines that sum in the accumulator carry 8-bit values past moves by themselves; a
-            # second pair would only hide from them, for one, that four nodes shuffle channels.
+            # Engines that sum in the accumulator keep 8-bit values through such operators by
+            # themselves; a second pair would only hide patterns such as a channel shuffle.
             if not scheme.sum_in_accumulator:
                 self.points[carrier] = self.points[source]
 
@@ -141,8 +141,8 @@ class _Writer:
         least: np.ndarray | float = 0.0
         bias = self.constants.get(node.input[2]) if len(node.input) > 2 else None
         if bias is not None:
-            # Engines round the bias to int32 in units of both scales: it has to fit, also where a
-            # channel's weights have died and would get a tiny scale.
+            # Engines round the bias to int32 in units of the product of both scales. It must fit
+            # even where a channel's weights are nearly zero and would have a tiny scale.
             units = self.scales[node.input[0]] * _LARGEST_BIAS
             largest = np.atleast_1d(np.abs(numpy_helper.to_array(bias)))
             least = largest.reshape(-1, largest.shape[-1]).max(axis=0) / units
@@ -155,9 +155,10 @@ class _Writer:
         node.input[1] = self._node("DequantizeLinear", inputs, node, axis=axis)
 
     def _split_bias(self, node: onnx.NodeProto) -> None:
-        """Let the bias be added after the product where the result stays float.
+        """Add the bias in a node of its own if the result stays float.
 
-        ONNX Runtime has an 8-bit product with a float result, but not with a float bias.
+        ONNX Runtime has a kernel for an 8-bit product with a float result, but none that adds a
+        float bias.
         """
         result = end = node.output[0]
         follower = self.reader.get(result)
@@ -178,7 +179,7 @@ class _Writer:
         output: str = "",
         **attributes: int,
     ) -> str:
-        """Append a node that is traced back to the module of `owner`; return its output."""
+        """Append a node with the scope and metadata of `owner`; return the name of its output."""
         from onnx import helper
 
         scope = owner.name.rpartition("/")[0]
@@ -215,7 +216,7 @@ class _Writer:
 
 
 def _read_names(graph: onnx.GraphProto) -> set[str]:
-    """Return what the nodes of `graph` read, in the bodies of its control flow too."""
+    """Return the names of all inputs of nodes, those in bodies of control flow included."""
     names: set[str] = set()
     for node in graph.node:
         names.update(node.input)

@@ -1,4 +1,4 @@
-"""One layer as a sequence of smaller ones, in torch."""
+"""The torch modules of a factorized layer: a sequence of smaller layers."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Ranks = tuple[int, ...]  # (r,) of a matrix and of CP, (ro, ri) of Tucker-2
 
 
 def kind_of(layer: nn.Module, method: Method) -> Kind:
-    """Return how a linear layer or an ungrouped convolution is factorized: 1x1 is a matrix too."""
+    """Return how a layer is factorized: a linear layer and a 1x1 convolution, as a matrix."""
     kernel = getattr(layer, "kernel_size", (1, 1))
     return "matrix" if set(kernel) == {1} else method
 
 
 def sequence(layer: nn.Module, ranks: Ranks, method: Method) -> nn.Sequential:
-    """Return the layers that may stand for `layer`, a `Linear` or a `Conv2d`, with fresh weights.
+    """Return the layers that can replace `layer`, a `Linear` or a `Conv2d`, with random weights.
 
-    They are called `reduce`, `core` (or `vertical` and `horizontal`) and `restore`. Stride, padding
-    and dilation go to the spatial ones, the bias to the last.
+    They are called `reduce`, `core` (or `vertical` and `horizontal`) and `restore`. The spatial
+    ones have the stride, padding and dilation, the last one has the bias.
     """
     import torch
     from torch import nn
@@ -52,7 +52,7 @@ def sequence(layer: nn.Module, ranks: Ranks, method: Method) -> nn.Sequential:
 
 
 def weights(layer: nn.Module, ranks: Ranks, method: Method) -> dict[str, np.ndarray]:
-    """Return the weights, in float64 and by name, that make a `sequence` stand for `layer`."""
+    """Return the weights of the `sequence` that approximates `layer`, by name, in float64."""
     weight = array_of(layer)
     kind = kind_of(layer, method)
     if kind == "matrix":
@@ -68,12 +68,11 @@ def weights(layer: nn.Module, ranks: Ranks, method: Method) -> dict[str, np.ndar
 
 
 def fill(made: nn.Sequential, layer: nn.Module, values: Mapping[str, np.ndarray]) -> nn.Sequential:
-    """Return `made` with the given weights and the bias of `layer`."""
+    """Return `made`, a `sequence`, with the given weights and the bias of `layer`."""
     import torch
 
     state = made.state_dict()
-    # Copied: NumPy takes an axis of one entry for contiguous, whatever its stride, and torch does
-    # not take a negative one.
+    # Copied, because an axis of length 1 may have a negative stride, which torch refuses.
     filled = {
         name: torch.from_numpy(value.copy(order="C")).reshape(state[name].shape)
         for name, value in values.items()
@@ -119,13 +118,13 @@ def macs(layer: nn.Module, ranks: Ranks, method: Method, given: Ranks, got: Rank
     if kind == "tucker":
         inner = ranks[0] * ranks[1] * high * wide
         return before * ends[0] * ranks[1] + after * (inner + ranks[0] * ends[1])
-    between = got[0] * got[2] * given[3]  # the vertical kernel has done its strides
+    between = got[0] * got[2] * given[3]  # places after the vertical kernel and its stride
     per_rank = before * ends[0] + between * high + after * (wide + ends[1])
     return ranks[0] * per_rank
 
 
 def largest_ranks(layer: nn.Module, method: Method) -> Ranks:
-    """Return the ranks from which on nothing is lost; of CP, those that no weight needs more of."""
+    """Return the ranks at which nothing is lost; for CP, an upper bound of the rank of a weight."""
     rows, columns, *kernel = array_of(layer).shape
     kind = kind_of(layer, method)
     if kind == "matrix":
@@ -145,7 +144,7 @@ def _linear(layer: nn.Linear, rank: int) -> list[tuple[str, nn.Module]]:
 
 
 def _pointwise(layer: nn.Conv2d, rank: int) -> list[tuple[str, nn.Module]]:
-    # What is skipped by the stride is skipped first.
+    # The stride is in the first layer, so that skipped places are not computed.
     reduce = _spatial(layer, layer.in_channels, rank, (True, True))
     return [("reduce", reduce), ("restore", _restore(layer, rank))]
 
@@ -182,10 +181,10 @@ def _restore(layer: nn.Conv2d, rank: int) -> nn.Conv2d:
 def _spatial(
     layer: nn.Conv2d, inner: int, outer: int, along: tuple[bool, bool], groups: int = 1
 ) -> nn.Conv2d:
-    """Return a convolution with the geometry that `layer` has along height and width, or 1x1.
+    """Return a convolution with the geometry of `layer` along the axes (height, width) `along`.
 
-    No bias has been added before it, so that it may pad with zeros what `layer` pads with zeros;
-    other paddings repeat pixels, which no product of channels minds.
+    Along the other axes it is 1 wide. It pads as `layer` does: no layer before it has a bias, so
+    zeros are still zeros there, and other paddings only repeat pixels.
     """
     from torch import nn
 

@@ -1,4 +1,4 @@
-"""Which layers of a net can be factorized, and what they are given in one call."""
+"""Which layers of a net can be factorized, and the reasons why others cannot."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _check_finite(path: str, module: nn.Module) -> None:
 
 
 def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tensor]) -> None:
-    """Raise `BuildError` unless `model` answers as many finite tensors as before, as deep."""
+    """Raise `BuildError` unless all answers are finite and have as many dimensions as `before`."""
     after = call(model, inputs)
     if [tensor.ndim for tensor in after] != [tensor.ndim for tensor in before]:
         raise BuildError(
@@ -86,7 +86,7 @@ def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tenso
 
 
 def _unfit(model: nn.Module) -> dict[str, str]:
-    """Return the layers that must be left alone, and why, as their own structure tells."""
+    """Return the layers that cannot be factorized by their kind, weights or hooks, and why."""
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 
@@ -113,9 +113,9 @@ def _unfit(model: nn.Module) -> dict[str, str]:
 
 
 def _read_from_outside(model: nn.Module, inputs: Inputs, layers: dict[str, Layer]) -> Iterator[str]:
-    """Yield the layers that the net cannot do without as such, as it reads their `weight`, say.
+    """Yield the layers whose attributes, such as `weight`, other code of the net reads.
 
-    Each is wrapped into a sequence, which has none of a layer's attributes, and the net is called.
+    The net is called with each layer inside a sequence, which has none of a layer's attributes.
     """
     if "" in layers or _runs_wrapped(model, inputs, list(layers.values())):
         return
@@ -125,6 +125,7 @@ def _read_from_outside(model: nn.Module, inputs: Inputs, layers: dict[str, Layer
 
 
 def _runs_wrapped(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> bool:
+    """Tell whether the net can be called with these layers inside of sequences."""
     from torch import nn
 
     try:

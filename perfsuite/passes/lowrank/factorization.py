@@ -1,7 +1,7 @@
 """Weights as products of smaller ones: truncated SVD, Tucker-2 and CP. NumPy only, in float64.
 
-Energy is the square of the Frobenius norm, the sum of squared singular values. Bases come from the
-eigenvectors of Gram matrices: these are as small as a weight has channels, whatever its kernel.
+Energy is the square of the Frobenius norm, the sum of squared singular values. Bases are computed
+as eigenvectors of Gram matrices, whose size is the number of channels, whatever the kernel's.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-_ROUNDS_HOOI = 3  # the first brings nearly all that there is to gain
-_RIDGE = 1e-9  # of the mean eigenvalue; without it, factors that cancel each other grow for ever
-_SETTLED = 1e-5  # of the energy: a round of ALS that gains less is the last
+_ROUNDS_HOOI = 3  # nearly all of the gain comes from the first
+# Relative to the mean eigenvalue. Without it, components that cancel each other grow without bound.
+_RIDGE = 1e-9
+_SETTLED = 1e-5  # the relative change of the lost energy that ends alternating least squares
 
 
 class Cp(NamedTuple):
@@ -30,9 +31,9 @@ class Cp(NamedTuple):
 
 
 def spectrum(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the squared singular values, falling, and the left singular vectors as columns.
+    """Return the squared singular values (m,), falling, and the left singular vectors (m, m).
 
-    There are as many of both as `matrix` (m, n) has rows; what is beyond its rank is zero.
+    `matrix` is (m, n); values beyond its rank are zero. The vectors are columns.
     """
     matrix = matrix.astype(np.float64, copy=False)
     values, vectors = np.linalg.eigh(matrix @ matrix.T)
@@ -42,7 +43,7 @@ def spectrum(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def rank_for(energies: np.ndarray, share: float) -> int:
     """Return the smallest rank that keeps at least `share` of the sum of `energies` (falling)."""
     kept = np.cumsum(energies)
-    # A share that is met to the last bit is met, in whatever order the sum was taken.
+    # The tolerance lets a share count as kept whatever the rounding of the sums.
     reached = kept >= share * kept[-1] * (1 - 1e-12)
     return int(np.argmax(reached)) + 1
 
@@ -55,8 +56,8 @@ def unfold(weight: np.ndarray, axis: int) -> np.ndarray:
 def low_rank(matrix: np.ndarray, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """Return restore (m, rank) and reduce (rank, n), whose product is nearest to `matrix`.
 
-    That is the truncated SVD (Eckart and Young 1936); each factor bears the square root of the
-    singular values, so that both learn alike when they are trained.
+    It is the truncated SVD (Eckart and Young 1936). Each factor is scaled by the square root of the
+    singular values, so that both have gradients of the same size in training.
     """
     if matrix.shape[0] > matrix.shape[1]:
         restore, reduce = low_rank(matrix.T, rank)
@@ -78,8 +79,8 @@ def tucker2(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return reduce (ri, in), core (ro, ri, h, w) and restore (out, ro) of weight (out, in, h, w).
 
-    `ranks` is (ro, ri). Kim et al. 2016, arXiv:1511.06530: the truncated higher-order SVD, made
-    better by a few rounds of higher-order orthogonal iteration (De Lathauwer et al. 2000).
+    `ranks` is (ro, ri). It is the truncated higher-order SVD (Kim et al. 2016, arXiv:1511.06530),
+    improved by a few rounds of higher-order orthogonal iteration (De Lathauwer et al. 2000).
     """
     weight = weight.astype(np.float64, copy=False)
     restore = spectrum(unfold(weight, 0))[1][:, : ranks[0]]
@@ -124,7 +125,7 @@ def cp(weight: np.ndarray, rank: int, rounds: int = 50) -> Cp:
         others = np.einsum("ir,hr,wr->ihwr", *factors[1:], optimize=True)
         right = flat @ others.reshape(-1, rank)
         _update(factors, grams, 0, right)
-        # All other updates read the weight through the new first factor alone.
+        # The other updates need the weight only multiplied by the new first factor.
         seen = (flat.T @ factors[0]).reshape(*weight.shape[1:], rank)
         for axis, term in ((1, "ihwr,hr,wr->ir"), (2, "ihwr,ir,wr->hr"), (3, "ihwr,ir,hr->wr")):
             known = [factors[other] for other in (1, 2, 3) if other != axis]

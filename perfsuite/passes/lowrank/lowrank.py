@@ -1,4 +1,4 @@
-"""Low rank: layers as products of smaller ones, where the engine's clock says that it pays."""
+"""Low rank: layers become products of smaller ones where these are faster on the engine."""
 
 from __future__ import annotations
 
@@ -54,20 +54,21 @@ class _Choice(TypedDict):
 
 
 class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Linear layers and convolutions replaced by their factors, if those are faster on the target.
+    """Replaces linear layers and convolutions by their factors where these are faster.
 
-    Exactly one of these says how far to go:
+    Exactly one of these fields says how far to go:
 
     - `energy`: the share of the squared singular values that every factorized layer keeps; each
       layer takes the fastest ranks that keep it.
     - `macs`: the share of the whole net's multiply-accumulates to keep.
-    - `speedup`: how many times as fast the whole net must become, on the engine's clock.
+    - `speedup`: how many times as fast the whole net must become on the engine.
 
-    For the last two, layers are taken in turn by the energy lost for a second gained. Linear layers
-    and 1x1 convolutions become two by truncated SVD; other convolutions, by `method`, three by
-    Tucker-2 (Kim et al. 2016, arXiv:1511.06530) or four by CP (Lebedev et al. 2015,
-    arXiv:1412.6553). Ranks are tried as they are and rounded up to multiples of 8 and 16. Grouped
-    and transposed convolutions and weights that are shared are left alone, as is what does not pay.
+    For the last two, layers are factorized in the order of the energy lost for each second gained.
+    A linear layer or 1x1 convolution becomes two layers by truncated SVD; another convolution
+    becomes three by Tucker-2 (Kim et al. 2016, arXiv:1511.06530) or four by CP (Lebedev et al.
+    2015, arXiv:1412.6553), as `method` says. Ranks are tried as they are and rounded up to
+    multiples of 8 and 16. Grouped and transposed convolutions, layers that share weights, and
+    layers that are not faster for it stay as they are.
 
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
     peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `runtime`
@@ -82,27 +83,26 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)
 
     def resolve(self, target: Target) -> str:
-        """Return, as text, all that the clock's answers follow from."""
+        """Return, as text, all that measured times depend on."""
         return clock_identity(target)
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
-        """Return the ranks by layer, what was left alone and why, and all weights.
+        """Return the ranks by layer, the other layers with the reason, and all weights.
 
-        `data` is `{"layers": {path: {"ranks", "lost", "speedup"}}, "left": {path: reason}}`, where
-        `lost` is the share of the layer's energy, as it was known when ranks were compared, and
-        `speedup` that of the layer alone.
+        `data` is `{"layers": {path: {"ranks", "lost", "speedup"}}, "left": {path: reason}}`. `lost`
+        is the share of the layer's energy that its factors miss, as estimated when ranks were
+        compared, and `speedup` is that of the layer alone.
 
-        Raises `Unsupported` where nothing can be factorized, where no layer is faster for it, and
-        where the target cannot be reached; `BuildError` for weights that are not finite.
+        Raises `Unsupported` if no layer can be factorized, if none is faster for it, and if the
+        target is out of reach; `BuildError` for weights that are not finite.
         """
         factorize: _Weights = functools.cache(
-            functools.partial(weights, method=self.method)  # trials share what they factorize
+            functools.partial(weights, method=self.method)  # so that trials share their factors
         )
         path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
         data = load_or_choose(path, _Choice, lambda: self._choose(model, ctx, factorize))
@@ -162,7 +162,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         macs: int,
         menu_list: list[Menu],
     ) -> Choice:
-        """Return the choice that reaches what the fields ask for."""
+        """Return the choice of ranks that reaches the goal of the fields."""
         if self.macs is not None:
             choice = within_macs(menu_list, self.macs * macs, macs)
             if choice is None:
@@ -198,7 +198,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> nn.Module:
         """Return `model` with layers replaced by their factors.
 
-        A copy is given its `origin`, so that what was factorized once is found again.
+        For a copy, `origin` is the original net, by whose layers factors are cached.
         """
         for path, each in ranks.items():
             layer = (origin or model).get_submodule(path)

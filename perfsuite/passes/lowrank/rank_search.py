@@ -1,4 +1,4 @@
-"""Which layers are factorized, and to which ranks: what the engine's clock says that it pays."""
+"""Which layers are factorized, and to which ranks, by times measured on the engine."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from perfsuite.passes.lowrank.factor_modules import (
 )
 from perfsuite.passes.shared.layers import Layer, Shape
 
-# Alternating medians of one process differ by two or three percent for nothing, and what is gained
-# in a layer is partly lost where the engine had fused it with its neighbours.
+# The least speed-up of a layer that counts. Times of the same layer differ by two or three percent,
+# and a part of the gain is lost where the engine had fused the layer with its neighbours.
 PAYS = 1.05
-# Blocked kernels work on 8 or 16 channels at a time, and on a whole block where there are fewer.
+# Kernels compute 8 or 16 channels at once, and take as long for fewer.
 _BLOCKS = (8, 16)
-# Of a layer's multiply-accumulates, where a target and no energy says what to keep.
+# Shares of a layer's multiply-accumulates whose ranks are tried, if no `energy` is given.
 _LADDER = (0.1, 0.2, 0.3, 0.4, 0.55, 0.7)
-# CP has as many components as a weight has channels for a few percent of them already; each rank is
-# found by iteration, at a cost in proportion to it.
+# The same for CP, fewer of them: each decomposition is found by iteration, and its rank is already
+# as large as the number of channels at a few percent of the multiply-accumulates.
 _LADDER_CP, _BLOCKS_CP = (0.05, 0.1, 0.15, 0.2, 0.3, 0.45), (16,)
-_ROUNDS_CP = 8  # of ALS, to compare ranks by; the factors themselves get more
+_ROUNDS_CP = 8  # of alternating least squares, to compare ranks; the final factors get more
 
 
 @dataclass(frozen=True)
 class Option:
-    """A layer with certain ranks, or with none as it is.
+    """A layer factorized to `ranks`, or as it is, with ranks ().
 
     `macs` and `seconds` are those of all its calls in one call of the net; `lost` is the share of
-    its weights' energy.
+    its weights' energy that the factors miss.
     """
 
     ranks: Ranks
@@ -50,9 +50,10 @@ class Option:
 
 @dataclass
 class Menu:
-    """What may be done with one layer: `options` are those that pay, the fastest first.
+    """The options for one layer: `options` are those that are faster by `PAYS`, the fastest first.
 
-    `best` is the fastest of all, None where no ranks save any multiply-accumulate.
+    `whole` is the layer as it is. `best` is the fastest of all ranks that were tried; None if no
+    ranks save multiply-accumulates.
     """
 
     layer: Layer
@@ -61,11 +62,11 @@ class Menu:
     best: Option | None = None
 
     def speedup(self, option: Option) -> float:
-        """Return how many times as fast as the layer an option is."""
+        """Return how many times as fast as the whole layer an option is."""
         return self.whole.seconds / option.seconds
 
 
-Choice = dict[str, Option]  # by path; a layer that is not in it stays as it is
+Choice = dict[str, Option]  # by path; other layers stay as they are
 
 
 def menus(
@@ -75,10 +76,10 @@ def menus(
     ctx: PassContext,
     cold_bytes: int,
 ) -> list[Menu]:
-    """Return a menu a layer, timed by the engine's clock.
+    """Return a menu for each layer, with times measured on the engine.
 
-    Without `energy` the ranks are a ladder by the multiply-accumulates that they keep. Layers of
-    one shape are timed once; all their candidates take turns with the layer itself.
+    Without `energy`, the ranks to try keep fixed shares of the multiply-accumulates. Layers of the
+    same shape are timed once, together with all their candidates, which take turns.
     """
     ranks = {layer.path: _ranks(layer, method, energy) for layer in layers}
     groups: dict[object, list[Layer]] = {}
@@ -96,15 +97,16 @@ def menus(
 
 
 def fastest(menu_list: Iterable[Menu]) -> Choice:
-    """Return the fastest option of every layer that has one that pays."""
+    """Return the fastest option of each layer, for those that have options."""
     return {menu.layer.path: menu.options[0] for menu in menu_list if menu.options}
 
 
 def steps(menu_list: Sequence[Menu]) -> Iterator[Choice]:
-    """Yield ever faster choices, from the net as it is until nothing more pays.
+    """Yield choices, each faster than the one before: from the net as it is to the fastest.
 
-    Each makes one layer faster: the one where least energy is lost for a second gained. The shares
-    lost by layers are comparable, since in a chain of layers noise-to-signal ratios add up.
+    Each step makes one layer faster, the one that loses the least energy for each second gained.
+    The shares lost by different layers are comparable, because noise-to-signal ratios add up along
+    a chain of layers.
     """
     choice: Choice = {}
     yield choice
@@ -115,9 +117,10 @@ def steps(menu_list: Sequence[Menu]) -> Iterator[Choice]:
 
 
 def within_macs(menu_list: Sequence[Menu], limit: float, net_macs: int) -> Choice | None:
-    """Return the first of `steps` whose net has at most `limit` MACs, None if none has.
+    """Return the first of `steps` whose net has at most `limit` MACs; None if none has.
 
-    Of all ways to take the last step, it is the one that loses least.
+    For the last step, all moves that reach the limit are compared, and the one that loses the least
+    energy is taken.
     """
 
     def left(choice: Choice) -> float:
@@ -141,11 +144,11 @@ def within_macs(menu_list: Sequence[Menu], limit: float, net_macs: int) -> Choic
 def within_speedup(
     menu_list: Sequence[Menu], wanted: float, speedup: Callable[[Choice], float]
 ) -> tuple[Choice | None, float]:
-    """Return the earliest of `steps` that makes the whole net `wanted` times as fast.
+    """Return the first of `steps` that makes the net `wanted` times as fast, and its speed-up.
 
-    `speedup` measures a choice in the net. Beside it stands what was measured; where even the last
-    step is too slow, it comes with None. A search for the earliest finds the luckiest measurement
-    too, so what it finds must reach the target once more.
+    `speedup` measures a choice in the whole net. If even the last step is too slow, None is
+    returned with its speed-up. The step is found by bisection, which favours lucky measurements, so
+    it must reach the target in a second measurement; otherwise the next steps are tried.
     """
     path = list(steps(menu_list))
     reached = speedup(path[-1])
@@ -163,6 +166,7 @@ def within_speedup(
 
 
 def _moves(menu_list: Iterable[Menu], choice: Choice) -> Iterator[tuple[str, Option]]:
+    """Yield the options that make a layer faster than in `choice`, with its path."""
     for menu in menu_list:
         now = choice.get(menu.layer.path, menu.whole)
         for option in menu.options:
@@ -171,14 +175,14 @@ def _moves(menu_list: Iterable[Menu], choice: Choice) -> Iterator[tuple[str, Opt
 
 
 def _price(menu_list: Iterable[Menu], choice: Choice, path: str, option: Option) -> float:
-    """Return the energy lost for a second gained."""
+    """Return the energy lost for each second gained."""
     whole = next(menu.whole for menu in menu_list if menu.layer.path == path)
     now = choice.get(path, whole)
     return (option.lost - now.lost) / (now.seconds - option.seconds)
 
 
 def _ranks(layer: Layer, method: Method, energy: float | None) -> list[Ranks]:
-    """Return the ranks to try, those alone that save multiply-accumulates."""
+    """Return the ranks to try; all of them save multiply-accumulates."""
     kind = kind_of(layer.module, method)
     blocks: tuple[int, ...]
     if energy is not None and kind != "cp":
@@ -200,10 +204,10 @@ def _ranks(layer: Layer, method: Method, energy: float | None) -> list[Ranks]:
 
 
 def _ranks_for_energy(layer: Layer, method: Method, energy: float) -> Ranks:
-    """Return the smallest ranks that surely keep `energy`.
+    """Return the smallest ranks for which a bound says that they keep `energy`.
 
-    Tucker-2 loses at most what its two truncations lose (De Lathauwer, De Moor and Vandewalle
-    2000), so each may lose half.
+    The loss of Tucker-2 is at most the sum of the losses of its two truncations (De Lathauwer, De
+    Moor and Vandewalle 2000), so each may lose half.
     """
     weight = array_of(layer.module)
     if kind_of(layer.module, method) == "matrix":
@@ -212,16 +216,16 @@ def _ranks_for_energy(layer: Layer, method: Method, energy: float) -> Ranks:
         return (factorization.rank_for(factorization.spectrum(narrow)[0], energy),)
     each = (1 + energy) / 2
     energies = (factorization.spectrum(factorization.unfold(weight, axis))[0] for axis in (0, 1))
-    return tuple(factorization.rank_for(one, each) for one in energies)
+    return tuple(factorization.rank_for(axis_energies, each) for axis_energies in energies)
 
 
 def _ranks_for_macs(layer: Layer, method: Method, limit: float) -> Ranks:
-    """Return the ranks, both the same share of the channels, that take about `limit` MACs."""
+    """Return the ranks that take about `limit` MACs; of two, each is the same share of channels."""
     if kind_of(layer.module, method) != "tucker":
         return (max(1, int(limit // _macs(layer, (1,), method))),)
     rows, columns = largest_ranks(layer.module, method)
     low, high = 0.0, 1.0
-    for _ in range(20):  # a millionth is finer than any rank
+    for _ in range(20):  # to a millionth, less than one channel
         share = (low + high) / 2
         fits = _macs(layer, _shares(share, rows, columns), method) <= limit
         low, high = (share, high) if fits else (low, share)
@@ -247,7 +251,7 @@ def _signature(layer: Layer) -> tuple[str, Shape]:
 def _timed(
     layer: Layer, wanted: Sequence[Ranks], method: Method, ctx: PassContext, cold_bytes: int
 ) -> dict[Ranks, float]:
-    """Return the seconds of one call by ranks; those of the layer itself have none."""
+    """Return the seconds of one call, by ranks; the layer as it is has the ranks ()."""
     if not wanted:
         return {}
     shape = layer.largest_call.given
@@ -278,13 +282,13 @@ def _menu(
     paying = [each for each in tried if times[each] * PAYS <= times[()]]
     lost = _lost(layer, paying, method)
     options = [option(each, lost[each]) for each in paying]
-    # Of CP no rank is known to keep an energy before it is tried.
+    # How much energy a rank of CP keeps is known only now.
     kept = [each for each in options if energy is None or each.lost <= 1 - energy + 1e-9]
     return Menu(layer, whole, kept, option(tried[0], float("nan")))
 
 
 def _lost(layer: Layer, ranks: Sequence[Ranks], method: Method) -> dict[Ranks, float]:
-    """Return the share of the energy that is lost, by ranks."""
+    """Return the share of the energy that the factors miss, by ranks."""
     if not ranks:
         return {}
     weight, kind = array_of(layer.module), kind_of(layer.module, method)

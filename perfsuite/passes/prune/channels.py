@@ -1,9 +1,10 @@
-"""Channels that can only go together: the groups of a model's dependency graph.
+"""Channels that can only be removed together: the groups of a model's dependency graph.
 
 Torch-Pruning's graph (Fang et al. 2023, arXiv:2301.12900) says which operation follows which. Its
-own index arithmetic fails where a net splits and shuffles channels (ShuffleNetV2), and takes what
-it does not know for elementwise. A group here is followed only through operations that are known
-to leave every channel in its place; where one meets something else, it is refused with the reason.
+own index arithmetic is not used: it fails where a net splits and shuffles channels (ShuffleNetV2),
+and treats unknown operations as elementwise. Here a group is followed only through operations that
+are known to leave every channel in its place. A group that meets any other is refused, with the
+reason.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 Side = Literal["out", "in"]
 
-# What autograd calls the operations through which a channel stays the channel it was.
+# Autograd's names of operations that leave every channel in its place.
 _POINTWISE = (
     "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "hardsigmoid", "silu", "gelu", "mish",
     "sigmoid", "tanh", "add", "sub", "mul", "div", "clamp", "clone", "tocopy", "dropout",
@@ -33,12 +34,12 @@ _SPATIAL = ("maxpool2d", "avgpool2d", "adaptiveavgpool2d", "mean", "upsample", "
 _ZERO_STAYS_ZERO = (
     "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "silu", "gelu", "mish", "tanh", "clone",
 )  # fmt: skip
-# What else feeds a linear layer without a bias, or with one: its own weights, transposed.
+# Autograd's name of the transposition of a linear layer's weights, which is an input of it too.
 _TRANSPOSED = "t"
 
 
 class Member(msgspec.Struct, frozen=True):
-    """One module of a group: on its `out` side or its `in` side it has the group's channels.
+    """A module of a group: its result (`out`) or its input (`in`) has the group's channels.
 
     `repeat` is the number of inputs that a linear layer has for each channel, after flattening.
     """
@@ -49,10 +50,10 @@ class Member(msgspec.Struct, frozen=True):
 
 
 class Group(msgspec.Struct, frozen=True):
-    """`width` channels that are in all `members`; `name` is the path of the first producer.
+    """`width` channels that all `members` share; `name` is the path of the first that gives them.
 
-    `removable` says that all of them may go: what reads them is a branch of a sum. `after` are the
-    norms between there and the sum.
+    `removable` says that all of them may be removed, because the layers that read them end in a
+    sum, where zero can stand for them. `after` are the norms between those layers and the sum.
     """
 
     name: str
@@ -67,11 +68,11 @@ class Group(msgspec.Struct, frozen=True):
 
 
 def channel_groups(model: nn.Module, inputs: Inputs) -> tuple[list[Group], dict[str, str]]:
-    """Return the groups of `model`, and why the other convolutions and linear layers are in none.
+    """Return the groups of `model`, and why other convolutions and linear layers are in none.
 
     Raises `Unsupported` for a model that autograd cannot follow.
     """
-    nodes = _nodes(copied(model), inputs)  # a call in training leaves traces in a module
+    nodes = _nodes(copied(model), inputs)  # which changes the module
     closed = _closed(model)
     groups: list[Group] = []
     refused = dict(closed)
@@ -135,9 +136,9 @@ def _nodes(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
 
 
 def _closed(model: nn.Module) -> dict[str, str]:
-    """Return the modules whose weights must stay as they are, and why.
+    """Return the reasons, by path, why modules' weights must keep their shapes.
 
-    They share a parameter with another module, or compute their weights of other parameters.
+    They share a parameter with another module, or their weights are computed from other parameters.
     """
     owners: dict[int, list[str]] = {}
     for name, parameter in model.named_parameters(remove_duplicate=False):
@@ -145,7 +146,7 @@ def _closed(model: nn.Module) -> dict[str, str]:
     closed = {}
     for paths in owners.values():
         for path in paths:
-            other = next((one for one in paths if one != path), None)
+            other = next((each for each in paths if each != path), None)
             if other is not None:
                 closed[path] = f"its weights are also those of {other}"
     for path, module in model.named_modules():
@@ -178,7 +179,7 @@ class _Refusal(Exception):
 
 
 class _Walk:
-    """Follows the channels that one layer gives, to all that must change with them."""
+    """Follows the channels of one layer's result to all modules that must change with them."""
 
     def __init__(self, root: Any, closed: dict[str, str]) -> None:
         self.root, self.closed = root, closed
@@ -191,7 +192,7 @@ class _Walk:
         self.width = int(root.module.weight.shape[0])
 
     def run(self) -> str:
-        """Return why the channels cannot change, or an empty text."""
+        """Return why the channels cannot be cut; '' if they can."""
         waiting = [self.root]
         try:
             while waiting:
@@ -204,7 +205,7 @@ class _Walk:
         return ""
 
     def _visit(self, node: Any) -> list[Any]:
-        """Return the nodes whose outputs have the same channels, because of `node`."""
+        """Return the neighbours of `node` whose outputs have the same channels as its output."""
         module, more = node.module, []
         if _is_dense(module):
             self._own(node.path)
@@ -227,7 +228,7 @@ class _Walk:
     def _follow(self, node: Any) -> list[Any]:
         if _is_dense(node.module):
             self._read(node, 1)
-            return _sources(node)  # a layer that is called twice reads other channels, too
+            return _sources(node)  # several, if the layer is called more than once
         if "Reshape" in type(node.module).__name__:
             for reader in node.outputs:
                 if type(reader.module).__name__ != "Linear" or len(_sources(reader)) > 1:
@@ -257,16 +258,17 @@ class _Walk:
         self.pointwise.append(name)
 
     def group(self, name: str, width: int) -> Group:
-        """Return the group, after a walk without a refusal."""
+        """Return the group that was walked; `run` must have returned ''."""
         members = [Member(path, "out") for path in (*self.producers, *self.passed)]
         members += [Member(path, "in", repeat) for path, repeat in self.consumers]
         after = self._branch()
         return Group(name, width, tuple(members), after is not None, after or ())
 
     def _branch(self) -> tuple[str, ...] | None:
-        """Return the norms between the readers and a sum, None where they are no branch of one.
+        """Return the norms between the readers and a sum; None if a reader does not end in a sum.
 
-        What is removed must give zero: nothing on the way may make something of nothing.
+        A removed branch is replaced by zero, so every operation between the channels and their
+        readers must map zero to zero.
         """
         if not all(name.startswith(_ZERO_STAYS_ZERO) for name in self.pointwise):
             return None
@@ -286,11 +288,11 @@ class _Walk:
 
 def _sources(node: Any) -> list[Any]:
     """Return the nodes whose channels a layer reads, in all its calls."""
-    return [one for one in node.inputs if _operation(one) != _TRANSPOSED]
+    return [source for source in node.inputs if _operation(source) != _TRANSPOSED]
 
 
 def _operation(node: Any) -> str:
-    """Return what autograd calls the operation of a node, in small letters: `cat`."""
+    """Return autograd's name for the operation of a node, in small letters, such as `cat`."""
     if node.grad_fn is not None and hasattr(node.grad_fn, "name"):
         return str(node.grad_fn.name()).lower().rpartition("::")[2].partition("backward")[0]
     return ""

@@ -1,4 +1,4 @@
-"""How much a channel matters: one number a channel of each group."""
+"""The importance of channels: one number for each channel of each group."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from torch import nn
 
 Criterion = Literal["l2", "taylor", "bn"]
-Scores = dict[str, np.ndarray]  # a group's name to float64 (width,)
-GroupWidth = tuple[str, int]  # a group and its width
+Scores = dict[str, np.ndarray]  # float64 (width,), by the group's name
+GroupWidth = tuple[str, int]  # a group's name and a width of it
 
-SAMPLES = 1024  # that gradients are taken of
-LOSS_SAMPLES = 512  # that losses are measured on
+SAMPLES = 1024  # for gradients
+LOSS_SAMPLES = 512  # for losses
 BATCH = 64
-FEWER = 16  # times fewer, where a sample is a scene
+FEWER = 16  # samples and batches are so many times smaller for tasks with a loss of their own
 SEED = 0
 
 
@@ -38,7 +38,7 @@ def l2(model: nn.Module, groups: Sequence[Group]) -> Scores:
         squares = np.zeros(group.width)
         for path in group.paths("out"):
             weight = modules[path].weight
-            if weight is not None and weight.ndim > 1:  # norms have a criterion of their own
+            if weight is not None and weight.ndim > 1:  # not of norms; see `bn`
                 squares += weight.detach().flatten(1).square().sum(1).double().numpy()
         scores[group.name] = _relative(np.sqrt(_finite(group, squares)))
     return scores
@@ -66,10 +66,11 @@ def bn(model: nn.Module, groups: Sequence[Group]) -> Scores:
 def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scores:
     """Return how much the loss would change without each channel, to first order.
 
-    The sum over a channel's weights of weight times gradient, as root mean square over batches of
-    training samples (Molchanov et al. 2019, arXiv:1906.10771, the root of equation 8). A channel's
-    weights are those of the norms behind it, as in section 4.2 there, or of the layers themselves
-    where there are none. Raises `BuildError` for gradients that are not finite.
+    It is the sum over a channel's weights of weight times gradient, as root mean square over
+    batches of training samples (Molchanov et al. 2019, arXiv:1906.10771, the root of equation 8).
+    A channel's weights are the scales and shifts of the norms behind it (section 4.2 there), or,
+    where there is no norm, its weights and bias in the layer. Raises `BuildError` for gradients
+    that are not finite.
     """
     import torch
 
@@ -107,10 +108,10 @@ def losses(
     data: TrainingSet,
     progress: Callable[[int, int], None],
 ) -> dict[GroupWidth, float]:
-    """Return by how much the loss grows where a group keeps its best channels alone, by width.
+    """Return by how much the loss grows when a group keeps its best channels only, by width.
 
-    Measured on training samples, with zeros in the place of the others. Sums of single channels'
-    scores are far too low where most of a group goes: each could be spared, but not all.
+    It is measured on training samples, with zeros in the place of the other channels. Where most of
+    a group is removed, the sum of the single channels' scores would be far too low.
     """
     import torch
 
@@ -121,8 +122,8 @@ def losses(
         trial.train(data.loss is not None)  # a detector gives losses in training mode alone
         with torch.no_grad(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(SEED)
-            found = [float((data.loss or _cross_entropy)(trial, *batch)) for batch in batches]
-        return float(np.mean(found))
+            values = [float((data.loss or _cross_entropy)(trial, *batch)) for batch in batches]
+        return float(np.mean(values))
 
     whole = loss_of(copied(model))
     grown = {}
@@ -152,7 +153,7 @@ def sums(
 
 
 def best(values: np.ndarray, width: int) -> list[int]:
-    """Return the `width` channels that matter most, in ascending order."""
+    """Return the `width` channels with the highest values, in ascending order."""
     order = np.argsort(-values, kind="stable")
     return sorted(int(channel) for channel in order[:width])
 
@@ -169,7 +170,7 @@ def _first_order(modules: dict[str, Any], group: Group) -> np.ndarray:
 
 
 def _scaling(modules: dict[str, Any], group: Group) -> list[str]:
-    """Return the norms of a group that have scales."""
+    """Return the paths of a group's norms that have scales."""
     found = {path: modules[path].weight for path in group.paths("out")}
     return [path for path, weight in found.items() if weight is not None and weight.ndim == 1]
 
@@ -186,7 +187,7 @@ def _batches(data: TrainingSet, samples: int) -> Iterator[tuple[torch.Tensor, to
     import torch
 
     rng = np.random.default_rng(SEED)
-    # Tasks with a loss of their own have large samples, each with much to learn: fewer do.
+    # A sample of a task with a loss of its own, such as detection, is a whole scene.
     few = 1 if data.loss is None else FEWER
     chosen = rng.permutation(len(data.inputs))[: samples // few]
     size = max(1, BATCH // few)

@@ -23,7 +23,12 @@ _SAMPLES = 4  # besides the timed input, on which a cut net is tried
 def prunable(
     model: nn.Module, ctx: PassContext, layers: tuple[str, ...]
 ) -> tuple[list[Group], dict[str, str]]:
-    """Return the groups of the wanted layers, tried out, and why other layers are in none."""
+    """Return the groups of the wanted layers that can be cut, and why other layers are in none.
+
+    `layers` are paths of modules or patterns of such; empty means all. Raises `ConfigError` for a
+    pattern that names no module, `Unsupported` where a named layer, or any at all, cannot be
+    pruned.
+    """
     found, left = channel_groups(model, ctx.inputs)
     wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
     groups, unsound = cuttable_groups(model, wanted, _samples(ctx))
@@ -40,7 +45,7 @@ def prunable(
 
 
 def _layers(model: nn.Module, group: Group) -> list[str]:
-    """Return the layers that give the channels of a group; its norms are none."""
+    """Return the convolutions and linear layers whose results are the channels of a group."""
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 
@@ -51,7 +56,7 @@ def _layers(model: nn.Module, group: Group) -> list[str]:
 def _check_layers(
     model: nn.Module, pattern: str, names: set[str], found: list[Group], left: dict[str, str]
 ) -> None:
-    """Raise for a pattern that names nothing, or nothing that can be pruned or is already gone."""
+    """Raise for a pattern without a module, or whose modules can neither be pruned nor are gone."""
     modules = dict(model.named_modules())
     named = [path for path in modules if fnmatchcase(path, pattern)]
     if not named:
@@ -67,7 +72,7 @@ def _check_layers(
 def _why(
     pattern: str, named: dict[str, nn.Module], found: list[Group], left: dict[str, str]
 ) -> str:
-    """Return why no group has the name of one of the modules that are named by `pattern`."""
+    """Return why none of the modules named by `pattern` gives a group its name."""
     for path in named:
         if path in left:
             return left[path]
@@ -83,7 +88,7 @@ def _why(
 
 
 def _other(module: nn.Module) -> str:
-    """Return what convolution it is whose own channels are never pruned, if it is one."""
+    """Return why the channels of this kind of convolution are never pruned; '' for all else."""
     from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 
     if isinstance(module, _ConvTransposeNd):
@@ -96,7 +101,7 @@ def _other(module: nn.Module) -> str:
 
 
 def _samples(ctx: PassContext) -> Iterator[Inputs]:
-    """Yield the timed input and some others: a graph that depends on them must not go unnoticed."""
+    """Yield the timed inputs and some other samples, for which the net may take another path."""
     yield ctx.inputs
     try:
         yield from ctx.calibration(_SAMPLES)

@@ -1,4 +1,4 @@
-"""Structured pruning: whole channels go, and with them the time that they take on the engine."""
+"""Structured pruning: whole channels are removed, so that the net is faster on its engine."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ from perfsuite.training.plan import AdamPlan, SgdPlan
 if TYPE_CHECKING:
     from torch import nn
 
-_TRIES = 8  # nets that are timed as a whole until one is as fast as asked
-_LEAST_PROGRESS = 0.97  # between two of them
+_TRIES = 8  # whole nets that are timed until one is as fast as asked
+_LEAST_PROGRESS = 0.97  # the cost of each of them, relative to the one before, is at most this
 
 
 class _Choice(TypedDict):
@@ -51,20 +51,21 @@ class _Choice(TypedDict):
 
 
 class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Takes channels out of convolutions and linear layers, by importance.
+    """Removes the least important channels of convolutions and linear layers.
 
-    Exactly one of three says how many: `ratio`, the share of channels that goes; `macs`, the share
-    of the multiply-accumulates that stays; `speedup`, how many times faster the net is to be on the
-    engine that it is pruned for. With `scope = "clock"` layers are chosen by the importance that is
-    lost for each second gained on that engine; a residual branch may go altogether. "uniform" takes
-    the same share from all, "global" the least important channels wherever they are; both keep
-    multiples of `round_to`. `layers` limits all this to paths of modules, or patterns of such.
+    Exactly one of three fields says how many: `ratio`, the share of channels to remove; `macs`, the
+    share of multiply-accumulates to keep; `speedup`, how many times as fast the net must become on
+    the engine that it is pruned for. With `scope = "clock"` the layers are chosen by the importance
+    lost for each second gained on that engine, and whole residual branches may be removed.
+    "uniform" removes the same share from all layers, "global" the least important channels of all;
+    both keep multiples of `round_to`. `layers` limits this to paths of modules, or patterns of
+    such.
 
     `runtime` names the runtime that it is pruned for, if not that of each cell: one net for all.
-    `importance` is "l2", "taylor" or "bn" (see `importance.py`). In more than one of `steps`, the
-    target is approached in equal factors, with what follows after each. `reconstruct` is the number
-    of calibration samples that the weights which stay are fitted to, layer by layer,
-    without labels (see `perfsuite.passes.prune.reconstruction`); `finetune` trains.
+    `importance` is "l2", "taylor" or "bn" (see `importance.py`). After the cut, the weights that
+    stay are fitted without labels to `reconstruct` calibration samples, layer by layer (see
+    `perfsuite.passes.prune.reconstruction`), and `finetune` trains the net. With more than one of
+    `steps`, all this is repeated, and each step goes an equal factor towards the target.
     """
 
     ratio: float | None = None
@@ -80,7 +81,6 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def __post_init__(self) -> None:
         check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)
@@ -95,23 +95,23 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
 
     def resolve(self, target: Target) -> str:
-        """Return what the engine's answers follow from, where the pass listens to its clock."""
+        """Return, as text, all that measured times depend on; '' if none are measured."""
         listens = self.scope == "clock" or self.speedup is not None
         return clock_identity(target) if listens else ""
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
-        """Return the channels kept, by layer, and all tensors of the net, fine-tuned if asked.
+        """Return the channels kept, by layer, and all tensors of the pruned net.
 
-        Raises `Unsupported` for a model that cannot be traced or has nothing to prune,
-        `ConfigError` for `layers` that are not there, `BuildError` where the target cannot be
-        reached.
+        `data` is `{"kept": {path: channels}, "removed": paths, "left": {path: reason}}`. Raises
+        `Unsupported` for a model that cannot be traced or has nothing to prune, `ConfigError` for
+        `layers` that are not there, `BuildError` where the target cannot be reached.
         """
         whole = copied(model).eval()
         kept: dict[str, np.ndarray] = {}
         removed: set[str] = set()
         left: dict[str, str] = {}
         for step in range(self.steps):
-            # The clock answers otherwise each time: a training that is taken up keeps its shapes.
+            # A training that goes on after a stop must have the shapes that it began with.
             path = ctx.checkpoint.with_suffix(f".step{step}.json")
             choice = load_or_choose(path, _Choice, partial(self._choose, model, ctx))
             groups, now = choice["groups"], choice["kept"]
@@ -126,7 +126,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             uncut = copied(model).eval() if fits else whole
             removed.update(cut(model, groups, now))
             if fits:
-                # Not to the whole net, which has learned nothing in the steps before.
+                # To the net before this step: the whole net has not learned in the steps before.
                 samples = list(ctx.calibration(self.reconstruct))
                 reconstruct(model, uncut, stay, samples, ctx.progress)
             self._tune(model, whole, ctx, step, trained)
@@ -141,7 +141,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return model
 
     def _choose(self, model: nn.Module, ctx: PassContext) -> _Choice:
-        """Return the groups to cut, the channels of each that stay, why other layers are left."""
+        """Return the groups to cut, their channels that stay, and why other layers are left."""
         model.eval()
         groups, left = prunable(model, ctx, self.layers)
         scores = self._scores(model, groups, ctx)
@@ -163,7 +163,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _widths(
         self, model: nn.Module, groups: list[Group], costs: Costs, scores: Scores, ctx: PassContext
     ) -> dict[str, int]:
-        """Return the widths that reach the target of one step, measured where it is a speed."""
+        """Return the widths that reach the target of one step; a speed-up is measured."""
         narrowed = self._narrower(model, costs, scores, ctx)
         if self.speedup is None:
             share = self.macs if self.macs is not None else 1 - (self.ratio or 0.0)
@@ -188,7 +188,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _narrower(
         self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext
     ) -> Callable[[float], dict[str, int]]:
-        """Return what gives the widths that bring the cost down to a share of it."""
+        """Return a function from a share of the whole cost to the widths that cost as much."""
         measure = costs.channels if self.ratio is not None else costs.macs
         full = measure(costs.full)
 
@@ -225,7 +225,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ctx: PassContext,
         places: Iterable[GroupWidth],
     ) -> dict[GroupWidth, float]:
-        """Return what is lost at each width: measured, where training samples are used anyway."""
+        """Return the importance lost at each width; by "taylor" it is the measured loss."""
         widths: dict[str, list[int]] = {}
         for name, width in places:
             widths.setdefault(name, []).append(width)

@@ -1,9 +1,9 @@
 """New weights for a cut net, so that its layers answer as they did before; no labels are needed.
 
-Layer after layer, in the order of a call, the weights are fitted by least squares: given what the
-cut net brings to a layer, give what the whole net's layer gave (He, Zhang and Sun 2017,
-arXiv:1707.06168, section 3.1.2; the inputs are those of the net as cut and fitted so far, so that
-errors do not add up). Fine-tuning then begins much nearer to its end.
+Layer after layer, in the order of a call, the weights are fitted by least squares: from the layer's
+input in the cut net to its result in the whole net (He, Zhang and Sun 2017, arXiv:1707.06168,
+section 3.1.2). The input is that of the net as cut and fitted so far, so that errors do not add up.
+Fine-tuning then needs fewer epochs.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-# Of the inputs' mean square: how much it takes to move a weight. Fewer samples than weights would
-# else be learned by heart.
+# The ridge penalty, relative to the mean square of the inputs: without it, few samples would be
+# fitted exactly.
 RIDGE = 0.01
-PLACES = 64  # of a picture: neighbours say nearly the same
-_MOST = 8192  # inputs of a weight: the matrix of all pairs must fit into memory
+PLACES = 64  # used of each picture, on average; neighbours are nearly alike
+_MOST = 8192  # inputs of a layer's result; the matrix of their products must fit into memory
 
 
 class _Enough(Exception):
-    """Ends a call at the layer whose inputs are wanted."""
+    """Raised to end a call at the layer whose inputs were wanted."""
 
 
 def reconstruct(
@@ -43,11 +43,11 @@ def reconstruct(
 ) -> None:
     """Fit the weights of `model`, cut from `whole`, and then the statistics of its norms.
 
-    `kept` has the channels that a layer of `model` still gives, where they are not all. Layers are
-    left as they are where nothing before them has changed, where a call's first dimension is not
-    the batch (once a detector has chosen its proposals, rows of the two nets are not the same), and
-    where they are grouped, too large or of a class of the user's own. The norms see the batches
-    that are as long as the first. Raises `ConfigError` where there are no batches, `BuildError` for
+    `kept` has the channels that a cut layer of `model` still has in its result, by path. A layer is
+    left as it is if its input has not changed; if the first dimension of its input is not the batch
+    (after a detector has chosen its proposals, the rows of both nets are not the same); if it is
+    grouped or too large; and if its class is a user's own. Statistics are taken over the batches
+    that are as long as the first. Raises `ConfigError` if there are no batches, `BuildError` for
     answers that are not finite.
     """
     if not batches:
@@ -91,7 +91,7 @@ def _fit(
     kept: Sequence[int] | np.ndarray | None,
     batches: Sequence[Inputs],
 ) -> None:
-    """Fit one layer: least squares with a ridge that holds it to the weights that it has."""
+    """Fit one layer by least squares, with a ridge penalty on changes of its weights."""
     import torch
 
     layer: Any = model.get_submodule(path)
@@ -101,7 +101,7 @@ def _fit(
     for inputs in batches:
         given, wanted = (_given(net, path, calls, inputs) for net in (model, whole))
         count = _length(inputs)
-        if len(given) != len(wanted) or any(len(one) != count for one in (*given, *wanted)):
+        if len(given) != len(wanted) or any(len(each) != count for each in (*given, *wanted)):
             return
         for mine, theirs in zip(given, wanted, strict=True):
             with torch.no_grad():
@@ -124,14 +124,14 @@ def _fit(
     squares, products = sums
     ridge = RIDGE * squares.diagonal().mean()
     if not ridge:
-        return  # whatever the weights are, nothing but zeros reaches them
+        return  # all inputs are zero
     step = torch.linalg.solve(squares + ridge * torch.eye(len(squares)), products)
     with torch.no_grad():
         layer.weight.add_(step.T.reshape(layer.weight.shape))
 
 
 def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torch.Tensor]:
-    """Return what a layer is called with, at most `calls` times; what follows is not computed."""
+    """Return the inputs of a layer's first `calls` calls; the rest of the net is not computed."""
     import torch
 
     found: list[torch.Tensor] = []
@@ -154,7 +154,7 @@ def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torc
 
 
 def _places(values: torch.Tensor) -> torch.Tensor | slice:
-    """Return which rows to use: of large pictures, a part that is enough, spread over them."""
+    """Return the rows to use: all, or of large pictures a random part."""
     import torch
 
     rows = _flat(values).shape[0]
@@ -165,7 +165,7 @@ def _places(values: torch.Tensor) -> torch.Tensor | slice:
 
 
 def _rows(layer: Any, given: torch.Tensor) -> torch.Tensor:
-    """Return a row for each place where the weights are applied."""
+    """Return the inputs of the weights, one row for each place where they are applied."""
     import torch
 
     if given.ndim != 4:
@@ -196,16 +196,16 @@ def _flat(values: torch.Tensor) -> torch.Tensor:
 
 
 def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
-    """Let the norms' statistics be those of the batches, each counted alike.
+    """Set the norms' statistics to their mean over the batches.
 
-    A shorter one at the end is left out, and where batches are single samples, so are norms of
-    vectors: one value a channel has no variance.
+    A shorter batch at the end is left out. Where batches are single samples, so are norms of
+    vectors, as one value has no variance.
     """
     import torch
     from torch import nn
 
     count = _length(batches[0])
-    norms = [one for one in norms_of(model) if count > 1 or not isinstance(one, nn.BatchNorm1d)]
+    norms = [norm for norm in norms_of(model) if count > 1 or not isinstance(norm, nn.BatchNorm1d)]
     with settling(norms), torch.no_grad():
         for inputs in batches:
             if _length(inputs) == count:

@@ -1,4 +1,4 @@
-"""Taking channels out of a module, and giving a fresh module the shapes of stored tensors."""
+"""Channels are taken out of a module, and a fresh module is given the shapes of stored tensors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,14 @@ if TYPE_CHECKING:
     from torch import nn
 
 State = dict[str, "torch.Tensor"]
-Kept = Mapping[str, Sequence[int]]  # a group's name to the channels that stay, ascending
+Kept = Mapping[str, Sequence[int]]  # the channels that stay, ascending, by the group's name
 
 
 def cut(model: nn.Module, groups: Iterable[Group], kept: Kept) -> tuple[str, ...]:
-    """Leave only the channels `kept` of each group; return the paths of modules now replaced.
+    """Return the paths of modules that were removed, after cutting each group down to `kept`.
 
-    `model` is changed in place. A group that keeps nothing takes its branch of a sum with it.
+    `model` is changed in place. Where a group keeps no channel, its whole branch of a sum is
+    removed: its members and the norms behind them.
     """
     chosen = [group for group in groups if group.name in kept]
     gone = [group for group in chosen if not kept[group.name]]
@@ -43,7 +44,7 @@ def cut(model: nn.Module, groups: Iterable[Group], kept: Kept) -> tuple[str, ...
 
 
 def masked(model: nn.Module, groups: Iterable[Group], kept: Kept) -> None:
-    """Let what reads the channels not `kept` take them for zero: `model` then answers as `cut`."""
+    """Set the weights to zero that read channels not `kept`; `model` then answers as if cut."""
     import torch
 
     modules = dict(model.named_modules())
@@ -60,9 +61,9 @@ def masked(model: nn.Module, groups: Iterable[Group], kept: Kept) -> None:
 
 
 def absent(model: nn.Module, paths: Iterable[str]) -> None:
-    """Replace modules by one that gives zero: what is added to it stays as it is.
+    """Replace modules by one that returns zero, so that a sum keeps its other operands.
 
-    Raises `BuildError` for a module that is not there: the paths are those of another model.
+    Raises `BuildError` for a path that the model has not.
     """
     for path in paths:
         parent, _, name = path.rpartition(".")
@@ -74,7 +75,7 @@ def absent(model: nn.Module, paths: Iterable[str]) -> None:
 
 
 def is_absent(module: nn.Module) -> bool:
-    """Return whether this is what stands for a module that was taken out."""
+    """Tell whether `module` stands for one that `absent` has removed."""
     return isinstance(module, _absent())
 
 
@@ -96,7 +97,7 @@ def shape(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
 
 
 def load(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
-    """Do what `shape` does, with NumPy arrays."""
+    """Give the layers of `model` the shapes of NumPy arrays, and load them, as `shape` does."""
     import torch
 
     shape(model, {name: torch.from_numpy(array) for name, array in tensors.items()})
@@ -118,7 +119,7 @@ def _slice(state: State, path: str, side: str, kept: Sequence[int], repeat: int)
 
 
 def _spread(channels: Sequence[int], repeat: int) -> list[int]:
-    """Return the inputs of a linear layer that come of `channels`."""
+    """Return the inputs of a linear layer that belong to `channels`, `repeat` for each."""
     return [channel * repeat + place for channel in channels for place in range(repeat)]
 
 
@@ -143,14 +144,14 @@ def _resize(path: str, module: Any, wanted: Mapping[str, torch.Tensor]) -> None:
 
 
 def _fits(own: torch.Tensor | None, wanted: torch.Tensor) -> bool:
-    """Return whether `wanted` is `own` without some of its channels."""
+    """Tell whether `wanted` may be `own` without some of its channels."""
     if own is None or own.ndim != wanted.ndim or own.shape[2:] != wanted.shape[2:]:
         return False
     return all(size <= full for size, full in zip(wanted.shape, own.shape, strict=True))
 
 
 def _rule(module: nn.Module) -> Callable[[Any, torch.Size], None] | None:
-    """Return what tells a module of this kind the shape of its weights."""
+    """Return the function that sets a module's size attributes from the shape of its weights."""
     from torch import nn
 
     if isinstance(module, convolution_kinds()):
@@ -182,7 +183,7 @@ def _absent() -> type[nn.Module]:
     from torch import nn
 
     class Absent(nn.Module):
-        """Gives zero, whatever it is given."""
+        """Returns a zero for any inputs."""
 
         def forward(self, *given: torch.Tensor) -> torch.Tensor:
             return torch.zeros(())

@@ -1,8 +1,8 @@
-"""How long the layers of a group take at each width, on the engine that the net will run on.
+"""The time that the layers of a group take at each width, on the engine that the net will run on.
 
-A group is timed as it stands in the net: what gives its channels, then what reads them. Layers one
-by one would be timed with the conversion of their channels into the engine's own layout and back,
-which in the net happens between none of them.
+A group is timed as a small net: the layer whose result its channels are, followed by the layers
+that read them. Timed one by one, each layer would include conversions into the engine's own memory
+layout and back, which the net has not between its layers.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 _TOGETHER = 32  # candidates that take turns
-# Where an engine happens to put a layer's memory makes it slower for as long as it is open.
+# A layer may be slower by where an engine has put its memory, until it is opened again.
 _OPENINGS = 3
-LANES = (8, 16, 32)
+LANES = (8, 16, 32)  # channels that kernels may compute at once
 Candidate = tuple["nn.Module", Inputs]
 
 
@@ -35,10 +35,10 @@ def group_times(
 ) -> dict[GroupWidth, float]:
     """Return the seconds that a group's layers take at each wanted width, by (group, width).
 
-    All other groups have their full widths. Before each call as many bytes are read as the model's
-    weights have: in the net, those of other layers pass through the cache between two calls. What
-    an engine takes for a call that computes nothing is taken off. Groups whose layers are alike are
-    measured once.
+    All other groups have their full widths. Before each call as many bytes of other memory are
+    read as the model's weights have, because in the net the weights of other layers pass through
+    the cache between two calls. The time of a call that computes nothing is subtracted. Groups
+    whose layers are alike are measured once.
     """
     keys = {
         (name, width): _alike(costs, name, {**costs.full, name: width})
@@ -59,11 +59,11 @@ def group_times(
 
 
 def lanes(times_s: Mapping[GroupWidth, float]) -> int:
-    """Return of how many channels at once the engine's kernels make use: 8, 16 or 32.
+    """Return how many channels the engine's kernels compute at once: 8, 16 or 32.
 
-    Times that grow in stairs, a + b * ceil(width / lanes) for each group, are fitted by least
-    squares for each number; that with the least error over all groups, each relative to its time
-    at full width, is taken. A single time is too noisy to tell a stair from a slope.
+    For each of these, times that grow in steps, a + b * ceil(width / lanes) for each group, are
+    fitted by least squares. Returned is the one with the least error summed over all groups, whose
+    times are relative to those at full width. The times of one group are too noisy to tell.
     """
     return min(LANES, key=lambda count: (_error(times_s, count), count))
 
@@ -83,9 +83,10 @@ def _error(times_s: Mapping[GroupWidth, float], count: int) -> float:
 
 
 def smooth(times_s: Mapping[GroupWidth, float], count: int) -> dict[GroupWidth, float]:
-    """Return the times at multiples of `count` channels and at full width, made to rise with it.
+    """Return the times at multiples of `count` channels and at full width, never falling with it.
 
-    Isotonic regression by pooling neighbours that are out of order (Ayer et al. 1955).
+    This is isotonic regression: neighbours out of order are replaced by their mean (Ayer et al.
+    1955).
     """
     found: dict[GroupWidth, float] = {}
     for name, curve in _curves(times_s).items():
@@ -110,7 +111,7 @@ def _curves(times_s: Mapping[GroupWidth, float]) -> dict[str, dict[int, float]]:
 
 
 def _times_s(candidates: list[Candidate], model: nn.Module, ctx: PassContext) -> list[float]:
-    """Return the least time of each candidate over several openings, less that of an empty call."""
+    """Return each candidate's least time over several openings, minus that of an empty call."""
     from torch import nn
 
     empty = nn.Conv2d(1, 1, 1), {"input": np.zeros((1, 1, 1, 1), np.float32)}
@@ -127,7 +128,7 @@ def _times_s(candidates: list[Candidate], model: nn.Module, ctx: PassContext) ->
 
 
 def _alike(costs: Costs, name: str, sizes: Widths) -> tuple[object, ...]:
-    """Return what groups that take the same time have in common."""
+    """Return a value that is equal for groups that take the same time."""
     return tuple(
         (*_settings(layer), *costs.size(layer.path, sizes)) for layer in costs.touched(name)
     )
@@ -143,7 +144,7 @@ def _settings(layer: Layer) -> tuple[object, ...]:
 
 
 def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
-    """Return the group as one net for each of its calls, or its layers where it is no chain."""
+    """Return a small net for each call of the group, or its layers if it is no chain of layers."""
     layers = costs.touched(group.name)
     outputs, readers = group.paths("out"), group.paths("in")
     producers = [layer for layer in layers if layer.path in outputs and not layer.is_grouped]
@@ -166,11 +167,11 @@ def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
 def _chain(
     costs: Costs, sizes: Widths, first: list[Layer], last: list[Layer], call: int
 ) -> Candidate | None:
-    """Return one net of a producer, what its channels pass, and all that reads them.
+    """Return a net of the layers that give the channels, `first`, and those that read them, `last`.
 
-    None where the pictures between them do not shrink by whole factors, a layer gives others than
-    one of torch's would (a user's subclass that pads by itself), or the channels are the last axis
-    of several, so that nothing simple could stand for what happens there.
+    None where no simple operation could stand between them: the pictures do not shrink by whole
+    factors, a layer is a user's subclass that may pad by itself, or the channels are the last axis
+    of a tensor with more than two.
     """
     import torch
     from torch import nn
@@ -199,7 +200,7 @@ def _chain(
 
 
 def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | None:
-    """Return what brings a tensor's sides from `have` to `need`, None for what is not simple."""
+    """Return modules that turn the shape `have` into `need`; None if no simple ones do."""
     from torch import nn
 
     if len(need) == 2 and len(have) > 2:
@@ -217,7 +218,7 @@ def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | 
 
 
 def _flatter(sides: tuple[int, ...], repeat: int) -> list[nn.Module] | None:
-    """Return what makes `repeat` values of each channel, None for what is not simple."""
+    """Return modules that leave `repeat` values of each channel; None if no simple ones do."""
     from torch import nn
 
     if repeat == np.prod(sides):
@@ -234,7 +235,7 @@ def _fork() -> Callable[[nn.Module, list[nn.Module]], nn.Module]:
     from torch import nn
 
     class Fork(nn.Module):
-        """A net whose result several layers read."""
+        """A net and the layers that read its result."""
 
         def __init__(self, trunk: nn.Module, readers: list[nn.Module]) -> None:
             super().__init__()
@@ -251,7 +252,7 @@ def _mean() -> type[nn.Module]:
     from torch import nn
 
     class Mean(nn.Module):
-        """Gives the mean over all places of a picture."""
+        """Returns the mean over all places of a picture."""
 
         def forward(self, given: torch.Tensor) -> torch.Tensor:
             return given.mean(dim=tuple(range(2, given.ndim)), keepdim=True)
@@ -262,19 +263,18 @@ def _mean() -> type[nn.Module]:
 def _trial(layer: Layer, inside: int, outside: int) -> Any:
     """Return a layer of the same kind with other widths and random weights.
 
-    A user's subclass, whose constructor may ask for anything, is timed as the layer of torch that
-    it comes from.
+    For a user's subclass, whose constructor is not known, it is torch's own layer.
     """
     from torch import nn
 
-    m = layer.module
-    if isinstance(m, nn.Linear):
-        return nn.Linear(inside, outside, m.bias is not None)
+    module = layer.module
+    if isinstance(module, nn.Linear):
+        return nn.Linear(inside, outside, module.bias is not None)
     groups = outside if layer.is_grouped else 1
-    settings = (m.kernel_size, m.stride, m.padding, m.dilation, groups)
-    # With a bias: engines fold the norm behind a layer into one.
-    kind = next(one for one in convolution_kinds() if isinstance(m, one))
-    return kind(inside, outside, *settings, padding_mode=m.padding_mode)
+    settings = (module.kernel_size, module.stride, module.padding, module.dilation, groups)
+    kind = next(each for each in convolution_kinds() if isinstance(module, each))
+    # It has a bias, because engines fold the norm behind a layer into one.
+    return kind(inside, outside, *settings, padding_mode=module.padding_mode)
 
 
 def _inputs(costs: Costs, layer: Layer, sizes: Widths, call: int) -> Inputs:

@@ -1,4 +1,8 @@
-"""Proof that a group's channels are what they are taken for: the net is run without them."""
+"""Trial cuts: the net is run without some of each group's channels, to see whether they may go.
+
+The groups come from a graph that may be wrong about a net, for one where an operation mixes
+channels unseen.
+"""
 
 from __future__ import annotations
 
@@ -18,19 +22,21 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-_TOLERANCE = 1e-3  # of the greatest value: a convolution of other sizes may use another algorithm
-# Of all values, these may differ by more: where two proposals change places, whole rows do.
+# Of the greatest value. A convolution of another size may use another algorithm.
+_TOLERANCE = 1e-3
+# The share of values that may differ by more: two proposals of a detector with nearly the same
+# score may change places, and then whole rows differ.
 _MAY_DIFFER = 0.1
 
 
 def cuttable_groups(
     model: nn.Module, groups: Sequence[Group], samples: Iterable[Inputs]
 ) -> tuple[list[Group], dict[str, str]]:
-    """Return the groups that can be cut, and why the others cannot.
+    """Return the groups that can be cut, and the reasons why the others cannot, by name.
 
-    Without some channels a net must answer as the whole one does with zeros in their place, in
-    every layer. All groups are tried at once. Where that fails, each is tried alone, and then with
-    those before it: of two branches that are added, either may go, but not both.
+    In every layer, a net without some channels must answer as the whole net does with zeros in
+    their place. All groups are tried at once. If that fails, each is tried alone, and then together
+    with those before it: of two branches that are added, either may be removed, but not both.
 
     Raises `BuildError` for a model that fails on a sample as it is.
     """
@@ -66,7 +72,7 @@ def _refused(
     kept: Callable[[Group], list[int]],
     samples: Sequence[Inputs],
 ) -> dict[str, str]:
-    """Return the groups that cannot keep as little as `kept` says, and why."""
+    """Return the groups that cannot be cut down to the channels `kept`, with the reason."""
 
     def failure(some: Sequence[Group]) -> str:
         return _failure(model, some, {group.name: kept(group) for group in some}, samples)
@@ -87,7 +93,7 @@ def _refused(
 
 
 def _halves(group: Group) -> list[int]:
-    """Return every other channel."""
+    """Return every second channel."""
     return list(range(0, group.width, 2))
 
 
@@ -98,15 +104,16 @@ def _nothing(group: Group) -> list[int]:
 def _failure(
     model: nn.Module, groups: Sequence[Group], kept: Kept, samples: Sequence[Inputs]
 ) -> str:
-    """Return in what the cut net differs from the one with zeros, or an empty text."""
+    """Return how the cut net's answers differ from those with zeros; '' if they do not."""
     zeros, smaller = copied(model), copied(model)
     try:
         masked(zeros, groups, kept)
         replaced = cut(smaller, groups, kept)
         differences = (
-            _difference(_layers(zeros, one), _layers(smaller, one), replaced) for one in samples
+            _difference(_layers(zeros, inputs), _layers(smaller, inputs), replaced)
+            for inputs in samples
         )
-        return next((found for found in differences if found), "")
+        return next((difference for difference in differences if difference), "")
     except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason
         return f"without some of its channels the model fails: {first_line(error)}"
 
@@ -114,23 +121,23 @@ def _failure(
 def _difference(
     expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], replaced: Sequence[str]
 ) -> str:
-    """Return in what the answers of two nets differ, or an empty text."""
-    for path, one in expected.items():
-        other = found.get(path)
+    """Return how the layers' results differ from the expected ones; '' if they do not."""
+    for path, wanted in expected.items():
+        result = found.get(path)
         if path in replaced:
             continue
-        if other is None:
+        if result is None:
             return f"without some of its channels {path or 'the model'} gives nothing"
-        if one.shape == other.shape and _differ(one, other):
+        if wanted.shape == result.shape and _differ(wanted, result):
             return f"without some of its channels {path or 'the model'} answers otherwise"
-        if one.shape != other.shape and path.startswith(_OUTPUT):
+        if wanted.shape != result.shape and path.startswith(_OUTPUT):
             return "its channels are an output of the model"
     return ""
 
 
-def _differ(one: torch.Tensor, other: torch.Tensor) -> bool:
-    limit = _TOLERANCE * float(one.abs().max()) + 1e-12
-    return float(((one - other).abs() > limit).float().mean()) > _MAY_DIFFER
+def _differ(wanted: torch.Tensor, result: torch.Tensor) -> bool:
+    limit = _TOLERANCE * float(wanted.abs().max()) + 1e-12
+    return float(((wanted - result).abs() > limit).float().mean()) > _MAY_DIFFER
 
 
 _OUTPUT = "output "  # no module's path has a space

@@ -1,7 +1,7 @@
-"""How many channels every group keeps: the same share of each, the best of all, or the clock's way.
+"""How many channels each group keeps: the same share, the most important of all, or by the clock.
 
-The last one is greedy, as NetAdapt (Yang et al. 2018, arXiv:1804.03230) is: again and again the
-step is taken that loses least importance for each second that it gains on the target engine.
+The last is greedy, as NetAdapt (Yang et al. 2018, arXiv:1804.03230) is: it repeats the step that
+loses the least importance for each second that it gains on the target engine.
 """
 
 from __future__ import annotations
@@ -15,18 +15,18 @@ from perfsuite.errors import BuildError
 from perfsuite.passes.prune.costs import Costs, Widths
 from perfsuite.passes.prune.importance import GroupWidth, Scores, best
 
-Share = Callable[[Widths], float]  # of what the whole model costs
+Share = Callable[[Widths], float]  # the cost at these widths, relative to the whole model's
 _HALVINGS = 20
-_NARROWEST = 8  # steps between widths that are tried: no engine has kernels for fewer channels
-_TRIED = 8  # widths of a group
-_NO_LOSS = 1e-9  # losses that are not there are all alike: then the time decides
-_WORTH = 0.1  # of a group's time: a step that gains less may gain nothing, clocks are not exact
+_NARROWEST = 8  # between two widths that are tried; no engine has kernels for fewer channels
+_TRIED = 8  # widths of a group, about
+_NO_LOSS = 1e-9  # the least loss; between steps with no more than that, the gain decides
+_WORTH = 0.1  # of a group's time; a smaller gain may be an error of the clock
 
 
 def solve(make: Callable[[float], dict[str, int]], cost: Share, limit: float) -> dict[str, int]:
-    """Return what `make` gives for the greatest share of channels that costs at most `limit`.
+    """Return `make(share)` for the greatest share of channels whose cost is at most `limit`.
 
-    Raises `BuildError` where even the narrowest costs more.
+    Raises `BuildError` where even the narrowest widths cost more.
     """
     low, high = 0.0, 1.0
     if cost(make(low)) > limit:
@@ -38,7 +38,7 @@ def solve(make: Callable[[float], dict[str, int]], cost: Share, limit: float) ->
 
 
 def unreachable(least: float, limit: float, why: str = "") -> BuildError:
-    """Return the error for a target that the layers that can be pruned do not reach."""
+    """Return the error for a target that pruning all that can be pruned does not reach."""
     return BuildError(
         f"prune: what can be pruned brings the cost down to {least:.3f} of the whole, and "
         f"{limit:.3f} is asked for{why}; ask for less, or let more layers be pruned"
@@ -51,9 +51,9 @@ def uniform(costs: Costs, share: float, round_to: int) -> dict[str, int]:
 
 
 def pooled(costs: Costs, scores: Scores, share: float, round_to: int) -> dict[str, int]:
-    """Return widths with the best `share` of all channels, whichever groups they are of.
+    """Return widths with the most important `share` of all channels, in whichever groups.
 
-    Scores count relative to the mean of their group: layers differ too much in scale.
+    Scores count relative to the mean of their group, because their scale differs between layers.
     """
     scores = {name: values / (values.mean() or 1.0) for name, values in scores.items()}
     everything = np.sort(np.concatenate([scores[name] for name in costs.full]))
@@ -72,11 +72,11 @@ def _rounded(wanted: float, full: int, multiple: int) -> int:
 
 
 class ByClock:
-    """Narrows one group after the other, by what its channels matter and its layers take.
+    """Narrows groups step by step, by the importance lost for each second gained.
 
-    `times_s` has the times of each group at the widths that it may have, and `lost` the importance
-    that is lost there, the other groups being whole. Once those are narrower, a step gains as much
-    less as it saves MACs.
+    `times_s` has the seconds of each group at the widths that it may have, and `lost` the
+    importance lost there, both with all other groups whole. Once others are narrower, the gain of a
+    step is scaled by the multiply-accumulates that it still saves.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class ByClock:
             self.choices[name].append(width)
 
     def narrow(self, cost: Callable[[], float], limit: float) -> dict[str, int]:
-        """Go on until `cost` is at most `limit`; return the widths.
+        """Return the widths after as many steps as bring `cost` down to `limit`.
 
-        Raises `BuildError` when no step gains time any more.
+        Raises `BuildError` when no further step gains time.
         """
         while (now := cost()) > limit:
             step = self._best()
@@ -135,7 +135,7 @@ class ByClock:
 
 
 def tried(costs: Costs, name: str) -> list[int]:
-    """Return the widths that a group is tried at: some eight, all of it, and 0 where it may go."""
+    """Return the widths to try for a group: about eight, its full width, and 0 if removable."""
     full = costs.full[name]
     step = max(_NARROWEST, round(full / _TRIED / _NARROWEST) * _NARROWEST)
     return [*range(0 if costs.groups[name].removable else step, full, step), full]
@@ -145,5 +145,5 @@ Scope = Literal["uniform", "global", "clock"]
 
 
 def keep_best(scores: Scores, widths: Mapping[str, int]) -> dict[str, list[int]]:
-    """Return the channels of each group that stay: those that matter most, in ascending order."""
+    """Return the most important channels of each group, as many as its width, ascending."""
     return {name: best(scores[name], width) for name, width in widths.items()}

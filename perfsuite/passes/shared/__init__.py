@@ -1,1 +1,1 @@
-"""What several passes use."""
+"""What several passes use: layers, copies and calls of a net, goals, saved choices."""

@@ -1,4 +1,4 @@
-"""How far a pass is to go: a share of what there is, or a speed."""
+"""The goal of a pass: a share of something to keep or to remove, or a speed-up."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ import math
 
 
 def check_target(*, speedup: float | None, **shares: float | None) -> None:
-    """Raise `ValueError` unless one is given: a share between 0 and 1, or a speed-up above 1."""
+    """Raise `ValueError` unless exactly one goal is given.
+
+    A share must lie between 0 and 1, a speed-up above 1.
+    """
     given = [name for name, value in {**shares, "speedup": speedup}.items() if value is not None]
     if len(given) != 1:
         names, there = ", ".join(shares), " and ".join(given) or "none of them"

@@ -1,4 +1,8 @@
-"""What a pass chose by the clock: kept on disk, because a clock never answers twice the same."""
+"""The choice that a pass made by measured times, kept in a file.
+
+Times differ from one measurement to the next. A fit that was killed must go on with the choice that
+it made first, or its half-trained weights would have other shapes.
+"""
 
 from __future__ import annotations
 
@@ -16,16 +20,24 @@ Choice = TypeVar("Choice")
 
 
 def clock_identity(target: Target) -> str:
-    """Return, as text, all that the engine's answers on `target` follow from."""
-    return msgspec.json.encode(target, order="sorted").decode()
+    """Return, as text, all that times measured on `target` depend on.
+
+    `target.quantized` is left out, because no quantized graphs are timed, and so is the identity of
+    a processor, whose features are part of `target.features`.
+    """
+    fields = msgspec.structs.asdict(target)
+    del fields["quantized"]
+    identity = fields.pop("identity")
+    if identity is not None and not identity.is_processor:
+        fields["identity"] = identity.key
+    return msgspec.json.encode(fields, order="sorted").decode()
 
 
 def load_or_choose(path: Path, kind: type[Choice], choose: Callable[[], Choice]) -> Choice:
-    """Return the `kind` in the JSON file `path`; if there is none, what `make` gives, and write it.
+    """Return the choice in the JSON file `path`, or what `choose` gives, which is then written.
 
-    A fit that was killed then takes up its training with the shapes that it began with. The file is
-    written beside its place and renamed; one that holds anything else is made anew. Values come as
-    they are read back: lists, no tuples. Raises `PerfsuiteError` when the disk is full.
+    A file that is not valid JSON for `kind` is replaced. The choice is returned as it is read back
+    from JSON, so tuples have become lists. Raises `PerfsuiteError` when the disk is full.
     """
     try:
         return msgspec.json.decode(path.read_bytes(), type=kind)

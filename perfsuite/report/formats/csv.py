@@ -21,8 +21,13 @@ class Csv:
     suffix = ".csv"
 
     def render(self, run: Run, judgement: Judgement) -> str:
-        """Return the table; what is not known is an empty field."""
-        return _write([_row(row) for row in rows(run, judgement)])
+        """Return the table; what is not known is an empty field.
+
+        What a task has of further metrics stands in columns numbered from 2, as `accuracy_2`.
+        """
+        found = rows(run, judgement)
+        most = max((len(row.other_accuracies) for row in found), default=0)
+        return _write([_row(row) | _other_accuracies(row, most) for row in found])
 
 
 def _row(row: CellRow) -> dict[str, _Value]:
@@ -55,6 +60,19 @@ def _row(row: CellRow) -> dict[str, _Value]:
         **_gain(row.gain),
         "cause": row.cause,
     }
+
+
+def _other_accuracies(row: CellRow, most: int) -> dict[str, _Value]:
+    fields: dict[str, _Value] = {}
+    for place in range(most):
+        one = row.other_accuracies[place] if place < len(row.other_accuracies) else None
+        number = place + 2  # the main metric is the first
+        fields |= {
+            f"accuracy_{number}_metric": one.metric if one else "",
+            f"accuracy_{number}": one.value if one else None,
+            **_interval(f"loss_{number}_points", one.loss_points if one else None),
+        }
+    return fields
 
 
 def _gain(gain: Gain | None) -> dict[str, _Value]:

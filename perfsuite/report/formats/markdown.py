@@ -9,7 +9,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.judge import words
-from perfsuite.report import layer_widths, realised
+from perfsuite.report import layer_widths, other_accuracies, realised
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -39,6 +39,11 @@ class Markdown:
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
             parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+            if other_accuracies.metrics(group):
+                parts += [
+                    f"### {other_accuracies.TITLE}",
+                    _table(other_accuracies.columns(group), other_accuracies.lines(group)),
+                ]
             if small := realised.compressed(group):
                 lines = (realised.cells(row) for row in small)
                 parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]

@@ -18,7 +18,7 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import SchemaError
 from perfsuite.plugins import load, source_digest
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runtimes.split.session import is_split, open_split
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.cache import key_of

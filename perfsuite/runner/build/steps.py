@@ -11,7 +11,7 @@ from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target
 from perfsuite.domain.runtime import Runtime
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
 
 
@@ -64,12 +64,20 @@ def steps_of(job: Job, runtime: Runtime) -> list[Step]:
     for step in steps:
         if step.is_graph and runtime.takes == "module":
             raise Unsupported(
-                f"{step.use.use} on {runtime.name}: Q/DQ graphs run on ONNX engines, "
-                f"such as onnxruntime and openvino"
+                f"{step.use.use} on {runtime.name}: it changes the graph that is exported, and "
+                f"{runtime.name} takes the module; these take graphs: {_takers_of_graphs()}"
             )
-        if step.pass_.runtimes and job.cell.runtime not in step.pass_.runtimes:
+        only = getattr(step.pass_, "runtimes", ())
+        if only and job.cell.runtime not in only:
             raise Unsupported(
                 f"{step.use.use} on {runtime.name}: this engine has no kernel for it; "
-                f"{', '.join(step.pass_.runtimes)} have"
+                f"{', '.join(only)} have"
             )
     return steps
+
+
+def _takers_of_graphs() -> str:
+    from perfsuite.runtimes.table import RUNTIMES
+
+    names = [name for name, make in RUNTIMES.items() if make().takes == "graph"]
+    return ", ".join([*names, "and a runtime of your own that does"])

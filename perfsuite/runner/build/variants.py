@@ -24,16 +24,16 @@ from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
-from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import layer_widths
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home
@@ -57,7 +57,10 @@ class VariantBuilder:
     cache: Cache
 
     def variant(self) -> tuple[Variant, str]:
-        """Return the variant that the runtime takes, and its key."""
+        """Return the variant that the runtime takes, and its key.
+
+        Raises `Unsupported` for a pass that the runtime cannot run, before anything is done for it.
+        """
         quantized = any(step.is_graph for step in self.steps)
         rebuild = self.rebuild if self.workload.model.onnx is None else None
         if rebuild is None and self._model_steps:
@@ -65,6 +68,8 @@ class VariantBuilder:
                 f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
                 f"torch module, and this model is an ONNX file"
             )
+        for step in self.steps:
+            step.pass_.resolve(self._target(step))
         if self.runtime.takes == "module":
             if rebuild is None:
                 raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
@@ -77,24 +82,15 @@ class VariantBuilder:
         return self._graph(rebuild, quantized)
 
     def _key(self, step: Step, parent: str) -> str:
-        return step.key(parent, self.data_key, self._target(self._runtime_of(step)))
+        return step.key(parent, self.data_key, self._target(step))
 
     def _runtime_of(self, step: Step) -> Runtime:
         """Return the engine that a pass works for: the cell's, if it does not name another."""
         named = getattr(step.pass_, "runtime", "")
         return artifacts.load_runtime(named) if named else self.runtime
 
-    def _target(self, runtime: Runtime) -> Target:
-        cell = self.job.cell
-        return Target(
-            runtime=runtime.name,
-            device=cell.device,
-            features=processor_features(),
-            batch=cell.batch,
-            threads=cell.threads,
-            precision=cell.precision,
-            libraries=tuple(f"{name} {at}" for name, at in sorted(runtime.probe().items())),
-        )
+    def _target(self, step: Step) -> Target:
+        return target_of(self._runtime_of(step), self.job.cell)
 
     # -- the model --------------------------------------------------------------------------
 
@@ -217,7 +213,7 @@ class VariantBuilder:
                 apply = partial(self._apply, step, path, key)
                 folder, _ = self.cache.build("graph", key, apply)
                 path = folder / GRAPH
-        return Variant(path, rebuild, quantized), key
+        return Variant(path, rebuild, quantized and _is_quantized(path)), key
 
     @property
     def _exporter(self) -> Exporter:
@@ -268,7 +264,7 @@ class VariantBuilder:
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._calibration,
             train=self.workload.task.train,
-            target=self._target(runtime),
+            target=self._target(step),
             checkpoint=_checkpoints() / key,
             progress=PassProgress(cell.key, step.use.use.rpartition(":")[2]),
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
@@ -276,6 +272,13 @@ class VariantBuilder:
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)
+
+
+def _is_quantized(graph: Path) -> bool:
+    """Return whether the graph has Q/DQ pairs, which not every graph pass writes."""
+    from perfsuite.export.onnx import load_graph
+
+    return any(node.op_type == "DequantizeLinear" for node in load_graph(graph).graph.node)
 
 
 def _checkpoints() -> Path:

@@ -15,12 +15,11 @@ from perfsuite.domain.runtime import Manifest, Session
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, PerfsuiteError
 from perfsuite.export.parity import check_finite
-from perfsuite.measure.accuracy import accuracy
+from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
-from perfsuite.runner.process import line_of
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
 
@@ -29,25 +28,30 @@ CHECKED = 8  # samples answered again at the timed batch size
 # How far an engine's batches may differ from each other, of the largest output. Kernels add up in
 # another order at another batch; before a rounding to 8 bits, that may tip a value over.
 DRIFT, QUANTIZED_DRIFT = 1e-3, 5e-2
-ROWS, ACCURACY = "rows.npy", "accuracy.json"
+ROWS, ACCURACIES = "rows.npy", "accuracies.json"
 
 
 def evaluate(job: Job) -> Line:
-    """Return the line with the accuracy; the rows are cached by artifact, and copied to the run."""
+    """Return the line with the accuracies; the rows are cached, and copied to the run."""
     task = load_workload(job.reference, job.samples).task
-    key = key_of(
+    folder, made = Cache().build("rows", rows_key(job, task), partial(_answer, job, task))
+    found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])
+    target = Path(job.rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_bytes((folder / ROWS).read_bytes())
+    return line_of(job, status="ok", cached=not made, accuracies=found)
+
+
+def rows_key(job: Job, task: Task) -> str:
+    """Return the key of the cached rows, of all that the answers and their metrics follow from."""
+    return key_of(
+        ACCURACIES,  # what is kept beside the rows, and how
         job.artifact_key,
         str(job.evaluate.samples),
         task.fingerprint(),
         source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
     )
-    folder, made = Cache().build("rows", key, partial(_answer, job, task))
-    found = msgspec.json.decode((folder / ACCURACY).read_bytes(), type=Accuracy)
-    target = Path(job.rows)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes((folder / ROWS).read_bytes())
-    return line_of(job, status="ok", cached=not made, accuracy=found)
 
 
 def _answer(job: Job, task: Task, folder: Path) -> None:
@@ -67,10 +71,10 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
             f"{job.cell.workload}: rows() must give (samples, columns), not {rows.shape}"
         )
     np.save(folder / ROWS, rows)
-    found = accuracy(task.metric_name, task.metric, rows, digest=answering.digest)
-    data = msgspec.json.encode(found)
-    msgspec.json.decode(data, type=Accuracy)  # what cannot be read again must not be kept
-    (folder / ACCURACY).write_bytes(data)
+    data = msgspec.json.encode(accuracies(task.metrics(), rows, digest=answering.digest))
+    # What cannot be read again must not be kept.
+    msgspec.json.decode(data, type=tuple[Accuracy, ...])
+    (folder / ACCURACIES).write_bytes(data)
 
 
 def _batched(manifest: Manifest) -> bool:

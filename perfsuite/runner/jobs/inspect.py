@@ -24,9 +24,8 @@ from perfsuite.measure.kernels import mean_times
 from perfsuite.measure.roofline import roofline
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
-from perfsuite.runner.process import line_of
 from perfsuite.runtimes.shared.precision import check_precision
 
 CALLS = 3  # the first builds kernels; the others show which of them run

@@ -12,8 +12,7 @@ from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure import memory
 from perfsuite.measure.latency import Latencies, time_calls
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.jobs.job import Job
-from perfsuite.runner.process import line_of
+from perfsuite.runner.job import Job, line_of
 
 if TYPE_CHECKING:
     from torch import nn

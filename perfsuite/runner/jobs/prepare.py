@@ -16,14 +16,13 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
-from perfsuite.measure.environment import processor_features
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
+from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.runner.jobs.job import Job
-from perfsuite.runner.process import line_of
+from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
@@ -53,7 +52,7 @@ def prepare(job: Job) -> Line:
         job.cell.precision,
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
-        " ".join(processor_features()),
+        identity_of(runtime, job.cell.device).key,
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
     )
@@ -81,7 +80,7 @@ def prepare(job: Job) -> Line:
 
 
 def _labels(workload: Workload, folder: Path) -> tuple[str, ...]:
-    unlabelled = () if workload.task.metric_name else (UNLABELLED,)
+    unlabelled = () if workload.task.metrics() else (UNLABELLED,)
     return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *workload.task.labels)
 
 

@@ -26,6 +26,7 @@ from typing import ClassVar, Literal
 import msgspec
 import numpy as np
 
+from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
@@ -67,6 +68,10 @@ class Fake:
     def probe(self) -> dict[str, str]:
         """Return its version; it is always there."""
         return {"fake": "1"}
+
+    def quantized_graphs(self, device: str) -> QuantizedGraphs:
+        """Return what is simplest: nothing is computed."""
+        return QuantizedGraphs()
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `fake.json`: the outputs, ten classes each unless a graph says otherwise."""
@@ -112,8 +117,8 @@ class FakeSession(BaseSession):
         return [self._pattern(digests, output.shape) for output in self._outputs]
 
     def evidence(self) -> Evidence:
-        """Return one kernel of the precision that was asked for."""
-        threads = EvidenceItem("reported", "threads", "intra-op", str(self._options.threads))
+        """Return one kernel of the precision that was asked for, which the caller's thread ran."""
+        threads = EvidenceItem("reported", "threads", "intra-op", "1")
         return Evidence((threads,), {f"FakeConv {self._precision}": 1})
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
+from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
@@ -24,6 +25,7 @@ from perfsuite.runtimes.shared.base import (
     versions,
 )
 from perfsuite.runtimes.shared.precision import count, precision_item
+from perfsuite.runtimes.shared.quantization import weight_bits
 
 MODEL = "model.onnx"
 PROVIDER = "CPUExecutionProvider"
@@ -42,6 +44,10 @@ class OnnxRuntime:
         return versions(
             "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "pip install onnxruntime"
         )
+
+    def quantized_graphs(self, device: str) -> QuantizedGraphs:
+        """Return uint8 activations, which a ReLU is fused with, all of them quantized."""
+        return QuantizedGraphs("uint8", sum_in_accumulator=False, weight_bits=weight_bits())
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.onnx`, its weights inside, after a trial that finds missing operators."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.profile import Node, Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
@@ -24,6 +25,7 @@ from perfsuite.runtimes.shared.base import (
     versions,
 )
 from perfsuite.runtimes.shared.precision import count, precision_item
+from perfsuite.runtimes.shared.quantization import weight_bits
 
 if TYPE_CHECKING:
     import onnx
@@ -44,6 +46,10 @@ class OpenVino:
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
         return versions("openvino", ("openvino",), "pip install openvino")
+
+    def quantized_graphs(self, device: str) -> QuantizedGraphs:
+        """Return uint8 activations; shortcuts are added to a convolution's 32-bit sums."""
+        return QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=weight_bits())
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.xml` and `model.bin`, weights in the precision of the graph."""

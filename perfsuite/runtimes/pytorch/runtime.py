@@ -46,14 +46,17 @@ class PyTorch:
         """Return the version, or raise `Unavailable`."""
         return versions("torch", ("torch",), "pip install torch torchvision")
 
+    def quantized_graphs(self, device: str) -> None:
+        """Return None: modules are no graphs."""
+
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write the module's weights and buffers; tensors that it shares are written once."""
         from safetensors.torch import save_model
 
         if variant.quantized:
             raise Unsupported(
-                "a quantized graph on pytorch: Q/DQ graphs run on ONNX engines, such as "
-                "onnxruntime and openvino"
+                "pytorch takes torch modules, and a quantized graph is an ONNX graph; take a "
+                "runtime that takes graphs"
             )
         if variant.rebuild is None:
             raise Unsupported("pytorch takes torch modules, not an ONNX file")

@@ -17,7 +17,7 @@ from perfsuite.domain.record import Line
 from perfsuite.domain.suite import Evaluate
 from perfsuite.errors import ConfigError
 from perfsuite.runner import schedule
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from perfsuite.domain.profile import Kernel, Profile, Roofline
 from perfsuite.domain.record import Line
 from perfsuite.errors import BuildError, Unavailable, Unsupported
 from perfsuite.runner import flamegraph, schedule
+from perfsuite.runner.job import Job
 from perfsuite.runner.jobs import inspect, measure
-from perfsuite.runner.jobs.job import Job
 from perfsuite.runtimes.fake.runtime import Fake, FakeSession
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.journal import read

@@ -71,7 +71,7 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def _workload(metric: str) -> SimpleNamespace:
-    return SimpleNamespace(task=SimpleNamespace(metric_name=metric))
+    return SimpleNamespace(task=SimpleNamespace(metrics=lambda: {metric: float}))
 
 
 def _double() -> type:

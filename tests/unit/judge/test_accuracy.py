@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from judged_runs import EAGER, INT8, accuracy, budget, only, record, run
 
-from perfsuite.judge import judge
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Record
+from perfsuite.judge import compare, judge
 
 
 @pytest.mark.parametrize(
@@ -14,8 +16,8 @@ from perfsuite.judge import judge
 )
 def test_max_drop_points(loses: float, spread: float, status: str) -> None:
     runs = run(
-        record(EAGER, accuracy=accuracy(0.93)),
-        record(INT8, accuracy=accuracy(0.93 - loses, spread)),
+        record(EAGER, accuracies=(accuracy(0.93),)),
+        record(INT8, accuracies=(accuracy(0.93 - loses, spread),)),
         budgets=(budget(metric="top1", max_drop_points=1.0),),
     )
     verdict = only(judge(runs).verdicts)
@@ -28,8 +30,8 @@ def test_max_drop_points(loses: float, spread: float, status: str) -> None:
 
 def test_a_gain_is_told_as_one() -> None:
     runs = run(
-        record(EAGER, accuracy=accuracy(0.93)),
-        record(INT8, accuracy=accuracy(0.935, 0.002)),
+        record(EAGER, accuracies=(accuracy(0.93),)),
+        record(INT8, accuracies=(accuracy(0.935, 0.002),)),
         budgets=(budget(metric="top1", max_drop_points=1.0),),
     )
     assert only(judge(runs).verdicts).words == (
@@ -40,8 +42,8 @@ def test_a_gain_is_told_as_one() -> None:
 
 def test_other_samples_are_incomparable() -> None:
     runs = run(
-        record(EAGER, accuracy=accuracy(0.93)),
-        record(INT8, accuracy=accuracy(0.93, digest="e")),
+        record(EAGER, accuracies=(accuracy(0.93),)),
+        record(INT8, accuracies=(accuracy(0.93, digest="e"),)),
         budgets=(budget(metric="top1", max_drop_points=1.0),),
     )
     found = judge(runs)
@@ -50,16 +52,16 @@ def test_other_samples_are_incomparable() -> None:
 
 
 def test_accuracy_lost_since_the_baseline() -> None:
-    before = run(record(INT8, accuracy=accuracy(0.93)))
+    before = run(record(INT8, accuracies=(accuracy(0.93),)))
     for value, spread, status in [
         (0.92, 0.002, "regressed"),
         (0.928, 0.006, "inconclusive"),
         (0.9293, 0.0, "pass"),
         (0.94, 0.001, "pass"),
     ]:
-        after = run(record(INT8, accuracy=accuracy(value, spread)))
+        after = run(record(INT8, accuracies=(accuracy(value, spread),)))
         assert only(judge(after, before).verdicts).status == status
-    other = run(record(INT8, accuracy=accuracy(0.93, digest="e")))
+    other = run(record(INT8, accuracies=(accuracy(0.93, digest="e"),)))
     assert only(judge(other, before).verdicts).status == "incomparable"
     none = run(record(INT8))
     assert only(judge(none, before).verdicts).words == "has no top1, which the baseline has"
@@ -67,16 +69,93 @@ def test_accuracy_lost_since_the_baseline() -> None:
 
 def test_the_same_artifact_has_lost_nothing() -> None:
     budgets = (budget(against=None, baseline=True, metric="top1", max_drop_points=0.01),)
-    with_key = run(record(INT8, accuracy=accuracy(0.93), artifact="k"), budgets=budgets)
+    with_key = run(record(INT8, accuracies=(accuracy(0.93),), artifact="k"), budgets=budgets)
     assert judge(with_key, with_key).exit_code == 0
-    without = run(record(INT8, accuracy=accuracy(0.93)), budgets=budgets)
+    without = run(record(INT8, accuracies=(accuracy(0.93),)), budgets=budgets)
     assert judge(without, without).exit_code == 3
 
 
 def test_an_accuracy_that_is_the_same_passes_a_third_of_a_point() -> None:
     itself = run(
-        record(EAGER, accuracy=accuracy(0.93)),
-        record(INT8, accuracy=accuracy(0.93)),
+        record(EAGER, accuracies=(accuracy(0.93),)),
+        record(INT8, accuracies=(accuracy(0.93),)),
         budgets=(budget(metric="top1", max_drop_points=0.3),),
     )
     assert judge(itself).exit_code == 0
+
+
+# -- several metrics of the same answers ---------------------------------------------------------
+
+
+def both(cell: Cell, top1: float, top5: float) -> Record:
+    return record(cell, accuracies=(accuracy(top1), accuracy(top5, metric="top5")))
+
+
+def test_a_budget_names_any_of_the_metrics() -> None:
+    runs = run(
+        both(EAGER, 0.93, 0.99),
+        both(INT8, 0.93, 0.97),
+        budgets=(
+            budget(name="one", metric="top1", max_drop_points=1.0),
+            budget(name="five", metric="top5", max_drop_points=1.0),
+            budget(name="least", metric="top5", against=None, min=0.96),
+            budget(name="none", metric="top3", max_drop_points=1.0),
+        ),
+    )
+    found = judge(runs)
+    assert [one.status for one in found.verdicts] == ["pass", "over_budget", "pass", "missing"]
+    assert found.verdicts[1].words.startswith("loses 2 points of top5 (")
+    assert found.verdicts[3].words == "has no top3"
+
+
+def test_each_metric_may_regress() -> None:
+    before, after = run(both(INT8, 0.93, 0.99)), run(both(INT8, 0.93, 0.97))
+    found = judge(after, before)
+    assert [(one.metric, one.status) for one in found.verdicts] == [
+        ("top1", "pass"),
+        ("top5", "regressed"),
+    ]
+    one = run(record(INT8, accuracies=(accuracy(0.93),)))
+    assert [one.words for one in judge(one, before).verdicts][1] == (
+        "has no top5, which the baseline has"
+    )
+    assert len(judge(before, one).verdicts) == 1  # of what the baseline has not, nothing is said
+
+
+def test_a_comparison_tells_the_losses_by_all_metrics() -> None:
+    (found,) = compare(run(both(INT8, 0.93, 0.99)), run(both(INT8, 0.92, 0.97))).changes
+    assert found.loss_points is not None
+    assert found.loss_points.value == pytest.approx(1.0)
+    assert list(found.other_losses) == ["top5"]
+    assert found.other_losses["top5"].value == pytest.approx(2.0)
+    others = (accuracy(0.92, digest="e"), accuracy(0.97, digest="e", metric="top5"))
+    (strange,) = compare(run(both(INT8, 0.93, 0.99)), run(record(INT8, accuracies=others))).changes
+    assert (strange.loss_points, strange.other_losses) == (None, {})
+    assert len(strange.notes) == 1  # the same reason for both
+
+
+# -- no width without a spread -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("value", "fields", "limit", "status"),
+    [
+        # All of 300 right: as many as 3 / 300 of all may still be wrong.
+        (1.0, {"min": 0.989}, 0.989, "pass"),
+        (1.0, {"min": 0.995}, 0.995, "inconclusive"),
+        (0.0, {"max": 0.011}, 0.011, "pass"),
+        (0.0, {"max": 0.005}, 0.005, "inconclusive"),
+    ],
+)
+def test_an_absolute_accuracy_without_errors_is_no_certainty(
+    value: float, fields: dict[str, float], limit: float, status: str
+) -> None:
+    runs = run(
+        record(INT8, accuracies=(accuracy(value, samples=300),)),
+        budgets=(budget(metric="top1", against=None, **fields),),
+    )
+    verdict = only(judge(runs).verdicts)
+    assert (verdict.status, verdict.limit) == (status, limit)
+    assert verdict.estimate is not None
+    assert verdict.estimate.low == pytest.approx(value - 0.01)
+    assert verdict.estimate.high == pytest.approx(value + 0.01)

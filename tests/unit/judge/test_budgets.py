@@ -61,7 +61,7 @@ def test_high_percentile_is_judged_when_asked() -> None:
 def test_absolute_limits_and_counts() -> None:
     values = {"artifact_bytes": (59e6,), "throughput_per_s": (100.0, 101.0, 99.0)}
     runs = run(
-        record(INT8, 0.0023, 0.0023, 0.0024, values=values, accuracy=accuracy(0.93, 0.01)),
+        record(INT8, 0.0023, 0.0023, 0.0024, values=values, accuracies=(accuracy(0.93, 0.01),)),
         budgets=(
             budget(against=None, max=0.003),
             budget(against=None, max=0.001),

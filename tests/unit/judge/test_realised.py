@@ -61,13 +61,13 @@ def test_theory_beside_clock() -> None:
             cell("fp32"),
             *(0.004, 0.004, 0.004),
             values=counted(400.0, 90.0),
-            accuracy=answers(0.93, 0.0, 0.0, 0.0),
+            accuracies=(answers(0.93, 0.0, 0.0, 0.0),),
         ),
         record(
             cell("half"),
             *(0.0025, 0.0025, 0.0025),
             values=counted(200.0, 30.0),
-            accuracy=answers(0.926, -0.001, 0.0, 0.001),
+            accuracies=(answers(0.926, -0.001, 0.0, 0.001),),
         ),
     )
     found = gain(runs, cell("half"))

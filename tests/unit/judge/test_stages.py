@@ -40,7 +40,6 @@ def record(cell: Cell, *rpn_s: float, total_s: float = 10.0, **fields: Any) -> R
         "status": "ok",
         "latencies_s": {0: (10.0,)},
         "values": {},
-        "accuracy": None,
         "evidence": None,
         "labels": (),
         "error": None,

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from perfsuite.domain.task import SubsetMetric, Task
 from perfsuite.errors import ConfigError, PerfsuiteError
-from perfsuite.measure.accuracy import accuracy, resamplings
+from perfsuite.measure.accuracy import accuracies, accuracy, resamplings
 
 
 def mean(rows: np.ndarray) -> float:
@@ -63,7 +64,7 @@ def test_rounding_may_carry_a_share_over_one() -> None:
 
 
 def test_the_name_of_what_is_measured_is_no_name_of_an_accuracy() -> None:
-    with pytest.raises(ConfigError, match="metric_name 'latency_s' is the name of what"):
+    with pytest.raises(ConfigError, match="metric 'latency_s' has the name of what"):
         accuracy("latency_s", mean, np.ones((5, 1)), digest="d")
 
 
@@ -83,3 +84,62 @@ def test_nan_in_rows_names_the_first() -> None:
 def test_nan_as_metric() -> None:
     with pytest.raises(PerfsuiteError, match="the metric of the rows is nan"):
         accuracy("top1", lambda rows: float("nan"), np.ones((5, 1)), digest="d")
+
+
+# -- several metrics of the same rows ------------------------------------------------------------
+
+HALVES = np.array([[1.0, 1.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0], [1.0, 0.0]])  # right, member
+
+
+def right(rows: np.ndarray) -> float:
+    return float(rows[:, 0].mean())
+
+
+def test_each_metric_reduces_the_same_rows_and_the_main_one_is_first() -> None:
+    asked = {"top1": right, "member": lambda rows: float(rows[:, 1].mean())}
+    top1, member = accuracies(asked, HALVES, digest="d")
+    assert (top1.metric, top1.value, top1.samples) == ("top1", 0.8, 5)
+    assert (member.metric, member.value, member.digest) == ("member", 0.4, "d")
+    again = [float(f"{right(HALVES[chosen]):.6g}") for chosen in resamplings(5, 1000)]
+    assert list(top1.replicates) == again
+
+
+def test_a_metric_of_a_subset_is_resampled_among_its_members_alone() -> None:
+    (found,) = accuracies({"seen": SubsetMetric(1, right)}, HALVES, digest="d")
+    assert (found.value, found.samples) == (0.5, 2)
+    members = HALVES[:2]
+    assert list(found.replicates) == [right(members[chosen]) for chosen in resamplings(2, 1000)]
+    assert set(found.replicates) == {0.0, 0.5, 1.0}  # never without a member: always a number
+
+
+def test_a_subset_of_fewer_than_two_samples_has_no_interval() -> None:
+    with pytest.raises(ConfigError, match=r"seen: 1 test sample\(s\) give no interval.*about"):
+        accuracies({"seen": SubsetMetric(1, right)}, HALVES[1:], digest="d")
+
+
+def test_a_subset_of_nothing_has_no_metric() -> None:
+    assert np.isnan(SubsetMetric(1, right)(HALVES[2:]))
+    assert SubsetMetric(1, right)(HALVES) == 0.5
+
+
+def test_a_function_that_selects_rows_itself_is_told_of_subsets() -> None:
+    def selects(rows: np.ndarray) -> float:
+        chosen = rows[rows[:, 1] != 0, 0]
+        return float(chosen.mean()) if len(chosen) else float("nan")
+
+    with pytest.raises(PerfsuiteError, match="about some of the samples alone is a SubsetMetric"):
+        accuracies({"seen": selects}, HALVES, digest="d")
+
+
+def test_a_task_of_one_metric_needs_no_more_than_its_name() -> None:
+    class One(Task):
+        metric_name = "top1"
+
+        def metric(self, rows: np.ndarray) -> float:
+            return right(rows)
+
+    assert {name: one(HALVES) for name, one in One().metrics().items()} == {"top1": 0.8}
+    assert Task().metrics() == {}
+    for wrong in ({}, None):
+        with pytest.raises(ConfigError, match=r"metrics\(\) must give a dict"):
+            accuracies(wrong, HALVES, digest="d")  # type: ignore[arg-type]

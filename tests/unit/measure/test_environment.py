@@ -15,10 +15,10 @@ import pytest
 from perfsuite.domain.environment import Environment
 from perfsuite.measure.environment import (
     environment,
-    processor_features,
     quota_cores,
     usable_threads,
 )
+from perfsuite.processor import read_processor
 
 INTEL = """\
 processor\t: 0
@@ -133,7 +133,7 @@ def test_arm_says_numbers_instead_of_names(tmp_path: Path) -> None:
 def test_features(tmp_path: Path) -> None:
     write(tmp_path, {"cpuinfo": INTEL})
     expected = {"avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx_vnni", "amx_int8", "amx_bf16"}
-    got = processor_features(proc=tmp_path)
+    got = read_processor(proc=tmp_path).features
     assert expected <= set(got)
     assert not {"fpu", "something_else"} & set(got)
 
@@ -147,7 +147,7 @@ def test_a_system_without_proc_and_sys(tmp_path: Path, monkeypatch: pytest.Monke
     assert (must.processor, must.family, must.flags, must.caches_bytes) == ("arm", -1, (), {})
     assert (must.usable_cores, must.quota_cores) == (8, None)
     assert set(got.context) == {"system", "kernel", "machine"}
-    assert processor_features(proc=tmp_path / "no") == ()
+    assert read_processor(proc=tmp_path / "no").features == ()
 
 
 V1 = "4:memory:/a\n2:cpu,cpuacct:/docker/abc\n1:cpuset:/docker/abc\n"

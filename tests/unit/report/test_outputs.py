@@ -32,7 +32,6 @@ def run(*cells: Cell, records: bool = True, **fields: Any) -> Run:
         "status": "ok",
         "latencies_s": {0: (0.5,), 1: (0.5,)},
         "values": {},
-        "accuracy": None,
         "evidence": None,
         "labels": (),
         "error": None,

@@ -16,7 +16,7 @@ from perfsuite import api
 from perfsuite.domain.record import Failure, Line, Measurement
 from perfsuite.judge import judge
 from perfsuite.runner import process, schedule, worker
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.runs import load_run

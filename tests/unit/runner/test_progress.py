@@ -13,7 +13,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32
 from perfsuite.domain.suite import Evaluate, Measure
 from perfsuite.runner import process, progress
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress, last_progress
 
 CELL = Cell("net", "thin", "fake")

@@ -134,6 +134,21 @@ def test_what_failed_is_not_tried_again(project: Project) -> None:
     assert [record.status for record in run.records.values()] == ["ok", "failed"]
 
 
+def test_a_cell_whose_measuring_failed_is_left_alone(project: Project) -> None:
+    """The failure is in the journal, and not only in the process that saw it."""
+    rows = finished(project)
+    lines = [json.loads(row) for row in rows[1:]]
+    first = next(i for i, one in enumerate(lines) if (one["key"], one.get("round")) == (INT8, 0))
+    lines[first] = {name: lines[first][name] for name in ("cell", "key", "job", "round")}
+    lines[first] |= {"status": "failed", "error": {"kind": "Killed", "message": "by signal 9"}}
+    kept = [row for row in lines[: first + 1] if (row["key"], row["job"]) != (FP32, "measure")]
+    before = rows[0] + b"".join(json.dumps(one).encode() + b"\n" for one in kept)
+    (project.out / "run.jsonl").write_bytes(before)
+    _, run, _ = api.run(project.suite, project.out, resume=True)
+    assert names(project.lines())[len(kept) :] == [(FP32, "measure", 0), (FP32, "measure", 1)]
+    assert [record.status for record in run.records.values()] == ["ok", "failed"]
+
+
 def changed(project: Project, *path: str, value: object) -> None:
     """Change one field of the header."""
     file = project.out / "run.jsonl"

@@ -102,7 +102,7 @@ def test_pytorch_in_bf16_is_proven_and_answers_in_float32(tmp_path: Path) -> Non
 
 
 def test_pytorch_takes_neither_graphs_nor_nothing(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match="Q/DQ graphs run on ONNX engines"):
+    with pytest.raises(Unsupported, match="a quantized graph is an ONNX graph"):
         PyTorch().build(Variant(tmp_path, tied, quantized=True), manifest("pytorch"), tmp_path)
     with pytest.raises(Unsupported, match="not an ONNX file"):
         PyTorch().build(Variant(tmp_path, None, quantized=False), manifest("pytorch"), tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import subprocess
 import sys
@@ -40,6 +41,27 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
         journal.append(line(0, 0.1, 0.2))
         journal.append(line(1))
         assert read(folder) == (HEADER, [line(0, 0.1, 0.2), line(1)], [])
+
+
+def test_each_line_is_on_the_disk_before_the_next_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kept is what was synced: a line that only the page cache has is lost with the power."""
+    synced: dict[str, bytes] = {}
+
+    def fsync(descriptor: int) -> None:
+        file = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if file.is_file():
+            synced[file.name] = file.read_bytes()
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with Journal.create(tmp_path, HEADER) as journal:
+        file = tmp_path / "run.jsonl"
+        assert file.read_bytes() in synced.values()  # the header, before it got its name
+        for number in range(2):
+            journal.append(line(number))
+            assert synced["run.jsonl"] == file.read_bytes()
+            assert file.read_bytes().count(b"\n") == 2 + number
 
 
 def test_a_folder_with_a_run_is_refused(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from perfsuite.domain.cell import Cell
@@ -67,18 +68,37 @@ def record(*lines: Line) -> Record:
 
 
 def test_a_whole_cell() -> None:
-    found = record(*WHOLE, made("evaluate", accuracy=ACCURACY))
+    found = record(*WHOLE, made("evaluate", accuracies=(ACCURACY,)))
     assert found == Record(
         cell=CELL,
         status="ok",
         latencies_s={0: (1.0, 2.0), 1: (3.0,)},
         values={"macs": (7.0,), "load_s": (0.0, 1.0), "latency_s/body": (9.0,)},
-        accuracy=ACCURACY,
+        accuracies=(ACCURACY,),
         evidence=EVIDENCE,
         labels=("a", "b", "unsteady"),
         error=None,
         artifact="abc",
     )
+
+
+def test_a_journal_that_knew_one_metric_a_task_still_tells_its_accuracy() -> None:
+    text = (
+        f'{{"cell":"{CELL.id}","key":"net/fp32/fake/cpu/b1","job":"evaluate","status":"ok",'
+        '"accuracy":{"metric":"top1","value":0.5,"samples":4,"digest":"d",'
+        '"replicates":[0.25,0.75]}}'
+    )
+    found = record(*WHOLE, msgspec.json.decode(text, type=Line))
+    assert found.accuracies == (ACCURACY,)
+    assert found.accuracy == ACCURACY
+
+
+def test_the_first_accuracy_is_the_main_one_and_each_is_found_by_its_metric() -> None:
+    top5 = Accuracy("top5", 0.75, 4, "d", (0.5, 1.0))
+    found = record(*WHOLE, made("evaluate", accuracies=(ACCURACY, top5)))
+    assert found.accuracy == found.accuracy_by("top1") == ACCURACY
+    assert found.accuracy_by("top5") == top5
+    assert found.accuracy_by("map50") is None
 
 
 def test_records_stand_in_the_headers_order_and_cells_without_lines_are_incomplete() -> None:

@@ -16,12 +16,16 @@ import openvino
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.task import Inputs, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.passes.int8.int8 import Int8, scheme_of
 
-VNNI = ("avx2", "avx512_vnni")
+QUANTIZED = {
+    "onnxruntime": QuantizedGraphs("uint8", sum_in_accumulator=False),
+    "openvino": QuantizedGraphs("uint8", sum_in_accumulator=True),
+}
 
 
 def context(runtime: str, side: int, samples: int | None = None) -> PassContext:
@@ -37,7 +41,7 @@ def context(runtime: str, side: int, samples: int | None = None) -> PassContext:
         inputs={},
         calibration=calibration,
         train=train,
-        target=Target(runtime, "cpu", VNNI),
+        target=Target(runtime, "cpu", quantized=QUANTIZED[runtime]),
         checkpoint=Path("unused"),
         progress=lambda done, total: None,
         latency_s=no_clock,
@@ -141,29 +145,31 @@ def test_every_weight_is_int8_per_channel_and_every_bias_float() -> None:
 
 
 @pytest.mark.parametrize(
-    ("runtime", "device", "features", "expected"),
+    ("wanted", "expected"),
     [
-        ("onnxruntime", "cpu", VNNI, (False, 127, False)),
-        ("onnxruntime", "cpu", ("avx2", "avx_vnni"), (False, 127, False)),
-        ("onnxruntime", "cpu", ("avx2", "avx512f"), (False, 63, False)),
-        ("openvino", "cpu", VNNI, (False, 127, True)),
-        ("openvino", "cpu", ("avx2",), (False, 63, True)),
-        ("openvino", "cpu", ("amx_int8",), (False, 127, True)),
-        ("tensorrt", "cuda", (), (True, 127, True)),
+        (QuantizedGraphs(), (False, 127, False)),
+        (QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=7), (False, 63, True)),
+        (QuantizedGraphs("int8", sum_in_accumulator=True), (True, 127, True)),
     ],
 )
-def test_what_the_target_decides(
-    runtime: str, device: str, features: tuple[str, ...], expected: tuple[bool, int, bool]
+def test_the_engine_says_how_it_wants_its_graphs(
+    wanted: QuantizedGraphs, expected: tuple[bool, int, bool]
 ) -> None:
-    target = Target(runtime, device, features)
+    target = Target("any", "cpu", quantized=wanted)
     scheme = scheme_of(target)
     assert (scheme.signed, scheme.weight_limit, scheme.sum_in_accumulator) == expected
     assert msgspec.json.decode(Int8().resolve(target), type=type(scheme)) == scheme
 
 
 def test_targets_that_get_the_same_graph_share_a_key() -> None:
-    one, other = Target("onnxruntime", "cpu", VNNI), Target("onnxruntime", "cpu", ("avx_vnni",))
+    one = Target("one", "cpu", ("avx512_vnni",), quantized=QuantizedGraphs())
+    other = Target("other", "cuda", ("sm_90",), batch=8, quantized=QuantizedGraphs())
     assert Int8().resolve(one) == Int8().resolve(other)
+
+
+def test_an_engine_without_quantized_graphs_is_told_how_to_say_that_it_runs_them() -> None:
+    with pytest.raises(Unsupported, match=r"mine runs no quantized graphs on cuda; .*method quant"):
+        Int8().resolve(Target("mine", "cuda"))
 
 
 @pytest.mark.parametrize("samples", [0, -1])

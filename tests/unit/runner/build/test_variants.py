@@ -25,7 +25,7 @@ from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.runner.jobs.job import Job, first_job
+from perfsuite.runner.job import Job, first_job
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import read

@@ -16,7 +16,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.jobs.job import Job
+from perfsuite.runner.job import Job
 from perfsuite.runtimes.fake.runtime import FakeSession
 
 STAGES = 'Model(build=never, stages=(Stage("body", ("body",)), Stage("head", ("head",))))'

@@ -20,8 +20,8 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, ConfigError, ParityError, SchemaError
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.job import Job, rounds
 from perfsuite.runner.jobs.evaluate import Answering
-from perfsuite.runner.jobs.job import Job, rounds
 
 MANIFEST = Manifest(
     "fake", "cpu", "fp32", 1, (InputSpec("x", "float32", ("batch", 2)),), ("y", "z"), False, False

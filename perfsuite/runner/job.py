@@ -8,7 +8,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
-from perfsuite.domain.record import JobKind
+from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
 
 
@@ -76,3 +76,16 @@ def rounds(cells: Iterable[Cell], count: int) -> Iterator[tuple[int, int, Cell]]
         turn = listed if number % 2 == 0 else listed[::-1]
         for order, cell in enumerate(turn):
             yield number, order, cell
+
+
+def line_of(job: Job, **fields: object) -> Line:
+    """Return a line of `job` with the given fields beside those that name it."""
+    return Line(
+        cell=job.cell.id,
+        key=job.cell.key,
+        job=job.kind,
+        round=job.round,
+        order=job.order,
+        artifact=job.artifact_key,
+        **fields,  # type: ignore[arg-type]
+    )

@@ -1,0 +1,58 @@
+"""What a cell runs on: the processor or a card, told apart from others of its kind."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+PROCESSOR = "cpu"  # the kind of device that every machine has
+
+
+class DeviceIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Which processor or card it is.
+
+    Times of devices with different identities are not compared, and what was built for one is not
+    taken for the other. Plain data alone, nothing that names this machine.
+    """
+
+    kind: str  # as suites name it in `devices`, such as "cpu" and "cuda"
+    name: str = ""  # vendor and model, such as "NVIDIA H100 80GB HBM3"; empty: not known
+    # What decides which kernels run, such as ("avx2", "avx512_vnni") or ("sm_90",).
+    features: tuple[str, ...] = ()
+    must_match: dict[str, str] = {}  # more that times depend on, such as {"power limit": "700 W"}
+
+    @property
+    def is_processor(self) -> bool:
+        """Return whether it is the processor, which the environment of a run describes too."""
+        return self.kind == PROCESSOR
+
+    @property
+    def key(self) -> str:
+        """Return, as text, all that what is built for the device, or timed on it, follows from.
+
+        Of the processor these are the features: virtual machines of one kind come on processors of
+        many names.
+        """
+        if self.is_processor:
+            return " ".join(self.features)
+        return msgspec.json.encode(self, order="deterministic").decode()
+
+    def __str__(self) -> str:
+        """Return the name, or what there is instead."""
+        return self.name or f"an unnamed {self.kind} device"
+
+
+class QuantizedGraphs(msgspec.Struct, frozen=True):
+    """How a runtime wants quantized graphs (explicit Q/DQ pairs) to be written.
+
+    - `activations`: their type. "uint8" where a ReLU is fused into the rounding only if zero is
+      the least value of the type; "int8" has zero point 0. Weights are int8 always.
+    - `sum_in_accumulator`: a shortcut is added to a convolution's result before that is rounded;
+      otherwise every value between two operators is quantized.
+    - `weight_bits`: 7 (-63 to 63) where two 8-bit products are added in 16 bits, which saturate.
+    """
+
+    activations: Literal["uint8", "int8"] = "uint8"
+    sum_in_accumulator: bool = False
+    weight_bits: Literal[7, 8] = 8

@@ -1,0 +1,43 @@
+"""Accuracies by other than the main metric, for the terminal and Markdown: one row a cell."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from perfsuite.judge import CellChange
+from perfsuite.report.cell_rows import CellRow, short_key
+from perfsuite.report.entries import loss_text, share_text
+
+TITLE = "The same answers by other metrics"
+
+
+def metrics(group: Sequence[CellRow]) -> list[str]:
+    """Return the further metrics of one workload's rows, in the order of its task; mostly none."""
+    return list(dict.fromkeys(one.metric for row in group for one in row.other_accuracies))
+
+
+def columns(group: Sequence[CellRow]) -> tuple[str, ...]:
+    """Return the heads of the columns: each metric with its points lost."""
+    return ("cell", *(head for metric in metrics(group) for head in (metric, "points lost")))
+
+
+def lines(group: Sequence[CellRow]) -> list[tuple[str, ...]]:
+    """Return the texts of each row that was evaluated, in the order of `columns`."""
+    asked = metrics(group)
+    return [
+        (short_key(row), *(text for metric in asked for text in _texts(row, metric)))
+        for row in group
+        if row.other_accuracies
+    ]
+
+
+def loss_notes(change: CellChange) -> list[str]:
+    """Return what a cell lost between two runs by each further metric, as `top5: 0.25 points`."""
+    return [
+        f"{metric}: {loss_text(lost)} points lost" for metric, lost in change.other_losses.items()
+    ]
+
+
+def _texts(row: CellRow, metric: str) -> tuple[str, str]:
+    found = next((one for one in row.other_accuracies if one.metric == metric), None)
+    return ("", "") if found is None else (share_text(found.value), loss_text(found.loss_points))
