@@ -1,1 +1,1 @@
-"""Torch to ONNX and back: graphs, names, parity."""
+"""Torch modules to ONNX graphs; graphs' nodes back to modules; whether both answer alike."""

@@ -1,8 +1,8 @@
-"""Batch normalization folded into the layer before it, as quantization wants it.
+"""Batch normalization is folded into the layer before it, so that it needs no quantization.
 
 A normalization with fixed statistics is y = (x - mean) * gamma / sqrt(var + eps) + beta per
-channel: an affine map, which the linear layer before it can do with other weights (Jacob et al.
-2018, arXiv:1712.05877, section 3.2).
+channel. This is an affine map, which can be merged into the weights and biases of the linear layer
+before it (Jacob et al. 2018, arXiv:1712.05877, section 3.2).
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from perfsuite.errors import BuildError
 if TYPE_CHECKING:
     import onnx
 
-_WHOLE = 2**28  # bytes: fold whole weights, but do not blow up a small constant without end
+_WHOLE = 2**28  # bytes; larger results of operators on constants are not folded
 
 
 def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of `model` with constants folded and batch normalizations folded away.
+    """Return a copy of `model` with constants and batch normalizations folded.
 
-    Folded are those whose input is a `Conv`, an ungrouped `ConvTranspose` or a `Gemm` with
-    constant weights and no other reader; others stay. Names, the `batch` axis and the set of
-    operators (standard ones alone) stay as they are.
+    A batch normalization is folded if its input is the result of a `Conv`, an ungrouped
+    `ConvTranspose` or a `Gemm` that has constant weights, and nothing else reads that result.
+    Names, the `batch` axis and the operator set do not change.
     """
     import onnx_ir as ir
     from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
@@ -88,7 +88,7 @@ def _fold(graph: Any, norm: Any) -> None:
 
 
 def _channel_axis(layer: Any) -> int | None:
-    """Return the axis of the weight that counts output channels, None for other layers."""
+    """Return the weight's axis of output channels; None for layers that cannot be folded into."""
     if layer.op_type == "Conv":
         return 0
     if layer.op_type == "ConvTranspose" and layer.attributes.get_int("group", 1) == 1:
@@ -99,7 +99,7 @@ def _channel_axis(layer: Any) -> int | None:
 
 
 def _bias(layer: Any, channels: int) -> np.ndarray | None:
-    """Return the bias, one a channel, scaled as `Gemm` says; None if it is nothing of the kind."""
+    """Return the bias of each channel, times `Gemm`'s beta; None if it is not constant."""
     if len(layer.inputs) < 3 or layer.inputs[2] is None:
         return np.zeros(channels)
     bias = _constant(layer.inputs[2])
@@ -130,7 +130,7 @@ def _set_parameters(graph: Any, layer: Any, weights: np.ndarray, biases: np.ndar
 
 
 def _initializer(graph: Any, old: Any, name: str, array: np.ndarray) -> Any:
-    """Return an initializer with `array`: under the old one's name unless others read that."""
+    """Return an initializer with `array`, which replaces `old` unless other nodes read that too."""
     import onnx_ir as ir
 
     if old is not None and len(old.uses()) == 1 and old.is_initializer():
@@ -152,7 +152,7 @@ def _initializer(graph: Any, old: Any, name: str, array: np.ndarray) -> Any:
 
 
 def _bypass(graph: Any, norm: Any) -> None:
-    """Let the layer before `norm` produce what `norm` produced, under the same value name."""
+    """Remove `norm`, and give the name of its result to the result of the layer before it."""
     produced, normalized = norm.inputs[0], norm.outputs[0]
     name = normalized.name
     if normalized.is_graph_output():

@@ -1,6 +1,6 @@
-"""What an engine is given, node by node: whose module each is, what it computes and moves.
+"""The nodes of a graph before an engine optimizes it: their modules, arithmetic and bytes moved.
 
-Engines fuse and rename, so what a kernel did is found out from the nodes that it came from.
+Engines fuse and rename nodes, so the work of a kernel is found from the nodes that it came from.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ if TYPE_CHECKING:
     import onnx
     from torch import nn
 
-# Their result is the same memory, read in another way.
+# Operators whose result shares the memory of their input.
 VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
-_PARTIAL = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})  # read what they write
+# Operators that read only as many bytes of their first input as they write.
+_PARTIAL = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
 _QUANTIZE = ("QuantizeLinear", "DequantizeLinear")
 _OPTIONAL = ""  # the name of an input or output that is left out
 
@@ -28,10 +29,11 @@ _OPTIONAL = ""  # the name of an input or output that is left out
 def graph_nodes(model: onnx.ModelProto, batch: int) -> tuple[Node, ...]:
     """Return the nodes in the graph's order, functions expanded, for calls of `batch` samples.
 
-    Constants are no nodes. Paths come from the names (`<path>/<operator>`, or TorchScript's
-    `/layer1/layer1.0/conv1/Conv`), else from the weight that a node reads, else, for Q/DQ pairs,
-    from the node whose value they round; a node of a function has the path of its call. A weight
-    counts where it is used first; one that is dequantized or reshaped before, where that is read.
+    `Constant` nodes are left out. The module path of a node comes from its name
+    (`<path>/<operator>`, or TorchScript's `/layer1/layer1.0/conv1/Conv`), else from the weight that
+    it reads, else, for a Q/DQ pair, from the node whose value it rounds. A node of a function has
+    the path of the function's call. A weight is counted as a parameter of the node that reads it
+    first, or that reads it after a node which only dequantizes or reshapes it.
     """
     inferred = infer(model, batch)
     graph = inferred.graph
@@ -45,10 +47,10 @@ def graph_nodes(model: onnx.ModelProto, batch: int) -> tuple[Node, ...]:
 
 
 def module_nodes(module: nn.Module) -> tuple[Node, ...]:
-    """Return one node for each part of `module` that has parameters of its own, in their order.
+    """Return one node for each submodule that has parameters of its own, in their order.
 
-    For engines that take modules: they alone know what they compute and move. A shared parameter
-    counts where it comes first.
+    It is for engines that take modules, which report MACs and bytes themselves: the nodes tell only
+    the parameters. A shared parameter counts for the first submodule that has it.
     """
     seen: set[int] = set()
     nodes = []
@@ -85,7 +87,7 @@ def _node(node: onnx.NodeProto, path: str, parameters: int, inferred: Inferred) 
 def _sizes(
     node: onnx.NodeProto, inputs: tuple[str, ...], outputs: tuple[str, ...], inferred: Inferred
 ) -> tuple[int | None, ...]:
-    """Return the bytes that move for each input, then for each output."""
+    """Return the bytes moved for each input, then for each output; None where not known."""
     read, written = ([_size(name, inferred) for name in names] for names in (inputs, outputs))
     if node.op_type in _PARTIAL:
         read[:1] = written[:1]
@@ -105,7 +107,7 @@ def _total(sizes: Collection[int | None]) -> int | None:
 
 
 def _paths(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
-    """Return a path for each node of `graph`, which is `before` with functions expanded."""
+    """Return the module path of each node of `graph`, which is `before` with functions expanded."""
     owners = _weight_owners(graph)
     paths = [
         module_path(node.name) or module_path(call) or owners.get(index, "")
@@ -116,10 +118,10 @@ def _paths(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
 
 
 def _calls(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
-    """Return, for each expanded node, the name of the node of `before` that it was part of.
+    """Return, for each expanded node, the name of the node of `before` that it is part of.
 
-    Expanding keeps the order and the names of what a call gives, so the nodes up to the one that
-    makes a call's output belong to that call.
+    Expansion keeps the order of nodes and the names of a call's outputs, so all nodes up to the one
+    with a call's output belong to that call.
     """
     made = {output: node.name for node in before.node for output in node.output if output}
     calls: list[str] = []
@@ -141,9 +143,9 @@ def _weight_owners(graph: onnx.GraphProto) -> dict[int, str]:
 
 
 def _trace_rounding(graph: onnx.GraphProto, paths: list[str]) -> None:
-    """Give Q/DQ nodes without a path that of the node whose value they round.
+    """Set the missing paths of Q/DQ nodes to that of the node whose value they round.
 
-    What rounds an input or a weight belongs to the first node that reads it.
+    A pair that rounds an input of the graph or a weight has the path of its first reader.
     """
     makers = {output: index for index, node in enumerate(graph.node) for output in node.output}
     readers = _readers(graph)
@@ -163,9 +165,10 @@ def _trace_rounding(graph: onnx.GraphProto, paths: list[str]) -> None:
 
 
 def _parameters(graph: onnx.GraphProto) -> Counter[int]:
-    """Return the parameters that count for each node, by index.
+    """Return the number of parameters counted for each node, by index.
 
-    A node that reads constants alone (dequantizes, reshapes a weight) hands them to its reader.
+    Those of a node that reads only constants (it dequantizes or reshapes a weight) are counted for
+    the node that reads its result.
     """
     found: Counter[int] = Counter()
     for elements, index in weights(graph).values():
@@ -183,7 +186,7 @@ def _parameters(graph: onnx.GraphProto) -> Counter[int]:
 
 
 def _readers(graph: onnx.GraphProto) -> dict[str, int]:
-    """Return the first node that reads each value, by index."""
+    """Return the index of the first node that reads each value, by the value's name."""
     readers: dict[str, int] = {}
     for index, node in enumerate(graph.node):
         for name in node.input:

@@ -1,6 +1,6 @@
-"""What exporters write is made portable: names that carry module paths, and nothing of a machine.
+"""Exported graphs are made portable: names hold module paths, and nothing tells of the machine.
 
-Kernels are traced back to modules by name: ONNX Runtime calls a fused kernel after the value that
+Kernels are traced back to modules by name: ONNX Runtime names a fused kernel after the value that
 it produces, OpenVINO after the node. So both are named `<module path>/<operator>`.
 """
 
@@ -21,7 +21,7 @@ _WEIGHTED = ("Conv", "ConvTranspose", "Gemm")
 def normalize(model: onnx.ModelProto) -> None:
     """Change `model` in place: scoped names, no source paths, stack traces or documentation.
 
-    Class names go too: a class of a user's file bears a module name made from the file's path.
+    Class names are removed too, because that of a class in a user's file holds the file's path.
     """
     from onnx import GraphProto, NodeProto
 
@@ -42,7 +42,7 @@ def normalize(model: onnx.ModelProto) -> None:
 
 
 def messages(message: Any) -> Iterator[Any]:
-    """Yield every protobuf message below `message`, tensors' payload excepted."""
+    """Yield every protobuf message below `message`, except the values of tensors."""
     for field, value in message.ListFields():
         if field.message_type is None:
             continue
@@ -71,9 +71,9 @@ def _name_nodes(graph: onnx.GraphProto) -> None:
 
 
 def _rename_values(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
-    """Rename the values of `graph` and their uses in the bodies of its control flow.
+    """Rename the values of `graph`, also where bodies of its control flow read them.
 
-    ONNX names are unique across a graph and its bodies, so no body can mean another value.
+    ONNX names are unique across a graph and its bodies, so no body has another value of that name.
     """
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
@@ -86,17 +86,17 @@ def _rename_values(graph: onnx.GraphProto, renamed: dict[str, str]) -> None:
 
 
 def _scopes(graph: onnx.GraphProto, weights: set[str]) -> list[str]:
-    """Return the path of the module that each node belongs to, empty for none.
+    """Return the path of the module that each node belongs to; '' at the top.
 
-    Exporters rewrite some nodes and lose their scope on the way. Such a node belongs to the
-    innermost module around all that read it.
+    Exporters rewrite some nodes and lose their scope. Such a node is assigned to the innermost
+    module that contains all nodes which read its results.
     """
     scopes = [_scope(node, weights) for node in graph.node]
     readers: dict[str, list[int]] = {}
     for index, node in enumerate(graph.node):
         for name in node.input:
             readers.setdefault(name, []).append(index)
-    for index in reversed(range(len(scopes))):  # readers come after what they read
+    for index in reversed(range(len(scopes))):  # readers come later in the graph
         if scopes[index] is None:
             found = {at for name in graph.node[index].output for at in readers.get(name, [])}
             scopes[index] = _common([scopes[at] or "" for at in found])
@@ -109,9 +109,9 @@ def _common(paths: list[str]) -> str:
 
 
 def _scope(node: onnx.NodeProto, weights: set[str]) -> str | None:
-    """Return the path of the module that `node` belongs to, empty at the top, None if unknown."""
+    """Return the path of the module that `node` belongs to: '' at the top, None if unknown."""
     if node.op_type in _WEIGHTED and node.input[1] in weights:
-        # A fused batch normalization leaves its own scope on the convolution.
+        # A convolution that a batch normalization was fused into has the scope of the latter.
         owner, dot, leaf = node.input[1].rpartition(".")
         if dot and leaf == "weight":
             return str(owner)

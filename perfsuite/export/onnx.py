@@ -1,4 +1,4 @@
-"""Torch modules to ONNX files, and ONNX files read with care."""
+"""Torch modules are exported to ONNX files; ONNX files are read and checked."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ _REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True
 def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, path: Path) -> None:
     """Write `module`, in evaluation mode, as an ONNX file with its dimensions named as in `spec`.
 
-    `example` holds at least two samples, because exporters take a dimension of 0 or 1 for a
-    constant. The dynamo exporter is tried first; where it cannot, the TorchScript one is used
-    with a warning. The graph's metadata `perfsuite.exporter` says which. Equal modules give equal
-    bytes. Raises `BuildError` when neither exporter can.
+    `example` holds at least two samples, because exporters treat a dimension of 0 or 1 as
+    constant. If the dynamo exporter fails, the TorchScript exporter is used, with a warning. The
+    graph's metadata `perfsuite.exporter` says which one wrote it. Equal modules give equal bytes.
+    Raises `BuildError` if both exporters fail.
     """
     import torch
 
@@ -63,11 +63,11 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
 
 
 def export_fixed(module: nn.Module, inputs: Inputs, path: Path) -> None:
-    """Write `module`, in evaluation mode, as an ONNX file that takes the shapes of `inputs` alone.
+    """Write `module`, in evaluation mode, as an ONNX file for exactly the shapes of `inputs`.
 
-    By the TorchScript exporter, which takes milliseconds for a layer, and without a comparison of
-    answers: for graphs that are timed and thrown away. `inputs` come in the order in which
-    `forward` takes them. Raises `BuildError` where it cannot.
+    It is for graphs that are timed and discarded: the TorchScript exporter is used, which takes
+    milliseconds for a layer, and answers are not compared. `inputs` are in the order of `forward`'s
+    arguments. Raises `BuildError` if the export fails.
     """
     import torch
 
@@ -87,11 +87,9 @@ def export_fixed(module: nn.Module, inputs: Inputs, path: Path) -> None:
 def load_graph(path: Path) -> onnx.ModelProto:
     """Return the checked model in `path`, its dynamic first dimensions named `batch`.
 
-    Nodes without a name are called after what they give, and no two alike: engines' traces and
-    records name nodes.
-
-    External data are read when they lie beside the file. Raises `ConfigError` for a file that is
-    missing, is not ONNX, is cut short or fails the checker.
+    Nodes without a name get a unique one from their outputs, because traces of engines refer to
+    nodes by name. External data are read from beside the file. Raises `ConfigError` for
+    a file that is missing, is not ONNX, is cut short or fails the checker.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -116,7 +114,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 
 def data_files(path: Path) -> list[Path]:
-    """Return the files beside an ONNX file in which it keeps its tensors' values, sorted."""
+    """Return the files with the external data of an ONNX file, sorted."""
     import onnx
 
     model = onnx.load(path, format="protobuf", load_external_data=False)
@@ -131,9 +129,9 @@ def data_files(path: Path) -> list[Path]:
 
 
 def graph_spec(model: onnx.ModelProto) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
-    """Return the inputs (initializers are none) and the names of the outputs.
+    """Return the inputs, without initializers, and the names of the outputs.
 
-    A dynamic first dimension is called `batch`; other named ones keep their names. Raises
+    A dynamic first dimension is named `batch`; others keep their names. Raises
     `ConfigError` for an input of unknown rank or with an unnamed dynamic dimension.
     """
     from onnx import helper
@@ -168,7 +166,7 @@ def _dimension(name: str, axis: int, dim: Any) -> int | str:
 
 
 def _name_batch(model: onnx.ModelProto) -> None:
-    """Call the dynamic first dimension of inputs `batch`, wherever its old name stands."""
+    """Rename the dynamic first dimension of inputs to `batch`, in all values that have it."""
     old = set()
     for value in _inputs(model):
         dims = value.type.tensor_type.shape.dim
@@ -274,7 +272,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _first_line(error: BaseException) -> str:
-    """Return what went wrong, in a line: the dynamo exporter's own words are about its steps."""
+    """Return the cause of an exporter's error in one line; dynamo's own message tells its steps."""
     if type(error).__name__ == "TorchExportError" and error.__cause__ is not None:
         error = error.__cause__
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]

@@ -1,7 +1,7 @@
-"""What the nodes of an ONNX graph compute: shapes, multiply-accumulates, weights.
+"""The shapes, multiply-accumulates (MACs) and weights of an ONNX graph's nodes.
 
-Only products of activations with weights or with each other count, and biases do not, as is usual
-for MACs (Sze et al., "Efficient processing of deep neural networks", 2017, IV).
+MACs are products of activations with weights or with each other; biases are not counted, as is
+usual (Sze et al., "Efficient processing of deep neural networks", 2017, IV).
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ Shapes = dict[str, Shape]
 
 
 class Inferred(NamedTuple):
-    """A graph whose functions are expanded; shapes and bytes an element of its tensors, by name.
+    """A graph with functions expanded, and its tensors' shapes and bytes per element, by name.
 
-    Tensors whose shape does not follow from the inputs' have none.
+    A tensor whose shape cannot be inferred is missing.
     """
 
     graph: onnx.GraphProto
@@ -30,9 +30,9 @@ class Inferred(NamedTuple):
 
 
 def infer(model: onnx.ModelProto, batch: int, rest: int | None = None) -> Inferred:
-    """Return the graph for inputs whose first axis is `batch` where that is dynamic.
+    """Return the graph with shapes inferred for inputs of `batch` samples.
 
-    Other dynamic axes are set to `rest`, or stay unknown. `model` itself stays as it is.
+    Other dynamic axes are set to `rest`; with None they stay unknown. `model` is not changed.
     """
     import onnx
     from onnx import inliner
@@ -41,7 +41,7 @@ def infer(model: onnx.ModelProto, batch: int, rest: int | None = None) -> Inferr
     copy.CopyFrom(model)
     if copy.functions:
         copy = inliner.inline_local_functions(copy)
-    del copy.graph.value_info[:]  # they may still speak of dynamic axes
+    del copy.graph.value_info[:]  # they may have dynamic axes
     for value in copy.graph.input:
         for axis, side in enumerate(value.type.tensor_type.shape.dim):
             length = batch if axis == 0 or side.dim_param == "batch" else rest
@@ -73,7 +73,7 @@ def _inferred(model: onnx.ModelProto) -> Inferred:
 
 
 def _folded(model: onnx.ModelProto) -> Inferred:
-    """Return what can be inferred once shapes that are computed in the graph are constants."""
+    """Return what can be inferred after folding constants, such as shapes computed in the graph."""
     import onnx_ir as ir
     from onnxscript.optimizer import fold_constants
 
@@ -97,13 +97,13 @@ def _width(data_type: int) -> int:
 
 
 def operator_name(node: onnx.NodeProto) -> str:
-    """Return `Conv`, or `com.example::Mystery` for what is not of the standard's own domain."""
+    """Return the operator's name, with its domain if that is not ONNX's: `com.example::Mystery`."""
     standard = node.domain in ("", "ai.onnx")
     return str(node.op_type) if standard else f"{node.domain}::{node.op_type}"
 
 
 def node_macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
-    """Return the MACs of one node; None for an operator without a formula, or without shapes."""
+    """Return the MACs of one node; None if its operator has no formula or a shape is missing."""
     name = operator_name(node)
     if name in NO_MACS:
         return 0
@@ -182,8 +182,8 @@ quantization-and-boxes:
 """
 NO_MACS = frozenset(word for word in _FREE.split() if not word.endswith(":"))
 
-# Inputs, by operator, that are constants but not parameters: scales, zero points, limits, running
-# statistics. Integers are parameters only where one of `QUANTIZED` says so.
+# The inputs, by operator, that are no parameters though constant: scales, zero points, limits,
+# running statistics. Integer constants are parameters only as inputs that `QUANTIZED` names.
 NOT_PARAMETERS: dict[str, tuple[int, ...]] = {
     "BatchNormalization": (3, 4),
     "Clip": (1, 2),
@@ -205,10 +205,9 @@ QUANTIZED: dict[str, tuple[int, ...]] = {
 
 
 def weights(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
-    """Return the elements of each constant that is a weight or a bias, and its first reader.
+    """Return (number of elements, index of the first reader) of each weight and bias, by name.
 
-    By name: (elements, index of the node). Indices, shapes, scales, zero points, running
-    statistics and scalars are none.
+    Indices, shapes, scales, zero points, running statistics and scalars are left out.
     """
     constants = {tensor.name: tensor for tensor in _constants(graph)}
     found: dict[str, tuple[int, int]] = {}

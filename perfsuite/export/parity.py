@@ -1,4 +1,4 @@
-"""Does an export answer as the model it came from?"""
+"""Whether an exported graph gives the same outputs as the model that it came from."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 1e-2, "bf16": 3e-2}
 def parity(
     reference: Outputs, actual: Outputs, names: Sequence[str], precision: str
 ) -> dict[str, float]:
-    """Return max|a-b| / max|b| for each output, b being the reference.
+    """Return max|a-b| / max|b| for each output, where b is the reference.
 
-    Where the reference is all zero the difference itself is taken. In outputs of two dimensions
-    and more than one column, each row's largest entry must be the same one wherever it leads the
-    second by more than the tolerance, in units of max|b|. Raises `ParityError` for the first
-    output that differs in count, shape, finiteness, value or top-1.
+    If b is all zero, it is max|a|. In outputs of two dimensions and more than one column, each row
+    must have its largest entry in the same column (top-1) if that leads the second largest by more
+    than the tolerance times max|b|. Raises `ParityError` if the numbers of outputs differ, and for
+    the first output that differs in shape, finiteness, value or top-1.
     """
     if precision not in TOLERANCES:
         raise ConfigError(f"precision '{precision}' has no tolerance{_known(precision)}")

@@ -1,7 +1,7 @@
 """A model in pieces: the modules of its stages as graphs, for models that do not export whole.
 
-The control flow between them stays in PyTorch. A piece takes and gives what its module did: nested
-lists, tuples and dictionaries of tensors, whose structure is kept as plain data.
+The control flow between them stays in PyTorch. A piece has the inputs and outputs of its module:
+nested lists, tuples and dictionaries of tensors, whose structure is stored as plain data.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 PIECES = "pieces.json"
-Structure = list[Any]  # a kind ("tensor", "list", "tuple", "dict", "value"), and what it holds
+Structure = list[Any]  # a kind ("tensor", "list", "tuple", "dict", "value"), then the contents
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """One module as a graph: `takes` is the structure of its arguments, `gives` of its answer."""
+    """One module as a graph: `takes` is the structure of its arguments, `gives` of its result."""
 
     path: str
     graph: str  # the file's name
@@ -41,10 +41,10 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Pieces(msgspec.Struct, frozen=True):
-    """What `export_pieces` wrote.
+    """The pieces that `export_pieces` wrote.
 
-    `whole` says why the model is not taken whole; `left` are the modules that stay in PyTorch, and
-    why.
+    `whole` is the reason why the model is not exported whole; `left` are the modules that stay in
+    PyTorch, with the reasons.
     """
 
     pieces: tuple[Piece, ...]
@@ -59,7 +59,7 @@ class _Call(msgspec.Struct, frozen=True):
 
 
 def piece_paths(module: nn.Module, stages: Sequence[Stage]) -> tuple[str, ...]:
-    """Return the stages' modules that can be replaced: no methods, none around another stage."""
+    """Return the stages' modules that can be replaced: neither methods nor parents of a stage."""
     prefixes = [prefix for stage in stages for prefix in stage.modules]
     spans = set(methods(module, prefixes))
     return tuple(
@@ -72,13 +72,11 @@ def piece_paths(module: nn.Module, stages: Sequence[Stage]) -> tuple[str, ...]:
 def export_pieces(
     module: nn.Module, paths: Sequence[str], examples: Sequence[Inputs], folder: Path, whole: str
 ) -> Pieces:
-    """Write each module at `paths` as a graph into `folder`, and `pieces.json` beside them.
+    """Write each module at `paths` as a graph into `folder`, with `pieces.json`; return the pieces.
 
-    `whole` says why the model is not exported whole.
-
-    The module runs on all `examples`; sides that differ between calls become dynamic. A module
-    that no engine could take (it is not called, or does not export) is left as it is. Raises
-    `BuildError` when none is left to replace.
+    `whole` is the reason why the model is not exported whole. The model runs on all `examples`;
+    dimensions that differ between calls become dynamic. A module that is not called or cannot be
+    exported stays in PyTorch. Raises `BuildError` if that is true for all of them.
     """
     calls = _watched(module, paths, examples)
     pieces: list[Piece] = []
@@ -98,7 +96,7 @@ def export_pieces(
 
 
 def read_pieces(folder: Path) -> Pieces | None:
-    """Return what was written into `folder`, None for nothing."""
+    """Return the pieces in `folder`; None if there are none."""
     path = folder / PIECES
     return msgspec.json.decode(path.read_bytes(), type=Pieces) if path.is_file() else None
 
@@ -142,7 +140,7 @@ def as_array(tensor: torch.Tensor) -> np.ndarray:
 
 
 def restore(structure: Structure, tensors: Iterator[Any]) -> Any:
-    """Return what `flatten` took apart."""
+    """Return the value of a `structure` that `flatten` gave, with `tensors` in its places."""
     kind, *rest = structure
     if kind == "tensor":
         return next(tensors)
@@ -157,7 +155,7 @@ def restore(structure: Structure, tensors: Iterator[Any]) -> Any:
 def _watched(
     module: nn.Module, paths: Sequence[str], examples: Sequence[Inputs]
 ) -> dict[str, list[_Call | PerfsuiteError]]:
-    """Return the calls of each module while the whole one runs on the examples."""
+    """Return the calls of each module while the whole model runs on the examples."""
     import torch
 
     calls: dict[str, list[_Call | PerfsuiteError]] = {path: [] for path in paths}
@@ -214,7 +212,7 @@ def _export(
 
 
 def _spec(calls: Sequence[_Call]) -> tuple[InputSpec, ...]:
-    """Return the inputs, sides that differ between calls named: those that differ alike, alike."""
+    """Return the inputs; dimensions that differ between calls have names, equal ones the same."""
     names: dict[tuple[int, ...], str] = {}
     entries = []
     for index, tensors in enumerate(zip(*(call.tensors for call in calls), strict=True)):
@@ -230,7 +228,7 @@ def _spec(calls: Sequence[_Call]) -> tuple[InputSpec, ...]:
 
 
 def _alone(module: nn.Module, path: str, takes: Structure) -> nn.Module:
-    """Return a module of tensors alone, in which `module` has the path that it had in the whole."""
+    """Return a module with tensors as arguments, in which `module` has its path in the model."""
     from torch import nn
 
     inner = module

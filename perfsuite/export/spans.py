@@ -1,7 +1,7 @@
-"""Methods as parts of a model: they get a scope of their own in graphs, and hooks in eager mode.
+"""Methods as parts of a model: they get a scope of their own in graphs and for hooks.
 
-torchvision's proposals and post-processing are methods, not modules: exporters and profilers see
-them as part of the module that they belong to.
+torchvision's proposals and post-processing are methods, not modules, which exporters and profilers
+would not tell from the rest of their module.
 """
 
 from __future__ import annotations
@@ -20,12 +20,11 @@ if TYPE_CHECKING:
 
 @contextmanager
 def spans(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
-    """Let each method among `paths` be a submodule for the time being, under its own path.
+    """Replace each method among `paths` by a submodule of that path, within the context.
 
     `rpn.filter_proposals` is the method `filter_proposals` of the submodule `rpn`. It is called as
-    before; exporters write its path as a scope, and `named_modules` finds it for hooks. Paths of
-    modules, and prefixes of them, are left as they are. Raises `ConfigError` for a path that is
-    neither.
+    before, but exporters write its path as a scope, and `named_modules` finds it for hooks. Paths
+    of modules, and prefixes of them, are ignored. Raises `ConfigError` for a path that is neither.
     """
     methods = [split for path in paths if (split := _method(module, path)) is not None]
     placed: list[tuple[nn.Module, str]] = []
@@ -33,7 +32,7 @@ def spans(module: nn.Module, paths: Iterable[str]) -> Iterator[None]:
         for owner, name in methods:
             if name not in owner._modules:
                 span = _span()(getattr(owner, name))
-                # A class's method is found before a submodule, an instance's attribute before it.
+                # As an attribute of the instance, it is found before the method of the class.
                 owner._modules[name] = owner.__dict__[name] = span
                 placed.append((owner, name))
         yield
@@ -48,7 +47,7 @@ def methods(module: nn.Module, paths: Iterable[str]) -> tuple[str, ...]:
 
 
 def _method(module: nn.Module, path: str) -> tuple[nn.Module, str] | None:
-    """Return the module and the name of the method at `path`, None if a module is there."""
+    """Return the module and the name of the method at `path`; None for the path of a module."""
     from torch import nn
 
     modules = dict(module.named_modules())
@@ -70,7 +69,7 @@ def _span() -> Any:
     from torch import nn
 
     class Span(nn.Module):
-        """Calls a method; its forward is what a hook on it sees."""
+        """Calls a method in `forward`, so that hooks see the call."""
 
         def __init__(self, method: Any) -> None:
             super().__init__()

@@ -1,4 +1,4 @@
-"""The mean of a training's weights, and statistics of norms that belong to given weights."""
+"""The mean of a net's weights over a training, and the statistics of norms that fit it."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ class WeightAverage:
     """The mean of the parameters of a net at several times (Izmailov et al. 2018, algorithm 1)."""
 
     def __init__(self, module: nn.Module) -> None:
-        """Begin with none."""
+        """Begin with no weights taken in."""
         from torch.optim.swa_utils import AveragedModel
 
         self._averaged = AveragedModel(module)
 
     def add(self, module: nn.Module) -> None:
-        """Take in the parameters that `module` has now."""
+        """Add the parameters that `module` has now to the mean."""
         self._averaged.update_parameters(module)
 
     def give(self, module: nn.Module) -> None:
-        """Let the parameters of `module` be the mean; its buffers stay."""
+        """Set the parameters of `module` to the mean; its buffers stay."""
         import torch
 
         with torch.no_grad():
@@ -36,16 +36,16 @@ class WeightAverage:
                 mine.copy_(mean)
 
     def state(self) -> dict[str, Any]:
-        """Return what a checkpoint has to keep of it."""
+        """Return what a checkpoint must store to go on with the mean."""
         return self._averaged.state_dict()
 
     def load(self, state: dict[str, Any]) -> None:
-        """Go on from what `state` gave; raise `RuntimeError` for that of another net."""
+        """Go on from a stored `state`; raise `RuntimeError` for that of another net."""
         self._averaged.load_state_dict(state)
 
 
 def norms_of(module: nn.Module) -> list[_BatchNorm]:
-    """Return the batch normalizations of a net that keep statistics."""
+    """Return the batch normalizations of a net that have running statistics."""
     from torch.nn.modules.batchnorm import _BatchNorm
 
     found = (one for one in module.modules() if isinstance(one, _BatchNorm))
@@ -54,9 +54,9 @@ def norms_of(module: nn.Module) -> list[_BatchNorm]:
 
 @contextmanager
 def settling(norms: Sequence[_BatchNorm]) -> Iterator[None]:
-    """Within, let the statistics of the norms be those of the calls, all counted alike.
+    """Set the norms' statistics to their plain mean over the calls within the context.
 
-    A norm that is not called keeps those that it has.
+    A norm that is not called keeps its statistics.
     """
     before = [(norm.momentum, norm.training, copy.deepcopy(norm.state_dict())) for norm in norms]
     for norm in norms:

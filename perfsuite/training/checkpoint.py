@@ -1,4 +1,4 @@
-"""The state of a training on disk: written after each epoch, taken up again after a kill."""
+"""The state of a training on disk: written after each epoch, loaded to go on after a stop."""
 
 from __future__ import annotations
 
@@ -66,9 +66,9 @@ def restore(
     plan: SgdPlan,
     mean: WeightAverage | None = None,
 ) -> tuple[int, dict[str, Any] | None]:
-    """Load the checkpoint if there is one; return the epochs done and the losses seen in them.
+    """Load the checkpoint if there is one; return the epochs done and the losses of their steps.
 
-    Raises `ConfigError` for a file that is torn, or that another plan or another net has left.
+    Raises `ConfigError` for a file that is torn, or that belongs to another plan or another net.
     """
     if path is None or not path.exists():
         return 0, None
@@ -81,9 +81,9 @@ def restore(
         if mean is not None:
             mean.load(state["mean"])
     except (RuntimeError, ValueError) as error:
-        first = " ".join(str(error).split("\n")[:2])  # torch tells of every layer, line by line
+        first = " ".join(str(error).split("\n")[:2])  # torch's message has a line for each layer
         raise ConfigError(f"{path}: a checkpoint of another net; {_ANEW} ({first})") from error
-    return int(state["epochs"]), state.get("losses")  # those of earlier versions have none
+    return int(state["epochs"]), state.get("losses")  # earlier versions stored none
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -103,9 +103,9 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _plan_of(text: str) -> SgdPlan | None:
-    """Return the plan of a checkpoint, those of before plans named their optimizer too.
+    """Return the plan stored in a checkpoint; None for a text that is no plan.
 
-    None for what is no plan of today.
+    Plans of earlier versions, which did not name their optimizer, are read too.
     """
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])

@@ -1,4 +1,4 @@
-"""What a classifier's answers cost: measured by the labels, and by the answers of a teacher."""
+"""The loss of a classifier: against the labels, and against the answers of a teacher."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-TEMPERATURE = 4.0  # softens answers, so that the small probabilities in them count too
+TEMPERATURE = 4.0  # divides scores, so that small probabilities count too
 
 
 def classifying(
@@ -22,12 +22,12 @@ def classifying(
     labels: torch.Tensor,
     plan: SgdPlan,
 ) -> tuple[torch.Tensor, float]:
-    """Return the loss of `module`, and that of a net that scores all classes alike.
+    """Return the loss of `module`, and the loss of a net whose scores are equal for all classes.
 
     The loss is (1 - w) * cross entropy with the labels + w * T^2 * KL(teacher || module), where w
     is `plan.teacher`, 0 without a teacher. In the second term both nets' scores, of shape (batch,
-    classes, ...), are divided by T = 4, and T^2 brings its gradients back to the size of the
-    first's (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). Means are over the batch, and in
+    classes, ...), are divided by T = 4, and T^2 scales its gradients to the size of the first
+    term's (Hinton, Vinyals and Dean 2015, arXiv:1503.02531). Means are over the batch, and in
     float32 whatever the nets' precision. Raises `Unsupported` for a net that answers no tensor.
     """
     import torch

@@ -1,4 +1,4 @@
-"""Whether a training has gone astray: a loss that explodes, weights that are no numbers."""
+"""Whether a training has diverged: its loss has exploded, or weights are not finite."""
 
 from __future__ import annotations
 
@@ -16,20 +16,21 @@ _TIMES, _MARGIN = 10.0, 30.0
 
 
 class Losses:
-    """The losses of a training so far, as much of them as tells whether it diverges.
+    """The recent losses of a training, and whether it diverges by them.
 
-    Whatever the loss, it *explodes* when its mean over the last steps (50, or an epoch if that is
-    shorter, at least 10) exceeds the first loss + 10 times the best (of the first and of such
-    means) + 30. That is far above the rises that belong to a schedule (the rate's own, a restart,
-    larger pictures), and a loss that explodes passes any limit within a few dozen steps.
+    A loss has *exploded* when its mean over the last steps (50, or an epoch if that is shorter, at
+    least 10) exceeds the first loss + 10 times the best (of the first and of such means) + 30. The
+    rises that belong to a schedule (a rising rate, a restart, larger pictures) stay far below this,
+    and a loss that explodes passes any limit within a few dozen steps.
 
-    A net with normalized activations seldom explodes: it forgets. For a classifier it is known what
-    a net loses that scores all classes alike. Its training has *collapsed* when the first loss, or
-    the median over some 50 steps, was less than half of that, and that of the last 50 is more.
+    The loss of a net with normalized activations seldom explodes; the net forgets instead. For a
+    classifier, the loss of a net whose scores are equal for all classes is known. A training has
+    *collapsed* when its first loss, or the median over 50 earlier steps, was less than half of that
+    loss, and the median over the last 50 steps exceeds it.
     """
 
     def __init__(self, steps: int, seen: Mapping[str, Any] | None = None) -> None:
-        """Begin anew, with `steps` steps an epoch, or go on from what `state` gave."""
+        """Begin with `steps` steps per epoch, or go on from a stored `state`."""
         seen = seen or {"first": None, "best_mean": inf, "best_median": inf, "last": ()}
         self._first: float | None = seen["first"]
         self._best_mean: float = seen["best_mean"]
@@ -38,7 +39,7 @@ class Losses:
         self._window = min(max(steps, _SHORTEST), _LONGEST)
 
     def state(self) -> dict[str, Any]:
-        """Return, as plain data, what a checkpoint has to keep of it."""
+        """Return, as plain data, what a checkpoint must store to go on."""
         return {
             "first": self._first,
             "best_mean": self._best_mean,
@@ -47,9 +48,10 @@ class Losses:
         }
 
     def add(self, loss: float, blind: float | None = None) -> str:
-        """Return what is wrong now that `loss` has come, in words; nothing while all is well.
+        """Return how the training has diverged with this `loss`, in words; '' if it has not.
 
-        `blind` is what a net loses at this step that scores all classes alike, if that is known.
+        `blind` is the loss, at this step, of a net whose scores are equal for all classes; None if
+        it is not known.
         """
         if not isfinite(loss):
             return f"the loss became {loss}"
@@ -81,7 +83,7 @@ class Losses:
 
 
 def stray_weight(module: nn.Module) -> str:
-    """Return the name of the first parameter that is not finite, else nothing."""
+    """Return the name of the first parameter that is not finite; '' if all are."""
     for name, weight in module.named_parameters():
         if not weight.detach().isfinite().all():
             return name

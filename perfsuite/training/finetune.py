@@ -1,4 +1,4 @@
-"""Fine-tune a net that a pass has changed, with the answers of the net that it came from."""
+"""Fine-tuning of a net that a pass has changed, with the original net as its teacher."""
 
 from __future__ import annotations
 
@@ -25,13 +25,12 @@ def fine_tune(
 ) -> None:
     """Train `module` in place by `plan`, as `train` does, and leave it in evaluation mode.
 
-    Where `plan.teacher` is above 0, it is the weight of `teacher`'s answers to the same pictures in
-    the loss (see `classifying`); else there is no need of a teacher. The teacher keeps its weights
-    and is left in evaluation mode; it is no part of the checkpoint.
+    If `plan.teacher` is above 0, it is the weight in the loss of `teacher`'s answers to the same
+    pictures (see `classifying`). The teacher's weights do not change; it is left in evaluation mode
+    and is not part of the checkpoint.
 
-    Raises `ConfigError` where the plan wants a teacher and the task has a loss of its own: what a
-    net answers there, and what of it could be taught, that loss alone knows. Else raises what
-    `train` raises.
+    Raises `ConfigError` if the plan wants a teacher and the task has a loss of its own, for which
+    it is not known how a teacher's answers would count, and what `train` raises.
     """
     if plan.teacher > 0 and data.loss is not None:
         raise ConfigError("teacher: this task has a loss of its own; leave teacher out")

@@ -1,7 +1,7 @@
-"""Train a torch module: seeded, resumable, bf16 where the processor has it.
+"""The training of a torch module: seeded, resumable, in bf16 where the processor has it.
 
-`SgdPlan` says how. Nets that learn something else than classes bring a loss of their own
-(`TrainingSet.loss`); for those that SGD is slow with there is Adam.
+A plan (`SgdPlan` or `AdamPlan`) says how. Nets that learn something other than classes have a loss
+of their own (`TrainingSet.loss`).
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ if TYPE_CHECKING:
 
 __all__ = ["AdamPlan", "SgdPlan", "TrainingProgress", "rate_at", "train"]
 
-_SETTLING = 50  # batches that the norms of averaged weights see
+_SETTLING = 50  # batches, over which the statistics of norms are taken for averaged weights
 
 
 class TrainingProgress(msgspec.Struct, frozen=True):
-    """Where training stands: after step `step` of `steps` in epoch `epoch` (from 0)."""
+    """The progress of a training: `step` of `steps` steps are done in epoch `epoch`, from 0."""
 
     epoch: int
     step: int
@@ -54,17 +54,17 @@ def train(
 ) -> None:
     """Train `module` in place and leave it in evaluation mode.
 
-    `teacher` is the net whose answers are worth `plan.teacher` in the loss (see `classifying`) of
-    data that have none of their own. It keeps its weights and is left in evaluation mode.
+    `teacher` is a net whose answers have the weight `plan.teacher` in the loss (see `classifying`),
+    for data without a loss of their own. Its weights do not change; it is left in evaluation mode.
 
-    With `checkpoint`, the state is written there after every epoch and taken up from there, so
-    that a killed training repeats at most one epoch and ends with the same weights.
+    The state is written to the file `checkpoint` after every epoch and loaded from it, so that a
+    training that was killed repeats at most one epoch and ends with the same weights.
 
-    Raises `ConfigError` for a checkpoint of another plan or net, or a torn one, and for a net whose
-    weights are all frozen; `BuildError` when the training diverges (see `Losses`; a weight that is
-    not finite, too); `PerfsuiteError` when the disk is full. The checkpoint of before is then still
-    there: none is written with weights that are not finite.
-    Raises `ValueError` for a teacher without weight, a weight without one, a net that is its own.
+    Raises `ConfigError` for a torn checkpoint or one of another plan or net, and for a net whose
+    weights are all frozen; `BuildError` when the training diverges (see `Losses`) or a weight is
+    not finite; `PerfsuiteError` when the disk is full. The last checkpoint with finite weights is
+    then still there. Raises `ValueError` if only one of `teacher` and `plan.teacher` is given, and
+    for a net that is its own teacher.
     """
     import torch
 
@@ -101,7 +101,7 @@ def train(
 
 @dataclass(frozen=True)
 class _Training:
-    """What stays the same from epoch to epoch."""
+    """What all epochs of a training share."""
 
     module: nn.Module
     teacher: nn.Module | None
@@ -118,7 +118,7 @@ class _Training:
         return next(self.module.parameters()).device
 
     def diverged(self, what: str, epoch: int, step: int) -> BuildError:
-        """Return the error that says so, and what is left."""
+        """Return the error for a training that diverged; it names the checkpoint that is left."""
         plan, rate = self.plan, rate_at(self.plan, epoch, step, self.steps)
         peaks = f"peak_rate is {plan.peak_rate}"
         if plan.restarts:
@@ -138,16 +138,16 @@ class _Training:
 
 
 def _channels_last(module: nn.Module) -> None:
-    """Lay the weights of two-dimensional convolutions out as bf16 kernels like them."""
+    """Store the weights of 2D convolutions in the layout (channels last) of fast bf16 kernels."""
     import torch
 
     for weight in module.parameters():
-        if weight.ndim == 4:  # torch's own conversion of a module fails on those with 5
+        if weight.ndim == 4:  # torch's conversion of a whole module fails for 5 dimensions
             weight.data = weight.data.contiguous(memory_format=torch.channels_last)
 
 
 def _steps(data: TrainingSet, plan: SgdPlan) -> int:
-    """Return how many whole batches an epoch has."""
+    """Return the number of whole batches in an epoch."""
     samples = len(data.inputs)
     if samples < plan.batch:
         raise ConfigError(
@@ -160,7 +160,7 @@ def _steps(data: TrainingSet, plan: SgdPlan) -> int:
 def _optimizer(module: nn.Module, plan: SgdPlan) -> torch.optim.Optimizer:
     import torch
 
-    # Decay belongs to weights alone: on biases and norms it only shifts activations.
+    # Biases and the parameters of norms have no weight decay.
     weights = [p for p in module.parameters() if p.ndim > 1]
     others = [p for p in module.parameters() if p.ndim <= 1]
     groups: list[dict[str, Any]] = [
@@ -169,12 +169,12 @@ def _optimizer(module: nn.Module, plan: SgdPlan) -> torch.optim.Optimizer:
     ]
     if isinstance(plan, AdamPlan):
         return torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(plan.momentum, 0.999))
-    momentum = plan.momentum  # torch knows Nesterov's for more than none alone
+    momentum = plan.momentum  # torch refuses Nesterov's with a momentum of 0
     return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=momentum, nesterov=momentum > 0)
 
 
 def _epoch(training: _Training, epoch: int) -> Iterator[tuple[int, float]]:
-    """Yield the number and the loss of each step of `epoch`, after it is done."""
+    """Train for one epoch; yield the number and the loss of each step when it is done."""
     module, plan = training.module, training.plan
     averages = plan.averaging is not None and epoch >= plan.averaging[0]
     module.train()
@@ -214,7 +214,7 @@ def _batches(training: _Training, epoch: int) -> Iterator[tuple[torch.Tensor, to
 def _loss(
     training: _Training, inputs: torch.Tensor, targets: torch.Tensor
 ) -> tuple[torch.Tensor, float | None]:
-    """Return the loss, and if it is known that of a net that scores all classes alike."""
+    """Return the loss, and the loss of a net with equal scores for all classes, None if unknown."""
     import torch
 
     module, data, plan, kind = training.module, training.data, training.plan, training.device.type
@@ -226,14 +226,14 @@ def _loss(
 
 
 def _take(training: _Training, mean: WeightAverage) -> None:
-    """Give the net the mean of its weights, and its norms the statistics that belong to them."""
+    """Set the net's weights to their mean, and its norms' statistics to those of that mean."""
     import torch
 
     mean.give(training.module)
     training.module.train()
-    norms = [norm for norm in norms_of(training.module) if norm.training]  # else they are frozen
+    norms = [norm for norm in norms_of(training.module) if norm.training]  # others are frozen
     batches = itertools.islice(_batches(training, training.plan.epochs), _SETTLING)
-    alone = replace(training, teacher=None)  # whose answers would change no statistic
+    alone = replace(training, teacher=None)  # the teacher's answers are not needed here
     with settling(norms), torch.no_grad():
         for inputs, targets in batches:
             _loss(alone, inputs, targets)
@@ -264,7 +264,7 @@ def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
 
 
 def _cut_out(inputs: torch.Tensor, side: int | None, rng: np.random.Generator) -> torch.Tensor:
-    """Set one square in each NCHW picture to zero, wherever it fits."""
+    """Return the NCHW pictures with one square in each set to zero, at a random place."""
     import torch
 
     if not side:

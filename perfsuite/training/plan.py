@@ -1,11 +1,11 @@
-"""How to train: the optimizer, its schedule, and what is done to the pictures.
+"""Plans of a training: the optimizer, the schedule of its rate, and changes to the pictures.
 
-The rate rises and falls linearly (Smith and Topin 2019, arXiv:1708.07120, "one cycle"), if asked
-more than once (Loshchilov and Hutter 2017, arXiv:1608.03983, "warm restarts"), with label smoothing
-(Szegedy et al. 2016, arXiv:1512.00567), pictures that grow during training (Touvron et al. 2019,
-arXiv:1906.06423: early epochs need fewer pixels, and cost less), squares blanked in them
-(DeVries and Taylor 2017, arXiv:1708.04552, "cutout") and, at the end, the mean of the weights on
-the way (Izmailov et al. 2018, arXiv:1803.05407, "stochastic weight averaging").
+The rate rises and falls linearly (Smith and Topin 2019, arXiv:1708.07120, "one cycle"), and may do
+so several times (Loshchilov and Hutter 2017, arXiv:1608.03983, "warm restarts"). Optional are label
+smoothing (Szegedy et al. 2016, arXiv:1512.00567), pictures that grow during training, so that early
+epochs cost less (Touvron et al. 2019, arXiv:1906.06423), squares blanked in them (DeVries and
+Taylor 2017, arXiv:1708.04552, "cutout") and the mean of the weights of the last epochs (Izmailov et
+al. 2018, arXiv:1803.05407, "stochastic weight averaging").
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ class SgdPlan(
     Every field changes the result, so all of them go on the model card. In a suite it is a table:
     `{ optimizer = "sgd", epochs = 4 }`.
 
-    `sizes` holds (first epoch, side in pixels) pairs; without one, pictures keep their size.
-    `restarts` holds (epoch, peak rate) pairs: there the rate begins to rise anew.
-    `cutouts` holds (first epoch, side in pixels) pairs: the square blanked in every picture.
-    `averaging` is an (epoch, rate) pair: from there on the rate stays, and the mean of the weights
-    after each of these steps is what comes out.
-    `teacher` is the weight in the loss that the answers of the net have that this one came from;
-    `fine_tune` alone has such a net.
+    `sizes` are pairs (first epoch, side in pixels); without one, pictures keep their size.
+    `restarts` are pairs (epoch, peak rate), at which the rate begins to rise again.
+    `cutouts` are pairs (first epoch, side in pixels) of the square blanked in every picture.
+    `averaging` is a pair (epoch, rate): from that epoch on the rate is constant, and the result is
+    the mean of the weights after each step.
+    `teacher` is the weight in the loss of a teacher's answers; in passes the teacher is the net
+    before the change.
     """
 
     epochs: int
@@ -78,25 +78,25 @@ class SgdPlan(
         )
 
     def _require(self, *rules: tuple[str, bool, str]) -> None:
-        """Raise `ValueError` for the first rule (field, whether it holds, what must be)."""
+        """Raise `ValueError` for the first rule (field, whether it holds, the demand) broken."""
         for field, holds, must in rules:
             if not holds:
                 raise ValueError(f"{field} is {getattr(self, field)}; it must be {must}")
 
     def size_at(self, epoch: int) -> int | None:
-        """Return the side in pixels that pictures have in `epoch`, or None for their own."""
+        """Return the side of pictures in `epoch`, in pixels; None if they keep their own size."""
         return _at(self.sizes, epoch)
 
     def cutout_at(self, epoch: int) -> int | None:
-        """Return the side in pixels of the square blanked in `epoch`, or None for none."""
+        """Return the side of the square blanked in `epoch`, in pixels; None for no square."""
         return _at(self.cutouts, epoch)
 
 
 class AdamPlan(SgdPlan, frozen=True, tag="adam"):
     """A plan for Adam with decoupled decay (Loshchilov and Hutter 2019, arXiv:1711.05101).
 
-    `momentum` is that of its first moments. Gradients longer than `longest_gradient`, over all
-    parameters, are shortened to it (Pascanu et al. 2013, arXiv:1211.5063).
+    `momentum` is the decay of its first moments. If the norm of the gradient of all parameters
+    exceeds `longest_gradient`, it is scaled down to that (Pascanu et al. 2013, arXiv:1211.5063).
     """
 
     longest_gradient: float = 1.0
@@ -109,7 +109,7 @@ class AdamPlan(SgdPlan, frozen=True, tag="adam"):
 def rate_at(plan: SgdPlan, epoch: int, step: int, steps: int) -> float:
     """Return the learning rate of step `step` of `steps` in `epoch`.
 
-    Up to a peak and down to zero; where weights are averaged, it stays.
+    It rises to a peak and falls to zero; while weights are averaged, it is constant.
     """
     last = plan.epochs
     if plan.averaging is not None:
@@ -133,7 +133,7 @@ def _at(steps: tuple[tuple[int, int], ...], epoch: int) -> int | None:
 
 
 def _rising(pairs: Iterable[tuple[int, float]], first: int = 0, end: int | None = None) -> bool:
-    """Return whether each pair's epoch is above the one before it, and all in [first, end)."""
+    """Tell whether the pairs' epochs increase and all lie in [first, end)."""
     epochs = [epoch for epoch, _ in pairs]
     inside = all(first <= epoch and (end is None or epoch < end) for epoch in epochs)
     return inside and all(a < b for a, b in itertools.pairwise(epochs))
