@@ -6,7 +6,6 @@ python benchmarks/artifact.py reports/demo 'resnet56/fp32/openvino/*'
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 from perfsuite import api
 from perfsuite.config.expansion import match
@@ -17,7 +16,7 @@ from perfsuite.store.cache import Cache
 def main(folder: str, pattern: str) -> int:
     """Print the first matching cell's artifact folder, and return the exit code."""
     try:
-        run, _ = api.show(Path(folder))
+        run = api.show(folder).run
     except PerfsuiteError as error:
         print(error, file=sys.stderr)
         return 2

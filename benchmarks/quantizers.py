@@ -89,7 +89,7 @@ class OnnxRuntimeStatic(msgspec.Struct, frozen=True):
 def main(folder: str) -> int:
     """Print a line for each cell with its compute kernels by precision; return the exit code."""
     try:
-        run = api.show(Path(folder))[0]
+        run = api.show(folder).run
     except PerfsuiteError as error:
         print(error, file=sys.stderr)
         return 2

@@ -11,7 +11,6 @@ from __future__ import annotations
 import statistics
 import sys
 import time
-from pathlib import Path
 
 from perfsuite import api
 from perfsuite.config.expansion import match
@@ -66,7 +65,7 @@ def spinning_s(record: Record) -> list[float]:
 def main(folder: str, pattern: str) -> int:
     """Print a line for each matching cell, and return the exit code."""
     try:
-        run = api.show(Path(folder))[0]
+        run = api.show(folder).run
     except PerfsuiteError as error:
         print(error, file=sys.stderr)
         return 2

@@ -22,6 +22,7 @@ __all__ = [
     "GraphPass",
     "Incomparable",
     "InputSpec",
+    "JudgedRun",
     "Judgement",
     "Manifest",
     "Model",
@@ -72,6 +73,7 @@ _HOMES = {
     "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Verdict",),
     "domain.workload": ("Workload",),
+    "judged_run": ("JudgedRun",),
     "errors": (
         "BuildError",
         "ConfigError",
@@ -111,6 +113,7 @@ if TYPE_CHECKING:
         Unavailable,
         Unsupported,
     )
+    from perfsuite.judged_run import JudgedRun
 
 
 def __getattr__(name: str) -> Any:

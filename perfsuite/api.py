@@ -5,6 +5,7 @@ Nothing here loads torch or an engine; what does, runs in processes of its own.
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -13,26 +14,28 @@ import msgspec
 
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.loading import load_suite
-from perfsuite.config.run_plan import RunPlan, history_key, read_durations, write_durations
+from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
-from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Judgement
-from perfsuite.domain.record import Header, Line, Run
+from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
 from perfsuite.judge import compare as compare_runs
+from perfsuite.judged_run import JudgedRun
 from perfsuite.runner.run_folder import created, resumed
-from perfsuite.runner.schedule import Observer, work_off
-from perfsuite.store.journal import Journal
+from perfsuite.runner.schedule import Observer, SilentObserver, work_off
+from perfsuite.store.journal import Journal, read
 from perfsuite.store.runs import load_run
 
+AnyPath = str | os.PathLike[str]  # as it is: relative to the working folder, `~` a name like others
 Observe = Callable[[Header, RunPlan], Observer]
 
 TEMPLATES = Path(__file__).parent / "config" / "templates"
 
 
-def init(folder: Path) -> list[Path]:
+def init(folder: AnyPath) -> list[Path]:
     """Write `suite.toml` and `my_models.py` to start from into `folder`; return their paths."""
+    folder = Path(folder)
     targets = [folder / template.name for template in sorted(TEMPLATES.glob("*.*"))]
     for target in targets:
         if target.exists():
@@ -87,57 +90,63 @@ def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Pat
     return get(name, progress)
 
 
-def plan(suite_path: Path, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
+def plan(suite: AnyPath, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
     """Return the jobs of a suite and how long they may take; nothing is run or written."""
-    suite, cells, _ = load_suite(suite_path, _globs(only), quick=quick)
-    return plan_of(suite, cells, read_durations())
+    resolved, cells, _ = load_suite(Path(suite), _globs(only), quick=quick)
+    return plan_of(resolved, cells, read_durations())
 
 
 def run(
-    suite_path: Path,
-    out: Path | None = None,
+    suite: AnyPath,
+    out: AnyPath | None = None,
     *,
-    baseline: Path | None = None,
+    baseline: AnyPath | None = None,
     only: str | Sequence[str] = (),
     quick: bool = False,
     resume: bool = False,
     observe: Observe | None = None,
-) -> tuple[Path, Run, Judgement]:
-    """Work off a suite; return the run's folder, what was found, and the verdicts.
+) -> JudgedRun:
+    """Work off a suite; return the run with the verdicts on it.
 
     With `resume`, go on with the run in `out` (by default the suite's newest). `only` is a glob on
     the keys of cells, or several, of which one must match. `quick` measures too little to be
     believed. `observe` gives whoever shows progress.
     """
-    suite, cells, warnings = load_suite(suite_path, _globs(only), quick=quick)
-    earlier = load_run(baseline) if baseline else None  # a mistake here must not cost a whole run
-    journal = resumed(out, suite, cells) if resume else created(out, suite, cells, quick=quick)
+    resolved, cells, warnings = load_suite(Path(suite), _globs(only), quick=quick)
+    # A mistake here must not cost a whole run.
+    earlier = load_run(Path(baseline)) if baseline is not None else None
+    folder = _path(out)
+    if resume:
+        journal = resumed(folder, resolved, cells)
+    else:
+        journal = created(folder, resolved, cells, quick=quick)
     with journal:
         observer = _observer(journal, observe)
         before = len(journal.lines)
         try:
             work_off(journal, observer)
         finally:
-            _remember(journal.folder, before)
+            remember(read(journal.folder)[1][before:])
     found = load_run(journal.folder)
     judgement = judge(found, earlier)
     told = (*journal.warnings, *warnings, *judgement.warnings)
-    return journal.folder, found, msgspec.structs.replace(judgement, warnings=told)
+    judgement = msgspec.structs.replace(judgement, warnings=told)
+    return JudgedRun(journal.folder, found, judgement)
 
 
 def profile(
     workload: str,
-    out: Path | None = None,
+    out: AnyPath | None = None,
     *,
     runtimes: Sequence[str] = (),
     recipe: str = "fp32",
     batch: int = 1,
     threads: int | None = None,
-    picture: Path | None = None,
+    picture: AnyPath | None = None,
     flamegraph: bool = False,
     observe: Observe | None = None,
-) -> tuple[Path, Run, Judgement]:
-    """Break a workload's call down; return the folder, what was found, and what was not.
+) -> JudgedRun:
+    """Break a workload's call down; return the run that was made for it, and what it lacks.
 
     The folder also gets `breakdown.md`, `trace.json` and, with `flamegraph`, a recording of eager
     PyTorch. Without `runtimes` every engine is tried, and one that cannot run the workload is only
@@ -149,19 +158,20 @@ def profile(
     from perfsuite.runner import flamegraph as recording
     from perfsuite.runner.build.pictures import read_picture
 
-    suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=picture)
-    if picture is not None:
-        read_picture(picture)  # a mistake here must not cost a whole run
+    file = _path(picture)
+    suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=file)
+    if file is not None:
+        read_picture(file)  # a mistake here must not cost a whole run
     if flamegraph:
         recording.check(suite)
-    with created(out, suite, cells_of(suite)) as journal:
+    with created(_path(out), suite, cells_of(suite)) as journal:
         work_off(journal, _observer(journal, observe), evaluate=False)
     found = load_run(journal.folder)
     judgement = _profiled(found, asked=bool(runtimes))
     write_profile(journal.folder, found)
     if flamegraph:
         judgement = _recorded(journal.folder, found, judgement)
-    return journal.folder, found, judgement
+    return JudgedRun(journal.folder, found, judgement)
 
 
 def _profiled(run: Run, *, asked: bool) -> Judgement:
@@ -193,29 +203,31 @@ def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:
     return judgement
 
 
-def show(folder: Path) -> tuple[Run, Judgement]:
+def show(folder: AnyPath) -> JudgedRun:
     """Return a stored run and the verdicts on it."""
-    found = load_run(folder)
-    return found, judge(found)
+    found = load_run(Path(folder))
+    return JudgedRun(Path(folder), found, judge(found))
 
 
-def gate(folder: Path, baseline: Path) -> tuple[Run, Judgement]:
+def gate(folder: AnyPath, baseline: AnyPath) -> JudgedRun:
     """Return a stored run and the verdicts on it against a baseline run."""
-    found = load_run(folder)
-    return found, judge(found, load_run(baseline))
+    found = load_run(Path(folder))
+    return JudgedRun(Path(folder), found, judge(found, load_run(Path(baseline))))
 
 
-def compare(one: Path, other: Path) -> Comparison:
+def compare(one: AnyPath, other: AnyPath) -> Comparison:
     """Return how the cells that two stored runs share have changed from `one` to `other`."""
-    return compare_runs(load_run(one), load_run(other))
+    return compare_runs(load_run(Path(one)), load_run(Path(other)))
 
 
-def report(folder: Path, format_: str, baseline: Path | None = None) -> str:
+def report(folder: AnyPath, format_: str = "md", baseline: AnyPath | None = None) -> str:
     """Return a stored run as a text: `md`, `csv`, `json`, or by a plug-in, `file.py:name`."""
-    from perfsuite.report import render
+    found = show(folder) if baseline is None else gate(folder, baseline)
+    return found.report(format_)
 
-    found, judgement = gate(folder, baseline) if baseline else show(folder)
-    return render(found, judgement, format_)
+
+def _path(given: AnyPath | None) -> Path | None:
+    return None if given is None else Path(given)
 
 
 def _globs(only: str | Sequence[str]) -> Sequence[str]:
@@ -224,39 +236,6 @@ def _globs(only: str | Sequence[str]) -> Sequence[str]:
 
 def _observer(journal: Journal, observe: Observe | None) -> Observer:
     if observe is None:
-        return _Nobody()
+        return SilentObserver()
     header = journal.header
     return observe(header, plan_of(header.suite, header.cells, read_durations()))
-
-
-class _Nobody:
-    """Watches a run and shows nothing."""
-
-    def started(self, cell: Cell, kind: str, number: int | None) -> None:
-        """Show nothing."""
-
-    def progressed(self, text: str) -> None:
-        """Show nothing."""
-
-    def finished(self, line: Line) -> None:
-        """Show nothing."""
-
-    def skipped(self, cell: Cell, kind: str) -> None:
-        """Show nothing."""
-
-
-def _remember(folder: Path, before: int) -> None:
-    """Keep how long the jobs of this sitting took, for the next plan.
-
-    What came from the cache says nothing of the work itself, and counts only until that is known.
-    """
-    from perfsuite.store.journal import read
-
-    _, lines, _ = read(folder)
-    known = read_durations()
-    new: dict[str, float] = {}
-    for line in lines[before:]:
-        key = history_key(line.job, line.key)
-        if line.status == "ok" and not (line.cached and key in known):
-            new[key] = line.duration_s
-    write_durations(new)

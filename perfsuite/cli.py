@@ -194,7 +194,7 @@ def run(
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
         try:
-            folder, found, judgement = api.run(
+            judged = api.run(
                 suite,
                 output,
                 baseline=baseline,
@@ -212,9 +212,9 @@ def run(
         click.echo("interrupted; what was finished is kept. Go on with:", err=True)
         click.echo(f"  {shlex.join(_again(suite, output, baseline, only, quick))}", err=True)
         sys.exit(INTERRUPTED)
-    print_run(console, found, judgement)
-    console.print(f"kept in {folder}", highlight=False)
-    sys.exit(judgement.exit_code)
+    print_run(console, judged.run, judged.judgement)
+    console.print(f"kept in {judged.folder}", highlight=False)
+    sys.exit(judged.exit_code)
 
 
 def _interrupt(*_: object) -> None:
@@ -285,7 +285,7 @@ def profile(
 
     console, follow = Console(), _Follow(Console(stderr=True))
     try:
-        folder, found, judgement = api.profile(
+        judged = api.profile(
             workload,
             output,
             runtimes=runtimes,
@@ -299,11 +299,11 @@ def profile(
     finally:
         follow.close()
     if as_json:
-        _print_json(profile_document(folder, found, judgement))
+        _print_json(profile_document(*judged))
     else:
-        print_profile(console, found, judgement, depth)
-        console.print(f"kept in {folder}", highlight=False)
-    sys.exit(judgement.exit_code)
+        print_profile(console, judged.run, judged.judgement, depth)
+        console.print(f"kept in {judged.folder}", highlight=False)
+    sys.exit(judged.exit_code)
 
 
 @main.command()
@@ -329,7 +329,8 @@ def show(run: Path, other: Path | None, as_json: bool) -> None:
     elif as_json:
         click.echo(api.report(run, "json"))
     else:
-        print_run(Console(), *api.show(run))
+        shown = api.show(run)
+        print_run(Console(), shown.run, shown.judgement)
 
 
 @main.command()
@@ -346,7 +347,7 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
     from perfsuite import api
     from perfsuite.report import judgement_document, print_verdicts
 
-    _, judgement = api.gate(run, baseline)
+    judgement = api.gate(run, baseline).judgement
     if as_json:
         _print_json(judgement_document(judgement))
     else:

@@ -6,7 +6,7 @@ import json
 import logging
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -14,7 +14,7 @@ import msgspec
 from perfsuite.config.expansion import expects, inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import PassUse
-from perfsuite.domain.record import JobKind
+from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.store.places import home
 
@@ -145,6 +145,20 @@ def read_durations() -> dict[str, float]:
         log.warning("%s is ignored, durations are guessed: %s", path, error)
         return {}
     return {key: seconds for key, seconds in durations.items() if seconds >= 0}
+
+
+def remember(lines: Iterable[Line]) -> None:
+    """Keep how long the jobs took that left these lines, for the next plan.
+
+    What came from the cache says nothing of the work itself, and counts only until that is known.
+    """
+    known = read_durations()
+    new: dict[str, float] = {}
+    for line in lines:
+        key = history_key(line.job, line.key)
+        if line.status == "ok" and not (line.cached and key in known):
+            new[key] = line.duration_s
+    write_durations(new)
 
 
 def write_durations(new: Mapping[str, float]) -> None:

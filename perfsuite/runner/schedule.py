@@ -40,6 +40,22 @@ class Observer(Protocol):
         ...
 
 
+class SilentObserver:
+    """Watches a run and shows nothing."""
+
+    def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
+        """Show nothing."""
+
+    def progressed(self, text: str) -> None:
+        """Show nothing."""
+
+    def finished(self, line: Line) -> None:
+        """Show nothing."""
+
+    def skipped(self, cell: Cell, kind: JobKind) -> None:
+        """Show nothing."""
+
+
 def work_off(
     journal: Journal,
     observer: Observer,

@@ -72,11 +72,11 @@ def in_ratios(row: dict[str, Any]) -> None:
 
 
 def test_a_run_against_itself_passes(stored: Path) -> None:
-    assert api.gate(stored, stored)[1].exit_code == 0
+    assert api.gate(stored, stored).exit_code == 0
 
 
 def test_a_slower_run_is_regressed_and_its_cells_are_named(stored: Path, tmp_path: Path) -> None:
-    _, judgement = api.gate(changed(stored, tmp_path / "slow", slower), stored)
+    judgement = api.gate(changed(stored, tmp_path / "slow", slower), stored).judgement
     assert judgement.exit_code == 1
     bad = {verdict.cell for verdict in judgement.verdicts if verdict.status == "regressed"}
     assert bad == {FP32, INT8}
@@ -84,18 +84,18 @@ def test_a_slower_run_is_regressed_and_its_cells_are_named(stored: Path, tmp_pat
 
 def test_another_machine_is_judged_in_ratios_alone(stored: Path, tmp_path: Path) -> None:
     other = changed(stored, tmp_path / "other", elsewhere)
-    _, judgement = api.gate(stored, other)
+    judgement = api.gate(stored, other).judgement
     assert judgement.exit_code == 3
     assert {one.status for one in judgement.verdicts} == {"pass", "incomparable"}
     here_ = changed(stored, tmp_path / "here", in_ratios)
     there = changed(stored, tmp_path / "there", lambda row: elsewhere(row, "ratio"))
-    assert api.gate(here_, there)[1].exit_code == 0
+    assert api.gate(here_, there).exit_code == 0
 
     def half(row: dict[str, Any]) -> None:
         in_ratios(row)
         slower(row, by=1.2, cells=(INT8,))
 
-    _, judgement = api.gate(changed(stored, tmp_path / "half", half), there)
+    judgement = api.gate(changed(stored, tmp_path / "half", half), there).judgement
     assert judgement.exit_code == 1
     assert {one.cell for one in judgement.verdicts if one.status == "regressed"} == {INT8}
 
@@ -130,6 +130,17 @@ def test_a_folder_with_a_run_is_not_written_to(project: Project) -> None:
     assert (project.out / "run.jsonl").read_bytes() == before
 
 
+def test_a_run_is_asked_for_in_strings_too(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.folder)
+    judged = api.run("suite.toml", "run", only=FP32)
+    assert judged.folder == Path("run")
+    again = api.run("suite.toml", "run", only=FP32, baseline="run", resume=True)
+    assert again.exit_code == 0
+    assert {verdict.budget for verdict in again.judgement.verdicts} == {"regression"}
+
+
 def test_only_leaves_out_what_it_did_not_choose(project: Project) -> None:
     project.write(
         '[[expect]]\nrecipe = "int8"\nstatus = "unsupported"\nreason = "r"\n'
@@ -158,9 +169,9 @@ def test_quick_measures_little_and_says_so(project: Project) -> None:
     assert suite.evaluate == Evaluate(500)
     assert run.header.quick
     assert judgement.warnings[0] == Quick()
-    again = api.show(project.out)[1]
+    again = api.show(project.out).judgement
     assert again.warnings[0] == Quick()
-    found = api.gate(project.out, project.out)[1].warnings
+    found = api.gate(project.out, project.out).judgement.warnings
     assert OfOtherRun("baseline", Quick()) in found
     assert "too little to be believed" in api.report(project.out, "md")
     assert len(api.compare(project.out, project.out).warnings) == 2

@@ -118,7 +118,7 @@ def test_calls_without_profiling_come_before_and_after_the_profile(
     run = FakeSession.run
 
     def noted(self: FakeSession, inputs: Inputs) -> Outputs:
-        if not self._opening.inspect:
+        if not self._options.inspect:
             ran.append("plain")
         return run(self, inputs)
 
@@ -243,7 +243,7 @@ def test_a_run_that_was_cut_short_among_its_rounds(
     whole = file.read_bytes().splitlines(keepends=True)
     before = names(project.lines())
     file.write_bytes(b"".join(whole[: 1 + keep]))
-    cut = api.show(project.out)[0]
+    cut = api.show(project.out).run
     assert {record.status for record in cut.records.values()} == {"incomplete"}
     _, run, judgement = api.run(project.suite, project.out, resume=True)
     assert names(project.lines()) == before

@@ -1,0 +1,45 @@
+"""What the verbs that run or read a run return."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.record import Run
+
+
+class JudgedRun(NamedTuple):
+    """A run, the verdicts on it, and the folder in which it is kept; printed, it is one line.
+
+    It may be unpacked: `folder, run, judgement = perfsuite.run("suite.toml")`.
+    """
+
+    folder: Path
+    run: Run
+    judgement: Judgement
+
+    @property
+    def exit_code(self) -> int:
+        """Return that of `perfsuite run` or `gate`: 0 when every verdict passed."""
+        return self.judgement.exit_code
+
+    def report(self, format: str = "md") -> str:
+        """Return the run as a text, in a format of `perfsuite report` or a plug-in's."""
+        from perfsuite.report import render
+
+        return render(self.run, self.judgement, format)
+
+    def __str__(self) -> str:
+        records = [self.run.records.get(cell.id) for cell in self.run.header.cells]
+        statuses = Counter(record.status if record else "missing" for record in records)
+        cells = ", ".join(f"{count} {status}" for status, count in statuses.items())
+        verdicts = self.judgement.verdicts
+        passed = sum(verdict.status == "pass" for verdict in verdicts)
+        judged = f"{passed} of {len(verdicts)} verdicts pass, " if verdicts else ""
+        name = self.run.header.suite.name
+        return f"{name}: cells: {cells}; {judged}exit code {self.exit_code}; kept in {self.folder}"
+
+    def __repr__(self) -> str:
+        return f"<JudgedRun {self}>"
