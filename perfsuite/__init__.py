@@ -25,6 +25,8 @@ __all__ = [
     "JudgedRun",
     "Judgement",
     "Manifest",
+    "Meter",
+    "Metric",
     "Model",
     "ModelPass",
     "ParityError",
@@ -65,6 +67,8 @@ _HOMES = {
     "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
     "domain.cell": ("Cell",),
     "domain.device": ("DeviceIdentity", "QuantizedGraphs"),
+    "domain.meter": ("Meter",),
+    "domain.metrics": ("Metric",),
     "domain.model": ("InputSpec", "Model", "Stage"),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
@@ -95,6 +99,8 @@ if TYPE_CHECKING:
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
     from perfsuite.domain.judgement import Judgement
+    from perfsuite.domain.meter import Meter
+    from perfsuite.domain.metrics import Metric
     from perfsuite.domain.model import InputSpec, Model, Stage
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run

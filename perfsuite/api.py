@@ -52,6 +52,7 @@ def init(folder: AnyPath) -> list[Path]:
 def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
     """Return what may be named: kind (all, if None) to name to one line about it."""
     from perfsuite.data.datasets import DATASETS
+    from perfsuite.measure.meters.table import METERS
     from perfsuite.passes.table import PASSES
     from perfsuite.plugins import names
     from perfsuite.report import FORMATS
@@ -63,6 +64,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
         ("passes", "pass", PASSES),
         ("runtimes", "runtime", RUNTIMES),
         ("formats", "format", FORMATS),
+        ("meters", "meter", METERS),
     )
     found = {
         heading: {

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from perfsuite import plugins
+from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match, suite_file
-from perfsuite.domain.metrics import METRICS
+from perfsuite.domain.metrics import METRICS, Metric, known_metrics
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import ResolvedSuite
@@ -29,9 +31,10 @@ def check(
 ) -> None:
     """Raise `ConfigError` for the first thing that the suite mentions and that is not there.
 
-    A user's file is parsed for its workloads and runtimes, and imported only for its passes, whose
-    fields cannot be checked otherwise. `file` is what messages begin with, by default the suite's
-    TOML file; `inherited` maps recipes to how many of their passes stand in another recipe.
+    A user's file is parsed for its workloads and runtimes, and imported only for its passes and
+    meters, whose fields and metrics cannot be checked otherwise. `file` is what messages begin
+    with, by default the suite's TOML file; `inherited` maps recipes to how many of their passes
+    stand in another recipe.
     """
     file = file or suite_file(suite)
     inherited = inherited or {}
@@ -44,7 +47,8 @@ def check(
         _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
         _check_patterns(recipe.runtimes, suite.runtimes, here.key("runtimes"), "runtime")
         _check_passes(recipe, here.key("passes"), inherited.get(recipe.name, 0))
-    _check_metrics(suite, file)
+    known = _checked_meters(suite, file)
+    _check_metrics(suite, known, file)
     _check_stages(suite, file)
 
 
@@ -156,7 +160,25 @@ def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:
                 )
 
 
-def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
+def _checked_meters(suite: ResolvedSuite, file: Location) -> dict[str, Metric]:
+    """Return what is measured, by name; raise for a meter that is none, and for two of one metric.
+
+    Raises too for a budget on a metric that no meter of the suite gives.
+    """
+    from perfsuite.measure.meters.table import METERS, definitions
+
+    for index, reference in enumerate(suite.meters):
+        location = file.key("meters").item(index)
+        _check_exists("meter", reference, METERS, location)
+        _placed(location, partial(definitions, (reference,)))
+    known = known_metrics(_placed(file.key("meters"), lambda: definitions(suite.meters)))
+    for index, budget in enumerate(suite.budgets):
+        if budget.metric not in METRICS:
+            check_budget(budget, suite.measure, known, file.key("budgets").item(index))
+    return known
+
+
+def _check_metrics(suite: ResolvedSuite, measured: Mapping[str, Metric], file: Location) -> None:
     """Raise for a budget on an accuracy that no workload has which it speaks of.
 
     Only the table's workloads are asked: making one of those loads no data and no torch.
@@ -164,7 +186,7 @@ def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
     from perfsuite.workloads.table import WORKLOADS
 
     for index, budget in enumerate(suite.budgets):
-        if budget.metric in METRICS:
+        if budget.metric in measured:
             continue
         named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
         references = {suite.workloads[name] for name in named}
@@ -173,7 +195,7 @@ def _check_metrics(suite: ResolvedSuite, file: Location) -> None:
         known = {metric for one in references for metric in WORKLOADS[one]().task.metrics()}
         if budget.metric not in known:
             location = file.key("budgets").item(index).key("metric")
-            every = {*known, *METRICS}
+            every = {*known, *measured}
             raise location.error(
                 f"no workload of this budget has '{budget.metric}'"
                 f"{suggestion(budget.metric, every)}"

@@ -8,12 +8,13 @@ from typing import Any
 
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
-from perfsuite.config.naming import check_name, named, refuse_twins
+from perfsuite.config.naming import absolute, check_name, named, refuse_twins
 from perfsuite.config.recipes import resolved_recipes
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
+from perfsuite.measure.meters.table import METERS
 
 # How long a process is profiled whose stages are held to a budget.
 JUDGED = Inspect(calls=10, seconds=1.0)
@@ -35,12 +36,18 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
 
     Raises `ConfigError` with the place of the first mistake within `location`.
     """
-    for key in ("workloads", "runtimes", "devices", "precision", "batches"):
+    for key in ("workloads", "runtimes", "devices", "precision", "batches", "meters"):
         refuse_twins(getattr(table, key), location.key(key))
     for key in ("devices", "precision"):
         for index, one in enumerate(getattr(table, key)):
             check_name(one, location.key(key).item(index))
+    meters = tuple(
+        absolute(given, folder, location.key("meters").item(index))
+        for index, given in enumerate(table.meters)
+    )
     for index, budget in enumerate(table.budgets):
+        if budget.metric not in METRICS and not METERS.keys() >= set(meters):
+            continue  # a plug-in may define it: `check` loads it and sees
         check_budget(budget, table.measure, METRICS, location.key("budgets").item(index))
     refuse_twins([budget.name for budget in table.budgets], location.key("budgets"), "name")
     runtimes = named(table.runtimes, folder, location.key("runtimes"))
@@ -60,6 +67,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         expect=table.expect,
         budgets=table.budgets,
         compare=table.compare,
+        meters=meters,
         runtime_files={name: given for name, given in runtimes.items() if name != given},
         inspect=JUDGED if any(budget.stage for budget in table.budgets) else Inspect(),
     )

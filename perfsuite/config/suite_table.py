@@ -44,3 +44,4 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"
+    meters: tuple[str, ...] = ("memory",)

@@ -99,7 +99,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     table, `path.py:name` or `path.onnx`, paths absolute. `runtimes` holds names; `runtime_files`
     maps those that were given as `path.py:name` to that reference. `samples` maps names of ONNX
     workloads to their samples files. `picture` is the path of one that every input is made of, or
-    empty. `threads` None means every core that this process may use.
+    empty. `meters` are names of their table or `path.py:name`. `threads` None means every core that
+    this process may use.
     """
 
     name: str
@@ -120,6 +121,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     runtime_files: dict[str, str] = {}
     inspect: Inspect = Inspect()
     picture: str = ""
+    meters: tuple[str, ...] = ("memory",)
 
     def runtime(self, name: str) -> str:
         """Return the reference by which the runtime `name` is loaded: itself, or its file's."""

@@ -16,6 +16,7 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError
 from perfsuite.export.parity import check_finite
+from perfsuite.measure.metering import Metering
 
 BLOCK_NS = 50_000_000  # a block of warm-up calls is at least this long: one scheduler hiccup is not
 WINDOW = 5  # blocks that must agree
@@ -42,14 +43,16 @@ def time_calls(
     settings: Measure,
     *,
     clock: Callable[[], int] = time.perf_counter_ns,
+    metering: Metering | None = None,
 ) -> Latencies:
     """Return the latencies of calls that rotate over `inputs`, from host arrays to host arrays.
 
     Timing ends when there are `settings.calls` calls and they took `settings.seconds` seconds, or
     at `MOST_CALLS`, if `settings.calls` asks for no more. Freeing the outputs is not timed. The
-    garbage collector is off meanwhile. `clock` counts nanoseconds. Raises `ConfigError` without
-    inputs, and `BuildError` with the index of an output that holds NaN or an infinity, if the last
-    call gave one; an error of the session passes through.
+    garbage collector is off meanwhile. `clock` counts nanoseconds; `metering` samples while calls
+    are timed. Raises `ConfigError` without inputs, and `BuildError` with the index of an output
+    that holds NaN or an infinity, if the last call gave one; an error of the session passes
+    through.
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
@@ -57,6 +60,8 @@ def time_calls(
         rotation = cycle(inputs)
         (first_call_ns,), _ = _until(session, rotation, clock, calls=1, duration_ns=0)
         warmup_calls, steady = _warm_up(session, rotation, settings, clock)
+        meters = metering or Metering()
+        meters.start("calls")
         samples_ns, outputs = _until(
             session,
             cycle(inputs),
@@ -64,6 +69,7 @@ def time_calls(
             calls=settings.calls,
             duration_ns=round(settings.seconds * 1e9),
         )
+        meters.stop("calls", len(samples_ns))
     # Timing what does not compute is worthless: NaN takes other paths than numbers do.
     check_finite(outputs, [str(index) for index in range(len(outputs))])
     return Latencies(

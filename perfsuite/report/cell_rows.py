@@ -187,7 +187,7 @@ def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
 def _folders(suite: ResolvedSuite) -> set[str]:
     """Return the folders of the user's files: of those that the suite names."""
     uses = [use.use for recipe in suite.recipes for use in recipe.passes]
-    references = [*suite.workloads.values(), *suite.runtime_files.values(), *uses]
+    references = [*suite.workloads.values(), *suite.runtime_files.values(), *suite.meters, *uses]
     return {one.rpartition("/")[0] for one in references if ".py:" in one}
 
 

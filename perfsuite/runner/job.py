@@ -16,7 +16,7 @@ class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
     `reference` and `runtime` say where workload and engine are found; `picture` is the file that
-    inputs are made of, or empty. `artifact` is the folder of
+    inputs are made of, or empty; `meters` are found as engines are. `artifact` is the folder of
     the prepared artifact, empty for a prepare job; `artifact_key` its key. `rows` is where an
     evaluate job leaves the rows. `round` and `order` belong to measuring, and to inspecting where
     that is done in rounds.
@@ -31,6 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     evaluate: Evaluate
     measure: Measure
     inspect: Inspect = Inspect()
+    meters: tuple[str, ...] = ()
     picture: str = ""
     artifact: str = ""
     artifact_key: str = ""
@@ -62,6 +63,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         evaluate=suite.evaluate,
         measure=suite.measure,
         inspect=suite.inspect,
+        meters=suite.meters,
         picture=suite.picture,
     )
 

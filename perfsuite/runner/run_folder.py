@@ -19,11 +19,21 @@ def created(
 ) -> Journal:
     """Return a new journal in `out`, by default in `reports/<suite>-<time>`."""
     from perfsuite.measure.environment import environment
+    from perfsuite.measure.meters.table import definitions
 
     now = datetime.now(UTC)
     folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
     stamp = now.isoformat(timespec="seconds")
-    header = Header(SCHEMA, version("perfsuite"), stamp, suite, cells, environment(), quick)
+    header = Header(
+        schema=SCHEMA,
+        perfsuite=version("perfsuite"),
+        created_at=stamp,
+        suite=suite,
+        cells=cells,
+        environment=environment(),
+        quick=quick,
+        metrics=definitions(suite.meters),
+    )
     return Journal.create(folder, header)
 
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.record import Line, Measurement
-from perfsuite.errors import ConfigError, Unavailable
-from perfsuite.measure import memory
+from perfsuite.errors import ConfigError
 from perfsuite.measure.latency import Latencies, time_calls
+from perfsuite.measure.metering import Metering
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, line_of
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def measure(job: Job) -> Line:
-    """Return the line with this process's latencies, load time and memory peaks.
+    """Return the line with this process's latencies, load time and what its meters sampled.
 
     `load_s` is what a fresh process pays until it could answer: the engine's import included.
     """
@@ -28,22 +28,22 @@ def measure(job: Job) -> Line:
     inputs = artifacts.read_inputs(folder)
     runtime = artifacts.load_runtime(job.runtime)
     options = artifacts.options(job.cell, rebuilder(job))
-    peaks = _Peaks()
+    metering = Metering(job.meters, job.cell.device)
+    metering.start("load")
     started = time.perf_counter()
     with artifacts.open_session(runtime, folder, manifest, options) as session:
         load_s = time.perf_counter() - started
-        peaks.take("load_peak_bytes")
+        metering.stop("load")
         clock = session.clock or time.perf_counter_ns
-        latencies = time_calls(session, inputs, job.measure, clock=clock)
-        peaks.take("run_peak_bytes")
+        latencies = time_calls(session, inputs, job.measure, clock=clock, metering=metering)
     return line_of(
         job,
         status="ok",
-        labels=(*(() if latencies.steady else ("unsteady",)), *peaks.labels),
+        labels=(*(() if latencies.steady else ("unsteady",)), *metering.labels),
         measurements=(
             *_timings(latencies, job.cell.batch),
             Measurement("load_s", "s", (load_s,)),
-            *peaks.measurements,
+            *metering.measurements,
         ),
     )
 
@@ -81,24 +81,3 @@ def _timings(latencies: Latencies, batch: int) -> tuple[Measurement, ...]:
         Measurement("first_call_s", "s", (latencies.first_call_s,)),
         Measurement("warmup_calls", "1", (float(latencies.warmup_calls),)),
     )
-
-
-class _Peaks:
-    """Memory peaks between points of the program; a label where the system does not tell."""
-
-    def __init__(self) -> None:
-        self.measurements: list[Measurement] = []
-        self.labels: tuple[str, ...] = ()
-        self._reset()
-
-    def take(self, metric: str) -> None:
-        """Record the peak since the last point, and begin anew."""
-        if not self.labels:
-            self.measurements.append(Measurement(metric, "B", (float(memory.peak_bytes()),)))
-            self._reset()
-
-    def _reset(self) -> None:
-        try:
-            memory.reset_peak()
-        except Unavailable:
-            self.labels = ("no memory peak",)

@@ -1,4 +1,4 @@
-"""How much memory this process takes: Linux's own high-water mark, which can be reset.
+"""How much memory this process takes at most: Linux's own high-water mark, which can be reset.
 
 Not `ru_maxrss`: it cannot be reset and survives exec, so a worker would report its parent's peak.
 Sources: proc_pid_status(5), proc_pid_clear_refs(5).
@@ -7,8 +7,12 @@ Sources: proc_pid_status(5), proc_pid_clear_refs(5).
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
+from perfsuite.domain.meter import Phase
+from perfsuite.domain.metrics import METRICS, Metric
 from perfsuite.errors import Unavailable
 
 STATUS = Path("/proc/self/status")
@@ -16,6 +20,25 @@ CLEAR_REFS = Path("/proc/self/clear_refs")
 
 # The kernel counts pages per core and adds them up late, so both figures are a little off.
 SLACK_BYTES = 32 * 1024 * 1024
+
+
+class Memory:
+    """The peak while loading, and the peak from then on: warming up takes what calls take."""
+
+    metrics: ClassVar[tuple[Metric, ...]] = (METRICS["load_peak_bytes"], METRICS["run_peak_bytes"])
+
+    def start(self, phase: Phase, device: str) -> None:
+        """Forget the peak of what was before."""
+        if phase == "load":
+            reset_peak()
+
+    def stop(self, phase: Phase, calls: int) -> Mapping[str, float]:
+        """Return the peak of the phase; that of calls begins where loading ended."""
+        peak = float(peak_bytes())
+        if phase == "calls":
+            return {"run_peak_bytes": peak}
+        reset_peak()
+        return {"load_peak_bytes": peak}
 
 
 def reset_peak(*, status: Path = STATUS, clear_refs: Path = CLEAR_REFS) -> None:
@@ -41,11 +64,6 @@ def reset_peak(*, status: Path = STATUS, clear_refs: Path = CLEAR_REFS) -> None:
 def peak_bytes(*, status: Path = STATUS) -> int:
     """Return the most bytes that were resident since `reset_peak`. Raises `Unavailable`."""
     return _fields(status, "VmHWM")[0]
-
-
-def resident_bytes(*, status: Path = STATUS) -> int:
-    """Return the bytes that are resident now. Raises `Unavailable`."""
-    return _fields(status, "VmRSS")[0]
 
 
 def _fields(status: Path, *names: str) -> list[int]:

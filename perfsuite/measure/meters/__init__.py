@@ -1,0 +1,1 @@
+"""One file a meter: what is sampled beside a measurement."""

@@ -1,0 +1,161 @@
+"""Meters beside a measurement: when they sample, and what becomes of one that cannot."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.record import Measurement
+from perfsuite.domain.suite import Measure
+from perfsuite.errors import ConfigError
+from perfsuite.measure.latency import time_calls
+from perfsuite.measure.metering import Metering
+
+METERS = """
+from perfsuite import Metric, Unavailable
+
+
+class Scripted:
+    metrics = (Metric("energy_j", "J"), Metric("load_energy_j", "J"))
+    seen = []
+
+    def start(self, phase, device):
+        self.seen.append(f"start {phase} {device}")
+
+    def stop(self, phase, calls):
+        self.seen.append(f"stop {phase} {calls}")
+        return {"energy_j": 6.0 / calls} if phase == "calls" else {"load_energy_j": 2.0}
+
+
+class Unmade(Scripted):
+    def __init__(self):
+        raise Unavailable("no counters here: load the kernel's module msr\\nand more")
+
+
+class Mute(Scripted):
+    def start(self, phase, device):
+        raise Unavailable("the counter is not to be read")
+
+
+class Blind(Scripted):
+    def stop(self, phase, calls):
+        raise Unavailable("the counter went away")
+
+
+class Broken(Scripted):
+    def stop(self, phase, calls):
+        return {"energy_j": 1 / 0}
+
+
+class Stranger(Scripted):
+    def stop(self, phase, calls):
+        return {"power_w": 1.0}
+
+
+class Endless(Scripted):
+    def stop(self, phase, calls):
+        return {"energy_j": float("inf")}
+
+
+class Twice(Scripted):
+    def stop(self, phase, calls):
+        return {"energy_j": 1.0}
+"""
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "energy.py"
+    path.write_text(METERS)
+    return path
+
+
+def sampled(metering: Metering) -> Metering:
+    metering.start("load")
+    metering.stop("load")
+    metering.start("calls")
+    metering.stop("calls", 3)
+    return metering
+
+
+def test_each_phase_gives_its_samples_with_the_metrics_units(file: Path) -> None:
+    found = sampled(Metering((f"{file}:Scripted",), "cuda:0"))
+    assert found.measurements == [
+        Measurement("load_energy_j", "J", (2.0,)),
+        Measurement("energy_j", "J", (2.0,)),
+    ]
+    assert found.labels == []
+
+
+class Session:
+    clock = None
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def run(self, inputs: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+        self.calls += 1
+        return [np.zeros(1)]
+
+
+class Counting(Metering):
+    """Notes how many calls the session has had when it is told of a phase."""
+
+    def __init__(self, session: Session) -> None:
+        super().__init__()
+        self.session, self.seen = session, list[tuple[str, int, int]]()
+
+    def start(self, phase: str, calls: int = 0) -> None:
+        self.seen.append((f"start {phase}", self.session.calls, calls))
+
+    def stop(self, phase: str, calls: int = 0) -> None:
+        self.seen.append((f"stop {phase}", self.session.calls, calls))
+
+
+def test_warming_up_is_not_metered_and_all_timed_calls_are() -> None:
+    session = Session()
+    metering = Counting(session)
+    ticks = iter(range(0, 10**12, 20_000_000))
+    settings = Measure(calls=7, seconds=0.0, warmup_seconds=1.0)
+    found = time_calls(
+        session,  # type: ignore[arg-type]
+        [{"x": np.zeros(1)}],
+        settings,
+        clock=lambda: next(ticks),
+        metering=metering,
+    )
+    before = found.warmup_calls
+    assert metering.seen == [("start calls", before, 0), ("stop calls", before + 7, 7)]
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [
+        ("Unmade", "no Unmade: no counters here: load the kernel's module msr"),
+        ("Mute", "no Mute: the counter is not to be read"),
+        ("Blind", "no Blind: the counter went away"),
+    ],
+)
+def test_what_the_machine_does_not_tell_is_a_label_and_the_others_go_on(
+    file: Path, name: str, label: str
+) -> None:
+    found = sampled(Metering((f"{file}:{name}", f"{file}:Scripted"), "cpu"))
+    assert found.labels == [label]
+    assert [one.metric for one in found.measurements] == ["load_energy_j", "energy_j"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("Broken", "meter 'Broken': stop failed in line 34 with ZeroDivisionError"),
+        ("Stranger", "gave 'power_w', which its `metrics` do not have"),
+        ("Endless", "gave inf as 'energy_j': no finite number"),
+        ("Twice", "gave 'energy_j' in both phases"),
+    ],
+)
+def test_a_mistake_in_a_meter_is_told_as_that(file: Path, name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        sampled(Metering((f"{file}:{name}",)))
