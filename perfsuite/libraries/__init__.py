@@ -1,1 +1,1 @@
-"""The libraries underneath: which ones are really loaded, and what they say of themselves."""
+"""The libraries that engines use: which ones are loaded, and the versions that they report."""

@@ -1,4 +1,4 @@
-"""cuDNN: mapped by any PyTorch built for CUDA, which does not mean that it runs."""
+"""cuDNN: mapped by any PyTorch built for CUDA, even if none of its kernels runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the files below share: shared objects that this process has mapped, and thread pools."""
+"""Shared objects that this process has mapped, and thread pools, for all libraries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ _MAPS = Path("/proc/self/maps")
 def shared_objects(maps: str | None = None) -> tuple[str, ...]:
     """Return the file names of the mapped shared objects, sorted, without their folders.
 
-    `maps` is the text of `/proc/PID/maps` (proc(5)); by default this process's own. Elsewhere than
-    on Linux nothing can be seen, and the result is empty.
+    `maps` is the text of `/proc/PID/maps` (proc(5)); by default this process's own. On
+    other systems than Linux the result is empty.
     """
     if maps is None:
         if not sys.platform.startswith("linux"):
@@ -50,14 +50,14 @@ def thread_pools(name: str, api: str) -> Iterator[EvidenceItem]:
 
 
 def module_version(name: str, module: str) -> Iterator[EvidenceItem]:
-    """Yield the version of a Python module that is imported already; none is imported for it."""
+    """Yield the version of a Python module if it is imported already; it is not imported here."""
     version = getattr(sys.modules.get(module), "__version__", None)
     if version is not None:
         yield EvidenceItem("reported", "version", name, str(version))
 
 
 def torch_build() -> str:
-    """Return what torch says it was built with, empty unless torch is imported already."""
+    """Return torch's text on its build configuration; '' if torch is not imported already."""
     torch = sys.modules.get("torch")
     return str(torch.__config__.show()) if torch is not None else ""
 

@@ -1,4 +1,4 @@
-"""OpenMP: PyTorch's threads. Two different ones in a process compete for the cores."""
+"""OpenMP: PyTorch's threads. Two OpenMP runtimes in one process compete for the cores."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The libraries by name, and what can be seen of all of them."""
+"""The libraries by name, and the evidence of those that are loaded."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
 
 
 def loaded() -> tuple[EvidenceItem, ...]:
-    """Return what is loaded in this process: files observed, versions and threads reported.
+    """Return the libraries in this process: files as observed, versions and threads as reported.
 
-    Only file names are told, so that nothing names this machine.
+    Files have no folder, so that no path of this machine is in the evidence.
     """
     objects = shared_objects()
     return tuple(item for find in LIBRARIES.values() for item in find(objects))

@@ -1,1 +1,1 @@
-"""Clocks, latency, accuracy, memory, environment: numbers, and nothing else."""
+"""Measurements: latency, accuracy, memory, MACs, where the time of a call goes; the environment."""

@@ -1,4 +1,4 @@
-"""Metrics of the test rows, with what it takes to compare two cells in pairs."""
+"""Metrics of the test rows, with the resamplings by which two cells are compared in pairs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from perfsuite.domain.record import Accuracy
 from perfsuite.domain.task import RowsMetric, SubsetMetric
 from perfsuite.errors import ConfigError, PerfsuiteError
 
-SLACK = 1e-9  # by which rounding may carry a share over its end
+SLACK = 1e-9  # by which rounding may carry a share below 0 or above 1
 
 
 def accuracies(
@@ -20,7 +20,7 @@ def accuracies(
 ) -> tuple[Accuracy, ...]:
     """Return the accuracy of `rows` by each of a task's metrics, in their order.
 
-    Raises `ConfigError` where there are none, and what `accuracy` raises.
+    Raises `ConfigError` without metrics, and what `accuracy` raises.
     """
     if not isinstance(metrics, Mapping) or not metrics:
         raise ConfigError(
@@ -35,13 +35,13 @@ def accuracy(
 ) -> Accuracy:
     """Return the metric of `rows` and of `replicates` resamplings of them, to six digits.
 
-    `rows` is (samples, columns), one row a sample; of a `SubsetMetric` only its members count, and
-    all that follows is of these. Each resampling draws as many rows with replacement (the
-    bootstrap: Efron and Tibshirani, *An Introduction to the Bootstrap*, 1993, chapters 6 and 13).
-    Which rows are drawn depends on their number alone, so the replicates of two
-    cells that answered the same samples are paired; `digest` says which samples those were. Raises
-    `ConfigError` for fewer than two rows, for a metric that is no share of 1 and for the name of
-    what perfsuite measures itself, `PerfsuiteError` for NaN in the rows or the metric.
+    `rows` is (samples, columns), one row for each sample; for a `SubsetMetric` only its members are
+    used. Each resampling draws as many rows with replacement (the bootstrap: Efron and Tibshirani,
+    *An Introduction to the Bootstrap*, 1993, chapters 6 and 13). Which rows are drawn depends only
+    on how many there are, so the replicates of two cells that answered the same samples are paired;
+    `digest` identifies those samples. Raises `ConfigError` for fewer than two rows, for a metric
+    outside [0, 1] and for the name of a metric of perfsuite's own, `PerfsuiteError` for NaN in the
+    rows or the metric.
     """
     if metric_name in METRICS:
         raise ConfigError(
@@ -71,10 +71,10 @@ def accuracy(
 def resamplings(rows: int, count: int) -> Iterator[np.ndarray]:
     """Yield `count` arrays of `rows` row numbers each, the same on every machine and version.
 
-    NumPy promises that a bit generator's raw stream never changes (NEP 19), which it does not for
-    `Generator.integers`. The upper 32 bits are scaled to a row number (Lemire, "Fast random integer
-    generation in an interval", TOMACS 29(1), 2019, without its rejection step: the bias is below
-    rows / 2**32).
+    They come from a bit generator's raw stream, which NumPy promises never to change (NEP 19),
+    unlike `Generator.integers`. The upper 32 bits are scaled to a row number (Lemire, "Fast random
+    integer generation in an interval", TOMACS 29(1), 2019), without the rejection step: the bias is
+    below rows / 2**32.
     """
     stream = np.random.PCG64(rows)
     for _ in range(count):

@@ -1,4 +1,4 @@
-"""Rows of a breakdown: operators gathered under the modules that they came from."""
+"""Rows of a breakdown: operators under the modules that they came from."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ from perfsuite.measure.kernels import total
 
 
 class Operator(NamedTuple):
-    """One kernel's row, and the segments of its module's path, none at the top."""
+    """The row of one kernel, and the segments of its module's path, () at the top."""
 
     path: tuple[str, ...]
     row: BreakdownRow
 
 
 def stage_row(name: str, operators: Sequence[Operator], hidden: Sequence[Node]) -> BreakdownRow:
-    """Return a stage with its modules, nested as they are, and in these its operators.
+    """Return the row of a stage with its modules, nested as in the model, and their operators.
 
-    A module that has nothing but one module stands as that one. Rows come in the order in which
-    they run. `hidden` nodes have parameters but no kernel: they count for their modules.
+    A module that contains only one module is shown as that one. Rows are in the order in which they
+    run. `hidden` nodes have parameters but no kernel: their parameters count for their modules.
     """
     depth = len(common_start([one.path for one in operators]))
     return _row(name, "stage", operators, hidden, depth)
 
 
 def rest_row(name: str, operators: Sequence[Operator], hidden: Sequence[Node]) -> BreakdownRow:
-    """Return a row for operators that no module is known of."""
+    """Return a row for operators whose module is not known."""
     return _with_sums(name, "rest", tuple(one.row for one in operators), hidden)
 
 
@@ -35,7 +35,7 @@ def common_start(paths: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
     """Return the segments that all paths begin with."""
     if not paths:
         return ()
-    first, last = min(paths), max(paths)  # what these two share, all between them share
+    first, last = min(paths), max(paths)  # all paths between share what these two share
     same = 0
     while same < len(first) and first[same] == last[same]:
         same += 1
@@ -85,7 +85,7 @@ def _with_sums(
 
 
 def _operators(rows: Sequence[BreakdownRow]) -> list[BreakdownRow]:
-    """Return the operators below the rows: their parameters are counted, those of modules sums."""
+    """Return the operators below the rows, from which the sums of modules are computed."""
     found = []
     for row in rows:
         found += [row] if row.level == "operator" else _operators(row.children)

@@ -1,4 +1,4 @@
-"""Where a run is made: the machine and the versions, read without importing an engine.
+"""The machine and the versions that a run is made with, read without importing an engine.
 
 Sources: proc(5); the kernel's admin-guide for cgroup v1 (scheduler/sched-bwc) and v2 (`cpu.max`).
 """
@@ -36,7 +36,7 @@ def environment(*, proc: Path = PROC, sys: Path = SYS) -> Environment:
 
 
 def usable_threads(*, proc: Path = PROC, sys: Path = SYS) -> int:
-    """Return how many threads can run at once: by affinity and by the container's quota."""
+    """Return how many threads can run at once, by affinity and the container's quota."""
     quota = quota_cores(proc=proc, sys=sys)
     cores = _usable_cores()
     return cores if quota is None else max(1, min(cores, math.ceil(quota)))
@@ -45,7 +45,7 @@ def usable_threads(*, proc: Path = PROC, sys: Path = SYS) -> int:
 def quota_cores(*, proc: Path = PROC, sys: Path = SYS) -> float | None:
     """Return the processor time that the container may use, in cores; None without a limit.
 
-    A limit holds for all groups below it: the tightest on the way up to the root counts.
+    A limit applies to all groups below it, so it is the lowest on the path up to the root.
     """
     limits: list[float] = []
     for line in text_of(proc / "self/cgroup").splitlines():
@@ -59,7 +59,10 @@ def quota_cores(*, proc: Path = PROC, sys: Path = SYS) -> float | None:
 
 
 def _mounts(controllers: str, root: Path) -> list[Path]:
-    """Return where a line of /proc/self/cgroup may be mounted: v2 has an empty second field."""
+    """Return where the group of a line of /proc/self/cgroup may be mounted.
+
+    `controllers` is the line's second field, which is empty for cgroup v2.
+    """
     if not controllers:
         return [root, root / "unified"]
     if "cpu" not in controllers.split(","):
@@ -70,8 +73,8 @@ def _mounts(controllers: str, root: Path) -> list[Path]:
 def _upwards(mount: Path, path: str) -> list[Path]:
     """Return the folder of `path` below `mount` and all above it, up to the mount itself.
 
-    In a container `path` may be the host's and not exist, or lead outside by `..`: what is left of
-    it then is the mount, which is the container's own group.
+    In a container `path` may be a path of the host, which does not exist, or lead outside by `..`.
+    Then only the mount is returned, which is the container's own group.
     """
     parts = [part for part in path.split("/") if part not in ("", "..")]
     return [mount.joinpath(*parts[:depth]) for depth in range(len(parts), -1, -1)]

@@ -1,4 +1,4 @@
-"""What each kernel of a profile took, computed and moved, on average over the usual calls."""
+"""The mean time, arithmetic and bytes moved of each kernel of a profile, over the usual calls."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import numpy as np
 from perfsuite.domain.profile import Kernel, Node, Profile
 from perfsuite.errors import PerfsuiteError, Unsupported
 
-_FEW = 4  # calls: below, quartiles say nothing
-# Times are rounded to 2**-40 s (a picosecond): doubles hold sums of them without an error, in any
-# order, up to two hours. So rows add up exactly.
+_FEW = 4  # calls; for fewer, quartiles mean nothing
+# Times are rounded to 2**-40 s, about a picosecond. Sums of such doubles up to two hours have no
+# rounding errors, so rows add up exactly.
 _UNIT_S = 2.0**-40
 
 
 class Times(NamedTuple):
-    """Means over the same `calls` calls; `starts_s` has None where the engine gives none."""
+    """Means over `calls` calls, in seconds; a start is None where the engine reports none."""
 
     calls: int
     total_s: float
@@ -27,12 +27,12 @@ class Times(NamedTuple):
 
     @property
     def overhead_s(self) -> float:
-        """Return the time outside of all kernels."""
+        """Return the time outside of all kernels, in seconds."""
         return self.total_s - sum(self.kernels_s)
 
 
 class KernelWork(NamedTuple):
-    """None is what cannot be counted."""
+    """The work of one kernel; None where it cannot be counted."""
 
     macs: int | None
     parameters: int | None
@@ -42,8 +42,8 @@ class KernelWork(NamedTuple):
 def mean_times(profile: Profile) -> Times:
     """Return the mean times over the calls whose wall time lies within the quartiles.
 
-    Over all calls where there are fewer than 4. Raises `Unsupported` when the kernels take longer
-    than the calls, `PerfsuiteError` for a profile that contradicts itself.
+    With fewer than 4 calls, it is the mean over all. Raises `Unsupported` if the kernels take
+    longer than the calls, `PerfsuiteError` for a profile that contradicts itself.
     """
     _check(profile)
     chosen = _usual_calls(profile.walls_s)
@@ -54,7 +54,7 @@ def mean_times(profile: Profile) -> Times:
     times = tuple(mean(kernel.times_s) for kernel in profile.kernels)
     total, busy = mean(profile.walls_s), sum(times)
     if total < busy <= total + (len(times) + 1) * _UNIT_S:
-        total = busy  # kernels fill the call: no more than the rounding is between
+        total = busy  # the kernels fill the call, up to rounding
     if busy > total:
         raise Unsupported(
             f"the kernels of a call take {busy:.6g} s, the call itself {total:.6g} s: kernels ran "
@@ -68,13 +68,13 @@ def mean_times(profile: Profile) -> Times:
 def kernel_work(
     kernels: Sequence[Kernel], times_s: Sequence[float], nodes: Sequence[Node]
 ) -> tuple[list[KernelWork], list[Node]]:
-    """Return what each kernel did, and the nodes that none of them stands for.
+    """Return the work of each kernel, and the nodes that belong to no kernel.
 
-    What an engine knows itself comes first. A node that became several kernels counts for the
-    longest. A node without products that no kernel names was merged away: into what makes its
-    input, or, for what dequantizes or reads constants alone, into what reads its result. Inside of
-    a kernel nothing moves: its bytes are the values that come from outside or are read there. A
-    kernel that the engine put in by itself does none of the model's work.
+    Where the engine reports the work itself, that is used. A node that became several kernels is
+    counted for the longest. A node without products that no kernel names was merged: into the
+    kernel of its input, or, if it dequantizes or reads constants only, into the kernel that reads
+    its result. Values that stay inside a kernel move no bytes. A kernel that the engine inserted
+    does none of the model's work.
     """
     holders = _holders(kernels, nodes)
     own: list[list[int]] = [[] for _ in kernels]
@@ -84,7 +84,7 @@ def kernel_work(
         own[longest].append(place)
         if nodes[place].macs != 0:
             holders[place] = {longest}
-        # Without products it may be done over in each kernel that needs it.
+        # A node without products may be recomputed in each kernel that needs its result.
         for at in holders[place]:
             inside[at].append(place)
     names = {node.name for node in nodes}
@@ -140,7 +140,7 @@ def _usual_calls(walls_s: Sequence[float]) -> list[int]:
 
 
 def _holders(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> dict[int, set[int]]:
-    """Return the kernels that each node is part of, all as indices; no entry for none."""
+    """Return the kernels that each node is part of, all as indices; others have no entry."""
     by_name: dict[str, int] = {}
     for index, node in enumerate(nodes):
         by_name.setdefault(node.name, index)
@@ -168,7 +168,7 @@ def _holders(kernels: Sequence[Kernel], nodes: Sequence[Node]) -> dict[int, set[
 
 
 class _Traffic:
-    """Tells which values cross the border of a kernel."""
+    """Counts the bytes that kernels read from memory and write to it."""
 
     def __init__(self, nodes: Sequence[Node], holders: dict[int, set[int]]) -> None:
         self.nodes, self.holders, self.readers = nodes, holders, _readers(nodes)
@@ -193,7 +193,7 @@ class _Traffic:
         return total(sizes.values())
 
     def _stays(self, maker: int, name: str) -> bool:
-        """Tell whether all that read a value are in a kernel that makes it itself."""
+        """Tell whether all readers of a value are in a kernel that also makes it."""
         readers = self.readers.get(name, [])
         makers = self.holders[maker]
         return bool(readers) and all(

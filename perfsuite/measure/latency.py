@@ -1,4 +1,4 @@
-"""How long a call takes: warm up until steady, then time raw calls."""
+"""The latency of calls: after warming up until they are steady, each call is timed."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from perfsuite.errors import ConfigError
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.metering import Metering
 
-BLOCK_NS = 50_000_000  # a block of warm-up calls is at least this long: one scheduler hiccup is not
-WINDOW = 5  # blocks that must agree
-TOLERANCE = 0.05  # by how much their medians may spread, relative to the middle one
-MOST_CALLS = 100_000  # more samples would only make the journal large
+BLOCK_NS = 50_000_000  # of a block of warm-up calls at least, longer than one interruption
+WINDOW = 5  # blocks whose medians must agree
+TOLERANCE = 0.05  # the range of these medians, relative to their median
+MOST_CALLS = 100_000  # so that the journal does not grow too large
 
 
 class Latencies(msgspec.Struct, frozen=True):
@@ -47,12 +47,11 @@ def time_calls(
 ) -> Latencies:
     """Return the latencies of calls that rotate over `inputs`, from host arrays to host arrays.
 
-    Timing ends when there are `settings.calls` calls and they took `settings.seconds` seconds, or
-    at `MOST_CALLS`, if `settings.calls` asks for no more. Freeing the outputs is not timed. The
-    garbage collector is off meanwhile. `clock` counts nanoseconds; `metering` samples while calls
-    are timed. Raises `ConfigError` without inputs, and `BuildError` with the index of an output
-    that holds NaN or an infinity, if the last call gave one; an error of the session passes
-    through.
+    Timing ends after `settings.calls` calls that took at least `settings.seconds` seconds, or after
+    `MOST_CALLS` calls unless `settings.calls` asks for more. Freeing the outputs is not timed; the
+    garbage collector is off. `clock` counts nanoseconds; `metering` samples while calls are timed.
+    Raises `ConfigError` without inputs, `BuildError` if an output of the last call has NaN or
+    infinite values, and what the session raises.
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
@@ -70,7 +69,7 @@ def time_calls(
             duration_ns=round(settings.seconds * 1e9),
         )
         meters.stop("calls", len(samples_ns))
-    # Timing what does not compute is worthless: NaN takes other paths than numbers do.
+    # Times of NaN values are worthless, because kernels may take other paths for them.
     check_finite(outputs, [str(index) for index in range(len(outputs))])
     return Latencies(
         samples_s=tuple(sample / 1e9 for sample in samples_ns),
@@ -81,14 +80,14 @@ def time_calls(
 
 
 def is_steady(medians: Sequence[float]) -> bool:
-    """Return whether the last `WINDOW` block medians lie close together and show no trend.
+    """Tell whether the last `WINDOW` block medians lie close together and show no trend.
 
-    Close: their range is at most `TOLERANCE` of their median, in the manner of Georges, Buytaert
-    and Eeckhout ("Statistically rigorous Java performance evaluation", OOPSLA 2007, 4.3), who stop
-    when the coefficient of variation of a sliding window falls below a threshold; medians and
-    ranges, because a single interruption must not prolong the warm-up. No trend: they neither rise
-    nor fall strictly, the extreme of Mann's test (Econometrica 13, 1945), which five trendless
-    values reach with a probability of 2/5! = 1.7 % and then cost one block more.
+    They are close if their range is at most `TOLERANCE` of their median. This follows Georges,
+    Buytaert and Eeckhout ("Statistically rigorous Java performance evaluation", OOPSLA 2007, 4.3),
+    who stop when the coefficient of variation of a sliding window falls below a threshold; medians
+    and ranges are used here so that a single interruption does not prolong the warm-up. There is a
+    trend if they rise or fall strictly, the extreme of Mann's test (Econometrica 13, 1945). Five
+    values without a trend do so with a probability of 2/5! = 1.7 %, which costs one more block.
     """
     window = medians[-WINDOW:]
     if len(window) < WINDOW:
@@ -102,7 +101,7 @@ def is_steady(medians: Sequence[float]) -> bool:
 def _warm_up(
     session: Session, rotation: Iterator[Inputs], settings: Measure, clock: Callable[[], int]
 ) -> tuple[int, bool]:
-    """Return the number of calls made and whether they became steady within the limit."""
+    """Return the number of calls made, and whether they became steady within the time limit."""
     limit = clock() + round(settings.warmup_seconds * 1e9)
     medians: list[float] = []
     calls = 0
@@ -123,11 +122,10 @@ def _until(
     calls: int,
     duration_ns: int,
 ) -> tuple[list[int], Outputs]:
-    """Return the nanoseconds of each of at least `calls` calls in at least `duration_ns`.
+    """Return the nanoseconds of each call, and the outputs of the last one.
 
-    Beside them, the outputs of the last call.
-
-    The hot loop: everything that it touches is a local name.
+    There are at least `calls` calls, and they take at least `duration_ns`. In the loop only local
+    names are used, because they are the fastest.
     """
     samples: list[int] = []
     keep, run, advance = samples.append, session.run, rotation.__next__
@@ -138,7 +136,7 @@ def _until(
     end = stop + duration_ns
     while done < calls or (stop < end and done < most):
         one = advance()
-        outputs = []  # the last call's are freed before this one needs the memory, untimed
+        outputs = []  # frees those of the last call, outside of the timed part
         start = clock()
         outputs = run(one)
         stop = clock()
@@ -149,7 +147,7 @@ def _until(
 
 @contextmanager
 def garbage_collector_off() -> Iterator[None]:
-    """Collect now, and not again until the end of the block."""
+    """Collect garbage now, and not again within the context."""
     was_on = gc.isenabled()
     gc.collect()
     gc.disable()

@@ -1,6 +1,6 @@
 """Multiply-accumulates and parameters of a model: of an ONNX graph, or of a torch module.
 
-What could not be counted is part of the result.
+Operators that could not be counted are listed in the result.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class Macs(msgspec.Struct, frozen=True):
-    """`uncounted` maps operators that may compute, but have no formula here, to their number."""
+    """MACs, parameters, and the number of nodes of each operator that has no formula here."""
 
     macs: int
     parameters: int
@@ -31,9 +31,10 @@ class Macs(msgspec.Struct, frozen=True):
 def count_graph(model: Path | str | onnx.ModelProto) -> Macs:
     """Return the MACs for one sample (every dynamic axis is set to 1) and the parameters.
 
-    Parameters are the elements of all weights and biases, each once, quantized or not; indices,
-    shapes, scales, zero points, running statistics and scalars are none. Raises `ConfigError` for
-    what is no ONNX model. A node whose shapes cannot be inferred is `uncounted`.
+    Parameters are the elements of all weights and biases, quantized or not, each counted once;
+    indices, shapes, scales, zero points, running statistics and scalars are not counted. A node
+    whose shapes cannot be inferred is `uncounted`. Raises `ConfigError` for a file that is no ONNX
+    model.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -58,11 +59,11 @@ def count_graph(model: Path | str | onnx.ModelProto) -> Macs:
 
 
 def count_module(module: nn.Module, inputs: Inputs) -> Macs:
-    """Return the MACs of one call with `inputs`, in their order, and the parameters.
+    """Return the MACs of one call with `inputs`, in the order of `forward`'s arguments.
 
-    Give inputs of batch 1 for the MACs of one sample. Counts what torch's own counter does:
-    convolutions, matrix products, attention; others are taken as free. The module runs once in
-    evaluation mode and is left as it was.
+    With inputs of batch 1 these are the MACs of one sample. They are counted by torch:
+    convolutions, matrix products and attention; other operators count as zero. The module runs once
+    in evaluation mode, and is then as it was.
     """
     import torch
     from torch.utils.flop_counter import FlopCounterMode

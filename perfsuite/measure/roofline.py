@@ -1,8 +1,8 @@
-"""What this machine can reach at most: products a second, and bytes from memory a second.
+"""The roofs of this machine: its peak of products per second and of bytes per second from memory.
 
 Williams, Waterman and Patterson, "Roofline: an insightful visual performance model for multicore
-architectures", 2009. Both roofs are measured, not read from a data sheet: a virtual core has no
-other. They are the best that was reached, as neighbours on the machine only ever take away.
+architectures", 2009. Both roofs are measured, because there is no data sheet for a virtual core.
+Each is the best of several measurements, because other load can only make one slower.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from perfsuite.store.cache import key_of
 from perfsuite.store.disk import locked, room_for
 from perfsuite.store.places import home
 
-_VERSION = 1  # raise it when roofs are measured in another way: stored ones are measured again
+_VERSION = 1  # to be raised when roofs are measured in another way; stored ones are then invalid
 _SIDES = (512, 1024, 2048)  # of square matrices: from inside a cache to far beyond
 _SECONDS = 0.2  # for each product of each side, and for each stream
 _LEAST_ARRAY_BYTES = 64 * 2**20
@@ -39,10 +39,10 @@ Product = Callable[[], object]
 def roofline(threads: int, precision: str) -> Roofline:
     """Return the roofs of `threads` threads in `precision` (fp32, bf16, fp16 or int8).
 
-    Measured once, in a process of its own (pools of threads keep the size that they start with),
-    and then kept under `PERFSUITE_HOME/roofline` for this processor and these libraries. Raises
-    `ConfigError` for another precision, `Unavailable` without torch, `PerfsuiteError` when
-    measuring fails.
+    They are measured once, in a process of its own, because thread pools cannot be resized, and
+    stored under `PERFSUITE_HOME/roofline` for this processor and these libraries. Raises
+    `ConfigError` for another precision, `Unavailable` without torch, `PerfsuiteError` if measuring
+    fails.
     """
     if precision not in _PRODUCTS:
         raise ConfigError(
@@ -75,7 +75,7 @@ def measured(threads: int, precision: str) -> Roofline:
 
 
 def _key(threads: int, precision: str) -> str:
-    """Return what the roofs depend on: the machine, and the libraries that they are reached by."""
+    """Return a key of all that the roofs depend on: the machine and the libraries."""
     where = environment()
     libraries = {name: where.subject.get(name, "") for name in ("numpy", "torch")}
     machine = msgspec.json.encode(where.must_match, order="deterministic")
@@ -83,7 +83,7 @@ def _key(threads: int, precision: str) -> str:
 
 
 def _stored(path: Path) -> Roofline | None:
-    """Return what was measured before, None if nothing was or it cannot be read."""
+    """Return the stored roofs; None if there are none or they cannot be read."""
     if not path.is_file():
         return None
     try:
@@ -131,7 +131,7 @@ def _in_process(threads: int, precision: str) -> Roofline:
 
 
 def _float32(side: int) -> Iterator[Product]:
-    """Yield torch's product and NumPy's: they come with BLAS libraries of different makers."""
+    """Yield torch's product and NumPy's, which may use different BLAS libraries."""
     import numpy as np
 
     yield from _floats(side, "float32")
@@ -163,22 +163,22 @@ _PRODUCTS: dict[str, Callable[[int], Iterator[Product]]] = {
 
 
 def _speeds(products: Callable[[int], Iterator[Product]]) -> Iterator[float]:
-    """Yield operations a second, for larger matrices as long as that takes no time."""
+    """Yield operations per second, for ever larger matrices until a product takes too long."""
     for side in _SIDES:
         slowest = 0.0
         for product in products(side):
             best_s = _best_s(product)
             slowest = max(slowest, best_s)
             yield 2 * side**3 / best_s
-        if slowest > _SECONDS:  # there is no fast kernel: eight times as much shows no other roof
+        if slowest > _SECONDS:  # without a fast kernel, a larger product reaches no more
             return
 
 
 def _bandwidth() -> float:
-    """Return bytes a second of STREAM's copy or triad, the better (McCalpin 1995).
+    """Return the bytes per second of STREAM's copy or triad, the better one (McCalpin 1995).
 
-    As there each array is at least four times the last cache, and what a store reads first does
-    not count.
+    As in STREAM, each array is at least four times as large as the last cache, and memory that is
+    read because of a store is not counted.
     """
     import torch
 

@@ -1,4 +1,4 @@
-"""The breakdown of a call: every kernel's time under the stage and the module that it came from."""
+"""The breakdown of a call: each kernel's time under the stage and module that it came from."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
     """Return where the time of a call goes, in rows that add up to it exactly.
 
     Times are means over the calls whose wall time lies within the quartiles. A kernel belongs to
-    the stage with the longest prefix of its origin's module path; of several origins, to that with
-    the most MACs, then bytes; without one, to the stage of its nearest neighbour. Without declared
-    stages they are the first modules that the paths tell apart, and operators outside of all
-    modules stand under their operator's name. A declared stage in which nothing ran, such as a
-    normalization that was folded away, comes last, with no time.
+    the stage with the longest prefix of its origin's module path. Of several origins the one with
+    the most MACs, then bytes, decides; a kernel without origin belongs to the stage of its nearest
+    neighbour. Without declared stages, the first modules in which the paths differ are the stages,
+    and operators outside of all modules stand under their operator's name. A declared stage in
+    which nothing ran, such as a normalization that was folded, comes last, with no time.
 
     Raises `ConfigError` for stages that contradict each other, `Unsupported` where kernels overlap,
     `PerfsuiteError` for a profile that contradicts itself.
@@ -59,7 +59,7 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
     lost = operators.pop(UNATTRIBUTED, [])
     for stage in stages:
         operators.setdefault(stage.name, [])
-    hidden: dict[str, list[Node]] = {}  # parameters of what no kernel names, by stage
+    hidden: dict[str, list[Node]] = {}  # nodes with parameters but no kernel, by stage
     for node in unclaimed:
         if node.parameters:
             hidden.setdefault(placing.stage_of(node.path, node.kind), []).append(node)
@@ -70,7 +70,7 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
 
 
 def check_stages(stages: Sequence[Stage], paths: Iterable[str]) -> None:
-    """Raise `ConfigError` for stages that contradict each other or name what the model has not.
+    """Raise `ConfigError` for stages that contradict each other or name parts the model has not.
 
     `paths` are those of the model's modules, or of its nodes, and of the methods that are stages.
     """
@@ -120,7 +120,7 @@ class _Place(NamedTuple):
 
 
 class _Placing:
-    """Says which stage and module an origin, and so a kernel, belongs to."""
+    """Finds the stage and the module that a kernel belongs to, by its origins."""
 
     def __init__(self, profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) -> None:
         self.nodes: dict[str, Node] = {}
@@ -134,7 +134,7 @@ class _Placing:
         self.shared = len(common_start(_split(paths)))  # segments that all paths begin with
 
     def origins(self, kernel: Kernel) -> list[str]:
-        """Return the origins that say something: nodes of the graph, or module paths."""
+        """Return the known origins of a kernel: nodes of the graph, or module paths."""
         return [
             one
             for one in kernel.origins
@@ -142,7 +142,7 @@ class _Placing:
         ]
 
     def stage_of(self, path: str, kind: str) -> str:
-        """Return the stage of a module path; `kind` is the operator that stands there."""
+        """Return the stage of a module path; `kind` is the operator at that path."""
         parts = path.split(".") if path else []
         if not self.stages:
             return ".".join(parts[: self.shared + 1]) or kind
@@ -153,7 +153,7 @@ class _Placing:
         return UNATTRIBUTED
 
     def of(self, kernel: Kernel) -> _Place:
-        """Return where a kernel belongs."""
+        """Return the stage and module that a kernel belongs to."""
         origins = self.origins(kernel)
         if origins:
             return self._place(max(origins, key=self._cost))
@@ -166,7 +166,7 @@ class _Placing:
     def crossed(self, kernel: Kernel, first: str) -> list[str]:
         """Return the stages of a kernel's origins, `first` first.
 
-        Operators outside of all modules are in no stage, and rounding is no operator of the model.
+        Operators outside of all modules and Q/DQ nodes are left out.
         """
         inside = (one for one in self.origins(kernel) if self._path(one) and not self._rounds(one))
         found = {self._place(one).stage for one in inside} - {UNATTRIBUTED}
@@ -184,10 +184,10 @@ class _Placing:
         return origin in self.nodes and self.nodes[origin].kind in _ROUNDING
 
     def _cost(self, origin: str) -> tuple[bool, int, bool, int, bool]:
-        """Return what the most expensive of several origins has most of.
+        """Return a key that is largest for the most expensive of several origins.
 
-        Rounding is what the others need. MACs that could not be counted are more than none; of
-        equals one with a stage wins.
+        Q/DQ nodes come last. MACs that could not be counted are more than 0; of equal origins one
+        with a stage is preferred.
         """
         node, staged = self.nodes.get(origin), self._place(origin).stage != UNATTRIBUTED
         if node is None:

@@ -1,6 +1,7 @@
-"""How much memory this process takes at most: Linux's own high-water mark, which can be reset.
+"""The peak memory of this process, by Linux's high-water mark (`VmHWM`), which can be reset.
 
-Not `ru_maxrss`: it cannot be reset and survives exec, so a worker would report its parent's peak.
+`ru_maxrss` is not used: it cannot be reset and survives exec, so that a worker would report its
+parent's peak.
 Sources: proc_pid_status(5), proc_pid_clear_refs(5).
 """
 
@@ -18,12 +19,12 @@ from perfsuite.errors import Unavailable
 STATUS = Path("/proc/self/status")
 CLEAR_REFS = Path("/proc/self/clear_refs")
 
-# The kernel counts pages per core and adds them up late, so both figures are a little off.
+# The kernel counts pages per core and adds them up with a delay, so both figures are inexact.
 SLACK_BYTES = 32 * 1024 * 1024
 
 
 class Memory:
-    """The peak while loading, and the peak from then on: warming up takes what calls take."""
+    """The peak memory while loading, and the peak after that, in warm-up and timed calls."""
 
     metrics: ClassVar[tuple[Metric, ...]] = (METRICS["load_peak_bytes"], METRICS["run_peak_bytes"])
 
@@ -42,9 +43,9 @@ class Memory:
 
 
 def reset_peak(*, status: Path = STATUS, clear_refs: Path = CLEAR_REFS) -> None:
-    """Set the high-water mark back to what is resident now.
+    """Reset the high-water mark to the memory that is resident now.
 
-    Raises `Unavailable` where that is not possible, or was ignored.
+    Raises `Unavailable` if that is not possible or had no effect.
     """
     try:
         clear_refs.write_text("5")
