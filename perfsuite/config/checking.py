@@ -120,7 +120,7 @@ def _with_runtime(
 
 
 def _check_workloads(suite: ResolvedSuite, file: Location) -> None:
-    from perfsuite.workloads.table import WORKLOADS
+    from perfsuite.workloads.table import check_workload_exists
 
     location = file.key("workloads")
     for index, reference in enumerate(suite.workloads.values()):
@@ -128,7 +128,7 @@ def _check_workloads(suite: ResolvedSuite, file: Location) -> None:
             if not Path(reference).is_file():
                 raise location.item(index).error(f"there is no file {reference}")
         else:
-            _check_exists("workload", reference, WORKLOADS, location.item(index))
+            _placed(location.item(index), partial(check_workload_exists, reference))
     models = [name for name, given in suite.workloads.items() if given.endswith(".onnx")]
     for name, samples in suite.samples.items():
         here = file.key("samples").key(name)

@@ -67,6 +67,11 @@ class SubsetMetric:
         return self.metric(members) if len(members) else math.nan
 
 
+def members(metric: RowsMetric, rows: np.ndarray) -> np.ndarray:
+    """Return the rows that a metric is about: all, or the members of a `SubsetMetric`."""
+    return metric.members(rows) if isinstance(metric, SubsetMetric) else rows
+
+
 class Task:
     """Subclass it; only `inputs` is required. Without a metric a model is timed, not judged.
 

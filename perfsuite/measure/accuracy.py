@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.record import Accuracy
-from perfsuite.domain.task import RowsMetric, SubsetMetric
+from perfsuite.domain.task import RowsMetric, members
 from perfsuite.errors import ConfigError, PerfsuiteError
 
 SLACK = 1e-9  # by which rounding may carry a share below 0 or above 1
@@ -49,8 +49,7 @@ def accuracy(
             f" choose another, such as top1"
         )
     _refuse_nan(metric_name, rows)
-    if isinstance(metric, SubsetMetric):
-        rows, metric = metric.members(rows), metric.metric
+    rows = members(metric, rows)
     if len(rows) < 2:
         raise ConfigError(
             f"{metric_name}: {len(rows)} test sample(s) give no interval; evaluate at least 2 that "

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.domain.model import Stage
-from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, SubsetMetric, Task
+from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
@@ -236,8 +236,7 @@ def _check_rows(name: str, task: Task, predict: Predict) -> None:
 
 def _check_metric(who: str, metric: RowsMetric, rows: np.ndarray) -> None:
     """Raise unless a metric is a fraction of any choice of the rows that it is about."""
-    if isinstance(metric, SubsetMetric):
-        rows, metric = metric.members(rows), metric.metric
+    rows = members(metric, rows)
     choices = (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)) if len(rows) else ()
     for chosen in choices:
         value = metric(chosen)

@@ -20,12 +20,9 @@ from perfsuite.workloads.zoo import (
 
 WORKLOADS: dict[str, Callable[[], Workload]] = {
     "devise": devise.devise,
-    "devise-hit5": devise.devise_hit5,
-    "devise-zero-shot": devise.devise_zero_shot,
     "faster-rcnn-resnet101": faster_rcnn.faster_rcnn_resnet101,
     "faster-rcnn-shufflenet": faster_rcnn.faster_rcnn_shufflenet,
     "show-attend-tell": captions.show_attend_tell,
-    "show-attend-tell-attention": captions.show_attend_tell_attention,
     "shufflenet-cifar10": cifar10.shufflenet,
     "vehicle-type": vehicle_type.vehicle_type,
     "vgg-digits": digits.vgg_digits,
@@ -33,6 +30,24 @@ WORKLOADS: dict[str, Callable[[], Workload]] = {
     "whale-id": whale_id.whale_id,
     "whale-id-plain": whale_id.whale_id_plain,
 }
+
+# What were workloads of their own, when a task had one metric: the workload and the metric now.
+MERGED = {
+    "devise-hit5": ("devise", "hit5"),
+    "devise-zero-shot": ("devise", "zero_shot_hit1"),
+    "show-attend-tell-attention": ("show-attend-tell", "attention_in_box"),
+}
+
+
+def check_workload_exists(reference: str) -> None:
+    """Raise `ConfigError` unless `load_workload` would find a name or `file.py:name`."""
+    if reference in MERGED:
+        workload, metric = MERGED[reference]
+        raise ConfigError(
+            f"'{reference}' is no workload any more: name '{workload}', whose metric '{metric}' it "
+            f"was, and that metric in budgets"
+        )
+    plugins.check_exists("workload", reference, WORKLOADS)
 
 
 def load_workload(reference: str, samples: str = "") -> Workload:
@@ -45,6 +60,8 @@ def load_workload(reference: str, samples: str = "") -> Workload:
         from perfsuite.workloads.onnx.file import onnx_workload
 
         return onnx_workload(Path(reference), Path(samples) if samples else None)
+    if reference in MERGED:
+        check_workload_exists(reference)
     found = plugins.load("workload", reference, WORKLOADS)
     if callable(found):
         found = _called(found, reference)

@@ -20,19 +20,13 @@ from perfsuite.testing import check_pass
 from perfsuite.workloads.table import WORKLOADS, load_workload
 from perfsuite.workloads.tasks.classification import Classification
 
-# The same net under another name, judged otherwise.
-ALIASES = {
-    "devise-hit5": "devise",
-    "devise-zero-shot": "devise",
-    "show-attend-tell-attention": "show-attend-tell",
-}
 # A call takes seconds, and there are many of them in a fit.
 LONG = {"faster-rcnn-resnet101"}
 PLUG_IN = "benchmarks/resnet_cifar10.py:resnet20"
 
 PAIRS = [
     pytest.param(name, workload, marks=[pytest.mark.verify] if workload in LONG else [])
-    for workload in [*sorted(set(WORKLOADS) - set(ALIASES)), PLUG_IN]
+    for workload in [*sorted(WORKLOADS), PLUG_IN]
     for name in MODEL_PASSES
 ]
 
@@ -45,16 +39,6 @@ def test_pass_on_workload(name: str, reference: str, root: Path) -> None:
             check_pass(small_pass(name), workload)
     except Unavailable as missing:  # the blood cells
         pytest.skip(str(missing))
-
-
-@pytest.mark.parametrize("alias", ALIASES)
-def test_an_alias_has_the_same_net(alias: str) -> None:
-    one, other = (WORKLOADS[name]().model.build for name in (alias, ALIASES[alias]))
-    assert one is not None
-    assert other is not None
-    here, there = one().state_dict(), other().state_dict()
-    assert list(here) == list(there)
-    assert all(bool((tensor == there[name]).all()) for name, tensor in here.items())
 
 
 def _workload(reference: str, root: Path) -> Workload:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfsuite import Model, Stage, Task, TrainingSet, Workload
+from perfsuite import Model, Stage, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.testing import check_workload
 from perfsuite.testing.samples import pictures, small_net
 
@@ -56,6 +56,10 @@ def broken_net() -> Any:
     net = small_net()
     net[7].bias.data[0] = np.inf
     return net
+
+
+def share(rows: np.ndarray) -> float:
+    return float(rows[:, 0].mean())
 
 
 def noise(rows: np.ndarray) -> np.ndarray:
@@ -121,12 +125,30 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: workload(task(rows=lambda _, predict, samples: np.zeros((9, 1)))),
         "returns 9 rows",
     ),
-    "percent": (lambda: workload(task(metric=lambda _, rows: 93.0)), "float from 0 to 1"),
+    "percent": (
+        lambda: workload(task(metric=lambda _, rows: 93.0)),
+        "the metric 'top1' is 93.0; it must be a float from 0 to 1",
+    ),
+    "second metric": (
+        lambda: workload(task(metrics=lambda _: {"top1": share, "top5": lambda rows: 5.0})),
+        "the metric 'top5' is 5.0",
+    ),
+    "metric of a subset": (
+        lambda: workload(task(metrics=lambda _: {"some": SubsetMetric(0, lambda rows: 5.0)})),
+        "the metric 'some' is 5.0",
+    ),
 }
 
 
 def test_a_good_workload_passes() -> None:
     check_workload(workload(stages=(Stage("first", ("0", "1")), Stage("head", ("7",)))))
+
+
+def test_a_metric_about_none_of_the_samples_that_are_tried_passes() -> None:
+    def rows(_: Task, predict: Any, samples: int) -> np.ndarray:
+        return np.zeros((samples, 1))
+
+    check_workload(workload(task(metrics=lambda _: {"some": SubsetMetric(0, share)}, rows=rows)))
 
 
 @pytest.mark.parametrize("case", WORKLOADS)

@@ -81,7 +81,7 @@ class Classification(Task):
         )
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return (samples, 3) rows: 1 if right else 0, the answer, the label."""
+        """Return one row a picture: 1 if right else 0, the answer, the label."""
         images, labels = self.load("test").images, self.load("test").labels
         order = np.random.default_rng(0).permutation(len(images))[:samples]
         order.sort()
@@ -89,8 +89,12 @@ class Classification(Task):
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             outputs = predict({self.input_name: self.prepare(images[chosen])})
-            rows.append(top1_rows(outputs, labels[chosen]))
+            rows.append(self.answer_rows(outputs, labels[chosen]))
         return np.concatenate(rows)
+
+    def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
+        """Return one row for each picture of a batch."""
+        return top1_rows(outputs, labels)
 
     def metric(self, rows: np.ndarray) -> float:
         """Return top-1: the share of right answers."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from perfsuite.data import scenes
 from perfsuite.data.scenes import SceneItem
 from perfsuite.domain.model import Model, Stage
-from perfsuite.domain.task import Outputs, TrainingSet
+from perfsuite.domain.task import Outputs, RowsMetric, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.models.captions import REGIONS, SIDE, STEPS
 from perfsuite.training.loop import AdamPlan
@@ -33,8 +34,6 @@ PLAN = AdamPlan(epochs=7, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=Fals
 @dataclass(frozen=True)
 class Captions(SceneTask):
     """What a scene shows, in words. A row: the counts of BLEU, then those of attention."""
-
-    metric_name = "bleu4"
 
     def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
         """Return what is in scene `index` of `split`."""
@@ -60,24 +59,23 @@ class Captions(SceneTask):
         wanted = [word.text for word in scenes.caption(items)]
         return np.append(counts(said, wanted), looks(said, outputs[1][place], items))
 
-    def metric(self, rows: np.ndarray) -> float:
-        """Return BLEU-4."""
-        return bleu(rows[:, :COLUMNS])
+    def metrics(self) -> Mapping[str, RowsMetric]:
+        """Return BLEU-4 of the captions, and where the net looks when it names an item."""
+        return {"bleu4": bleu4, "attention_in_box": attention_in_box}
 
 
-@dataclass(frozen=True)
-class Attention(Captions):
-    """The same captions, judged by where the net looks when it names an item."""
+def bleu4(rows: np.ndarray) -> float:
+    """Return BLEU-4 of the captions."""
+    return bleu(rows[:, :COLUMNS])
 
-    metric_name = "attention_in_box"
 
-    def metric(self, rows: np.ndarray) -> float:
-        """Return the share of naming words at which attention peaks in a box of what they name.
+def attention_in_box(rows: np.ndarray) -> float:
+    """Return the share of naming words at which attention peaks in a box of what they name.
 
-        Words that name what is not in the scene have no box, and are left out; 0 without words.
-        """
-        hits, named = rows[:, COLUMNS:].sum(axis=0)
-        return float(hits / named) if named else 0.0
+    Words that name what is not in the scene have no box, and are left out; 0 without words.
+    """
+    hits, named = rows[:, COLUMNS:].sum(axis=0)
+    return float(hits / named) if named else 0.0
 
 
 def spoken(scores: np.ndarray) -> list[str]:
@@ -155,20 +153,11 @@ def net() -> nn.Module:
 
 
 def show_attend_tell() -> Workload:
-    """Return `show-attend-tell`, judged by BLEU-4."""
-    return Workload("show-attend-tell", _model(), Captions(scenes.PAIR, training=15000, test=1000))
+    """Return `show-attend-tell`, judged by its captions and by where it looks for each word."""
 
-
-def show_attend_tell_attention() -> Workload:
-    """Return `show-attend-tell-attention`: the same net, judged by where it looks."""
-    task = Attention(scenes.PAIR, training=15000, test=1000)
-    return Workload("show-attend-tell-attention", _model(), task)
-
-
-def _model() -> Model:
     def build() -> nn.Module:
         return weights.load(net(), weights.FOLDER / "show-attend-tell.safetensors")
 
-    return Model(
-        build, stages=tuple(Stage(name, (name,)) for name in ("encoder", "attention", "decoder"))
-    )
+    stages = tuple(Stage(name, (name,)) for name in ("encoder", "attention", "decoder"))
+    task = Captions(scenes.PAIR, training=15000, test=1000)
+    return Workload("show-attend-tell", Model(build, stages=stages), task)

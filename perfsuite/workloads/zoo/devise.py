@@ -7,6 +7,7 @@ so nothing that stands on it is zero-shot. Left out are cat and truck, as by Soc
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any
@@ -16,11 +17,11 @@ import numpy as np
 from perfsuite.data import cifar10, words
 from perfsuite.data.images import normalized, shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
-from perfsuite.domain.task import Outputs, Predict, TrainingSet
+from perfsuite.domain.task import Outputs, RowsMetric, SubsetMetric, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.training.loop import SgdPlan
-from perfsuite.workloads.tasks.classification import BATCH, Classification
+from perfsuite.workloads.tasks.classification import Classification
 from perfsuite.workloads.zoo import weights
 
 if TYPE_CHECKING:
@@ -33,52 +34,64 @@ TEMPERATURE = 0.05  # of similarities, in training
 PLAN = SgdPlan(epochs=18, sizes=((0, 16), (7, 24), (13, 32)), cutouts=((13, 8),))
 
 
+# The columns of the rows.
+BEFORE, ANSWER, LABEL, IS_SEEN, IS_UNSEEN = range(5)
+
+
 @cache
-def _load(classes: tuple[int, ...], split: str) -> cifar10.Samples:
-    """Return the samples of `split` that are of these classes."""
+def _load(split: str) -> cifar10.Samples:
+    """Return the samples of `split`: to test of all labels, else of the seen ones alone."""
     samples = cifar10.load(split)
-    chosen = np.flatnonzero(np.isin(samples.labels, classes))
+    if split == "test":
+        return samples
+    chosen = np.flatnonzero(np.isin(samples.labels, SEEN))
     return cifar10.Samples(samples.images[chosen], samples.labels[chosen])
 
 
 @dataclass(frozen=True)
 class Naming(Classification):
-    """Test pictures are named rightly if one of the `within` best words is the right one.
+    """A picture is named rightly if the word of its label is the best, or among the best.
 
-    Of all words, `ruled_out` are not answered with.
+    The answer to a picture of an unseen label is the best of all words but those of seen labels, as
+    in Frome et al., section 4.2.
     """
-
-    metric_name: str = "hit1"
-    within: int = 1
-    ruled_out: tuple[int, ...] = ()
 
     def train(self) -> TrainingSet:
         """Return the training pictures, and the loss that brings them to their words."""
         return super().train()._replace(loss=naming_loss)
 
-    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return (samples, 3) rows: how many words come before the right one, the first, the label.
+    def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
+        """Return (N, 5) rows: words before the right one, the answer, the label, seen, unseen.
 
         Words are told by their place in the table, where the names of labels come first.
         """
-        images, labels = self.load("test").images, self.load("test").labels
-        order = np.sort(np.random.default_rng(0).permutation(len(images))[:samples])
-        rows = []
-        for start in range(0, len(order), BATCH):
-            chosen = order[start : start + BATCH]
-            outputs = predict({self.input_name: self.prepare(images[chosen])})
-            rows.append(ranked(outputs, labels[chosen], self.ruled_out))
-        return np.concatenate(rows)
+        seen = np.isin(labels, SEEN)
+        among_all, among_unseen = ranked(outputs, labels, ()), ranked(outputs, labels, SEEN)
+        rows = np.where(seen[:, None], among_all, among_unseen)
+        return np.column_stack([rows, seen, ~seen]).astype(np.float64)
 
-    def metric(self, rows: np.ndarray) -> float:
-        """Return the share of pictures whose word is among the `within` best."""
-        return float((rows[:, 0] < self.within).mean())
+    def metrics(self) -> Mapping[str, RowsMetric]:
+        """Return how often the word is the best and among the best five, of seen labels' pictures.
+
+        And how often it is the best for pictures of labels that were never seen.
+        """
+        return {
+            "hit1": SubsetMetric(IS_SEEN, partial(hit, within=1)),
+            "hit5": SubsetMetric(IS_SEEN, partial(hit, within=5)),
+            "zero_shot_hit1": SubsetMetric(IS_UNSEEN, partial(hit, within=1)),
+        }
+
+
+def hit(rows: np.ndarray, within: int) -> float:
+    """Return the share of pictures whose word is among the `within` best."""
+    return float((rows[:, BEFORE] < within).mean())
 
 
 def ranked(outputs: Outputs, labels: np.ndarray, ruled_out: tuple[int, ...]) -> np.ndarray:
     """Return float64 (N, 3): how many words are more similar than the label's, the most, the label.
 
-    Raises `ConfigError` unless the first output holds a similarity a word.
+    Of all words, `ruled_out` are not answered with. Raises `ConfigError` unless the first output
+    holds a similarity a word.
     """
     similar = np.array(outputs[0], np.float64)
     known = len(words.load().names)
@@ -120,37 +133,20 @@ def net() -> nn.Module:
 
 
 def devise() -> Workload:
-    """Return `devise`: how often the best of all words is right, for pictures of seen labels."""
-    return _workload("devise", SEEN)
+    """Return `devise`, judged on pictures of seen labels and on those of unseen ones."""
 
-
-def devise_hit5() -> Workload:
-    """Return `devise-hit5`: the same net; how often the right word is among the best five."""
-    return _workload("devise-hit5", SEEN, metric_name="hit5", within=5)
-
-
-def devise_zero_shot() -> Workload:
-    """Return `devise-zero-shot`: the same net, for pictures of unseen labels.
-
-    The answer is the best of all words but those of seen labels, as in Frome et al., section 4.2.
-    """
-    return _workload("devise-zero-shot", UNSEEN, metric_name="zero_shot_hit1", ruled_out=SEEN)
-
-
-def _workload(name: str, classes: tuple[int, ...], **judged: Any) -> Workload:
     def build() -> nn.Module:
         return weights.load(net(), weights.FOLDER / "devise.safetensors")
 
     task = Naming(
-        partial(_load, classes),
+        _load,
         normalized,
         shifted_and_flipped,
-        identity=f"{cifar10.fingerprint()} {words.DIGEST} {classes}",
-        **judged,
+        identity=f"{cifar10.fingerprint()} {words.DIGEST} {SEEN} {UNSEEN}",
     )
     stages = (
         Stage("features", ("features", "flatten")),
         Stage("project", ("project",)),
         Stage("compare", ("compare",)),
     )
-    return Workload(name, Model(build, stages=stages), task)
+    return Workload("devise", Model(build, stages=stages), task)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.domain.task import Inputs, Outputs, Task, members
 from perfsuite.domain.workload import Workload
 from perfsuite.store.places import home
 from perfsuite.training.loop import SgdPlan, TrainingProgress, train
@@ -109,11 +109,12 @@ def main(name: str, checkpoints: Path) -> None:
     card = path.with_suffix(".md")
     weights.save(module, path)
     # The card states the hash without which they are not loaded; how good they are comes after.
-    card.write_text(_card(name, plan, task, "not measured yet", path, len(data.inputs)))
-    value, count = _evaluate(workload())
-    score = f"{value:.2%} of {count:,} test pictures"
-    card.write_text(_card(name, plan, task, score, path, len(data.inputs)))
-    click.echo(f"{name}: {task.metric_name} {score}; wrote {path.name}")
+    unknown = dict.fromkeys(task.metrics(), "not measured yet")
+    card.write_text(_card(name, plan, task, unknown, path, len(data.inputs)))
+    scores = _scores(workload())
+    card.write_text(_card(name, plan, task, scores, path, len(data.inputs)))
+    said = ", ".join(f"{metric} {score}" for metric, score in scores.items())
+    click.echo(f"{name}: {said}; wrote {path.name}")
 
 
 @contextmanager
@@ -133,7 +134,8 @@ def _bar(name: str, plan: SgdPlan) -> Iterator[Callable[[TrainingProgress], None
         yield report
 
 
-def _evaluate(workload: Workload) -> tuple[float, int]:
+def _scores(workload: Workload) -> dict[str, str]:
+    """Return what the workload's net scores by each of its metrics, in words."""
     import torch
 
     build = workload.model.build
@@ -148,21 +150,30 @@ def _evaluate(workload: Workload) -> tuple[float, int]:
         return [part.numpy() for part in parts]
 
     rows = workload.task.rows(predict)
-    return workload.task.metric(rows), len(rows)
+    return {
+        metric_name: f"{metric(rows):.2%} of {len(members(metric, rows)):,} test pictures"
+        for metric_name, metric in workload.task.metrics().items()
+    }
 
 
-def _card(name: str, plan: SgdPlan, task: Task, score: str, path: Path, samples: int) -> str:
+def _card(
+    name: str, plan: SgdPlan, task: Task, scores: dict[str, str], path: Path, samples: int
+) -> str:
     import torch
 
     fields = "\n".join(f"| {field} | {getattr(plan, field)} |" for field in plan.__struct_fields__)
-    named = ", ".join((task.metric_name, *task.labels))
+    measured = "\n".join(
+        f"| {', '.join((metric, *task.labels))}, measured on these weights as loaded, in float32 "
+        f"| {score} |"
+        for metric, score in scores.items()
+    )
     return f"""# {name}
 
 Weights in half precision ({path.stat().st_size:,} bytes), trained from the labels.
 
 | | |
 |---|---|
-| {named}, measured on these weights as loaded, in float32 | {score} |
+{measured}
 {weights.card_line(path)}
 | training pictures | {samples:,}; the held-out calibration pictures and the test set not seen |
 | command | `python -m perfsuite.workloads.zoo.train {name}` |

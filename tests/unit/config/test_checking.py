@@ -55,12 +55,9 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tables in place of the real ones: no engine, no net."""
     engine = SimpleNamespace(devices=("cpu",), precisions=("fp32",))
     half = SimpleNamespace(devices=("cpu", "cuda"), precisions=("fp32", "fp16"))
+    workloads = {"vgg": lambda: _workload("top1", "top5"), "detector": lambda: _workload("mAP")}
+    monkeypatch.setattr("perfsuite.workloads.table.WORKLOADS", workloads)
     for package, table, content in (
-        (
-            "workloads",
-            "WORKLOADS",
-            {"vgg": lambda: _workload("top1"), "detector": lambda: _workload("mAP")},
-        ),
         ("passes", "PASSES", {"double": lambda: _double()}),
         ("runtimes", "RUNTIMES", {"pytorch": lambda: engine, "openvino": lambda: half}),
     ):
@@ -70,8 +67,8 @@ def tables(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setitem(sys.modules, name, module)
 
 
-def _workload(metric: str) -> SimpleNamespace:
-    return SimpleNamespace(task=SimpleNamespace(metrics=lambda: {metric: float}))
+def _workload(*metrics: str) -> SimpleNamespace:
+    return SimpleNamespace(task=SimpleNamespace(metrics=lambda: dict.fromkeys(metrics, float)))
 
 
 def _double() -> type:
@@ -338,6 +335,13 @@ def test_places_in_the_suite_are_those_in_its_file(mine: str, tmp_path: Path) ->
     )
     assert refusal(read_suite(path)) == (
         "suite.toml: recipes[0].passes[0].ration: unknown key; did you mean 'ratio'?"
+    )
+
+
+def test_what_was_a_workload_is_told_to_be_a_metric() -> None:
+    assert refusal(suite(workloads={"vgg": "vgg", "devise-hit5": "devise-hit5"})) == (
+        "s.toml: workloads[1]: 'devise-hit5' is no workload any more: name 'devise', whose metric "
+        "'hit5' it was, and that metric in budgets"
     )
 
 

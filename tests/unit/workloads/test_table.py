@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from perfsuite.errors import ConfigError, Unavailable
-from perfsuite.workloads.table import load_workload
+from perfsuite.workloads.table import MERGED, WORKLOADS, load_workload
 from perfsuite.workloads.tasks.classification import top1_rows
 from perfsuite.workloads.zoo import digits, train, weights
 
@@ -79,6 +80,23 @@ def test_training_vouches_for_what_it_writes_before_it_is_loaded(
     assert weights.card_line(tmp_path / "vgg-digits.safetensors") in card
     score = next(line for line in card if line.startswith("| top1"))
     assert score.endswith("| not measured yet |" if cut_short else "% of 500 test pictures |")
+
+
+@pytest.mark.parametrize("name", MERGED)
+def test_what_was_a_workload_is_a_metric_of_another(name: str) -> None:
+    workload, metric = MERGED[name]
+    assert metric in WORKLOADS[workload]().task.metrics()
+    with pytest.raises(ConfigError, match=f"name '{workload}', whose metric '{metric}' it was"):
+        load_workload(name)
+
+
+@pytest.mark.parametrize("name", sorted(WORKLOADS))
+def test_a_card_states_each_metric_of_its_workload(name: str) -> None:
+    card = weights.FOLDER / f"{name}.md"
+    if not card.is_file():
+        pytest.skip("its weights do not come with perfsuite")
+    said = re.findall(r"^\| (\w+)[^|]*, measured on these weights", card.read_text(), re.MULTILINE)
+    assert said == list(WORKLOADS[name]().task.metrics())
 
 
 def test_rows_are_right_answer_and_label() -> None:

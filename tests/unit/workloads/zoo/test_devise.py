@@ -10,6 +10,7 @@ import pytest
 
 from perfsuite.data import cifar10, scenes, words
 from perfsuite.data.samples import Samples
+from perfsuite.domain.task import members
 from perfsuite.errors import ConfigError, SchemaError
 from perfsuite.training.loop import SgdPlan, TrainingProgress, train
 from perfsuite.workloads.zoo import devise
@@ -87,25 +88,39 @@ def test_ranks_by_hand() -> None:
         devise.ranked([similar[:, :10]], labels, ())
 
 
-def test_the_three_workloads_count_what_they_say() -> None:
-    seen, five, unseen = (
-        make().task for make in (devise.devise, devise.devise_hit5, devise.devise_zero_shot)
-    )
-    assert [task.metric_name for task in (seen, five, unseen)] == ["hit1", "hit5", "zero_shot_hit1"]
-    rows = np.array([[0, 0, 0], [4, 0, 1], [5, 0, 2], [0, 4, 4]], np.float64)
-    assert (seen.metric(rows), five.metric(rows)) == (0.5, 0.75)
+def test_the_three_metrics_count_what_they_say() -> None:
+    # Words before the right one, the answer, the label, whether it is a seen or an unseen one.
+    rows = np.array([[0, 0, 0], [4, 0, 1], [5, 0, 2], [0, 4, 4], [0, 3, 3], [1, 3, 9]], np.float64)
+    seen = np.array([1, 1, 1, 1, 0, 0])
+    rows = np.column_stack([rows, seen, 1 - seen])
+    metrics = devise.devise().task.metrics()
+    assert {name: metric(rows) for name, metric in metrics.items()} == {
+        "hit1": 0.5,
+        "hit5": 0.75,
+        "zero_shot_hit1": 0.5,
+    }
+    assert next(iter(metrics)) == "hit1"  # the main one
+    assert [len(members(metric, rows)) for metric in metrics.values()] == [4, 4, 2]
 
+
+def test_words_of_seen_labels_are_no_answer_to_pictures_of_unseen_ones() -> None:
     def predict(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
         similar = np.zeros((len(inputs["images"]), 106))
         similar[:, 5], similar[:, 3] = 0.9, 0.8  # a dog, if not a cat
         return [similar]
 
+    task = devise.devise().task
+    rows = task.rows(predict)
     # Four of each label: 32 of the eight, 8 of the two; dogs and cats are a quarter and a half.
-    assert (len(seen.rows(predict)), len(unseen.rows(predict))) == (32, 8)
-    assert seen.metric(seen.rows(predict)) == 4 / 32
-    assert five.metric(five.rows(predict)) == 1.0  # the others are equal: none comes before
-    assert unseen.metric(unseen.rows(predict)) == 4 / 8
-    assert len({task.fingerprint() for task in (seen, unseen)}) == 2
+    assert (rows[:, devise.IS_SEEN].sum(), rows[:, devise.IS_UNSEEN].sum()) == (32, 8)
+    cats, dogs = (rows[rows[:, devise.LABEL] == label] for label in (3, 5))
+    assert cats[:, [devise.BEFORE, devise.ANSWER]].tolist() == [[0, 3]] * 4
+    assert dogs[:, [devise.BEFORE, devise.ANSWER]].tolist() == [[0, 5]] * 4
+    assert {name: metric(rows) for name, metric in task.metrics().items()} == {
+        "hit1": 4 / 32,
+        "hit5": 1.0,  # the others are equal: none comes before
+        "zero_shot_hit1": 4 / 8,
+    }
 
 
 # -- learning ----------------------------------------------------------------------------------
@@ -114,7 +129,8 @@ def test_the_three_workloads_count_what_they_say() -> None:
 def test_unseen_labels_are_in_no_training_picture_and_their_words_take_no_part() -> None:
     data = devise.devise().task.train()
     assert set(data.targets) == set(devise.SEEN)
-    assert set(devise._load(devise.UNSEEN, "test").labels) == set(devise.UNSEEN)
+    assert set(devise._load("calibration").labels) == set(devise.SEEN)
+    assert set(devise._load("test").labels) == set(range(10))
 
     class Given(torch.nn.Module):
         def __init__(self, similar: torch.Tensor) -> None:
