@@ -1,4 +1,4 @@
-"""The engines by name."""
+"""The runtimes that come with perfsuite, by name."""
 
 from __future__ import annotations
 

@@ -1,12 +1,12 @@
-"""A scripted engine: exact latencies and any failure, for tests of everything around engines.
+"""A scripted engine with exact latencies and any failure, for tests of the rest of perfsuite.
 
 The environment variable `PERFSUITE_FAKE` names a JSON file that maps globs to scripts::
 
     {"*/int8/*": {"latencies_s": [0.001]}, "*": {"latencies_s": [0.005], "run": "crash"}}
 
-A glob is held against the cell's key, which the variable `PERFSUITE_CELL` gives, and against
-`<int8 or precision>/<device>/b<batch>`; the first that matches counts. A script's `"kernels":
-{"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are their shares of each latency in a profile; the rest is
+A glob is matched with the cell's key, which the variable `PERFSUITE_CELL` holds, and with
+`<int8 or precision>/<device>/b<batch>`; the first that matches is used. A script's `"kernels":
+{"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are shares of each latency in a profile; the rest is
 overhead.
 """
 
@@ -41,7 +41,7 @@ Behaviour = Literal["crash", "hang", "oom", "raise", "unavailable"]
 
 
 class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What to do in `build`, `open` and `run`, and how long each call takes, over and over."""
+    """What to do in `build`, `open` and `run`, and the latencies of calls, which repeat."""
 
     latencies_s: tuple[float, ...] = (0.001,)
     kernels: dict[str, float] = {}
@@ -70,18 +70,18 @@ class Fake:
         return {"fake": "1"}
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return what is simplest: nothing is computed."""
+        """Return the simplest form, as nothing is computed."""
         return QuantizedGraphs()
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
-        """Write `fake.json`: the outputs, ten classes each unless a graph says otherwise."""
+        """Write `fake.json` with the shapes of outputs: those of the graph, else ten classes."""
         _behave(script(manifest, manifest.batch).build, "build")
         names = manifest.outputs or ("logits",)
         outputs = [Output(name, _sample_shape(variant.graph, i)) for i, name in enumerate(names)]
         (folder / MODEL).write_bytes(msgspec.json.encode(outputs))
 
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> FakeSession:
-        """Return a session that brings its own clock."""
+        """Return a session with a clock of its own."""
         fixed_batch(manifest.inputs, options.batch)
         path = artifact_file(folder, MODEL)
         try:
@@ -94,7 +94,7 @@ class Fake:
 
 
 class FakeSession(BaseSession):
-    """Its clock advances by the next scripted latency with each call, and by nothing else."""
+    """A session whose clock advances only by calls, each by the next scripted latency."""
 
     def __init__(
         self, said: Script, outputs: tuple[Output, ...], manifest: Manifest, options: SessionOptions
@@ -108,7 +108,7 @@ class FakeSession(BaseSession):
         self.clock = self._read_clock
 
     def run(self, inputs: Inputs) -> Outputs:
-        """Return one-hot rows; which entry is hot follows from the sample's bytes alone."""
+        """Return one-hot rows, whose position depends only on the sample's bytes."""
         if self._run != "nan":
             _behave(self._run, "run")
         self._now_ns += next(self._latencies_ns)
@@ -117,12 +117,12 @@ class FakeSession(BaseSession):
         return [self._pattern(digests, output.shape) for output in self._outputs]
 
     def evidence(self) -> Evidence:
-        """Return one kernel of the precision that was asked for, which the caller's thread ran."""
+        """Return one kernel of the precision that was asked for, in the calling thread."""
         threads = EvidenceItem("reported", "threads", "intra-op", "1")
         return Evidence((threads,), {f"FakeConv {self._precision}": 1})
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return the scripted kernels, one after the other from the begin of each call."""
+        """Return the scripted kernels, one after the other from the start of each call."""
         if not self._options.inspect:
             return super().profile(inputs, calls)
         walls_s = []
@@ -152,7 +152,7 @@ class FakeSession(BaseSession):
 
 
 def script(manifest: Manifest, batch: int) -> Script:
-    """Return what the script file says about this artifact; raise `ConfigError` for a bad file."""
+    """Return the script for this artifact; raise `ConfigError` for an invalid script file."""
     file = os.environ.get(SCRIPT)
     if not file:
         return Script()

@@ -1,8 +1,8 @@
-"""Where the time of a call goes in ONNX Runtime: its trace, held against the graph it was given.
+"""The profile of ONNX Runtime: its trace, matched with the graph that it was given.
 
-The trace names kernels as the optimized graph does, which ONNX Runtime writes when it is asked to.
-Fusions keep the value that they produce, or call the kernel after the node or the value that they
-started from; only layouts (NCHWc, NHWC) rename values.
+The trace names kernels as the optimized graph does, which ONNX Runtime can write. A fused kernel
+keeps the name of the value that it produces, or is named after the node or value that the fusion
+started from. Only layouts (NCHWc, NHWC) rename values.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ Event = dict[str, Any]
 _KERNEL = "_kernel_time"
 _SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
-# Inserted to change a layout or a type, the value stays what it is.
+# Operators that only change a layout or a type, and that the engine inserts.
 _SAME_VALUE = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
-# What a kernel does with its result before it stores it.
+# Operators that a kernel may apply to its result before storing it.
 _EPILOGUE = ("Add", "Sum", "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "Tanh",
              "QuantizeLinear")  # fmt: skip
 
@@ -39,9 +39,9 @@ def profile(
 ) -> Profile:
     """Return the profile of `calls` calls, after one with each input.
 
-    `session` is a tracing one on the graph in `path`, which wrote the `optimized` one. The tracer
-    takes some microseconds a kernel, most of it between the kernels, and truncates their times to
-    whole ones. Raises `Unsupported` when the trace was cut short.
+    `session` traces the graph in `path` and has written the `optimized` graph. The tracer costs
+    some microseconds for each kernel, mostly between the kernels, and truncates their times to
+    whole microseconds. Raises `Unsupported` if the trace was cut short.
     """
     for entry in inputs:
         session.run(None, entry)
@@ -62,9 +62,9 @@ def profile(
 
 
 def graph_nodes(path: Path) -> list[Node]:
-    """Return the nodes of an ONNX file in their order, functions expanded; constants are none.
+    """Return the nodes of an ONNX file in their order, functions expanded, without constants.
 
-    A node without a name is called after its first output.
+    A node without a name gets that of its first output.
     """
     import onnx
     from onnx import inliner
@@ -80,7 +80,7 @@ def graph_nodes(path: Path) -> list[Node]:
 
 
 def _taken(node: onnx.NodeProto) -> tuple[str, ...]:
-    """Return what a node takes, the bodies of its control flow included."""
+    """Return the values that a node reads, those in bodies of its control flow included."""
     values = list(node.input)
     for attribute in node.attribute:
         for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
@@ -90,7 +90,7 @@ def _taken(node: onnx.NodeProto) -> tuple[str, ...]:
 
 
 def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
-    """Yield the kernel events of each call by kernel name; their `ts` becomes that in the call."""
+    """Yield the kernel events of each call by kernel name, with `ts` since the call's start."""
     inside: dict[str, Event] = {}
     for event in events:
         if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
@@ -103,9 +103,9 @@ def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
 
 
 def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) -> Iterator[Kernel]:
-    """Yield what ran, in its order; nodes of bodies are part of their control flow's kernel.
+    """Yield the kernels that ran, in their order; a control flow's body is part of its kernel.
 
-    A kernel that the optimized graph does not name has no origins.
+    A kernel that is not in the optimized graph has no origins.
     """
     found = origins(graph, kernels)
     products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
@@ -132,7 +132,7 @@ def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) 
 
 
 def _begin_and_length(item: tuple[str, Event]) -> tuple[int, int]:
-    """Return what sorts control flow before its body."""
+    """Return a sort key that puts control flow before its body."""
     return item[1]["ts"], -item[1]["dur"]
 
 
@@ -166,7 +166,7 @@ def origins(graph: Graph, kernels: Sequence[Node]) -> list[tuple[str, ...]]:
 
 
 def _inserted(graph: Graph, kernel: Node) -> bool:
-    """Tell whether the kernel only changes the layout or type of a value, which no node does."""
+    """Tell whether the engine inserted the kernel, to change a value's layout or type."""
     if kernel.kind not in _SAME_VALUE or kernel.name in graph.names:
         return False
     index = graph.producers.get(kernel.outputs[0])
@@ -178,7 +178,7 @@ def _inserted(graph: Graph, kernel: Node) -> bool:
 def _named_values(
     graph: Graph, kernels: Sequence[Node], inserted: Sequence[bool]
 ) -> dict[str, str]:
-    """Return which value of the graph a value of the kernels is, as far as names tell."""
+    """Return the graph's name of each value of the kernels, as far as names tell."""
     values = {
         value: value
         for kernel in kernels
@@ -192,7 +192,7 @@ def _named_values(
 
 
 def _named(graph: Graph, kernel: Node) -> int | None:
-    """Return the node that the kernel is called after, by its own name or by its value's."""
+    """Return the node that the kernel is named after, by its own name or its value's."""
     name, longer = kernel.name, ""
     while name != longer:
         if name in graph.names:
@@ -206,10 +206,10 @@ def _named(graph: Graph, kernel: Node) -> int | None:
 def _epilogue(
     graph: Graph, index: int, inputs: set[str], taken: set[int], values: dict[str, str]
 ) -> str:
-    """Return the value that a kernel stores which starts from the node `index`.
+    """Return the value that the kernel which starts with the node `index` stores.
 
-    Elementwise nodes that follow are part of it if no kernel bears their name or stores their
-    result, and the kernel has all that they take.
+    The elementwise nodes that follow are part of the kernel if no other kernel has their name or
+    stores their result, and the kernel reads all of their inputs.
     """
     stored = set(values.values())
     value = graph.nodes[index].outputs[0]

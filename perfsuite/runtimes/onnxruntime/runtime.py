@@ -32,7 +32,7 @@ PROVIDER = "CPUExecutionProvider"
 
 
 class OnnxRuntime:
-    """Runs the ONNX graph as it is; the engine optimizes it when it is opened."""
+    """Runs ONNX graphs, which the engine optimizes when they are opened."""
 
     name: ClassVar[str] = "onnxruntime"
     takes: ClassVar[str] = "graph"
@@ -46,11 +46,11 @@ class OnnxRuntime:
         )
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return uint8 activations, which a ReLU is fused with, all of them quantized."""
+        """Return uint8 activations, because it fuses a ReLU into their rounding, all quantized."""
         return QuantizedGraphs("uint8", sum_in_accumulator=False, weight_bits=weight_bits())
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
-        """Write `model.onnx`, its weights inside, after a trial that finds missing operators."""
+        """Write `model.onnx` with its weights, after a trial that finds missing operators."""
         import onnx
 
         from perfsuite.export.onnx import load_graph
@@ -81,7 +81,7 @@ class OnnxRuntime:
 
 
 class OnnxSession(BaseSession):
-    """An opened graph. With `inspect` it keeps a trace, read when evidence is asked for."""
+    """An opened graph. With `inspect` it writes a trace, which `evidence` reads."""
 
     def __init__(
         self,
@@ -102,13 +102,13 @@ class OnnxSession(BaseSession):
         return outputs
 
     def evidence(self) -> Evidence:
-        """Return provider and precision of each node that ran; ends the tracing."""
+        """Return provider and precision of each node that ran; this ends the trace."""
         if self._evidence is None:
             self._evidence = self._read()
         return self._evidence
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return times and origins of all kernels, from a session of its own with its own trace."""
+        """Return times and origins of all kernels, from another session with a trace of its own."""
         if self._traces is None:
             return super().profile(inputs, calls)
         with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
@@ -140,7 +140,7 @@ class OnnxSession(BaseSession):
 
 
 def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the arguments of each node's kernel event, once a node however often it ran."""
+    """Return the arguments of each node's kernel event, once for each node."""
     return {
         (event["name"], event["args"]["node_index"]): event["args"]  # inserted nodes share names
         for event in events
@@ -149,7 +149,7 @@ def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]
 
 
 def _dtype(node: dict[str, Any]) -> str:
-    """Return the data type of a node's first input: what its kernel computes in."""
+    """Return the data type of a node's first input, in which its kernel computes."""
     shapes = node.get("input_type_shape") or node.get("output_type_shape") or [{}]
     return next(iter(shapes[0]), "unknown")
 
@@ -162,23 +162,23 @@ def _options(threads: int) -> Any:
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
-    settings.log_severity_level = 4  # fatal alone: errors come back as exceptions
+    settings.log_severity_level = 4  # only fatal; errors are raised as exceptions
     return settings
 
 
 def _opened(
     path: Path, options: SessionOptions, traces: Path | None, optimized: Path | None = None
 ) -> Any:
-    """Return a session that leaves a trace in the folder `traces` and writes what it optimized."""
+    """Return a session that writes a trace into `traces` and the graph that it `optimized`."""
     settings = _options(options.threads)
-    if options.batch:  # known shapes let it plan memory and pick layouts once
+    if options.batch:  # with known shapes, memory and layouts are planned once
         settings.add_free_dimension_override_by_name("batch", options.batch)
     if traces is not None:
         settings.enable_profiling = True
         settings.profile_file_prefix = str(traces / "trace")
     if optimized is not None:
         settings.optimized_model_filepath = str(optimized)
-        # Weights go to a file of their own: a graph is limited to 2 GiB, and only nodes are read.
+        # Weights are written to a file of their own, because a graph is limited to 2 GiB.
         key = "session.optimized_model_external_initializers"
         settings.add_session_config_entry(f"{key}_file_name", "weights.bin")
         settings.add_session_config_entry(f"{key}_min_size_in_bytes", "64")

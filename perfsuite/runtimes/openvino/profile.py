@@ -1,8 +1,8 @@
-"""Where the time of a call goes in OpenVINO: its counters, held against the graph it was given.
+"""The profile of OpenVINO: its counters, matched with the graph that it was given.
 
-A compiled graph says of each kernel which layers were merged into it. A layer bears the name of an
-ONNX node, or a made-up one if a node became several layers; then the last of them, the one that
-makes the node's value, bears the name, and the others follow from the graph.
+A compiled graph names the layers that were merged into each kernel. A layer has the name of its
+ONNX node. If a node became several layers, the last one, which makes the node's value, has its
+name; the others have generated names, and their node follows from the graph.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatM
 
 
 class CompiledLayer(NamedTuple):
-    """One layer of a compiled graph: the layers that were merged into it, and its mean time."""
+    """One layer of a compiled graph, with the layers that were merged into it and its mean time."""
 
     node: Node
     merged: tuple[str, ...]
     precision: str
-    time_s: float | None  # of a call; None if it did not run, or for less than a microsecond
+    time_s: float | None  # in a call; None if it did not run, or for less than a microsecond
 
 
 def profile(
@@ -37,10 +37,10 @@ def profile(
     inputs: Sequence[Inputs],
     calls: int,
 ) -> Profile:
-    """Return means over `calls` calls, after one with each input.
+    """Return the profile of `calls` calls, with mean times, after one call with each input.
 
-    `compiled` is a graph that has not run yet: its counters give the mean, in whole microseconds,
-    of all calls since it was compiled, so the first ones are taken off again.
+    `compiled` must not have run yet: its counters give the mean, in whole microseconds, over all
+    calls since it was compiled, from which the first calls are subtracted.
     """
     for entry in inputs:
         run(entry)
@@ -85,9 +85,9 @@ def layers(compiled: Any) -> list[CompiledLayer]:
 
 
 def graph_nodes(model: Any) -> list[Node]:
-    """Return the layers of a model that is not compiled which compute, in topological order.
+    """Return the layers that compute, of a model that is not compiled, in topological order.
 
-    `path` tells which ONNX node a layer belongs to: itself, or nothing if its name is made up.
+    `path` is the name of the ONNX node that a layer belongs to; '' if its own name is generated.
     """
     idle = ("Constant", "Parameter", "Result")
     operations = [op for op in model.get_ordered_ops() if op.get_type_name() not in idle]
@@ -120,7 +120,7 @@ def _owner(layer: Any, proper: set[str]) -> str:
 def origins(
     graph: Sequence[Node], found: Sequence[CompiledLayer]
 ) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Return the ONNX nodes merged into each layer, and those round it where there are none."""
+    """Return the ONNX nodes merged into each layer, and, where there are none, those near it."""
     given = Graph(graph)
     known = [{index for name in layer.merged for index in _known(given, name)} for layer in found]
     whole = [
@@ -132,7 +132,7 @@ def origins(
 
 
 def _known(graph: Graph, name: str) -> list[int]:
-    """Return the layer that a compiled one names, unless that name may have been made up anew."""
+    """Return the graph's layer of that name, unless the name may have been generated again."""
     while name:
         index = graph.names.get(name)
         if index is not None:

@@ -36,7 +36,7 @@ _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVino:
-    """Keeps the graph in OpenVINO's own form, its batch dynamic; compiled when it is opened."""
+    """Stores graphs in OpenVINO's own format with a dynamic batch; compiles them when opened."""
 
     name: ClassVar[str] = "openvino"
     takes: ClassVar[str] = "graph"
@@ -48,7 +48,7 @@ class OpenVino:
         return versions("openvino", ("openvino",), "pip install openvino")
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return uint8 activations; shortcuts are added to a convolution's 32-bit sums."""
+        """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums."""
         return QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=weight_bits())
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
@@ -59,7 +59,7 @@ class OpenVino:
 
         if variant.graph is None:
             raise BuildError("openvino takes an ONNX graph, and there is none")
-        graph = load_graph(variant.graph)  # no ONNX model is the user's error, not the engine's
+        graph = load_graph(variant.graph)  # a file that is no ONNX model is the user's error
         try:
             model = openvino.Core().read_model(str(variant.graph))
             _name_last(model, graph)
@@ -70,8 +70,8 @@ class OpenVino:
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> OpenVinoSession:
         """Return a session for exactly `options.batch` samples.
 
-        The settings are those of `benchmark_app -hint none -nstreams 1 -nthreads N -api sync`,
-        with the precision that was asked for: left alone, the engine takes bf16 where it can.
+        The settings are those of `benchmark_app -hint none -nstreams 1 -nthreads N -api sync`, and
+        the precision is set, because by default the engine uses bf16 where it can.
         """
         import openvino
 
@@ -107,7 +107,7 @@ class OpenVino:
 class OpenVinoSession(BaseSession):
     """A compiled graph and one synchronous request.
 
-    With `inspect` it knows the graph that was compiled, and how to compile it again.
+    With `inspect` it has the graph before it was compiled, and can compile it again.
     """
 
     def __init__(
@@ -162,7 +162,7 @@ class OpenVinoSession(BaseSession):
         return Evidence((*items, precision_item(kernels)), kernels)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return mean times and origins of all kernels, from a graph compiled anew."""
+        """Return mean times and origins of all kernels, from a graph that is compiled again."""
         if self._again is None:
             return super().profile(inputs, calls)
         compiled = self._again()
@@ -176,7 +176,7 @@ class OpenVinoSession(BaseSession):
 
 
 def _name_last(model: Any, graph: onnx.ModelProto) -> None:
-    """Give the nodes that make outputs their names back: OpenVINO calls them after the outputs."""
+    """Restore the names of nodes that make outputs, which OpenVINO replaces by the outputs'."""
     names = {value: node.name for node in graph.graph.node for value in node.output if node.name}
     for result in model.get_results():
         layer = result.input_value(0).get_node()

@@ -1,9 +1,9 @@
-"""Where the time of a call goes in eager PyTorch: the operators that the model's code calls.
+"""The profile of eager PyTorch: the operators that the model's code calls.
 
-Three kinds of call keep the timed one light. Two are not timed: one in which every module leaves a
-scope in the trace says whose each operator is, one that catches the operators counts what they
-compute and move. The timed ones leave the operators alone in the trace, which come in the same
-order.
+Three kinds of call are made, so that the timed ones are slowed down little. One has a scope in the
+trace for every module, which says to which module each operator belongs. One intercepts operators,
+to count their arithmetic and bytes. The timed calls have only operators in the trace, which come in
+the same order.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 Run = Callable[[Inputs], Outputs]
 Scope = Callable[[str], AbstractContextManager[Any]]
-Key = tuple[str, str, int]  # module path, operator, and which of its calls there
+Key = tuple[str, str, int]  # module path, operator, and the number of its call there
 _CALL, _SCOPE = "perfsuite call", "perfsuite scope "
-_TRIES, _OPERATORS = 5, 400  # to find out what tracing costs
-_OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # products that are not seen
+_TRIES, _OPERATORS = 5, 400  # by which the cost of tracing is measured
+_OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # their products cannot be counted
 
 
 class OperatorSpan(NamedTuple):
-    """One operator that ran: when, from the begin of its call, and how long."""
+    """One operator that ran: its start, since the start of the call, and its duration."""
 
     name: str
     path: str
@@ -44,14 +44,14 @@ class OperatorSpan(NamedTuple):
 
 
 class OperatorWork(NamedTuple):
-    """What one operator computed and moved; `macs` is None where that is not seen."""
+    """The arithmetic and bytes of one operator; `macs` is None where they cannot be counted."""
 
     macs: int | None
     bytes: int
     precision: str
 
 
-# What is not caught makes tensors of Python's numbers.
+# Operators that are not intercepted only make tensors of Python's numbers.
 _NOTHING = OperatorWork(0, 0, "")
 
 
@@ -60,12 +60,11 @@ def profile(
 ) -> Profile:
     """Return the profile of `calls` calls of `run`, which calls `module`.
 
-    An operator belongs to the module, or the method in `spans`, whose code called it; its time is
-    that of all it does, other operators included. One that ran in some of the calls only has the
-    time 0 in the others. What passes between two operators is Python's, a kernel of the innermost
-    module that called both, so that a module's time is what it costs, without what the tracer takes
-    for an operator; outside of all modules it is nobody's. Raises `Unsupported` where a call takes
-    other operators with each run.
+    An operator belongs to the module, or the method in `spans`, whose code called it; its time
+    includes the operators that it calls. An operator that ran in some calls only has the time 0 in
+    the others. The time between two operators, minus the tracer's cost, is shown as a kernel of the
+    innermost module that called both, so that a module's time includes its Python code; outside of
+    all modules it belongs to none. Raises `Unsupported` if operators differ from call to call.
     """
     from torch.profiler import record_function
 
@@ -117,9 +116,9 @@ def _tracer_cost_s() -> float:
 
 
 def _with_gaps(operators: Sequence[OperatorSpan], cost_s: float) -> Iterator[OperatorSpan]:
-    """Yield the operators of a call, and between them the time that Python took in a module.
+    """Yield the operators of a call, and between them the time of a module's Python code.
 
-    `cost_s` of each gap are the tracer's.
+    `cost_s`, the tracer's cost for one operator, is subtracted from each gap.
     """
     yield from operators[:1]
     for before, after in pairwise(operators):
@@ -208,7 +207,10 @@ def _operators(events: Sequence[Any]) -> Iterator[list[OperatorSpan]]:
 
 @contextlib.contextmanager
 def scoped(module: nn.Module, paths: Iterable[str], scope: Scope) -> Iterator[None]:
-    """Let the modules and methods at `paths` run inside of `scope(path)`; what is none is left."""
+    """Run the modules and methods at `paths` inside `scope(path)`, within the context.
+
+    Paths of neither are ignored.
+    """
     import torch
 
     with contextlib.ExitStack() as stack:
@@ -218,7 +220,7 @@ def scoped(module: nn.Module, paths: Iterable[str], scope: Scope) -> Iterator[No
             for parent in parents:
                 owner = getattr(owner, parent, None)
             part = getattr(owner, name, None) if path else module
-            if isinstance(part, torch.jit.ScriptModule):  # its code is not Python's
+            if isinstance(part, torch.jit.ScriptModule):  # its code is not Python
                 continue
             if isinstance(part, torch.nn.Module):
                 _wrap(stack, part, "forward", path, scope)
@@ -249,7 +251,7 @@ def _wrap(stack: contextlib.ExitStack, owner: object, name: str, path: str, scop
 def works(
     module: nn.Module, run: Run, spans: Sequence[str], inputs: Inputs
 ) -> dict[Key, OperatorWork]:
-    """Return what each operator of one call computes and moves."""
+    """Return the arithmetic and bytes of each operator of one call."""
     from torch.utils._python_dispatch import TorchDispatchMode
 
     inside = [""]

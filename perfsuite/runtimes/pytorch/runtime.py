@@ -1,4 +1,4 @@
-"""Eager PyTorch on the processor: what a user has before doing anything, and the reference."""
+"""Eager PyTorch on the processor: the reference, as it runs before any optimization."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = "weights.safetensors"
-# Views and allocations: they do no arithmetic and would only hide what does.
+# Views and allocations, which do no arithmetic and are left out of the evidence.
 _BOOKKEEPING = frozenset(
     f"aten::{name}"
     for name in (
@@ -35,7 +35,7 @@ _BOOKKEEPING = frozenset(
 
 
 class PyTorch:
-    """Takes the module itself; its weights are the artifact."""
+    """Runs the module itself; the artifact holds its weights."""
 
     name: ClassVar[str] = "pytorch"
     takes: ClassVar[str] = "module"
@@ -47,10 +47,10 @@ class PyTorch:
         return versions("torch", ("torch",), "pip install torch torchvision")
 
     def quantized_graphs(self, device: str) -> None:
-        """Return None: modules are no graphs."""
+        """Return None, as it runs no graphs."""
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
-        """Write the module's weights and buffers; tensors that it shares are written once."""
+        """Write the module's weights and buffers; shared tensors are written once."""
         from safetensors.torch import save_model
 
         if variant.quantized:
@@ -102,7 +102,7 @@ class PyTorchSession(BaseSession):
         return _call(self._module, [inputs[name] for name in self._names], self._dtype)
 
     def evidence(self) -> Evidence:
-        """Return which operators ran in which precision; with `inspect` it repeats a call."""
+        """Return which operators ran in which precision; with `inspect`, a call is repeated."""
         import torch
 
         items: list[EvidenceItem] = [
@@ -180,14 +180,14 @@ def _settle(threads: int) -> None:
 
     torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
-        # Only possible before the first parallel call of a process; eager code uses none anyway.
+        # Only possible before the first parallel call of a process; eager code makes none.
         with contextlib.suppress(RuntimeError):
             torch.set_num_interop_threads(1)
     _ieee()
 
 
 def _ieee() -> None:
-    """Let fp32 be IEEE single precision, not bf16 inside oneDNN."""
+    """Make fp32 IEEE single precision, so that oneDNN does not use bf16 for it."""
     import torch
 
     torch.set_float32_matmul_precision("highest")

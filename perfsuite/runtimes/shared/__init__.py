@@ -1,1 +1,1 @@
-"""What several engines use."""
+"""What several runtimes use: sessions, origins of kernels, precisions, quantized graphs."""

@@ -1,4 +1,4 @@
-"""What the engines share: finding out whether one is installed, sessions, and errors in words."""
+"""The base of sessions, whether an engine is installed, and errors of engines in words."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ class BaseSession:
     clock: Callable[[], int] | None = None
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Raise `Unsupported`: an engine that can tell where its time goes says so itself."""
+        """Raise `Unsupported`; engines that can be profiled override this."""
         raise Unsupported(
             f"{type(self).__name__} tells no times of kernels: it has no profile, or was not "
             f"opened with inspect"
         )
 
     def close(self) -> None:
-        """Let go of what the engine holds; a second call does nothing."""
+        """Free the engine's resources; a second call does nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -68,7 +68,7 @@ def versions(module: str, distributions: Sequence[str], install: str) -> dict[st
 
 
 def artifact_file(folder: Path, name: str) -> Path:
-    """Return `folder / name`; raise `SchemaError` where there is none."""
+    """Return the file `name` in `folder`; raise `SchemaError` if it is missing."""
     path = folder / name
     if not path.is_file():
         raise SchemaError(f"{path}: the artifact lacks this file; build the artifact again")
@@ -76,7 +76,7 @@ def artifact_file(folder: Path, name: str) -> Path:
 
 
 def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
-    """Return `Unsupported` if the message names an operator the engine lacks, else `BuildError`."""
+    """Return `Unsupported` if the message says that an operator is missing, else `BuildError`."""
     text = str(error)
     for pattern in _LACKS_OPERATOR:
         if found := pattern.search(text):
@@ -96,16 +96,16 @@ def open_error(engine: str, where: Path, error: Exception) -> SchemaError:
 
 
 def trimmed(text: str) -> str:
-    """Return an engine's message on one line, without its source positions, 400 characters long."""
+    """Return the message on one line, without source positions, cut to 400 characters."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     told = [line for line in lines if not re.match(r"(Exception from|Check ') ?\S+.*:\d+:?$", line)]
     return " ".join(told or lines)[:400]
 
 
 def fixed_batch(inputs: Sequence[InputSpec], batch: int) -> None:
-    """Raise `Unsupported` if the model has no batch axis and its first dimension is another.
+    """Raise `Unsupported` if the inputs' first dimension is constant and not `batch`.
 
-    A first dimension that is dynamic under another name counts something else than samples.
+    A dynamic first dimension with another name than `batch` does not count samples, and is ignored.
     """
     if not inputs or any("batch" in spec.shape for spec in inputs):
         return

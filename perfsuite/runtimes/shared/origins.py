@@ -1,7 +1,7 @@
-"""Tracing kernels back to the nodes of the graph that an engine was given.
+"""Kernels are traced back to the nodes of the graph that an engine was given.
 
 An engine names some of the nodes that it merged into a kernel. The others follow from the graph: a
-value that no kernel leaves in memory was computed inside of the kernel that needs it.
+value that no kernel stores in memory was computed inside the kernel that reads it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from perfsuite.domain.profile import Node
 
 
 class Graph:
-    """The given nodes, in topological order, and who makes and takes which value."""
+    """The given nodes in topological order, with the maker and the readers of each value."""
 
     def __init__(self, nodes: Sequence[Node]) -> None:
         self.nodes = nodes
@@ -32,8 +32,8 @@ def merged(
 ) -> list[list[int]]:
     """Return, for each kernel, the indices of all nodes merged into it, in the graph's order.
 
-    `known` are those that the engine names. Added are the nodes above them which no kernel is known
-    to own, up to the values that are `stored` between kernels.
+    `known` are the nodes that the engine names for each kernel. To these are added the nodes before
+    them that no kernel is known to contain, back to the values that are `stored` between kernels.
     """
     owners: dict[int, set[int]] = defaultdict(set)
     for kernel, indices in enumerate(known):
@@ -57,10 +57,10 @@ def merged(
 def neighbours(
     kernels: Sequence[Node], origins: Sequence[Sequence[str]], products: Collection[str]
 ) -> list[tuple[str, ...]]:
-    """Return, for each kernel without origins, those of the kernels round it; else an empty tuple.
+    """Return, for each kernel without origins, the origins of the kernels near it; else ().
 
-    The nearest come first; of equally near ones those with one of the `products` (convolutions and
-    matrix products, for whose sake layouts are changed), then those before it.
+    The nearest come first. Of equally near ones, those with one of the `products` (convolutions and
+    matrix products, because layouts are changed for these) come first, then those before it.
     """
     graph = Graph(kernels)
     return [

@@ -1,4 +1,4 @@
-"""What the kernels that ran say about precision.
+"""The precision that a model ran in, by the kernels that were executed.
 
 `Evidence.kernels` counts under `<type> <precision>`, such as `Convolution int8`.
 """
@@ -13,7 +13,7 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest
 from perfsuite.errors import SilentFallback
 
-# Where the time of a vision model goes: their precision is the model's precision.
+# Kernels in which a vision model spends most of its time; the model's precision is theirs.
 _COMPUTE = re.compile(
     r"conv(?!ert)|gemm|matmul|fullyconnected|addmm|bmm|\bmm\b|linear|innerproduct"
 )
@@ -53,11 +53,11 @@ def precision_item(kernels: dict[str, int]) -> EvidenceItem:
 
 
 def check_precision(evidence: Evidence, manifest: Manifest) -> None:
-    """Raise `SilentFallback` when compute kernels ran in another precision than asked for.
+    """Raise `SilentFallback` if compute kernels ran in another precision than asked for.
 
-    fp32: none may have run in fp16, bf16 or, unless the graph is quantized, int8. fp16 and bf16:
-    at least one must have. A quantized graph: at least one in int8. Evidence without any kernel
-    proves nothing and is refused where something lower than fp32 was asked for.
+    For fp32, none may have run in fp16, bf16 or, unless the graph is quantized, int8. For fp16 and
+    bf16, at least one must have run in that precision. For a quantized graph, at least one must
+    have run in int8. Evidence without compute kernels is refused, unless plain fp32 was asked for.
     """
     ran = compute_precisions(evidence.kernels)
     words = ", ".join(f"{times} in {precision}" for precision, times in ran.items()) or "none"

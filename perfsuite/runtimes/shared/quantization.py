@@ -1,4 +1,4 @@
-"""What the processor can do with 8-bit integers, which all of its engines share."""
+"""The processor's arithmetic of 8-bit integers, on which weights of quantized graphs depend."""
 
 from __future__ import annotations
 

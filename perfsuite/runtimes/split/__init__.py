@@ -1,1 +1,1 @@
-"""A model in pieces: its stages' modules on an engine, the glue in PyTorch."""
+"""A model in pieces: the modules of its stages run on an engine, the code between in PyTorch."""

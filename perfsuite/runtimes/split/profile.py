@@ -1,4 +1,4 @@
-"""Where the time of a split model's call goes: measured directly round what it is made of."""
+"""The profile of a split model: each stage and the code between them is timed directly."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class PartSpan(NamedTuple):
-    """When one part ran in a call, and how long without the parts inside of it."""
+    """The start of one part in a call, and its duration without the parts inside it."""
 
     path: str
     start_s: float
@@ -26,16 +26,16 @@ class PartSpan(NamedTuple):
 
 
 class Watch:
-    """Measures parts of a call, which may lie inside each other."""
+    """Measures parts of a call, which may be nested."""
 
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self.clock = clock
         self.spans: list[PartSpan] = []
-        self._inside: list[float] = []  # what the parts inside of each open one took
+        self._inside: list[float] = []  # for each open part, the time of the parts inside it
 
     @contextlib.contextmanager
     def part(self, path: str) -> Iterator[None]:
-        """Measure what is done inside of it as `path`."""
+        """Measure what is done within the context as the part `path`."""
         self._inside.append(0.0)
         start = self.clock()
         yield
@@ -55,8 +55,8 @@ def profile(
 ) -> Profile:
     """Return the profile of `calls` calls of `run`, which calls `module`.
 
-    `parts` are paths of modules and methods, and what each runs on. What none of them did is the
-    glue's. `whole` is the same model in PyTorch alone, of which multiplications are counted.
+    `parts` maps paths of modules and methods to the runtime of each. Time outside of all parts is
+    that of the code between them. `whole` is the same model in PyTorch alone, for counting MACs.
     """
     watch = Watch()
     walls: list[float] = []
@@ -100,9 +100,9 @@ def _mean(values: Sequence[int | None]) -> int | None:
 
 
 def _macs(module: nn.Module, paths: Sequence[str], inputs: Inputs) -> dict[str, int | None]:
-    """Return the multiply-accumulates of one call in each of `paths`, without those inside of it.
+    """Return the multiply-accumulates of one call in each of `paths`, without paths inside it.
 
-    They are counted while `module` runs; None where they are not seen.
+    They are counted while `module` runs; None where they cannot be counted.
     """
     found: dict[str, int | None] = dict.fromkeys(paths, 0)
     done = works(module, functools.partial(run_module, module), paths, inputs)
@@ -115,7 +115,7 @@ def _macs(module: nn.Module, paths: Sequence[str], inputs: Inputs) -> dict[str, 
 
 
 def _longest(path: str, prefixes: Collection[str]) -> str:
-    """Return the longest of `prefixes` that `path` lies in, empty for none."""
+    """Return the longest of `prefixes` that `path` lies in; '' if there is none."""
     parts = path.split(".")
     starts = (".".join(parts[:end]) for end in range(len(parts), 0, -1))
     return next((start for start in starts if start in prefixes), "")

@@ -1,7 +1,7 @@
-"""Split execution: the modules of a model's stages on an engine, the glue between in PyTorch.
+"""Split execution: the modules of a model's stages run on an engine, the rest in PyTorch.
 
-For models that do not export whole. An artifact has one folder a piece, each as the engine builds
-it, and `pieces.json`; options it needs the module, as for an engine that takes modules.
+It is for models that do not export whole. An artifact has one folder for each piece, as the engine
+builds it, and `pieces.json`. Opening it needs `SessionOptions.rebuild`.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ def is_split(folder: Path) -> bool:
 
 
 def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path) -> None:
-    """Let `runtime` build each graph that `export_pieces` wrote into the folder `pieces`.
+    """Build each graph that `export_pieces` wrote into the folder `pieces` by `runtime`.
 
-    A piece that the engine cannot take stays in PyTorch and is named in `pieces.json`. Raises what
-    the engine said if it can take none.
+    A piece that the engine refuses stays in PyTorch and is named in `pieces.json`. If the engine
+    refuses all, its error is raised.
     """
     found = read_pieces(pieces)
     if found is None:
@@ -121,7 +121,7 @@ class SplitSession(BaseSession):
         return [as_array(tensor) for tensor in flatten(answer)[1]]
 
     def evidence(self) -> Evidence:
-        """Return what the engine says of each piece, and which stages are not on it."""
+        """Return the engine's evidence of each piece, and the stages that do not run on it."""
         items = [EvidenceItem("reported", "execution", "split", self._pieces.whole)]
         kernels: dict[str, int] = {}
         for engine in self._engines:
@@ -135,7 +135,7 @@ class SplitSession(BaseSession):
         return Evidence(tuple(items), kernels)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return the time of each stage, measured round it; the rest is the glue's."""
+        """Return the time of each stage, and of the code between the stages."""
         if self._rebuild is None:
             raise Unsupported("a split model is profiled only if it was opened with inspect")
         engines = {engine.piece.path: self._runtime for engine in self._engines}
@@ -153,7 +153,7 @@ def _manifest(piece: Piece, whole: Manifest) -> Manifest:
 
 
 def _options(piece: Piece, whole: SessionOptions) -> SessionOptions:
-    """Return how to open a piece: its first side may count proposals or regions."""
+    """Return how to open a piece, whose first dimension may count proposals or regions."""
     first = piece.inputs[0].shape[:1]
     return replace(whole, batch=first[0] if first and isinstance(first[0], int) else 0)
 
@@ -164,7 +164,7 @@ def _engine() -> Any:
     from torch import nn
 
     class Engine(nn.Module):
-        """Stands where a module stood, and lets an engine answer."""
+        """Takes the place of a module, and calls an engine."""
 
         def __init__(self, piece: Piece, session: Session) -> None:
             super().__init__()
