@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
 
 from perfsuite.domain.record import EvidenceItem
+from perfsuite.errors import ConfigError
+from perfsuite.libraries import table
 from perfsuite.libraries.mapped import shared_objects
-from perfsuite.libraries.table import LIBRARIES, loaded
+from perfsuite.libraries.table import LIBRARIES, Library, loaded
 
 MAPS = """\
 55d0-55d1 r--p 00000000 08:01 1234      /usr/bin/python3.11
@@ -75,3 +78,42 @@ def test_numpys_blas_is_seen_with_its_threads_and_no_path() -> None:
     assert items, "NumPy itself is loaded"
     assert all("/" not in item.value for item in items if item.how == "observed")
     assert {item.about for item in items} >= {"library", "threads"}
+
+
+class Point:
+    """An installed package's entry point."""
+
+    name, value = "mine", "my_package:find"
+
+    def __init__(self, find: Any) -> None:
+        self.find = find
+
+    def load(self) -> Any:
+        return self.find
+
+
+def install(patch: pytest.MonkeyPatch, find: Any) -> None:
+    points = {"perfsuite.libraries": [Point(find)]}
+    patch.setattr(table, "entry_points", lambda group: points[group])
+
+
+def test_a_library_that_a_package_brings_is_looked_for_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    install(monkeypatch, Library("Mine", r"libc\.so"))
+    monkeypatch.setattr(table, "shared_objects", lambda: ("libc.so.6",))
+    assert loaded()[-1] == EvidenceItem("observed", "library", "Mine", "libc.so.6")
+
+
+def fails(objects: Any) -> Any:
+    raise KeyError("no idea")
+
+
+@pytest.mark.parametrize(
+    ("find", "message"),
+    [(lambda _: ["libc"], "must yield perfsuite.EvidenceItems"), (fails, "failed.*no idea")],
+)
+def test_one_that_finds_something_else_is_named(
+    monkeypatch: pytest.MonkeyPatch, find: Any, message: str
+) -> None:
+    install(monkeypatch, find)
+    with pytest.raises(ConfigError, match=f"library 'mine'.*{message}"):
+        loaded()

@@ -62,7 +62,7 @@ def prepared(project: Project, code: str) -> Line:
     """Prepare a cell whose task does `code` when it is asked for inputs."""
     head = "    def inputs(self, batch, seed):\n"
     (project.folder / "net.py").write_text(NET.replace(head, f"{head}        {code}\n"))
-    suite, cells, _ = api._read(project.suite, None, False)
+    suite, cells, _ = load_suite(project.suite)
     return run_job_in_process(schedule.first_job(suite, cells[0]))
 
 
@@ -116,7 +116,7 @@ def test_a_hanging_worker_is_killed_with_all_that_it_started(project: Project) -
     )
     head = "class Numbers(Task):\n"
     (project.folder / "net.py").write_text(NET.replace(head, f"{code}\n\n\n{head}"))
-    suite, cells, _ = api._read(project.suite, None, False)
+    suite, cells, _ = load_suite(project.suite)
     settings = msgspec.structs.replace(suite.measure, timeout_seconds=4.0)
     job = schedule.first_job(suite, cells[0])
     line = run_job_in_process(msgspec.structs.replace(job, kind="evaluate", measure=settings))
@@ -207,7 +207,7 @@ def test_what_a_task_gets_wrong_stays_in_its_cell(
 
 
 def test_what_json_cannot_hold_is_a_failure(project: Project) -> None:
-    suite, cells, _ = api._read(project.suite, None, False)
+    suite, cells, _ = load_suite(project.suite)
     job = schedule.first_job(suite, cells[0])
     bad = Measurement("latency_s", "s", (float("nan"),))
     data = worker._encoded(job, process.line_of(job, status="ok", measurements=(bad,)))
@@ -228,7 +228,7 @@ def test_no_session_of_its_own_is_left_behind(
         raise KeyboardInterrupt
 
     monkeypatch.setattr(process, "_wait", interrupted)
-    suite, cells, _ = api._read(project.suite, None, False)
+    suite, cells, _ = load_suite(project.suite)
     with pytest.raises(KeyboardInterrupt):
         run_job_in_process(schedule.first_job(suite, cells[0]))
     assert started[0].returncode == -signal.SIGKILL

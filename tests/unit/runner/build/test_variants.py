@@ -1,141 +1,36 @@
-"""Recipes on torch modules, through the real engines, and what cache keys follow from."""
+"""Recipes on torch modules, through the real engines."""
 
 from __future__ import annotations
 
 import re
-from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import numpy as np
 import pytest
 from fake_runs import here
+from pass_net import NET, SCALE, SHIFT, builder, project, run
 
 from perfsuite import api
-from perfsuite.domain.judgement import Judgement
-from perfsuite.domain.model import Model
 from perfsuite.domain.record import Failure, LayerWidth, Line, Run
 from perfsuite.domain.runtime import SessionOptions
-from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError, ParityError
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.edits import read_edits
-from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.reference import module_outputs
-from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.runner.job import Job, first_job
+from perfsuite.runner.job import Job
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import read
-from perfsuite.workloads.table import load_workload
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
 
-NET = """
-from pathlib import Path
-from typing import ClassVar
-
-import msgspec
-import numpy as np
-import torch
-from torch import nn
-
-from perfsuite import Edits, Model, Task, Workload
-
-WEIGHT, BIAS = 1.0, 1.0
-LOG = Path(__file__).with_name("fits")
-
-
-class Points(Task):
-    metric_name = "top1"
-
-    def inputs(self, batch, seed):
-        rng = np.random.default_rng([seed, batch])
-        return {"x": rng.normal(size=(batch, 4)).astype(np.float32)}
-
-    def rows(self, predict, samples=None):
-        x = self.inputs(60, 0)
-        return (predict(x)[0].argmax(axis=1) == x["x"].argmax(axis=1))[:, None].astype(np.float64)
-
-    def metric(self, rows):
-        return float(rows.mean())
-
-    def fingerprint(self):
-        return "points"
-
-
-def build():
-    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU())
-    with torch.no_grad():
-        module[0].weight.copy_(WEIGHT * torch.eye(4))
-        module[0].bias.fill_(BIAS)
-    return module
-
-
-net = Workload("net", Model(build), Points())
-
-
-class Pass(msgspec.Struct, frozen=True):
-    by: float = 2.0
-    version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
-
-    def resolve(self, target):
-        return ""
-
-    def fit(self, model, ctx):
-        with LOG.open("a") as file:
-            file.write(f"{type(self).__name__} {model[0].bias[0].item():g}\\n")
-        with torch.no_grad():
-            model[0].bias.zero_()  # a pass may change the model that it fits
-        if self.by == 0:
-            raise ValueError("by nothing")
-        return Edits({"by": self.by}, {"by": np.array([self.by], np.float32)})
-
-
-class Scale(Pass, frozen=True):
-    def rebuild(self, model, edits):
-        with torch.no_grad():
-            for value in model[0].parameters():
-                value.mul_(edits.data["by"])
-        return model
-
-
-class Shift(Pass, frozen=True):
-    def rebuild(self, model, edits):
-        with torch.no_grad():
-            model[0].bias.add_(torch.from_numpy(edits.tensors["by"]))
-        return model
-"""
-SUITE = """
-workloads = ["net.py:net"]
-runtimes  = ["pytorch", "onnxruntime"]
-threads   = 1
-processes = 1
-measure   = { calls = 3, seconds = 0.0, warmup_seconds = 0.0 }
-
-[[recipes]]
-name   = "r"
-passes = [%s]
-"""
-SCALE, SHIFT = '{ use = "net.py:Scale" }', '{ use = "net.py:Shift" }'
-
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("PERFSUITE_CELL", "")
-    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, here))
-    (tmp_path / "net.py").write_text(NET)
-    return tmp_path
-
-
-def run(folder: Path, *passes: str, out: str = "run", only: str = "*") -> tuple[Run, Judgement]:
-    (folder / "suite.toml").write_text(SUITE % ", ".join(passes))
-    return api.run(folder / "suite.toml", folder / out, only=only)[1:]
+    return project(tmp_path, monkeypatch)
 
 
 def answer(found: Run, key: str, x: np.ndarray) -> np.ndarray:
@@ -271,87 +166,35 @@ def test_a_user_s_code_that_fails_is_named(
     assert "net.py" in error.output
 
 
-def builder(folder: Path, *passes: str, net: str = NET) -> VariantBuilder:
-    """Return the builder of the cell `net/r/onnxruntime` of a project in `folder`."""
-    folder.mkdir(exist_ok=True)
-    (folder / "net.py").write_text(net)
-    (folder / "suite.toml").write_text(SUITE % ", ".join(passes))
-    suite, cells, _ = api._read(folder / "suite.toml", "net/r/onnxruntime/*", False)
-    job = first_job(suite, cells[0])
-    runtime = artifacts.load_runtime(job.runtime)
-    workload = load_workload(job.reference)
-    return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache())
+def test_an_export_that_followed_one_branch_is_refused(folder: Path) -> None:
+    branching = NET.replace(
+        "net = Workload",
+        """
+class Branching(nn.Module):
+    def forward(self, x):
+        return x if x.sum() > 0 else -x
 
 
-def test_a_pass_is_told_what_will_run_and_hears_its_clock(folder: Path) -> None:
-    made = builder(folder, SCALE)
-    cell = msgspec.structs.replace(made.job.cell, batch=3, threads=2)
-    job = msgspec.structs.replace(made.job, cell=cell)
-    again = VariantBuilder(made.workload, job, made.steps, made.runtime, made.cache)
-    told = again._context(made.steps[0], "key")
-    target = told.target
-    assert (target.runtime, target.device, target.precision) == ("onnxruntime", "cpu", "fp32")
-    assert (target.batch, target.threads) == (3, 2)
-    assert target.libraries == (f"onnxruntime {version('onnxruntime')}",)
-    assert told.inputs["x"].shape == (3, 4)
-    assert told.latency_s == Clock(made.runtime, "cpu", "fp32", 2)
+def build():
+    return Branching()
 
 
-def test_keys_follow_from_what_went_in_and_from_nothing_else(folder: Path) -> None:
-    def keys(name: str, *passes: str, net: str = NET) -> tuple[str, str]:
-        made = builder(folder / name, *(passes or (SCALE,)), net=net)
-        return made.model_key, made.edits_key
-
-    model, edits = keys("a")
-    assert keys("b") == (model, edits), "where the file lies does not matter"
-    assert keys("c", '{ use = "net.py:Scale", by = 2.0 }') == (model, edits), "a default, said"
-
-    other_field = keys("d", '{ use = "net.py:Scale", by = 3.0 }')
-    assert other_field[0] == model
-    assert other_field[1] != edits
-    assert keys("e", SHIFT)[1] not in (edits, other_field[1])
-    assert keys("f", SCALE, SCALE)[1] not in (edits, other_field[1])
-
-    weights = keys("g", net=NET.replace("WEIGHT, BIAS = 1.0", "WEIGHT, BIAS = 1.5"))
-    assert weights[0] != model
-    assert weights[1] != edits
-    commented = keys("h", net=NET + "# a change of the source, nothing of it is known\n")
-    assert commented[0] != model
+net = Workload""",
+    )
+    made = builder(folder, SCALE, net=branching)
+    bare = VariantBuilder(made.workload, made.job, [], made.runtime, made.cache)
+    with pytest.raises(ParityError, match="differs"):
+        bare.variant()
 
 
-def test_weights_versions_and_data_count_by_themselves(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The file stays as it is here: only what it makes changes."""
-    made = builder(folder, SCALE)
-    model, edits = made.model_key, made.edits_key
-    step = made.steps[0]
-
-    def again() -> VariantBuilder:
-        return VariantBuilder(made.workload, made.job, [step], made.runtime, made.cache)
-
-    assert (again().model_key, again().edits_key) == (model, edits)
-    with monkeypatch.context() as patch:
-        patch.setattr(type(step.pass_), "version", 2)
-        assert again().model_key == model
-        assert again().edits_key != edits
-    with monkeypatch.context() as patch:
-        patch.setattr(type(step.pass_), "resolve", lambda self, target: "avx512")
-        assert again().edits_key != edits
-    with monkeypatch.context() as patch:
-        patch.setattr(type(made.workload.task), "fingerprint", lambda self: "other points")
-        assert again().model_key == model
-        assert again().edits_key != edits
-    with monkeypatch.context() as patch:
-        patch.setitem(made.workload.model.build.__globals__, "BIAS", 2.0)  # type: ignore[union-attr]
-        assert again().model_key != model
-    samples = folder / "samples.npz"
-    samples.write_bytes(b"one")
-    job = msgspec.structs.replace(made.job, samples=str(samples))
-    one = VariantBuilder(made.workload, job, [step], made.runtime, made.cache).edits_key
-    samples.write_bytes(b"two")
-    two = VariantBuilder(made.workload, job, [step], made.runtime, made.cache).edits_key
-    assert len({edits, one, two}) == 3
+def test_a_forward_that_cannot_take_the_inputs_says_what_it_was_given(folder: Path) -> None:
+    made = builder(
+        folder,
+        SCALE,
+        net=NET.replace("nn.Linear(4, 4)", "nn.Linear(5, 5)").replace("eye(4)", "eye(5)"),
+    )
+    with pytest.raises(BuildError, match=r"x float32 \(\d, 4\)"):
+        module_outputs(made.build(), made.inputs(2, 0))
 
 
 DIGITS = """
@@ -385,52 +228,3 @@ def test_a_second_run_of_a_real_net_does_nothing_again(folder: Path) -> None:
     assert one.artifact == two.artifact
     assert one.accuracy is not None
     assert one.accuracy.value > 0.9
-
-
-def test_names_and_plain_attributes_count(folder: Path) -> None:
-    """Two workloads of one file, one class and the same weights are still two."""
-    made = builder(folder, SCALE)
-
-    def key(name: str, repeats: int) -> str:
-        def build() -> object:
-            module = made.workload.model.build()  # type: ignore[misc]
-            module.repeats = repeats
-            return module
-
-        model = Model(build)  # type: ignore[arg-type]
-        workload = Workload(name, model, made.workload.task)
-        return VariantBuilder(workload, made.job, [], made.runtime, made.cache).model_key
-
-    assert key("net", 1) == key("net", 1)
-    assert len({key("net", 1), key("net", 50), key("twin", 1)}) == 3
-
-
-def test_an_export_that_followed_one_branch_is_refused(folder: Path) -> None:
-    branching = NET.replace(
-        "net = Workload",
-        """
-class Branching(nn.Module):
-    def forward(self, x):
-        return x if x.sum() > 0 else -x
-
-
-def build():
-    return Branching()
-
-
-net = Workload""",
-    )
-    made = builder(folder, SCALE, net=branching)
-    bare = VariantBuilder(made.workload, made.job, [], made.runtime, made.cache)
-    with pytest.raises(ParityError, match="differs"):
-        bare.variant()
-
-
-def test_a_forward_that_cannot_take_the_inputs_says_what_it_was_given(folder: Path) -> None:
-    made = builder(
-        folder,
-        SCALE,
-        net=NET.replace("nn.Linear(4, 4)", "nn.Linear(5, 5)").replace("eye(4)", "eye(5)"),
-    )
-    with pytest.raises(BuildError, match=r"x float32 \(\d, 4\)"):
-        module_outputs(made.build(), made.inputs(2, 0))
