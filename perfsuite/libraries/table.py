@@ -84,9 +84,9 @@ LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
 
 
 def loaded() -> tuple[EvidenceItem, ...]:
-    """Return what is loaded in this process: files observed, versions and threads reported.
+    """Return the libraries in this process: files as observed, versions and threads as reported.
 
-    Only file names are told, so that nothing names this machine. Libraries that installed packages
+    Files have no folder, so that no path of this machine is in the evidence. Libraries that installed packages
     know (entry points `perfsuite.libraries`) follow those of the table. Raises `ConfigError` where
     one of these fails.
     """

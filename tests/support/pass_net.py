@@ -9,8 +9,8 @@ from fake_runs import here
 
 from perfsuite import api
 from perfsuite.config.loading import load_suite
-from perfsuite.domain.record import Run
 from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.record import Run
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.steps import steps_of

@@ -26,6 +26,7 @@ from perfsuite.runtimes.shared.base import (
 )
 from perfsuite.runtimes.shared.precision import count, precision_item
 from perfsuite.runtimes.shared.quantization import weight_bits
+from perfsuite.runtimes.shared.threads import counted, thread_items
 
 MODEL = "model.onnx"
 PROVIDER = "CPUExecutionProvider"
@@ -72,16 +73,21 @@ class OnnxRuntime:
         path = artifact_file(folder, MODEL)
         traces = tempfile.TemporaryDirectory(prefix="perfsuite-") if options.inspect else None
         try:
-            session = _opened(path, options, None if traces is None else Path(traces.name))
+            session, started = counted(
+                lambda: _opened(path, options, None if traces is None else Path(traces.name))
+            )
         except Exception as error:
             if traces is not None:
                 traces.cleanup()
             raise open_error(self.name, path, error) from error
-        return OnnxSession(session, path, options, traces)
+        return OnnxSession(session, path, options, traces, started)
 
 
 class OnnxSession(BaseSession):
-    """An opened graph. With `inspect` it writes a trace, which `evidence` reads."""
+    """An opened graph, and how many threads it `started`.
+
+    With `inspect` it writes a trace, which `evidence` reads.
+    """
 
     def __init__(
         self,
@@ -89,11 +95,12 @@ class OnnxSession(BaseSession):
         path: Path,
         options: SessionOptions,
         traces: tempfile.TemporaryDirectory[str] | None,
+        started: int | None,
     ) -> None:
         self._session = session
         self._run = session.run
         self._path, self._options = path, options
-        self._traces = traces
+        self._traces, self._started = traces, started
         self._evidence: Evidence | None = None
 
     def run(self, inputs: Inputs) -> Outputs:
@@ -124,7 +131,7 @@ class OnnxSession(BaseSession):
 
     def _read(self) -> Evidence:
         items = [
-            EvidenceItem("reported", "threads", "intra-op", str(self._options.threads)),
+            *thread_items("intra-op", self._started),
             EvidenceItem(
                 "reported", "provider", "offered", ", ".join(self._session.get_providers())
             ),

@@ -13,6 +13,7 @@ import pytest
 from fake_runs import FP32, INT8, NET, Project, here, names, wait_until
 
 from perfsuite import api
+from perfsuite.config.loading import load_suite
 from perfsuite.domain.record import Failure, Line, Measurement
 from perfsuite.judge import judge
 from perfsuite.runner import process, schedule, worker

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +14,12 @@ import pytest
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.errors import BuildError, SchemaError, SilentFallback, Unavailable, Unsupported
+from perfsuite.runtimes.fake.runtime import Fake
+from perfsuite.runtimes.onnxruntime import runtime as engine_module
 from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
 from perfsuite.runtimes.pytorch.runtime import PyTorch, run_module
+from perfsuite.runtimes.shared import threads as threads_module
 from perfsuite.runtimes.shared.base import build_error, trimmed, versions
 from perfsuite.runtimes.shared.precision import check_precision, compute_precisions
 
@@ -216,3 +221,74 @@ def test_other_messages_are_trimmed_to_what_they_tell() -> None:
     error = build_error("engine", Path("net.onnx"), RuntimeError("x" * 1000))
     assert type(error) is BuildError
     assert len(str(error)) < 500
+
+
+# -- threads ---------------------------------------------------------------------------------
+
+
+def threads_seen(engine: Any, folder: Path, threads: int) -> dict[str, str]:
+    """Return what the engine says of its threads after a call, opened with `threads`."""
+    made = manifest(engine.name)
+    engine.build(Variant(folder / "q.onnx", wide, False), made, folder)
+    options = SessionOptions(1, threads, inspect=True, rebuild=wide)
+    with engine.open(folder, made, options) as session:
+        session.run(samples(1))
+        items = session.evidence().items
+    return {item.name: item.value for item in items if item.about == "threads"}
+
+
+def wide() -> Any:
+    from torch import nn
+
+    return nn.Linear(8, 16)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_onnxruntimes_threads_are_those_that_the_kernel_lists(tmp_path: Path, threads: int) -> None:
+    quantized_graph(tmp_path / "q.onnx")
+    assert threads_seen(OnnxRuntime(), tmp_path, threads) == {"intra-op": str(threads)}
+
+
+def test_the_request_is_not_repeated_as_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An engine that is not told how many threads to start takes as many as it likes."""
+    quantized_graph(tmp_path / "q.onnx")
+    plain = engine_module._options
+    monkeypatch.setattr(engine_module, "_options", lambda threads: plain(1))
+    assert threads_seen(OnnxRuntime(), tmp_path, 3) == {"intra-op": "1"}
+
+
+def test_openvino_says_how_many_threads_it_has_not_how_many_were_asked_for(tmp_path: Path) -> None:
+    import openvino
+
+    quantized_graph(tmp_path / "q.onnx")
+    seen = threads_seen(OpenVino(), tmp_path, 1000)
+    cores = openvino.Core().get_property("CPU", "RANGE_FOR_STREAMS")[1]
+    assert int(seen["INFERENCE_NUM_THREADS"]) <= max(cores, os.cpu_count() or 1) < 1000
+    assert seen["NUM_STREAMS"] == "1"
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_pytorchs_threads_are_torchs_own_number(tmp_path: Path, threads: int) -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        assert threads_seen(PyTorch(), tmp_path, threads)["intra-op"] == str(threads)
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_the_scripted_engine_computes_in_the_thread_that_calls_it(tmp_path: Path) -> None:
+    quantized_graph(tmp_path / "q.onnx")
+    assert threads_seen(Fake(), tmp_path, 4) == {"intra-op": "1"}
+
+
+def test_where_the_kernel_lists_no_threads_nothing_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(threads_module, "TASKS", tmp_path / "no")
+    quantized_graph(tmp_path / "q.onnx")
+    assert threads_seen(OnnxRuntime(), tmp_path, 2) == {}
