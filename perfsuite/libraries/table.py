@@ -86,9 +86,9 @@ LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
 def loaded() -> tuple[EvidenceItem, ...]:
     """Return the libraries in this process: files as observed, versions and threads as reported.
 
-    Files have no folder, so that no path of this machine is in the evidence. Libraries that installed packages
-    know (entry points `perfsuite.libraries`) follow those of the table. Raises `ConfigError` where
-    one of these fails.
+    Files have no folder, so that no path of this machine is in the evidence. Libraries that
+    installed packages know (entry points `perfsuite.libraries`) follow those of the table. Raises
+    `ConfigError` where one of these fails.
     """
     objects = shared_objects()
     found = [item for library in LIBRARIES.values() for item in library(objects)]
