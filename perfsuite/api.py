@@ -16,7 +16,7 @@ from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.loading import load_suite
 from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
-from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.judgement import Judgement, NotProfiled
 from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
@@ -184,7 +184,9 @@ def _profiled(run: Run, *, asked: bool) -> Judgement:
     judged = judge(run)
     records = [run.records[cell.id] for cell in run.header.cells]
     lacking = [one for one in records if one.breakdown is None or one.status != "ok"]
-    warnings = (f"{one.cell.key} {trouble(one) or without_breakdown(one)}" for one in lacking)
+    warnings = (
+        NotProfiled(one.cell.key, trouble(one) or without_breakdown(one)) for one in lacking
+    )
     excused = {"ok", "unsupported", "unavailable"} >= {one.status for one in records}
     if not asked and excused and len(lacking) < len(records):
         code = 0

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 
 from perfsuite.config.conversion import Location
 from perfsuite.domain.metrics import LATENCY, STAGE, Metric
-from perfsuite.domain.suite import Budget, Measure
+from perfsuite.domain.suite import Budget, Limit, Measure
 from perfsuite.plugins import suggestion
 
-RELATIVE = ("min_speedup", "min_realised", "max_drop_points", "max_increase")
-ABSOLUTE = ("max", "min", "max_share")
+RELATIVE: tuple[Limit, ...] = ("min_speedup", "min_realised", "max_drop_points", "max_increase")
+ABSOLUTE: tuple[Limit, ...] = ("max", "min", "max_share")
 P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
 _NEAR = 0.7  # so near a name of ours, `latency` or `params`, is no accuracy's own name
 
@@ -36,7 +36,7 @@ def check_budget(
     _check_statistic(budget, measure, location)
 
 
-def _check_stage(budget: Budget, limit: str, location: Location) -> None:
+def _check_stage(budget: Budget, limit: Limit, location: Location) -> None:
     if budget.stage is None and budget.metric == STAGE:
         raise location.error(
             f"budget '{budget.name}': {STAGE} is the time of one stage; say which: "

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from perfsuite.domain.verdict import Interval, Verdict
+from perfsuite.domain.verdict import Interval, Reason, Verdict
 
 Pace = Literal["faster", "not proven faster", "slower"]
 
@@ -124,6 +124,13 @@ class DividedBy(_Kind, frozen=True):
     cell: str
 
 
+class NotProfiled(_Kind, frozen=True):
+    """A cell that was to be profiled did not end well, or has no breakdown."""
+
+    cell: str
+    reason: Reason
+
+
 class OfOtherRun(_Kind, frozen=True):
     """What there is to know of the baseline, or of one of two runs that are compared."""
 
@@ -141,6 +148,7 @@ Caution = (
     | VersionsDiffer
     | NotInBaseline
     | DividedBy
+    | NotProfiled
     | OfOtherRun
 )
 

@@ -10,6 +10,9 @@ from msgspec import Meta
 from perfsuite.domain.recipe import ResolvedRecipe
 
 Statistic = Literal["median", "p95", "p99"]
+Limit = Literal[  # the fields of a budget that are limits
+    "min_speedup", "min_realised", "max_drop_points", "max_increase", "max_share", "max", "min"
+]
 Text = Annotated[str, Meta(min_length=1)]
 Count = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(ge=0)]

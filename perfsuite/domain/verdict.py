@@ -1,13 +1,48 @@
-"""What judging says of one cell and one limit."""
+"""What judging says of one cell and one limit, as data; `report.sentences` puts it into words."""
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Any, Literal
 
 import msgspec
 
+from perfsuite.domain.suite import Limit, Statistic
+
 VerdictStatus = Literal[
     "pass", "over_budget", "regressed", "inconclusive", "incomparable", "missing", "failed"
+]
+
+# What a cell is held to: to end well, to be no worse than in the baseline, or a budget's limit.
+Check = Limit | Literal["status", "regression"]
+
+ReasonKind = Literal[
+    # How a cell ended.
+    "not_run",
+    "cut_short",
+    "not_ok",  # names: its status; text: the error
+    # What a record has not.
+    "no_metric",  # names: the metric
+    "no_breakdown",  # text: why, if the engine says so
+    "no_stage",  # names: the stage that was asked for, then those there are
+    "lost_metric",  # names: the metric, which the baseline has
+    "gone",  # the cell is in the baseline alone
+    # What a budget names that is not there, or cannot be.
+    "no_baseline",
+    "no_reference",
+    "not_one_reference",  # text: the pattern; names: the cells' keys
+    "no_cell",  # text: the pattern
+    "none_to_run",
+    "not_an_accuracy",  # names: the metric, as in the next
+    "an_accuracy",
+    # Why two numbers cannot be compared, or one not be told.
+    "simulated",
+    "no_fewer_macs",
+    "other_samples",  # text: in what the samples differ
+    "other_machine",  # differences
+    "no_yardstick",
+    "not_a_number",  # names: the metric, as in the next
+    "too_few_processes",
+    "too_few_in_a_run",
 ]
 
 
@@ -19,20 +54,48 @@ class Interval(msgspec.Struct, frozen=True):
     high: float
 
 
+class Difference(msgspec.Struct, frozen=True):
+    """A field of the environment that must match and does not."""
+
+    field: str
+    here: Any
+    baseline: Any
+
+
+class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Why a cell cannot be judged, or a number is not there.
+
+    `whose` is the key of the reference that is meant, or `baseline` for the cell in the baseline
+    run; it is empty where the cell itself is meant. What `names` and `text` hold, the kind says.
+    """
+
+    kind: ReasonKind
+    whose: str = ""
+    names: tuple[str, ...] = ()
+    text: str = ""
+    differences: tuple[Difference, ...] = ()
+
+
 class Verdict(msgspec.Struct, frozen=True):
     """One limit held against one cell. Only `pass` is green.
 
     `budget` is the budget's name, or `regression` or `status` for the checks that need none; a cell
     that failed has the status `failed`, what a budget would have said of it is `missing`.
-    `estimate` is in the limit's own terms: a speed-up, points lost, a relative increase or an
-    absolute value. `words` says it to a person in one sentence.
+    `estimate` is in the limit's own terms, which `check` tells: a speed-up, points lost, a relative
+    increase or an absolute value. Where there is none, `reason` says why. `against` is the key of
+    the reference cell, or `baseline`.
     """
 
     status: VerdictStatus
     budget: str
     cell: str  # the cell's key
     metric: str
-    words: str
+    check: Check
     against: str = ""
     limit: float | None = None
     estimate: Interval | None = None
+    unit: str = ""  # the metric's; empty for an accuracy
+    statistic: Statistic = "median"  # of a process's calls
+    stage: str = ""
+    yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
+    reason: Reason | None = None

@@ -9,13 +9,18 @@ from perfsuite.config.budget_rules import ABSOLUTE, RELATIVE
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import known_metrics
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.suite import Budget
-from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
+from perfsuite.domain.suite import Budget, Limit
+from perfsuite.domain.verdict import (
+    Interval,
+    Reason,
+    ReasonKind,
+    Verdict,
+    VerdictStatus,
+)
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
 from perfsuite.judge.comparability import change
 from perfsuite.judge.realised import realised
-from perfsuite.judge.sentences import sentence
 from perfsuite.judge.status import expectation, trouble, without_breakdown
 
 # Limits are decimal, logarithms binary: what differs by less than this is equal.
@@ -25,16 +30,15 @@ SLACK = 1e-9
 class _CannotTell(Exception):
     """There is no estimate; becomes a verdict of the given status."""
 
-    def __init__(self, status: VerdictStatus, why: str) -> None:
-        super().__init__(why)
-        self.status = status
+    def __init__(self, status: VerdictStatus, reason: Reason) -> None:
+        super().__init__(reason.kind)
+        self.status, self.reason = status, reason
 
 
 class _Reference(NamedTuple):
-    """What a value is held against: `name` in words, and where it is."""
+    """What a value is held against: the cell `key` of the same run, or that of the baseline."""
 
-    name: str
-    key: str
+    key: str  # or "baseline"; empty where the limit is absolute
     cell: Cell | None  # of the same run
     baseline: Run | None
 
@@ -52,52 +56,68 @@ def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
     try:
         reference = _reference(budget, run, baseline)
     except _CannotTell as error:
-        return [Verdict(error.status, budget.name, budget.cell, budget.metric, str(error))]
+        return [_unjudged(budget, budget.cell, error.reason)]
     matching = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
     # A glob may take in the reference, which is not meant to beat itself.
     cells = [cell for cell in matching if cell != reference.cell] or matching
     judged = [cell for cell in cells if expectation(run, cell) is None]
     if not judged:
-        why = f"no cell matches '{budget.cell}'" if not cells else "no matching cell was to run"
-        return [Verdict("missing", budget.name, budget.cell, budget.metric, why)]
+        reason = Reason("none_to_run") if cells else Reason("no_cell", text=budget.cell)
+        return [_unjudged(budget, budget.cell, reason)]
     return [_verdict(budget, cell, run, reference) for cell in judged]
 
 
 def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
     if budget.baseline:
         if baseline is None:
-            raise _CannotTell("missing", "needs a baseline run: give one with --baseline")
-        return _Reference("the baseline", "baseline", None, baseline)
+            raise _CannotTell("missing", Reason("no_baseline"))
+        return _Reference("baseline", None, baseline)
     if budget.against is None:
-        return _Reference("", "", None, None)
+        return _Reference("", None, None)
     found = [cell for cell in run.header.cells if match(budget.against, cell.key)]
     if len(found) != 1:
-        keys = ": " + ", ".join(cell.key for cell in found[:3]) if found else ""
-        raise _CannotTell(
-            "missing",
-            f"against = '{budget.against}' must match one cell of the run, not {len(found)}{keys}",
-        )
-    return _Reference(found[0].key, found[0].key, found[0], None)
+        keys = tuple(cell.key for cell in found)
+        reason = Reason("not_one_reference", names=keys, text=budget.against)
+        raise _CannotTell("missing", reason)
+    return _Reference(found[0].key, found[0], None)
 
 
 def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Verdict:
-    limit = next(
-        getattr(budget, name)
-        for name in (*RELATIVE, *ABSOLUTE)
-        if getattr(budget, name) is not None
-    )
+    check = _limit(budget)
+    limit: float = getattr(budget, check)
+    known = known_metrics(run.header.metrics).get(budget.metric)
     estimate: Interval | None = None
+    reason: Reason | None = None
     try:
         estimate, at_least = _estimate(budget, cell, run, reference)
     except _CannotTell as error:
-        status, text = error.status, str(error)
+        status, reason = error.status, error.reason
     else:
         status = decide(estimate, limit, at_least=at_least)
-        known = known_metrics(run.header.metrics).get(budget.metric)
-        text = sentence(budget, estimate, reference.name, status, known)
     return Verdict(
-        status, budget.name, cell.key, budget.metric, text, reference.key, limit, estimate
+        status,
+        budget.name,
+        cell.key,
+        budget.metric,
+        check,
+        against=reference.key,
+        limit=limit,
+        estimate=estimate,
+        unit=known.unit if known else "",
+        statistic=budget.statistic,
+        stage=budget.stage or "",
+        reason=reason,
     )
+
+
+def _unjudged(budget: Budget, cell: str, reason: Reason) -> Verdict:
+    check = _limit(budget)
+    return Verdict("missing", budget.name, cell, budget.metric, check, reason=reason)
+
+
+def _limit(budget: Budget) -> Limit:
+    """Return the name of the one limit that the budget sets."""
+    return next(name for name in (*RELATIVE, *ABSOLUTE) if getattr(budget, name) is not None)
 
 
 def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus:
@@ -119,7 +139,7 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
     metric = metrics.subject(budget)
     record = _record(run, cell, budget, "")
     if "simulated" in record.labels and metrics.is_machine_bound(record, metric):
-        raise _CannotTell("incomparable", "is only simulated: its time is not that of real kernels")
+        raise _CannotTell("incomparable", Reason("simulated"))
     if budget.max_drop_points is not None:
         return _loss(budget, cell, record, run, reference), False
     if budget.min_speedup is not None:
@@ -137,11 +157,11 @@ def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tu
 def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
     other = _reference_record(budget, cell, run, reference)
     if record.accuracy_by(budget.metric) is None or other.accuracy_by(budget.metric) is None:
-        raise _CannotTell("incomparable", f"{budget.metric} is no accuracy: points are not lost")
+        raise _CannotTell("incomparable", Reason("not_an_accuracy", names=(budget.metric,)))
     try:
         return _known(metrics.loss(other, record, budget.metric), record, budget.metric)
     except Incomparable as error:
-        raise _CannotTell("incomparable", str(error)) from error
+        raise _CannotTell("incomparable", Reason("other_samples", text=str(error))) from error
 
 
 def _realised(
@@ -149,66 +169,64 @@ def _realised(
 ) -> Interval:
     speedup = _inverse(_ratio(budget, cell, record, run, reference))
     other = _reference_record(budget, cell, run, reference)
-    for one, who in ((record, ""), (other, f"{reference.name} ")):
+    for one, whose in ((record, ""), (other, reference.key)):
         if not metrics.has(one, "macs"):
-            raise _CannotTell("missing", f"{who}has no macs")
+            raise _CannotTell("missing", Reason("no_metric", whose, names=("macs",)))
     found = realised(speedup, metrics.counted_ratio(other, record, "macs"))
     if found is None:
-        raise _CannotTell(
-            "incomparable",
-            f"has no fewer MACs than {reference.name}: no theoretical speed-up to hold it to",
-        )
+        raise _CannotTell("incomparable", Reason("no_fewer_macs", reference.key))
     return found
 
 
 def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
     if metrics.is_accuracy(record, budget.metric):
-        raise _CannotTell("incomparable", f"{budget.metric} is an accuracy: limit max_drop_points")
+        raise _CannotTell("incomparable", Reason("an_accuracy", names=(budget.metric,)))
     other = _reference_record(budget, cell, run, reference)
     metric = metrics.subject(budget)
     if reference.baseline is None:
         return _known(metrics.ratio(record, other, metric, budget.statistic), record, metric)
     changed = change(cell, run, reference.baseline, metric, budget.statistic)
-    if changed.ratio is None:
-        raise _CannotTell("inconclusive" if changed.comparable else "incomparable", changed.why)
-    return changed.ratio
+    if changed.reason is not None:
+        raise _CannotTell(changed.status, changed.reason)
+    return _known(changed.ratio, record, metric)
 
 
 def _reference_record(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Record:
     if reference.baseline is not None:
-        return _record(reference.baseline, cell, budget, "in the baseline it ")
+        return _record(reference.baseline, cell, budget, reference.key)
     if reference.cell is None:
-        raise _CannotTell("missing", "needs `against` or `baseline = true`")
-    return _record(run, reference.cell, budget, f"{reference.name} ")
+        raise _CannotTell("missing", Reason("no_reference"))
+    return _record(run, reference.cell, budget, reference.key)
 
 
-def _record(run: Run, cell: Cell, budget: Budget, who: str) -> Record:
+def _record(run: Run, cell: Cell, budget: Budget, whose: str) -> Record:
+    """Return the cell's record; raise where it does not say anything about the budget's metric."""
     record = run.records.get(cell.id)
-    if record is None or record.status != "ok":
-        raise _CannotTell("missing", f"{who}{trouble(record)}")
-    if not metrics.has(record, metrics.subject(budget)):
-        raise _CannotTell("missing", f"{who}{_lack(record, budget)}")
+    if record is None:
+        raise _CannotTell("missing", Reason("not_run", whose))
+    reason = trouble(record, whose) or _lack(record, budget, whose)
+    if reason is not None:
+        raise _CannotTell("missing", reason)
     return record
 
 
-def _lack(record: Record, budget: Budget) -> str:
+def _lack(record: Record, budget: Budget, whose: str) -> Reason | None:
+    if metrics.has(record, metrics.subject(budget)):
+        return None
     if budget.stage is None:
-        return f"has no {budget.metric}"
+        return Reason("no_metric", whose, names=(budget.metric,))
     if record.breakdown is None:
-        return without_breakdown(record)
-    stages = ", ".join(row.name for row in record.breakdown.rows)
-    return f"has no stage '{budget.stage}'; its stages are {stages}"
+        return without_breakdown(record, whose)
+    stages = (row.name for row in record.breakdown.rows)
+    return Reason("no_stage", whose, names=(budget.stage, *stages))
 
 
 def _known(interval: Interval | None, record: Record, metric: str) -> Interval:
     if interval is not None:
         return interval
-    if metrics.is_accuracy(record, metric):
-        raise _CannotTell("inconclusive", f"{metric} has no interval: it is not a number")
-    raise _CannotTell(
-        "inconclusive",
-        f"{metric} has no interval: it needs at least 2 processes with valid samples",
-    )
+    accuracy = metrics.is_accuracy(record, metric)
+    kind: ReasonKind = "not_a_number" if accuracy else "too_few_processes"
+    raise _CannotTell("inconclusive", Reason(kind, names=(metric,)))
 
 
 def _inverse(ratio: Interval) -> Interval:

@@ -4,25 +4,23 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-import msgspec
-
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.judgement import VersionChange
 from perfsuite.domain.record import Run
 from perfsuite.domain.suite import Statistic
-from perfsuite.domain.verdict import Interval
+from perfsuite.domain.verdict import Difference, Interval, Reason, VerdictStatus
 from perfsuite.judge import metrics
 from perfsuite.judge.references import ok_cells, reference_cell
 
 
-def differences(now: Environment, before: Environment) -> list[str]:
-    """Return in words each field that must match and does not; none means comparable."""
-    return [
-        _difference(name, ours, theirs)
+def differences(now: Environment, before: Environment) -> tuple[Difference, ...]:
+    """Return each field that must match and does not; none means comparable."""
+    return tuple(
+        Difference(name, ours, theirs)
         for name in now.must_match.__struct_fields__
         if (ours := getattr(now.must_match, name)) != (theirs := getattr(before.must_match, name))
-    ]
+    )
 
 
 def version_changes(now: Environment, before: Environment) -> tuple[VersionChange, ...]:
@@ -34,35 +32,23 @@ def version_changes(now: Environment, before: Environment) -> tuple[VersionChang
     )
 
 
-def _difference(name: str, ours: object, theirs: object) -> str:
-    label = name.replace("_", " ")
-    if isinstance(ours, tuple) and isinstance(theirs, tuple):
-        only_one = sorted(set(ours) ^ set(theirs))
-        more = f" and {len(only_one) - 3} more" if len(only_one) > 3 else ""
-        return f"{label} (only one has {', '.join(only_one[:3])}{more})"
-    if isinstance(ours, dict) and isinstance(theirs, dict):
-        unequal = [key for key in sorted({*ours, *theirs}) if ours.get(key) != theirs.get(key)]
-        return f"{label} (of {', '.join(unequal)})"
-    return f"{label} ({_plain(ours)} here, {_plain(theirs)} in the baseline)"
-
-
-def _plain(value: object) -> str:
-    return repr(value) if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-FEW = "too few processes in one of the runs: measure at least 2"
+_TOO_FEW = Reason("too_few_in_a_run")
 
 
 class MeasuredChange(NamedTuple):
-    """`ratio` is now / before; where there is none, `why` says why, and `comparable` the kind.
+    """`ratio` is now / before; where there is none, `reason` says why.
 
     `yardstick` is the key of the cell that both were divided by, if any.
     """
 
     ratio: Interval | None
-    why: str = ""
-    comparable: bool = True
+    reason: Reason | None = None
     yardstick: str = ""
+
+    @property
+    def status(self) -> VerdictStatus:
+        """Return what a verdict is without a ratio: more processes would make one, or nothing."""
+        return "inconclusive" if self.reason == _TOO_FEW else "incomparable"
 
 
 def change(
@@ -78,15 +64,11 @@ def change(
         if run.header.suite.compare == "ratio":
             return _relative_change(cell, run, baseline, metric, statistic)
         if other := differences(run.header.environment, baseline.header.environment):
-            why = (
-                f"the machines differ in {', '.join(other)}: absolute times are not comparable; "
-                f'set compare = "ratio" or make the baseline here'
-            )
-            return MeasuredChange(None, why, comparable=False)
+            return MeasuredChange(None, Reason("other_machine", differences=other))
     if metrics.same_samples(now, before, metric):
         return MeasuredChange(Interval(1.0, 1.0, 1.0))
     ratio = metrics.ratio_between_runs(now, before, metric, statistic)
-    return MeasuredChange(ratio, "" if ratio else FEW)
+    return MeasuredChange(ratio, None if ratio else _TOO_FEW)
 
 
 def _relative_change(
@@ -101,7 +83,7 @@ def _relative_change(
     ]
     yardstick = reference_cell(cell, in_both)
     if yardstick is None:
-        return MeasuredChange(None, "no cell of both runs to divide by", comparable=False)
+        return MeasuredChange(None, Reason("no_yardstick"))
     now = (run.records[cell.id], run.records[yardstick.id])
     before = (baseline.records[cell.id], baseline.records[yardstick.id])
     same = all(
@@ -110,4 +92,4 @@ def _relative_change(
     if cell == yardstick or same:
         return MeasuredChange(Interval(1.0, 1.0, 1.0), yardstick=yardstick.key)
     ratio = metrics.ratio_of_ratios(now, before, metric, statistic)
-    return MeasuredChange(ratio, "" if ratio else FEW, yardstick=yardstick.key)
+    return MeasuredChange(ratio, None if ratio else _TOO_FEW, yardstick.key)

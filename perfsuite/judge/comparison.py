@@ -7,7 +7,7 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Caution, VersionChange
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.verdict import Interval
+from perfsuite.domain.verdict import Interval, Reason
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
 from perfsuite.judge.cautions import of_other_run
@@ -15,7 +15,7 @@ from perfsuite.judge.comparability import change, version_changes
 
 
 class CellChange(msgspec.Struct, frozen=True):
-    """One cell in both runs. `notes` say why a number is not there.
+    """One cell in both runs. `reasons` say why a number is not there.
 
     `loss_points` is that of the task's main metric, `other_losses` those of its others.
     """
@@ -28,7 +28,8 @@ class CellChange(msgspec.Struct, frozen=True):
     latency_after_s: float | None = None
     latency_ratio: Interval | None = None  # after / before
     loss_points: Interval | None = None
-    notes: tuple[str, ...] = ()
+    reasons: tuple[Reason, ...] = ()
+    yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
     other_losses: dict[str, Interval] = {}  # metric to points
 
 
@@ -68,14 +69,13 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
     statuses = (old.status if old else "missing", new.status if new else "missing")
     if old is None or new is None or statuses != ("ok", "ok"):
         return CellChange(cell, cell.key, *statuses)
-    notes = []
-    ratio = None
+    reasons: list[Reason] = []
+    ratio, yardstick = None, ""
     if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
         found = change(cell, after, before, "latency_s")
-        ratio = found.ratio
-        notes += [found.why] if found.why else []
-        notes += [f"relative to {found.yardstick}"] if found.yardstick else []
-    losses, reasons = _losses(old, new)
+        ratio, yardstick = found.ratio, found.yardstick
+        reasons += [found.reason] if found.reason else []
+    losses, others = _losses(old, new)
     main = new.accuracy.metric if new.accuracy is not None else ""
     return CellChange(
         cell,
@@ -85,21 +85,23 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         metrics.typical_latency(new),
         ratio,
         losses.pop(main, None),
-        (*notes, *reasons),
+        (*reasons, *others),
+        yardstick,
         losses,
     )
 
 
-def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[str]]:
+def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[Reason]]:
     """Return the points lost by each metric that both have, and why there are none by others."""
     found: dict[str, Interval] = {}
-    reasons: dict[str, None] = {}
+    reasons: list[Reason] = []
     for metric in (one.metric for one in new.accuracies if old.accuracy_by(one.metric)):
         try:
             lost = metrics.loss(old, new, metric)
         except Incomparable as error:
-            reasons[str(error)] = None  # mostly the same for all
+            reason = Reason("other_samples", text=str(error))
+            reasons += [] if reason in reasons else [reason]  # mostly the same for all
             continue
         if lost is not None:
             found[metric] = lost
-    return found, list(reasons)
+    return found, reasons

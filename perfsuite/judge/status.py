@@ -6,7 +6,7 @@ from perfsuite.config import expects
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
 from perfsuite.domain.suite import Expect
-from perfsuite.domain.verdict import Verdict, VerdictStatus
+from perfsuite.domain.verdict import Reason, Verdict, VerdictStatus
 
 # What only the user can mend: the suite, the model, what is installed. Anything else that goes
 # wrong (a crash, a hang, a lack of memory) leaves a cell that cannot be judged.
@@ -28,32 +28,33 @@ def expectation(run: Run, cell: Cell) -> Expect | None:
     )
 
 
-def trouble(record: Record | None) -> str:
-    """Return in words why a cell cannot be judged; nothing if it can."""
+def trouble(record: Record | None, whose: str = "") -> Reason | None:
+    """Return why a cell cannot be judged; None if it can."""
     if record is None:
-        return "was not run"
+        return Reason("not_run", whose)
     if record.status == "ok":
-        return ""
+        return None
     if record.status == "incomplete":
-        return "incomplete: the run was cut short; finish it with --resume"
-    if record.error is None:
-        return record.status
-    return f"{record.status}: {record.error.kind}: {first_line(record.error.message)}"
+        return Reason("cut_short", whose)
+    error = record.error
+    text = "" if error is None else f"{error.kind}: {_first_line(error.message)}"
+    return Reason("not_ok", whose, names=(record.status,), text=text)
 
 
-def without_breakdown(record: Record) -> str:
+def without_breakdown(record: Record, whose: str = "") -> Reason:
     """Return that a cell has no breakdown, and why, where its evidence says so."""
     items = record.evidence.items if record.evidence else ()
-    reasons = [f": {first_line(item.value)}" for item in items if item.name == NO_BREAKDOWN]
-    return f"has no breakdown{''.join(reasons)}"
+    found = (_first_line(item.value) for item in items if item.name == NO_BREAKDOWN)
+    return Reason("no_breakdown", whose, text=next(found, ""))
 
 
 def status_verdicts(run: Run) -> list[Verdict]:
     """Return one verdict for each cell that did not end well, unless that was expected."""
     return [
-        Verdict(_verdict(record), "status", cell.key, "status", words)
+        Verdict(_verdict(record), "status", cell.key, "status", "status", reason=reason)
         for cell in run.header.cells
-        if (words := trouble(record := run.records.get(cell.id))) and expectation(run, cell) is None
+        if (reason := trouble(record := run.records.get(cell.id)))
+        and expectation(run, cell) is None
     ]
 
 
@@ -75,7 +76,7 @@ def _users(record: Record) -> bool:
     return record.status == "failed" and record.error is not None and record.error.kind in _USERS
 
 
-def first_line(text: str) -> str:
+def _first_line(text: str) -> str:
     """Return the first line of a message that may be long."""
     lines = text.strip().splitlines()
     return lines[0] if lines else ""

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import msgspec
 
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow, Roofline
-from perfsuite.judge import words
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
+from perfsuite.report import words
 from perfsuite.report.cell_rows import plain
 from perfsuite.report.formats.markdown import escape
 from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences

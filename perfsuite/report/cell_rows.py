@@ -13,7 +13,7 @@ from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
-from perfsuite.report.sentences import cause_text
+from perfsuite.report.sentences import cause_text, reason_text
 
 # The worst first: a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
@@ -130,7 +130,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
     record = run.records.get(cell.id)
     expect = expectation(run, cell)
     if record is None:
-        return CellRow(cell, cell.key, "missing", error=trouble(None), verdict=verdict)
+        return CellRow(cell, cell.key, "missing", error=_error(None), verdict=verdict)
     reference = reference_cell(cell, ok_cells(run))
     other = run.records[reference.id] if reference is not None and reference != cell else None
     gained = gain(run, cell)
@@ -140,7 +140,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         cell.key,
         record.status,
         expected=expect.reason if expect else "",
-        error="" if record.status == "ok" else plain(trouble(record)),
+        error=_error(record),
         output=_last_lines(record, _folders(run.header.suite)),
         verdict=verdict,
         processes=len(record.latencies_s),
@@ -166,6 +166,11 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
             for one in record.accuracies[1:]
         ),
     )
+
+
+def _error(record: Record | None) -> str:
+    reason = trouble(record)
+    return "" if reason is None else plain(reason_text(reason))
 
 
 def _speedup(reference: Record, record: Record) -> Interval | None:

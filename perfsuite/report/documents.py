@@ -7,13 +7,30 @@ import msgspec
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
-from perfsuite.report.sentences import caution_sentence, comparison_warnings
+from perfsuite.report.sentences import (
+    caution_sentence,
+    change_notes,
+    comparison_warnings,
+    verdict_sentence,
+)
+
+
+class VerdictDocument(Verdict, frozen=True):
+    """A verdict with its sentence."""
+
+    words: str = ""
+
+
+class ChangeDocument(CellChange, frozen=True):
+    """A cell's change, with what there is to say of it."""
+
+    notes: tuple[str, ...] = ()
 
 
 class JudgementDocument(msgspec.Struct, frozen=True):
-    """A judgement whose warnings are sentences."""
+    """A judgement whose verdicts have sentences, and whose warnings are sentences."""
 
-    verdicts: tuple[Verdict, ...]
+    verdicts: tuple[VerdictDocument, ...]
     exit_code: int
     warnings: tuple[str, ...]
 
@@ -23,7 +40,7 @@ class ComparisonDocument(msgspec.Struct, frozen=True):
 
     before: str
     after: str
-    changes: tuple[CellChange, ...]
+    changes: tuple[ChangeDocument, ...]
     only_before: tuple[str, ...]
     only_after: tuple[str, ...]
     warnings: tuple[str, ...]
@@ -32,7 +49,11 @@ class ComparisonDocument(msgspec.Struct, frozen=True):
 def judgement_document(judgement: Judgement) -> JudgementDocument:
     """Return the judgement for programs."""
     warnings = tuple(caution_sentence(one) for one in judgement.warnings)
-    return JudgementDocument(judgement.verdicts, judgement.exit_code, warnings)
+    verdicts = tuple(
+        VerdictDocument(**msgspec.structs.asdict(one), words=verdict_sentence(one))
+        for one in judgement.verdicts
+    )
+    return JudgementDocument(verdicts, judgement.exit_code, warnings)
 
 
 def comparison_document(comparison: Comparison) -> ComparisonDocument:
@@ -40,7 +61,10 @@ def comparison_document(comparison: Comparison) -> ComparisonDocument:
     return ComparisonDocument(
         comparison.before,
         comparison.after,
-        comparison.changes,
+        tuple(
+            ChangeDocument(**msgspec.structs.asdict(one), notes=change_notes(one))
+            for one in comparison.changes
+        ),
         comparison.only_before,
         comparison.only_after,
         comparison_warnings(comparison),

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
-from perfsuite.judge import words
+from perfsuite.report import words
 from perfsuite.report.cell_rows import CellRow, plain
+from perfsuite.report.sentences import verdict_sentence
 
 _STAGES = 4  # of a breakdown, to name in a line
 
@@ -88,7 +89,7 @@ def verdict_line(verdict: Verdict) -> str:
     """Return `CELL: WORDS`, and the status where it is not told by the words."""
     told = verdict.status in ("pass", "inconclusive", "missing", "failed")
     status = "" if told else f" [{verdict.status.replace('_', ' ')}]"
-    return f"{plain(verdict.cell)}: {plain(verdict.words)}{status}"
+    return f"{plain(verdict.cell)}: {plain(verdict_sentence(verdict))}{status}"
 
 
 def change_text(ratio: Interval | None) -> str:

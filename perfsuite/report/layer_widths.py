@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfsuite.domain.record import LayerWidth
-from perfsuite.judge import words
+from perfsuite.report import words
 from perfsuite.report.cell_rows import CellRow, plain
 
 TITLE = "What was changed"

@@ -16,7 +16,12 @@ from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.breakdown import Tree, render
 from perfsuite.report.cell_rows import plain, title
 from perfsuite.report.formats.markdown import escape
-from perfsuite.report.sentences import bottleneck_sentences, caution_sentence, profiling_sentences
+from perfsuite.report.sentences import (
+    bottleneck_sentences,
+    caution_sentence,
+    profiling_sentences,
+    reason_text,
+)
 from perfsuite.report.terminal import as_text, print_warnings, widen
 from perfsuite.report.trace import trace
 
@@ -82,7 +87,7 @@ def write_profile(folder: Path, run: Run) -> None:
     breakdowns: dict[str, Breakdown] = {}
     for record in _records(run):
         if record.breakdown is None:
-            said = trouble(record) or without_breakdown(record)
+            said = reason_text(trouble(record) or without_breakdown(record))
             parts.append(f"## {escape(_heading(record))}\n\n{escape(plain(said))}\n")
             continue
         latency_s = metrics.typical_latency(record)
@@ -107,7 +112,7 @@ def _profiled(record: Record) -> Profiled:
             bottleneck(found, record.roofline, latency_s) if found else None
         ),
         profiling=profiling_sentences(profiling_cost(found, latency_s)) if found else (),
-        lacking="" if found else trouble(record) or without_breakdown(record),
+        lacking="" if found else reason_text(trouble(record) or without_breakdown(record)),
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from perfsuite.judge import words
+from perfsuite.report import words
 from perfsuite.report.cell_rows import CellRow, plain, short_key
 from perfsuite.report.entries import faster_text, loss_text, realised_text
 

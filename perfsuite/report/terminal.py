@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
-from perfsuite.judge import CellChange, Comparison, words
-from perfsuite.report import layer_widths, other_accuracies, realised
+from perfsuite.judge import CellChange, Comparison
+from perfsuite.report import layer_widths, other_accuracies, realised, words
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -27,7 +27,7 @@ from perfsuite.report.entries import (
     symbol_of,
     verdict_line,
 )
-from perfsuite.report.sentences import caution_sentence, comparison_warnings
+from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -86,7 +86,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
-        for note in (*other_accuracies.loss_notes(change), *change.notes):
+        for note in (*other_accuracies.loss_notes(change), *change_notes(change)):
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:

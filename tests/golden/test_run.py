@@ -23,8 +23,8 @@ from click.testing import CliRunner
 import perfsuite
 from perfsuite.cli import main
 from perfsuite.domain.record import Evidence, Header, Line
-from perfsuite.judge import words
 from perfsuite.measure.environment import environment
+from perfsuite.report import words
 from perfsuite.store.journal import read
 
 HERE = Path(__file__).parent / "test_run"

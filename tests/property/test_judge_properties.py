@@ -15,6 +15,7 @@ from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, Header, Record, Run
 from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.judge import gain, judge
+from perfsuite.report.sentences import verdict_sentence
 
 CELLS = (
     Cell("net", "fp32", "pytorch"),
@@ -121,7 +122,7 @@ def test_the_exit_code_follows_from_the_verdicts(run: Run, baseline: Run) -> Non
         assert found.exit_code == 1
     else:
         assert found.exit_code == (0 if statuses == {"pass"} else 3)
-    assert all(one.words for one in found.verdicts)
+    assert all(verdict_sentence(one) for one in found.verdicts)
     assert msgspec.json.decode(msgspec.json.encode(found), type=type(found)) == found
 
 

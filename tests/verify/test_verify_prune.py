@@ -15,6 +15,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.judge.metrics import loss, ratio
 from perfsuite.judge.realised import Gain, gain
+from perfsuite.report.sentences import verdict_sentence
 
 pytestmark = pytest.mark.verify
 
@@ -47,7 +48,7 @@ def gains(run: Run, workload: str, recipe: str) -> list[Gain]:
 
 def test_the_suite_passes(proof: tuple[Run, Judgement]) -> None:
     _, judgement = proof
-    bad = [verdict.words for verdict in judgement.verdicts if verdict.status != "pass"]
+    bad = [verdict_sentence(verdict) for verdict in judgement.verdicts if verdict.status != "pass"]
     assert not bad and judgement.exit_code == 0
 
 

@@ -39,6 +39,7 @@ from perfsuite.domain.task import SEMI_SYNTHETIC, SYNTHETIC
 from perfsuite.domain.verdict import VerdictStatus
 from perfsuite.judge import judge, metrics
 from perfsuite.report.breakdown import sentences
+from perfsuite.report.sentences import verdict_sentence
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 from perfsuite.workloads.table import load_workload
@@ -67,7 +68,7 @@ def test_every_cell_is_ok_and_every_budget_holds(stages: tuple[Run, Judgement]) 
     run, judgement = stages
     cells = {record.cell.key: record.status for record in run.records.values()}
     assert cells == {f"{w}/fp32/{r}/cpu/b1": "ok" for w in WORKLOADS for r in RUNTIMES}
-    bad = [verdict.words for verdict in judgement.verdicts if verdict.status != "pass"]
+    bad = [verdict_sentence(verdict) for verdict in judgement.verdicts if verdict.status != "pass"]
     assert not bad and judgement.exit_code == 0
 
 
@@ -197,7 +198,7 @@ def test_a_budget_on_the_share_of_a_stage(
     judgement = judge(held_to(run, msgspec.structs.replace(BACKBONE, max_share=share)))
     assert [verdict.status for verdict in judgement.verdicts] == [status]
     assert judgement.exit_code == code
-    assert f"stage {BACKBONE.stage}: " in judgement.verdicts[0].words
+    assert f"stage {BACKBONE.stage}: " in verdict_sentence(judgement.verdicts[0])
 
 
 def test_a_budget_on_the_increase_of_a_stage(run: Run) -> None:

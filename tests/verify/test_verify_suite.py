@@ -13,6 +13,7 @@ import pytest
 from perfsuite import api
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Record, Run
+from perfsuite.report.sentences import verdict_sentence
 from perfsuite.store.journal import read
 
 pytestmark = pytest.mark.verify
@@ -45,7 +46,7 @@ def top1(run: Run, workload: str, recipe: str, runtime: str) -> float:
 
 def test_all_budgets_pass(proof: tuple[Run, Judgement]) -> None:
     _, judgement = proof
-    bad = [verdict.words for verdict in judgement.verdicts if verdict.status != "pass"]
+    bad = [verdict_sentence(verdict) for verdict in judgement.verdicts if verdict.status != "pass"]
     assert not bad and judgement.exit_code == 0
 
 

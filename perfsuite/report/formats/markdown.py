@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
-from perfsuite.judge import words
-from perfsuite.report import layer_widths, other_accuracies, realised
+from perfsuite.report import layer_widths, other_accuracies, realised, words
 from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
 from perfsuite.report.entries import (
     accuracy_text,
@@ -23,7 +22,7 @@ from perfsuite.report.entries import (
     stages_text,
     symbol_of,
 )
-from perfsuite.report.sentences import caution_sentence
+from perfsuite.report.sentences import caution_sentence, verdict_sentence
 
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
 _COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
@@ -55,7 +54,7 @@ class Markdown:
                     one.budget,
                     one.cell,
                     one.status.replace("_", " "),
-                    one.words,
+                    verdict_sentence(one),
                 )
                 for one in judgement.verdicts
             )

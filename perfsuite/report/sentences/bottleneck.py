@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from perfsuite.domain.profile import UNATTRIBUTED, BreakdownRow
-from perfsuite.judge import words
 from perfsuite.judge.bottleneck import Bottleneck, Bound, ProfilingCost, is_overhead
+from perfsuite.report import words
 
 _APART = 0.1  # of the latency: a larger difference wants an explanation
 

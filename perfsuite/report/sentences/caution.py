@@ -12,6 +12,7 @@ from perfsuite.domain.judgement import (
     MacsNotFewer,
     NotFaster,
     NotInBaseline,
+    NotProfiled,
     OfOtherRun,
     OnlySimulated,
     ProcessesDiffer,
@@ -21,8 +22,9 @@ from perfsuite.domain.judgement import (
     VersionChange,
     VersionsDiffer,
 )
-from perfsuite.judge import Comparison, words
 from perfsuite.judge.realised import FEWER
+from perfsuite.report import words
+from perfsuite.report.sentences.reason import reason_text
 
 
 def caution_sentence(caution: Caution) -> str:
@@ -42,12 +44,12 @@ def caution_sentence(caution: Caution) -> str:
                 f"{cell}: latencies of round {', '.join(map(str, rounds))} are not all positive "
                 f"numbers and were left out"
             )
-        case ExpectationUnmet(cell=cell, status=status, reason=reason):
-            return f"{cell} was expected to be {status} ({reason}) but ran: drop that [[expect]]"
+        case ExpectationUnmet(cell=cell, status=status, reason=why):
+            return f"{cell} was expected to be {status} ({why}) but ran: drop that [[expect]]"
         case NotFaster():
             return _not_faster(caution)
         case VersionsDiffer(changes=changes):
-            differing = ", ".join(_version(one) for one in changes)
+            differing = ", ".join(version_text(one) for one in changes)
             return f"versions differ from the baseline's: {differing}"
         case NotInBaseline(cell=cell):
             return f"{cell} has no ok record in the baseline: its changes are not judged"
@@ -56,6 +58,8 @@ def caution_sentence(caution: Caution) -> str:
                 f'compare = "ratio" divides by {cell}: what slows that cell, or all alike, is not '
                 f"seen"
             )
+        case NotProfiled(cell=cell, reason=reason):
+            return f"{cell} {reason_text(reason)}"
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
 
@@ -103,11 +107,6 @@ def _row_too_slow(cause: RowTooSlow) -> str:
     return f"{text}, with {words.part(cause.macs_ratio)} of the MACs"
 
 
-def comparison_warnings(comparison: Comparison) -> tuple[str, ...]:
-    """Return what a person should know of two runs, and each version in which they differ."""
-    versions = (f"version: {_version(change)}" for change in comparison.versions)
-    return (*(caution_sentence(one) for one in comparison.warnings), *versions)
-
-
-def _version(change: VersionChange) -> str:
+def version_text(change: VersionChange) -> str:
+    """Return `torch 2.15 -> 2.16`."""
     return f"{change.library} {change.before or 'none'} -> {change.now or 'none'}"

@@ -8,6 +8,7 @@ from judged_runs import EAGER, INT8, accuracy, budget, only, record, run
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Record
 from perfsuite.judge import compare, judge
+from perfsuite.report.sentences import verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -24,8 +25,8 @@ def test_max_drop_points(loses: float, spread: float, status: str) -> None:
     assert verdict.status == status
     assert verdict.estimate is not None
     assert verdict.estimate.value == pytest.approx(loses * 100)
-    assert verdict.words.startswith(f"loses {loses * 100:g} points of top1 (")
-    assert "may lose 1" in verdict.words
+    assert verdict_sentence(verdict).startswith(f"loses {loses * 100:g} points of top1 (")
+    assert "may lose 1" in verdict_sentence(verdict)
 
 
 def test_a_gain_is_told_as_one() -> None:
@@ -34,7 +35,7 @@ def test_a_gain_is_told_as_one() -> None:
         record(INT8, accuracies=(accuracy(0.935, 0.002),)),
         budgets=(budget(metric="top1", max_drop_points=1.0),),
     )
-    assert only(judge(runs).verdicts).words == (
+    assert verdict_sentence(only(judge(runs).verdicts)) == (
         "gains 0.5 points of top1 (a loss of -0.69 to -0.31) against vgg/fp32/pytorch/cpu/b1, "
         "may lose 1"
     )
@@ -64,7 +65,10 @@ def test_accuracy_lost_since_the_baseline() -> None:
     other = run(record(INT8, accuracies=(accuracy(0.93, digest="e"),)))
     assert only(judge(other, before).verdicts).status == "incomparable"
     none = run(record(INT8))
-    assert only(judge(none, before).verdicts).words == "has no top1, which the baseline has"
+    assert (
+        verdict_sentence(only(judge(none, before).verdicts))
+        == "has no top1, which the baseline has"
+    )
 
 
 def test_the_same_artifact_has_lost_nothing() -> None:
@@ -104,8 +108,8 @@ def test_a_budget_names_any_of_the_metrics() -> None:
     )
     found = judge(runs)
     assert [one.status for one in found.verdicts] == ["pass", "over_budget", "pass", "missing"]
-    assert found.verdicts[1].words.startswith("loses 2 points of top5 (")
-    assert found.verdicts[3].words == "has no top3"
+    assert verdict_sentence(found.verdicts[1]).startswith("loses 2 points of top5 (")
+    assert verdict_sentence(found.verdicts[3]) == "has no top3"
 
 
 def test_each_metric_may_regress() -> None:
@@ -116,7 +120,7 @@ def test_each_metric_may_regress() -> None:
         ("top5", "regressed"),
     ]
     one = run(record(INT8, accuracies=(accuracy(0.93),)))
-    assert [one.words for one in judge(one, before).verdicts][1] == (
+    assert [verdict_sentence(one) for one in judge(one, before).verdicts][1] == (
         "has no top5, which the baseline has"
     )
     assert len(judge(before, one).verdicts) == 1  # of what the baseline has not, nothing is said
@@ -131,7 +135,7 @@ def test_a_comparison_tells_the_losses_by_all_metrics() -> None:
     others = (accuracy(0.92, digest="e"), accuracy(0.97, digest="e", metric="top5"))
     (strange,) = compare(run(both(INT8, 0.93, 0.99)), run(record(INT8, accuracies=others))).changes
     assert (strange.loss_points, strange.other_losses) == (None, {})
-    assert len(strange.notes) == 1  # the same reason for both
+    assert len(strange.reasons) == 1  # the same reason for both
 
 
 # -- no width without a spread -------------------------------------------------------------------

@@ -22,6 +22,7 @@ from judged_runs import (
 
 from perfsuite.domain.record import Run
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -37,8 +38,8 @@ def test_min_speedup(needs: float, status: str, code: int) -> None:
     assert verdict.limit == needs
     assert verdict.estimate is not None
     assert verdict.estimate.low < verdict.estimate.value < verdict.estimate.high
-    assert verdict.words.startswith("9.98x faster than vgg/fp32/pytorch/cpu/b1 (9.")
-    assert ("measure more processes" in verdict.words) == (status == "inconclusive")
+    assert verdict_sentence(verdict).startswith("9.98x faster than vgg/fp32/pytorch/cpu/b1 (9.")
+    assert ("measure more processes" in verdict_sentence(verdict)) == (status == "inconclusive")
 
 
 def test_exact_limit_passes() -> None:
@@ -55,7 +56,7 @@ def test_high_percentile_is_judged_when_asked() -> None:
     )
     median, p95 = judge(runs).verdicts
     assert (median.status, p95.status) == ("pass", "over_budget")
-    assert p95.words == "0.5x the speed of vgg/fp32/pytorch/cpu/b1 by its p95, needs 5x"
+    assert verdict_sentence(p95) == "0.5x the speed of vgg/fp32/pytorch/cpu/b1 by its p95, needs 5x"
 
 
 def test_absolute_limits_and_counts() -> None:
@@ -78,9 +79,9 @@ def test_absolute_limits_and_counts() -> None:
         "inconclusive",
         "pass",
     ]
-    assert verdicts[2].words == "artifact_bytes is 59 MB, must be at most 60 MB"
-    assert verdicts[0].words.startswith("latency_s is 2.33 ms (2.")
-    assert verdicts[0].words.endswith("must be at most 3 ms")
+    assert verdict_sentence(verdicts[2]) == "artifact_bytes is 59 MB, must be at most 60 MB"
+    assert verdict_sentence(verdicts[0]).startswith("latency_s is 2.33 ms (2.")
+    assert verdict_sentence(verdicts[0]).endswith("must be at most 3 ms")
 
 
 def test_max_increase_of_a_size() -> None:
@@ -91,7 +92,7 @@ def test_max_increase_of_a_size() -> None:
     )
     verdict = only(judge(runs).verdicts)
     assert verdict.status == "over_budget"
-    assert verdict.words == (
+    assert verdict_sentence(verdict) == (
         "artifact_bytes changes by +30 % against vgg/fp32/pytorch/cpu/b1, may grow by 20 %"
     )
 
@@ -146,7 +147,7 @@ def test_simulated_is_never_fast() -> None:
 def test_against_must_match_one_cell(against: str) -> None:
     verdict = only(judge(run(*PAIR, budgets=(budget(against=against, min_speedup=5.0),))).verdicts)
     assert verdict.status == "missing"
-    assert "must match one cell" in verdict.words
+    assert "must match one cell" in verdict_sentence(verdict)
 
 
 def test_the_reference_is_not_held_against_itself() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 from judged_runs import EAGER, INT8, PAIR, noisy, other_machine, run, scaled
 
+from perfsuite.domain.verdict import Difference
 from perfsuite.judge import compare
+from perfsuite.report.sentences import change_notes
 
 
 def test_compare_two_runs() -> None:
@@ -23,4 +25,7 @@ def test_compare_two_runs() -> None:
     assert gone.only_before == (INT8.key,)
     far = compare(other_machine(before), before)
     assert far.changes[0].latency_ratio is None
-    assert "processor" in far.changes[0].notes[0]
+    (reason,) = far.changes[0].reasons
+    assert reason.kind == "other_machine"
+    assert Difference("processor", "A", "B") in reason.differences
+    assert "processor ('A' here, 'B' in the baseline)" in change_notes(far.changes[0])[0]

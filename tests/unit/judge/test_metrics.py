@@ -10,6 +10,7 @@ from judged_runs import EAGER, INT8, budget, only, other_machine, record, run
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.record import Record, Run
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 
 ENERGY = Metric("energy_j", "J", "energy", floor=0.05)
 LIFE = Metric("battery_h", "h", better="higher", floor=0.05)
@@ -45,14 +46,14 @@ def energetic(*joules: float, **suite: Any) -> Run:
 def test_budgets(limits: dict[str, Any], status: str, words: str) -> None:
     held = budget(metric="energy_j", **limits)
     verdict = only(judge(energetic(0.1, 0.1, 0.1, budgets=(held,))).verdicts)
-    assert (verdict.status, verdict.words) == (status, words)
+    assert (verdict.status, verdict_sentence(verdict)) == (status, words)
 
 
 def test_too_few_samples_ask_for_processes_and_not_for_test_samples() -> None:
     held = budget(metric="energy_j", max=0.1, against=None)
     verdict = only(judge(energetic(0.08, 0.1, 0.12, budgets=(held,))).verdicts)
     assert verdict.status == "inconclusive"
-    assert verdict.words.endswith("measure more processes")
+    assert verdict_sentence(verdict).endswith("measure more processes")
 
 
 def test_more_than_its_floor_is_a_regression() -> None:
@@ -61,7 +62,7 @@ def test_more_than_its_floor_is_a_regression() -> None:
     assert found.exit_code == 1
     worse = only(tuple(one for one in found.verdicts if one.status != "pass"))
     assert (worse.cell, worse.metric, worse.status) == (INT8.key, "energy_j", "regressed")
-    assert worse.words == "20 % more energy_j than in the baseline"
+    assert verdict_sentence(worse) == "20 % more energy_j than in the baseline"
     assert judge(before, after).exit_code == 0
 
 
@@ -72,7 +73,7 @@ def test_less_of_what_is_better_higher_is_a_regression() -> None:
     )
     worse = only(tuple(one for one in judge(after, before).verdicts if one.status != "pass"))
     assert (worse.metric, worse.status) == ("battery_h", "regressed")
-    assert worse.words == "20 % less battery_h than in the baseline"
+    assert verdict_sentence(worse) == "20 % less battery_h than in the baseline"
     assert judge(before, after).exit_code == 0
 
 
@@ -80,7 +81,9 @@ def test_the_baseline_defines_what_is_gone() -> None:
     before = energetic(0.1, 0.1, 0.1)
     after = run(*(record(cell, 0.1, 0.1, 0.1) for cell in (EAGER, INT8)))
     lost = [one for one in judge(after, before).verdicts if one.status == "missing"]
-    assert [one.words for one in lost] == ["has no energy_j, which the baseline has"] * 2
+    assert [verdict_sentence(one) for one in lost] == [
+        "has no energy_j, which the baseline has"
+    ] * 2
 
 
 def test_without_a_floor_only_a_budget_judges() -> None:

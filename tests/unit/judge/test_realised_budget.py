@@ -12,6 +12,7 @@ from perfsuite.domain.record import Record
 from perfsuite.domain.suite import Budget
 from perfsuite.domain.verdict import Interval, Verdict
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 
 WHOLE, HALF = Cell("vgg", "fp32", "openvino"), Cell("vgg", "half", "openvino")
 
@@ -44,10 +45,10 @@ def test_min_realised_is_judged_by_the_bad_end(limit: float, status: str) -> Non
     assert verdict.estimate is not None
     assert verdict.estimate.value == pytest.approx(0.9, abs=1e-3)
     assert verdict.estimate.low < 0.9 < verdict.estimate.high
-    assert verdict.words.startswith(
+    assert verdict_sentence(verdict).startswith(
         "realises 0.9 of the speed-up that its MACs promise over vgg/fp32/openvino/cpu/b1 (0.88"
     )
-    assert f"needs {limit:g}" in verdict.words
+    assert f"needs {limit:g}" in verdict_sentence(verdict)
 
 
 def test_min_realised_on_its_limit_passes() -> None:
@@ -61,14 +62,14 @@ def test_min_realised_is_not_met_by_doing_nothing() -> None:
     after = record(HALF, 0.10, 0.10, values=counted(200.0))
     verdict = held(0.8, before, after)
     assert verdict.status == "incomparable"
-    assert verdict.words.startswith("has no fewer MACs than vgg/fp32/openvino/cpu/b1")
+    assert verdict_sentence(verdict).startswith("has no fewer MACs than vgg/fp32/openvino/cpu/b1")
 
 
 def test_min_realised_needs_macs_of_both() -> None:
     before = record(WHOLE, 0.16, 0.16)
     after = record(HALF, 0.10, 0.10, values=counted(200.0))
     verdict = held(0.8, before, after)
-    assert (verdict.status, verdict.words) == (
+    assert (verdict.status, verdict_sentence(verdict)) == (
         "missing",
         "vgg/fp32/openvino/cpu/b1 has no macs",
     )
@@ -81,4 +82,4 @@ def test_min_realised_of_the_slow_tail() -> None:
     assert held(0.8, before, after).status == "pass"
     verdict = held(0.8, before, after, statistic="p95")
     assert (verdict.status, verdict.estimate) == ("over_budget", Interval(0.5, 0.5, 0.5))
-    assert "by its p95" in verdict.words
+    assert "by its p95" in verdict_sentence(verdict)

@@ -18,6 +18,7 @@ from judged_runs import (
 )
 
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.03, 0.5])
@@ -50,7 +51,7 @@ def test_a_fifth_slower_is_found_and_named(noise: float, seed: int) -> None:
 def test_words_of_a_regression() -> None:
     before = run(record(INT8, 0.01, 0.01))
     verdict = only(judge(scaled(before, 1.2), before).verdicts)
-    assert verdict.words == "20 % slower than in the baseline"
+    assert verdict_sentence(verdict) == "20 % slower than in the baseline"
     assert verdict.estimate is not None
     assert verdict.estimate.value == pytest.approx(0.2)
     assert (verdict.budget, verdict.limit) == ("regression", 0.03)
@@ -66,7 +67,7 @@ def test_a_large_but_unsure_change_is_inconclusive() -> None:
     after = run(record(INT8, 0.010, 0.014))
     verdict = only(judge(after, before).verdicts)
     assert verdict.status == "inconclusive"
-    assert verdict.words.endswith("too close to tell, measure more processes")
+    assert verdict_sentence(verdict).endswith("too close to tell, measure more processes")
 
 
 def test_another_machine_is_incomparable_and_the_fields_are_named() -> None:
@@ -75,10 +76,10 @@ def test_another_machine_is_incomparable_and_the_fields_are_named() -> None:
     assert found.exit_code == 3
     latency = found.verdicts[0]
     assert latency.status == "incomparable"
-    assert "processor ('A' here, 'B' in the baseline)" in latency.words
-    assert "caches bytes (of L2)" in latency.words
-    assert "flags (only one has avx512f)" in latency.words
-    assert "usable cores (2 here, 64 in the baseline)" in latency.words
+    assert "processor ('A' here, 'B' in the baseline)" in verdict_sentence(latency)
+    assert "caches bytes (of L2)" in verdict_sentence(latency)
+    assert "flags (only one has avx512f)" in verdict_sentence(latency)
+    assert "usable cores (2 here, 64 in the baseline)" in verdict_sentence(latency)
     assert found.verdicts[1].metric == "top1"
     assert found.verdicts[1].status == "pass"
 
@@ -97,9 +98,9 @@ def test_ratios_are_judged_across_machines(noise: float) -> None:
     assert found.exit_code == 1
     named = [one for one in found.verdicts if one.status == "regressed"]
     assert only(tuple(named)).cell == INT8.key
-    assert "relative to vgg/fp32/pytorch/cpu/b1" in named[0].words
+    assert "relative to vgg/fp32/pytorch/cpu/b1" in verdict_sentence(named[0])
     yardstick = found.verdicts[0]
-    assert yardstick.words.startswith("is the yardstick")
+    assert verdict_sentence(yardstick).startswith("is the yardstick")
 
 
 def test_cells_that_are_gone_or_new() -> None:

@@ -23,6 +23,7 @@ from perfsuite.domain.record import (
 from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 from perfsuite.store.runs import fold
 
 MACHINE = Environment(MustMatch("A", 6, 85, 7, (), {}, 2, None), {}, {})
@@ -77,8 +78,10 @@ def test_max_share(limit: float, status: str, code: int) -> None:
     assert found.estimate is not None
     assert found.estimate.value == pytest.approx(0.2)
     assert found.estimate.high - 0.2 == pytest.approx(3.1824 * (0.0008 / 3) ** 0.5 / 2, rel=1e-4)
-    assert found.words.startswith("stage rpn: 20 % of the profiled call (17.4 % to 22.6 %), may")
-    assert ("measure more processes" in found.words) == (status == "inconclusive")
+    assert verdict_sentence(found).startswith(
+        "stage rpn: 20 % of the profiled call (17.4 % to 22.6 %), may"
+    )
+    assert ("measure more processes" in verdict_sentence(found)) == (status == "inconclusive")
 
 
 def test_a_share_of_nothing_passes_and_one_process_cannot_tell() -> None:
@@ -86,7 +89,7 @@ def test_a_share_of_nothing_passes_and_one_process_cannot_tell() -> None:
     assert verdict(nothing).status == "pass"
     alone = run(record(FAST, 2.0), budgets=(budget(max_share=0.9),))
     assert verdict(alone).status == "inconclusive"
-    assert "at least 2 processes" in verdict(alone).words
+    assert "at least 2 processes" in verdict_sentence(verdict(alone))
     still = run(record(FAST, 0.0, 0.0, total_s=0.0), budgets=(budget(max_share=0.5),))
     assert verdict(still).status == "missing"
 
@@ -108,18 +111,20 @@ def test_max_increase_is_paired_by_round(limit: float, status: str) -> None:
     assert found.status == status
     assert found.estimate is not None
     assert found.estimate.value == pytest.approx(0.01, abs=1e-5)
-    assert found.words.startswith(f"stage rpn: stage_s changes by +1 % against {EAGER.key}")
+    assert verdict_sentence(found).startswith(
+        f"stage rpn: stage_s changes by +1 % against {EAGER.key}"
+    )
 
 
 def test_a_speed_up_and_a_limit_in_seconds() -> None:
     pair = (record(EAGER, 4.0, 4.0), record(FAST, 2.0, 2.0))
     faster = verdict(run(*pair, budgets=(budget(against=EAGER.key, min_speedup=2.0),)))
-    assert (faster.status, faster.words) == (
+    assert (faster.status, verdict_sentence(faster)) == (
         "pass",
         f"stage rpn: 2x faster than {EAGER.key}, needs 2x",
     )
     absolute = verdict(run(*pair, budgets=(budget(max=1.0),)))
-    assert (absolute.status, absolute.words) == (
+    assert (absolute.status, verdict_sentence(absolute)) == (
         "over_budget",
         "stage rpn: stage_s is 2 s, must be at most 1 s",
     )
@@ -129,18 +134,21 @@ def test_a_speed_up_and_a_limit_in_seconds() -> None:
 def test_a_stage_that_is_not_there_names_those_that_are() -> None:
     found = verdict(run(record(FAST, *RPN_S), budgets=(budget("rpm", max_share=0.5),)))
     assert found.status == "missing"
-    assert found.words == "has no stage 'rpm'; its stages are backbone, rpn"
+    assert verdict_sentence(found) == "has no stage 'rpm'; its stages are backbone, rpn"
     without = record(EAGER)
     against = budget(against=EAGER.key, max_increase=0.1)
     found = verdict(run(without, record(FAST, *RPN_S), budgets=(against,)))
-    assert (found.status, found.words) == ("missing", f"{EAGER.key} has no breakdown")
+    assert (found.status, verdict_sentence(found)) == ("missing", f"{EAGER.key} has no breakdown")
 
 
 def test_an_engine_without_profiling_says_why() -> None:
     items = (EvidenceItem("reported", "profile", NO_BREAKDOWN, "no engine of that kind"),)
     lacking = record(FAST, labels=(NO_BREAKDOWN,), evidence=Evidence(items))
     found = verdict(run(lacking, budgets=(budget(max_share=0.5),)))
-    assert (found.status, found.words) == ("missing", "has no breakdown: no engine of that kind")
+    assert (found.status, verdict_sentence(found)) == (
+        "missing",
+        "has no breakdown: no engine of that kind",
+    )
 
 
 @pytest.mark.parametrize(("limit", "status"), [(0.2, "pass"), (0.02, "over_budget")])
@@ -150,7 +158,7 @@ def test_against_the_baseline(limit: float, status: str) -> None:
     assert verdict(now, before).status == status
     elsewhere = run(record(FAST, 2.0, 2.0), environment=OTHER_MACHINE)
     assert verdict(now, elsewhere).status == "incomparable"
-    assert verdict(now).words == "needs a baseline run: give one with --baseline"
+    assert verdict_sentence(verdict(now)) == "needs a baseline run: give one with --baseline"
 
 
 def test_against_the_baseline_of_another_machine_by_ratio() -> None:

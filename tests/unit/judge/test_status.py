@@ -9,8 +9,9 @@ from judged_runs import EAGER, INT8, PAIR, budget, only, record, run, warned
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Failure
 from perfsuite.domain.suite import Expect
-from perfsuite.domain.verdict import Verdict
+from perfsuite.domain.verdict import Reason, Verdict
 from perfsuite.judge import judge
+from perfsuite.report.sentences import verdict_sentence
 
 FAILED = record(INT8, status="failed", error=Failure("BuildError", "no such kernel\nmore"))
 
@@ -19,8 +20,14 @@ def test_failed_cells_are_red_in_words_and_code() -> None:
     found = judge(run(PAIR[0], FAILED, budgets=(budget(min_speedup=5.0),)))
     status, of_budget = found.verdicts
     assert status == Verdict(
-        "failed", "status", INT8.key, "status", "failed: BuildError: no such kernel"
+        "failed",
+        "status",
+        INT8.key,
+        "status",
+        "status",
+        reason=Reason("not_ok", names=("failed",), text="BuildError: no such kernel"),
     )
+    assert verdict_sentence(status) == "failed: BuildError: no such kernel"
     assert of_budget.status == "missing"
     assert found.exit_code == 2
 
@@ -44,7 +51,7 @@ def test_what_the_user_must_mend_is_told_by_the_code(status: str, kind: str, cod
 
 def test_a_cell_without_a_record_is_missing() -> None:
     found = judge(run(PAIR[0], cells=(EAGER, INT8)))
-    assert only(found.verdicts).words == "was not run"
+    assert verdict_sentence(only(found.verdicts)) == "was not run"
 
 
 def test_expected_statuses_are_green_but_satisfy_no_budget() -> None:

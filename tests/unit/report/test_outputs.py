@@ -19,8 +19,8 @@ from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval
-from perfsuite.judge import judge, words
-from perfsuite.report import FORMATS, print_run, render, rows
+from perfsuite.judge import judge
+from perfsuite.report import FORMATS, print_run, render, rows, words
 from perfsuite.report.formats.markdown import escape
 
 

@@ -14,6 +14,7 @@ from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.record import NO_BREAKDOWN, Line
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.report.sentences import verdict_sentence
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job
@@ -160,7 +161,7 @@ def test_an_engine_without_profiling_is_a_label_and_no_failure(
         assert record.evidence is not None
         assert record.evidence.items[-1].value == "no clock in this engine"
     (verdict,) = judgement.verdicts
-    assert (verdict.status, verdict.words) == (
+    assert (verdict.status, verdict_sentence(verdict)) == (
         "missing",
         "has no breakdown: no clock in this engine",
     )
@@ -203,8 +204,8 @@ def test_a_budget_on_a_stage(
     project.write(f"{BUDGET}{budget}\ncell = '{INT8}'")
     _, run, judgement = api.run(project.suite, project.out)
     (verdict,) = judgement.verdicts
-    assert (verdict.status, judgement.exit_code) == (status, code), verdict.words
-    assert verdict.words.startswith("stage head: ")
+    assert (verdict.status, judgement.exit_code) == (status, code), verdict_sentence(verdict)
+    assert verdict_sentence(verdict).startswith("stage head: ")
     assert {record.status for record in run.records.values()} == {"ok"}
 
 
@@ -259,7 +260,9 @@ def test_the_stages_of_a_baseline(project: Project, heads: list[float]) -> None:
     _, _, judgement = api.run(project.suite, project.out, baseline=before)
     verdict = next(one for one in judgement.verdicts if one.budget == "the head")
     assert verdict.status == "over_budget"
-    assert verdict.words.startswith("stage head: stage_s changes by +50 % against the baseline")
+    assert verdict_sentence(verdict).startswith(
+        "stage head: stage_s changes by +50 % against the baseline"
+    )
 
 
 @pytest.fixture
