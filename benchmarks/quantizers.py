@@ -31,7 +31,6 @@ class Nncf(msgspec.Struct, frozen=True):
     calibration_samples: int = 256
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, target: Target) -> str:
         """Return nothing: the graph is the same for every engine."""
@@ -51,7 +50,6 @@ class OnnxRuntimeStatic(msgspec.Struct, frozen=True):
     calibration_samples: int = 256
 
     version: ClassVar[int] = 1
-    runtimes: ClassVar[tuple[str, ...]] = ()
 
     def resolve(self, target: Target) -> str:
         """Return nothing: the graph is the same for every engine."""

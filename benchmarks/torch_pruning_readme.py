@@ -20,7 +20,8 @@ from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.measure.macs import count_module
-from perfsuite.passes.prune.surgery import load, tensors_of
+from perfsuite.passes.prune.surgery import load
+from perfsuite.passes.shared.invocation import tensors_of
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import TrainingProgress
 from perfsuite.training.plan import AdamPlan, SgdPlan
