@@ -1,1 +1,1 @@
-"""Nets and nothing else: each file builds one family of torch modules."""
+"""Nets: each file builds one family of torch modules."""

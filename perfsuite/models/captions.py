@@ -1,8 +1,8 @@
-"""A caption, word by word, each with its own look at the picture.
+"""Image captioning with attention.
 
-Source: Xu et al. 2015, "Show, Attend and Tell" (arXiv:1502.03044), soft attention: a convolutional
-net whose feature map keeps its regions, and an LSTM that weights them anew before each word. The
-words are chosen greedily, a fixed number of them, so that the net is one static graph.
+Source: Xu et al. 2015, "Show, Attend and Tell" (arXiv:1502.03044), with soft attention: a
+convolutional net gives a feature map of regions, and an LSTM weights them again before each word.
+A fixed number of words is chosen greedily, so that the net is one static graph.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SIDE = 72  # of the pictures
-REGIONS = 9  # a side: of 8 pixels each
-STEPS = 10  # words in a caption, the end among them
+SIDE = 72  # of pictures, in pixels
+REGIONS = 9  # on each side of a picture, 8 pixels wide
+STEPS = 10  # words in a caption, its end included
 FEATURES, HIDDEN, EMBEDDED = 192, 192, 64
 ENCODER: tuple[int | str, ...] = (32, "M", 64, "M", 128, 128, "M", 192, 192)
 
@@ -22,8 +22,9 @@ ENCODER: tuple[int | str, ...] = (32, "M", 64, "M", 128, 128, "M", 192, 192)
 def show_attend_tell(words: int) -> nn.Module:
     """Return a module with children `encoder`, `attention` and `decoder`.
 
-    Takes float32 (N, 3, 72, 72); gives the words' scores (N, 10, words) and, for each, the weights
-    of the 81 regions (N, 10, 81), row by row. Word 0 is the end; what follows it means nothing.
+    It takes float32 (N, 3, 72, 72) and returns scores of words (N, 10, words) and, for each word,
+    the weights of the 81 regions (N, 10, 81), row by row. Word 0 is the end; words after it have no
+    meaning.
     """
     from torch import nn
 
@@ -38,7 +39,9 @@ def show_attend_tell(words: int) -> nn.Module:
             return self.told(images)
 
         def told(self, images: Tensor, wanted: Tensor | None = None) -> tuple[Tensor, Tensor]:
-            """Go on from each word of `wanted` (N, 10), or else from the word of the best score."""
+            """Return scores and weights; each step follows on the word of `wanted` (N, 10) or,
+            without it, on the word with the best score.
+            """
             regions = self.encoder(images)
             keys = self.attention.keys(regions)
             word, hidden, cell = self.decoder.start(regions)
@@ -55,7 +58,7 @@ def show_attend_tell(words: int) -> nn.Module:
 
 
 def encoder() -> nn.Module:
-    """Return a module that gives the features of regions (N, 81, 192) of pictures."""
+    """Return a module from pictures to the features of their regions (N, 81, 192)."""
     from torch import nn
 
     class Encoder(nn.Module):
@@ -81,11 +84,11 @@ def encoder() -> nn.Module:
 
 
 def attention() -> nn.Module:
-    """Return a module that weights regions by what the decoder has in mind.
+    """Return a module that weights regions by the decoder's hidden state.
 
-    Bahdanau et al. 2015 (arXiv:1409.0473), equation 6 and appendix A.1.2. Takes the regions, their
-    `keys` (computed once a picture) and the decoder's hidden state; gives the weighted sum
-    (N, 192), gated as in Xu et al., section 4.2.1, and the weights (N, 81).
+    Bahdanau et al. 2015 (arXiv:1409.0473), equation 6 and appendix A.1.2. It takes the regions,
+    their `keys` (computed once for a picture) and the hidden state, and returns the weighted sum of
+    regions (N, 192), gated as in Xu et al., section 4.2.1, and the weights (N, 81).
     """
     from torch import nn
 
@@ -108,15 +111,15 @@ def attention() -> nn.Module:
 
 
 def decoder(words: int) -> nn.Module:
-    """Return a module that takes one step: a word, what is seen, and the LSTM's two states.
+    """Return a module for one step: it takes a word, the attended features and two LSTM states.
 
-    Gives the scores of the next word (N, words), the best one (N,), and the new states.
+    It returns the scores of the next word (N, words), the best word (N,), and the new states.
     """
     import torch
     from torch import nn
 
     class Start(nn.Module):
-        """The word before the first, and the first states, of the mean of all regions.
+        """Returns the word before the first, and the initial states from the regions' mean.
 
         Xu et al., section 3.1.2.
         """
@@ -155,7 +158,7 @@ def decoder(words: int) -> nn.Module:
 
 
 def _stack() -> nn.Module:
-    """Return a module that puts what the steps gave side by side, along axis 1."""
+    """Return a module that stacks the results of the steps along axis 1."""
     import torch
     from torch import nn
 

@@ -1,7 +1,7 @@
-"""Turned squares cut out of pictures, inside a net.
+"""Rotated squares are cut out of pictures inside a net.
 
 As in spatial transformers (Jaderberg et al. 2015, arXiv:1506.02025). The grid is computed by plain
-operators, so that only the sampling needs one of its own (ONNX has it since opset 16).
+operators; only the sampling is an operator of its own (in ONNX since opset 16).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 def cutter(side: int, picture: int) -> nn.Module:
     """Return a module that cuts K squares out of each square picture.
 
-    It takes pictures (N, C, picture, picture), the squares' middles (N, K, 2) and the ways from
-    there to the middles of their right edges (N, K, 2), both as x, y in pixels, 0 being the
-    picture's left or upper edge; it gives (N * K, C, side, side). What lies outside is 0.
+    It takes pictures (N, C, picture, picture), the squares' centres (N, K, 2) and the vectors from
+    there to the centres of their right edges (N, K, 2), both as x, y in pixels, where 0 is the left
+    or upper edge of the picture. It returns (N * K, C, side, side), 0 outside of the picture.
     """
     import torch
     from torch import nn
@@ -39,8 +39,8 @@ def cutter(side: int, picture: int) -> nn.Module:
                 x + self.across * dx - self.down * dy,
                 y + self.across * dy + self.down * dx,
             ]
-            # The sampler wants the picture's edges at -1 and 1, and one grid a picture: the
-            # squares stand one below the other in it.
+            # The sampler has the picture's edges at -1 and 1, and takes one grid for a picture,
+            # in which the squares stand one below the other.
             grid = (torch.stack(places, 4) * (2 / picture) - 1).flatten(1, 2)
             cut = functional.grid_sample(images, grid, align_corners=False)
             squares = cut.reshape(-1, images.shape[1], middle.shape[1], side, side)

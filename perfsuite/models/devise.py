@@ -1,8 +1,8 @@
-"""Pictures and words in one space.
+"""Pictures and words in one embedding space.
 
-Source: Frome et al. 2013, "DeViSE: A Deep Visual-Semantic Embedding Model": a net's features are
-projected linearly to where word vectors are, and compared with them, so that also words can be
-answered which no picture was labelled with.
+Source: Frome et al. 2013, "DeViSE: A Deep Visual-Semantic Embedding Model": the features of a net
+are projected linearly into the space of word vectors and compared with these, so that a picture can
+be named by words that no training picture was labelled with.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ LAYERS: tuple[int | str, ...] = (
 def devise(words: np.ndarray) -> nn.Module:
     """Return a module with children `features`, `flatten`, `project` and `compare`.
 
-    Takes float32 (N, 3, 32, 32); gives the similarities (N, words), cosines, of each picture with
-    the words, whose directions are given as (words, dimensions).
+    It takes float32 (N, 3, 32, 32) and returns the cosine similarities (N, words) of each picture
+    with the words, whose unit vectors are `words` (words, dimensions).
     """
     import torch
     from torch import nn

@@ -1,12 +1,12 @@
 """Faster R-CNN with a feature pyramid, in a form of fixed shapes.
 
-Sources: Ren et al. 2015 (arXiv:1506.01497), Lin et al. 2017 (arXiv:1612.03144); torchvision's
-modules and its names of parameters, so that its checkpoints load.
+Sources: Ren et al. 2015 (arXiv:1506.01497), Lin et al. 2017 (arXiv:1612.03144). The modules and
+names of parameters are torchvision's, so that its checkpoints can be loaded.
 
-torchvision's own detector gives as many proposals and detections as there are. Engines then work
-with shapes that change from call to call, and some fail on a picture without detections. Here both
-are filled up to a fixed number: with empty boxes, from which torchvision's own rule (no detection
-smaller than 0.01 pixel) lets nothing come. What is kept is what torchvision keeps.
+The numbers of proposals and detections of torchvision's own detector differ from picture to
+picture. Engines are then slowed down by changing shapes, and some fail on a picture without
+detections. Here both are padded to a fixed number with empty boxes, which become no detections,
+because torchvision drops those smaller than 0.01 pixel. The other detections are torchvision's.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ STAGES = (
     Stage("box head", ("roi_heads.box_head", "roi_heads.box_predictor")),
     Stage("postprocess", ("roi_heads.postprocess_detections", "transform.postprocess", "stacked")),
 )
-CANDIDATES = 1000  # the best, before non-maximum suppression: of a pyramid level, of all detections
+CANDIDATES = 1000  # before non-maximum suppression, of each pyramid level and of all detections
 SMALLEST = 1e-2  # pixels: smaller detections are dropped, as in torchvision
-# What each residual branch adds at first (Goyal et al. 2017, arXiv:1706.02677, begin with 0):
-# with 1 a hundred random layers make rounding errors 50 times larger.
+# The initial scale of each residual branch (0 in Goyal et al. 2017, arXiv:1706.02677). With 1,
+# rounding errors grow 50-fold over a hundred random layers.
 RESIDUAL = 0.2
-_NEVER = 1e-12  # the score of a box that must not be kept; 0 would be dropped by some engines
+_NEVER = 1e-12  # the score of a box that must not be kept; some engines would drop a score of 0
 
 
 class Sizes(msgspec.Struct, frozen=True):
-    """What is fixed in a detector: pictures are brought to `height` x `width` pixels inside it.
+    """The fixed sizes of a detector, which scales pictures to `height` x `width` pixels.
 
-    `anchors` holds the sides of each pyramid level's square anchors, in these pixels; `strides`
-    are the levels' own. `canonical` is the side of a box that is pooled from the fourth level of
-    strides (16 pixels), as in equation 1 of Lin et al. 2017.
+    `anchors` are the sides of the square anchors of each pyramid level, in these pixels; `strides`
+    are those of the levels. `canonical` is the side of a box that is pooled from the level of
+    stride 16, as in equation 1 of Lin et al. 2017.
     """
 
     height: int
@@ -58,7 +58,7 @@ class Sizes(msgspec.Struct, frozen=True):
     ratios: tuple[float, ...] = (0.5, 1.0, 2.0)
     canonical: int = 224
     head: int = 1024  # channels of the box head
-    sampled: int = 512  # proposals of a picture that training looks at
+    sampled: int = 512  # proposals of a picture that are used in training
 
 
 RESNET101 = Sizes(
@@ -87,10 +87,10 @@ SHUFFLENET = Sizes(
 def faster_rcnn_resnet101(classes: int = 90) -> nn.Module:
     """Return Faster R-CNN on ResNet-101 with random weights, for `classes` classes.
 
-    Takes float32 (N, 3, height, width) RGB pictures from 0 to 1, of any one size; in evaluation
-    mode gives boxes (N, 100, 4) in pixels of the picture, labels (N, 100) from 1 and scores
-    (N, 100), filled up with zeros. In training mode takes torchvision's list of targets too, and
-    gives its dictionary of losses.
+    It takes float32 (N, 3, height, width) RGB pictures from 0 to 1, all of one size. In evaluation
+    mode it returns boxes (N, 100, 4) in pixels of the picture, labels (N, 100) from 1 and scores
+    (N, 100), padded with zeros. In training mode it takes torchvision's list of targets too, and
+    returns its dictionary of losses.
     """
     from torch import nn
     from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
@@ -107,8 +107,8 @@ def faster_rcnn_resnet101(classes: int = 90) -> nn.Module:
 def faster_rcnn_shufflenet(classes: int = 3, channels: int = 64) -> nn.Module:
     """Return the same detector on ShuffleNetV2 x1.0, its pyramid `channels` wide.
 
-    Batch normalization is trained, in the pyramid too: from scratch nothing learns without it, and
-    engines fold it away. Inputs and outputs are those of `faster_rcnn_resnet101`.
+    Batch normalization is trained, in the pyramid too, because the net is trained from scratch;
+    engines fold it. Inputs and outputs are those of `faster_rcnn_resnet101`.
     """
     from torch import nn
     from torchvision.models import shufflenet_v2_x1_0
@@ -125,7 +125,7 @@ def faster_rcnn_shufflenet(classes: int = 3, channels: int = 64) -> nn.Module:
 
 
 def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
-    """Return the detector on a backbone as torchvision's are: a pyramid, with `out_channels`."""
+    """Return the detector on `backbone`, a feature pyramid with torchvision's `out_channels`."""
     from torchvision.models.detection.anchor_utils import AnchorGenerator
     from torchvision.models.detection.rpn import RPNHead
     from torchvision.ops.poolers import LevelMapper, MultiScaleRoIAlign
@@ -136,7 +136,7 @@ def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
     head = RPNHead(backbone.out_channels, anchors.num_anchors_per_location()[0])
     names = [str(index) for index in range(len(sizes.strides))]
     pool = MultiScaleRoIAlign(names, 7, 2, canonical_scale=sizes.canonical)
-    # Known beforehand; found out in the first call, they would be missing from a graph.
+    # Set here: the pooler would find them in its first call, and they would not be exported.
     first, last = (sizes.strides[index].bit_length() - 1 for index in (0, -1))
     pool.scales = [1.0 / stride for stride in sizes.strides]
     pool.map_levels = LevelMapper(first, last, canonical_scale=sizes.canonical)
@@ -155,7 +155,7 @@ def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
 
 @cache
 def _classes() -> tuple[Any, Any, Any, Any]:
-    """Return torchvision's classes with numbers of boxes fixed in evaluation mode, and one size."""
+    """Return torchvision's classes, changed to fixed numbers of boxes and one size of pictures."""
     import torch
     from torchvision.models.detection.faster_rcnn import FastRCNNPredictor, TwoMLPHead
     from torchvision.models.detection.generalized_rcnn import GeneralizedRCNN
@@ -205,8 +205,8 @@ def _classes() -> tuple[Any, Any, Any, Any]:
 
     class Transform(GeneralizedRCNNTransform):  # type: ignore[misc]
         def batch_images(self, images: list[Any], size_divisible: int = 32) -> Any:
-            # Of one size, they need not be copied into place one by one: engines scatter them then,
-            # element by element, which takes a sixth of the call on a small net.
+            # torchvision copies pictures into a tensor one by one, which engines do element by
+            # element: a sixth of the call on a small net.
             batch = torch.stack(images)
             below, right = (-int(side) % size_divisible for side in batch.shape[-2:])
             return torch.nn.functional.pad(batch, (0, right, 0, below))
@@ -240,8 +240,8 @@ def best_proposals(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return exactly `count` proposals of one picture (count, 4) and their scores (count,).
 
-    The best `CANDIDATES` of each pyramid level are suppressed within their level; where too few
-    remain, empty boxes fill up. `counts` are the anchors of the levels.
+    Of each pyramid level the best `CANDIDATES` are suppressed within that level; the result is
+    padded with empty boxes. `counts` are the numbers of anchors of the levels.
     """
     import torch
     from torchvision.ops.boxes import clip_boxes_to_image
@@ -271,10 +271,10 @@ def best_detections(
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Return exactly `count` boxes (count, 4), scores and labels (count,) of one picture.
 
-    `boxes` (proposals, classes, 4) and `scores` (proposals, classes) begin with the background.
-    Kept are scores above `least`, suppressed within their class, the best first; zeros fill up.
-    Only the best `CANDIDATES` are looked at. What scores too little cannot suppress what does not,
-    so it may wait until the end.
+    In `boxes` (proposals, classes, 4) and `scores` (proposals, classes) the first class is the
+    background. Of the best `CANDIDATES`, suppressed within their class, those with scores above
+    `least` are returned, the best first, padded with zeros. The scores are compared with `least`
+    after suppression, which changes nothing: a low score cannot suppress a higher one.
     """
     import torch
     from torchvision.ops.boxes import clip_boxes_to_image
@@ -301,7 +301,7 @@ def _is_larger(boxes: torch.Tensor, side: float) -> torch.Tensor:
 def _suppressed(
     boxes: torch.Tensor, scores: torch.Tensor, groups: torch.Tensor, count: int, overlap: float
 ) -> torch.Tensor:
-    """Return exactly `count` indices, the best first; those too many point behind the boxes.
+    """Return exactly `count` indices, the best first, padded with the index behind the boxes.
 
     Boxes of different groups are moved apart, so that they do not suppress each other.
     """
@@ -314,7 +314,7 @@ def _suppressed(
 
 
 def _with_nothing(values: torch.Tensor) -> torch.Tensor:
-    """Return `values` with one row of zeros behind: what an index too many finds."""
+    """Return `values` with a row of zeros at the end, for padded indices."""
     import torch
 
     return torch.cat([values, torch.zeros_like(values[:1])])

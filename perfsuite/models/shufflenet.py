@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def shufflenet_v2_x1_0(classes: int = 10) -> nn.Module:
-    """Return ShuffleNetV2 x1.0 for float32 (N, 3, 32, 32) pictures; gives logits (N, classes)."""
+    """Return ShuffleNetV2 x1.0: from float32 (N, 3, 32, 32) pictures to logits (N, classes)."""
     from torch import nn
     from torchvision.models import shufflenet_v2_x1_0 as torchvision_shufflenet
 

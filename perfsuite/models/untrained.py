@@ -1,4 +1,4 @@
-"""Detectors with random weights: made to behave like trained ones, and compared by their heads."""
+"""Detectors with random weights, adjusted to behave like trained ones and to be comparable."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ SPREAD = 2.0  # deviation of the class logits: enough proposals then score above
 
 
 def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
-    """Let random weights behave like trained ones, and return the state that was changed.
+    """Adjust a detector with random weights, and return the tensors that were changed, by name.
 
-    Norms get the statistics of `images`. The scores are spread (objectness by 1, classes by
-    `SPREAD`), so that proposals differ and enough of them score as detections.
+    Norms get the statistics of `images`. The scores are scaled to a deviation of 1 (objectness) and
+    `SPREAD` (classes), so that proposals differ and enough of them become detections.
     """
     import torch
     from torch import nn
@@ -32,7 +32,7 @@ def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
             norm.train()
         batch, _ = module.transform(images)
         module.backbone(batch.tensors)
-        for norm in norms:  # as after loading what is returned
+        for norm in norms:  # as they are after loading the returned tensors
             if norm.num_batches_tracked is not None:
                 norm.num_batches_tracked.zero_()
         module.eval()
@@ -55,11 +55,11 @@ def settle(module: Any, images: torch.Tensor) -> dict[str, torch.Tensor]:
 
 
 def heads_alone(module: Any) -> nn.Module:
-    """Return a module of the detector's raw answers to pictures and given proposals (n, 4).
+    """Return a module from pictures and given proposals (n, 4) to the raw outputs of the heads.
 
-    It gives objectness (N, anchors), deltas (N, anchors * 4), class logits (n, classes + 1) and
-    box deltas (n, (classes + 1) * 4). Random weights score many boxes nearly alike: which of them
-    is kept first hangs on the last bit, so that engines' detections differ where these agree.
+    It returns objectness (N, anchors), deltas (N, anchors * 4), class logits (n, classes + 1) and
+    box deltas (n, (classes + 1) * 4). With random weights many boxes have nearly the same score, so
+    rounding decides which is kept: detections of engines differ even where these outputs agree.
     """
     return _heads()(module).eval()  # type: ignore[no-any-return]
 

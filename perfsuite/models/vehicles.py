@@ -1,7 +1,7 @@
-"""Where are vehicles, and of which types: find them, cut them out, classify them.
+"""Vehicles are located, cut out and classified by type.
 
 The finder is anchor-free (Zhou et al. 2019, arXiv:1904.07850): a vehicle is a peak of a heat map,
-its size and its exact middle are read off other maps at that place. The number of places is fixed,
+and its size and exact centre are read from other maps at that cell. The number of peaks is fixed,
 so that all shapes are static.
 """
 
@@ -15,22 +15,22 @@ from perfsuite.models.vgg import vgg
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SIDE = 96  # of the pictures
-CELL = 4  # pixels a side of a cell of the maps
-LARGEST = 64  # pixels a side that a vehicle may have
-PLACES = 6  # that are looked at in a picture
+SIDE = 96  # of pictures, in pixels
+CELL = 4  # side of a cell of the maps, in pixels
+LARGEST = 64  # side of a vehicle, in pixels
+PLACES = 6  # peaks that are used in a picture
 # Channels, stride and dilation of the finder's convolutions.
 FINDER = ((24, 2, 1), (48, 2, 1), (64, 1, 1), (64, 1, 2), (64, 1, 4))
-CROP = 32  # side of what is classified
+CROP = 32  # side of the crops that are classified
 LAYERS: tuple[int | str, ...] = (32, "M", 64, "M", 96, 96, "M", 128, "M", 128, "M")
 
 
 def vehicle_type(types: int) -> nn.Module:
     """Return a module with children `detect` and `classify`.
 
-    Takes float32 (N, 3, 96, 96); gives boxes (N, 6, 4) as left, top, right, bottom in pixels, the
-    most promising first, and scores (N, 6, types): that there is a vehicle, and that it is of the
-    type.
+    It takes float32 (N, 3, 96, 96) and returns boxes (N, 6, 4) as left, top, right, bottom in
+    pixels, by falling score of the finder, and scores (N, 6, types): the score of a vehicle being
+    there times that of its type.
     """
     from torch import nn
 
@@ -48,10 +48,10 @@ def vehicle_type(types: int) -> nn.Module:
 
 
 def finder() -> nn.Module:
-    """Return a module that gives boxes (N, 6, 4) and how sure they are (N, 6).
+    """Return a module from pictures to boxes (N, 6, 4) and their scores (N, 6).
 
-    `maps` gives its maps (N, 5, 24, 24): logits of a middle, of width and height, of where in the
-    cell the middle is; `boxes_at` reads boxes off them.
+    Its `maps` (N, 5, 24, 24) are the logits of a centre, of width and height, and of the centre's
+    place within the cell; `boxes_at` returns the boxes at given cells.
     """
     import torch
     from torch import nn
@@ -69,7 +69,7 @@ def finder() -> nn.Module:
                 width = out
             self.features = nn.Sequential(*parts)
             self.head = nn.Conv2d(width, 5, 1)
-            self.head.get_parameter("bias").data[0] = -4.0  # middles are rare
+            self.head.get_parameter("bias").data[0] = -4.0  # as centres are rare
 
         def maps(self, images: Tensor) -> Tensor:
             maps: Tensor = self.head(self.features(images))
@@ -97,10 +97,10 @@ def finder() -> nn.Module:
 
 
 def classifier(types: int) -> nn.Module:
-    """Return a module that gives scores (N, K, types) of what is in boxes (N, K, 4) of pictures.
+    """Return a module from pictures and boxes (N, K, 4) to scores (N, K, types) of their types.
 
-    It also takes how sure a vehicle is there (N, K), by which it multiplies. `logits` gives
-    (N, K, types + 1): the last class is that of what is no vehicle.
+    It also takes the finder's scores (N, K), by which it multiplies. `logits` returns
+    (N, K, types + 1), where the last class is no vehicle.
     """
     import torch
     from torch import nn

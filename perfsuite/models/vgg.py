@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-# Channels of each 3x3 convolution; "M" halves the picture.
+# The channels of each 3x3 convolution; "M" halves the picture.
 VGG16: tuple[int | str, ...] = (
     64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M",
 )  # fmt: skip
@@ -21,8 +21,8 @@ VGG16: tuple[int | str, ...] = (
 def vgg(layers: Sequence[int | str], *, channels: int, classes: int) -> nn.Module:
     """Return a module with children `features`, `flatten` and `classifier`.
 
-    Takes float32 NCHW pictures with `channels` channels whose sides the "M" entries of `layers`
-    bring down to 1x1; gives logits (N, classes).
+    It takes float32 NCHW pictures with `channels` channels, of a size that the "M" entries of
+    `layers` reduce to 1x1, and returns logits (N, classes).
     """
     from collections import OrderedDict
 
@@ -32,11 +32,11 @@ def vgg(layers: Sequence[int | str], *, channels: int, classes: int) -> nn.Modul
     width = channels
     for entry in layers:
         if entry == "M":
-            # Rounding up changes nothing at 32x32, and lets training begin with smaller ones.
+            # Rounding up makes no difference at 32x32, and allows smaller pictures in training.
             features.append(nn.MaxPool2d(2, ceil_mode=True))
             continue
         out = int(entry)
-        # The bias of a convolution before batch normalization is absorbed by it.
+        # Batch normalization would cancel a bias of the convolution before it.
         features += [nn.Conv2d(width, out, 3, padding=1, bias=False), nn.BatchNorm2d(out)]
         features.append(nn.ReLU(inplace=True))
         width = out

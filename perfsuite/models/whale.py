@@ -1,11 +1,11 @@
-"""Who is this whale, in four stages: find the head, find its two ends, turn it, classify it.
+"""Individual whales are identified in four stages: head, its two ends, alignment, classification.
 
-The recipe is the one that won the right-whale recognition challenge of 2015: all heads are brought
-to one heading and size before a classifier sees them. Both finders read a place off a heat map as
-its centre of mass (Nibali et al. 2018, arXiv:1801.07372): differentiable, finer than the map's
-cells, and made of plain operators.
+This is the method that won the right-whale recognition challenge of 2015: all heads are brought to
+one heading and size before they are classified. Both finders return the centre of mass of a heat
+map (Nibali et al. 2018, arXiv:1801.07372), which is differentiable, finer than the map's cells, and
+made of plain operators.
 
-Places are in pixels of the picture, 0 being its left or upper edge.
+Positions are in pixels of the picture, where 0 is its left or upper edge.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from perfsuite.models.vgg import vgg
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-SIDE = 128  # of the pictures
-CROP = 48  # side of what the ends are looked for in
-ALIGNED = 40  # side of a head that was turned
+SIDE = 128  # of pictures, in pixels
+CROP = 48  # side of the crops in which ends are located
+ALIGNED = 40  # side of aligned heads
 LAYERS: tuple[int | str, ...] = (32, "M", 64, "M", 96, 96, "M", 128, "M", 128, "M", 192, "M")
 PLAIN: tuple[int | str, ...] = (
     16, "M", 32, "M", 64, 64, "M", 96, 96, "M", 128, "M", 128, "M", 192, "M",
@@ -30,8 +30,8 @@ PLAIN: tuple[int | str, ...] = (
 def whale_id(individuals: int) -> nn.Module:
     """Return a module with children `detect`, `keypoints`, `align` and `classify`.
 
-    Takes float32 (N, 3, 128, 128); gives logits (N, individuals), the head's box (N, 4) as x0, y0,
-    x1, y1 and its ends (N, 4) as x, y of the bonnet and x, y of the blowhead.
+    It takes float32 (N, 3, 128, 128) and returns logits (N, individuals), the head's box (N, 4) as
+    x0, y0, x1, y1 and its ends (N, 4) as x, y of the bonnet and x, y of the blowhead.
     """
     from torch import nn
 
@@ -52,15 +52,15 @@ def whale_id(individuals: int) -> nn.Module:
 
 
 def whale_id_plain(individuals: int) -> nn.Module:
-    """Return one small VGG for float32 (N, 3, 128, 128) pictures; gives logits."""
+    """Return one small VGG from float32 (N, 3, 128, 128) pictures to logits (N, individuals)."""
     return vgg(PLAIN, channels=3, classes=individuals)
 
 
 def head_finder() -> nn.Module:
-    """Return a module that gives boxes (N, 4) for pictures, which it looks at in half the size.
+    """Return a module from pictures, which it halves in size, to the boxes of heads (N, 4).
 
-    `scores` gives its maps (N, 3, 16, 16): where the middle is, how wide, how high; `read` makes
-    boxes of them.
+    Its `scores` (N, 3, 16, 16) are maps of the centre, the width and the height, from which `read`
+    computes boxes.
     """
     from torch import nn
     from torch.nn import functional
@@ -92,10 +92,10 @@ def head_finder() -> nn.Module:
 
 
 def end_finder() -> nn.Module:
-    """Return a module that gives both ends (N, 4) for pictures and the boxes of their heads.
+    """Return a module from pictures and the boxes of heads to both ends (N, 4).
 
-    `scores` gives its heat maps (N, 2, 24, 24) over the box's surroundings; `read` makes ends of
-    them and the boxes.
+    Its `scores` (N, 2, 24, 24) are heat maps over the surroundings of a box, from which `read`
+    computes the ends.
     """
     from torch import nn
 
@@ -138,7 +138,7 @@ def surroundings(boxes: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def aligner() -> nn.Module:
-    """Return a module that cuts heads out of pictures so that all of them point to the right."""
+    """Return a module that cuts heads out of pictures, rotated to point to the right."""
     from torch import nn
 
     class Aligner(nn.Module):
@@ -157,7 +157,7 @@ def aligner() -> nn.Module:
 
 
 def _features(*layers: tuple[int, int, int]) -> nn.Module:
-    """Return 3x3 convolutions of (channels, stride, dilation), normalised, each with a ReLU."""
+    """Return 3x3 convolutions of (channels, stride, dilation), each with a norm and a ReLU."""
     from torch import nn
 
     parts: list[nn.Module] = []
@@ -171,7 +171,7 @@ def _features(*layers: tuple[int, int, int]) -> nn.Module:
 
 
 def _centre_of_mass(side: int) -> nn.Module:
-    """Return a module that gives x, y in [-1, 1] of the softmax of maps (N, K, side, side)."""
+    """Return a module from maps (N, K, side, side) to their centres of mass, in [-1, 1]."""
     import torch
     from torch import nn
 

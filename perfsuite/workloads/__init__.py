@@ -1,1 +1,1 @@
-"""A table of workloads: which model, which task, which weights."""
+"""Workloads: models with their tasks and weights, by name."""

@@ -1,4 +1,4 @@
-"""The table of workloads, and the one way to come by one."""
+"""The workloads that come with perfsuite, by name, and the loader of all workloads."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from perfsuite.workloads.onnx.samples import read_samples, written
 from perfsuite.workloads.tasks.classification import top1_rows
 
 BATCH = 50
-_NUMBERS = "biuf"  # NumPy's kinds of what can be made up: truth values, integers, floats
+_NUMBERS = "biuf"  # NumPy's kinds of types that inputs are made for: bool, integers, floats
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,12 @@ class Unlabelled(Task):
     spec: tuple[InputSpec, ...]
 
     def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return seeded inputs, `batch` long where the graph leaves that open."""
+        """Return seeded inputs, with `batch` samples if the graph's batch is dynamic."""
         rng = np.random.default_rng(seed)
         return {item.name: self._array(item, batch, rng) for item in self.spec}
 
     def calibration(self, samples: int) -> Iterator[Inputs]:
-        """Raise `Unsupported`: random inputs would calibrate for data that never come."""
+        """Raise `Unsupported`, because the ranges of random inputs are not those of real data."""
         raise Unsupported(
             "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
             'samples = { <its name> = "<file>.npz" }'
@@ -48,10 +48,10 @@ class Unlabelled(Task):
 
 @dataclass(frozen=True)
 class Labelled(Task):
-    """Samples from an `.npz` file: one array an input, first axis the samples, and `labels`.
+    """Samples from an `.npz` file: for each input an array over samples, and `labels`.
 
-    In a seeded order, so that a file sorted by class does no harm, the first half calibrates and
-    the second half tests.
+    The samples are in a seeded random order, as the file may be sorted by class. The first half is
+    for calibration, the second half for testing.
     """
 
     spec: tuple[InputSpec, ...]
@@ -94,9 +94,9 @@ class Labelled(Task):
 def onnx_workload(path: Path, samples: Path | None = None) -> Workload:
     """Return the workload of an ONNX file, named after it.
 
-    Dimensions that the graph leaves open, but for the batch, are those of `samples`. Raises
-    `ConfigError` for a file that is no model or takes what cannot be made up, and for samples that
-    do not fit.
+    Dynamic dimensions other than the batch are set to those of `samples`. Raises `ConfigError` for
+    a file that is no model, for inputs of a type that cannot be made, and for samples that do not
+    fit.
     """
     try:
         spec, _ = graph_spec(load_graph(path))

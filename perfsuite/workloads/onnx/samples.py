@@ -16,9 +16,9 @@ LEAST = 4  # samples: two to calibrate, two to test
 
 
 def read_samples(path: Path, spec: tuple[InputSpec, ...]) -> dict[str, np.ndarray]:
-    """Return the arrays of an `.npz` file, one an input and `labels`, in a seeded order.
+    """Return the arrays of an `.npz` file, by input and `labels`, in a seeded random order.
 
-    Raises `ConfigError` that names the array when the file cannot be read, or does not fit.
+    Raises `ConfigError`, naming the array, if the file cannot be read or does not fit.
     """
     arrays = _arrays(path, [*(item.name for item in spec), LABELS])
     labels = arrays[LABELS]
@@ -47,7 +47,7 @@ def _arrays(path: Path, wanted: list[str]) -> dict[str, np.ndarray]:
     advice = f"write it with numpy.savez(file, {', '.join(f'{name}=...' for name in wanted)})"
     try:
         if not zipfile.is_zipfile(path):
-            path.open("rb").close()  # says why, if it cannot even be opened
+            path.open("rb").close()  # its error says why, if it cannot be opened
             raise ConfigError(f"{path}: not a readable .npz file; {advice}")
         with np.load(path, allow_pickle=False) as file:
             missing = [name for name in wanted if name not in file.files]
@@ -75,7 +75,7 @@ def _array(path: Path, file: np.lib.npyio.NpzFile, name: str) -> np.ndarray:
 
 
 def _check_fits(path: Path, item: InputSpec, array: np.ndarray) -> None:
-    """Raise `ConfigError` unless `array` is what the input takes, its first axis the samples."""
+    """Raise `ConfigError` unless the samples in `array` have the type and shape of the input."""
     fits = array.ndim == len(item.shape) > 0 and all(
         isinstance(side, str) or side == found
         for side, found in zip(item.shape[1:], array.shape[1:], strict=True)

@@ -1,1 +1,1 @@
-"""What models are for: their rows and metrics."""
+"""Tasks of models: their test rows and metrics."""

@@ -1,12 +1,12 @@
-"""Mean average precision of a detector at one overlap, from one row a picture.
+"""Mean average precision of a detector at one overlap, from one row for each picture.
 
-Which detections are right is decided within a picture, so it is decided once; the precision over
-all pictures is then computed of any choice of rows, and intervals can resample them.
-The rules are COCO's (Lin et al. 2014, arXiv:1405.0312; cocodataset.org/#detection-eval): greedy
-matching by score, a 101-point interpolated precision, classes without a box left out of the mean.
+Which detections are right depends on one picture only and is stored in its row; the precision over
+pictures is computed from any choice of rows, so that intervals can resample them. The rules are
+COCO's (Lin et al. 2014, arXiv:1405.0312; cocodataset.org/#detection-eval): greedy matching by
+score, a 101-point interpolated precision, and classes without a box left out of the mean.
 
-A row holds `DETECTIONS` scores, as many labels, as many verdicts, and the number of boxes that are
-to be found of each class.
+A row holds `DETECTIONS` scores, as many labels, as many verdicts, and the number of marked boxes of
+each class.
 """
 
 from __future__ import annotations
@@ -17,16 +17,16 @@ import numpy as np
 
 from perfsuite.errors import ConfigError
 
-DETECTIONS = 100  # a picture, at most, as in COCO's evaluation
+DETECTIONS = 100  # of a picture, at most, as in COCO's evaluation
 OVERLAP = 0.5
 RIGHT, WRONG, NOTHING = 1.0, 0.0, -1.0  # verdicts; NOTHING: not counted, or no detection
 _RECALLS = np.linspace(0.0, 1.0, 101)
 
 
 class Boxes(NamedTuple):
-    """Boxes (n, 4), left, top, right, bottom, and their labels (n,), from 1.
+    """Boxes (n, 4) as left, top, right, bottom, and their labels (n,), from 1.
 
-    `values` are (n,): the scores of detections; of marked boxes 1 for those that are ignored.
+    `values` (n,) are the scores of detections; of marked boxes they are 1 for those to ignore.
     """
 
     boxes: np.ndarray
@@ -35,10 +35,10 @@ class Boxes(NamedTuple):
 
 
 def overlaps(detected: np.ndarray, marked: np.ndarray, ignored: np.ndarray) -> np.ndarray:
-    """Return intersection over union, (detected, marked).
+    """Return the intersection over union, (detected, marked).
 
-    Over the detection's own area for marked boxes that are ignored: several detections may lie
-    in one crowd.
+    For ignored marked boxes, it is the intersection over the detection's area, as several
+    detections may lie in one crowd.
     """
     one, other = detected[:, None].astype(np.float64), marked[None].astype(np.float64)
     sides = np.minimum(one[..., 2:], other[..., 2:]) - np.maximum(one[..., :2], other[..., :2])
@@ -52,8 +52,8 @@ def overlaps(detected: np.ndarray, marked: np.ndarray, ignored: np.ndarray) -> n
 def row_of(detected: Boxes, marked: Boxes, classes: int) -> np.ndarray:
     """Return the row of one picture, float64 (3 * DETECTIONS + classes,).
 
-    Detections without a score (0, as padding has) count as none. Raises `ConfigError` for more
-    than `DETECTIONS`, and for labels that are no class.
+    Detections with a score of 0 are padding. Raises `ConfigError` for more detections than
+    `DETECTIONS`, and for labels that are no class.
     """
     present = np.flatnonzero(detected.values > 0)
     order = present[np.argsort(-detected.values[present], kind="stable")]
@@ -80,7 +80,7 @@ def row_of(detected: Boxes, marked: Boxes, classes: int) -> np.ndarray:
 
 
 def _verdicts(found: Boxes, marked: Boxes) -> np.ndarray:
-    """Return a verdict for each detection; they come with falling scores."""
+    """Return a verdict for each detection; their scores must be falling."""
     verdicts = np.full(len(found.labels), WRONG)
     ignored = marked.values != 0
     shares = overlaps(found.boxes, marked.boxes, ignored)
@@ -89,7 +89,7 @@ def _verdicts(found: Boxes, marked: Boxes) -> np.ndarray:
         can = (marked.labels == label) & (shares[index] >= OVERLAP)
         for candidates, verdict in ((can & ~ignored & free, RIGHT), (can & ignored, NOTHING)):
             if candidates.any():
-                # Of equal overlaps COCO's rule takes the last.
+                # Of equal overlaps, COCO's rule uses the last.
                 best = np.flatnonzero(candidates)[::-1]
                 free[best[shares[index, best].argmax()]] = False
                 verdicts[index] = verdict
@@ -98,7 +98,7 @@ def _verdicts(found: Boxes, marked: Boxes) -> np.ndarray:
 
 
 def mean_average_precision(rows: np.ndarray) -> float:
-    """Return the mean over classes of the average precision; 0 where no box is to be found."""
+    """Return the mean over classes of the average precision; 0 without marked boxes."""
     detections = rows[:, : 3 * DETECTIONS].reshape(len(rows), 3, DETECTIONS)
     scores, labels, verdicts = (detections[:, place].ravel() for place in range(3))
     counts = rows[:, 3 * DETECTIONS :].sum(axis=0)
@@ -114,7 +114,7 @@ def mean_average_precision(rows: np.ndarray) -> float:
 
 
 def _average_precision(right: np.ndarray, count: float) -> float:
-    """Return the interpolated precision, averaged over recalls; detections by falling score."""
+    """Return the interpolated precision, averaged over recalls, of `right` by falling score."""
     if not right.size:
         return 0.0
     hits = np.cumsum(right)

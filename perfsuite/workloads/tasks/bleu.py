@@ -1,7 +1,7 @@
 """BLEU (Papineni et al. 2002, "BLEU: a method for automatic evaluation of machine translation").
 
-It is a measure of a whole corpus, of counts that are added up over its sentences: a row holds the
-counts of one sentence, so that intervals can resample rows.
+It is computed from counts that are added up over a corpus. A row holds the counts of one sentence,
+so that intervals can resample rows.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ COLUMNS = 2 * LONGEST + 2
 def counts(said: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
     """Return float64 (COLUMNS,) for one sentence and its one reference.
 
-    For each n from 1 to 4: how many n-grams of `said` are in `wanted`, each at most as often as it
-    is there; then how many n-grams `said` has; then both lengths.
+    For each n from 1 to 4, the number of n-grams of `said` that are in `wanted`, each at most as
+    often as there; then the numbers of n-grams of `said`; then both lengths.
     """
     found, all_ = [], []
     for size in range(1, LONGEST + 1):
@@ -31,7 +31,7 @@ def counts(said: Sequence[str], wanted: Sequence[str]) -> np.ndarray:
 
 
 def bleu(rows: np.ndarray) -> float:
-    """Return BLEU-4 of rows of `counts`: 0 where no n-gram of some length is right."""
+    """Return BLEU-4 of rows of `counts`; it is 0 if, for some length, no n-gram is right."""
     total = rows.sum(axis=0)
     found, all_ = total[:LONGEST], total[LONGEST : 2 * LONGEST]
     said, wanted = total[2 * LONGEST :]

@@ -12,11 +12,11 @@ from perfsuite.data.images import cropped
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 
-BATCH = 100  # pictures answered at a time
+BATCH = 100  # pictures of a call
 
 
 class Samples(Protocol):
-    """Pictures and their labels, of one length."""
+    """Pictures and their labels, as many of both."""
 
     @property
     def images(self) -> np.ndarray: ...
@@ -28,8 +28,8 @@ class Samples(Protocol):
 def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
     """Return (samples, 3) rows: 1 if right else 0, the answer, the label.
 
-    The first output holds one score a class: (samples, classes). Raises `ConfigError` for another
-    shape, and for a label that is no class.
+    The first output must be scores (samples, classes). Raises `ConfigError` for another shape, and
+    for a label that is no class.
     """
     scores = np.asarray(outputs[0])
     if scores.ndim != 2 or len(scores) != len(labels):
@@ -50,8 +50,8 @@ def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
 class Classification(Task):
     """Labelled pictures: `load(split)` gives the samples of `train`, `calibration` or `test`.
 
-    `prepare` makes the model's float32 NCHW input of stored pictures; `augment(pictures, rng)`
-    varies stored pictures for training; `identity` changes when the data do.
+    `prepare` turns stored pictures into the model's float32 NCHW input; `augment(pictures, rng)`
+    varies stored pictures for training; `identity` is a text that changes when the data do.
     """
 
     load: Callable[[str], Samples]
@@ -101,7 +101,7 @@ class Classification(Task):
         return float(rows[:, 0].mean())
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return one picture scaled and cropped about its middle to the size of the stored ones."""
+        """Return one picture, scaled and cropped around its centre to the size of stored ones."""
         height, width, channels = self.load("test").images.shape[1:]
         if channels != 3:
             raise Unsupported(
@@ -111,5 +111,5 @@ class Classification(Task):
         return {self.input_name: self.prepare(cropped(picture, width, height)[None])}
 
     def fingerprint(self) -> str:
-        """Return what identifies the data."""
+        """Return a text that changes when the data do."""
         return self.identity

@@ -22,20 +22,20 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-BATCH = 8  # calibration pictures in memory at a time
+BATCH = 8  # calibration pictures in memory at once
 ZOOM = (0.75, 1.25)  # of training pictures
-# Two engines' detections are the same ones, in fp32: pixels, score, detections without a partner.
+# The largest `differences` of two engines' detections in fp32.
 SAME = {"boxes": 0.5, "scores": 1e-3, "unmatched": 0.0}
-LEFT = 0.4  # of a box's area must remain in the picture, or training does not see it
+LEFT = 0.4  # the share of a box's area that must stay in a training picture, or it is dropped
 
 
 @dataclass(frozen=True)
 class Detection(Task):
     """Pictures with boxes: `load(split)` gives those of `train`, `calibration` or `test`.
 
-    The model takes `images`, float32 (N, 3, height, width) RGB from 0 to 1, and gives boxes
-    (N, n, 4) in pixels of that size, labels (N, n) from 1, scores (N, n), filled up with zeros.
-    Pictures of another size are scaled to fit, and filled up with black below or on the right.
+    The model takes `images`, float32 (N, 3, height, width) RGB from 0 to 1, and returns boxes
+    (N, n, 4) in pixels of that size, labels (N, n) from 1 and scores (N, n), padded with zeros.
+    Pictures of another size are scaled to fit, and padded with black below or on the right.
     """
 
     load: Callable[[str], Annotations]
@@ -45,7 +45,7 @@ class Detection(Task):
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]  # it follows from the data
-        """Return what of the test annotations cannot be used: how often, and where first."""
+        """Return the reasons why test annotations cannot be used, with numbers and first places."""
         return tuple(f"skipped: {line}" for line in self.load("test").report().splitlines())
 
     def inputs(self, batch: int, seed: int) -> Inputs:
@@ -62,7 +62,7 @@ class Detection(Task):
             yield {"images": scaled(np.stack(some))}
 
     def train(self) -> TrainingSet:
-        """Return the training pictures; boxes are (n, most, 5): label (0 for none), corners."""
+        """Return the training pictures; boxes (n, most, 5) are label (0 for none) and corners."""
         pictures = [picture for picture in self.load("train").pictures if len(picture.boxes)]
         images = np.empty((len(pictures), self.height, self.width, 3), np.uint8)
         boxes = np.zeros((len(pictures), max(len(p.boxes) for p in pictures), 5), np.float32)
@@ -74,7 +74,7 @@ class Detection(Task):
         return TrainingSet(images, boxes, varied_light, loss)
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return one row a picture, as `row_of` describes it."""
+        """Return one row for each picture, as `row_of` describes it."""
         found = self.load("test")
         order = np.random.default_rng(0).permutation(len(found.pictures))[:samples]
         order.sort()
@@ -96,11 +96,11 @@ class Detection(Task):
         return {"images": scaled(fitted(picture, self.height, self.width)[0][None])}
 
     def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
-        """Return what `differences` does; in fp32 detections must be the same ones."""
+        """Return the `differences`; raise `ParityError` in fp32 unless detections are the same."""
         return agreed(differences(expected, answered), precision, SAME)
 
     def fingerprint(self) -> str:
-        """Return what identifies the data."""
+        """Return a text that changes when the data do."""
         splits = (self.load(split).fingerprint() for split in ("train", "calibration", "test"))
         return " ".join(["detection", str(self.height), str(self.width), *splits])
 
@@ -109,7 +109,7 @@ class Detection(Task):
 
 
 def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:
-    """Return a uint8 (h, w, 3) picture scaled into `height` x `width`, and the factor."""
+    """Return a uint8 (h, w, 3) picture scaled to fit into `height` x `width`, and the factor."""
     from PIL import Image
 
     scale = min(height / picture.shape[0], width / picture.shape[1])
@@ -123,12 +123,12 @@ def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, fl
 
 
 def scaled(pictures: np.ndarray) -> np.ndarray:
-    """Return float32 NCHW from 0 to 1 of uint8 NHWC."""
+    """Return uint8 NHWC pictures as float32 NCHW from 0 to 1."""
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
 
 
 def varied_light(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the model's input of uint8 NHWC pictures, each a little brighter, darker or duller."""
+    """Return the model's input of uint8 NHWC pictures, with brightness and contrast varied."""
     images = scaled(pictures)
     contrast = rng.uniform(0.8, 1.2, (len(images), 1, 1, 1)).astype(np.float32)
     light = rng.uniform(-0.1, 0.1, (len(images), 3, 1, 1)).astype(np.float32)
@@ -152,10 +152,10 @@ def loss(module: nn.Module, images: torch.Tensor, boxes: torch.Tensor) -> torch.
 def mirrored_and_zoomed(
     images: torch.Tensor, boxes: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return NCHW pictures mirrored along either axis, zoomed and moved, and their boxes.
+    """Return NCHW pictures, mirrored along both axes, zoomed and moved at random, and their boxes.
 
-    `boxes` are (N, most, 5): label, corners in pixels; one that has left its picture, but for less
-    than `LEFT` of its area, loses its label.
+    `boxes` (N, most, 5) are label and corners in pixels. The label becomes 0 if less than `LEFT` of
+    the box's area is still in the picture.
     """
     import torch
 
@@ -164,7 +164,7 @@ def mirrored_and_zoomed(
     zoom = torch.empty(count, 1, device=device).uniform_(*ZOOM)
     factor = zoom * (torch.randint(0, 2, (count, 2), device=device) * 2 - 1)  # along x and y
     move = torch.empty(count, 2, device=device).uniform_(-1, 1) * (1 - zoom).abs()
-    # From a place in the new picture to one in the old, both from -1 to 1.
+    # From positions in the new picture to those in the old one, both from -1 to 1.
     matrix = torch.cat([torch.diag_embed(factor), move[..., None]], dim=2)
     grid = torch.nn.functional.affine_grid(matrix, list(images.shape), align_corners=False)
     images = torch.nn.functional.grid_sample(images, grid, align_corners=False)
@@ -195,9 +195,9 @@ def detections(outputs: Outputs) -> Boxes:
 def differences(expected: Outputs, answered: Outputs, overlap: float = 0.5) -> dict[str, float]:
     """Return how far two detectors' answers to one picture differ, whatever their order.
 
-    Each detection of the first is held against the one of the second with the same label that
-    overlaps it most. `boxes` is the largest difference of a corner in pixels, `scores` that of a
-    score, `unmatched` the number of detections of either that have none by `overlap`.
+    Each detection of the first is compared with the one of the second that has the same label and
+    overlaps it most. `boxes` is the largest difference of a corner in pixels, `scores` the largest
+    of a score, `unmatched` the number of detections of both without a partner by `overlap`.
     """
     one, other = detections(expected), detections(answered)
     one, other = (Boxes(*(part[each.values > 0] for part in each)) for each in (one, other))
@@ -219,9 +219,10 @@ def differences(expected: Outputs, answered: Outputs, overlap: float = 0.5) -> d
 
 
 def agreed(found: dict[str, float], precision: str, allowed: dict[str, float]) -> dict[str, float]:
-    """Return `found`; raise `ParityError` where it is more than `allowed` in fp32.
+    """Return `found`; raise `ParityError` if, in fp32, a difference exceeds the `allowed` one.
 
-    In lower precision other boxes survive suppression: such a detector is judged by its accuracy.
+    In lower precision other boxes may survive suppression; such a detector is judged by its
+    accuracy.
     """
     for name, limit in allowed.items():
         if precision == "fp32" and not found[name] <= limit:

@@ -1,4 +1,4 @@
-"""What the tasks on composed scenes share: their pictures, by number, and how rows are made."""
+"""The base of tasks on composed scenes: their pictures, by number, and their test rows."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from perfsuite.data.noise import in_other_light
 from perfsuite.data.scenes import Kind, SceneItem
 from perfsuite.domain.task import SEMI_SYNTHETIC, Inputs, Outputs, Predict, Task
 
-BATCH = 50  # scenes answered at a time
+BATCH = 50  # scenes of a call
 
 
 @dataclass(frozen=True)
 class SceneTask(Task):
-    """Scenes of one kind. `train`, `calibration` and `test` hold so many of them."""
+    """Scenes of one kind: as many as the splits `train`, `calibration` and `test` say."""
 
     kind: Kind
     training: int
@@ -28,7 +28,7 @@ class SceneTask(Task):
 
     @abstractmethod
     def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
-        """Return what is in scene `index` of `split`."""
+        """Return the items in scene `index` of `split`."""
 
     @abstractmethod
     def row(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> np.ndarray:
@@ -49,15 +49,15 @@ class SceneTask(Task):
             yield self._asked("calibration", np.arange(start, min(start + BATCH, samples)))
 
     def lit(self, indices: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        """Return these training scenes as the model takes them, each in other light."""
+        """Return these training scenes as the model's input, in varied light."""
         return normalized(in_other_light(self.pictures("train", indices), rng))
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return one picture scaled and cropped about its middle to the size of the scenes."""
+        """Return one picture, scaled and cropped around its centre to the size of scenes."""
         return {"images": normalized(cropped(picture, self.kind.side, self.kind.side)[None])}
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return one row a test scene."""
+        """Return one row for each test scene."""
         chosen = np.sort(np.random.default_rng(0).permutation(self.test)[:samples])
         rows = []
         for start in range(0, len(chosen), BATCH):
@@ -70,7 +70,7 @@ class SceneTask(Task):
         return np.stack(rows)
 
     def fingerprint(self) -> str:
-        """Return what identifies the data."""
+        """Return a text that changes when the data do."""
         return f"{self.kind.name} {self.training} {self.test} {scenes.fingerprint()}"
 
     def _asked(self, split: str, indices: np.ndarray) -> Inputs:

@@ -1,4 +1,4 @@
-"""Captions of composed scenes, and where the net looks for each word."""
+"""Captions of composed scenes, and the attention of the net at each word."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ PLAN = AdamPlan(epochs=7, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=Fals
 
 @dataclass(frozen=True)
 class Captions(SceneTask):
-    """What a scene shows, in words. A row: the counts of BLEU, then those of attention."""
+    """Captions of scenes. A row holds the counts of BLEU, then those of attention."""
 
     def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
         """Return what is in scene `index` of `split`."""
