@@ -131,7 +131,7 @@ class Answering:
                 expected = other[start:stop].astype(np.float64)
                 scale = float(np.abs(other).max()) or 1.0
                 off = float(np.abs(one.astype(np.float64) - expected).max()) / scale
-                if off > allowed:
+                if not off <= allowed:  # NaN is no agreement
                     raise ParityError(
                         f"output '{name}': batch {self.batch} and batch {batch} differ by "
                         f"{off:.2g} of the largest value, {allowed:g} is allowed"

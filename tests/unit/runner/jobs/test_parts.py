@@ -1,8 +1,7 @@
-"""Parts of the jobs by themselves: answers in batches, rounds, artifact folders, the cache."""
+"""Parts of the jobs by themselves: rounds, artifact folders, the cache."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,96 +15,18 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.record import Line
 from perfsuite.domain.runtime import Manifest
-from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, ConfigError, ParityError, SchemaError
+from perfsuite.errors import BuildError, ConfigError, SchemaError
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, rounds
-from perfsuite.runner.jobs.evaluate import Answering
 
 MANIFEST = Manifest(
     "fake", "cpu", "fp32", 1, (InputSpec("x", "float32", ("batch", 2)),), ("y", "z"), False, False
 )
 
 
-class Doubling:
-    """A session of a fixed batch that doubles, adds `error`, and notes what it was asked."""
-
-    clock = None
-
-    def __init__(self, batch: int, error: float = 0.0) -> None:
-        self.batch, self.error = batch, error
-        self.asked: list[np.ndarray] = []
-
-    def run(self, inputs: Inputs) -> Outputs:
-        x = inputs["x"]
-        assert len(x) == self.batch
-        assert x.flags.c_contiguous
-        self.asked.append(x.copy())
-        return [2.0 * x + self.error, x.sum(axis=1)]
-
-
-def answering(batch: int, error: float = 0.0) -> tuple[Any, Doubling]:
-    session = Doubling(batch, error)
-    return Answering(session, MANIFEST, batch), session  # type: ignore[arg-type]
-
-
 def numbers(count: int) -> np.ndarray:
     return np.arange(2.0 * count, dtype=np.float32).reshape(count, 2)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7])
-@pytest.mark.parametrize("batch", [1, 3, 50])
-def test_any_number_of_samples_is_answered(count: int, batch: int) -> None:
-    predict, session = answering(batch)
-    doubled, sums = predict({"x": numbers(count)})
-    np.testing.assert_array_equal(doubled, 2.0 * numbers(count))
-    np.testing.assert_array_equal(sums, numbers(count).sum(axis=1))
-    assert len(session.asked) == math.ceil(count / batch)
-
-
-def test_the_last_sample_fills_up_the_batch() -> None:
-    predict, session = answering(3)
-    predict({"x": numbers(4)})
-    np.testing.assert_array_equal(session.asked[1], numbers(4)[[3, 3, 3]])
-
-
-def test_the_digest_tells_samples_and_not_batches_apart() -> None:
-    def digest(batch: int, *parts: np.ndarray) -> str:
-        predict, _ = answering(batch)
-        for part in parts:
-            predict({"x": part})
-        return str(predict.digest)
-
-    whole = digest(1, numbers(6))
-    assert digest(4, numbers(6)) == whole
-    assert digest(4, numbers(6)[:2], numbers(6)[2:]) == whole
-    assert digest(4, numbers(5)) != whole
-    assert digest(4, numbers(6)[::-1]) != whole
-
-
-@pytest.mark.parametrize(("error", "agrees"), [(0.0, True), (0.009, True), (0.1, False)])
-def test_batches_are_checked_against_the_timed_batch(error: float, agrees: bool) -> None:
-    predict, _ = answering(4)
-    predict({"x": numbers(6)})  # the largest answer is 22, or 21 for the sum
-    single = Doubling(1, error=error)
-    if agrees:
-        predict.check_against(single, 1)
-    else:
-        with pytest.raises(ParityError, match="output 'y': batch 4 and batch 1 differ"):
-            predict.check_against(single, 1)
-    assert len(single.asked) == (6 if agrees else 1)
-
-
-def test_nothing_asked_is_nothing_to_check() -> None:
-    predict, _ = answering(4)
-    predict.check_against(Doubling(1), 1)
-
-
-def test_nan_is_no_answer() -> None:
-    predict, _ = answering(2)
-    with pytest.raises(BuildError, match="output 'y': 1 NaN and 0 infinite of 2 values"):
-        predict({"x": np.array([[np.nan, 1.0]], np.float32)})
 
 
 def test_rounds_alternate() -> None:
