@@ -1,6 +1,6 @@
-"""Pictures with boxes, whatever file format they were marked in, and what of them was broken.
+"""Pictures with boxes from any file format, and a report of the broken ones.
 
-A broken picture or box is skipped, counted and named; nothing else is lost with it.
+A broken picture or box is skipped, counted and named; all others are kept.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ import numpy as np
 from perfsuite.data.images import rgb
 from perfsuite.errors import ConfigError
 
-SLACK = 1.0  # pixels by which a box may leave its picture without being counted: rounding does it
+SLACK = 1.0  # pixels; by rounding, a box may exceed its picture by this without being reported
 
 
 class Mark(NamedTuple):
     """One box as its file has it: a class name and the corners in pixels, from 0.
 
-    `ignored` boxes (VOC's `difficult`, COCO's `iscrowd`) are neither to be found nor held against
-    a detector that finds them.
+    A detector need not find `ignored` boxes (VOC's `difficult`, COCO's `iscrowd`), and finding one
+    is no error.
     """
 
     name: str
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
 
 
 class Skip(NamedTuple):
-    """What was left out or cut: why, and where."""
+    """A picture or box that was left out or cut: the reason and the place."""
 
     reason: str
     where: str
@@ -66,11 +66,11 @@ class Annotations:
     skips: tuple[Skip, ...] = ()
 
     def counts(self) -> dict[str, int]:
-        """Return how many skips there were for each reason."""
+        """Return the number of skips for each reason."""
         return dict(Counter(skip.reason for skip in self.skips))
 
     def report(self) -> str:
-        """Return one line a reason: how many, and the first place; empty if nothing was skipped."""
+        """Return a line for each reason, with the number and the first place; '' without skips."""
         lines = []
         for reason, count in self.counts().items():
             first = next(skip.where for skip in self.skips if skip.reason == reason)
@@ -118,18 +118,18 @@ def _is_there(path: Path) -> bool:
 
 @dataclass
 class Collector:
-    """Checks pictures and boxes one by one and keeps those that are whole."""
+    """Checks pictures and boxes one by one, and keeps the valid ones."""
 
     classes: tuple[str, ...]
     pictures: list[Annotated] = field(default_factory=list)
     skips: list[Skip] = field(default_factory=list)
 
     def skip(self, reason: str, where: str) -> None:
-        """Count something that cannot be used."""
+        """Count something that cannot be used, with the place `where` it stands."""
         self.skips.append(Skip(reason, where))
 
     def add(self, path: Path, marks: Iterable[Mark], where: str) -> None:
-        """Keep a picture with those of its boxes that can be used; `where` names its entry."""
+        """Keep a picture with its valid boxes; `where` names its entry in the file."""
         if not _is_there(path):
             self.skip("picture is missing", f"{where}: {path.name}")
             return
@@ -157,7 +157,7 @@ class Collector:
         return found
 
     def _whole(self, mark: Mark, width: int, height: int, where: str) -> Mark | None:
-        """Return the box, cut to the picture where it leaves it, or None with a skip counted."""
+        """Return the box, clipped to the picture; None, counted as a skip, if it is invalid."""
         corners = np.array(mark[1:5], np.float64)
         named = f"{where}: {mark.name} {tuple(float(side) for side in corners)}"
         if mark.name not in self.classes:

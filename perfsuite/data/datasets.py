@@ -14,10 +14,10 @@ from perfsuite.plugins import suggestion
 
 @dataclass(frozen=True)
 class Dataset:
-    """A data set and where it comes from.
+    """A data set and its source.
 
-    `fetch` and `verify` return its folder, verified by content; `is_there` tells without reading
-    it; `fingerprint` is a text for cache keys that changes when its samples do.
+    `fetch` and `verify` return its folder, verified by content; `is_there` only tells whether its
+    files exist; `fingerprint` returns a text for cache keys that changes when its samples do.
     """
 
     name: str
@@ -53,11 +53,11 @@ DATASETS = {
 
 
 def get(name: str, progress: FetchProgress) -> Path:
-    """Return the folder of the data set `name`, there and verified by content.
+    """Return the folder of the data set `name`, fetched if it is missing, and verified by content.
 
-    `progress(what, done, total)` is called on the way; the last call says how it ended. Raises
+    `progress(what, done, total)` is called meanwhile; the last call tells the result. Raises
     `ConfigError` for an unknown name, `SchemaError` for files with another content, and
-    `Unavailable` when the data set can be had from nowhere.
+    `Unavailable` if no source has the data set.
     """
     if name not in DATASETS:
         raise ConfigError(f"unknown data set '{name}'{suggestion(name, DATASETS)}")

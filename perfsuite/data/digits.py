@@ -24,8 +24,8 @@ DIGEST = "87ff0c9e40dc7e2c0e34e7257799c2e3f3aec1a016363bb11cad869ec428a826"
 def load(split: str) -> Samples:
     """Return `train` (1097), `calibration` (200) or `test` (500); the three are disjoint.
 
-    Images are uint8 (N, 8, 8, 1) from 0 to 16. Calibration samples stand in random order, so that
-    the first few are as good as any. Raises `Unavailable` without scikit-learn.
+    Images are uint8 (N, 8, 8, 1) from 0 to 16. Calibration samples are in random order. Raises
+    `Unavailable` without scikit-learn.
     """
     check_split(split)
     images, labels = _all()
@@ -39,17 +39,17 @@ def load(split: str) -> Samples:
 
 
 def is_there() -> bool:
-    """Tell whether scikit-learn, which holds the pictures, is installed."""
+    """Tell whether scikit-learn, which contains the pictures, is installed."""
     return find_spec("sklearn") is not None
 
 
 def fetch(progress: FetchProgress) -> Path:
-    """Return the folder that holds the pictures, verified; there is nothing to download."""
+    """Return the folder of the pictures, verified; nothing is downloaded."""
     return verify(progress)
 
 
 def verify(progress: FetchProgress) -> Path:
-    """Return the folder that holds the pictures; raise `SchemaError` if they are others."""
+    """Return the folder of the pictures; raise `SchemaError` if their content is wrong."""
     images, _ = _all()
     progress("verifying digits", len(images), len(images))
     import sklearn

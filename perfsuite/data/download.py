@@ -1,4 +1,4 @@
-"""Files from the net: verified by hash, resumed after an interruption."""
+"""Downloads: verified by hash, resumed after an interruption."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ATTEMPTS = 5  # as long as each of them brings bytes
 
 @dataclass(frozen=True)
 class File:
-    """A file that is known by its name and its hash: `md5` or `sha512`, hexadecimal."""
+    """A file with its name and its expected hash, `md5` or `sha512`, hexadecimal."""
 
     name: str
     algorithm: str
@@ -43,9 +43,10 @@ class File:
 def download(url: str, file: File, folder: Path, timeout_s: float, progress: FetchProgress) -> Path:
     """Return the path of `file` in `folder`, loaded from `url` and verified.
 
-    What an interrupted call received is kept as `.partial` and gone on with, if the server can do
-    that. `timeout_s` limits connecting and each silence. Raises `Unavailable` when the file cannot
-    be had, `SchemaError` when it is another, `PerfsuiteError` when the disk is full.
+    The bytes of an interrupted call are kept in a `.partial` file, and the download goes on from
+    there if the server allows it. `timeout_s` limits connecting and waiting for more bytes. Raises
+    `Unavailable` if the file cannot be loaded, `SchemaError` if its hash is another,
+    `PerfsuiteError` when the disk is full.
     """
     partial = folder / f"{file.name}.partial"
     resumed = _size(partial) > 0
@@ -54,7 +55,7 @@ def download(url: str, file: File, folder: Path, timeout_s: float, progress: Fet
         file.check(partial, progress)
     except SchemaError:
         partial.unlink()
-        if resumed:  # perhaps only what lay there was bad: once again, from the start
+        if resumed:  # perhaps only the stored part was bad: try again from the start
             return download(url, file, folder, timeout_s, progress)
         raise
     return partial.replace(folder / file.name)
@@ -77,14 +78,14 @@ def _receive_all(
 def _receive(
     url: str, partial: Path, timeout_s: float, progress: Callable[[int, int | None], None]
 ) -> bool:
-    """Add to `partial` what it lacks; return whether the server sent all that it announced."""
+    """Append the missing bytes to `partial`; return whether the server sent all it announced."""
     done = _size(partial)
     request = Request(url, headers={"Range": f"bytes={done}-"} if done else {})
     try:
         answer = urlopen(request, timeout=timeout_s)
     except HTTPError as error:
         if done and error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return True  # there is no more; the hash tells whether what lies there is right
+            return True  # the server has no more bytes; the hash will be checked
         raise
     with answer:
         if answer.status != HTTPStatus.PARTIAL_CONTENT:
@@ -100,7 +101,7 @@ def _receive(
 
 
 def _reason(error: Exception) -> object:
-    """Return what a `URLError` wraps: by itself it says `<urlopen error ...>`."""
+    """Return the cause inside a `URLError`, whose own text is `<urlopen error ...>`."""
     if isinstance(error, URLError) and not isinstance(error, HTTPError):
         return error.reason
     return error

@@ -1,4 +1,4 @@
-"""Pictures to model inputs, and the augmentations that training uses."""
+"""Pictures as model inputs, and augmentations for training."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ def normalized(pictures: np.ndarray) -> np.ndarray:
 def shifted_and_flipped(
     pictures: np.ndarray, rng: np.random.Generator, *, pad: int = 4, flip: bool = True
 ) -> np.ndarray:
-    """Return NHWC pictures moved by up to `pad` pixels, edges reflected.
+    """Return NHWC pictures shifted by up to `pad` pixels at random, with reflected edges.
 
-    With `flip`, half of them are mirrored left to right.
+    With `flip`, each is mirrored left to right with a probability of one half.
     """
     count, height, width = pictures.shape[:3]
     padded = np.pad(pictures, ((0, 0), (pad, pad), (pad, pad), (0, 0)), mode="reflect")
@@ -40,7 +40,7 @@ def shifted_and_flipped(
 
 
 def rgb(picture: Image.Image) -> np.ndarray:
-    """Return an opened picture as uint8 (height, width, 3); 16 bits a value are brought to 8.
+    """Return an opened picture as uint8 (height, width, 3); 16-bit values are scaled to 8 bits.
 
     Raises `ValueError` for values whose range is not known.
     """
@@ -53,7 +53,7 @@ def rgb(picture: Image.Image) -> np.ndarray:
 
 
 def cropped(picture: np.ndarray, width: int, height: int) -> np.ndarray:
-    """Return a uint8 (h, w, 3) picture scaled and cropped about its middle to that size."""
+    """Return a uint8 (h, w, 3) picture scaled and cropped around its centre to that size."""
     from PIL import Image, ImageOps
 
     fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.BILINEAR)

@@ -1,4 +1,4 @@
-"""Two photographs inside the scikit-learn package: for models whose own data are not at hand."""
+"""Two photographs inside the scikit-learn package, for models whose own data are not here."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ def photographs() -> np.ndarray:
 
 
 def sections(count: int, height: int, width: int, seed: int) -> np.ndarray:
-    """Return `count` pictures, uint8 (count, height, width, 3), cut out of the photographs.
+    """Return `count` sections of the photographs as uint8 (count, height, width, 3).
 
-    Each is a section of at least two thirds of a photograph's sides, of the same proportions as
-    the result and scaled to it, mirrored or not; `seed` decides which.
+    Each has at least two thirds of a photograph's sides and the proportions of the result, to which
+    it is scaled, and may be mirrored; all this depends on `seed`.
     """
     from PIL import Image
 

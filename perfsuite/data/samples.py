@@ -1,4 +1,4 @@
-"""What every data set of labelled pictures gives."""
+"""Labelled pictures, as every data set returns them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 
-# Called with what is being done, how much of it is done, and of how much, if that is known.
+# Called with a text of what is being done, the amount done, and the total or None.
 FetchProgress = Callable[[str, int, int | None], None]
 
 SPLITS = ("train", "calibration", "test")

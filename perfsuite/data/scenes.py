@@ -1,8 +1,8 @@
-"""Scenes composed of real CIFAR-10 pictures on generated grounds, with all that is in them known.
+"""Scenes composed of CIFAR-10 pictures on generated backgrounds, with known contents.
 
-Scene `index` of a split follows from the seed, the split and the index alone, and is never stored.
-Scenes of a split are composed of pictures of that split, so that no test picture is ever trained
-on. What is measured on them is semi-synthetic, and must be labelled so.
+A scene depends only on the seed, the split and its index, and is never stored. Scenes of a split
+are composed of pictures of that split, so that no test picture is used in training. Results on them
+are labelled as semi-synthetic.
 """
 
 from __future__ import annotations
@@ -23,18 +23,18 @@ VEHICLES = tuple(NAMES.index(name) for name in ("airplane", "automobile", "ship"
 ANIMALS = tuple(label for label in range(len(NAMES)) if label not in VEHICLES)
 
 SEED = 20260423
-VERSION = 1  # of the scenes: raise it when they change
+VERSION = 1  # of the scenes, to be raised when they change
 
 SMALL, LARGE = (16.0, 20.0), (26.0, 32.0)  # pixels a side, in a scene of two
-_TRIES = 30  # places that are tried for an item
+_TRIES = 30  # positions that are tried for an item
 
 
 class Kind(NamedTuple):
-    """What the scenes of one kind are like."""
+    """A kind of scene."""
 
     name: str
     side: int  # of the scene, in pixels
-    steepest: float  # tilt: the tangent of half the largest angle
+    steepest: float  # the largest tilt, the tangent of half the angle
 
 
 TRAFFIC = Kind("traffic", 96, 0.2)  # some vehicles, perhaps animals between them
@@ -42,10 +42,10 @@ PAIR = Kind("pair", 72, 0.08)  # one item, or a large and a small one
 
 
 class SceneItem(NamedTuple):
-    """One pasted picture: its number in the split's pictures, its class, and where it is.
+    """One pasted picture: its number in the split's pictures, its class and its position.
 
-    Middle and size (the side of the square) are in pixels; it is turned by the angle whose tangent
-    of the half is `tilt`, and perhaps mirrored.
+    Its centre and size (the side of the square) are in pixels. It is rotated by the angle whose
+    half has the tangent `tilt`, and may be mirrored.
     """
 
     number: int
@@ -56,12 +56,12 @@ class SceneItem(NamedTuple):
     mirrored: bool
 
     def turn(self) -> tuple[float, float]:
-        """Return cosine and sine of the angle, by rational functions of its half's tangent."""
+        """Return cosine and sine of the angle, computed from the tangent of its half."""
         square = self.tilt * self.tilt
         return (1 - square) / (1 + square), 2 * self.tilt / (1 + square)
 
     def box(self) -> tuple[float, float, float, float]:
-        """Return left, top, right, bottom of the turned square."""
+        """Return left, top, right, bottom of the rotated square."""
         cos, sin = self.turn()
         half = self.size / 2 * (cos + abs(sin))
         x, y = self.middle
@@ -69,7 +69,7 @@ class SceneItem(NamedTuple):
 
 
 class Word(NamedTuple):
-    """A word of a caption, and the item that it names: its place in the scene, or None."""
+    """A word of a caption, and the index of the item that it names, or None."""
 
     text: str
     item: int | None = None
@@ -94,9 +94,9 @@ def traffic(split: str, index: int) -> tuple[SceneItem, ...]:
 
 
 def pair(split: str, index: int) -> tuple[SceneItem, ...]:
-    """Return one item of either size, or (three times in four) a large one and then a small one.
+    """Return a large and a small item, in that order, or in a quarter of the scenes just one.
 
-    Two never overlap, and their middles differ clearly more along one axis than along the other.
+    Two items never overlap, and their centres differ clearly more along one axis than the other.
     """
     rng = _generator(PAIR, split, index, 0)
     alone = float(rng.random()) < 0.25
@@ -114,7 +114,7 @@ def pair(split: str, index: int) -> tuple[SceneItem, ...]:
 
 
 def caption(items: tuple[SceneItem, ...]) -> tuple[Word, ...]:
-    """Return what a scene of a pair shows: `a large dog left of a small truck`, `a small ship`."""
+    """Return the caption of a pair, such as `a large dog left of a small truck`."""
     described = [
         (Word("a"), Word("small" if item.size <= SMALL[1] else "large", place), _noun(item, place))
         for place, item in enumerate(items)
@@ -147,7 +147,7 @@ def boxes_of(items: tuple[SceneItem, ...]) -> np.ndarray:
 
 
 def _generator(kind: Kind, split: str, index: int, part: int) -> np.random.Generator:
-    # What is in a scene and what it looks like are drawn apart: the first is had without the other.
+    # Items and appearance have generators of their own, as items are often needed alone.
     which = (TRAFFIC, PAIR).index(kind)
     return np.random.default_rng((SEED, which, SPLITS.index(split), index, part))
 
@@ -176,7 +176,7 @@ def _placed(
     others: list[SceneItem],
     rng: np.random.Generator,
 ) -> SceneItem | None:
-    """Return an item of class `label` that overlaps no other, or None where none would fit."""
+    """Return an item of class `label` that overlaps no other; None if none was found."""
     numbers = _numbers(split)[label]
     number = int(numbers[int(rng.integers(len(numbers)))])
     size, tilt = uniform(rng, *sizes), uniform(rng, -kind.steepest, kind.steepest)
@@ -202,7 +202,7 @@ def _is_clear(one: SceneItem, other: SceneItem) -> bool:
 
 
 def _ground(side: int, rng: np.random.Generator) -> np.ndarray:
-    """Return a float32 ground of two colours, with coarse and fine structure."""
+    """Return a float32 background of two colours, with coarse and fine structure."""
     mixture = 0.6 * smooth_noise(rng, 3, 3, side) + 0.4 * smooth_noise(rng, 12, 12, side)
     near, far = (colour(rng, (20, 20, 20), (235, 235, 235)) for _ in range(2))
     ground: np.ndarray = near + mixture[..., None] * (far - near)
@@ -212,7 +212,7 @@ def _ground(side: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def _paste(scene: np.ndarray, picture: np.ndarray, item: SceneItem) -> None:
-    """Draw a picture into `scene`, turned and scaled; it fades out towards its edges."""
+    """Draw a picture into `scene`, rotated and scaled; it fades out towards its edges."""
     side = len(scene)
     left, top, right, bottom = item.box()
     rows = slice(max(0, int(top)), min(side, int(bottom) + 1))
@@ -238,7 +238,7 @@ def _paste(scene: np.ndarray, picture: np.ndarray, item: SceneItem) -> None:
 
 
 def _bilinear(picture: np.ndarray, y: np.ndarray, x: np.ndarray) -> np.ndarray:
-    """Return the picture's colours between its pixels; outside, those of the nearest."""
+    """Return colours interpolated between pixels; outside, those of the nearest pixel."""
     last = len(picture) - 1
     y, x = np.clip(y, 0, last), np.clip(x, 0, last)
     top, left = y.astype(np.int64), x.astype(np.int64)

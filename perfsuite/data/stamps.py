@@ -1,4 +1,4 @@
-"""Files whose content was verified, remembered beside them, so that it is not hashed each time."""
+"""Stamps of verified files, stored beside them, so that they are not hashed each time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NAME = "verified.json"
 
 
 class Stamp(msgspec.Struct, frozen=True):
-    """What a file looked like when its content was found to have the hash `sha256`."""
+    """The size and times of a file when its content had the hash `sha256`."""
 
     size: int
     mtime_ns: int
@@ -22,24 +22,24 @@ class Stamp(msgspec.Struct, frozen=True):
 
 
 def stamp(path: Path, sha256: str) -> Stamp:
-    """Return the stamp of `path` as it is now; take it before its content is read."""
+    """Return the stamp of `path` as it is now; to be called before its content is read."""
     found = path.stat()
     return Stamp(found.st_size, found.st_mtime_ns, found.st_ino, sha256)
 
 
 def is_known(path: Path, sha256: str) -> bool:
-    """Tell whether `path` was found to have this hash, and was not written since."""
+    """Tell whether `path` was verified to have this hash and was not changed since."""
     return _read(path.parent).get(path.name) == stamp(path, sha256)
 
 
 def remember(path: Path, verified: Stamp) -> None:
-    """Keep the stamp of `path`, if its folder can be written; else it will be verified again.
+    """Store the stamp of `path`; if its folder cannot be written, the file is verified again later.
 
-    Of two processes at once, one may forget what the other kept: that costs a verification.
+    If two processes store stamps at once, one may be lost, which costs another verification.
     """
     folder = path.parent
     content = msgspec.json.encode({**_read(folder), path.name: verified}, order="sorted")
-    with suppress(OSError):  # read-only data, a full disk: nothing is lost but time
+    with suppress(OSError):  # read-only data or a full disk cost only time
         number, partial = mkstemp(prefix=f".{NAME}.", dir=folder)
         try:
             with os.fdopen(number, "wb") as file:
@@ -54,5 +54,5 @@ def remember(path: Path, verified: Stamp) -> None:
 def _read(folder: Path) -> dict[str, Stamp]:
     try:
         return msgspec.json.decode((folder / NAME).read_bytes(), type=dict[str, Stamp])
-    except (OSError, msgspec.MsgspecError):  # none yet, or none that can be believed
+    except (OSError, msgspec.MsgspecError):  # no stamps yet, or an invalid file
         return {}

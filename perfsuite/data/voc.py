@@ -17,10 +17,10 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")
 def load_voc(folder: Path, split: str, classes: tuple[str, ...]) -> Annotations:
     """Return the pictures that `ImageSets/Main/<split>.txt` lists, with their boxes.
 
-    Pictures lie in `JPEGImages`, boxes in `Annotations`. The format counts pixels from 1 and means
-    both ends of a box inclusively; here a box goes from the left edge of its first pixel to the
-    right edge of its last. What is broken is skipped and counted. Raises `ConfigError` for a
-    missing list and when nothing is left.
+    Pictures are in `JPEGImages`, boxes in `Annotations`. The format counts pixels from 1 and
+    includes both ends of a box; the returned boxes go from the left edge of the first pixel to the
+    right edge of the last. Broken pictures and boxes are skipped and counted. Raises `ConfigError`
+    for a missing list and if nothing is left.
     """
     entries = _listed(folder, split)
     collector = Collector(classes)
@@ -70,7 +70,7 @@ def _marks(root: ElementTree.Element) -> Iterator[Mark]:
 
 
 def _number(text: str | None) -> float:
-    """Return the number, NaN for none: the collector skips and names such a box."""
+    """Return the number, or NaN if there is none; the collector skips boxes with NaN."""
     try:
         return float(text) if text else math.nan
     except ValueError:

@@ -1,9 +1,9 @@
-"""Whales from the air, generated: 427 individuals, told apart by the callosities on their heads.
+"""Generated aerial pictures of 427 whales, which differ by the callosities on their heads.
 
-The task is that of identifying right whales, of which aerial surveys have a few pictures of most
-individuals and many of some. Each picture follows from the seed, the split and its number alone:
-a sea with waves and foam, and one whale of any heading, whose head bears the light patches that
-are its own. Where the head and its two ends lie is known exactly.
+They imitate the identification of right whales, of which aerial surveys have few pictures of most
+individuals and many of some. A picture depends only on the seed, the split and its index: a sea
+with waves and foam, and one whale of any heading, with the light patches of the individual on its
+head. The positions of the head and its two ends are known exactly.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from perfsuite.data.samples import SPLITS, check_split
 
 SIDE = 128  # pixels
 INDIVIDUALS = 427
-MOST = 47  # training pictures of the individual that is seen most; of the rarest there is one
+MOST = 47  # training pictures of the most frequent individual; the rarest has one
 COUNTS = {"calibration": 256, "test": 1000}
 SEED = 20150826
-VERSION = 1  # of the pictures: raise it when they change
+VERSION = 1  # of the pictures, to be raised when they change
 
 # The head in its own frame: 0 is the blowhead, 1 the bonnet (the tip), across from -1 to 1; in
 # units of the distance between the two.
@@ -35,7 +35,7 @@ class Whales(NamedTuple):
     """uint8 NHWC `images`; int64 `labels`, the individuals; float32 `boxes` and `points`.
 
     Boxes (N, 4) are x0, y0, x1, y1 of the head; points (N, 2, 2) are x, y of bonnet and blowhead;
-    in pixels, 0 being the picture's left or upper edge.
+    both in pixels, where 0 is the left or upper edge of the picture.
     """
 
     images: np.ndarray
@@ -55,7 +55,7 @@ class Whale(NamedTuple):
 def load(split: str) -> Whales:
     """Return all pictures of `train`, `calibration` or `test`.
 
-    Pictures of the three are different ones, of the same individuals: each of them is in training.
+    The three have different pictures of the same individuals, all of which are in training.
     """
     labels = labels_of(split)
     images = np.empty((len(labels), SIDE, SIDE, 3), np.uint8)
@@ -75,10 +75,10 @@ def fingerprint() -> str:
 
 @cache
 def labels_of(split: str) -> np.ndarray:
-    """Return int64 (N,): which individual each picture of `split` shows; read-only.
+    """Return the individual of each picture of `split`, int64 (N,), read-only.
 
-    Training counts fall with the cube of the rank, from `MOST` to 1; the other splits draw from
-    training's labels, so that they have the same long tail.
+    In training the numbers of pictures fall with the cube of the rank, from `MOST` to 1. The labels
+    of the other splits are drawn from those of training.
     """
     check_split(split)
     rank = np.arange(INDIVIDUALS)
@@ -113,7 +113,7 @@ def draw(split: str, index: int, individual: int) -> Whale:
 
 
 class _Frame(NamedTuple):
-    """Where a head lies: its blowhead in pixels, its heading, and its length in pixels."""
+    """The position of a head: its blowhead in pixels, its heading, and its length in pixels."""
 
     blowhead: tuple[float, float]
     cos: float
@@ -121,7 +121,7 @@ class _Frame(NamedTuple):
     length: float
 
     def along_and_across(self, x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the pixels' places in the head's own frame."""
+        """Return the coordinates of pixels in the head's own frame."""
         dx, dy = x - self.blowhead[0], y - self.blowhead[1]
         along = (self.cos * dx + self.sin * dy) / self.length
         across = (self.cos * dy - self.sin * dx) / self.length
@@ -137,7 +137,7 @@ class _Frame(NamedTuple):
 
 
 def _sea(rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return float32 water (SIDE, SIDE, 3) and where foam covers it, in [0, 1]."""
+    """Return float32 water (SIDE, SIDE, 3), and how much foam covers each pixel, in [0, 1]."""
     swell = smooth_noise(rng, 4, 5, SIDE)
     rows, columns = ((40, 10), (10, 40), (24, 24))[int(rng.integers(3))]
     waves = smooth_noise(rng, rows, columns, SIDE)
@@ -156,7 +156,7 @@ def _add_whale(
     individual: int,
     rng: np.random.Generator,
 ) -> None:
-    """Draw the whale into `picture`; foam hardly lies on what is above the water."""
+    """Draw the whale into `picture`; foam covers little of the parts above the water."""
     y, x = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32) + np.float32(0.5)
     along, across = frame.along_and_across(x, y)
     behind = np.minimum(along, 0)
@@ -166,14 +166,14 @@ def _add_whale(
     shown = np.clip(uniform(rng, 0.85, 1.0) + behind * uniform(rng, 0.05, 0.2), 0.15, 1) * body
     skin = colour(rng, (25, 30, 35), (60, 65, 70))
     picture += shown[..., None] * (skin - picture)
-    roll = uniform(rng, 0.85, 1.0)  # a whale that lies on its side shows a narrower head
+    roll = uniform(rng, 0.85, 1.0)  # the head of a whale that lies on its side looks narrower
     light = _texture_at(individual, along, across / roll) * body * uniform(rng, 0.75, 0.95)
     picture += light[..., None] * (colour(rng, (175, 170, 155), (235, 230, 215)) - picture)
     foam *= 1 - uniform(rng, 0.7, 1.0) * shown
 
 
 def _body(along: np.ndarray, across: np.ndarray, length: float) -> np.ndarray:
-    """Return how much of each pixel body and flukes cover, in [0, 1]."""
+    """Return how much body and flukes cover of each pixel, in [0, 1]."""
     t = np.clip((along - _TAIL) / (_SNOUT - _TAIL), 0, 1)
     half = 2.2 * t * np.sqrt(1 - t)
     back = along - (_TAIL - 0.1)
@@ -184,7 +184,7 @@ def _body(along: np.ndarray, across: np.ndarray, length: float) -> np.ndarray:
 
 
 def _texture_at(individual: int, along: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Return the callosities' brightness in [0, 1] at places of the head's frame, 0 outside."""
+    """Return the callosities' brightness in [0, 1] at points of the head's frame, 0 outside."""
     start, stop, half = _HEAD
     rows, columns = _TEXTURE
     u = (along - start) * ((columns - 1) / (stop - start))
@@ -203,10 +203,10 @@ def _texture_at(individual: int, along: np.ndarray, across: np.ndarray) -> np.nd
 
 @cache
 def _textures() -> np.ndarray:
-    """Return float32 (INDIVIDUALS, across, along): each individual's own patches.
+    """Return the patches of each individual as float32 (INDIVIDUALS, across, along).
 
-    All have one round the blowhead and one on the bonnet, as right whales do; their sizes and all
-    others are the individual's.
+    As right whales do, all have one around the blowhead and one on the bonnet; the sizes of these
+    and all other patches differ between individuals.
     """
     start, stop, half = _HEAD
     across, along = np.meshgrid(
@@ -227,7 +227,7 @@ def _textures() -> np.ndarray:
 
 
 def drawn_on(whale: Whale) -> np.ndarray:
-    """Return the picture with the head's box and key points drawn into it, to look at."""
+    """Return the picture with the head's box and key points drawn into it, for people."""
     image = whale.image.copy()
     x0, y0, x1, y1 = (min(max(math.floor(side), 0), SIDE - 1) for side in whale.box)
     image[y0 : y1 + 1, [x0, x1]] = image[[y0, y1], x0 : x1 + 1] = (255, 220, 0)

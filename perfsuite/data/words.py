@@ -38,10 +38,10 @@ def load() -> Words:
 
 
 def directions() -> np.ndarray:
-    """Return float32 (words, 100) of length 1: the vectors without what all of them share.
+    """Return the vectors, float32 (words, 100), without their mean and scaled to length 1.
 
-    The mean of all words is subtracted first (Mu and Viswanath 2018, arXiv:1702.01417): it says
-    nothing of any one of them, and makes all of them alike.
+    The mean of all words is subtracted first (Mu and Viswanath 2018, arXiv:1702.01417), because it
+    carries no meaning of its own and makes all words similar.
     """
     vectors = load().vectors
     apart = vectors - vectors.mean(0)

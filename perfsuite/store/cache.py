@@ -1,4 +1,4 @@
-"""What was built once: folders found again by the hash of all that went into them."""
+"""The cache: folders that were built once, found by the hash of all that they depend on."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from perfsuite.store.places import home
 def key_of(*parts: str | bytes | Path) -> str:
     """Return 64 hexadecimal digits, the SHA-256 over the SHA-256 of each part and its kind.
 
-    A path stands for its file's bytes, and is the same as these bytes; a text differs from bytes.
-    Each part has its own digest, so no two lists of parts run together.
+    A path stands for the bytes of its file, and gives the same key as these; a text differs from
+    bytes. As each part has a digest of its own, different lists of parts have different keys.
     """
     chain = hashlib.sha256()
     for part in parts:
@@ -40,7 +40,7 @@ def _digest(part: str | bytes | Path) -> bytes:
 
 
 class Cache:
-    """Folders under `root/kind/key`; one that is there is whole.
+    """Folders at `root/kind/key`; a folder that exists is complete.
 
     `root` is `PERFSUITE_HOME/cache` if it is not given.
     """
@@ -56,9 +56,9 @@ class Cache:
     def build(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """Return the folder of `key`, and whether it was made now.
 
-        `make` fills an empty folder; when it raises, nothing is kept and its error goes on. While
-        another process makes the same folder, this one waits for it. Raises `ConfigError` when the
-        cache cannot be written and `PerfsuiteError` when the disk is full.
+        `make` fills an empty folder; if it raises, nothing is kept, and its error is raised. While
+        another process makes the same folder, this one waits. Raises `ConfigError` if the cache
+        cannot be written and `PerfsuiteError` when the disk is full.
         """
         found = self.get(kind, key)
         if found is not None:
@@ -85,7 +85,7 @@ class Cache:
             raise
 
     def _sweep(self, kind: str, but: str) -> None:
-        """Remove what killed processes left: half-made folders whose lock nobody holds."""
+        """Remove incomplete folders of processes that were killed, whose locks are free."""
         for left in (self.root / kind).glob("*.partial"):
             if left.stem == but:
                 continue

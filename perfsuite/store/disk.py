@@ -1,4 +1,4 @@
-"""What every writer of files needs: locks, full disks explained, files that stay."""
+"""Locks, errors of full disks and durable files, for all writers of files."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def locked(folder: Path, name: str) -> Iterator[None]:
 
 @contextmanager
 def room_for(path: Path) -> Iterator[None]:
-    """Turn the system's complaint about a full disk into a `PerfsuiteError` that names `path`."""
+    """Turn the system's error for a full disk into a `PerfsuiteError` that names `path`."""
     try:
         yield
     except OSError as error:
@@ -54,7 +54,7 @@ def room_for(path: Path) -> Iterator[None]:
 
 
 def flush(folder: Path) -> None:
-    """Wait until all files in `folder` are on the disk: a rename must not outlive its content."""
+    """Wait until all files in `folder` are on the disk, so that they can be renamed safely."""
     for path in folder.rglob("*"):
         if path.is_file():
             with path.open("rb") as file:

@@ -1,7 +1,7 @@
 """The journal of a run, `run.jsonl`: a header line, then one line for each finished job.
 
-It only ever grows, and each line is on the disk before the next job starts: whatever kills a run,
-all finished jobs are kept, and at most the line being written is torn.
+Lines are only appended, and each is on the disk before the next job starts. If a run is killed, all
+finished jobs are kept, and at most the line being written is torn.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LOCK = ".lock"
 
 
 class _Stamp(msgspec.Struct):
-    """What must be known of a header before the rest of it may be believed."""
+    """The part of a header that is read first, to see whether the rest can be."""
 
     schema: int
     perfsuite: str = "of an unknown version"
@@ -33,20 +33,20 @@ class _Content(NamedTuple):
     header: Header
     lines: list[Line]
     warnings: list[str]
-    good_bytes: int  # how much of the file these lines take up; what follows is torn
+    good_bytes: int  # the length of the whole lines; bytes after them are torn
 
 
 class Journal:
-    """An open journal that this process alone writes. Use `create` or `resume`, and `with`.
+    """An open journal, written by this process only. Use `create` or `resume`, and `with`.
 
-    `header` and `lines` are what it held when it was opened; `warnings` says what was cut off.
+    `header` and `lines` are its content when it was opened; `warnings` tells what was cut off.
     """
 
     def __init__(self, folder: Path, lock: FileLock, content: _Content) -> None:
         self.folder = folder
         self.header, self.lines, self.warnings, _ = content
         self._lock = lock
-        # Unbuffered: a line is one write, and no half of it can linger in this process.
+        # Unbuffered, so that a line is one write to the system.
         self._file = (folder / FILE).open("ab", buffering=0)
 
     @classmethod
@@ -107,7 +107,7 @@ class Journal:
             ) from error
 
     def close(self) -> None:
-        """Close the file and let other processes write."""
+        """Close the file and release its lock."""
         self._file.close()
         self._lock.release()
 
@@ -156,7 +156,7 @@ def _locked(folder: Path) -> FileLock:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    """Write all of `data` and wait until it is on the disk; a nearly full disk takes it in part."""
+    """Write all of `data`, in several parts if needed, and wait until it is on the disk."""
     rest = memoryview(data)
     while rest:
         rest = rest[os.write(descriptor, rest) :]
@@ -164,7 +164,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _write_header(folder: Path, header: Header) -> None:
-    """Write the first line beside and rename: a journal without a whole header never exists."""
+    """Write the first line to another file and rename it, so that it is never incomplete."""
     data = _encoded(header, "the header")
     beside = folder / f"{FILE}.new"
     try:
@@ -177,10 +177,10 @@ def _write_header(folder: Path, header: Header) -> None:
 
 
 def _encoded(row: Header | Line, what: str) -> bytes:
-    """Return `row` as a line, which is known to be readable."""
+    """Return `row` as a line, after checking that it can be read again."""
     try:
         data = msgspec.json.encode(row)
-        # JSON has no NaN and no infinity: they are written as null, which is no number on reading.
+        # NaN and infinity are written as null in JSON, which is refused as a number on reading.
         msgspec.json.decode(data, type=type(row))
     except (msgspec.MsgspecError, UnicodeError, TypeError) as error:
         why = " (NaN or infinite: JSON has neither)" if "got `null`" in str(error) else ""
@@ -189,7 +189,7 @@ def _encoded(row: Header | Line, what: str) -> bytes:
 
 
 def _mend(file: Path, good_bytes: int) -> None:
-    """Cut `file` behind its last good line, and see that this line is ended."""
+    """Cut `file` behind its last whole line, and end that line if its end is missing."""
     try:
         with file.open("r+b") as stream:
             stream.truncate(good_bytes)

@@ -1,4 +1,4 @@
-"""Where data sets and the cache lie."""
+"""The folders of data sets and of the cache."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from platformdirs import user_cache_path
 
 
 def home() -> Path:
-    """Return the folder that holds everything perfsuite keeps between runs.
+    """Return the folder of everything that perfsuite stores between runs.
 
     `PERFSUITE_HOME` if it is set, else the user's cache folder of this platform.
     """

@@ -1,4 +1,4 @@
-"""From a journal's lines to records: a pure fold."""
+"""The records of a run, folded from the lines of its journal."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def load_run(folder: Path) -> Run:
 
 
 def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) -> Run:
-    """Return the run that `lines` tell of, one record for each cell of the header, in its order.
+    """Return the run of these lines, with one record for each cell of the header, in its order.
 
     A later line of the same cell, job and round replaces an earlier one.
     """
@@ -42,7 +42,7 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
 
 
 def _round(line: Line) -> int:
-    """Return the round of a line, 0 for what is done once, as inspecting mostly is."""
+    """Return the round of a line; 0 for jobs that are done once, as inspecting mostly is."""
     if line.job == "measure" and line.round is None:
         raise SchemaError(f"a measure line of {line.key} has no round")
     return line.round or 0
@@ -94,18 +94,18 @@ def _accuracies(line: Line) -> tuple[Accuracy, ...]:
 
 
 def _culprit(lines: list[Line]) -> Line | None:
-    """Return the line that decides a status other than ok.
+    """Return the line whose status, other than ok, is that of the cell; None if all are ok.
 
-    Preparing comes first, because nothing else can then be; then any failure; then the rest.
+    A prepare line comes first, because the other jobs depend on it; then failed lines; then others.
     """
     bad = [line for line in lines if line.status != "ok"]
     return min(bad, key=lambda line: (line.job != "prepare", line.status != "failed"), default=None)
 
 
 def _complete(done: list[Line], processes: int) -> bool:
-    """Tell whether no job is missing; only workloads with labels are evaluated, so that may be.
+    """Tell whether no job is missing; evaluating may be, as workloads without labels have none.
 
-    A cell is inspected once, or in as many rounds as it is measured in: then its lines say so.
+    A cell is inspected once or, if its inspect lines have rounds, in each round.
     """
     jobs = [line.job for line in done]
     in_rounds = any(line.job == "inspect" and line.round is not None for line in done)
