@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -42,6 +43,11 @@ def check_workload(workload: Workload) -> None:
         _check_calibration(workload.name, task)
     if type(task).train is not Task.train:
         _check_train(workload.name, task)
+    require(
+        isinstance(task.metrics(), Mapping),
+        f"workload '{workload.name}': task.metrics() must return a dict of names and functions of "
+        f"the rows, not {type(task.metrics()).__name__}",
+    )
     if task.metrics():
         _check_rows(workload.name, task, predict)
 

@@ -129,6 +129,10 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: workload(task(metric=lambda _, rows: 93.0)),
         "the metric 'top1' is 93.0; it must be a float from 0 to 1",
     ),
+    "metrics are a list": (
+        lambda: workload(task(metrics=lambda _: [share])),
+        "must return a dict of names and functions of the rows, not list",
+    ),
     "second metric": (
         lambda: workload(task(metrics=lambda _: {"top1": share, "top5": lambda rows: 5.0})),
         "the metric 'top5' is 5.0",

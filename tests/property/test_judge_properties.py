@@ -44,7 +44,10 @@ def records(draw: st.DrawFn, cell: Cell) -> Record:
         status=draw(STATUSES),
         latencies_s={rounds + n: tuple(one) for n, one in enumerate(draw(processes))},
         values={},
-        accuracies=draw(st.sampled_from([(), (Accuracy("top1", value, 500, "d", replicates),)])),
+        accuracies=tuple(
+            Accuracy(metric, value, 500, "d", replicates)
+            for metric in draw(st.sampled_from([(), ("top1",), ("top1", "top5")]))
+        ),
         evidence=None,
         labels=(),
         error=None,
