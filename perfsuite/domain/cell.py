@@ -10,8 +10,8 @@ import msgspec
 class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     """Workload x recipe x runtime x device x precision x batch x threads.
 
-    A workload's and a recipe's name stand for what they are; what was built from them is told
-    apart by the artifact key.
+    A cell has only the names of workload and recipe; their contents are identified by the artifact
+    key.
     """
 
     workload: str

@@ -1,4 +1,4 @@
-"""Where a run was made, every field typed."""
+"""The machine and the versions that a run was made with."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import msgspec
 
 
 class MustMatch(msgspec.Struct, frozen=True):
-    """Without these equal, absolute times are not comparable."""
+    """What must be equal for absolute times to be comparable."""
 
     processor: str  # vendor and model name
     family: int
@@ -20,7 +20,11 @@ class MustMatch(msgspec.Struct, frozen=True):
 
 
 class Environment(msgspec.Struct, frozen=True):
-    """`subject` (versions) may differ: an upgrade is what people gate. `context` is the rest."""
+    """The machine and the versions of a run.
+
+    Runs whose `subject` (versions) differs may be compared, because an upgrade is what people gate.
+    `context` is for people only.
+    """
 
     must_match: MustMatch
     subject: dict[str, str]

@@ -1,4 +1,4 @@
-"""A meter: what samples something, such as energy, beside a measurement."""
+"""A meter samples something, such as energy, beside a measurement."""
 
 from __future__ import annotations
 
@@ -7,29 +7,29 @@ from typing import ClassVar, Literal, Protocol
 
 from perfsuite.domain.metrics import Metric
 
-# What a measuring process does while a meter samples: it loads the engine and opens the artifact,
-# or it makes the timed calls. Between the two it warms up.
+# The phase of a measuring process in which a meter samples: "load", while the engine is loaded and
+# the artifact opened, or "calls", while calls are timed. Between the two it warms up.
 Phase = Literal["load", "calls"]
 
 
 class Meter(Protocol):
-    """Samples beside a measurement, in the process that measures; a class made without arguments.
+    """Samples beside a measurement, in the measuring process; a class made without arguments.
 
-    `metrics` defines what it gives. Where the machine does not tell, any of its methods raises
-    `Unavailable`, its making too: its metrics then have no value, and a label says why. What is
-    started and not stopped, because a call failed, ends with the process.
+    `metrics` are those that it measures. If the machine does not provide them, its constructor or
+    any method raises `Unavailable`: the metrics then have no value, and a label says why. If a call
+    fails, a meter that was started is not stopped; the process ends.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
 
     def start(self, phase: Phase, device: str) -> None:
-        """Begin to sample; `device` is the cell's, such as `cpu`. Nothing is timed meanwhile."""
+        """Begin to sample; `device` is the cell's, such as `cpu`. This call is not timed."""
         ...
 
     def stop(self, phase: Phase, calls: int) -> Mapping[str, float]:
-        """Return what was sampled since `start`, by metric, in the metrics' own units.
+        """Return the values sampled since `start`, by metric, in the metrics' units.
 
-        `calls` were timed meanwhile, none while loading. What has another phase is left out: over
-        both, each metric is given once.
+        `calls` is the number of timed calls since then, 0 while loading. Each metric is returned in
+        one of the two phases only.
         """
         ...

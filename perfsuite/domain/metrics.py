@@ -1,4 +1,4 @@
-"""The table of metrics: budgets, tables, comparison and gate follow from what it says of each."""
+"""The table of metrics, which budgets, tables, comparison and gate are based on."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _NAME = re.compile(r"[A-Za-z]\w*")
 
 
 class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a number means, and how it is treated.
+    """The meaning of a measured number, and how it is treated.
 
-    `unit` is that of the samples, in SI, and how they are written: `s`, `B`, `J`, `1/s`, and `1`
-    for a count. `summary` says how the samples of several processes become one value: their
-    geometric mean, their mean where they may be zero, or none is needed because the value is
-    exact, such as a size. What is `machine_bound` says nothing on another machine, and nothing
-    where kernels are simulated. `title` heads its column in tables, by default its name; without
-    `column` it is in CSV and JSON alone. `floor` is by which share it must become worse than in a
-    baseline to be a regression; without it, only a budget judges it.
+    `unit` is the unit of the samples, in SI: `s`, `B`, `J`, `1/s`, and `1` for a count. `summary`
+    says how the samples of several processes become one value: by their geometric mean, by their
+    mean if they may be zero, or not at all for an exact value, such as a size. A `machine_bound`
+    metric is not comparable between machines, and has no meaning where kernels are simulated.
+    `title` is the heading of its column in tables, by default its name; without `column` it is only
+    in CSV and JSON. `floor` is the share by which it must be worse than in a baseline to be a
+    regression; without it, only budgets judge it.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def heading(self) -> str:
-        """Return what heads its column."""
+        """Return the heading of its column."""
         return self.title or self.name
 
 
@@ -64,11 +64,10 @@ _ALL = (
     Metric("macs", "1", "MACs", summary="exact", machine_bound=False, column=False),
 )
 
-# A name that is not among them, nor among those of a run's meters, is an accuracy, and the task's
-# own: `top1`, `mAP`.
+# Any other name that no meter of the run defines is that of an accuracy of the task: `top1`, `mAP`.
 METRICS: dict[str, Metric] = {metric.name: metric for metric in _ALL}
 
 
 def known_metrics(others: Iterable[Metric]) -> dict[str, Metric]:
-    """Return the table together with `others`, those that meters define; the table wins."""
+    """Return the table and the metrics `others` of meters, by name; the table has precedence."""
     return {**{metric.name: metric for metric in others}, **METRICS}

@@ -1,4 +1,4 @@
-"""Where the time of a call goes: what an engine recorded, and the breakdown made of it."""
+"""The profile of calls, as an engine recorded it, and the breakdown computed from it."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ from typing import Literal
 import msgspec
 
 OVERHEAD, UNATTRIBUTED = "engine overhead", "unattributed"
-PYTHON = "python"  # the kind of what passes between two operators that a module's code calls
+PYTHON = "python"  # the kind of a kernel for the time of Python code between two operators
 
 
 class Node(msgspec.Struct, frozen=True):
     """One node of the graph that an engine was given, before the engine fused anything.
 
-    `path` is that of the module that it belongs to, empty at the top. `macs`, `parameters` and
-    `bytes` (read and written, weights included, each tensor once) are for one call of the whole
-    batch; None where they cannot be counted. `inputs` and `outputs` are names of values, `sizes`
-    the bytes that move for each of them, inputs first: what stays inside of a fused kernel is then
-    not counted.
+    `path` is that of the module that it belongs to, '' at the top. `macs`, `parameters` and `bytes`
+    (read and written, weights included, each tensor once) are for one call of the whole batch; None
+    if they cannot be counted. `inputs` and `outputs` are names of values; `sizes` are the bytes
+    moved for each of them, inputs first, so that values inside a fused kernel can be left out.
     """
 
     name: str
@@ -34,11 +33,11 @@ class Node(msgspec.Struct, frozen=True):
 class Kernel(msgspec.Struct, frozen=True):
     """One kernel that ran in every profiled call.
 
-    `times_s` are exclusive and aligned with `Profile.walls_s`, as are `starts_s`, since the call
-    began; empty where the engine does not say. `origins` are the nodes merged into it, by their
-    names in the graph (for an engine that takes modules `<module path>/<operator>`); empty for
-    what the engine put in by itself, such as a layout reorder. `neighbours` are then the origins
-    of the kernels that it stands between, the nearest first.
+    `times_s` are exclusive of other kernels and have an entry for each of `Profile.walls_s`.
+    `starts_s`, since the start of the call, do too, or are empty if the engine does not report
+    them. `origins` are the nodes merged into it, by their names in the graph (for an engine that
+    takes modules `<module path>/<operator>`); empty for kernels that the engine inserted, such as a
+    layout reorder. Then `neighbours` are the origins of the kernels near it, the nearest first.
     """
 
     name: str  # as the engine calls it
@@ -48,14 +47,14 @@ class Kernel(msgspec.Struct, frozen=True):
     origins: tuple[str, ...] = ()
     neighbours: tuple[str, ...] = ()
     precision: str = ""
-    macs: int | None = None  # where the engine alone knows: else they follow from the origins
+    macs: int | None = None  # if the engine reports them; else they follow from the origins
     bytes: int | None = None
 
 
 class Profile(msgspec.Struct, frozen=True):
     """Some profiled calls: the wall time of each, and the kernels in the order in which they ran.
 
-    An engine that only tells means over calls gives one entry: the mean wall time, and means.
+    An engine that reports only means over calls has one entry: the mean wall time and mean times.
     """
 
     walls_s: tuple[float, ...]
@@ -63,9 +62,9 @@ class Profile(msgspec.Struct, frozen=True):
 
 
 class BreakdownRow(msgspec.Struct, frozen=True, omit_defaults=True):
-    """One part of a call: a stage, a module in it, an operator in that; its time includes theirs.
+    """One part of a call: a stage, a module or an operator; its time includes its children's.
 
-    `macs` and `bytes` are None where a part of it could not be counted.
+    `macs` and `bytes` are None if they could not be counted for some part of it.
     """
 
     name: str
@@ -81,11 +80,12 @@ class BreakdownRow(msgspec.Struct, frozen=True, omit_defaults=True):
 class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
     """The wall time of one profiled call, in rows that add up to it.
 
-    The stages come in the order in which they run, then `engine overhead` (the call's time outside
-    of all kernels) and `unattributed` (kernels that no stage is known to own). `crossing` lists
-    kernels that were fused across stages: they are counted under their most expensive operator.
-    `untraced_s` is the same mean of as many calls in the same process, of the same inputs, that
-    were not profiled: half of them before the profiled ones, half after; None in older runs.
+    The stages are in the order in which they run, followed by `engine overhead` (the call's time
+    outside of all kernels) and `unattributed` (kernels whose stage is not known). `crossing` lists
+    kernels that were fused across stages; they are counted for the stage of their most expensive
+    operator. `untraced_s` is the mean of as many calls in the same process with the same inputs,
+    half of them before the profiled calls and half after, that were not profiled; None in older
+    runs.
     """
 
     total_s: float
@@ -96,12 +96,12 @@ class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Roofline(msgspec.Struct, frozen=True):
-    """What this machine can reach (Williams, Waterman and Patterson 2009, "Roofline").
+    """The peak performance of a device (Williams, Waterman and Patterson 2009, "Roofline").
 
-    Both were measured, with `threads` threads and in `precision`.
+    Both numbers were measured, with `threads` threads and in `precision`.
     """
 
-    flops_per_s: float  # two a multiply-accumulate
+    flops_per_s: float  # two for each multiply-accumulate
     bytes_per_s: float
     threads: int
     precision: str

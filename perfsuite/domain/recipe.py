@@ -1,7 +1,7 @@
 """Passes, recipes and what they make.
 
-A *model pass* changes a torch module: `fit` finds out how (it may train), `rebuild` does it again
-in a fresh process from plain data. A *graph pass* turns one ONNX graph into another.
+A *model pass* changes a torch module: `fit` determines the changes (it may train), and `rebuild`
+applies them in another process, from plain data. A *graph pass* turns one ONNX graph into another.
 Both are frozen `msgspec.Struct`s whose fields are their configuration.
 """
 
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 
 class Edits(msgspec.Struct, frozen=True):
-    """What a model pass did, as plain data: JSON values, and tensors by name.
+    """The changes of a model pass as plain data: JSON values, and tensors by name.
 
-    With `data["left"]`, layers to reasons, a pass may tell what it left alone; reports show it.
+    `data["left"]` may map layers that the pass did not change to the reasons; reports show it.
     """
 
     data: dict[str, Any] = {}
@@ -34,10 +34,10 @@ class Edits(msgspec.Struct, frozen=True):
 
 
 class Target(msgspec.Struct, frozen=True):
-    """Where a variant is to run: all that a pass may let its choices depend on.
+    """Where a variant is to run: all that the choices of a pass may depend on.
 
-    A pass that listens to the clock of its context owes its result to all of these, and names
-    them all in `resolve`.
+    The result of a pass that uses its context's `latency_s` depends on all of these, and its
+    `resolve` must return them all.
     """
 
     runtime: str
@@ -52,22 +52,22 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class LatencyOf(Protocol):
-    """The clock of the engine that a variant is to run on."""
+    """Measures times on the engine that a variant is to run on."""
 
     def __call__(
         self, candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
     ) -> tuple[float, ...]:
         """Return the seconds that a call of each candidate takes, in their order.
 
-        A candidate is a module, whole net or single layer, and the arrays of a call in the order
-        in which its `forward` takes them. All run as they would be shipped, in evaluation mode, on
-        the target's engine, device, precision and threads; what a call costs on its own is
-        included. Candidates of one list take turns, so they may be compared with each other more
-        closely than with those of another list. Modules are left as they were.
+        A candidate is a module, a whole net or a single layer, and the arrays of a call in the
+        order of `forward`'s arguments. All run as they would be shipped, in evaluation mode, on the
+        target's engine, device, precision and threads; the cost of a call itself is included.
+        Candidates of one list take turns, so their times are more comparable with each other than
+        with those of another list. Modules are not changed.
 
-        Before each call `cold_bytes` bytes of other memory are read. A layer that is timed alone
-        finds its weights in the processor's cache; in its net those of the other layers have
-        passed through since. Give the bytes of the net's weights for parts of a net, 0 for whole
+        Before each call `cold_bytes` bytes of other memory are read. The weights of a layer that is
+        timed alone would stay in the processor's cache, while in a net the weights of the other
+        layers displace them. Give the bytes of the net's weights for parts of a net, 0 for whole
         nets.
 
         Raises `Unsupported` or `BuildError` for a candidate that does not export or that the
@@ -81,8 +81,9 @@ class PassContext:
     """All that a pass may know about its surroundings.
 
     `inputs` are those of one call on the target: `target.batch` samples. `progress(done, total)`
-    may be called as often as one likes. `latency_s` takes time: tens of milliseconds a candidate,
-    and more for large ones.
+    may be called at any time. `latency_s` takes tens of milliseconds for each candidate, and more
+    for large ones. Files whose names begin with that of `checkpoint` are kept if a fit is killed,
+    and removed once its edits are stored.
     """
 
     inputs: Inputs
@@ -95,19 +96,19 @@ class PassContext:
 
 
 class Pass(Protocol):
-    """What both kinds share.
+    """What both kinds of passes have in common.
 
     A pass whose result needs kernels that only some engines have, and that no runtime tells of,
     may name these engines in a class variable `runtimes`; without it, or where it is empty, the
     pass is for every engine.
     """
 
-    version: ClassVar[int]  # raise it when the pass gives another result: cached ones are redone
+    version: ClassVar[int]  # to be raised when the result changes, so that cached ones are not used
 
     def resolve(self, target: Target) -> str:
-        """Return, as text, all that the result owes to the target: it is part of cache keys.
+        """Return, as text, all of the target that the result depends on, as part of cache keys.
 
-        It is asked before anything is trained or exported. Raises `Unsupported`, with the reason,
+        It is called before anything is trained or exported. Raises `Unsupported`, with the reason,
         for a target that the result cannot run on.
         """
         ...
@@ -116,28 +117,28 @@ class Pass(Protocol):
 class ModelPass(Pass, Protocol):
     """A pass on a torch module.
 
-    With a field `runtime` a suite may name the runtime whose clock and target it is given, so that
-    one net, fitted and trained once, serves several; without one, or where it is empty, they are
-    those of the cell.
+    In a field `runtime` of the pass, a suite may name the runtime whose `target` and `latency_s` it
+    gets, so that a net is fitted and trained once for several runtimes. Without the field, or if it
+    is empty, they are those of the cell's runtime.
     """
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
         """Return the edits that `rebuild` needs; `model` may be changed on the way.
 
-        They are the same each time for the same model, samples and clock. Raises `Unsupported`,
-        with the reason, for a model that the pass is not for, and where nothing of it can be
-        changed or pays; `ConfigError` for fields that this model contradicts, such as the path of a
-        layer that it has not; `BuildError` where a target is out of reach, or weights or a training
-        are not finite.
+        They must be the same each time for the same model, samples and measured times. Raises
+        `Unsupported`, with the reason, for a model that the pass is not for, and if nothing of it
+        can be changed or is worth changing; `ConfigError` for fields that do not fit the model,
+        such as the path of a missing layer; `BuildError` if a goal is out of reach, or if weights
+        or a training are not finite.
         """
         ...
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model`, freshly built, with the edits applied.
 
-        All that is needed is in `edits`, which stay as they are; the process is another one than
-        that of `fit`. Raises `BuildError`, or what torch raises, for edits of another model or that
-        lack a tensor; never `Unsupported`, which `fit` would have raised.
+        All that it needs is in `edits`, which must not be changed; it runs in another process than
+        `fit`. Raises `BuildError`, or torch's error, for edits of another model or without one of
+        their tensors; never `Unsupported`, which `fit` raises.
         """
         ...
 
@@ -146,7 +147,7 @@ class GraphPass(Pass, Protocol):
     """A pass on an ONNX graph."""
 
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
-        """Return the transformed graph; `graph` itself stays as it is."""
+        """Return the transformed graph; `graph` must not be changed."""
         ...
 
 
@@ -160,9 +161,9 @@ class PassUse(msgspec.Struct, frozen=True):
 class ResolvedRecipe(msgspec.Struct, frozen=True):
     """A named list of passes, model passes first, as a run keeps it. `fp32` is the empty one.
 
-    All its passes are its own: what it has from another recipe of its suite is written out.
-    `workloads` and `runtimes` limit it to those whose names match one of the patterns; empty: all
-    of the suite.
+    Passes that it has from another recipe of its suite are repeated here. `workloads` and
+    `runtimes` limit it to those whose names match one of the patterns; empty means all of the
+    suite.
     """
 
     name: str
@@ -173,5 +174,5 @@ class ResolvedRecipe(msgspec.Struct, frozen=True):
 
 FP32 = ResolvedRecipe("fp32")
 
-# The field `runtime` of a pass was called so in suites, journals and cache keys of before.
+# The former name of a pass's field `runtime`, in earlier suites and journals and in cache keys.
 OLD_RUNTIME_FIELD = "engine"

@@ -22,11 +22,11 @@ from perfsuite.workloads.zoo import weights
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-END, NOTHING = 0, -1  # the word that ends a caption; after it
+END, NOTHING = 0, -1  # the word that ends a caption, and the targets after it
 WORDS = (
     "<end>", "a", "small", "large", "left", "right", "of", "above", "below", *scenes.NAMES,
 )  # fmt: skip
-CELL = SIDE // REGIONS  # pixels a side of a region
+CELL = SIDE // REGIONS  # side of a region, in pixels
 
 PLAN = AdamPlan(epochs=7, batch=64, peak_rate=1e-3, weight_decay=0.05, bf16=False)
 
@@ -36,11 +36,11 @@ class Captions(SceneTask):
     """Captions of scenes. A row holds the counts of BLEU, then those of attention."""
 
     def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
-        """Return what is in scene `index` of `split`."""
+        """Return the items in scene `index` of `split`."""
         return scenes.pair(split, index)
 
     def train(self) -> TrainingSet:
-        """Return the training scenes; a target is (STEPS, 5): a word and the box it is about."""
+        """Return the training scenes; a target (STEPS, 5) is words and the boxes they name."""
         targets = np.zeros((self.training, STEPS, 5), np.float32)
         targets[..., 0] = NOTHING
         for index, target in enumerate(targets):
@@ -54,7 +54,7 @@ class Captions(SceneTask):
         return TrainingSet(np.arange(self.training), targets, self.lit, caption_loss)
 
     def row(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> np.ndarray:
-        """Return the counts of BLEU, how many words look at what they name, how many name it."""
+        """Return the counts of BLEU, then the two numbers of `looks`."""
         said = spoken(outputs[0][place])
         wanted = [word.text for word in scenes.caption(items)]
         return np.append(counts(said, wanted), looks(said, outputs[1][place], items))
@@ -79,15 +79,16 @@ def attention_in_box(rows: np.ndarray) -> float:
 
 
 def spoken(scores: np.ndarray) -> list[str]:
-    """Return the words up to the end of scores (STEPS, words)."""
+    """Return the words with the best scores (STEPS, words), up to the end of the caption."""
     best = scores.argmax(1).tolist()
     return [WORDS[word] for word in best[: best.index(END) if END in best else STEPS]]
 
 
 def looks(said: list[str], attention: np.ndarray, items: tuple[SceneItem, ...]) -> tuple[int, int]:
-    """Return how many naming words look into a box of what they name, and how many there are.
+    """Return how many naming words have their attention in a box of what they name, and how many
+    naming words there are.
 
-    `attention` is (STEPS, regions); a look goes to the middle of the region that weighs most.
+    `attention` is (STEPS, regions); it is at the centre of the region with the greatest weight.
     """
     hits = named = 0
     for step, word in enumerate(said):
@@ -100,10 +101,11 @@ def looks(said: list[str], attention: np.ndarray, items: tuple[SceneItem, ...]) 
 
 
 def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
-    """Return the cross-entropy of each word after the true ones, and how far attention strays.
+    """Return the loss of captions: the cross-entropy of each word, given the true words before it,
+    plus a term for attention.
 
-    For words about an item, attention is taught to lie in its box (Liu et al. 2017,
-    arXiv:1605.09553): the negative logarithm of the weight that does.
+    For words that name an item, that is the negative logarithm of the attention's weight in the
+    item's box (Liu et al. 2017, arXiv:1605.09553).
     """
     import torch
     from torch.nn import functional
@@ -124,9 +126,9 @@ def caption_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
 
 
 def drawn_attention(image: np.ndarray, said: list[str], attention: np.ndarray) -> np.ndarray:
-    """Return one picture a word, side by side, as uint8: light where the net looked, named below.
+    """Return a uint8 picture for each word, side by side: bright at its attention, the word below.
 
-    `image` is uint8 (SIDE, SIDE, 3), `attention` (STEPS, regions). Each is drawn three times as
+    `image` is uint8 (SIDE, SIDE, 3), `attention` (STEPS, regions); both are drawn three times as
     large.
     """
     from PIL import Image, ImageDraw

@@ -1,8 +1,8 @@
-"""Naming CIFAR-10's pictures in a space of words, two of the ten never seen with a label.
+"""CIFAR-10's pictures are named by words; two of the ten labels are never seen in training.
 
-Its VGG is a small one of its own, trained here: that of `vgg16-cifar10` has seen all ten labels,
-so nothing that stands on it is zero-shot. Left out are cat and truck, as by Socher et al. 2013
-(arXiv:1301.3666): each has a relative among the eight.
+The net has a small VGG of its own, because that of `vgg16-cifar10` was trained with all ten labels.
+The unseen labels are cat and truck, as in Socher et al. 2013 (arXiv:1301.3666), since each is
+similar to one of the other eight.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BEFORE, ANSWER, LABEL, IS_SEEN, IS_UNSEEN = range(5)
 
 @cache
 def _load(split: str) -> cifar10.Samples:
-    """Return the samples of `split`: to test of all labels, else of the seen ones alone."""
+    """Return the samples of `split`: of all labels for testing, else of the seen ones only."""
     samples = cifar10.load(split)
     if split == "test":
         return samples
@@ -50,20 +50,20 @@ def _load(split: str) -> cifar10.Samples:
 
 @dataclass(frozen=True)
 class Naming(Classification):
-    """A picture is named rightly if the word of its label is the best, or among the best.
+    """Naming of pictures: right if the word of the label is the best, or among the best.
 
-    The answer to a picture of an unseen label is the best of all words but those of seen labels, as
-    in Frome et al., section 4.2.
+    For a picture of an unseen label, the words of seen labels are left out, as in Frome et al.,
+    section 4.2.
     """
 
     def train(self) -> TrainingSet:
-        """Return the training pictures, and the loss that brings them to their words."""
+        """Return the training pictures, with `naming_loss`."""
         return super().train()._replace(loss=naming_loss)
 
     def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
         """Return (N, 5) rows: words before the right one, the answer, the label, seen, unseen.
 
-        Words are told by their place in the table, where the names of labels come first.
+        Words are numbered as in the table, in which the names of labels come first.
         """
         seen = np.isin(labels, SEEN)
         among_all, among_unseen = ranked(outputs, labels, ()), ranked(outputs, labels, SEEN)
@@ -71,9 +71,8 @@ class Naming(Classification):
         return np.column_stack([rows, seen, ~seen]).astype(np.float64)
 
     def metrics(self) -> Mapping[str, RowsMetric]:
-        """Return how often the word is the best and among the best five, of seen labels' pictures.
-
-        And how often it is the best for pictures of labels that were never seen.
+        """Return, for seen labels, the shares of pictures whose word is the best and among the best
+        five; for unseen labels, the share whose word is the best.
         """
         return {
             "hit1": SubsetMetric(IS_SEEN, partial(hit, within=1)),
@@ -88,10 +87,11 @@ def hit(rows: np.ndarray, within: int) -> float:
 
 
 def ranked(outputs: Outputs, labels: np.ndarray, ruled_out: tuple[int, ...]) -> np.ndarray:
-    """Return float64 (N, 3): how many words are more similar than the label's, the most, the label.
+    """Return float64 (N, 3): how many words are more similar than the label's, the most similar
+    word as the answer, and the label.
 
-    Of all words, `ruled_out` are not answered with. Raises `ConfigError` unless the first output
-    holds a similarity a word.
+    The words `ruled_out` are no answers. Raises `ConfigError` unless the first output has a
+    similarity for each word.
     """
     similar = np.array(outputs[0], np.float64)
     known = len(words.load().names)
@@ -107,11 +107,11 @@ def ranked(outputs: Outputs, labels: np.ndarray, ruled_out: tuple[int, ...]) -> 
 
 
 def naming_loss(module: Any, images: Tensor, labels: Tensor) -> Tensor:
-    """Return how far pictures are from their words, and how near to those of other seen labels.
+    """Return the mean of one minus the cosine between pictures and the words of their labels, plus
+    the cross-entropy of the softmax over the words of all seen labels.
 
-    The first is one minus the cosine. The second is the softmax in which Frome et al. pre-train
-    their features; here it compares with words at once, instead of their hinge on ranks. The words
-    of unseen labels take no part.
+    Frome et al. train their features with a softmax first and then use a hinge loss on ranks; here
+    both terms are used from the start. The words of unseen labels are not used.
     """
     import torch
     from torch.nn import functional

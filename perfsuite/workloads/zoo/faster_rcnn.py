@@ -1,4 +1,4 @@
-"""Faster R-CNN: on ResNet-101 as people have it, and on ShuffleNetV2, trained on blood cells.
+"""Faster R-CNN: on ResNet-101, with weights of the user, and on ShuffleNetV2, for blood cells.
 
 The weights of a ResNet-101 do not fit into a repository. `faster-rcnn-resnet101` takes a user's
 checkpoint, from `PERFSUITE_FASTER_RCNN` or from a function of the user's own::
@@ -6,9 +6,9 @@ checkpoint, from `PERFSUITE_FASTER_RCNN` or from a function of the user's own::
     def my_detector():
         return faster_rcnn_resnet101(Path("detector.pth"), my_detection_task)
 
-Without one its weights are random, its norms fit a few photographs so that activations stay
-finite, and every result says that it is untrained: what it detects means nothing, what it costs
-is what a trained one costs with as many proposals and detections.
+Without one its weights are random, with norms fitted to a few photographs so that activations stay
+finite, and every result is labelled as untrained. Its detections then have no meaning, but its time
+is that of a trained net with as many proposals and detections.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ if TYPE_CHECKING:
 HEIGHT, WIDTH = 480, 640  # of the pictures that both detectors take
 CHECKPOINT = "PERFSUITE_FASTER_RCNN"  # the environment variable that may name one
 UNTRAINED = "untrained"
-# How alike random weights' detections must be: rounding errors grow in them, and some boxes that
-# score nearly alike are suppressed by another one. `heads_alone` compares what lies before that.
+# The largest `differences` allowed with random weights: rounding errors grow in them, and of boxes
+# with nearly the same score another one may be suppressed. `heads_alone` compares the raw outputs.
 ALIKE = {"boxes": 16.0, "scores": 0.05, "unmatched": 20.0}
 NORMS = "norms.safetensors"
 
-# 0.1 s of two cores for a picture and step: 20 s an epoch, half an hour.
+# A picture takes two cores 0.1 s, an epoch 20 s, the whole training half an hour.
 SHUFFLENET_PLAN = AdamPlan(
     epochs=90, batch=8, peak_rate=2e-3, weight_decay=0.02, warmup=0.1, bf16=False
 )
@@ -53,7 +53,7 @@ SHUFFLENET_PLAN = AdamPlan(
 
 @dataclass(frozen=True)
 class Photographs(Task):
-    """No labels: sections of two photographs, to time and to profile a detector with."""
+    """Sections of two photographs without labels, for timing and profiling a detector."""
 
     labels: tuple[str, ...] = ()
 
@@ -67,11 +67,11 @@ class Photographs(Task):
             yield self.inputs(1, 1_000_000 + index)
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return the picture, scaled to fit."""
+        """Return the picture, scaled to fit and padded."""
         return {"images": scaled(fitted(picture, HEIGHT, WIDTH)[0][None])}
 
     def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
-        """Return what `differences` does; random weights carry the last bit far."""
+        """Return the `differences`; raise `ParityError` in fp32 if they exceed `ALIKE`."""
         return agreed(differences(expected, answered), precision, ALIKE)
 
     def fingerprint(self) -> str:
@@ -99,7 +99,7 @@ def shufflenet_net() -> nn.Module:
 def faster_rcnn_resnet101(checkpoint: Path | None = None, task: Task | None = None) -> Workload:
     """Return `faster-rcnn-resnet101`, with a checkpoint's weights or untrained.
 
-    Its number of classes is the checkpoint's, or COCO's 90. Without a task it is fed photographs.
+    The number of classes is the checkpoint's, or COCO's 90. The default task is photographs.
     """
     given = os.environ.get(CHECKPOINT)
     path = checkpoint or (Path(given) if given else None)
@@ -122,7 +122,7 @@ def _from_checkpoint(path: Path) -> nn.Module:
         )
     module = net(len(scores) - 1)
     found = module.load_state_dict(state, strict=False)
-    # Norms frozen in training count no batches.
+    # Norms that were frozen in training have no number of batches.
     missing = [name for name in found.missing_keys if not name.endswith("num_batches_tracked")]
     if missing or found.unexpected_keys:
         raise ConfigError(
@@ -158,7 +158,7 @@ def _state(path: Path) -> dict[str, Any]:
 def untrained_resnet101() -> nn.Module:
     """Return the detector with seeded random weights and norms that fit the photographs.
 
-    What was found out about the photographs is kept in the cache: 0.7 MB.
+    The fitted tensors, 0.7 MB, are stored in the cache.
     """
     import torch
     import torchvision

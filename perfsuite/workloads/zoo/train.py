@@ -1,7 +1,7 @@
 """Train the weights that ship: `python -m perfsuite.workloads.zoo.train NAME`.
 
-Killed and started again, it goes on after the last whole epoch. At the end it writes the weights
-and their model card, with the accuracy measured on the half-precision weights as loaded.
+If it was killed, it goes on after the last whole epoch. At the end it writes the weights and their
+model card, with the accuracy of the half-precision weights as they are loaded.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def _shufflenet() -> nn.Module:
     return shufflenet_v2_x1_0()
 
 
-# What is trained: the net without weights, the workload it becomes, and how.
+# By workload: the net without weights, the workload, and the training plan.
 RECIPES: dict[str, tuple[Callable[[], nn.Module], Callable[[], Workload], SgdPlan]] = {
     "devise": (devise.net, devise.devise, devise.PLAN),
     "faster-rcnn-shufflenet": (
@@ -108,7 +108,7 @@ def main(name: str, checkpoints: Path) -> None:
     path = weights.FOLDER / f"{name}.safetensors"
     card = path.with_suffix(".md")
     weights.save(module, path)
-    # The card states the hash without which they are not loaded; how good they are comes after.
+    # The card has the hash that loading checks; the accuracy is measured and written afterwards.
     unknown = dict.fromkeys(task.metrics(), "not measured yet")
     card.write_text(_card(name, plan, task, unknown, path, len(data.inputs)))
     scores = _scores(workload())
@@ -119,7 +119,7 @@ def main(name: str, checkpoints: Path) -> None:
 
 @contextmanager
 def _bar(name: str, plan: SgdPlan) -> Iterator[Callable[[TrainingProgress], None]]:
-    """Give a function that moves a progress bar with the loss and the time left."""
+    """Yield a function that updates a progress bar with the loss and the time left."""
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 

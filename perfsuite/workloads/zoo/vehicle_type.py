@@ -1,4 +1,4 @@
-"""Vehicles in composed scenes: where they are, and of which of four types."""
+"""Vehicles in composed scenes are located and classified into four types."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
 TYPES = len(scenes.VEHICLES)
-OTHER, NOTHING = TYPES, -1  # of targets: no vehicle, no item
+OTHER, NOTHING = TYPES, -1  # types of targets: an animal, no item
 MOST = 6  # items in a scene
 
 PLAN = AdamPlan(epochs=5, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
 
-_STRAYS = 0.08  # of its side: how far, in training, a box is from the truth
+_STRAYS = 0.08  # the deviation of boxes from the true ones in training, relative to their side
 
 
 @dataclass(frozen=True)
 class Traffic(SceneTask):
-    """Vehicles among animals, which are not to be found."""
+    """Scenes of vehicles and animals, of which only vehicles are to be found."""
 
     metric_name = "map50"
 
     def items(self, split: str, index: int) -> tuple[SceneItem, ...]:
-        """Return what is in scene `index` of `split`."""
+        """Return the items in scene `index` of `split`."""
         return scenes.traffic(split, index)
 
     def train(self) -> TrainingSet:
-        """Return the training scenes; a target is (MOST, 5): a box and its type, or NOTHING."""
+        """Return the training scenes; a target (MOST, 5) is boxes and types, or NOTHING."""
         targets = np.full((self.training, MOST, 5), NOTHING, np.float32)
         for index, target in enumerate(targets):
             items = self.items("train", index)
@@ -60,7 +60,7 @@ class Traffic(SceneTask):
         )
 
     def metric(self, rows: np.ndarray) -> float:
-        """Return the mean over types of the average precision at half an overlap."""
+        """Return the mean over types of the average precision at an overlap of 0.5."""
         return mean_average_precision(rows)
 
 
@@ -71,7 +71,7 @@ def _type(item: SceneItem) -> int:
 def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
     """Return the sum of the losses of detect and classify, each by labels of its own.
 
-    The classifier is given the true boxes, strayed a little; the stages share no weights.
+    The classifier gets the true boxes with a random deviation; the stages share no weights.
     """
     import torch
     from torch.nn import functional
@@ -94,9 +94,9 @@ def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
 
 
 def heat_of(boxes: Tensor, wanted: Tensor, side: int) -> tuple[Tensor, Tensor]:
-    """Return the heat maps (N, side, side) to be learnt, and the cells (N, K) of boxes' middles.
+    """Return the target heat maps (N, side, side), and the cells (N, K) of the boxes' centres.
 
-    A wanted box is 1 in its cell and falls off around it, the slower the larger the box is.
+    A wanted box has heat 1 in its cell, which falls off around it, more slowly for larger boxes.
     """
     import torch
 
@@ -116,7 +116,7 @@ def heat_of(boxes: Tensor, wanted: Tensor, side: int) -> tuple[Tensor, Tensor]:
 def focal_loss(logits: Tensor, heat: Tensor) -> Tensor:
     """Return the penalty-reduced focal loss (Law and Deng 2018, arXiv:1808.01244), summed.
 
-    Cells with heat 1 are middles; the others count the less, the closer to one they are.
+    Cells with heat 1 are centres; other cells count less, the greater their heat.
     """
     import torch
     from torch.nn import functional

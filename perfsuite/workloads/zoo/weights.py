@@ -1,4 +1,4 @@
-"""Weights that ship: fp16 safetensors, each with a model card beside it that has their hash."""
+"""Weights that come with perfsuite: fp16 safetensors, with their hash in a model card beside."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def save(module: nn.Module, path: Path) -> None:
 def load(module: nn.Module, path: Path) -> nn.Module:
     """Return `module` in evaluation mode with the weights of `path`, as float32.
 
-    Raises `Unavailable` when the file is missing, `ConfigError` when it is of another net or not
-    the one that the model card beside it describes.
+    Raises `Unavailable` if the file is missing, `ConfigError` if it belongs to another net or does
+    not have the hash that its model card states.
     """
     from safetensors.torch import load_file
 
@@ -61,7 +61,7 @@ def sha256_of(path: Path) -> str:
 
 
 def card_line(path: Path) -> str:
-    """Return the line of a model card that names the weights in `path` by their content."""
+    """Return the line of a model card with the hash of the weights in `path`."""
     return f"| SHA-256 | `{sha256_of(path)}` |"
 
 

@@ -1,4 +1,4 @@
-"""Which of 427 generated whales is it: in four stages, and by one net that sees all at once."""
+"""Identification of 427 generated whales: in four stages, and by one net for whole pictures."""
 
 from __future__ import annotations
 
@@ -26,8 +26,9 @@ STAGES = ("detect", "keypoints", "align", "classify")
 PLAN = AdamPlan(epochs=30, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
 PLAIN_PLAN = AdamPlan(epochs=30, batch=64, peak_rate=2e-3, weight_decay=0.05, bf16=False)
 
-# How far, in training, places stray from the truth, as they will when an earlier stage finds them.
-_BOX_STRAYS, _END_STRAYS = 0.1, 0.04  # of the box's side, of the head's length
+# The deviation of positions from the true ones in training, as those found by an earlier stage will
+# deviate: relative to the box's side, and to the head's length.
+_BOX_STRAYS, _END_STRAYS = 0.1, 0.04
 
 
 @cache
@@ -36,7 +37,7 @@ def _load(split: str) -> whales.Whales:
 
 
 def _turned_by_quarters(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return NHWC pictures in other light and of four headings: a whale stays who it is."""
+    """Return NHWC pictures in varied light, rotated by multiples of 90 degrees."""
     lit = in_other_light(pictures, rng)
     quarters = rng.integers(0, 4, len(lit))
     return np.stack([np.rot90(one, int(times)) for one, times in zip(lit, quarters, strict=True)])
@@ -44,14 +45,14 @@ def _turned_by_quarters(pictures: np.ndarray, rng: np.random.Generator) -> np.nd
 
 @dataclass(frozen=True)
 class WholePictures(Classification):
-    """Individuals as classes of whole pictures."""
+    """Classification of whole pictures, with individuals as classes."""
 
     labels = (SYNTHETIC,)
 
 
 @dataclass(frozen=True)
 class Staged(WholePictures):
-    """The same individuals, with what the stages learn from: boxes and ends of heads."""
+    """The same with the targets of stages in training: boxes and ends of heads."""
 
     def train(self) -> TrainingSet:
         """Return the training pictures; a target is the individual, its box and its ends."""
@@ -65,8 +66,8 @@ class Staged(WholePictures):
 def staged_loss(module: Any, images: Tensor, targets: Tensor) -> Tensor:
     """Return the sum of the losses of detect, keypoints and classify, each by labels of its own.
 
-    Later stages are given the true places, strayed a little, so that no stage waits for another;
-    they share no weights. Targets (N, 9) are the individual, the box and both ends.
+    Later stages get the true positions with a random deviation, so that each can learn from the
+    start; they share no weights. Targets (N, 9) are the individual, the box and both ends.
     """
     import torch
     from torch.nn import functional
@@ -99,9 +100,9 @@ def _noise(like: Tensor, deviation: float) -> Tensor:
 
 
 def _heat_loss(heat: Tensor, places: Tensor) -> Tensor:
-    """Return the cross-entropy of maps (N, K, side, side) with the cells of places (N, K, 2).
+    """Return the cross-entropy of maps (N, K, side, side) with the cells of positions (N, K, 2).
 
-    Places run from -1 to 1 over the map.
+    Positions are from -1 to 1 over the map.
     """
     from torch.nn import functional
 
@@ -126,7 +127,7 @@ def plain_net() -> nn.Module:
 
 
 def whale_id() -> Workload:
-    """Return `whale-id`: find the head, find its ends, turn it, classify it."""
+    """Return `whale-id`: head, ends of the head, alignment, classification."""
 
     def build() -> nn.Module:
         return weights.load(net(), weights.FOLDER / "whale-id.safetensors")
