@@ -119,9 +119,9 @@ def data_get(name: str) -> None:
     Example: perfsuite data get cifar10
     """
     from perfsuite import api
-    from perfsuite.report.download import Download
+    from perfsuite.report.progress.download import DownloadProgress
 
-    with Download() as show:
+    with DownloadProgress() as show:
         folder = api.get_data(name, show)
     click.echo(f"{name}: verified, in {folder}")
 
@@ -237,10 +237,10 @@ class _Follow:
         self.console, self.bar = console, None  # type: tuple[Console, Any]
 
     def __call__(self, header: Header, planned: RunPlan) -> Observer:
-        from perfsuite.report.live import Live
+        from perfsuite.report.progress.run import RunProgress
 
         expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}
-        self.bar = Live(self.console, expected_s, planned.total_s)
+        self.bar = RunProgress(self.console, expected_s, planned.total_s)
         return self.bar.__enter__()  # type: ignore[no-any-return]
 
     def close(self) -> None:

@@ -1,9 +1,9 @@
 """What was found and judged, for people and for programs. Nothing here measures."""
 
-from perfsuite.report.cell_rows import CellRow, rows
 from perfsuite.report.documents import comparison_document, judgement_document
 from perfsuite.report.formats.table import FORMATS, format_of_file, render
-from perfsuite.report.profile_view import print_profile, profile_document, write_profile
+from perfsuite.report.profile.profiled_run import print_profile, profile_document, write_profile
+from perfsuite.report.tables.cell_rows import CellRow, rows
 from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
 
 __all__ = [

@@ -13,9 +13,19 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
-from perfsuite.report import layer_widths, other_accuracies, realised, words
-from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
-from perfsuite.report.entries import (
+from perfsuite.report import words
+from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
+from perfsuite.report.tables import accuracies, layers, theory
+from perfsuite.report.tables.cell_rows import (
+    CellRow,
+    groups,
+    plain,
+    rows,
+    short_key,
+    summary,
+    title,
+)
+from perfsuite.report.tables.texts import (
     accuracy_text,
     change_text,
     latency_text,
@@ -27,7 +37,6 @@ from perfsuite.report.entries import (
     symbol_of,
     verdict_line,
 )
-from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -54,7 +63,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(_table(console, group))
         _print_notes(console, group)
         _print_other_accuracies(console, group)
-        _print_theory(console, realised.compressed(group))
+        _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
     _print_judgement(console, judgement)
 
@@ -86,7 +95,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
-        for note in (*other_accuracies.loss_notes(change), *change_notes(change)):
+        for note in (*accuracies.loss_notes(change), *change_notes(change)):
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:
@@ -167,15 +176,15 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
 
 def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
     """Print what the same answers are by the task's further metrics, if it has any."""
-    if not other_accuracies.metrics(group):
+    if not accuracies.metrics(group):
         return
     table = _bare_table(2 if console.width >= _WIDTH else 1)
-    for name in other_accuracies.columns(group):
+    for name in accuracies.columns(group):
         table.add_column(plain(name), no_wrap=name != "points lost")
-    for line in other_accuracies.lines(group):
+    for line in accuracies.lines(group):
         table.add_row(*(as_text(console, text) for text in line))
     console.print()
-    console.print(as_text(console, other_accuracies.TITLE, "bold"))
+    console.print(as_text(console, accuracies.TITLE, "bold"))
     console.print(table)
 
 
@@ -189,29 +198,27 @@ def _print_theory(console: Console, group: list[CellRow]) -> None:
     last = {_WITH_BARS: "parameters", _WITH_SIZE: "points lost"}
     hidden = {name for width, name in last.items() if console.width < width}
     table = _bare_table(2 if console.width >= _WIDTH else 1)
-    for name in realised.COLUMNS:
+    for name in theory.COLUMNS:
         if name not in hidden:
             table.add_column(name, no_wrap=name != "points lost")
     for row in group:
-        named = zip(realised.COLUMNS, realised.cells(row), strict=True)
+        named = zip(theory.COLUMNS, theory.cells(row), strict=True)
         table.add_row(*(as_text(console, text) for name, text in named if name not in hidden))
     console.print()
-    console.print(as_text(console, realised.TITLE, "bold"))
+    console.print(as_text(console, theory.TITLE, "bold"))
     console.print(table)
-    console.print(as_text(console, realised.LEGEND, "dim"))
+    console.print(as_text(console, theory.LEGEND, "dim"))
 
 
 def _print_widths(console: Console, group: list[CellRow]) -> None:
     """Print a sentence for each net that passes made."""
-    nets = layer_widths.changed(group)
+    nets = layers.changed(group)
     if not nets:
         return
     console.print()
-    console.print(
-        as_text(console, f"{layer_widths.TITLE} (each layer: perfsuite report RUN)", "bold")
-    )
+    console.print(as_text(console, f"{layers.TITLE} (each layer: perfsuite report RUN)", "bold"))
     for name, net in nets.items():
-        console.print(as_text(console, f"{name}: {layer_widths.sentence(net)}"))
+        console.print(as_text(console, f"{name}: {layers.sentence(net)}"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:

@@ -22,7 +22,7 @@ from perfsuite.domain.profile import (
     Profile,
 )
 from perfsuite.measure.stages import breakdown
-from perfsuite.report.trace import trace
+from perfsuite.report.profile.trace import trace
 
 QUIET = settings(deadline=None, max_examples=40)
 PATHS = ("stem", "stem.conv", "layer1.0", "layer1.1.conv", "layer10", "head.fc", "other", "")

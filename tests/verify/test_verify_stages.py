@@ -38,7 +38,7 @@ from perfsuite.domain.suite import Budget
 from perfsuite.domain.task import SEMI_SYNTHETIC, SYNTHETIC
 from perfsuite.domain.verdict import VerdictStatus
 from perfsuite.judge import judge, metrics
-from perfsuite.report.breakdown import sentences
+from perfsuite.report.profile.tree import sentences
 from perfsuite.report.sentences import verdict_sentence
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run

@@ -10,7 +10,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import Gain
-from perfsuite.report.cell_rows import CellRow, plain, rows
+from perfsuite.report.tables.cell_rows import CellRow, plain, rows
 
 _Value = str | int | float | None
 

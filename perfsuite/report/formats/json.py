@@ -6,8 +6,8 @@ import msgspec
 
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
-from perfsuite.report.cell_rows import CellRow, rows
 from perfsuite.report.documents import JudgementDocument, judgement_document
+from perfsuite.report.tables.cell_rows import CellRow, rows
 
 
 class Document(msgspec.Struct, frozen=True):

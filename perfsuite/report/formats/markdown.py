@@ -8,9 +8,19 @@ from collections.abc import Iterable, Sequence
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
-from perfsuite.report import layer_widths, other_accuracies, realised, words
-from perfsuite.report.cell_rows import CellRow, groups, plain, rows, short_key, summary, title
-from perfsuite.report.entries import (
+from perfsuite.report import words
+from perfsuite.report.sentences import caution_sentence, verdict_sentence
+from perfsuite.report.tables import accuracies, layers, theory
+from perfsuite.report.tables.cell_rows import (
+    CellRow,
+    groups,
+    plain,
+    rows,
+    short_key,
+    summary,
+    title,
+)
+from perfsuite.report.tables.texts import (
     accuracy_text,
     latency_text,
     loss_text,
@@ -22,7 +32,6 @@ from perfsuite.report.entries import (
     stages_text,
     symbol_of,
 )
-from perfsuite.report.sentences import caution_sentence, verdict_sentence
 
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
 _COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
@@ -38,14 +47,14 @@ class Markdown:
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
             parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
-            if other_accuracies.metrics(group):
+            if accuracies.metrics(group):
                 parts += [
-                    f"### {other_accuracies.TITLE}",
-                    _table(other_accuracies.columns(group), other_accuracies.lines(group)),
+                    f"### {accuracies.TITLE}",
+                    _table(accuracies.columns(group), accuracies.lines(group)),
                 ]
-            if small := realised.compressed(group):
-                lines = (realised.cells(row) for row in small)
-                parts += [f"### {realised.TITLE}", _table(realised.COLUMNS, lines), realised.LEGEND]
+            if small := theory.compressed(group):
+                lines = (theory.cells(row) for row in small)
+                parts += [f"### {theory.TITLE}", _table(theory.COLUMNS, lines), theory.LEGEND]
             parts += _widths(group)
         if judgement.verdicts:
             lines = (
@@ -70,13 +79,13 @@ def _widths(group: Sequence[CellRow]) -> list[str]:
 
     The sentence is HTML, in which nothing means anything to Markdown.
     """
-    nets = layer_widths.changed(group)
+    nets = layers.changed(group)
     tables = (
-        f"<details><summary>{html.escape(f'{name}: {layer_widths.sentence(net)}')}</summary>\n\n"
-        f"{_table(layer_widths.COLUMNS, layer_widths.lines(net))}\n\n</details>"
+        f"<details><summary>{html.escape(f'{name}: {layers.sentence(net)}')}</summary>\n\n"
+        f"{_table(layers.COLUMNS, layers.lines(net))}\n\n</details>"
         for name, net in nets.items()
     )
-    return [f"### {layer_widths.TITLE}", *tables] if nets else []
+    return [f"### {layers.TITLE}", *tables] if nets else []
 
 
 def _breakdowns(run: Run) -> list[str]:

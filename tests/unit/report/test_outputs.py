@@ -20,7 +20,7 @@ from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
-from perfsuite.report import FORMATS, print_run, render, rows, words
+from perfsuite.report import FORMATS, print_run, render, rows
 from perfsuite.report.formats.markdown import escape
 
 
@@ -231,31 +231,6 @@ def test_layers_may_become_wider() -> None:
 def test_nothing_is_told_of_nets_that_no_pass_narrowed() -> None:
     one = run(Cell("net", "fp32", "fake"))
     assert "What was changed" not in printed(one) + render(one, judge(one), "md")
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(0.0, "0 ns"), (2e-9, "2 ns"), (0.0023149, "2.31 ms"), (1.5, "1.5 s"), (180.4, "180 s")],
-)
-def test_seconds(value: float, text: str) -> None:
-    assert words.seconds(value) == text
-
-
-@pytest.mark.parametrize(
-    ("value", "unit", "text"),
-    [
-        (14_728_266, "1", "14.7 M"),
-        (58_900_000, "B", "58.9 MB"),
-        (812.3, "1/s", "812/s"),
-        (3250.0, "W", "3.25 kW"),
-        (0.9261, "1", "0.9261"),
-        (12, "1", "12"),
-        (0.0023, "J", "2.3 mJ"),
-        (2300.0, "J", "2.3 kJ"),
-    ],
-)
-def test_quantities(value: float, unit: str, text: str) -> None:
-    assert words.quantity(value, unit) == text
 
 
 def test_nothing_heavy_is_imported() -> None:

@@ -1,4 +1,4 @@
-"""A run's progress while it goes on: what is done, what is under way, the time left."""
+"""The progress of a run while it goes on: which job is under way, and the time that is left."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-class Live:
-    """Watches a run. On a terminal a bar, elsewhere a line a job.
+class RunProgress:
+    """Shows how far a run is: on a terminal by a bar, elsewhere by a line for each job.
 
     It draws only when a job begins or ends, and while one prepares: else this process sleeps, so
     that it does not disturb what is being timed. `expected_s` maps (cell key, kind) to seconds for
@@ -44,7 +44,7 @@ class Live:
         )
         self.task = self.bar.add_task("", total=max(total_s, 1e-9))
 
-    def __enter__(self) -> Live:
+    def __enter__(self) -> RunProgress:
         self.bar.start()
         return self
 
@@ -63,7 +63,10 @@ class Live:
         self._draw(f"{self.job}: {text}")
 
     def finished(self, line: Line) -> None:
-        """Count the job, and print its failure if it failed; of earlier sittings, only count."""
+        """Count the job, and print its failure if it failed.
+
+        A job that was finished before this process began is only counted.
+        """
         self._count(line.key, line.job)
         if not self.began:
             return
@@ -81,7 +84,7 @@ class Live:
         self._draw(f"{self._left()} left")
 
     def skipped(self, cell: Cell, kind: str) -> None:
-        """Count a job that falls away."""
+        """Count a job that is left out, as after a failure of its cell or without labels."""
         self._count(cell.key, kind)
 
     def _count(self, key: str, kind: str) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfsuite.report import words
-from perfsuite.report.cell_rows import CellRow, plain, short_key
-from perfsuite.report.entries import faster_text, loss_text, realised_text
+from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
+from perfsuite.report.tables.texts import faster_text, loss_text, realised_text
 
 TITLE = "Theory beside clock"
 COLUMNS = ("cell", "came from", "theory", "clock", "realised", "points lost", "parameters")

@@ -13,17 +13,17 @@ from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.record import Record, Run
 from perfsuite.judge import metrics, trouble, without_breakdown
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
-from perfsuite.report.breakdown import Tree, render
-from perfsuite.report.cell_rows import plain, title
 from perfsuite.report.formats.markdown import escape
+from perfsuite.report.profile.trace import trace
+from perfsuite.report.profile.tree import Tree, render
 from perfsuite.report.sentences import (
     bottleneck_sentences,
     caution_sentence,
     profiling_sentences,
     reason_text,
 )
+from perfsuite.report.tables.cell_rows import plain, title
 from perfsuite.report.terminal import as_text, print_warnings, widen
-from perfsuite.report.trace import trace
 
 if TYPE_CHECKING:
     from rich.console import Console

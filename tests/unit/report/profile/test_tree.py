@@ -7,8 +7,8 @@ import io
 from rich.console import Console
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow, Roofline
-from perfsuite.report.breakdown import Tree, entries, render, sentences
-from perfsuite.report.entries import rest_text, stages_text
+from perfsuite.report.profile.tree import Tree, render, sentences, tree_lines
+from perfsuite.report.tables.texts import rest_text, stages_text
 
 ROOFS = Roofline(flops_per_s=100e9, bytes_per_s=10e9, threads=1, precision="fp32")
 CONV = BreakdownRow("layer1.0/Conv", "operator", 0.004, 2 * 10**6, 300, 4000)
@@ -43,7 +43,7 @@ def line(text: str, name: str) -> list[str]:
 
 
 def test_names_under_their_parents() -> None:
-    assert [one.branches + one.name for one in entries(CALL)] == [
+    assert [one.branches + one.name for one in tree_lines(CALL)] == [
         "layer1",
         "├─ 0",
         "│  └─ Conv",
@@ -53,8 +53,8 @@ def test_names_under_their_parents() -> None:
         OVERHEAD,
         UNATTRIBUTED,
     ]
-    assert len(entries(CALL, depth=1)) == 4
-    assert len(entries(CALL, depth=2)) == 7
+    assert len(tree_lines(CALL, depth=1)) == 4
+    assert len(tree_lines(CALL, depth=2)) == 7
 
 
 def test_small_operators_are_one_row() -> None:
@@ -65,7 +65,7 @@ def test_small_operators_are_one_row() -> None:
         BreakdownRow(OVERHEAD, "rest", 0.00096),
         BreakdownRow(UNATTRIBUTED, "rest", 0.0, 0, 0, 0),
     )
-    found = entries(Breakdown(0.01, 1, (stage, *rest)))
+    found = tree_lines(Breakdown(0.01, 1, (stage, *rest)))
     assert [one.branches + one.name for one in found[:3]] == [
         "s",
         "├─ Conv",

@@ -14,9 +14,9 @@ import msgspec
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow, Roofline
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report import words
-from perfsuite.report.cell_rows import plain
 from perfsuite.report.formats.markdown import escape
 from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
+from perfsuite.report.tables.cell_rows import plain
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -30,7 +30,7 @@ _SMALL, _FEW = 0.005, 2  # of the call; operators that are shown however small t
 _ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "█": "#", "µ": "u"})
 
 
-class Entry(NamedTuple):
+class TreeLine(NamedTuple):
     """One line of the tree: the branches before its name, the name under its parent, its row."""
 
     branches: str
@@ -38,13 +38,17 @@ class Entry(NamedTuple):
     row: BreakdownRow
 
 
-def entries(breakdown: Breakdown, depth: int | None = None) -> list[Entry]:
+def tree_lines(breakdown: Breakdown, depth: int | None = None) -> list[TreeLine]:
     """Return the rows from the top down to `depth` levels (all by default), in their order.
 
     Operators that take next to nothing are one row, if there are several under one parent.
     """
     small_s = _SMALL * breakdown.total_s
     return [one for row in breakdown.rows for one in _below(row, None, "", "", depth, small_s)]
+
+
+def _with_total(breakdown: Breakdown, depth: int | None) -> list[TreeLine]:
+    return [*tree_lines(breakdown, depth), TreeLine("", "total", _total(breakdown))]
 
 
 def _below(
@@ -54,8 +58,8 @@ def _below(
     further: str,
     depth: int | None,
     small_s: float,
-) -> Iterator[Entry]:
-    yield Entry(here, _short(row, parent), row)
+) -> Iterator[TreeLine]:
+    yield TreeLine(here, _short(row, parent), row)
     if depth is not None and depth <= 1:
         return
     left = None if depth is None else depth - 1
@@ -105,7 +109,10 @@ class Tree:
 
         width = options.max_width
         hidden = {"parameters", "bytes"} if width < _WITH_SIZES else set()
-        found = [*entries(self.breakdown, self.depth), Entry("", "total", _total(self.breakdown))]
+        found = [
+            *tree_lines(self.breakdown, self.depth),
+            TreeLine("", "total", _total(self.breakdown)),
+        ]
         lines = [_cells(one, self.breakdown) for one in found]
         widths = {
             column: max(map(len, (column, *values)))
@@ -146,7 +153,7 @@ def render(
     latency_s: float | None = None,
 ) -> str:
     """Return the same as Markdown: a table, indented by level, and a list of sentences."""
-    found = [*entries(breakdown, depth), Entry("", "total", _total(breakdown))]
+    found = _with_total(breakdown, depth)
     lines = [_line(COLUMNS), _line(["---", *["---:"] * (len(COLUMNS) - 1)])]
     for one in found:
         indent = "&nbsp;" * len(one.branches)
@@ -199,7 +206,7 @@ def _sum(values: Sequence[int | None]) -> int | None:
     return sum(known) if len(known) == len(values) else None
 
 
-def _cells(one: Entry, breakdown: Breakdown, *, branches: bool = True) -> tuple[str, ...]:
+def _cells(one: TreeLine, breakdown: Breakdown, *, branches: bool = True) -> tuple[str, ...]:
     """Return the texts of one line, in the order of `COLUMNS`."""
     row = one.row
     name = one.branches * branches + one.name

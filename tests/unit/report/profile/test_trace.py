@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
-from perfsuite.report.trace import trace
+from perfsuite.report.profile.trace import trace
 
 MS = 2.0**-10  # nearly a millisecond, and exact
 

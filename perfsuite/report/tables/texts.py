@@ -1,12 +1,12 @@
-"""The entries of tables as a person reads them, shared by the terminal and Markdown."""
+"""The texts that fill the tables, shared by the terminal and Markdown."""
 
 from __future__ import annotations
 
 from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.report import words
-from perfsuite.report.cell_rows import CellRow, plain
 from perfsuite.report.sentences import verdict_sentence
+from perfsuite.report.tables.cell_rows import CellRow, plain
 
 _STAGES = 4  # of a breakdown, to name in a line
 

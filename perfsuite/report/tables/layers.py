@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from perfsuite.domain.record import LayerWidth
 from perfsuite.report import words
-from perfsuite.report.cell_rows import CellRow, plain
+from perfsuite.report.tables.cell_rows import CellRow, plain
 
 TITLE = "What was changed"
 COLUMNS = ("layer", "before", "after", "stays", "why left alone")

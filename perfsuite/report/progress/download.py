@@ -1,12 +1,15 @@
-"""A download's progress: what, how much, how long still."""
+"""The progress of a download: what is fetched, how much of it is there, and the time left."""
 
 from __future__ import annotations
 
 from typing import Any
 
 
-class Download:
-    """Call it with (what, bytes done, bytes in all or None); a bar for each `what`."""
+class DownloadProgress:
+    """Shows a bar for each thing that is fetched.
+
+    Call it with what is fetched, the bytes that are there, and those in all (None if unknown).
+    """
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -17,7 +20,7 @@ class Download:
         self.bar = Progress(*columns, console=Console(stderr=True))
         self.tasks: dict[str, Any] = {}
 
-    def __enter__(self) -> Download:
+    def __enter__(self) -> DownloadProgress:
         self.bar.start()
         return self
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfsuite.judge import CellChange
-from perfsuite.report.cell_rows import CellRow, short_key
-from perfsuite.report.entries import loss_text, share_text
+from perfsuite.report.tables.cell_rows import CellRow, short_key
+from perfsuite.report.tables.texts import loss_text, share_text
 
 TITLE = "The same answers by other metrics"
 

@@ -9,8 +9,8 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Failure, Line
-from perfsuite.report import live
-from perfsuite.report.live import Live
+from perfsuite.report.progress import run as progress
+from perfsuite.report.progress.run import RunProgress
 
 CELL = Cell("[red]net", "fp32", "fake")
 EXPECTED_S = {(CELL.key, "prepare"): 60.0, (CELL.key, "measure"): 10.0, (CELL.key, "evaluate"): 5.0}
@@ -26,7 +26,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(live, "time", made)
+    monkeypatch.setattr(progress, "time", made)
     return made
 
 
@@ -36,7 +36,7 @@ def watch(clock: Clock, *jobs: tuple[str, float, dict[str, object]], terminal: b
     console = Console(
         file=stream, width=100, force_terminal=terminal, color_system=None, legacy_windows=False
     )
-    with Live(console, EXPECTED_S, 95.0) as bar:
+    with RunProgress(console, EXPECTED_S, 95.0) as bar:
         for kind, seconds, fields in jobs:
             defaults: dict[str, object] = {"status": "ok", "duration_s": seconds}
             line = Line(CELL.id, CELL.key, kind, **(defaults | fields))  # type: ignore[arg-type]
@@ -94,7 +94,7 @@ def test_a_terminal_shows_what_is_under_way_and_cleans_up(clock: Clock) -> None:
 def test_a_terminal_shows_how_far_a_pass_is() -> None:
     stream = io.StringIO()
     console = Console(file=stream, width=100, force_terminal=True, color_system=None)
-    with Live(console, EXPECTED_S, 95.0) as bar:
+    with RunProgress(console, EXPECTED_S, 95.0) as bar:
         bar.started(CELL, "prepare", None)
         bar.progressed("prune: [b]120 of 900, 1:10 left")
     assert f"prepare {CELL.key}: prune: [b]120 of 900, 1:10 left" in stream.getvalue()
