@@ -1,4 +1,4 @@
-"""What a cell runs on: the processor or a card, told apart from others of its kind."""
+"""Devices: the identity of a processor or card, and how graphs are quantized for one."""
 
 from __future__ import annotations
 
@@ -12,34 +12,34 @@ PROCESSOR = "cpu"  # the kind of device that every machine has
 class DeviceIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
     """Which processor or card it is.
 
-    Times of devices with different identities are not compared, and what was built for one is not
-    taken for the other. Plain data alone, nothing that names this machine.
+    Times of devices with different identities are not compared, and artifacts built for one are not
+    used on another. Nothing in it names the machine.
     """
 
     kind: str  # as suites name it in `devices`, such as "cpu" and "cuda"
     name: str = ""  # vendor and model, such as "NVIDIA H100 80GB HBM3"; empty: not known
-    # What decides which kernels run, such as ("avx2", "avx512_vnni") or ("sm_90",).
+    # What the choice of kernels depends on, such as ("avx2", "avx512_vnni") or ("sm_90",).
     features: tuple[str, ...] = ()
     must_match: dict[str, str] = {}  # more that times depend on, such as {"power limit": "700 W"}
 
     @property
     def is_processor(self) -> bool:
-        """Return whether it is the processor, which the environment of a run describes too."""
+        """Tell whether it is the processor, which is also in the environment of a run."""
         return self.kind == PROCESSOR
 
     @property
     def key(self) -> str:
-        """Return, as text, all that what is built for the device, or timed on it, follows from.
+        """Return, as text, all that artifacts and times of the device depend on.
 
-        Of the processor these are the features: virtual machines of one kind come on processors of
-        many names.
+        Of a processor these are only the features, because virtual machines of one kind run on
+        processors with different names.
         """
         if self.is_processor:
             return " ".join(self.features)
         return msgspec.json.encode(self, order="deterministic").decode()
 
     def __str__(self) -> str:
-        """Return the name, or what there is instead."""
+        """Return the name, or that the device of this kind has none."""
         return self.name or f"an unnamed {self.kind} device"
 
 

@@ -1,4 +1,4 @@
-"""What was found out: the lines of a run's journal, and the records they fold into."""
+"""The lines of a run's journal, and the records of cells that are computed from them."""
 
 from __future__ import annotations
 
@@ -41,12 +41,11 @@ class Measurement(msgspec.Struct, frozen=True):
 class Accuracy(msgspec.Struct, frozen=True):
     """A metric of the test rows, with what is needed to compare it with another.
 
-    `samples` is how many rows it is about: all of them, or those of a `SubsetMetric`.
-
-    `replicates[i]` is the metric of the i-th resampling of the rows; the resamplings depend on the
-    number of samples alone, so the difference of two cells' replicates is a paired bootstrap (Efron
-    and Tibshirani 1993) that needs neither the rows nor the code of the metric. `digest` tells
-    which samples were answered: only equal ones may be paired.
+    `samples` is the number of its rows: all of them, or those of a `SubsetMetric`. `replicates[i]`
+    is the metric of the i-th resampling of the rows. As the resamplings depend only on the number
+    of samples, the difference of two cells' replicates is a paired bootstrap (Efron and Tibshirani
+    1993), for which neither the rows nor the code of the metric are needed. `digest` identifies the
+    samples that were answered; only cells with equal ones may be paired.
     """
 
     metric: str
@@ -57,9 +56,9 @@ class Accuracy(msgspec.Struct, frozen=True):
 
 
 class EvidenceItem(msgspec.Struct, frozen=True):
-    """One piece of evidence: how it is known, what it is about, and what it says.
+    """One piece of evidence: how it is known, its subject, and its text.
 
-    `observed`: seen while it ran; `reported`: the engine says so; `inferred`: concluded.
+    `observed` was seen while it ran, `reported` is what the engine says, `inferred` was concluded.
     """
 
     how: Literal["observed", "reported", "inferred"]
@@ -76,7 +75,7 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 class Failure(msgspec.Struct, frozen=True):
-    """Why a job did not end well: the error's class, its message, the worker's last output."""
+    """The error of a job: its class, its message, and the worker's last output."""
 
     kind: str
     message: str
@@ -84,10 +83,10 @@ class Failure(msgspec.Struct, frozen=True):
 
 
 class LayerWidth(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The channels or features that a layer of the workload's net gives, before and after passes.
+    """The number of channels or features of a layer's result, before and after passes.
 
-    `after` is 0 where the layer is gone. `ranks` are the widths between the factors of a layer that
-    was factorized. `left` is why a pass left it alone, if it said so.
+    `after` is 0 for a layer that was removed. `ranks` are the widths between the factors of a
+    factorized layer. `left` is the reason, if any, why a pass did not change the layer.
     """
 
     layer: str
@@ -104,16 +103,16 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     key: str  # and its readable key
     job: JobKind
     status: Status
-    round: int | None = None  # of a measure line: pairing is within a round
+    round: int | None = None  # of a measure line; times are paired within a round
     order: int | None = None  # its place in the round
     started_at: str = ""  # ISO 8601, UTC
     duration_s: float = 0.0
-    cached: bool = False  # nothing was done: it was all in the cache
+    cached: bool = False  # all of it was in the cache
     artifact: str = ""  # the artifact key
     labels: tuple[str, ...] = ()  # such as "unsteady"
     measurements: tuple[Measurement, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()  # of an evaluate line, the main metric first
-    accuracy: Accuracy | None = None  # in its place in journals that knew one metric a task
+    accuracy: Accuracy | None = None  # instead of `accuracies`, in journals of earlier versions
     evidence: Evidence | None = None
     breakdown: Breakdown | None = None  # of an inspect line
     roofline: Roofline | None = None  # beside it
@@ -123,7 +122,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Header(msgspec.Struct, frozen=True):
-    """The first line: all that is needed to judge the run later by itself."""
+    """The first line of a journal: all that is needed to judge the run later."""
 
     schema: int
     perfsuite: str  # the version that wrote it
@@ -131,19 +130,19 @@ class Header(msgspec.Struct, frozen=True):
     suite: ResolvedSuite
     cells: tuple[Cell, ...]
     environment: Environment
-    quick: bool = False  # made with --quick: measured too little to be believed
+    quick: bool = False  # made with --quick, which measures too little for reliable results
     metrics: tuple[Metric, ...] = ()  # those that perfsuite's own table has not
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One cell's outcome, folded from its lines.
+    """The outcome of one cell, computed from its lines.
 
-    `status` is `ok` when every job was, else the first that was not; `missing` jobs (of a run that
-    was cut short) make it `incomplete`. `latencies_s` holds one entry a measuring process, keyed
-    by round; `stages_s` one an inspecting process: each row of its breakdown, name to seconds.
-    `values` are the other measurements, all processes' samples in order; `metrics` defines those
-    of them that perfsuite's own table has not. `accuracies` are those of all the task's metrics,
-    the main one first; none where the task has no labelled samples.
+    `status` is `ok` if all jobs were, else that of the first that was not; it is `incomplete` if
+    jobs are missing, because the run was stopped. `latencies_s` has an entry for each measuring
+    process, by round, and `stages_s` one for each inspecting process: seconds by row of its
+    breakdown. `values` are the samples of other metrics, of all processes in order; `metrics`
+    defines those that are not in perfsuite's table. `accuracies` are those by all metrics of the
+    task, the main one first; there are none without labelled samples.
     """
 
     cell: Cell

@@ -1,4 +1,4 @@
-"""Engines: what they take, what they build, and an opened artifact."""
+"""Runtimes, the variants that they take, the artifacts that they build, and opened artifacts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """`artifact.json`: what an artifact is. Nothing in it names this machine."""
+    """The content of `artifact.json`, which describes an artifact without naming the machine."""
 
     runtime: str
     device: str
@@ -28,19 +28,18 @@ class Manifest(msgspec.Struct, frozen=True):
     batch: int
     inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
-    lossy: bool  # a pass changed the answers on purpose: judged by accuracy, not by parity
-    quantized: bool  # the graph carries Q/DQ pairs
+    lossy: bool  # a pass changed the answers, so it is judged by accuracy, not by parity
+    quantized: bool  # the graph has Q/DQ pairs
 
 
 @dataclass(frozen=True)
 class Variant:
-    """What a recipe made, ready for an engine.
+    """The result of a recipe, from which a runtime builds an artifact.
 
-    `graph` is an ONNX file with a dynamic `batch` axis (None for an engine that takes modules), or
-    one of fixed shapes, if it is only to be timed;
-    `rebuild` gives the torch module in evaluation mode (None for a model that is an ONNX file).
-    `pieces` is a folder with the modules of its stages as graphs, for a model that does not export
-    whole.
+    `graph` is an ONNX file with a dynamic `batch` axis, or with fixed shapes if it is only to be
+    timed; None for a runtime that takes modules. `rebuild` returns the torch module in evaluation
+    mode; None for a model that is an ONNX file. `pieces` is a folder with the modules of the stages
+    as graphs, for a model that does not export whole.
     """
 
     graph: Path | None
@@ -51,43 +50,43 @@ class Variant:
 
 @dataclass(frozen=True)
 class SessionOptions:
-    """How to open an artifact. `inspect` turns on whatever an engine can say about itself.
+    """How to open an artifact. With `inspect` the engine reports as much as it can.
 
-    `batch` is 0 for a piece of a split model whose first dimension counts something else than
-    samples, as many as there are in each call.
-    `rebuild` is for engines that take modules, and for split models; the others must not call it.
-    `spans` are for the same: the dotted paths of methods that are to be told apart in a profile, as
-    modules are.
+    `batch` is 0 for a piece of a split model whose first dimension does not count samples and
+    differs between calls. `rebuild` is for runtimes that take modules, and for split models; others
+    must not call it. So are `spans`, the paths of methods that are parts of a profile as modules
+    are.
     """
 
     batch: int
     threads: int
     inspect: bool = False
     rebuild: Callable[[], nn.Module] | None = None
-    spans: tuple[str, ...] = ()  # such as "rpn.filter_proposals"; paths of modules do no harm
+    spans: tuple[str, ...] = ()  # such as "rpn.filter_proposals"; paths of modules are ignored
 
 
 class Session(Protocol):
     """An opened artifact; a context manager.
 
-    `clock` gives nanoseconds and replaces `time.perf_counter_ns` while this session is measured;
-    None means the real clock. Only a scripted engine has one of its own.
+    `clock` returns nanoseconds and replaces `time.perf_counter_ns` while this session is measured;
+    None means the real clock. Only a scripted engine has its own.
     """
 
     clock: Callable[[], int] | None
 
     def run(self, inputs: Inputs) -> Outputs:
-        """Return host arrays, synchronised, for host arrays."""
+        """Return the outputs as host arrays, after the device has finished."""
         ...
 
     def evidence(self) -> Evidence:
-        """Return what the engine says that it ran; complete only if opened with `inspect`."""
+        """Return the engine's evidence of what ran; it is complete only with `inspect`."""
         ...
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return where the time of `calls` calls went, which rotate over `inputs`.
+        """Return the profile of `calls` calls that rotate over `inputs`.
 
-        Only of a session opened with `inspect`. Raises `Unsupported` where the engine cannot.
+        The session must have been opened with `inspect`. Raises `Unsupported` if the engine cannot
+        be profiled.
         """
         ...
 
@@ -102,7 +101,7 @@ class Session(Protocol):
 
 
 class Runtime(Protocol):
-    """An engine. Its module imports the engine's package inside these functions only.
+    """An engine that runs nets. Its module imports the engine's package inside these methods only.
 
     Three more methods are optional:
 
@@ -110,9 +109,9 @@ class Runtime(Protocol):
       graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or
       lacks the method, runs none.
     - `identify(device: str) -> DeviceIdentity` says which processor or card the device is. Without
-      it "cpu" is the processor, and any other device stays unnamed.
-    - `roofline(device: str, precision: str) -> Roofline` measures what a device that is not the
-      processor can reach at most. Without it no roofline is told for such a device.
+      it "cpu" is the processor, and any other device has no name.
+    - `roofline(device: str, precision: str) -> Roofline` measures the peak performance of a device
+      that is not the processor. Without it there is no roofline for such a device.
     """
 
     name: ClassVar[str]
@@ -121,7 +120,7 @@ class Runtime(Protocol):
     precisions: ClassVar[tuple[str, ...]]
 
     def probe(self) -> dict[str, str]:
-        """Return library name to version; raise `Unavailable` with what to install."""
+        """Return the versions of libraries by name; raise `Unavailable`, with what to install."""
         ...
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
@@ -129,5 +128,5 @@ class Runtime(Protocol):
         ...
 
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> Session:
-        """Return a session on what `build` wrote."""
+        """Return a session on the files that `build` wrote."""
         ...

@@ -1,4 +1,4 @@
-"""A suite: what to run and what to hold it to, after its file was read and checked."""
+"""A suite: what to run, and the budgets for it, after its file was read and checked."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 
 
 class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How much of the test set is answered; None is all of it."""
+    """How many test samples are answered; None means all of them."""
 
     samples: Count | None = None
 
@@ -29,8 +29,8 @@ class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How long one process measures: at least `calls` calls and `seconds` seconds.
 
-    Warm-up goes on until latencies are steady, at most `warmup_seconds`. A job that has not ended
-    after `timeout_seconds` is killed and becomes a failed line.
+    The warm-up lasts until latencies are steady, at most `warmup_seconds`. A job that has not ended
+    after `timeout_seconds` is killed, and its line says that it failed.
     """
 
     calls: Count = 30
@@ -42,7 +42,7 @@ class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Inspect(msgspec.Struct, frozen=True):
     """How long one process is profiled: at least `calls` calls and, if they are fast, `seconds`.
 
-    By default so short that a run hardly notices. `roofline`: also what this machine can reach.
+    The defaults take little of a run's time. With `roofline`, the peak performance is measured too.
     """
 
     calls: Count = 4
@@ -51,7 +51,7 @@ class Inspect(msgspec.Struct, frozen=True):
 
 
 class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Cells whose status is known beforehand, and why. Selectors are globs; omitted, all match."""
+    """Cells whose status is known before the run, and why. A selector is a glob, by default `*`."""
 
     status: Literal["unsupported", "unavailable"]
     reason: Text

@@ -1,4 +1,4 @@
-"""What a model is for: its data, its rows, its metrics. All of it speaks NumPy."""
+"""A task: the data of a model, the rows of its answers and their metrics, all in NumPy."""
 
 from __future__ import annotations
 
@@ -15,27 +15,26 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Inputs = dict[str, np.ndarray]  # what one call of a model takes: input name to array
-Outputs = list[np.ndarray]  # what one call gives, in the model's order
+Inputs = dict[str, np.ndarray]  # the arrays of one call of a model, by input name
+Outputs = list[np.ndarray]  # the results of one call, in the model's order
 Predict = Callable[[Inputs], Outputs]
 RowsMetric = Callable[[np.ndarray], float]  # of rows (samples, columns)
 Loss = Callable[["nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 SEMI_SYNTHETIC = "semi-synthetic"  # real pictures in generated scenes
-SYNTHETIC = "synthetic"  # generated altogether
+SYNTHETIC = "synthetic"  # entirely generated
 
 
 class TrainingSet(NamedTuple):
-    """Training samples and how a batch of them becomes the model's input.
+    """Training samples, and how a batch of them becomes the model's input.
 
-    `prepare(batch, rng)` takes a slice of `inputs` and gives the float32 array that the model
-    takes, augmented with the given generator. Inputs may be mere numbers that `prepare` makes
-    pictures of.
+    `prepare(batch, rng)` takes a slice of `inputs` and returns the model's float32 input, augmented
+    with the given generator. Inputs may be numbers of samples, which `prepare` generates or loads.
 
-    Targets are class labels, unless `loss` says what is made of them: `loss(module, inputs,
-    targets)` gives the scalar that training makes smaller, of tensors with the targets as they are
-    stored (boxes, words; padded where samples have different numbers of them). It calls the
-    module, or parts of it, and may draw from torch's generator, which is seeded by epoch.
+    Targets are class labels, unless there is a `loss`: `loss(module, inputs, targets)` returns the
+    scalar to be minimized, from tensors; targets are as stored (such as boxes or words, padded if
+    samples have different numbers of them). It calls the module, or parts of it, and may use
+    torch's generator, which is seeded by epoch.
     """
 
     inputs: np.ndarray
@@ -46,23 +45,22 @@ class TrainingSet(NamedTuple):
 
 @dataclass(frozen=True)
 class SubsetMetric:
-    """A metric of some of the test samples: of those whose `column` of the rows is not 0.
+    """A metric of a part of the test samples: of the rows whose `column` is not 0.
 
-    Its interval comes from resamplings of these samples alone, so that each holds as many of them
-    as the test set does. A plain function that selects rows by itself would meet resamplings
-    without any.
+    Its interval comes from resamplings of these rows only, so that each has as many of them as the
+    test set. A plain function that selects rows itself would be given resamplings without any.
     """
 
     column: int
     metric: RowsMetric
 
     def members(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows that the metric is about, in their order."""
+        """Return the rows that the metric is computed from, in their order."""
         members: np.ndarray = rows[rows[:, self.column] != 0]
         return members
 
     def __call__(self, rows: np.ndarray) -> float:
-        """Return the metric of the members among the rows; NaN where there are none."""
+        """Return the metric of the members among the rows; NaN without members."""
         members = self.members(rows)
         return self.metric(members) if len(members) else math.nan
 
@@ -73,18 +71,18 @@ def members(metric: RowsMetric, rows: np.ndarray) -> np.ndarray:
 
 
 class Task:
-    """Subclass it; only `inputs` is required. Without a metric a model is timed, not judged.
+    """The base class of tasks; only `inputs` is required. Without a metric a model is only timed.
 
-    A task of one metric gives `metric_name` and `metric`; one of several defines `metrics`.
+    A task with one metric defines `metric_name` and `metric`; one with several defines `metrics`.
     Training, calibration and test samples must be disjoint.
     """
 
     metric_name: str = ""  # such as "top1"
-    # What must be said wherever a result of this task is shown, such as `SEMI_SYNTHETIC`.
+    # Shown with every result of this task, such as `SEMI_SYNTHETIC`.
     labels: tuple[str, ...] = ()
 
     def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return realistic inputs: each array's first axis is `batch` long."""
+        """Return realistic inputs for `batch` samples, on each array's first axis."""
         raise Unsupported(f"{type(self).__name__}: a task must define inputs(batch, seed)")
 
     def calibration(self, samples: int) -> Iterator[Inputs]:
@@ -99,9 +97,9 @@ class Task:
         )
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return a float64 array (samples, columns), one row a test sample, in a fixed order.
+        """Return a float64 array (samples, columns): one row for each test sample, in fixed order.
 
-        `samples` limits the test set to a seeded choice of so many; None takes it whole.
+        With `samples`, a seeded choice of so many test samples is answered; with None, all are.
         """
         raise Unsupported(f"{type(self).__name__}: this task has no labelled test samples")
 
@@ -112,29 +110,29 @@ class Task:
     def metrics(self) -> Mapping[str, RowsMetric]:
         """Return the task's metrics by name, the main one first; all reduce the same rows.
 
-        Each is a fraction in [0, 1] for any choice of rows, and higher is better. What is about
-        some of the samples alone is a `SubsetMetric`. By default it is the one of `metric_name`
-        and `metric`, or none.
+        Each is a fraction in [0, 1] for any choice of rows, and higher is better. A metric of a
+        part of the samples is a `SubsetMetric`. By default it is `metric` under `metric_name`, or
+        none.
         """
         return {self.metric_name: self.metric} if self.metric_name else {}
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return what the model takes for one picture, uint8 (height, width, RGB): a batch of one.
+        """Return the model's input for one picture, uint8 (height, width, RGB), as a batch of one.
 
-        Raises `ConfigError` for a picture whose size does not do.
+        Raises `ConfigError` for a picture of an unsuitable size.
         """
         raise Unsupported(f"{type(self).__name__}: this task makes no input of a picture")
 
     def agreement(
         self, expected: Outputs, answered: Outputs, precision: str
     ) -> dict[str, float] | None:
-        """Return how far an engine's answers lie from the model's, where a set is compared.
+        """Return how far an engine's answers differ from the model's, by name of the difference.
 
-        None, as here, lets the arrays be compared number by number. Raises `ParityError` where
-        they differ too much.
+        It is for outputs whose order has no meaning, such as boxes. With None, the default, arrays
+        are compared element by element. Raises `ParityError` if they differ too much.
         """
         return None
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the data change: it becomes part of cache keys."""
+        """Return a text that changes when the data do, as part of cache keys."""
         return ""

@@ -1,4 +1,4 @@
-"""The contract that every plug-in must meet, as three functions for your tests.
+"""The contracts of workloads, passes and runtimes, as three functions for your tests.
 
 ::
 
@@ -8,8 +8,8 @@
     def test_my_net():
         check_workload(my_net())
 
-Each raises `AssertionError` that says what is wrong and how to mend it. `check_pass` takes a
-workload too, on whose model the pass is tried.
+Each raises `AssertionError`, which says what is wrong and how to fix it. `check_pass` may be given
+a workload on whose model the pass is tried.
 """
 
 from perfsuite.testing.passes import check_pass

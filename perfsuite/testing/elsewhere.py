@@ -1,4 +1,4 @@
-"""A process that knows only what was known before it was needed."""
+"""A second process that does not share what happens in this one."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ Go = Callable[[], str]
 
 @contextmanager
 def elsewhere(work: Callable[[], None]) -> Iterator[Go]:
-    """Yield a function that lets `work` be done in another process, and returns how it failed.
+    """Yield a function that does `work` in another process, and returns its error as text, or ''.
 
-    The process is forked here and waits: nothing that this one does inside the context reaches it,
-    but for files. A plug-in need not be importable under any name for that, nor its model be
-    described in plain data. The function returns an empty text when all went well.
+    The process is forked at the start of the context and waits, so that nothing which this process
+    does in the context reaches it, except files. As it is forked, plug-ins need not be importable
+    by name.
     """
     context = multiprocessing.get_context("fork")
     ours, theirs = context.Pipe()
     with warnings.catch_warnings():
-        # Python 3.12 warns of a fork beside other threads. The new process takes no lock of theirs:
-        # it runs torch on one thread, as torch's own data loaders do.
+        # Python 3.12 warns of a fork in a process with threads. The new process runs torch on one
+        # thread, as torch's data loaders do, and so waits for no lock of another thread.
         warnings.simplefilter("ignore", DeprecationWarning)
         process = context.Process(target=_waiting, args=(ours, theirs, work), daemon=True)
         process.start()
@@ -49,7 +49,7 @@ def _waiting(ours: Connection, theirs: Connection, work: Callable[[], None]) -> 
     try:
         theirs.recv()
     except EOFError:
-        return  # it is not needed after all
+        return  # the context ended without it
     try:
         work()
     except Exception as error:  # noqa: BLE001 - a pass may raise anything; it is told as it is

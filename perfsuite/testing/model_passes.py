@@ -1,4 +1,4 @@
-"""What every model pass must do: its edits alone give the same module again, in any process."""
+"""The contract of model passes: edits alone rebuild the same module, in any process."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def check_model_pass(
 ) -> None:
     """Raise `AssertionError` unless a model pass meets the contract on the model of `workload`.
 
-    It is fitted twice, by a clock that follows from the arithmetic alone, and its edits are read
-    back from disk. Rebuilt of them, twice here and once in a process that was there before the
-    fit, the module must be the same one: its tensors and its answers, which are as many, as large
-    and as finite as the model's own. It must own its tensors, export wherever the model itself
-    does, and not come of edits that lack a tensor. What `fit` raises comes through as it is.
+    It is fitted twice, with scripted times, and its edits are read back from disk. From these the
+    module is rebuilt twice here, and once in a process that was started before the fit. All three
+    must have the same tensors and answers, and the answers must have the shapes of the model's own
+    and be finite. The module must share no memory with other modules, and export if the model does.
+    Edits without one of their tensors must be refused. What `fit` raises is raised.
     """
     build = workload.model.build
     if build is None:
@@ -82,7 +82,7 @@ class _Trial:
     def fitted(
         self, module: nn.Module, workload: Workload, target: Target, again: bool = False
     ) -> Edits:
-        """Return the edits of a fit; unless it is done again, they are written."""
+        """Return the edits of a fit; those of the first fit are written to disk."""
         import torch
 
         pass_ = self.pass_
@@ -100,7 +100,7 @@ class _Trial:
         return edits if again else _stored(self.who, edits, self.folder)
 
     def rebuilt(self, seed: int) -> nn.Module:
-        """Return a module of the stored edits; it must not depend on what was drawn before."""
+        """Return the module rebuilt from stored edits, with torch's generator set to `seed`."""
         import torch
 
         torch.manual_seed(seed)
@@ -118,14 +118,14 @@ class _Trial:
         return evaluated
 
     def write(self) -> None:
-        """Write what a rebuilt module is and what it answers, for `check_written`."""
+        """Write the state and the answers of a rebuilt module, for `check_written`."""
         module = self.rebuilt(3)
         (self.folder / STATE).write_bytes(msgspec.json.encode(_digests(module)))
         outputs = [output for each in self.inputs for output in module_outputs(module, each)]
         np.savez(self.folder / ANSWERS, *outputs)
 
     def check_written(self, module: nn.Module, answers: list[Outputs], failure: str) -> None:
-        """Raise unless what `write` wrote, in another process, is what `module` is."""
+        """Raise unless `write`, in another process, has written the state of `module`."""
         advice = "put everything that rebuild needs into the edits"
         require(
             not failure,
@@ -144,7 +144,7 @@ class _Trial:
         )
 
     def check_strict(self, edits: Edits) -> None:
-        """Raise where edits that lack their largest tensor are taken for whole."""
+        """Raise if edits without their largest tensor are accepted."""
         if not edits.tensors:
             return
         lost = max(edits.tensors, key=lambda name: edits.tensors[name].nbytes)
@@ -161,7 +161,7 @@ class _Trial:
 
 @contextmanager
 def _quiet_torch() -> Iterator[None]:
-    """Let torch use one thread, so that sums are the same everywhere; leave its generator alone."""
+    """Let torch use one thread, so that sums are reproducible, and restore its generator."""
     import torch
 
     threads = torch.get_num_threads()
@@ -174,7 +174,7 @@ def _quiet_torch() -> Iterator[None]:
 
 
 def _stored(who: str, edits: Edits, folder: Path) -> Edits:
-    """Return edits as they are read back."""
+    """Return the edits after writing and reading them."""
     try:
         write_edits(folder, edits)
         stored = read_edits(folder)
@@ -196,7 +196,7 @@ def _stored(who: str, edits: Edits, folder: Path) -> Edits:
 
 
 def _unlike(one: Edits, other: Edits) -> str:
-    """Return the name of a tensor that differs, or an empty text."""
+    """Return the name of a tensor that differs; '' if none does."""
     for name in {**one.tensors, **other.tensors}:
         a, b = one.tensors.get(name), other.tensors.get(name)
         if a is None or b is None or a.dtype != b.dtype or not np.array_equal(a, b):
@@ -216,7 +216,7 @@ def _check_again(who: str, edits: Edits, again: Edits) -> None:
 def _check_own(
     who: str, module: nn.Module, other: nn.Module, untouched: nn.Module, whose: str
 ) -> None:
-    """Raise where `module` has memory in common with `other`, that the model itself does not."""
+    """Raise if `module` shares memory with `other` that is not shared with the model itself."""
     theirs = _memory(other).keys() - _memory(untouched).keys()
     shared = [name for place, name in _memory(module).items() if place in theirs]
     require(
@@ -259,7 +259,7 @@ def _digests(module: nn.Module) -> dict[str, str]:
 def _check_export(
     who: str, module: nn.Module, untouched: nn.Module, workload: Workload, folder: Path
 ) -> None:
-    """Raise unless the module's graph answers as it does, where the model itself has a graph."""
+    """Raise unless the module exports to a graph that answers alike, if the model itself does."""
     only, graph = workload.model.batch or 1, folder / "graph.onnx"
     samples = [workload.task.inputs(only, seed) for seed in range(2)]
     try:

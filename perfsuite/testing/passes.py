@@ -1,4 +1,4 @@
-"""`check_pass`: what every pass must do."""
+"""`check_pass`: the contract of passes."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None = None) -> None:
     """Raise `AssertionError` unless a pass, as configured, meets the contract.
 
-    It must be a frozen `msgspec.Struct` that survives JSON, and say its `version` and what it takes
-    from the target. It is tried on the model of `workload`, else on a small
-    convolutional net: a graph pass on its graph, a model pass on the module (`check_model_pass`
-    says how), with the samples of the task. The clock is scripted, a time that grows with the
-    multiply-accumulates: what is checked comes out the same on every machine. Whatever the pass
-    raises comes through as it is; `Unsupported` says that the model is none of those it is for.
+    It must be a frozen `msgspec.Struct` that can be stored as JSON, and have a `version` and
+    `resolve`. It is tried on the model of `workload`, by default a small convolutional net, with
+    the samples of its task: a graph pass on the graph, a model pass on the module (see
+    `check_model_pass`). Times are not measured but scripted, in proportion to multiply-accumulates,
+    so that the result is the same on every machine. What the pass raises is raised; `Unsupported`
+    means that it is not for this model.
     """
     who = f"pass {type(pass_instance).__name__}"
     _check_struct(who, pass_instance)

@@ -1,4 +1,4 @@
-"""`check_runtime`: what every engine must do."""
+"""`check_runtime`: the contract of runtimes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from perfsuite.testing.samples import (
 )
 
 BATCHES = (1, 4)
-CALLS = 3  # that are profiled
+CALLS = 3  # to profile
 TAKES = ("module", "graph", "nothing")
 
 
 def check_runtime(runtime: Runtime) -> None:
-    """Raise `AssertionError` unless the engine meets the contract.
+    """Raise `AssertionError` unless the runtime meets the contract.
 
-    It builds a small convolutional net into a folder, which is then moved; what lies there must
-    open at two batch sizes, answer as eager PyTorch does, say which kernels ran, and close twice.
-    Sessions may leave out `profile`; one that has it must tell where the time of each call went.
-    An engine that is not installed raises `Unavailable`: skip the test then. An engine that
-    `takes` nothing, a scripted one, is spared the comparison.
+    It builds a small convolutional net into a folder, which is then moved. The artifact must open
+    at two batch sizes, answer as eager PyTorch does, report the kernels that ran, and allow closing
+    twice. Sessions may lack `profile`; if they have it, the profile must be consistent. If the
+    engine is not installed, `Unavailable` is raised; skip the test then. Answers of a scripted
+    engine, which `takes` nothing, are not compared.
     """
     who = f"runtime {type(runtime).__name__}"
     _check_declared(who, runtime)

@@ -1,4 +1,4 @@
-"""What the checks share: a small net, what surrounds a pass, how a failed requirement is told."""
+"""A small net with its samples, the context of a pass, and requirements, for all checks."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ OUTPUTS = ("logits",)
 PRODUCTS = 3  # convolutions and matrix products of `small_net`
 TRAINING = 64  # samples
 BATCH = 16  # of calibration
-FORBIDDEN = "/\\*?[]"  # in names: they separate the parts of a cell's key, or are globs
+FORBIDDEN = "/\\*?[]"  # in names, because they separate the parts of keys or stand in globs
 
 
 def require(condition: bool, message: str) -> None:
@@ -66,7 +66,7 @@ def small_net() -> nn.Module:
             nn.Flatten(),
             nn.Linear(16 * (SIDE // 2) ** 2, CLASSES),
         )
-        # Statistics as after training: a pass that forgets them changes the answers.
+        # Statistics as after training, so that a pass which loses them changes the answers.
         for name, buffer in module.named_buffers():
             if name.endswith("running_mean"):
                 buffer.normal_(std=0.3)
@@ -96,7 +96,7 @@ def small_workload() -> Workload:
 
 
 def context(workload: Workload, target: Target, folder: Path) -> PassContext:
-    """Return a pass's surroundings: the samples of the workload's task, and a scripted clock."""
+    """Return the context of a pass: the samples of the workload's task, and scripted times."""
     task = workload.task
     return PassContext(
         inputs=task.inputs(workload.model.batch or 1, 0),
@@ -112,10 +112,7 @@ def context(workload: Workload, target: Target, folder: Path) -> PassContext:
 def _latency_s(
     candidates: Sequence[tuple[nn.Module, Inputs]], cold_bytes: int = 0
 ) -> tuple[float, ...]:
-    """Return times that follow from the arithmetic alone: 1 ns a MAC beside 1 us a call.
-
-    A contract must come out the same on every machine and each time.
-    """
+    """Return scripted times, 1 us for a call and 1 ns for each MAC, the same on every machine."""
     return tuple(1e-6 + 1e-9 * count_module(*candidate).macs for candidate in candidates)
 
 

@@ -1,4 +1,4 @@
-"""`check_workload`: what every workload must do."""
+"""`check_workload`: the contract of workloads."""
 
 from __future__ import annotations
 
@@ -24,11 +24,10 @@ CALIBRATED, ANSWERED, TRAINED = 4, 8, 2  # samples that are asked for
 def check_workload(workload: Workload) -> None:
     """Raise `AssertionError` unless `workload` meets the contract.
 
-    Its name must be usable in keys. Its inputs must be seeded and follow the batch; its model must
-    be built alike each time, be in evaluation mode and give finite answers; its stages must name
-    modules, or methods of them. Calibration and training samples are tried where its task has
-    them, rows and each of its metrics where it has metrics. Whatever the workload's own code
-    raises comes through as it is.
+    Its name must be usable in keys. Its inputs must be seeded and have the batch's size; its model
+    must be the same each time it is built, be in evaluation mode and give finite answers; its
+    stages must name modules or methods. Calibration and training samples are tried if its task has
+    them, rows and each metric if it has metrics. What the workload's own code raises is raised.
     """
     require(
         isinstance(workload, Workload),
@@ -190,7 +189,7 @@ def _check_calibration(name: str, task: Task) -> None:
 
 
 def _check_like(who: str, inputs: Inputs, expected: Inputs) -> None:
-    """Raise unless `inputs` are what `task.inputs` gives, but for the length of the batch."""
+    """Raise unless `inputs` have the names, types and shapes of `expected`, except the batch."""
 
     def kinds(given: Inputs) -> dict[str, tuple[str, tuple[int, ...]]]:
         return {name: (str(array.dtype), array.shape[1:]) for name, array in given.items()}
@@ -241,7 +240,7 @@ def _check_rows(name: str, task: Task, predict: Predict) -> None:
 
 
 def _check_metric(who: str, metric: RowsMetric, rows: np.ndarray) -> None:
-    """Raise unless a metric is a fraction of any choice of the rows that it is about."""
+    """Raise unless a metric is a fraction for any choice of its rows."""
     rows = members(metric, rows)
     choices = (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)) if len(rows) else ()
     for chosen in choices:
