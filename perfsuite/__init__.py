@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "AdamPlan",
+    "Budget",
     "BuildError",
     "Cell",
     "ConfigError",
     "DeviceIdentity",
     "Edits",
+    "Evaluate",
     "Evidence",
     "EvidenceItem",
+    "Expect",
     "GraphPass",
     "Incomparable",
     "InputSpec",
+    "Int8",
     "JudgedRun",
     "Judgement",
+    "Lowrank",
     "Manifest",
+    "Measure",
     "Meter",
     "Metric",
     "Model",
@@ -32,16 +39,20 @@ __all__ = [
     "ParityError",
     "PassContext",
     "PerfsuiteError",
+    "Prune",
     "QuantizedGraphs",
+    "Recipe",
     "Record",
     "Run",
     "Runtime",
     "SchemaError",
     "Session",
     "SessionOptions",
+    "SgdPlan",
     "SilentFallback",
     "Stage",
     "SubsetMetric",
+    "Suite",
     "Target",
     "Task",
     "TrainingSet",
@@ -65,6 +76,7 @@ __all__ = [
 # package `perfsuite.report` as soon as that is imported.
 _HOMES = {
     "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
+    "config.python_suite": ("Recipe", "Suite"),
     "domain.cell": ("Cell",),
     "domain.device": ("DeviceIdentity", "QuantizedGraphs"),
     "domain.meter": ("Meter",),
@@ -74,10 +86,15 @@ _HOMES = {
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
     "domain.judgement": ("Judgement",),
+    "domain.suite": ("Budget", "Evaluate", "Expect", "Measure"),
     "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Verdict",),
     "domain.workload": ("Workload",),
     "judged_run": ("JudgedRun",),
+    "passes.int8.int8": ("Int8",),
+    "passes.lowrank.lowrank": ("Lowrank",),
+    "passes.prune.prune": ("Prune",),
+    "training.plan": ("AdamPlan", "SgdPlan"),
     "errors": (
         "BuildError",
         "ConfigError",
@@ -96,6 +113,7 @@ _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name
 
 if TYPE_CHECKING:
     from perfsuite.api import compare, gate, get_data, init, listing, plan, profile, run, show
+    from perfsuite.config.python_suite import Recipe, Suite
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
     from perfsuite.domain.judgement import Judgement
@@ -105,6 +123,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
+    from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
     from perfsuite.domain.task import SubsetMetric, Task, TrainingSet
     from perfsuite.domain.verdict import Verdict
     from perfsuite.domain.workload import Workload
@@ -120,6 +139,10 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from perfsuite.judged_run import JudgedRun
+    from perfsuite.passes.int8.int8 import Int8
+    from perfsuite.passes.lowrank.lowrank import Lowrank
+    from perfsuite.passes.prune.prune import Prune
+    from perfsuite.training.plan import AdamPlan, SgdPlan
 
 
 def __getattr__(name: str) -> Any:

@@ -14,6 +14,7 @@ import msgspec
 
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.loading import load_suite
+from perfsuite.config.python_suite import RuntimeReference, Suite, WorkloadReference
 from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.judgement import Judgement, NotProfiled
@@ -22,6 +23,7 @@ from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judged_run import JudgedRun
+from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.run_folder import created, resumed
 from perfsuite.runner.schedule import Observer, SilentObserver, work_off
 from perfsuite.store.journal import Journal, read
@@ -92,14 +94,14 @@ def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Pat
     return get(name, progress)
 
 
-def plan(suite: AnyPath, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
+def plan(suite: AnyPath | Suite, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
     """Return the jobs of a suite and how long they may take; nothing is run or written."""
-    resolved, cells, _ = load_suite(Path(suite), _globs(only), quick=quick)
+    resolved, cells, _ = load_suite(_suite(suite), _globs(only), quick=quick)
     return plan_of(resolved, cells, read_durations())
 
 
 def run(
-    suite: AnyPath,
+    suite: AnyPath | Suite,
     out: AnyPath | None = None,
     *,
     baseline: AnyPath | None = None,
@@ -108,13 +110,14 @@ def run(
     resume: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun:
-    """Work off a suite; return the run with the verdicts on it.
+    """Work off a suite, a file or one written in Python; return the run with the verdicts on it.
 
     With `resume`, go on with the run in `out` (by default the suite's newest). `only` is a glob on
     the keys of cells, or several, of which one must match. `quick` measures too little to be
     believed. `observe` gives whoever shows progress.
     """
-    resolved, cells, warnings = load_suite(Path(suite), _globs(only), quick=quick)
+    refuse_while_importing("perfsuite.run")
+    resolved, cells, warnings = load_suite(_suite(suite), _globs(only), quick=quick)
     # A mistake here must not cost a whole run.
     earlier = load_run(Path(baseline)) if baseline is not None else None
     folder = _path(out)
@@ -137,10 +140,10 @@ def run(
 
 
 def profile(
-    workload: str,
+    workload: WorkloadReference,
     out: AnyPath | None = None,
     *,
-    runtimes: Sequence[str] = (),
+    runtimes: Sequence[RuntimeReference] = (),
     recipe: str = "fp32",
     batch: int = 1,
     threads: int | None = None,
@@ -160,6 +163,7 @@ def profile(
     from perfsuite.runner import flamegraph as recording
     from perfsuite.runner.build.pictures import read_picture
 
+    refuse_while_importing("perfsuite.profile")
     file = _path(picture)
     suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=file)
     if file is not None:
@@ -228,6 +232,10 @@ def report(folder: AnyPath, format_: str = "md", baseline: AnyPath | None = None
     """Return a stored run as a text: `md`, `csv`, `json`, or by a plug-in, `file.py:name`."""
     found = show(folder) if baseline is None else gate(folder, baseline)
     return found.report(format_)
+
+
+def _suite(given: AnyPath | Suite) -> Path | Suite:
+    return given if isinstance(given, Suite) else Path(given)
 
 
 def _path(given: AnyPath | None) -> Path | None:

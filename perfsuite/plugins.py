@@ -30,6 +30,7 @@ GROUPS = {
 }
 _LISTED = 24  # words in one message
 _OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
+_importing: list[Path] = []  # files of plug-ins that are being imported, the innermost last
 _ANY = "*"  # among a file's names: it may have others that only running it would show
 
 
@@ -168,17 +169,31 @@ def _module(path: Path) -> ModuleType:
     # later, for imports inside its functions, they are found after everything installed.
     folder = str(path.parent)
     sys.path.insert(0, folder)
+    _importing.append(path)
     try:
         spec.loader.exec_module(module)
     except BaseException:
         del sys.modules[name]
         raise
     finally:
+        _importing.pop()
         if folder in sys.path:  # the file may have changed it
             sys.path.remove(folder)
     if folder not in sys.path:
         sys.path.append(folder)
     return module
+
+
+def refuse_while_importing(verb: str) -> None:
+    """Raise `ConfigError` if a file of plug-ins calls `verb` while it is imported.
+
+    Each job imports it anew: a run in there would start runs without end.
+    """
+    if _importing:
+        raise ConfigError(
+            f"{_importing[-1]} calls {verb} when it is imported, and every job imports it to find "
+            f'what it holds; put the call below `if __name__ == "__main__":`'
+        )
 
 
 def guarded(call: Callable[[], Any], what: str, source: str) -> Any:

@@ -11,6 +11,8 @@ from perfsuite.config.checking import check
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.expansion import check_budgets, expects, match
+from perfsuite.config.naming import check_name
+from perfsuite.config.python_suite import Suite, table_of
 from perfsuite.config.reading import read_toml, resolve
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.cell import Cell
@@ -21,14 +23,14 @@ QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
 
 
 def load_suite(
-    path: Path, only: Sequence[str] = (), *, quick: bool = False
+    given: Path | Suite, only: Sequence[str] = (), *, quick: bool = False
 ) -> tuple[ResolvedSuite, tuple[Cell, ...], tuple[str, ...]]:
     """Return the checked suite, its chosen cells, and what a person should know about both.
 
     `only` are globs on the keys of cells, of which one must match; without any, all are chosen.
     With `quick`, a suite that measures too little to be believed.
     """
-    suite, cells = _checked(path)
+    suite, cells = _checked(given)
     warnings: tuple[str, ...] = ()
     if only:
         chosen = tuple(cell for cell in cells if any(match(glob, cell.key) for glob in only))
@@ -41,9 +43,16 @@ def load_suite(
     return _quick(suite) if quick else suite, cells, warnings
 
 
-def _checked(path: Path) -> tuple[ResolvedSuite, tuple[Cell, ...]]:
-    file, name, folder = Location(path.name), path.stem, path.resolve().parent
-    table = convert(read_toml(path), SuiteTable, file)
+def _checked(given: Path | Suite) -> tuple[ResolvedSuite, tuple[Cell, ...]]:
+    if isinstance(given, Suite):
+        file, folder = Location("Suite(...)"), Path.cwd()
+        name = convert(given.name, str, file.key("name"))
+        check_name(name, file.key("name"))
+        written = table_of(given, file)
+    else:
+        file, name, folder = Location(given.name), given.stem, given.resolve().parent
+        written = read_toml(given)
+    table = convert(written, SuiteTable, file)
     suite = resolve(table, name, folder, file)
     own = {recipe.name: len(recipe.passes) for recipe in table.recipes}
     inherited = {one.name: len(one.passes) - own.get(one.name, 0) for one in suite.recipes}

@@ -10,6 +10,8 @@ from perfsuite import plugins
 from perfsuite.config.checking import make_pass
 from perfsuite.config.conversion import Location
 from perfsuite.config.naming import name_and_reference
+from perfsuite.config.object_references import reference_of
+from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
@@ -21,8 +23,8 @@ INSPECT = Inspect(calls=10, seconds=2.0, roofline=True)
 
 
 def single_suite(
-    workload: str,
-    runtimes: Sequence[str] = (),
+    workload: WorkloadReference,
+    runtimes: Sequence[RuntimeReference] = (),
     recipe: str = FP32.name,
     *,
     batch: int = 1,
@@ -35,10 +37,13 @@ def single_suite(
     `ConfigError` for what is not there, with a suggestion.
     """
     from perfsuite.runtimes.table import RUNTIMES
-    from perfsuite.workloads.table import WORKLOADS
+    from perfsuite.workloads.table import WORKLOADS, check_no_module
 
     here = Path.cwd()
-    name, reference = name_and_reference(workload, here, Location("WORKLOAD"))
+    place = Location("WORKLOAD")
+    check_no_module(workload, str(place))
+    given = reference_of("workload", workload, WORKLOADS, place)
+    name, reference = name_and_reference(given, here, place)
     if reference.endswith(".onnx"):
         if not Path(reference).is_file():
             raise ConfigError(f"there is no file {reference}")
@@ -61,12 +66,17 @@ def single_suite(
     )
 
 
-def _engines(given: Sequence[str], folder: Path, table: Mapping[str, Any]) -> dict[str, str]:
+def _engines(
+    given: Sequence[RuntimeReference], folder: Path, table: Mapping[str, Any]
+) -> dict[str, str]:
     if not given:
         return {name: name for name in table if name != "fake"}
     engines: dict[str, str] = {}
     for one in given:
-        name, reference = name_and_reference(one, folder, Location("--runtime"))
+        place = Location("--runtime")
+        name, reference = name_and_reference(
+            reference_of("runtime", one, table, place), folder, place
+        )
         plugins.check_exists("runtime", reference, table)
         if name in engines:
             raise ConfigError(f"--runtime '{name}' is given twice")

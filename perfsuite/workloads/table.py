@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -63,13 +64,35 @@ def load_workload(reference: str, samples: str = "") -> Workload:
     if reference in MERGED:
         check_workload_exists(reference)
     found = plugins.load("workload", reference, WORKLOADS)
+    check_no_module(found, f"workload '{reference}'")
     if callable(found):
         found = _called(found, reference)
+        check_no_module(found, f"workload '{reference}'")
     if not isinstance(found, Workload):
         raise ConfigError(
             f"workload '{reference}': a perfsuite.Workload was expected, not {type(found).__name__}"
         )
     return found
+
+
+def check_no_module(found: object, where: str) -> None:
+    """Raise `ConfigError` for a torch module or a class of such, with what to write instead."""
+    torch = sys.modules.get("torch")  # whoever has a module has loaded it
+    if torch is None:
+        return
+    kind = found if isinstance(found, type) else type(found)
+    if issubclass(kind, torch.nn.Module):
+        raise ConfigError(
+            f"{where}: a torch module does not say what goes into it; name a workload, written "
+            f"beside it with inputs of the right name and shape:\n"
+            f"    class Pictures(perfsuite.Task):\n"
+            f"        def inputs(self, batch, seed):\n"
+            f"            rng = numpy.random.default_rng(seed)\n"
+            f'            return {{"x": rng.random((batch, 3, 224, 224), numpy.float32)}}\n'
+            f"    def build():\n"
+            f"        return {kind.__name__}(...)  # its weights loaded, alike each time\n"
+            f'    net = perfsuite.Workload("net", perfsuite.Model(build), Pictures())'
+        )
 
 
 def _called(factory: Callable[[], object], reference: str) -> object:
