@@ -1,4 +1,4 @@
-"""What Python does while a cell answers: a recording by py-spy, which samples from outside."""
+"""Flame graphs of a cell's Python code, recorded by py-spy from outside the process."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def py_spy() -> str:
 
 
 def check(suite: ResolvedSuite) -> None:
-    """Raise unless `suite` has what a flame graph is made of, and this machine what makes it."""
+    """Raise unless `suite` has an eager cell to record, and this machine has py-spy."""
     if EAGER not in suite.runtimes:
         raise ConfigError(
             f"a flame graph shows the Python side of eager PyTorch; add --runtime {EAGER}"
@@ -50,16 +50,16 @@ def check(suite: ResolvedSuite) -> None:
 def record(run: Run, folder: Path) -> list[Path]:
     """Return the files that were written into `folder`: one for speedscope, and an SVG.
 
-    They show the calls of the eager cell in a process of their own, below `time_calls`; above that,
-    what it loads. Each format takes a process. py-spy starts it, since a parent may look into its
-    child where others may not. Raises `Unavailable` where even that is denied.
+    They show the timed calls of the eager cell below `time_calls`, and loading before that. Each
+    format is recorded in a process of its own, which py-spy starts, because a parent may be allowed
+    to inspect its child where other processes are not. Raises `Unavailable` if it is not allowed.
     """
     job = _job(run)
     return [_record(job, kind, (folder / name).resolve()) for kind, name in FILES.items()]
 
 
 def _job(run: Run) -> Job:
-    """Return the job that measures the prepared eager cell of `run`, alone and for long."""
+    """Return a job that measures the prepared eager cell of `run` long enough to record it."""
     cell = next(cell for cell in run.header.cells if cell.runtime == EAGER)
     key = run.records[cell.id].artifact
     folder = Cache().get("artifact", key) if key else None

@@ -1,4 +1,4 @@
-"""The jobs of a suite: what a worker process is told, and nothing more."""
+"""The jobs of a suite: all that a worker process is given."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
 class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
-    `reference` and `runtime` say where workload and engine are found; `picture` is the file that
-    inputs are made of, or empty; `meters` are found as engines are. `artifact` is the folder of
-    the prepared artifact, empty for a prepare job; `artifact_key` its key. `rows` is where an
-    evaluate job leaves the rows. `round` and `order` belong to measuring, and to inspecting where
-    that is done in rounds.
+    `reference`, `runtime` and `meters` are the references by which workload, runtime and meters are
+    loaded; `picture` is the file that inputs are made from, or ''. `artifact` is the folder of the
+    prepared artifact, '' for a prepare job; `artifact_key` is its key. `rows` is the file into
+    which an evaluate job writes the rows. `round` and `order` are those of a measure job, and of an
+    inspect job if the cell is inspected in rounds.
     """
 
     kind: JobKind
@@ -41,12 +41,12 @@ class Job(msgspec.Struct, frozen=True):
 
     @property
     def timeout_s(self) -> float:
-        """Return how long the job may take; preparing may have to train, and gets a day."""
+        """Return the time limit of the job; it is a day for preparing, which may train."""
         return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
 
     @property
     def name(self) -> tuple[str, JobKind, int | None]:
-        """Return what identifies the job within its run."""
+        """Return the identity of the job within its run."""
         return (self.cell.id, self.kind, self.round)
 
 
@@ -69,9 +69,9 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
 
 
 def rounds(cells: Iterable[Cell], count: int) -> Iterator[tuple[int, int, Cell]]:
-    """Yield (round, order, cell): every cell once a round, in alternating order.
+    """Yield (round, order, cell): every cell once in each round, in alternating order.
 
-    Alternating keeps a drift of the machine from always falling on the same cells.
+    As the order alternates, a drift of the machine does not always affect the same cells.
     """
     listed = list(cells)
     for number in range(count):

@@ -1,4 +1,4 @@
-"""Run one job in a fresh process, and make a line of whatever becomes of it."""
+"""A job is run in a fresh process, and its outcome becomes a line, whatever it is."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def run_job_in_process(
 ) -> Line:
     """Return the line of `job`; a crash, a hang or a lack of memory becomes a `failed` line.
 
-    The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and goes on up. With
-    a `launcher`, a command that ends with `--`, that starts the worker. `tell` is called with what
-    passes say of their progress while a job prepares, which nothing can disturb.
+    The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and is raised. If
+    given, `launcher`, a command that ends with `--`, starts the worker. While a job prepares,
+    `tell` is called with the progress of passes; other jobs must not be disturbed.
     """
     started_at, started = datetime.now(UTC), time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
@@ -66,20 +66,20 @@ def run_job_in_process(
 
 
 def _command(folder: Path) -> list[str]:
-    # -P: what lies in the current folder must not shadow what is installed.
+    # -P: modules in the current folder must not shadow installed ones.
     return [sys.executable, "-P", "-m", WORKER, str(folder)]
 
 
 def _environment(job: Job) -> dict[str, str]:
     threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
-    # A scripted engine looks its script up by the cell's key.
+    # A scripted engine finds its script by the cell's key.
     return {**os.environ, **threads, "PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
 
 
 def _watch(
     worker: subprocess.Popen[bytes], job: Job, output: Path, tell: Callable[[str], None]
 ) -> bool:
-    """Return whether the worker ended in time; tell its progress, when there is any, meanwhile."""
+    """Return whether the worker ended in time; call `tell` with its progress meanwhile."""
     told, left_s = "", job.timeout_s
     while left_s > LOOK_S:
         if _wait(worker, LOOK_S):
@@ -95,8 +95,8 @@ def _watch(
 def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
     """Return whether the worker ended in time.
 
-    `Popen.wait` with a time limit wakes up twenty times a second; a process descriptor lets this
-    process sleep, so that it does not disturb what is being timed.
+    `Popen.wait` with a time limit wakes up twenty times a second. Waiting for a process descriptor
+    lets this process sleep, so that it does not disturb measurements.
     """
     if hasattr(os, "pidfd_open"):
         descriptor = os.pidfd_open(worker.pid)
@@ -114,7 +114,7 @@ def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
 
 
 def _kill(worker: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and whatever it started; all of it is in the worker's own session."""
+    """Kill the worker and all processes that it started, which are in its session."""
     try:
         os.killpg(worker.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,4 +1,4 @@
-"""How far a pass is: from the worker's output to whoever watches the run."""
+"""The progress of a pass, passed on through the worker's output."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ TAIL_BYTES = 4000  # of a worker's output that are searched
 
 
 class PassProgress:
-    """Prints how far a pass is into the worker's output, at most once a second.
+    """Prints the progress of a pass into the worker's output, at most once a second.
 
-    What is left takes as long, step by step, as what was done since the count began.
+    The time left is estimated from the mean time of the steps since the count began.
     """
 
     def __init__(self, key: str, name: str) -> None:
@@ -21,7 +21,7 @@ class PassProgress:
         self.from_done, self.from_s = 0, 0.0
 
     def __call__(self, done: int, total: int) -> None:
-        """Take note that `done` of `total` steps are done; another total is another count."""
+        """Note that `done` of `total` steps are done; another total begins another count."""
         now_s = time.monotonic()
         if total != self.total or done < self.done:
             self.total, self.from_done, self.from_s = total, done, now_s
@@ -40,7 +40,7 @@ class PassProgress:
 
 
 def last_progress(output: Path, key: str) -> str:
-    """Return what the cell `key` last said of its progress in a worker's output; "" if nothing."""
+    """Return the last progress of the cell `key` in a worker's output; '' if there is none."""
     with output.open("rb") as file:
         size = file.seek(0, 2)
         file.seek(max(0, size - TAIL_BYTES))

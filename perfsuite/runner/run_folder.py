@@ -1,4 +1,4 @@
-"""The folder of a run: made anew, or found again and gone on with."""
+"""The folder of a run: created, or found again to resume the run."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def resumed(out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...]) -> 
 
 
 def _check_same(folder: Path, before: Header, now: Header) -> None:
-    """Raise unless the rest of a run would be measured as its beginning was."""
+    """Raise unless suite, machine and versions are those that the run began with."""
     there, here = before.environment, now.environment
     # First, because another machine may have other cells: the threads are its cores.
     if there.must_match != here.must_match:

@@ -1,4 +1,4 @@
-"""Work off a journal's cells: what to do next, and nothing of how it is done."""
+"""The order of the jobs of a run; how a job is done is for `process` to say."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ Executor = Callable[[Job], Line]
 
 
 class Observer(Protocol):
-    """Whoever wants to know how far a run is."""
+    """Is told the progress of a run."""
 
     def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
-        """Say that a job begins (`number` is its round); while a measure job runs, do nothing."""
+        """Tell that a job begins; `number` is its round. Be idle while a measure job runs."""
         ...
 
     def progressed(self, text: str) -> None:
-        """Say how far the prepare job under way is, such as `prune: 120 of 900, 1:10 left`."""
+        """Tell the progress of the prepare job, such as `prune: 120 of 900, 1:10 left`."""
         ...
 
     def finished(self, line: Line) -> None:
-        """Say that a job has left `line`, now or in an earlier sitting."""
+        """Tell that a job has ended with `line`, now or before the run was resumed."""
         ...
 
     def skipped(self, cell: Cell, kind: JobKind) -> None:
-        """Say that a job falls away: an earlier one failed, or there are no labels."""
+        """Tell that a job is not needed: an earlier one failed, or there are no labels."""
         ...
 
 
@@ -63,10 +63,10 @@ def work_off(
     *,
     evaluate: bool = True,
 ) -> list[Line]:
-    """Do every job that has no line yet, and return all lines.
+    """Return all lines, after doing every job that has none yet.
 
-    Each is done in a process of its own, unless `execute` does it. A cell that fails once is left
-    alone; the others go on. Without `evaluate` no test samples are answered.
+    Each is done in a process of its own, unless `execute` does it. After a failure the other jobs
+    of that cell are skipped. Without `evaluate` no test samples are answered.
     """
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
@@ -82,7 +82,7 @@ class _Schedule:
         self.unlabelled: set[str] = set()
 
     def work(self, evaluate: bool) -> list[Line]:
-        """Prepare everything, answer and inspect it, then measure with the machine to itself."""
+        """Prepare all cells, evaluate and inspect them, then measure with nothing else running."""
         suite, cells = self.journal.header.suite, self.journal.header.cells
         for cell in cells:
             self._prepare(cell)
@@ -106,7 +106,7 @@ class _Schedule:
         line = self.lines.get(job.name)
         folder = Cache().get("artifact", line.artifact) if line and line.status == "ok" else None
         if line is None or (line.status == "ok" and folder is None):
-            line = self._do(job)  # never done, or its artifact has left the cache since
+            line = self._do(job)  # not done yet, or its artifact is no longer in the cache
             folder = Cache().get("artifact", line.artifact) if line.status == "ok" else None
         else:
             self.observer.finished(line)

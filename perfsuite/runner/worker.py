@@ -1,4 +1,4 @@
-"""The worker process: `python -m perfsuite.runner.worker FOLDER` does the job that lies there."""
+"""The worker process: `python -m perfsuite.runner.worker FOLDER` does the job in that folder."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
 def run_job(job: Job) -> Line:
-    """Return the line of a job; what goes wrong in it becomes the line's status and error."""
+    """Return the line of a job; an error becomes the line's status and error."""
     try:
         return _body(job.kind)(job)
     except Unsupported as error:
@@ -39,7 +39,7 @@ def run_job(job: Job) -> Line:
 
 
 def _body(kind: str) -> Callable[[Job], Line]:
-    # Measuring must not import what preparing needs.
+    # Measuring must not import the modules that preparing needs.
     if kind == "prepare":
         from perfsuite.runner.jobs.prepare import prepare
 
@@ -65,7 +65,7 @@ def _failed(
 
 
 def _text(text: str) -> str:
-    """Return `text` without what UTF-8 cannot hold, such as a file's name that was none."""
+    """Return `text` without characters that UTF-8 cannot encode, as in invalid file names."""
     return text.encode(errors="backslashreplace").decode()
 
 
@@ -73,7 +73,7 @@ def _encoded(job: Job, line: Line) -> bytes:
     """Return `line` as the journal will store it, or a failure where it could not be read again."""
     try:
         data = msgspec.json.encode(line)
-        msgspec.json.decode(data, type=Line)  # a NaN is written as null, which is no number
+        msgspec.json.decode(data, type=Line)  # a NaN is written as null, which is refused here
     except (msgspec.MsgspecError, TypeError, UnicodeError) as error:
         message = f"what the {job.kind} job found cannot be stored: {error}"
         return msgspec.json.encode(_failed(job, "failed", error, message, traceback.format_exc()))
@@ -81,15 +81,15 @@ def _encoded(job: Job, line: Line) -> bytes:
 
 
 def main(folder: Path, parent: int | None = None) -> None:
-    """Read `job.json` in `folder`, do the job, write `line.json`; `parent` waits for it.
+    """Read `job.json` in `folder`, do the job, and write `line.json`.
 
-    A parent that started another program to start this one does not know who its parent is.
+    `parent` is the process that waits for it; None if that has started it by another program.
     """
     if sys.platform == "linux":
-        # A parent that is killed takes its worker along: nobody is left to time beside a new run.
+        # The worker is killed with its parent, so that it does not run beside a new run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if parent is not None and os.getppid() != parent:
-            return  # it was killed before it could be asked for
+            return  # the parent was killed before the call above
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job)
     partial = folder / "line.partial"

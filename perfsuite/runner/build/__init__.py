@@ -1,1 +1,1 @@
-"""From a workload and a recipe to an artifact: passes, export, an engine's build; all cached."""
+"""From a workload and a recipe to an artifact: passes, export and build; all of it cached."""

@@ -33,7 +33,7 @@ FACTS, STAGES = "facts.json", "stages.json"
 
 
 class Facts(msgspec.Struct, frozen=True):
-    """What building found out, kept beside the artifact, so that a cached one still says it."""
+    """The facts found while building, stored beside the artifact for when it is cached."""
 
     build_s: float
     parameters: int | None
@@ -45,10 +45,10 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Parts(msgspec.Struct, frozen=True):
-    """What a profile is broken down by, so that it takes neither the model nor its graph.
+    """The nodes and stages by which a profile is broken down, without model and graph.
 
-    `nodes` are those of the graph that the engine was given; for an engine that takes modules, its
-    parts with parameters.
+    `nodes` are those of the graph that the engine was given; for an engine that takes modules, the
+    submodules with parameters.
     """
 
     nodes: tuple[Node, ...]
@@ -57,7 +57,7 @@ class Parts(msgspec.Struct, frozen=True):
 
 
 def load_runtime(name: str) -> Runtime:
-    """Return the engine that a name or `file.py:name` refers to."""
+    """Return the runtime that a name or `file.py:name` refers to."""
     found: Runtime = load("runtime", name, RUNTIMES)
     return found() if isinstance(found, type) else found
 
@@ -68,7 +68,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Return what `artifact.json` says; `SchemaError` when it cannot be read."""
+    """Return the content of `artifact.json`; raise `SchemaError` if it cannot be read."""
     return _decoded(folder / MANIFEST, Manifest, "manifest")
 
 
@@ -78,7 +78,7 @@ def write_facts(folder: Path, facts: Facts) -> None:
 
 
 def read_facts(folder: Path) -> Facts:
-    """Return what building found out; `SchemaError` when it cannot be read."""
+    """Return the content of `facts.json`; raise `SchemaError` if it cannot be read."""
     return _decoded(folder / FACTS, Facts, "facts")
 
 
@@ -88,7 +88,7 @@ def write_parts(folder: Path, parts: Parts) -> None:
 
 
 def read_parts(folder: Path) -> Parts:
-    """Return what a profile is broken down by; `SchemaError` when it cannot be read."""
+    """Return the content of `stages.json`; raise `SchemaError` if it cannot be read."""
     return _decoded(folder / STAGES, Parts, "stages")
 
 
@@ -114,7 +114,7 @@ def write_inputs(folder: Path, inputs: Sequence[Inputs]) -> None:
 
 
 def read_inputs(folder: Path) -> list[Inputs]:
-    """Return what `write_inputs` wrote, in order; `SchemaError` when it cannot be read."""
+    """Return the list of inputs, in order; raise `SchemaError` if it cannot be read."""
     path = folder / INPUTS
     items: dict[int, Inputs] = {}
     try:
@@ -128,7 +128,7 @@ def read_inputs(folder: Path) -> list[Inputs]:
 
 
 def size_bytes(folder: Path) -> int:
-    """Return the size of the engine's own files: what would be shipped."""
+    """Return the size of the engine's own files, which would be shipped."""
     files = (path for path in folder.rglob("*") if path.is_file())
     ours = (MANIFEST, INPUTS, FACTS, STAGES)
     return sum(path.stat().st_size for path in files if path.name not in ours)
@@ -149,7 +149,7 @@ def options(
 def open_session(
     runtime: Runtime, folder: Path, manifest: Manifest, options: SessionOptions
 ) -> Session:
-    """Return a session on the artifact in `folder`, be it the whole model or its stages."""
+    """Return a session on the artifact in `folder`, of the whole model or of its stages."""
     if is_split(folder):
         return open_split(runtime, folder, manifest, options)
     return runtime.open(folder, manifest, options)

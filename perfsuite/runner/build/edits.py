@@ -1,4 +1,4 @@
-"""What a model pass found out, on disk: plain data, no pickle."""
+"""Edits on disk, as JSON and safetensors, without pickle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def write_edits(folder: Path, edits: Edits) -> None:
 
 
 def read_edits(folder: Path) -> Edits:
-    """Return what `write_edits` wrote; raise `SchemaError` where it is torn or missing."""
+    """Return the edits in `folder`; raise `SchemaError` if they are torn or missing."""
     from safetensors import SafetensorError
     from safetensors.numpy import load_file
 

@@ -1,4 +1,4 @@
-"""A module as a graph, or where it does not export whole, the modules of its stages as graphs."""
+"""The export of a module as a graph or, if that fails, of its stages' modules as graphs."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
     from torch import nn
 
 GRAPH = "graph.onnx"
-CHECKED = 8  # inputs on which an export must answer as its module does
+CHECKED = 8  # inputs, on which graph and module must answer alike
 
 
 @dataclass(frozen=True)
 class Exporter:
-    """Fills the folder of an exported workload; `inputs(batch, seed)` gives what it is tried on."""
+    """Fills the folder of an exported workload, which is tried on `inputs(batch, seed)`."""
 
     workload: Workload
     rebuild: Callable[[], nn.Module]
     inputs: Callable[[int, int], Inputs]
 
     def __call__(self, folder: Path) -> None:
-        """Write the graph of the module, or where that is refused, what `pieces` does."""
+        """Write the graph of the module or, if its export fails, the pieces."""
         module = self.rebuild()
         try:
             self._whole(module, folder / GRAPH)
@@ -41,9 +41,9 @@ class Exporter:
             self.pieces(module, refusal, folder)
 
     def pieces(self, module: nn.Module, refusal: PerfsuiteError, folder: Path) -> None:
-        """Write the modules of the stages; `refusal` says why the whole one is not taken.
+        """Write the modules of the stages; `refusal` is the error of the whole model.
 
-        Raises an error of its class where there are no stages, or none that exports.
+        Raises an error of the same class if there are no stages, or none can be exported.
         """
         paths = piece_paths(module, self.workload.model.stages)
         if not paths:
@@ -59,7 +59,7 @@ class Exporter:
         spec, only = self.workload.input_spec(), self.workload.model.batch
         with placed(module, spans(self.workload.model.stages, module)):
             export_graph(module, spec, self.inputs(only or 2, 0), graph)
-        # Several, because a traced graph follows the one branch that its example took.
+        # On several inputs, because a traced graph has only the branch that its example took.
         check_export(module, graph, self._samples(), self.workload.task)
 
     def _samples(self) -> list[Inputs]:

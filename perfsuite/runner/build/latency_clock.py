@@ -1,13 +1,13 @@
-"""The clock that passes listen to: how long modules take on the engine that they are meant for.
+"""The times of modules on the engine that they are meant for, as passes ask for them.
 
-A pass compares: this width or that one, this layer as it is or in two factors. So candidates take
-turns, and what disturbs the machine for a while disturbs all of them. Interruptions only ever add
-time; what a call takes when it is left alone shows in the low calls. From each turn, and then from
-the turns, the lower quartile is taken: up to three quarters of either may be disturbed, and unlike
-the minimum it does not hang on the luckiest call.
+A pass compares candidates, such as two widths of a layer. So candidates take turns, and a
+disturbance of the machine affects all of them. Interruptions only make a call slower, so the time
+of an undisturbed call is among the low ones. It is estimated by the lower quartile, of the calls of
+a turn and then of the turns: up to three quarters of either may be disturbed, and unlike the
+minimum it does not depend on a single call.
 
-An engine's threads go on spinning after a call, those of ONNX Runtime for 40 ms, on cores that the
-next candidate needs. So with several threads, a turn begins when the one before has come to rest.
+After a call an engine's threads may spin on cores that the next candidate needs, those of ONNX
+Runtime for 40 ms. So with several threads, a turn begins when the threads of the one before sleep.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 TURNS = 7
-TURN_NS = 8_000_000  # about, of each candidate
+TURN_NS = 8_000_000  # of a candidate, about
 FEWEST_CALLS, MOST_CALLS = 4, 200  # in a turn
 OPEN_BYTES = 256 * 2**20  # of weights in sessions that are open together; engines take some copies
 COLD_BYTES = 128 * 2**20  # of memory that is read before a call, at most
@@ -47,7 +47,7 @@ Candidate = tuple["nn.Module", Inputs]
 
 @dataclass(frozen=True)
 class Clock:
-    """Times modules on one engine, as its artifacts run: built, opened, called from host arrays.
+    """Times modules on one engine as artifacts: built, opened, and called with host arrays.
 
     It is a `perfsuite.domain.recipe.LatencyOf`.
     """
@@ -102,7 +102,7 @@ class Clock:
         elif self.runtime.takes == "module":
             answer = module_outputs(rebuild(), inputs)
             outputs = tuple(f"output{index}" for index in range(len(answer)))
-        # All axes are fixed: the batch is whatever the first one says, samples or boxes.
+        # All axes are fixed; the first one counts as the batch, be it samples or boxes.
         shape = next(iter(inputs.values())).shape
         batch = shape[0] if shape else 1
         manifest = Manifest(
@@ -123,7 +123,7 @@ class Clock:
 
 
 class _Racer:
-    """One candidate: its session, and the low quartile of each of its turns so far."""
+    """One candidate: its session, and the lower quartile of each of its turns so far."""
 
     def __init__(
         self, where: str, session: Session, inputs: Inputs, threads: int, reader: _Reader
@@ -134,12 +134,12 @@ class _Racer:
         self.turns_ns: list[float] = []
         self._rest()
         outputs = session.run(inputs)
-        # Timing what does not compute is worthless: NaN takes other paths than numbers do.
+        # Times of NaN values are worthless, because kernels may take other paths for them.
         check_finite(outputs, [str(index) for index in range(len(outputs))])
         self.calls = self._pace()
 
     def _pace(self) -> int:
-        """Return how many calls make a turn, by the faster of two; what is read counts too."""
+        """Return the number of calls in a turn, by the faster of two calls with their reads."""
         costs = []
         for _ in range(2):
             start = self.clock()
@@ -148,14 +148,14 @@ class _Racer:
         return min(MOST_CALLS, max(FEWEST_CALLS, TURN_NS // max(1, min(costs))))
 
     def turn(self) -> None:
-        """Take a turn; its first call, which wakes threads and fills caches, does not count."""
+        """Take a turn; its first call, which wakes threads and fills caches, is not counted."""
         self._rest()
         with _told(self.where):
             samples = [self._call() for _ in range(self.calls)]
         self.turns_ns.append(_low(samples[1:]))
 
     def _rest(self) -> None:
-        """Wait until this process's other threads have stopped."""
+        """Wait until this process's other threads sleep."""
         if self.threads == 1:
             return
         limit = time.monotonic() + LONGEST_REST_S
@@ -177,19 +177,19 @@ class _Racer:
 
 
 class _Reader:
-    """Reads memory, and so brings it into the processor's caches in place of what is there.
+    """Reads memory, which replaces the contents of the processor's caches.
 
-    In the calling thread alone: more would take the cores away from the engine's threads, which
-    spin meanwhile and would begin the next call late. Their own caches, but not the shared one,
-    keep their parts of the weights, where these are small.
+    It reads in the calling thread only, because more threads would take the cores from the engine's
+    threads, which spin meanwhile, and delay the next call. So the shared cache is replaced, and the
+    caches of the other cores are not.
     """
 
     def __init__(self, cold_bytes: int) -> None:
-        # Ones, because zeros are not there until written: one page stands for all of them.
+        # Ones, because memory of zeros is one page, shared until it is written.
         self.memory = np.ones(min(cold_bytes, COLD_BYTES) // 8, np.int64)
 
     def __call__(self, inputs: Inputs) -> None:
-        """Read the memory, then `inputs`: in a net the layer before has just written them."""
+        """Read the memory and then `inputs`, which in a net the layer before has just written."""
         if self.memory.size:
             self.memory.sum()
             for array in inputs.values():
@@ -197,7 +197,7 @@ class _Reader:
 
 
 def _race(racers: Sequence[_Racer]) -> list[float]:
-    """Return the seconds of each racer; every second round goes backwards."""
+    """Return the seconds of each racer; every second round is in reverse order."""
     with garbage_collector_off():
         for number in range(TURNS):
             for racer in racers if number % 2 == 0 else racers[::-1]:
@@ -211,7 +211,7 @@ def _low(samples: Sequence[float]) -> float:
 
 
 def _parts(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
-    """Yield candidates in their order, as many at a time as `OPEN_BYTES` of weights allow."""
+    """Yield candidates in their order, in parts of at most `OPEN_BYTES` of weights."""
     part: list[Candidate] = []
     held = 0
     for candidate in candidates:
@@ -240,7 +240,7 @@ def _told(where: str) -> Iterator[None]:
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Put `module` into evaluation mode, and each of its parts back into its own."""
+    """Put `module` into evaluation mode within the context; then restore each part's mode."""
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
@@ -252,7 +252,7 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def _torch_as_it_was() -> Iterator[None]:
-    """Set torch's threads back, which an engine that runs in torch sets when it is opened."""
+    """Restore torch's threads, which an engine that runs in torch sets when it is opened."""
     import torch
 
     threads = torch.get_num_threads()

@@ -1,4 +1,4 @@
-"""What model passes have made of each layer's width, seen on the nets before and after."""
+"""The width of each layer before and after model passes, read from both nets."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ def layer_widths(
 ) -> tuple[LayerWidth, ...]:
     """Return each convolution and linear layer of `before`, in its order, and its width in `after`.
 
-    `left` has the reasons of passes that left layers alone. Where `after` has none of the layers it
-    is another net, and where all are as wide as before there is nothing to tell: then it is empty.
+    `left` has the reasons, by path, why passes did not change layers. The result is empty if
+    `after` has none of these layers, as it is another net, and if all widths are as before.
     """
     now = dict(after.named_modules())
     layers = dict(_layers(before))
@@ -31,21 +31,21 @@ def layer_widths(
 
 
 def _width(path: str, before: int, module: nn.Module | None, why: str) -> LayerWidth:
-    """Return what is now in a layer's place: a layer, factors that it was split into, or none."""
+    """Return the widths of what is now in a layer's place: a layer, its factors, or nothing."""
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 
     widths = [width for _, width in _layers(module)] if module is not None else []
     if isinstance(module, nn.Linear | _ConvNd):
-        widths = widths[:1]  # layers that it holds are its user's, no factors
+        widths = widths[:1]  # layers inside it are no factors
     if not widths and module is not None and any(True for _ in module.parameters()):
-        widths = [before]  # a layer of a kind of its own, such as a binarized one
+        widths = [before]  # another kind of layer, such as a binarized one
     *ranks, after = widths or [0]
     return LayerWidth(path, before, after, tuple(ranks), why if after == before else "")
 
 
 def _layers(module: nn.Module) -> Iterator[tuple[str, int]]:
-    """Yield the path of each convolution and linear layer, and the channels that it gives."""
+    """Yield the path of each convolution and linear layer, and its number of output channels."""
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 

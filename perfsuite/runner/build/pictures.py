@@ -1,4 +1,4 @@
-"""A picture of the user's as an input."""
+"""Pictures of the user as inputs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from perfsuite.errors import ConfigError
 
 
 def read_picture(path: Path) -> np.ndarray:
-    """Return the picture in `path` as uint8 (height, width, RGB), upright as its camera says.
+    """Return the picture in `path` as uint8 (height, width, RGB), rotated upright by its EXIF data.
 
     Raises `ConfigError` for a file that is no picture, or a broken one.
     """

@@ -1,4 +1,4 @@
-"""What a model itself answers: the reference that every export and engine is held against."""
+"""The answers of the model itself, with which every export and engine is compared."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 
 def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
-    """Return what the module answers in eager mode, in float32.
+    """Return the answers of the module in eager mode, in float32.
 
-    Raises `BuildError` where its forward fails: what it was given is part of the message.
+    Raises `BuildError`, with the shapes of the inputs, if its forward fails.
     """
     from perfsuite.runtimes.pytorch.runtime import run_module
 
@@ -34,7 +34,7 @@ def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
 
 
 def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
-    """Return what ONNX Runtime answers on the graph, all graph optimizations off."""
+    """Return the answers of ONNX Runtime for the graph, without graph optimizations."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -48,7 +48,7 @@ def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
 
 
 def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
-    """Return the module's answers, or the graph's own where the model is an ONNX file."""
+    """Return the answers of the module or, if the model is an ONNX file, of the graph."""
     if variant.rebuild is not None:
         return module_outputs(variant.rebuild(), inputs)
     if variant.graph is None:
@@ -59,10 +59,10 @@ def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
 def differences(
     task: Task, expected: Outputs, answered: Outputs, names: Sequence[str], precision: str
 ) -> dict[str, float]:
-    """Return how far `answered` lies from what the model answers, by output.
+    """Return the difference of each output from the model's answers.
 
-    By the task's own measure where it has one, as sets of detections do, else number by number.
-    Raises `ParityError` where it is too far.
+    It is the task's own measure if it has one, as for sets of detections; else arrays are compared
+    element by element. Raises `ParityError` if they differ too much.
     """
     from perfsuite.export.parity import parity
 
@@ -81,7 +81,7 @@ def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task
             answered = graph_outputs(graph, inputs)
         except (PerfsuiteError, MemoryError):
             raise
-        except Exception as error:  # ONNX Runtime's have no class in common
+        except Exception as error:  # ONNX Runtime's errors have no common class
             raise ParityError(
                 f"the exported graph fails on an input that the module answers: {error}"
             ) from error

@@ -1,4 +1,4 @@
-"""The declared stages of a workload, held against its model."""
+"""The declared stages of a workload, checked against its model."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def check(workload: str, stages: Sequence[Stage], paths: Iterable[str]) -> None:
 
 
 def prefixes(stages: Sequence[Stage]) -> list[str]:
-    """Return what the stages are declared by."""
+    """Return the prefixes of all stages."""
     return [prefix for stage in stages for prefix in stage.modules]
 
 
 def spans(stages: Sequence[Stage], module: nn.Module) -> tuple[str, ...]:
-    """Return the prefixes that are methods of `module`; those that it has not are left out."""
+    """Return the prefixes that are methods of `module`; missing ones are left out."""
     found: list[str] = []
     for prefix in prefixes(stages):
         try:
             found += methods(module, [prefix])
         except ConfigError:
-            continue  # a pass may have left nothing of it; `check` is for the model as it was built
+            continue  # a pass may have removed it; `check` is for the model before passes
     return tuple(found)
 
 
@@ -45,5 +45,5 @@ def watched(stages: Sequence[Stage], module: nn.Module) -> tuple[str, ...]:
 
 
 def paths(stages: Sequence[Stage], module: nn.Module) -> list[str]:
-    """Return what stages may be declared by: paths of modules, and of methods that they name."""
+    """Return the paths of modules, and those of the methods that stages name."""
     return [*(path for path, _ in module.named_modules() if path), *spans(stages, module)]

@@ -42,8 +42,8 @@ class Step:
 def _configuration(pass_: Any) -> bytes:
     """Return a pass's fields as JSON, sorted by name.
 
-    `runtime` stands there under its former name, `engine`: what was trained before it was renamed
-    keeps its key.
+    `runtime` is encoded under its former name, `engine`, so that keys do not change: hours of
+    training are stored under them.
     """
     if "runtime" not in pass_.__struct_fields__:
         return msgspec.json.encode(pass_, order="sorted")

@@ -1,7 +1,7 @@
 """From a workload and a recipe to a variant: passes and export, every step in the cache.
 
-Each step's key is a hash chain over what went in: the model's bytes, a pass's fields and version,
-what of the target it depends on, library versions.
+The key of each step is a hash chain over all that it depends on: the model's bytes, a pass's fields
+and version, the parts of the target that the pass uses, library versions.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ class VariantBuilder:
         return step.key(parent, self.data_key, self._target(step))
 
     def _runtime_of(self, step: Step) -> Runtime:
-        """Return the engine that a pass works for: the cell's, if it does not name another."""
+        """Return the runtime that a pass is fitted for: the cell's, unless it names another."""
         named = getattr(step.pass_, "runtime", "")
         return artifacts.load_runtime(named) if named else self.runtime
 
@@ -110,7 +110,7 @@ class VariantBuilder:
 
     @property
     def _identity(self) -> tuple[str, str]:
-        """Return what tells this workload from others that look alike from outside."""
+        """Return the name and the source digest, by which workloads differ that look alike."""
         return self.workload.name, source_digest("workload", self.job.reference)
 
     @cached_property
@@ -120,7 +120,7 @@ class VariantBuilder:
         return key_of(self.workload.task.fingerprint(), samples)
 
     def build(self) -> nn.Module:
-        """Return the workload's module as it is, freshly built, in evaluation mode."""
+        """Return the workload's module without passes, freshly built, in evaluation mode."""
         build = self.workload.model.build
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
@@ -146,7 +146,7 @@ class VariantBuilder:
         return self._edited(self._applied())
 
     def widths(self) -> tuple[LayerWidth, ...]:
-        """Return what the model passes have made of the layers' widths; empty without such."""
+        """Return the widths of layers before and after model passes; empty without such."""
         applied = self._applied()
         left: dict[str, str] = {}
         for pass_, edits in applied:
@@ -156,13 +156,13 @@ class VariantBuilder:
 
     def _applied(self) -> Applied:
         applied: list[tuple[ModelPass, Edits]] = []
-        # Hashing a model takes memory that a measuring process would be charged with.
+        # Hashing a model takes memory, which would count as that of a measuring process.
         key = self.model_key if self._model_steps else ""
         for step in self._model_steps:
             key = self._key(step, key)
             fit = partial(self._fit, step, tuple(applied), key)
             folder, made = self.cache.build("edits", key, fit)
-            if made:  # not before: a process may be killed at any time
+            if made:  # only now, as a process may be killed before the edits are stored
                 for file in _checkpoints().glob(f"{key}*"):
                     file.unlink()
             applied.append((step.pass_, read_edits(folder)))
@@ -181,19 +181,19 @@ class VariantBuilder:
         return module.eval()
 
     def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return what the task's `inputs` gives."""
+        """Return the task's `inputs`."""
         with _told(f"{self.workload.name}: its inputs()"):
             return self.workload.task.inputs(batch, seed)
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return what the task's `from_picture` gives."""
+        """Return the task's inputs for a picture."""
         with _told(f"{self.workload.name}: its from_picture()"):
             return self.workload.task.from_picture(picture)
 
     # -- the graph --------------------------------------------------------------------------
 
     def _graph(self, rebuild: Rebuild | None, quantized: bool) -> tuple[Variant, str]:
-        """Return the model after export and graph passes, in pieces where it must be, and its key.
+        """Return the variant after export, in pieces if needed, and graph passes, and its key.
 
         Raises `Unsupported` for a graph pass on a model in pieces.
         """
@@ -235,7 +235,7 @@ class VariantBuilder:
     def pieces(self, refusal: PerfsuiteError) -> Path:
         """Return the folder with the stages' modules, for an engine that refuses the whole graph.
 
-        Raises `refusal` where that is no way out: for an ONNX file, after graph passes, without
+        Raises `refusal` if the model cannot be split: for an ONNX file, after graph passes, without
         stages.
         """
         if self.workload.model.build is None or any(step.is_graph for step in self.steps):
@@ -282,7 +282,7 @@ def _is_quantized(graph: Path) -> bool:
 
 
 def _checkpoints() -> Path:
-    """Return the folder of what passes keep while they train, by the keys of their edits."""
+    """Return the folder of the checkpoints of passes, by the keys of their edits."""
     return home() / "checkpoints"
 
 
@@ -298,10 +298,9 @@ def _told(whose: str) -> Iterator[None]:
 
 
 def _structure(module: nn.Module) -> str:
-    """Return what a module is made of, beside its weights.
+    """Return a text of all of a module that its key depends on, except its weights.
 
-    `repr` shows only what a class chose to show; a flag or a count that `forward` reads is a plain
-    attribute of the module.
+    It has the plain attributes too, because `repr` may not show all that `forward` uses.
     """
     attributes = [
         f"{path}.{name}={value!r}"
@@ -313,7 +312,7 @@ def _structure(module: nn.Module) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    """Tell whether `repr` says all of `value`, and the same in every process."""
+    """Tell whether the `repr` of `value` is complete, and the same in every process."""
     if isinstance(value, tuple | list):
         return all(_is_plain(item) for item in value)
     return value is None or isinstance(value, bool | int | float | str | bytes)

@@ -1,1 +1,1 @@
-"""The four kinds of job, each a function from what a worker is told to a line of the journal."""
+"""The four kinds of job, each a function from a `Job` to a line of the journal."""

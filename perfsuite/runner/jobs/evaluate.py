@@ -1,4 +1,4 @@
-"""The evaluate job: the artifact that is timed answers the test samples."""
+"""The evaluate job: the artifact answers the test samples."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.table import load_workload
 
-BATCH = 50  # samples answered at a time where the batch axis allows it
-CHECKED = 8  # samples answered again at the timed batch size
-# How far an engine's batches may differ from each other, of the largest output. Kernels add up in
-# another order at another batch; before a rounding to 8 bits, that may tip a value over.
+BATCH = 50  # samples of a call, if the batch axis is dynamic
+CHECKED = 8  # samples that are answered again at the timed batch size
+# The largest difference between two batch sizes, relative to the largest output. Kernels may sum in
+# another order at another batch size, which before a rounding to 8 bits may change the result.
 DRIFT, QUANTIZED_DRIFT = 1e-3, 5e-2
 ROWS, ACCURACIES = "rows.npy", "accuracies.json"
 
@@ -45,7 +45,7 @@ def evaluate(job: Job) -> Line:
 def rows_key(job: Job, task: Task) -> str:
     """Return the key of the cached rows, of all that the answers and their metrics follow from."""
     return key_of(
-        ACCURACIES,  # what is kept beside the rows, and how
+        ACCURACIES,  # the form in which accuracies are stored beside the rows
         job.artifact_key,
         str(job.evaluate.samples),
         task.fingerprint(),
@@ -72,7 +72,7 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
         )
     np.save(folder / ROWS, rows)
     data = msgspec.json.encode(accuracies(task.metrics(), rows, digest=answering.digest))
-    # What cannot be read again must not be kept.
+    # Raises for accuracies that could not be read again.
     msgspec.json.decode(data, type=tuple[Accuracy, ...])
     (folder / ACCURACIES).write_bytes(data)
 
@@ -83,7 +83,7 @@ def _batched(manifest: Manifest) -> bool:
 
 @dataclass
 class Answering:
-    """A `Predict` on a session of a fixed batch: splits, pads, and remembers what it was asked."""
+    """A `Predict` on a session of a fixed batch, which splits and pads, and hashes its inputs."""
 
     session: Session
     manifest: Manifest
@@ -93,7 +93,7 @@ class Answering:
 
     @property
     def digest(self) -> str:
-        """Return what identifies all samples that were answered, in their order."""
+        """Return the hash of all samples that were answered, in their order."""
         return self._asked.hexdigest()
 
     def __call__(self, inputs: Inputs) -> Outputs:
@@ -102,7 +102,7 @@ class Answering:
             self._asked.update(np.ascontiguousarray(inputs[name]).tobytes())
         count = len(next(iter(inputs.values())))
         if count == self.batch and not _batched(self.manifest):
-            # Nothing is to be told apart: a detector's answer may have any number of rows.
+            # Not split by sample, as a detector's answer may have any number of rows.
             outputs = self.session.run(inputs)
         else:
             parts = [
@@ -139,7 +139,7 @@ class Answering:
 
 
 def answer_padded(session: Session, inputs: Inputs, start: int, stop: int, batch: int) -> Outputs:
-    """Return the answers to samples `start` to `stop`, the last sample filling up the batch."""
+    """Return the answers to samples `start` to `stop`; the last one is repeated as padding."""
     index = np.minimum(np.arange(start, start + batch), stop - 1)
     chunk = {name: np.ascontiguousarray(array[index]) for name, array in inputs.items()}
     outputs = session.run(chunk)

@@ -1,4 +1,4 @@
-"""The inspect job: what really ran and where its time went, with all switched on that tells."""
+"""The inspect job: the evidence of what ran and the breakdown of its time, by a verbose engine."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runtimes.shared.precision import check_precision
 
-CALLS = 3  # the first builds kernels; the others show which of them run
-MOST_CALLS = 100  # more would only take longer to read
+CALLS = 3  # the first builds kernels; the others show which run
+MOST_CALLS = 100  # more would only take time to read
 
 
 def inspect(job: Job) -> Line:
     """Return the line with the evidence and the breakdown of a profiled call.
 
-    Raises `SilentFallback` where the evidence is not what was asked for. An engine that cannot be
-    profiled gives no breakdown: that is a label, and the reason an item of evidence.
+    Raises `SilentFallback` if the evidence contradicts what was asked for. If the engine cannot be
+    profiled, there is no breakdown: the line has a label, and the reason as an item of evidence.
     """
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
@@ -91,9 +91,9 @@ def _profile(
 ) -> tuple[Profile, list[float]]:
     """Return the profile of warm calls, and the seconds of as many that are not profiled.
 
-    For these `plain` opens a session without inspection, warmed up as a profile is, by each input.
-    Half of them come before the profile and half after, so that a machine that becomes faster or
-    slower meanwhile does so for both. What the model's own code raises is told as that.
+    For the latter, `plain` opens a session without inspection, which is warmed up as a profile is,
+    by a call with each input. Half of them are made before the profile and half after, so that a
+    drift of the machine affects both alike. An error of the model's own code is raised as such.
     """
     if not hasattr(session, "profile"):
         raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
@@ -104,7 +104,7 @@ def _profile(
             _timed(untraced, given, range(len(given)))
             before = _timed(untraced, given, range(half))
             profile = session.profile(given, calls)
-            _timed(untraced, given, range(1))  # the profile took the caches
+            _timed(untraced, given, range(1))  # the profile has replaced the caches' contents
             return profile, before + _timed(untraced, given, range(half, calls))
     except (PerfsuiteError, MemoryError):
         raise
@@ -127,9 +127,10 @@ def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[flo
 
 
 def _beside(found: Breakdown, profile: Profile, walls_s: Sequence[float]) -> Breakdown:
-    """Return `found` with the mean of as many calls that were not profiled, taken as its own is.
+    """Return `found` with the mean time of as many calls that were not profiled.
 
-    That is over the usual calls, or over all where the engine tells means of all its calls alone.
+    As for profiled calls, it is the mean over the calls within the quartiles, or over all calls if
+    the engine reports only means.
     """
     if len(profile.walls_s) == 1:
         return msgspec.structs.replace(found, calls=len(walls_s), untraced_s=fmean(walls_s))

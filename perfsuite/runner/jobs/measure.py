@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 def measure(job: Job) -> Line:
     """Return the line with this process's latencies, load time and what its meters sampled.
 
-    `load_s` is what a fresh process pays until it could answer: the engine's import included.
+    `load_s` is the time until a fresh process can answer, with the import of the engine.
     """
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
@@ -49,10 +49,10 @@ def measure(job: Job) -> Line:
 
 
 def rebuilder(job: Job) -> Callable[[], nn.Module]:
-    """Return what gives the module of `job`, for an engine that takes modules.
+    """Return a function that builds the module of `job`, for an engine that takes modules.
 
-    Nothing is loaded until it is called: the other engines need the artifact's folder alone. It
-    raises `ConfigError` when a plug-in's source is another than when the artifact was prepared.
+    Nothing is loaded until it is called, because other engines need only the artifact. It raises
+    `ConfigError` if the source of a plug-in has changed since the artifact was prepared.
     """
 
     def rebuild() -> nn.Module:

@@ -1,4 +1,4 @@
-"""The prepare job: passes, export, build, parity; whatever is in the cache is not done again."""
+"""The prepare job: passes, export, build and parity, as far as they are not in the cache."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from perfsuite.workloads.table import load_workload
 if TYPE_CHECKING:
     from perfsuite.measure.macs import Macs
 
-ROTATION = 8  # inputs that timing rotates over, so that no call finds its data in the cache
+ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
 
 
 def prepare(job: Job) -> Line:
@@ -45,7 +45,7 @@ def prepare(job: Job) -> Line:
     variant, variant_key = builder.variant()
     key = key_of(
         variant_key,
-        builder.data_key,  # the inputs that timing rotates over are taken from it
+        builder.data_key,  # of the data that the artifact's inputs are taken from
         job.cell.runtime,
         source_digest("runtime", job.runtime),
         job.cell.device,
@@ -105,7 +105,7 @@ def _check_batch(workload: Workload, job: Job) -> None:
 
 @dataclass(frozen=True)
 class _Build:
-    """Fills an artifact's folder, and proves that it answers as the model does."""
+    """Fills an artifact's folder, and checks that it answers as the model does."""
 
     job: Job
     runtime: Runtime
@@ -136,7 +136,7 @@ class _Build:
         artifacts.write_parts(folder, self._parts(folder))
 
     def _built(self, manifest: Manifest, folder: Path) -> None:
-        """Let the engine build the model, or where it does not take it whole, its stages."""
+        """Build the model or, if the engine refuses the whole of it, its stages."""
         pieces = self.variant.pieces
         if pieces is None:
             try:
@@ -158,7 +158,7 @@ class _Build:
         return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
 
     def _parts(self, folder: Path) -> artifacts.Parts:
-        """Return the nodes of what the engine was given, and the model's stages."""
+        """Return the nodes of the graph or module that the engine was given, and the stages."""
         from perfsuite.export.nodes import graph_nodes, module_nodes
         from perfsuite.export.onnx import load_graph
 
@@ -179,9 +179,9 @@ class _Build:
         return artifacts.Parts(nodes, workload.model.stages, methods)
 
     def _check_stages(self) -> None:
-        """Raise for stages that the model has not.
+        """Raise for stages that the model, as it was built, has not.
 
-        It is asked as it was built: a pass may leave nothing of a stage, which is no mistake.
+        The model after passes is not checked, because a pass may remove all of a stage.
         """
         workload, declared = self.builder.workload, self.builder.workload.model.stages
         if declared and self.variant.rebuild is not None:
@@ -244,7 +244,7 @@ class _Build:
         return worst
 
     def _answer(self, session: Session, inputs: Inputs) -> Outputs:
-        """Return the engine's answers; what the model's own code raises is told as that."""
+        """Return the engine's answers; an error of the model's own code is raised as such."""
         try:
             return session.run(inputs)
         except (PerfsuiteError, MemoryError):
