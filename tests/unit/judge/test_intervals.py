@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from msgspec.structs import astuple
 
 from perfsuite.domain.record import Accuracy
 from perfsuite.errors import Incomparable
@@ -68,6 +69,42 @@ def test_fewer_than_two_common_rounds_have_no_interval() -> None:
     assert intervals.independent_interval([[0.0]], [[0.0, 0.0]]) is None
 
 
+def test_the_statistic_is_that_of_both() -> None:
+    # Medians 1 and 2, 95th percentiles 3.7 and 2: of three samples it lies at 0.9 of the last gap.
+    a = {0: (1.0, 1.0, 4.0), 1: (1.0, 1.0, 4.0)}
+    b = {0: (2.0, 2.0, 2.0), 1: (1.0, 2.0, 5.0)}
+    assert intervals.log_ratios(a, b) == pytest.approx([math.log(0.5)] * 2)
+    assert intervals.log_ratios(a, b, "p95") == pytest.approx(
+        [math.log(3.7 / 2.0), math.log(3.7 / 4.7)]
+    )
+
+
+def test_logarithms_of_what_has_one() -> None:
+    values = [math.e, 0.0, 1.0, -1.0, math.inf, math.nan]
+    assert intervals.logs(values) == pytest.approx([0.0, 1.0])
+    assert intervals.logs([0.5]) == pytest.approx([-math.log(2)])
+
+
+def test_arithmetic_interval_by_hand() -> None:
+    # Mean 2, deviation 1, t(0.975, 2) = 4.302653.
+    found = intervals.arithmetic_interval([1.0, 2.0, 3.0])
+    half = 4.302653 / math.sqrt(3)
+    assert found is not None
+    assert astuple(found) == pytest.approx((2.0, 2.0 - half, 2.0 + half), rel=1e-6)
+    assert intervals.arithmetic_interval([1.0]) is None
+    assert intervals.arithmetic_interval([1.0, math.inf]) is None
+    two = intervals.arithmetic_interval([0.0, 0.0])  # of what may be zero, two are enough
+    assert two is not None and astuple(two) == (0.0, 0.0, 0.0)
+
+
+def test_shares_stay_between_nothing_and_all() -> None:
+    found = intervals.share_interval([0.0, 1.0])
+    assert found is not None and astuple(found) == (0.5, 0.0, 1.0)
+    narrow = intervals.share_interval([0.5, 0.5])
+    assert narrow is not None and astuple(narrow) == (0.5, 0.5, 0.5)
+    assert intervals.share_interval([0.5]) is None
+
+
 def test_statistics_of_a_process() -> None:
     samples = tuple(float(number) for number in range(1, 102))  # 1..101: percentile p is 1 + p
     assert intervals.process_statistics({3: samples}, "median") == {3: 51.0}
@@ -97,6 +134,17 @@ def test_a_wide_spread_does_not_overflow() -> None:
     found = intervals.mean_interval([-600.0, 600.0])
     assert found is not None
     assert 0.0 <= found.low < found.value < found.high < math.inf
+
+
+def test_equal_groups_need_no_deviation() -> None:
+    found = intervals.independent_interval([[math.log(6.0)] * 2, [0.0, 0.0]], [[math.log(2.0)] * 2])
+    assert found is not None
+    assert astuple(found) == pytest.approx((3.0, 3.0, 3.0))
+
+
+def test_whole_numbers_are_numbers() -> None:
+    found = intervals.independent_interval([[1, 1]], [[0, 0]])
+    assert found is not None and found.value == pytest.approx(math.e)
 
 
 @pytest.mark.parametrize("processes", [4, 8])
@@ -159,22 +207,61 @@ def test_rule_of_three_where_one_sample_differed() -> None:
     assert found.high >= 0.05 + 0.15 - 1e-9
 
 
+def test_the_rule_of_three_of_an_absolute_accuracy() -> None:
+    # Of one sample nothing is known, of 100 to three hundredths.
+    for samples, half in ((100, 0.03), (1, 3.0), (0, 3.0)):
+        found = intervals.accuracy_interval(Accuracy("top1", 0.5, samples, "d", (0.5, 0.5)))
+        assert found is not None
+        assert astuple(found) == pytest.approx((0.5, 0.5 - half, 0.5 + half))
+    one = Accuracy("top1", 0.5, 1, "d", (0.5, 0.5))
+    lost = intervals.difference_interval(one, one)
+    assert lost is not None and (lost.low, lost.high) == (-300.0, 300.0)
+    nothing = Accuracy("top1", 0.5, 0, "d", (0.5, 0.5))
+    lost = intervals.difference_interval(nothing, nothing)
+    assert lost is not None and (lost.low, lost.high) == (-300.0, 300.0)
+
+
+def test_percentiles_of_replicates_are_those_of_95_percent() -> None:
+    # 0, 0.001, ..., 1: the percentile p is p / 100.
+    replicates = tuple(number / 1000 for number in range(1001))
+    found = intervals.accuracy_interval(Accuracy("top1", 0.5, 10_000, "d", replicates))
+    assert found is not None
+    assert astuple(found) == pytest.approx((0.5, 0.025, 0.975), abs=1e-9)
+
+
 @pytest.mark.parametrize(
-    ("other", "named"),
+    ("other", "words"),
     [
-        (Accuracy("map", 0.9, 10, "d1", (0.9, 0.9)), "metric"),
-        (Accuracy("top1", 0.9, 20, "d1", (0.9, 0.9)), "number of samples"),
-        (Accuracy("top1", 0.9, 10, "d2", (0.9, 0.9)), "digest"),
-        (Accuracy("top1", 0.9, 10, "d1", (0.9,)), "replicates"),
+        (
+            Accuracy("map", 0.9, 10, "d1", (0.9, 0.9)),
+            "accuracies with another metric: top1 and map; evaluate both on the same samples",
+        ),
+        (
+            Accuracy("top1", 0.9, 20, "d1", (0.9, 0.9)),
+            "accuracies with another number of samples: 10 and 20; "
+            "evaluate both on the same samples",
+        ),
+        (
+            Accuracy("top1", 0.9, 10, "0123456789abcdef", (0.9, 0.9)),
+            "accuracies with another test samples (digest): d1 and 0123456789ab; "
+            "evaluate both on the same samples",
+        ),
+        (
+            Accuracy("top1", 0.9, 10, "d1", (0.9,)),
+            "accuracies with another number of replicates: 2 and 1; "
+            "evaluate both on the same samples",
+        ),
     ],
 )
-def test_only_the_same_samples_are_paired(other: Accuracy, named: str) -> None:
-    with pytest.raises(Incomparable, match=named):
+def test_only_the_same_samples_are_paired(other: Accuracy, words: str) -> None:
+    with pytest.raises(Incomparable) as caught:
         intervals.difference_interval(Accuracy("top1", 0.9, 10, "d1", (0.9, 0.9)), other)
+    assert str(caught.value) == words
 
 
 def test_no_interval_without_numbers() -> None:
     nothing = Accuracy("top1", 0.9, 10, "d1", ())
     assert intervals.difference_interval(nothing, nothing) is None
-    broken = Accuracy("top1", math.nan, 10, "d1", (0.9, 0.8))
-    assert intervals.accuracy_interval(broken) is None
+    for value, replicates in ((math.nan, (0.9, 0.8)), (0.9, (0.9, math.nan)), (0.9, (0.9,))):
+        broken = Accuracy("top1", value, 10, "d1", replicates)
+        assert intervals.accuracy_interval(broken) is None

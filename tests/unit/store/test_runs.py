@@ -9,6 +9,8 @@ import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.metrics import Metric
+from perfsuite.domain.profile import Breakdown, BreakdownRow, Roofline
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import (
     Accuracy,
@@ -17,6 +19,7 @@ from perfsuite.domain.record import (
     Failure,
     Header,
     JobKind,
+    LayerWidth,
     Line,
     Measurement,
     Record,
@@ -80,6 +83,39 @@ def test_a_whole_cell() -> None:
         error=None,
         artifact="abc",
     )
+
+
+def test_what_only_some_lines_have() -> None:
+    inspected = msgspec.structs.replace(
+        INSPECT,
+        breakdown=Breakdown(2.0, 5, (BreakdownRow("body", "stage", 2.0),)),
+        roofline=Roofline(1e9, 1e8, 2, "fp32"),
+        measurements=(
+            Measurement("stage_s", "s", (0.5, 9.0), stage="body"),
+            Measurement("stage_s", "s", (), stage="head"),
+            Measurement("stage_s", "s", (1.5,)),
+        ),
+    )
+    joule = Metric("energy_j", "J", better="lower", summary="mean")
+    header = msgspec.structs.replace(HEADER, metrics=(joule,))
+    widths = (LayerWidth("conv", 8, 4),)
+    prepared = msgspec.structs.replace(PREPARE, widths=widths)
+    found = fold(header, [inspected, prepared]).records[CELL.id]
+    assert found.status == "incomplete"
+    assert (found.breakdown, found.roofline) == (inspected.breakdown, inspected.roofline)
+    assert found.stages_s == {0: {"body": 0.5}}  # one value a row and process, the first
+    assert found.values["stage_s"] == (1.5,)  # of no row
+    assert (found.widths, found.metrics) == (widths, (joule,))
+    without = record(made("inspect"))
+    assert (without.artifact, without.widths, without.accuracies) == ("", (), ())
+    assert (without.breakdown, without.roofline, without.evidence) == (None, None, None)
+    assert record(made("evaluate")).accuracies == ()
+
+
+def test_a_cell_that_is_inspected_in_rounds_needs_each() -> None:
+    rounds = [made("inspect", round=number, evidence=EVIDENCE) for number in (0, 1)]
+    assert record(*WHOLE[:3], *rounds).status == "ok"
+    assert record(*WHOLE[:3], rounds[0]).status == "incomplete"
 
 
 def test_a_journal_that_knew_one_metric_a_task_still_tells_its_accuracy() -> None:
@@ -149,6 +185,9 @@ def test_a_failure_comes_before_other_faults() -> None:
     )
     assert (found.status, found.error) == ("failed", why)
     assert record(*WHOLE, made("evaluate", "unavailable")).status == "unavailable"
+    # Evaluate lines stand behind measure lines; a failure among them comes first all the same.
+    missing = made("measure", "unavailable", round=0)
+    assert record(missing, made("evaluate", "failed", error=why)).error == why
 
 
 def test_what_a_failed_job_measured_does_not_count() -> None:
@@ -156,13 +195,17 @@ def test_what_a_failed_job_measured_does_not_count() -> None:
 
 
 def test_lines_of_unknown_cells_are_skipped_with_a_warning() -> None:
-    run = fold(HEADER, [*WHOLE, Line("0000", "gone/fp32", "prepare", "ok")])
-    assert len(run.warnings) == 1 and "gone/fp32" in run.warnings[0]
+    strange = Line("0000", "gone/fp32", "prepare", "ok")
+    run = fold(HEADER, [strange, *WHOLE, strange], ["torn"])
+    assert run.warnings == ("torn", "gone/fp32: not a cell of this run; its lines were skipped")
+    assert run.header == HEADER
+    assert run.records == fold(HEADER, WHOLE).records
 
 
 def test_a_measure_line_needs_its_round() -> None:
-    with pytest.raises(SchemaError, match="no round"):
+    with pytest.raises(SchemaError) as caught:
         record(made("measure"))
+    assert str(caught.value) == f"a measure line of {CELL.key} has no round"
 
 
 def test_a_stored_run_is_loaded(tmp_path: Path) -> None:
@@ -170,3 +213,7 @@ def test_a_stored_run_is_loaded(tmp_path: Path) -> None:
         for one in WHOLE:
             journal.append(one)
     assert load_run(tmp_path) == fold(HEADER, WHOLE)
+    with (tmp_path / "run.jsonl").open("ab") as file:
+        file.write(b'{"cell"')
+    torn = f"{tmp_path / 'run.jsonl'}: line {2 + len(WHOLE)}, the last, is torn and was skipped"
+    assert load_run(tmp_path) == fold(HEADER, WHOLE, [torn])
