@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,6 +46,11 @@ def test_a_path_stands_for_its_bytes(tmp_path: Path) -> None:
         key_of(tmp_path / "none")
 
 
+def test_any_text_has_a_key() -> None:
+    """File names that are no UTF-8 come as lone surrogates."""
+    assert key_of("\udc80") != key_of("\udc81")
+
+
 def test_it_is_built_once(tmp_path: Path) -> None:
     cache = Cache(tmp_path / "c")
     assert cache.get("artifact", "k") is None
@@ -74,8 +82,61 @@ def test_a_full_disk_says_so(tmp_path: Path) -> None:
     def make(folder: Path) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(PerfsuiteError, match=r"disk is full.*PERFSUITE_HOME"):
+    with pytest.raises(PerfsuiteError, match=r"artifact/k: the disk is full.*PERFSUITE_HOME"):
         Cache(tmp_path).build("artifact", "k", make)
+
+
+def test_a_folder_that_make_has_removed_is_told_as_its_error(tmp_path: Path) -> None:
+    """Cleaning up must not hide what went wrong."""
+
+    def make(folder: Path) -> None:
+        folder.rmdir()
+        raise ValueError("bad")
+
+    with pytest.raises(ValueError, match="bad"):
+        Cache(tmp_path).build("artifact", "k", make)
+
+
+def test_it_has_its_name_only_when_it_is_on_the_disk(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder under its key is taken for whole, also after the power has failed."""
+    synced: list[Path] = []
+
+    def fsync(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    path, _ = Cache(tmp_path).build("artifact", "k", lambda folder: write_it(folder, "1"))
+    beside = path.with_name("k.partial")
+    assert beside / "it" in synced  # before it was renamed
+
+
+def test_what_another_process_made_meanwhile_is_taken(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Made between the first look and the lock."""
+    cache = Cache(tmp_path)
+
+    @contextmanager
+    def late(folder: Path, name: str) -> Iterator[None]:
+        write = folder / "k"
+        write.mkdir(parents=True)
+        (write / "it").write_text("theirs")
+        yield
+
+    monkeypatch.setattr("perfsuite.store.cache.locked", late)
+    path, made = cache.build("artifact", "k", lambda folder: pytest.fail("made again"))
+    assert not made and (path / "it").read_text() == "theirs"
+
+
+def test_what_is_there_is_found_without_its_lock(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = Cache(tmp_path)
+    cache.build("artifact", "k", lambda folder: None)
+    monkeypatch.setattr("perfsuite.store.cache.locked", lambda folder, name: pytest.fail("waits"))
+    assert cache.build("artifact", "k", lambda folder: None) == (tmp_path / "artifact" / "k", False)
 
 
 def test_another_os_error_of_make_goes_on_as_it_is(tmp_path: Path) -> None:
@@ -122,9 +183,14 @@ def test_another_process_waits_and_uses_what_was_made(tmp_path: Path) -> None:
         stdout=subprocess.PIPE,
         text=True,
     )
-    # An unrelated build neither waits for the first nor takes its half-made folder away.
+    # An unrelated build neither waits for the first nor takes its half-made folder away, and
+    # clears what dead ones have left all the same, whichever it meets first.
+    left = [tmp_path / "artifact" / f"{name}.partial" for name in ("a", "m", "other", "z")]
+    for folder in left:
+        folder.mkdir()
     assert Cache(tmp_path).build("artifact", "other", lambda folder: None)[1]
     assert (tmp_path / "artifact" / "k.partial").is_dir()
+    assert not any(folder.exists() for folder in left)
     (tmp_path / "go").write_text("")
     assert {first.communicate()[0].strip(), second.communicate()[0].strip()} == {"True", "False"}
     assert (tmp_path / "artifact" / "k" / "it").read_text() == "wait"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import resource
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from filelock import FileLock
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
@@ -66,9 +68,65 @@ def test_each_line_is_on_the_disk_before_the_next_job(
 
 def test_a_folder_with_a_run_is_refused(tmp_path: Path) -> None:
     Journal.create(tmp_path, HEADER).close()
-    with pytest.raises(ConfigError, match="there is a run already"):
+    with pytest.raises(ConfigError) as caught:
         Journal.create(tmp_path, HEADER)
+    assert str(caught.value) == (
+        f"{tmp_path}: there is a run already; choose another folder (-o), or go on with it "
+        "(perfsuite run --resume)"
+    )
     Journal.resume(tmp_path).close()  # the refusal gave the lock back
+
+
+def test_a_new_journal_holds_nothing(tmp_path: Path) -> None:
+    with Journal.create(tmp_path, HEADER) as journal:
+        assert (journal.header, journal.lines, journal.warnings) == (HEADER, [], [])
+
+
+def test_a_header_that_cannot_be_stored_leaves_no_run(tmp_path: Path) -> None:
+    header = msgspec.structs.replace(HEADER, schema=float("nan"))  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match=r"^the header cannot be stored: .*NaN or infinite"):
+        Journal.create(tmp_path, header)
+    Journal.create(tmp_path, HEADER).close()  # and the lock is free
+
+
+def test_a_disk_that_is_full_from_the_start_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(PerfsuiteError, match=f"^{tmp_path}.*No space left on device"):
+            Journal.create(tmp_path, HEADER)
+    assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == []
+    Journal.create(tmp_path, HEADER).close()
+
+
+def test_a_file_that_the_system_refuses_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Journal.create(tmp_path, HEADER).close()
+
+    def refuse(*given: object, **named: object) -> None:
+        raise OSError(errno.EACCES, "Permission denied")
+
+    file, real = tmp_path / "run.jsonl", Path.open
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "read_bytes", refuse)
+        with pytest.raises(ConfigError) as caught:
+            read(tmp_path)
+    assert str(caught.value) == f"{file}: cannot be read: Permission denied"
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", lambda *given: refuse() if "r+b" in given else real(*given))
+        with pytest.raises(ConfigError) as caught:
+            Journal.resume(tmp_path)
+    assert str(caught.value) == f"{file}: cannot be written: Permission denied"
+    with monkeypatch.context() as patch:
+        patch.setattr(FileLock, "acquire", refuse)
+        with pytest.raises(ConfigError) as caught:
+            Journal.resume(tmp_path)
+    assert str(caught.value) == f"{tmp_path}: cannot be written: Permission denied"
 
 
 def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
@@ -156,7 +214,7 @@ def test_a_newer_schema_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", [b"", b"\n", b'{"schema": 1', b"[]\n", b'{"schema": 1}\n'])
 def test_a_corrupt_header_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.jsonl").write_bytes(content)
-    with pytest.raises(SchemaError, match="line 1, the header"):
+    with pytest.raises(SchemaError, match=rf"^{tmp_path}/run\.jsonl: line 1, the header, is cor"):
         read(tmp_path)
 
 
@@ -188,6 +246,17 @@ def test_a_full_disk_is_an_error_and_leaves_no_torn_line(tmp_path: Path) -> None
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_number_that_json_lacks_is_refused_when_written(tmp_path: Path, value: float) -> None:
     with Journal.create(tmp_path, HEADER) as journal:
-        with pytest.raises(SchemaError, match="NaN"):
+        with pytest.raises(
+            SchemaError,
+            match=rf"^the measure line of {CELL.key} cannot be stored: .* "
+            r"\(NaN or infinite: JSON has neither\)$",
+        ):
             journal.append(line(0, value))
         assert read(tmp_path)[1] == []
+
+
+def test_a_text_that_json_lacks_is_refused_without_a_word_on_numbers(tmp_path: Path) -> None:
+    strange = Line(CELL.id, CELL.key, "inspect", "ok", labels=("\udc80",))
+    unwritten = pytest.raises(SchemaError, match=r"surrogates not allowed$")
+    with Journal.create(tmp_path, HEADER) as journal, unwritten:
+        journal.append(strange)
