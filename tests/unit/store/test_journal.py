@@ -111,14 +111,18 @@ def test_a_file_that_the_system_refuses_is_told(
     def refuse(*given: object, **named: object) -> None:
         raise OSError(errno.EACCES, "Permission denied")
 
-    file, real = tmp_path / "run.jsonl", Path.open
+    file, opened = tmp_path / "run.jsonl", Path.open
+
+    def refuse_changes(path: Path, mode: str, **named: object) -> object:
+        return refuse() if mode == "r+b" else opened(path, mode, **named)  # type: ignore[call-overload]
+
     with monkeypatch.context() as patch:
         patch.setattr(Path, "read_bytes", refuse)
         with pytest.raises(ConfigError) as caught:
             read(tmp_path)
     assert str(caught.value) == f"{file}: cannot be read: Permission denied"
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", lambda *given: refuse() if "r+b" in given else real(*given))
+        patch.setattr(Path, "open", refuse_changes)
         with pytest.raises(ConfigError) as caught:
             Journal.resume(tmp_path)
     assert str(caught.value) == f"{file}: cannot be written: Permission denied"
