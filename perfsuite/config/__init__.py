@@ -1,4 +1,4 @@
-"""A suite's TOML to a typed suite, and a suite to cells."""
+"""Suites: read from TOML, resolved, checked, and expanded to cells."""
 
 from perfsuite.config.checking import check, make_pass
 from perfsuite.config.expansion import cells, check_budgets, expects, match

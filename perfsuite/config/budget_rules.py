@@ -1,4 +1,4 @@
-"""Whether a budget makes sense by itself: its limit, its metric, its reference."""
+"""The rules that a budget must obey by itself: on its limit, its metric, its reference."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from perfsuite.plugins import suggestion
 
 RELATIVE: tuple[Limit, ...] = ("min_speedup", "min_realised", "max_drop_points", "max_increase")
 ABSOLUTE: tuple[Limit, ...] = ("max", "min", "max_share")
-P99_CALLS = 1000  # below that the 99th percentile rests on fewer than ten calls
-_NEAR = 0.7  # so near a name of ours, `latency` or `params`, is no accuracy's own name
+P99_CALLS = 1000  # at least, so that ten calls are beyond the 99th percentile
+_NEAR = 0.7  # the similarity to a metric of ours from which on a name is taken for a mistake
 
 
 def check_budget(
     budget: Budget, measure: Measure, known: Mapping[str, Metric], location: Location
 ) -> None:
-    """Raise `ConfigError` for a budget that no run could be held to.
+    """Raise `ConfigError` for a budget that cannot be judged on any run.
 
-    `known` are the metrics that are measured, by name; another one is an accuracy.
+    `known` are the metrics that are measured, by name; any other metric is an accuracy.
     """
     given = [name for name in (*RELATIVE, *ABSOLUTE) if getattr(budget, name) is not None]
     if len(given) != 1:
@@ -78,7 +78,7 @@ def _check_metric(
 
 
 def _endings(known: Mapping[str, Metric]) -> tuple[str, ...]:
-    """Return the units that names of metrics end with, which no accuracy's own name does."""
+    """Return the units that names of metrics end with, which names of accuracies do not."""
     return tuple({f"_{one.name.rpartition('_')[2]}" for one in known.values() if one.unit != "1"})
 
 

@@ -1,4 +1,4 @@
-"""Whether what a suite mentions exists: names of tables, plug-in files, passes' fields."""
+"""Whether all that a suite mentions exists: names of tables, plug-in files, fields of passes."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from perfsuite.plugins import suggestion
 if TYPE_CHECKING:
     from perfsuite.domain.recipe import GraphPass, ModelPass
 
-# The tables are imported inside the functions: judging a stored run needs none of them.
+# The tables are imported inside the functions, because judging a stored run needs none of them.
 
 
 def check(
     suite: ResolvedSuite, file: Location | None = None, inherited: Mapping[str, int] | None = None
 ) -> None:
-    """Raise `ConfigError` for the first thing that the suite mentions and that is not there.
+    """Raise `ConfigError` for the first thing in the suite that does not exist.
 
     A user's file is parsed for its workloads and runtimes, and imported only for its passes and
     meters, whose fields and metrics cannot be checked otherwise. `file` is what messages begin
@@ -41,7 +41,7 @@ def check(
     _check_workloads(suite, file)
     _check_runtimes(suite, file)
     numbered = list(enumerate(suite.recipes[1:]))  # after `fp32`, which no file can have
-    # A mistake is told where it stands: in the recipe that others are made from.
+    # A mistake is reported in the recipe in which it stands, before those made from that.
     for index, recipe in sorted(numbered, key=lambda one: inherited.get(one[1].name, 0)):
         here = file.key("recipes").item(index)
         _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
@@ -55,17 +55,17 @@ def check(
 def _check_patterns(
     patterns: Sequence[str], names: Collection[str], location: Location, kind: str
 ) -> None:
-    """Raise for a pattern that selects none of the suite's own names."""
+    """Raise for a pattern that matches none of the suite's names."""
     for at, pattern in enumerate(patterns):
         if not any(match(pattern, name) for name in names):
             raise location.item(at).error(f"no {kind} is '{pattern}'{suggestion(pattern, names)}")
 
 
 def _check_passes(recipe: ResolvedRecipe, location: Location, inherited: int) -> None:
-    """Raise for a pass that cannot be made, works for an engine that is not there, or comes late.
+    """Raise for a pass that cannot be made, names a missing runtime, or follows a graph pass.
 
-    Preparing a cell would find all this too, after what was trained before it. The first
-    `inherited` passes were checked with the recipe that they stand in.
+    Preparing a cell would raise for this too, but only after the passes before it were trained. The
+    first `inherited` passes are checked with the recipe in which they stand.
     """
     from perfsuite.runtimes.table import RUNTIMES
 
@@ -89,8 +89,8 @@ def _check_passes(recipe: ResolvedRecipe, location: Location, inherited: int) ->
 def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphPass:
     """Return the pass as configured.
 
-    A field `engine` is read as `runtime`, which was called so. Raises `ConfigError`, beginning with
-    `location`, for an unknown pass, for fields that it has not and for values that it refuses.
+    A field `engine` is read as `runtime`, whose former name it is. Raises `ConfigError`, beginning
+    with `location`, for an unknown pass, unknown fields, and values that the pass refuses.
     """
     from perfsuite.passes.table import PASSES
 
@@ -109,7 +109,7 @@ def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphP
 def _with_runtime(
     fields: dict[str, Any], known: Collection[str], location: Location
 ) -> dict[str, Any]:
-    """Return the fields of a pass with `engine` read as `runtime`, where the pass has only that."""
+    """Return the fields of a pass with `engine` renamed to `runtime`, if it has only the latter."""
     if OLD_RUNTIME_FIELD not in fields or OLD_RUNTIME_FIELD in known or "runtime" not in known:
         return fields
     if "runtime" in fields:
@@ -147,7 +147,7 @@ def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:
         if name in suite.runtime_files and name in RUNTIMES:
             raise location.error(f"'{name}' is a runtime of perfsuite already; rename yours")
     if not set(suite.runtimes) <= set(RUNTIMES):
-        return  # what a plug-in offers is known only once it is imported
+        return  # the devices and precisions of a plug-in are known only when it is imported
     engines: list[Any] = [RUNTIMES[name]() for name in suite.runtimes]
     for key, attribute in (("devices", "devices"), ("precision", "precisions")):
         known = {word for engine in engines for word in getattr(engine, attribute)}
@@ -179,9 +179,9 @@ def _checked_meters(suite: ResolvedSuite, file: Location) -> dict[str, Metric]:
 
 
 def _check_metrics(suite: ResolvedSuite, measured: Mapping[str, Metric], file: Location) -> None:
-    """Raise for a budget on an accuracy that no workload has which it speaks of.
+    """Raise for a budget on an accuracy that none of its workloads has.
 
-    Only the table's workloads are asked: making one of those loads no data and no torch.
+    Only workloads of the table are checked, because making one loads neither data nor torch.
     """
     from perfsuite.workloads.table import WORKLOADS
 
@@ -191,7 +191,7 @@ def _check_metrics(suite: ResolvedSuite, measured: Mapping[str, Metric], file: L
         named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
         references = {suite.workloads[name] for name in named}
         if not references or not references <= WORKLOADS.keys():
-            continue  # `check_budgets` tells of the first, only running it of a user's own
+            continue  # without cells `check_budgets` raises; a user's workload must not be run here
         known = {metric for one in references for metric in WORKLOADS[one]().task.metrics()}
         if budget.metric not in known:
             location = file.key("budgets").item(index).key("metric")
@@ -203,9 +203,9 @@ def _check_metrics(suite: ResolvedSuite, measured: Mapping[str, Metric], file: L
 
 
 def _check_stages(suite: ResolvedSuite, file: Location) -> None:
-    """Raise for a budget on a stage that no workload has which it speaks of.
+    """Raise for a budget on a stage that none of its workloads has.
 
-    As for metrics, the table's workloads alone are asked, and those that declare their stages.
+    Only workloads of the table that declare their stages are checked.
     """
     from perfsuite.workloads.table import WORKLOADS
 

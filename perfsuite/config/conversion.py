@@ -1,4 +1,4 @@
-"""Strict conversion of plain data (as TOML gives it) to structs, with the place of each mistake."""
+"""Strict conversion of plain data, as from TOML, to structs, with the location of each mistake."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _TOML_WORDS = {
 
 @dataclass(frozen=True)
 class Location:
-    """Where in a suite something stands: `suite.toml: recipes[0].passes[0].ratio`.
+    """A location in a suite: `suite.toml: recipes[0].passes[0].ratio`.
 
-    `file` is the name of the suite's file, or what else its author knows it by: `Suite(...)`.
+    `file` is the name of the suite's file, or `Suite(...)` for one that is made in Python.
     """
 
     file: str
@@ -45,7 +45,7 @@ class Location:
         return Location(self.file, f"{self.path}[{index}]")
 
     def error(self, what: str) -> ConfigError:
-        """Return the error that says what is wrong here."""
+        """Return an error whose message begins with this location."""
         return ConfigError(f"{self}: {what}")
 
     def __str__(self) -> str:
@@ -67,7 +67,7 @@ def convert(data: object, struct: type[T], location: Location) -> T:
 
 
 def _refuse_unknown(kind: inspect.Type, value: object, location: Location) -> None:
-    """Raise for the first key that no struct has, and for a word that is none of its choices."""
+    """Raise for the first unknown key, and for the first word that is not one of its choices."""
     if isinstance(kind, inspect.StructType) and isinstance(value, dict):
         known = {field.encode_name: field.type for field in kind.fields}
         if kind.tag_field:
@@ -90,9 +90,9 @@ def _refuse_unknown(kind: inspect.Type, value: object, location: Location) -> No
 def _told_by_its_tag(
     kind: inspect.UnionType, table: dict[str, Any], location: Location
 ) -> inspect.Type:
-    """Return the one of the kinds that `table` is: several structs tell it by the key of their tag.
+    """Return the kind of a union that `table` is, by the tag if there are several structs.
 
-    Raises `ConfigError` where that key is missing, or names none of them.
+    Raises `ConfigError` if the tag is missing or unknown.
     """
     structs = [one for one in kind.types if isinstance(one, inspect.StructType)]
     if len(structs) < 2:
@@ -108,7 +108,7 @@ def _told_by_its_tag(
 
 
 def _refuse_numbers(value: object, location: Location) -> None:
-    """Raise for a number that JSON, and so the journal, cannot hold."""
+    """Raise for a number that cannot be written in JSON, and so in the journal."""
     if isinstance(value, dict):
         for key, item in value.items():
             _refuse_numbers(item, location.key(key))
@@ -122,7 +122,7 @@ def _refuse_numbers(value: object, location: Location) -> None:
 
 
 def _placed(message: str, location: Location) -> ConfigError:
-    """Return msgspec's message in the words of TOML, with its path behind `location`'s own."""
+    """Return msgspec's error in words of TOML, with its path appended to `location`."""
     found = _AT.fullmatch(message)
     what, path = (found["what"], found["path"]) if found else (message, "")
     if path:

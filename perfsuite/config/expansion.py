@@ -1,4 +1,4 @@
-"""A suite to its cells, and the globs that select them."""
+"""The cells of a suite, and the globs that select them."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ _SHOWN = 8  # keys in one message
 
 
 def match(pattern: str, key: str) -> bool:
-    """Return whether a glob matches a whole key; `*` also crosses `/`, and case counts."""
+    """Tell whether a glob matches a whole key, case-sensitively; `*` matches `/` too."""
     return fnmatchcase(key, pattern)
 
 
 def expects(expect: Expect, cell: Cell) -> bool:
-    """Return whether an expectation speaks of this cell."""
+    """Tell whether an expectation is for this cell."""
     return (
         match(expect.workload, cell.workload)
         and match(expect.recipe, cell.recipe)
@@ -57,15 +57,15 @@ def cells(suite: ResolvedSuite) -> tuple[Cell, ...]:
 
 
 def is_for(patterns: Sequence[str], name: str) -> bool:
-    """Return whether a name matches one of the patterns; without patterns every name does."""
+    """Tell whether a name matches one of the patterns, or there are no patterns."""
     return not patterns or any(match(one, name) for one in patterns)
 
 
 def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cell]:
-    """Return the cells whose stages are held to a budget, and what those are held against.
+    """Return the cells with budgets on stages, and the reference cells of these budgets.
 
-    A sample is a process, so one that inspects is not enough for them. What is divided by another
-    cell of its run (`compare = "ratio"`) needs all that may be chosen for it.
+    They are inspected in every round, because the sample of a time is a process. With
+    `compare = "ratio"`, all cells by which another one may be divided are among them.
     """
     found: set[Cell] = set()
     for budget in suite.budgets:
@@ -82,17 +82,17 @@ def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cel
 
 
 def suite_file(suite: ResolvedSuite) -> Location:
-    """Return the TOML file that a suite has its name from, for messages."""
+    """Return the location of a suite's TOML file, for messages."""
     return Location(f"{suite.name}.toml")
 
 
 def check_budgets(
     suite: ResolvedSuite, cells: Sequence[Cell], file: Location | None = None
 ) -> None:
-    """Raise `ConfigError` for a budget or an expectation that speaks of no cell of the suite.
+    """Raise `ConfigError` for a budget or an expectation that matches no cell of the suite.
 
-    `against` must name exactly one. `cells` are all the suite's, also where only some will run.
-    `file` is what messages begin with, by default the suite's TOML file.
+    `against` must match exactly one. `cells` are all cells of the suite, even if only some will
+    run. Messages begin with `file`, by default the suite's TOML file.
     """
     file = file or suite_file(suite)
     keys = [cell.key for cell in cells]

@@ -1,4 +1,4 @@
-"""A suite and the cells of it that are asked for, checked against all that it mentions."""
+"""Loading of a suite: read, checked, and limited to the cells that are asked for."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
 def load_suite(
     given: Path | Suite, only: Sequence[str] = (), *, quick: bool = False
 ) -> tuple[ResolvedSuite, tuple[Cell, ...], tuple[str, ...]]:
-    """Return the checked suite, its chosen cells, and what a person should know about both.
+    """Return the checked suite, its chosen cells, and warnings.
 
     `only` are globs on the keys of cells, of which one must match; without any, all are chosen.
-    With `quick`, a suite that measures too little to be believed.
+    With `quick`, the suite measures so little that its results are not reliable.
     """
     suite, cells = _checked(given)
     warnings: tuple[str, ...] = ()

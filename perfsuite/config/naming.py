@@ -12,7 +12,7 @@ _NAME = re.compile(r"[^\s/\\*?\[\]]+")
 
 
 def named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:
-    """Return the name used in cell keys to the reference, its path made absolute."""
+    """Return references, with absolute paths, by the names that are used in cell keys."""
     named: dict[str, str] = {}
     for index, given in enumerate(references):
         here = location.item(index)
@@ -28,7 +28,7 @@ def named(references: Sequence[str], folder: Path, location: Location) -> dict[s
 def name_and_reference(given: str, folder: Path, location: Location) -> tuple[str, str]:
     """Return the name used in cell keys, and the reference with its path absolute.
 
-    Raises `ConfigError`, with `location`, for what no key can hold.
+    Raises `ConfigError`, with `location`, for a name that cannot be part of a key.
     """
     reference = absolute(given, folder, location)
     if ".py:" in reference:
@@ -42,7 +42,7 @@ def name_and_reference(given: str, folder: Path, location: Location) -> tuple[st
 
 
 def absolute(reference: str, folder: Path, location: Location) -> str:
-    """Return the reference with its path, if it has one, absolute."""
+    """Return the reference with its path, if it has one, made absolute."""
     if ".py:" in reference:
         file, _, name = reference.rpartition(":")
         if not name.isidentifier():
@@ -54,7 +54,7 @@ def absolute(reference: str, folder: Path, location: Location) -> str:
 
 
 def check_name(name: str, location: Location) -> None:
-    """Raise for a name that cannot stand in a cell's key, which globs match."""
+    """Raise for a name that cannot be part of a cell's key, which globs must match."""
     if not _NAME.fullmatch(name) or not name.isprintable():
         raise location.error(
             f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
@@ -62,7 +62,7 @@ def check_name(name: str, location: Location) -> None:
 
 
 def refuse_twins(values: Sequence[object], location: Location, key: str = "") -> None:
-    """Raise for a value that stands there twice; `key` is where each item of the array has it."""
+    """Raise for a value that occurs twice; `key` is its key within an item of the array, if any."""
     for index, value in enumerate(values):
         first = values.index(value)
         if first < index:

@@ -1,4 +1,4 @@
-"""The suite of one workload and one recipe, as `profile` is asked for it."""
+"""The suite of one workload and one recipe, for the command `profile`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
-# One process a cell: where the time goes is looked at, not judged.
+# One process for each cell is enough, as nothing is judged.
 PROCESSES = 1
 MEASURE = Measure(calls=10, timeout_seconds=1800.0)
 INSPECT = Inspect(calls=10, seconds=2.0, roofline=True)
@@ -31,10 +31,10 @@ def single_suite(
     threads: int | None = None,
     picture: Path | None = None,
 ) -> ResolvedSuite:
-    """Return the suite of `workload` on `runtimes`: on every engine, if none is named.
+    """Return the suite of `workload` on `runtimes`, by default on all.
 
     Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults. Raises
-    `ConfigError` for what is not there, with a suggestion.
+    `ConfigError`, with a suggestion, for names that do not exist.
     """
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS, check_no_module

@@ -1,4 +1,4 @@
-"""A suite as it is written to a resolved one: all that can be said without any other file."""
+"""A suite file is read and resolved; this needs no other file."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.measure.meters.table import METERS
 
-# How long a process is profiled whose stages are held to a budget.
+# How long a process is profiled if there are budgets on stages.
 JUDGED = Inspect(calls=10, seconds=1.0)
 
 
@@ -24,7 +24,7 @@ def read_suite(path: Path) -> ResolvedSuite:
     """Return the suite in the TOML file `path`; its name is the file's without `.toml`.
 
     Relative paths in it are relative to its folder. Raises `ConfigError` with the location of the
-    first mistake. Whether names and files that it mentions exist is for `check` to say.
+    first mistake. Whether names and files exist is checked by `check`.
     """
     location = Location(path.name)
     table = convert(read_toml(path), SuiteTable, location)
@@ -47,7 +47,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
     )
     for index, budget in enumerate(table.budgets):
         if budget.metric not in METRICS and not METERS.keys() >= set(meters):
-            continue  # a plug-in may define it: `check` loads it and sees
+            continue  # a plug-in may define it, which `check` loads
         check_budget(budget, table.measure, METRICS, location.key("budgets").item(index))
     refuse_twins([budget.name for budget in table.budgets], location.key("budgets"), "name")
     runtimes = named(table.runtimes, folder, location.key("runtimes"))
@@ -74,7 +74,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
 
 
 def read_toml(path: Path) -> dict[str, Any]:
-    """Return the content of a suite file; `ConfigError` where it cannot be read, or is no TOML."""
+    """Return the content of a suite file; raise `ConfigError` if it is missing or no TOML."""
     try:
         return tomllib.loads(path.read_bytes().decode())
     except FileNotFoundError as error:

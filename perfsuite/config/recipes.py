@@ -1,4 +1,4 @@
-"""The recipes of a suite, each with all its passes: those that it is made from written out."""
+"""The recipes of a suite, each with all its passes, inherited ones included."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def resolved_recipes(
 ) -> tuple[ResolvedRecipe, ...]:
     """Return `fp32` and the recipes of the tables, in their order.
 
-    A recipe that is made `from` another has that one's passes before its own, and is for the same
-    workloads and runtimes, unless it says for which. `location` is that of the array.
+    A recipe that is made `from` another has that one's passes before its own, and its workloads and
+    runtimes unless it has its own. `location` is that of the array.
     """
     _check_names(tables, location)
     places = {table.name: location.item(index) for index, table in enumerate(tables)}
@@ -57,9 +57,9 @@ def _check_names(tables: Sequence[RecipeTable], location: Location) -> None:
 def _lineage(
     table: RecipeTable, tables: Sequence[RecipeTable], places: Mapping[str, Location]
 ) -> list[RecipeTable]:
-    """Return the recipe, the one that it is made from, the one that this is made from, and so on.
+    """Return the recipe, followed by the one that it is made from, the one behind that, and so on.
 
-    Raises `ConfigError` for one that is not there, and for a recipe that is made from itself.
+    Raises `ConfigError` for a missing recipe, and for a recipe that is made from itself.
     """
     known = {one.name: one for one in tables}
     lineage = [table]

@@ -1,4 +1,4 @@
-"""How long a run may take: its jobs, each with what it took last time or a documented guess."""
+"""The estimated duration of a run: its jobs, each with its last duration or a documented guess."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from perfsuite.store.places import home
 
 log = logging.getLogger(__name__)
 
-# Guesses for a first run, in seconds on two ordinary cores with a net for CIFAR-10. Afterwards
-# what the jobs really took replaces them.
+# Guesses for a first run, in seconds on two ordinary cores with a net for CIFAR-10. Measured
+# durations replace them in later runs.
 TORCH_RUNTIMES = frozenset({"pytorch", "torch-compile"})
 TORCH_START_S = 5.0  # a fresh process that imports torch
 START_S = 1.0  # one that does not
@@ -31,8 +31,8 @@ PASS_S = 10.0  # more for each pass of the recipe
 EPOCH_S = 200.0  # and for each epoch that it trains, with a teacher
 TORCH_CALL_S = 0.01  # one test sample
 CALL_S = 0.003
-# Samples that a test set has: as many as that of CIFAR-10, so that the guess for a smaller one,
-# such as the 500 of vgg-digits, is too long. How many there are only loading them would tell.
+# The number of samples of a test set, as that of CIFAR-10, because the real number would only be
+# known after loading it. For a smaller one, such as the 500 of vgg-digits, the guess is too long.
 TEST_SET = 10_000
 
 
@@ -78,9 +78,8 @@ class RunPlan(msgspec.Struct, frozen=True):
 def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
     """Return the jobs that `cells` of the suite need and how long each may take.
 
-    `known_s` maps `history_key`s to seconds, as `read_durations` gives them. Nothing is looked up:
-    what the cache would spare is not taken off. A cell that is expected not to work is prepared,
-    to find that out, and no more.
+    `known_s` maps `history_key`s to seconds, as `read_durations` returns them. That results may be
+    in the cache is not considered. A cell that is expected not to work is only prepared.
     """
     in_rounds = set(inspected_in_rounds(suite, cells))
     jobs = (job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s))
@@ -125,16 +124,16 @@ def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) ->
 
 
 def _epochs(use: PassUse) -> int:
-    """Return how many epochs a pass trains, if its fields say so as those of ours do."""
+    """Return how many epochs a pass trains, if it has the fields of perfsuite's passes."""
     plan, steps = use.fields.get("finetune"), use.fields.get("steps", 1)
     epochs = plan.get("epochs", 0) if isinstance(plan, dict) else 0
     return epochs * steps if isinstance(epochs, int) and isinstance(steps, int) else 0
 
 
 def read_durations() -> dict[str, float]:
-    """Return what jobs took in earlier runs, in seconds by `history_key`; empty without history.
+    """Return the durations of jobs in earlier runs, in seconds by `history_key`.
 
-    A file that cannot be read is only a worse estimate: it is reported as a warning and ignored.
+    A file that cannot be read is ignored with a warning, as it only makes the estimate worse.
     """
     path = _durations()
     try:
@@ -148,9 +147,9 @@ def read_durations() -> dict[str, float]:
 
 
 def remember(lines: Iterable[Line]) -> None:
-    """Keep how long the jobs took that left these lines, for the next plan.
+    """Store the durations of the jobs of these lines for the next plan.
 
-    What came from the cache says nothing of the work itself, and counts only until that is known.
+    The duration of a result from the cache is stored only if no other is known.
     """
     known = read_durations()
     new: dict[str, float] = {}
@@ -164,8 +163,8 @@ def remember(lines: Iterable[Line]) -> None:
 def write_durations(new: Mapping[str, float]) -> None:
     """Add `new` to the history, replacing what it had under the same keys.
 
-    Written beside and renamed, so that a reader sees the old file or the new one. A folder that
-    cannot be written costs the history and nothing else: it is reported as a warning.
+    The file is replaced at once, so that a reader sees the old or the new one. If the folder cannot
+    be written, the history is not stored, with a warning.
     """
     path = _durations()
     merged = read_durations() | {

@@ -1,4 +1,4 @@
-"""What may be written in a suite: its keys, their types and their defaults."""
+"""The keys of a suite, with their types and defaults."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class RecipeTable(msgspec.Struct, forbid_unknown_fields=True):
     """`[[recipes]]`; a pass is a table of `use` and of that pass's own fields.
 
     With `from`, the passes of the recipe of that name come first. `workloads` and `runtimes` are
-    names or patterns: how long a net is trained fits that net alone. Left out, they are those of
-    the recipe that this one is made from, or all.
+    names or patterns, because a training fits one net only; by default they are those of the recipe
+    that this one is made from, or all.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What holds a model back, and what it cost to find out."""
+"""The bottleneck of a call, and the cost of profiling it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,18 @@ import msgspec
 
 from perfsuite.domain.profile import OVERHEAD, PYTHON, Breakdown, BreakdownRow, Roofline
 
-_IDLE = 0.15  # of both roofs: below, neither is what limits
-_MEASURABLE = 0.03  # of a profiled call: less, as for regressions, is lost in noise
+_IDLE = 0.15  # of both roofs; below that, neither limits
+_MEASURABLE = 0.03  # of a profiled call; less is noise, as for regressions
 
 Limit = Literal["computation", "memory", "neither", "unknown"]
 
 
 class Bound(msgspec.Struct, frozen=True):
-    """What limits a row: `limit`, and what the row reaches of each roof.
+    """The `limit` of a row, and the share of each roof that it reaches.
 
-    It is `unknown` where its MACs or its bytes are not all counted; what is not is None. The
-    `intensity` is in FLOP a byte, None without any bytes; above `ridge` computation limits.
+    The limit is `unknown` if not all MACs or bytes of the row are counted; the share of that roof
+    is None. The `intensity` is in FLOP per byte, None without bytes; above `ridge`, computation is
+    the limit.
     """
 
     limit: Limit
@@ -32,8 +33,9 @@ class Bound(msgspec.Struct, frozen=True):
 class Bottleneck(msgspec.Struct, frozen=True):
     """The row of a breakdown that takes longest, of a call of `total_s`.
 
-    `profiling_s` is what profiling cost, where that is left out of both. `slowest` is the slowest
-    of the row's `operators` kernels, if it has any. `bound` is None where it cannot be asked for.
+    `profiling_s` is the cost of profiling if it was subtracted from both. `slowest` is the slowest
+    of the row's `operators` kernels, if it has any. `bound` is None if there is no roofline or the
+    row neither computes nor moves anything.
     """
 
     row: BreakdownRow
@@ -45,11 +47,11 @@ class Bottleneck(msgspec.Struct, frozen=True):
 
 
 class ProfilingCost(msgspec.Struct, frozen=True):
-    """What a profiled call takes (`total_s`, the mean of `calls`), and what of it profiling cost.
+    """The time of a profiled call (`total_s`, mean of `calls`), and the part that profiling cost.
 
-    `untraced_s` is what the same process takes without profiling and `cost_s` the difference, 0
-    where it is too little to be told from noise; both are None for a breakdown of an older run.
-    `kernels` is the number of those that took time. `latency_s` is that of the measured processes.
+    `untraced_s` is the time in the same process without profiling and `cost_s` the difference, 0 if
+    it is no more than noise; both are None for a breakdown of an older run. `kernels` is the number
+    of kernels that took time. `latency_s` is that of the measured processes.
     """
 
     total_s: float
@@ -63,14 +65,12 @@ class ProfilingCost(msgspec.Struct, frozen=True):
 def bottleneck(
     breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None = None
 ) -> Bottleneck | None:
-    """Return which row takes longest, and what it is bound by; None where no time was taken.
+    """Return the row that takes longest, and its bound; None if no row took time.
 
-    The bound follows from its MACs and bytes and the roofline (Williams, Waterman and Patterson
-    2009).
-
-    Engines note times between kernels: where that is what makes the engine overhead the longest
-    row, it is taken off. `latency_s` is that of unprofiled calls in other processes, for a
-    breakdown of an older run, which knows none of its own.
+    The bound follows from the row's MACs and bytes and the roofline (Williams, Waterman and
+    Patterson 2009). Engines record times between kernels, which counts as engine overhead: if this
+    makes the engine overhead the longest row, it is subtracted. `latency_s` is the time of
+    unprofiled calls in other processes, for a breakdown of an older run, which lacks its own.
     """
     longest, profiling_s = _longest(breakdown), 0.0
     if longest is None:
@@ -94,7 +94,7 @@ def bottleneck(
 
 
 def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> ProfilingCost:
-    """Return what a profiled call takes and what of it profiling cost, beside the latency."""
+    """Return the time of a profiled call, the part that profiling cost, and the latency."""
     untraced_s = breakdown.untraced_s
     return ProfilingCost(
         total_s=breakdown.total_s,
@@ -107,7 +107,7 @@ def profiling_cost(breakdown: Breakdown, latency_s: float | None) -> ProfilingCo
 
 
 def without_profiling(breakdown: Breakdown) -> Breakdown:
-    """Return the breakdown with what profiling cost taken off the engine overhead, if known."""
+    """Return the breakdown with the cost of profiling, if known, subtracted from the overhead."""
     if breakdown.untraced_s is None:
         return breakdown
     overhead_s = sum(row.time_s for row in breakdown.rows if is_overhead(row))
@@ -115,12 +115,12 @@ def without_profiling(breakdown: Breakdown) -> Breakdown:
 
 
 def is_overhead(row: BreakdownRow) -> bool:
-    """Return whether the row is what passes outside of all kernels."""
+    """Tell whether the row is the time outside of all kernels."""
     return row.level == "rest" and row.name == OVERHEAD
 
 
 def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
-    """Return what profiling adds to a call; 0 for what is too little to be told from noise."""
+    """Return the time that profiling adds to a call; 0 if it is no more than noise."""
     cost_s = breakdown.total_s - unprofiled_s
     return cost_s if cost_s > _MEASURABLE * breakdown.total_s else 0.0
 
@@ -140,7 +140,7 @@ def _without(breakdown: Breakdown, cost_s: float) -> Breakdown:
 
 
 def _bound(row: BreakdownRow, roofline: Roofline) -> Bound | None:
-    """Return what the row is bound by; None for one that neither computes nor moves anything."""
+    """Return the bound of the row; None if it neither computes nor moves anything."""
     if row.macs == 0 and row.bytes == 0:
         return None
     flops_per_s = None if row.macs is None else 2 * row.macs / row.time_s
@@ -158,7 +158,7 @@ def _bound(row: BreakdownRow, roofline: Roofline) -> Bound | None:
 
 
 def _operators(row: BreakdownRow) -> list[BreakdownRow]:
-    """Return the kernels below `row`, without what Python takes between those of eager PyTorch."""
+    """Return the kernels below `row`, without the Python code between those of eager PyTorch."""
     if row.level == "operator":
         between = row.name.rpartition("/")[2].partition("_")[0] == PYTHON
         return [] if between else [row]

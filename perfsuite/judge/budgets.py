@@ -1,4 +1,4 @@
-"""Budgets: limits held against cells."""
+"""Verdicts on cells by the limits of budgets."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from perfsuite.judge.comparability import change
 from perfsuite.judge.realised import realised
 from perfsuite.judge.status import expectation, trouble, without_breakdown
 
-# Limits are decimal, logarithms binary: what differs by less than this is equal.
+# The tolerance for rounding, because limits are decimal numbers and ratios come from logarithms.
 SLACK = 1e-9
 
 
@@ -36,7 +36,7 @@ class _CannotTell(Exception):
 
 
 class _Reference(NamedTuple):
-    """What a value is held against: the cell `key` of the same run, or that of the baseline."""
+    """The reference of a value: the cell `key` of the same run, or the cell of the baseline."""
 
     key: str  # or "baseline"; empty where the limit is absolute
     cell: Cell | None  # of the same run
@@ -58,7 +58,7 @@ def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
     except _CannotTell as error:
         return [_unjudged(budget, budget.cell, error.reason)]
     matching = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
-    # A glob may take in the reference, which is not meant to beat itself.
+    # A glob may match the reference itself, which is not judged.
     cells = [cell for cell in matching if cell != reference.cell] or matching
     judged = [cell for cell in cells if expectation(run, cell) is None]
     if not judged:
@@ -121,9 +121,10 @@ def _limit(budget: Budget) -> Limit:
 
 
 def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus:
-    """Return `pass` if the interval's bad end is inside, `over_budget` if its good end is outside.
+    """Return `pass` if the interval's bad end is within the limit, `over_budget` if its good end is
+    beyond it, else `inconclusive`.
 
-    Between the two it is `inconclusive`. A limit `at_least` is held from below.
+    With `at_least` the limit is a least value, else a greatest one.
     """
     slack = SLACK * max(1.0, abs(limit))
     bad, good = estimate.high - limit, estimate.low - limit
@@ -200,7 +201,7 @@ def _reference_record(budget: Budget, cell: Cell, run: Run, reference: _Referenc
 
 
 def _record(run: Run, cell: Cell, budget: Budget, whose: str) -> Record:
-    """Return the cell's record; raise where it does not say anything about the budget's metric."""
+    """Return the cell's record; raise if it has no value of the budget's metric."""
     record = run.records.get(cell.id)
     if record is None:
         raise _CannotTell("missing", Reason("not_run", whose))

@@ -1,4 +1,4 @@
-"""What a person should know beside the verdicts of a run."""
+"""Cautions: what a person should know besides the verdicts of a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from perfsuite.judge.references import ok_cells
 
 
 def cautions(run: Run) -> list[Caution]:
-    """Return what the run itself gives reason to doubt."""
+    """Return the cautions that follow from the run alone."""
     return [
         *run.warnings,
         *_measured_badly(run),
@@ -38,7 +38,7 @@ def cautions(run: Run) -> list[Caution]:
 
 
 def cautions_beside(run: Run, baseline: Run) -> list[Caution]:
-    """Return what a run gives reason to doubt that is held against a baseline."""
+    """Return the cautions that follow from the comparison of a run with a baseline."""
     changes = version_changes(run.header.environment, baseline.header.environment)
     return [
         *of_other_run("baseline", baseline),
@@ -49,12 +49,12 @@ def cautions_beside(run: Run, baseline: Run) -> list[Caution]:
 
 
 def of_other_run(which: Literal["baseline", "before", "after"], run: Run) -> list[OfOtherRun]:
-    """Return what there is to know of a run that another is compared with."""
+    """Return the cautions of a run that another one is compared with."""
     return [OfOtherRun(which, one) for one in (*run.warnings, *_measured_badly(run))]
 
 
 def _measured_badly(run: Run) -> list[Caution]:
-    """Return that a run was a quick one, and that cells had more threads than there are cores."""
+    """Return the cautions of a quick run, and of cells with more threads than cores."""
     found: list[Caution] = [Quick()] if run.header.quick else []
     cores = _cores(run.header.environment.must_match)
     most = max((cell.threads for cell in run.header.cells), default=0)

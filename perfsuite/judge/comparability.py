@@ -1,4 +1,4 @@
-"""What may be compared: machines, versions, runs; and how a measurement changed between runs."""
+"""Whether machines and runs may be compared, and how a measurement changed between runs."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from perfsuite.judge.references import ok_cells, reference_cell
 
 
 def differences(now: Environment, before: Environment) -> tuple[Difference, ...]:
-    """Return each field that must match and does not; none means comparable."""
+    """Return the fields that must match and do not; without any, the two are comparable."""
     return tuple(
         Difference(name, ours, theirs)
         for name in now.must_match.__struct_fields__
@@ -24,7 +24,7 @@ def differences(now: Environment, before: Environment) -> tuple[Difference, ...]
 
 
 def version_changes(now: Environment, before: Environment) -> tuple[VersionChange, ...]:
-    """Return each version that differs: told, never refused."""
+    """Return the versions that differ, which are reported and do not prevent a comparison."""
     return tuple(
         VersionChange(name, before.subject.get(name), now.subject.get(name))
         for name in sorted({*now.subject, *before.subject})
@@ -36,9 +36,9 @@ _TOO_FEW = Reason("too_few_in_a_run")
 
 
 class MeasuredChange(NamedTuple):
-    """`ratio` is now / before; where there is none, `reason` says why.
+    """The `ratio` now / before or, if there is none, the `reason`.
 
-    `yardstick` is the key of the cell that both were divided by, if any.
+    `yardstick` is the key of the cell whose times both were divided by, if any.
     """
 
     ratio: Interval | None
@@ -47,7 +47,7 @@ class MeasuredChange(NamedTuple):
 
     @property
     def status(self) -> VerdictStatus:
-        """Return what a verdict is without a ratio: more processes would make one, or nothing."""
+        """Return a verdict's status without a ratio: `inconclusive` if processes were too few."""
         return "inconclusive" if self.reason == _TOO_FEW else "incomparable"
 
 

@@ -15,7 +15,7 @@ from perfsuite.judge.comparability import change, version_changes
 
 
 class CellChange(msgspec.Struct, frozen=True):
-    """One cell in both runs. `reasons` say why a number is not there.
+    """One cell in both runs; `reasons` say why numbers are missing.
 
     `loss_points` is that of the task's main metric, `other_losses` those of its others.
     """
@@ -92,7 +92,7 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
 
 
 def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[Reason]]:
-    """Return the points lost by each metric that both have, and why there are none by others."""
+    """Return the points lost by each metric that both have, and the reasons for missing ones."""
     found: dict[str, Interval] = {}
     reasons: list[Reason] = []
     for metric in (one.metric for one in new.accuracies if old.accuracy_by(one.metric)):

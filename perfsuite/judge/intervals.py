@@ -1,7 +1,8 @@
 """Estimates with their 95 % intervals, from raw samples.
 
-A sample of a time is a process, not an iteration: each process gives one statistic (its median,
-p95 or p99), and the intervals are over those. Logarithms, because times are compared as ratios.
+The sample of a time is a process, not an iteration: each process gives one statistic (its median,
+p95 or p99), and intervals are computed from these. Logarithms are used because times are compared
+as ratios.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ Rounds = Mapping[int, Sequence[float]]  # round to the samples of its process
 
 
 def process_statistics(rounds: Rounds, statistic: Statistic = "median") -> dict[int, float]:
-    """Return one number a process, by round.
+    """Return the statistic of each process, by round.
 
-    Processes without samples, or with one that is no positive finite number, are left out: they
-    have no logarithm, and `invalid_rounds` names them.
+    Processes without samples, or with one that is not a positive finite number and so has no
+    logarithm, are left out; `invalid_rounds` returns them.
     """
     bad = set(invalid_rounds(rounds))
     percentile = _PERCENTILES[statistic]
@@ -47,8 +48,8 @@ def invalid_rounds(rounds: Rounds) -> list[int]:
 def ratio_interval(a: Rounds, b: Rounds, statistic: Statistic = "median") -> Interval | None:
     """Return a / b of one run's interleaved processes; None with fewer than two common rounds.
 
-    Student's t on the log ratios of the processes that ran in the same round, so that what slows a
-    whole round down cancels.
+    It is Student's t interval of the log ratios of processes in the same round, so that a
+    disturbance of a whole round cancels.
     """
     return mean_interval(log_ratios(a, b, statistic))
 
@@ -76,7 +77,7 @@ def mean_interval(log_values: Sequence[float]) -> Interval | None:
 def arithmetic_interval(values: Sequence[float]) -> Interval | None:
     """Return the mean with Student's t interval; None for fewer than two values.
 
-    For what may be zero, which has no logarithm.
+    It is for values that may be zero and so have no logarithm.
     """
     if len(values) < 2 or not np.isfinite(values).all():
         return None
@@ -96,8 +97,8 @@ def independent_interval(
 ) -> Interval | None:
     """Return exp(means of `plus` - means of `minus`); None if a group has fewer than two values.
 
-    The groups are logarithms of what was measured apart, as in two runs: these share no rounds, so
-    nothing is paired. Welch's t interval (Welch 1947) with Satterthwaite's degrees of freedom
+    The groups are logarithms of separate measurements, as of two runs, which share no rounds and so
+    cannot be paired. It is Welch's t interval (Welch 1947) with Satterthwaite's degrees of freedom
     (1946).
     """
     groups = [np.asarray(group, dtype=float) for group in (*plus, *minus)]
@@ -109,7 +110,7 @@ def independent_interval(
     total = sum(variances)
     if total == 0.0:
         return _exponential(centre, 0.0)
-    # Shares, not squares: the variances of a steady clock underflow when they are squared.
+    # Computed from shares, because squares of very small variances underflow.
     freedom = 1.0 / sum(
         (variance / total) ** 2 / (len(group) - 1)
         for variance, group in zip(variances, groups, strict=True)
@@ -120,10 +121,10 @@ def independent_interval(
 def difference_interval(reference: Accuracy, variant: Accuracy) -> Interval | None:
     """Return the percentage points lost: (reference - variant) * 100; None without replicates.
 
-    The percentile interval of paired bootstrap replicates (Efron and Tibshirani 1993), never
-    narrower on either side than the rule of three: what happened to none of n samples may still
-    happen to 3 / n of all (Hanley and Lippman-Hand 1983). Raises `Incomparable` unless both
-    answered the same samples.
+    It is the percentile interval of paired bootstrap replicates (Efron and Tibshirani 1993). Each
+    side is at least as wide as by the rule of three: an event that was seen in none of n samples
+    may still have a probability of 3 / n (Hanley and Lippman-Hand 1983). Raises `Incomparable`
+    unless both answered the same samples.
     """
     _require_same_samples(reference, variant)
     value = (reference.value - variant.value) * 100.0
@@ -171,7 +172,7 @@ def _t(freedom: float) -> float:
 
 
 def _exponential(centre: float, half: float) -> Interval:
-    # A spread so wide that exp overflows excludes nothing.
+    # exp would overflow for a very wide interval.
     high = math.exp(min(centre + half, 700.0))
     return Interval(math.exp(centre), math.exp(max(centre - half, -700.0)), high)
 

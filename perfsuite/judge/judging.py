@@ -1,7 +1,7 @@
 """From stored runs to verdicts, an exit code and warnings.
 
 Exit codes: 0 pass, 1 regressed or over budget, 2 usage or configuration, 3 cannot judge. Where
-several hold, 2 comes before 1 and 1 before 3: what a person must mend first is told first.
+several hold, 2 comes before 1 and 1 before 3, in the order in which a person must fix them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ USAGE = 2
 def judge(run: Run, baseline: Run | None = None) -> Judgement:
     """Return all verdicts on `run`: of its cells' statuses, its budgets, and against a baseline.
 
-    A function of the records alone: nothing is read, measured or drawn at random.
+    It depends only on the records: no files are read, and nothing is random.
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
     warnings = cautions(run)
@@ -34,7 +34,7 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return what the verdicts alone say: 0 if all passed, 1 if anything is too bad, else 3."""
+    """Return 0 if all verdicts passed, 1 if one regressed or is over budget, else 3."""
     statuses = {verdict.status for verdict in verdicts} - {"pass"}
     if statuses & {"regressed", "over_budget"}:
         return 1

@@ -1,4 +1,4 @@
-"""What a record says about a metric: samples of it, alone or relative to another record."""
+"""The values of a metric in a record, alone or relative to another record."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def subject(budget: Budget) -> str:
 
 
 def has(record: Record, metric: str) -> bool:
-    """Return whether the record says anything about the metric."""
+    """Tell whether the record has values of the metric."""
     if _has_rounds(metric):
         return bool(_rounds(record, metric))
     if metric in record.values:
@@ -36,13 +36,13 @@ def has(record: Record, metric: str) -> bool:
 
 
 def definition(record: Record, metric: str) -> Metric | None:
-    """Return what is known of a metric; None for an accuracy, which workloads name freely."""
+    """Return the definition of a metric; None for an accuracy, whose name a task chooses."""
     name = metric.partition("/")[0]
     return SHARE if name == SHARE.name else known_metrics(record.metrics).get(name)
 
 
 def is_accuracy(record: Record, metric: str) -> bool:
-    """Return whether the metric is a task's."""
+    """Tell whether the metric is an accuracy of the task."""
     return definition(record, metric) is None
 
 
@@ -132,7 +132,7 @@ def ratio_of_ratios(
 
 
 def same_samples(one: Record, other: Record, metric: str) -> bool:
-    """Return whether both hold the very same measurements, as a run does beside its own copy."""
+    """Tell whether both have exactly the same measurements, as a run and a copy of it have."""
     if _has_rounds(metric):
         return _rounds(one, metric) == _rounds(other, metric)
     return one.values.get(metric) == other.values.get(metric)
@@ -141,7 +141,7 @@ def same_samples(one: Record, other: Record, metric: str) -> bool:
 def loss(reference: Record, variant: Record, metric: str) -> Interval | None:
     """Return the percentage points of the accuracy by `metric` lost; None without replicates.
 
-    The same artifact with the same answers has lost nothing, whatever the number of samples.
+    It is exactly 0 for the same artifact with the same answers, whatever the number of samples.
     Raises `Incomparable` unless both answered the same samples. Both must have that accuracy.
     """
     one, other = reference.accuracy_by(metric), variant.accuracy_by(metric)
@@ -156,7 +156,7 @@ def loss(reference: Record, variant: Record, metric: str) -> Interval | None:
 def known_loss(reference: Record, variant: Record, metric: str = "") -> Interval | None:
     """Return the points lost by `metric`, or by the variant's main one if none is named.
 
-    None where there is no such number, as with other test samples.
+    None if it cannot be computed, as for other test samples.
     """
     if not metric and variant.accuracy is not None:
         metric = variant.accuracy.metric
@@ -183,7 +183,7 @@ def _logs(record: Record, metric: str, statistic: Statistic) -> list[float]:
     samples = record.values.get(metric, ())
     known = definition(record, metric)
     if known is not None and known.summary == "mean" and not all(one > 0.0 for one in samples):
-        return []  # the ratio of a mean that took in zeros says nothing of a ratio without them
+        return []  # a mean with zeros cannot be compared with a geometric mean without them
     return intervals.logs(samples)
 
 

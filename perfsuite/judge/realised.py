@@ -1,4 +1,4 @@
-"""What fewer MACs promise and what the clock shows; and why a variant is not proven faster."""
+"""Theoretical and measured speed-ups of compressed cells, and why one is not proven faster."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ from perfsuite.judge.references import parent_cell
 
 
 class Gain(msgspec.Struct, frozen=True):
-    """What a compressed cell has over its parent, the cell that it came from.
+    """The gain of a compressed cell over its parent, the cell that it was made from.
 
     Ratios are the parent's / its own: `macs_ratio` is the theoretical speed-up, `speedup` the
-    measured one, `realised` their quotient, which is None unless the MACs became fewer. What is
-    not known is None. `cause` says why it is not proven faster, where the run shows it.
+    measured one, `realised` their quotient, which is None unless there are fewer MACs. Unknown
+    values are None. `cause` is the reason, if known, why the cell is not proven faster.
     """
 
     parent: str  # the key
@@ -47,7 +47,7 @@ class Gain(msgspec.Struct, frozen=True):
 
 
 def gain(run: Run, cell: Cell) -> Gain | None:
-    """Return what `cell` has over its parent; None where either is missing or not ok."""
+    """Return the gain of `cell` over its parent; None if either is missing or not ok."""
     parent, record = parent_cell(run, cell), run.records.get(cell.id)
     if parent is None or record is None or record.status != "ok":
         return None
@@ -70,9 +70,9 @@ def gain(run: Run, cell: Cell) -> Gain | None:
 
 
 def realised(speedup: Interval | None, macs_ratio: float | None) -> Interval | None:
-    """Return measured / theoretical speed-up; None where the MACs became no fewer.
+    """Return measured / theoretical speed-up; None unless there are fewer MACs.
 
-    MACs are counted, not measured: all of the interval is the clock's.
+    MACs are counted exactly, so the width of the interval is that of the measured times.
     """
     if speedup is None or macs_ratio is None or macs_ratio <= 1.0:
         return None
@@ -99,10 +99,10 @@ def _pace(speedup: Interval | None) -> Pace | None:
     return "slower" if speedup.high < 1.0 else "not proven faster"
 
 
-FEWER = 1.05  # times as many MACs: less is hardly a change
+FEWER = 1.05  # the ratio of MACs from which on they count as fewer
 _WIDE = 1.1  # high / low of a speed-up
-_MEASURABLE = 0.03  # of the parent's call: less is lost in noise
-_MOST = 0.5  # of a call; of what is missing in a row, to say it of one row in it instead
+_MEASURABLE = 0.03  # of the parent's call; less is noise
+_MOST = 0.5  # of a call; or of a row's missing time, for naming a row inside it instead
 
 
 def cause(parent: Record, record: Record, speedup: Interval) -> Cause | None:
@@ -133,9 +133,9 @@ def cause(parent: Record, record: Record, speedup: Interval) -> Cause | None:
 
 
 def _little_to_gain(parent: Record, record: Record, macs_ratio: float) -> bool:
-    """Return whether there was little to gain by MACs, unless nothing was counted differently.
+    """Tell whether fewer MACs could gain little; False if neither MACs nor parameters changed.
 
-    What changes neither MACs nor parameters, such as INT8, gains by other kernels.
+    A variant with the same MACs and parameters, such as INT8, gains by other kernels.
     """
     same = macs_ratio == 1.0 and metrics.counted_ratio(parent, record, "parameters") == 1.0
     return macs_ratio < FEWER and not same
@@ -161,15 +161,15 @@ class _Late(NamedTuple):
 
 
 def _late(before: Breakdown, now: Breakdown) -> _Late | None:
-    """Return the row that lacks most of what its MACs promise, if that is measurable.
+    """Return the row that takes the most time beyond what its MACs promise, if it is measurable.
 
-    It is a stage, or what lies outside of all; or, where one module has the larger part of what is
-    missing, that module. Operators are not compared: engines name them as they please.
+    It is a stage or the time outside of stages or, if one module has the larger part of that time,
+    the module. Operators are not compared, because engines name them differently each time.
     """
     found: _Late | None = None
     olds, news = before.rows, now.rows
     while True:
-        # A module that the parent lacks is a part of what replaced another: that one is named.
+        # A module that the parent lacks is part of a replacement; the replaced row is named.
         rows = [one for one in _compared(olds, news) if found is None or one.before_s]
         inner = max(rows, key=lambda one: one.missing_s, default=None)
         least_s = _MEASURABLE * before.total_s if found is None else _MOST * found.missing_s
@@ -204,7 +204,7 @@ def _without_macs(breakdown: Breakdown) -> float:
 
 
 def _idle(row: BreakdownRow) -> Iterator[BreakdownRow]:
-    """Yield what has no MACs of the rows without children: operators, and the engine overhead."""
+    """Yield the rows without children that have no MACs: operators, and the engine overhead."""
     if not row.children and (row.macs == 0 or (row.level == "rest" and row.name == OVERHEAD)):
         yield row
     for child in row.children:

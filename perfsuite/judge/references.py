@@ -1,4 +1,4 @@
-"""Which cell of its run another is compared with, and which one a compressed variant came from."""
+"""The cell of its run that a cell is compared with, and the cell that a variant was made from."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ def ok_cells(run: Run) -> list[Cell]:
 
 
 def reference_cell(cell: Cell, candidates: Iterable[Cell]) -> Cell | None:
-    """Return the candidate that `cell` is compared with, maybe itself; None without any.
+    """Return the candidate that `cell` is compared with, maybe itself; None if there is none.
 
-    It is of the same workload and batch: unchanged fp32 in eager PyTorch on the same device if
-    that is there, else on another, else the first.
+    It has the same workload and batch: fp32 in eager PyTorch on the same device if it exists, else
+    on another device, else the first candidate.
     """
     alike = [
         other
@@ -46,9 +46,8 @@ def _distance(candidate: Cell, cell: Cell) -> tuple[bool, bool]:
 def parent_cell(run: Run, cell: Cell) -> Cell | None:
     """Return the cell that `cell` must be faster than; None for `fp32`, and where none is ok.
 
-    Of the cells that ended well and are equal but for the recipe, it is the one that did most of
-    the same: whose passes are the longest proper prefix of this one's, fields included. At last it
-    is `fp32`, which does nothing.
+    Of the ok cells that differ only in the recipe, it is the one whose passes, fields included, are
+    the longest proper prefix of this one's; if there is none, it is `fp32`.
     """
     if cell.recipe == FP32.name:
         return None
@@ -64,5 +63,5 @@ def parent_cell(run: Run, cell: Cell) -> Cell | None:
 
 
 def _begins(passes: tuple[PassUse, ...], others: tuple[PassUse, ...]) -> bool:
-    """Return whether `passes` do what the `others` do, and then more."""
+    """Tell whether the `others` are a proper prefix of `passes`."""
     return 0 < len(others) < len(passes) and passes[: len(others)] == others

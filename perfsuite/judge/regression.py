@@ -1,7 +1,7 @@
-"""Regressions: what became worse than in the baseline, with no budget needed.
+"""Regressions: metrics that became worse than in the baseline, judged without budgets.
 
-It takes both an interval that excludes no change and an effect above a floor: with many cells the
-first alone is often met by chance, the second alone by noise.
+A regression needs both an interval that excludes no change and an effect above a floor, because
+with many cells the first alone is often true by chance, and the second by noise.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NAME: Check = "regression"
 
 
 def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
-    """Return one verdict a cell and metric that both runs have, and one for each cell gone."""
+    """Return a verdict for each cell and metric that both runs have, and for each missing cell."""
     before = {cell.id for cell in ok_cells(baseline)}
     found = [
         verdict
@@ -117,9 +117,9 @@ def _accuracy(cell: Cell, before: Record, now: Record, metric: str) -> Verdict:
 
 
 def worse(estimate: Interval, floor: float) -> VerdictStatus:
-    """Return `regressed` if the change for the worse is above the floor and surely not nothing.
+    """Return `regressed` if the change for the worse exceeds the floor and its interval excludes 0.
 
-    Above the floor but maybe nothing is `inconclusive`: green would be a guess.
+    It is `inconclusive` if the change exceeds the floor and its interval includes 0, else `pass`.
     """
     if estimate.value <= floor + SLACK:
         return "pass"

@@ -8,8 +8,8 @@ from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Reason, Verdict, VerdictStatus
 
-# What only the user can mend: the suite, the model, what is installed. Anything else that goes
-# wrong (a crash, a hang, a lack of memory) leaves a cell that cannot be judged.
+# Errors that only the user can fix, in the suite, the model or the installation. After any other
+# error (a crash, a hang, a lack of memory) a cell cannot be judged.
 _USERS = frozenset(
     {"ConfigError", "SchemaError", "BuildError", "ParityError", "Unsupported", "Unavailable"}
 )
@@ -42,7 +42,7 @@ def trouble(record: Record | None, whose: str = "") -> Reason | None:
 
 
 def without_breakdown(record: Record, whose: str = "") -> Reason:
-    """Return that a cell has no breakdown, and why, where its evidence says so."""
+    """Return the reason of a cell without breakdown, with the cause if its evidence has it."""
     items = record.evidence.items if record.evidence else ()
     found = (_first_line(item.value) for item in items if item.name == NO_BREAKDOWN)
     return Reason("no_breakdown", whose, text=next(found, ""))
@@ -63,7 +63,7 @@ def _verdict(record: Record | None) -> VerdictStatus:
 
 
 def misconfigured(run: Run) -> bool:
-    """Return whether a cell did not end well by a user's mistake, or by what no one expected."""
+    """Tell whether a cell failed by a user's mistake, or has a status that was not expected."""
     return any(
         (record.status in ("unsupported", "unavailable") or _users(record))
         and expectation(run, cell) is None
