@@ -43,6 +43,19 @@ class DeviceIdentity(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.name or f"an unnamed {self.kind} device"
 
 
+def told_apart(one: DeviceIdentity, other: DeviceIdentity) -> tuple[str, str]:
+    """Return two texts that name both and differ: their names, or where these are equal, more."""
+    if str(one) != str(other):
+        return str(one), str(other)
+    fields = ("kind", "features", "must_match")
+    unequal = [name for name in fields if getattr(one, name) != getattr(other, name)]
+    texts = [
+        ", ".join(f"{name.replace('_', ' ')} {getattr(each, name)}" for name in unequal)
+        for each in (one, other)
+    ]
+    return f"{one} with {texts[0]}", f"{other} with {texts[1]}"
+
+
 class QuantizedGraphs(msgspec.Struct, frozen=True):
     """How a runtime wants quantized graphs (explicit Q/DQ pairs) to be written.
 

@@ -98,10 +98,12 @@ class Breakdown(msgspec.Struct, frozen=True, omit_defaults=True):
 class Roofline(msgspec.Struct, frozen=True):
     """The peak performance of a device (Williams, Waterman and Patterson 2009, "Roofline").
 
-    Both numbers were measured, with `threads` threads and in `precision`.
+    Both numbers were measured in `precision`: of the processor with `threads` threads; of another
+    device, which `device` then names, with all that it has.
     """
 
     flops_per_s: float  # two for each multiply-accumulate
     bytes_per_s: float
     threads: int
     precision: str
+    device: str = ""

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
@@ -119,6 +120,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     error: Failure | None = None
     parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
     widths: tuple[LayerWidth, ...] = ()  # of a prepare line, where passes changed any
+    device: DeviceIdentity | None = None  # that it was done on; None in journals that did not tell
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -159,6 +161,7 @@ class Record(msgspec.Struct, frozen=True):
     widths: tuple[LayerWidth, ...] = ()
     metrics: tuple[Metric, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()
+    device: DeviceIdentity | None = None  # that it was done on, by the first line that tells
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -39,6 +39,7 @@ ReasonKind = Literal[
     "no_fewer_macs",
     "other_samples",  # text: in what the samples differ
     "other_machine",  # differences
+    "other_device",  # names: that of this run, and that of the baseline
     "no_yardstick",
     "not_a_number",  # names: the metric, as in the next
     "too_few_processes",

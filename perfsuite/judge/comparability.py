@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import told_apart
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.judgement import VersionChange
 from perfsuite.domain.record import Run
@@ -65,6 +66,9 @@ def change(
             return _relative_change(cell, run, baseline, metric, statistic)
         if other := differences(run.header.environment, baseline.header.environment):
             return MeasuredChange(None, Reason("other_machine", differences=other))
+        if now.device and before.device and now.device != before.device:
+            names = told_apart(now.device, before.device)
+            return MeasuredChange(None, Reason("other_device", names=names))
     if metrics.same_samples(now, before, metric):
         return MeasuredChange(Interval(1.0, 1.0, 1.0))
     ratio = metrics.ratio_between_runs(now, before, metric, statistic)

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import msgspec
 
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.profile import Roofline
 from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.measure.environment import environment
@@ -50,12 +51,29 @@ def roofline(threads: int, precision: str) -> Roofline:
         )
     if threads < 1:
         raise ConfigError(f"roofline: {threads} threads; at least 1 is needed")
+    return _once(_key(threads, precision), partial(_in_process, threads, precision))
+
+
+def roofline_of(
+    device: DeviceIdentity, precision: str, measure: Callable[[], Roofline]
+) -> Roofline:
+    """Return the roofs of a device that is not the processor, which `measure` measures.
+
+    They are stored as the processor's are, for this device in this machine.
+    """
+    machine = msgspec.json.encode(environment().must_match, order="deterministic")
+    key = key_of(machine, device.key, msgspec.json.encode([_VERSION, precision]))
+    return _once(key, lambda: msgspec.structs.replace(measure(), device=str(device)))
+
+
+def _once(key: str, measure: Callable[[], Roofline]) -> Roofline:
+    """Return what is stored under `key`, else what `measure` gives, and store it."""
     folder = home() / "roofline"
-    path = folder / f"{_key(threads, precision)[:32]}.json"
+    path = folder / f"{key[:32]}.json"
     with locked(folder, f"{path.stem}.lock"):
         found = _stored(path)
         if found is None:
-            found = _in_process(threads, precision)
+            found = measure()
             _store(path, found)
     return found
 

@@ -11,7 +11,9 @@ import msgspec
 
 from perfsuite.config.expansion import inspected_in_rounds
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import told_apart
 from perfsuite.domain.record import UNLABELLED, JobKind, Line
+from perfsuite.errors import Incomparable
 from perfsuite.runner.job import Job, first_job, rounds
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.store.cache import Cache
@@ -80,6 +82,12 @@ class _Schedule:
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
+        cells = {cell.id: cell for cell in journal.header.cells}
+        self.devices = {
+            (cells[line.cell].runtime, cells[line.cell].device): line.device
+            for line in journal.lines
+            if line.device is not None and line.cell in cells
+        }
 
     def work(self, evaluate: bool) -> list[Line]:
         """Prepare all cells, evaluate and inspect them, then measure with nothing else running."""
@@ -142,9 +150,22 @@ class _Schedule:
     def _do(self, job: Job) -> Line:
         self.observer.started(job.cell, job.kind, job.round)
         line = self.execute(job)
+        self._check_device(job.cell, line)
         self.journal.append(line)
         self.lines[job.name] = line
         self.observer.finished(line)
         if line.status != "ok":
             self.failed.add(job.cell.id)
         return line
+
+    def _check_device(self, cell: Cell, line: Line) -> None:
+        """Raise `Incomparable`, and keep nothing of `line`, if it was done on another device."""
+        if line.device is None:
+            return
+        before = self.devices.setdefault((cell.runtime, cell.device), line.device)
+        if before != line.device:
+            then, now = told_apart(before, line.device)
+            raise Incomparable(
+                f"{self.journal.folder}: this run began on another device (with {cell.runtime} "
+                f"'{cell.device}' was {then} and is {now}); start a new one here"
+            )

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.record import Failure, Line, Status
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.runner.job import Job, line_of
@@ -23,7 +24,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def run_job(job: Job) -> Line:
     """Return the line of a job; an error becomes the line's status and error."""
     try:
-        return _body(job.kind)(job)
+        return msgspec.structs.replace(_body(job.kind)(job), device=_device(job))
     except Unsupported as error:
         return _failed(job, "unsupported", error)
     except Unavailable as error:
@@ -36,6 +37,14 @@ def run_job(job: Job) -> Line:
         return _failed(job, "failed", error, f"out of memory: {error}", traceback.format_exc())
     except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it goes on record
         return _failed(job, "failed", error, str(error), traceback.format_exc())
+
+
+def _device(job: Job) -> DeviceIdentity:
+    """Return which processor or card the job was done on; asked after it, when nothing is timed."""
+    from perfsuite.runner.build.artifacts import load_runtime
+    from perfsuite.runner.build.capabilities import identity_of
+
+    return identity_of(load_runtime(job.runtime), job.cell.device)
 
 
 def _body(kind: str) -> Callable[[Job], Line]:

@@ -83,6 +83,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         roofline=inspected.roofline if inspected else None,
         stages_s=stages,
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
+        device=next((line.device for line in done if line.device), None),
         metrics=header.metrics,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),
     )

@@ -24,6 +24,7 @@ import perfsuite
 from perfsuite.cli import main
 from perfsuite.domain.record import Evidence, Header, Line
 from perfsuite.measure.environment import environment
+from perfsuite.processor import read_processor
 from perfsuite.report import words
 from perfsuite.store.journal import read
 
@@ -121,7 +122,9 @@ SCRIPT = {
     "*": {"latencies_s": [0.020], "kernels": {"body.conv/Conv": 0.5, "head/Gemm": 0.25}},
 }
 # What no two runs share.
-VOLATILE = {"duration_s", "started_at", "created_at", "perfsuite", "environment", "artifact"}
+VOLATILE = {
+    *("duration_s", "started_at", "created_at", "perfsuite", "environment", "artifact", "device"),
+}
 MEASURED = {"load_s", "build_s", "load_peak_bytes", "run_peak_bytes"}
 
 
@@ -256,6 +259,11 @@ def test_peaks_are_those_of_a_process_with_numpy_alone(done: Done, journal: Jour
     for line, peak in peaks["run_peak_bytes"]:
         by_cell.setdefault(line.cell, []).append(peak)
     assert printed == {words.size(float(np.max(found))) for found in by_cell.values()}
+
+
+def test_every_line_says_that_it_was_done_on_this_processor(journal: Journalled) -> None:
+    done = [line for line in journal[1] if line.status == "ok"]
+    assert all(line.device == read_processor().identity for line in done)
 
 
 def test_a_cell_has_one_artifact_from_its_first_line_to_its_last(journal: Journalled) -> None:

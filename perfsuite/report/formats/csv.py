@@ -38,6 +38,7 @@ def _row(row: CellRow) -> dict[str, _Value]:
         "recipe": row.cell.recipe,
         "runtime": row.cell.runtime,
         "device": row.cell.device,
+        "device_name": row.device_name,
         "precision": row.cell.precision,
         "batch": row.cell.batch,
         "threads": row.cell.threads,

@@ -146,9 +146,10 @@ def _computing(bound: Bound) -> Iterator[str]:
     if bound.flops_per_s is not None:
         roofline = bound.roofline
         threads = f"{roofline.threads} thread{'s' * (roofline.threads != 1)}"
+        whole = roofline.device or threads
         yield (
             f"{words.number(bound.flops_per_s / 1e9)} GFLOP/s, "
-            f"{words.percent(bound.flops_per_s / roofline.flops_per_s)} of what {threads} can do "
+            f"{words.percent(bound.flops_per_s / roofline.flops_per_s)} of what {whole} can do "
             f"here in {roofline.precision}"
         )
 

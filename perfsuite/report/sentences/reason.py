@@ -58,6 +58,11 @@ def _text(reason: Reason) -> str:
                 f'absolute times are not comparable; set compare = "ratio" or make the baseline '
                 f"here"
             )
+        case "other_device":
+            return (
+                f"the devices differ ({' here, '.join(names)} in the baseline): absolute times are "
+                f'not comparable; set compare = "ratio" or make the baseline here'
+            )
     return text  # how the samples differ, as the error says it
 
 

@@ -70,6 +70,7 @@ class CellRow(msgspec.Struct, frozen=True):
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
     # By the task's further metrics; `accuracy` is by its main one.
     other_accuracies: tuple[OtherAccuracy, ...] = ()
+    device_name: str = ""  # of the processor or card; empty where the run does not tell
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -102,14 +103,20 @@ def plain(text: str) -> str:
 def title(run: Run) -> str:
     """Return what was run, when and on what, in one line."""
     header = run.header
-    machine = header.environment.must_match
-    where = machine.card or machine.processor
+    where = ", ".join(_devices(run))
     count = len(header.cells)
     processes = header.suite.processes
     return plain(
         f"{header.suite.name}: {count} cell{'s' * (count != 1)}, "
         f"{processes} process{'es' * (processes != 1)} each, {header.created_at}, {where}"
     )
+
+
+def _devices(run: Run) -> list[str]:
+    """Return the names of what cells ran on, of the machine where no cell says so."""
+    machine = run.header.environment.must_match
+    known = [record.device for record in run.records.values() if record.device is not None]
+    return list(dict.fromkeys(map(str, known))) or [machine.card or machine.processor]
 
 
 def summary(judgement: Judgement) -> str:
@@ -157,6 +164,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",
         widths=record.widths,
+        device_name=str(record.device) if record.device else "",
         other_accuracies=tuple(
             OtherAccuracy(
                 one.metric,

@@ -15,15 +15,16 @@ import msgspec
 from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import Breakdown, Profile, Roofline
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Line, Measurement
-from perfsuite.domain.runtime import Manifest, Session
+from perfsuite.domain.runtime import Manifest, Runtime, Session
 from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
 from perfsuite.measure.kernels import mean_times
-from perfsuite.measure.roofline import roofline
+from perfsuite.measure.roofline import roofline, roofline_of
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runtimes.shared.precision import check_precision
@@ -51,35 +52,56 @@ def inspect(job: Job) -> Line:
         evidence = session.evidence()
         libraries = loaded()
         check_precision(evidence, manifest)
-        evidence = msgspec.structs.replace(evidence, items=(*evidence.items, *libraries))
+        evidence = _with(evidence, *libraries)
         try:
             plain = partial(opened, replace(options, inspect=False))
             profile, untraced_s = _profile(session, plain, inputs, job)
             found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
         except Unsupported as error:
             return _without(job, evidence, error)
+    roofs: Roofline | None = None
+    if job.inspect.roofline:
+        try:
+            roofs = _roofline(job, manifest, runtime)
+        except Unavailable as error:
+            evidence = _with(evidence, EvidenceItem("reported", "roofline", "none", str(error)))
     return line_of(
         job,
         status="ok",
         evidence=evidence,
         breakdown=found,
-        roofline=_roofline(job, manifest) if job.inspect.roofline else None,
+        roofline=roofs,
         measurements=_times(found),
     )
 
 
 def _without(job: Job, evidence: Evidence, error: Unsupported) -> Line:
     reason = EvidenceItem("reported", "profile", NO_BREAKDOWN, str(error))
-    evidence = msgspec.structs.replace(evidence, items=(*evidence.items, reason))
+    evidence = _with(evidence, reason)
     return line_of(job, status="ok", labels=(NO_BREAKDOWN,), evidence=evidence)
 
 
-def _roofline(job: Job, manifest: Manifest) -> Roofline | None:
-    """Return what this machine can reach; None without torch, which measures it."""
-    try:
-        return roofline(job.cell.threads, "int8" if manifest.quantized else manifest.precision)
-    except Unavailable:
-        return None
+def _with(evidence: Evidence, *items: EvidenceItem) -> Evidence:
+    return msgspec.structs.replace(evidence, items=(*evidence.items, *items))
+
+
+def _roofline(job: Job, manifest: Manifest, runtime: Runtime) -> Roofline:
+    """Return what the device can reach.
+
+    Raises `Unavailable` where nothing measures it: torch does for the processor, and the runtime's
+    own `roofline` for any other device.
+    """
+    precision = "int8" if manifest.quantized else manifest.precision
+    device = identity_of(runtime, job.cell.device)
+    if device.is_processor:
+        return roofline(job.cell.threads, precision)
+    measure = getattr(runtime, "roofline", None)
+    if measure is None:
+        raise Unavailable(
+            f"{runtime.name} measures no roofline of {device}; give it a method "
+            f"roofline(device, precision) that returns a perfsuite.domain.profile.Roofline"
+        )
+    return roofline_of(device, precision, lambda: measure(job.cell.device, precision))
 
 
 def _times(found: Breakdown) -> tuple[Measurement, ...]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, TypedDict
 
+import msgspec
+
+from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.recipe import Target
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 
@@ -56,6 +59,19 @@ def test_every_field_of_the_target_counts() -> None:
         Target("onnxruntime", "cpu", precision="bf16"),
         Target("onnxruntime", "cpu", libraries=("onnxruntime 1.32.0",)),
     ]
+    cards = [DeviceIdentity("cuda", name, ("sm_90",)) for name in ("one", "another")]
+    others += [Target("onnxruntime", "cuda", card.features, identity=card) for card in cards]
     texts = {clock_identity(target) for target in [base, *others]}
     assert len(texts) == 1 + len(others)
     assert clock_identity(base) == clock_identity(Target("onnxruntime", "cpu"))
+
+
+def test_what_was_chosen_before_devices_had_an_identity_is_found() -> None:
+    identity = DeviceIdentity("cpu", "of any name", ("avx2",))
+    target = Target("onnxruntime", "cpu", ("avx2",), threads=2, identity=identity)
+    quantized = msgspec.structs.replace(target, quantized=QuantizedGraphs())
+    assert clock_identity(target) == clock_identity(quantized)
+    assert clock_identity(target) == (
+        '{"batch":1,"device":"cpu","features":["avx2"],"libraries":[],"precision":"fp32",'
+        '"runtime":"onnxruntime","threads":2}'
+    )
