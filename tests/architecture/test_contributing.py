@@ -9,13 +9,19 @@ import tomllib
 from pathlib import Path
 
 import pytest
+from fake_runs import here
 
-from perfsuite import config, plugins
+from perfsuite import api, config, plugins
 from perfsuite.config.expansion import cells
+from perfsuite.runner import schedule
 
 SUITE = """
 workloads = ["stripes.py:stripes"]
 runtimes = ["pytorch", "reference.py:OnnxReference"]
+threads = 1
+processes = 1
+measure = { calls = 3, seconds = 0.0, warmup_seconds = 0.0 }
+evaluate = { samples = 200 }
 [[recipes]]
 name = "smaller"
 passes = [{ use = "sparse.py:Sparse", share = 0.3 }, { use = "flush.py:Flush" }]
@@ -63,6 +69,21 @@ def test_a_suite_may_name_them(folder: Path) -> None:
         "stripes/smaller/pytorch/cpu/b1",
         "stripes/smaller/OnnxReference/cpu/b1",
     ]
+
+
+def test_the_suite_runs_with_them(
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PERFSUITE_CELL", "")
+    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, here))
+    (folder / "mine.toml").write_text(SUITE)
+    done = api.run(folder / "mine.toml", tmp_path / "run", only="stripes/smaller/OnnxReference/*")
+    (record,) = done.run.records.values()
+    assert record.error is None and record.status == "ok", record.error
+    assert record.accuracies[0].metric == "top1"
+    assert record.accuracies[0].value > 0.95
+    # A graph pass that quantizes nothing: the engine's evidence tells of fp32.
+    assert record.evidence is not None and record.evidence.kernels["Conv fp32"] == 1
 
 
 def test_its_entry_points_are_groups_that_are_looked_for(root: Path) -> None:
