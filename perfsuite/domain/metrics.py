@@ -47,6 +47,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 LATENCY = "latency_s"
+MACS = "macs"
 STAGE = "stage_s"  # the time of one stage, from the breakdown of a profiled call
 
 _ALL = (
@@ -61,7 +62,7 @@ _ALL = (
     Metric("run_peak_bytes", "B", "memory", machine_bound=False),
     Metric("artifact_bytes", "B", "size", summary="exact", machine_bound=False),
     Metric("parameters", "1", summary="exact", machine_bound=False, column=False),
-    Metric("macs", "1", "MACs", summary="exact", machine_bound=False, column=False),
+    Metric(MACS, "1", "MACs", summary="exact", machine_bound=False, column=False),
 )
 
 # Any other name that no meter of the run defines is that of an accuracy of the task: `top1`, `mAP`.

@@ -121,6 +121,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
     widths: tuple[LayerWidth, ...] = ()  # of a prepare line, where passes changed any
     device: DeviceIdentity | None = None  # that it was done on; None in journals that did not tell
+    uncounted: dict[str, int] = {}  # beside its macs: operators that may compute, to their number
 
 
 class Header(msgspec.Struct, frozen=True):
@@ -144,7 +145,8 @@ class Record(msgspec.Struct, frozen=True):
     process, by round, and `stages_s` one for each inspecting process: seconds by row of its
     breakdown. `values` are the samples of other metrics, of all processes in order; `metrics`
     defines those that are not in perfsuite's table. `accuracies` are those by all metrics of the
-    task, the main one first; there are none without labelled samples.
+    task, the main one first; there are none without labelled samples. `uncounted` are operators
+    that may compute and have no formula: with any, the MACs are only those of the others.
     """
 
     cell: Cell
@@ -162,6 +164,7 @@ class Record(msgspec.Struct, frozen=True):
     metrics: tuple[Metric, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()
     device: DeviceIdentity | None = None  # that it was done on, by the first line that tells
+    uncounted: dict[str, int] = {}
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -37,6 +37,7 @@ ReasonKind = Literal[
     # Why two numbers cannot be compared, or one not be told.
     "simulated",
     "no_fewer_macs",
+    "uncounted",  # names: the operators, each with its number
     "other_samples",  # text: in what the samples differ
     "other_machine",  # differences
     "other_device",  # names: that of this run, and that of the baseline
@@ -100,3 +101,4 @@ class Verdict(msgspec.Struct, frozen=True):
     stage: str = ""
     yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
     reason: Reason | None = None
+    uncounted: tuple[str, ...] = ()  # operators that are not in the estimate, as `3 GridSample`

@@ -144,6 +144,15 @@ def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
     return prod(shapes[node.input[0]][:2]) * weights
 
 
+def _sampled(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Per value one product with each neighbour in each direction: the grid weights them."""
+    mode = next((one.s.decode() for one in node.attribute if one.name == "mode"), "linear")
+    neighbours: int = {"nearest": 0, "cubic": 4, "bicubic": 4}.get(mode, 2)
+    output = shapes[node.output[0]]
+    products: int = neighbours ** (len(output) - 2)
+    return prod(output) * products
+
+
 MACS: dict[str, Callable[[onnx.NodeProto, Shapes], int]] = {
     "Conv": _convolution(weight=1),
     "ConvInteger": _convolution(weight=1),
@@ -154,6 +163,7 @@ MACS: dict[str, Callable[[onnx.NodeProto, Shapes], int]] = {
     "MatMulInteger": _matrices,
     "QLinearMatMul": _matrices,
     "GRU": _recurrent,
+    "GridSample": _sampled,
     "LSTM": _recurrent,
     "RNN": _recurrent,
 }

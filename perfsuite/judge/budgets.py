@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
+
+import msgspec
 
 from perfsuite.config import match
 from perfsuite.config.budget_rules import ABSOLUTE, RELATIVE
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.metrics import known_metrics
+from perfsuite.domain.metrics import MACS, known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Budget, Limit
 from perfsuite.domain.verdict import (
@@ -88,12 +91,15 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
     known = known_metrics(run.header.metrics).get(budget.metric)
     estimate: Interval | None = None
     reason: Reason | None = None
+    uncounted: tuple[str, ...] = ()
     try:
         estimate, at_least = _estimate(budget, cell, run, reference)
     except _CannotTell as error:
         status, reason = error.status, error.reason
     else:
-        status = decide(estimate, limit, at_least=at_least)
+        uncounted = metrics.uncounted(run.records[cell.id], budget.metric)
+        whole = msgspec.structs.replace(estimate, high=math.inf) if uncounted else estimate
+        status = decide(whole, limit, at_least=at_least)
     return Verdict(
         status,
         budget.name,
@@ -107,6 +113,7 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
         statistic=budget.statistic,
         stage=budget.stage or "",
         reason=reason,
+        uncounted=uncounted,
     )
 
 
@@ -171,9 +178,10 @@ def _realised(
     speedup = _inverse(_ratio(budget, cell, record, run, reference))
     other = _reference_record(budget, cell, run, reference)
     for one, whose in ((record, ""), (other, reference.key)):
-        if not metrics.has(one, "macs"):
-            raise _CannotTell("missing", Reason("no_metric", whose, names=("macs",)))
-    found = realised(speedup, metrics.counted_ratio(other, record, "macs"))
+        if not metrics.has(one, MACS):
+            raise _CannotTell("missing", Reason("no_metric", whose, names=(MACS,)))
+        _require_all_counted(one, MACS, whose)
+    found = realised(speedup, metrics.counted_ratio(other, record, MACS))
     if found is None:
         raise _CannotTell("incomparable", Reason("no_fewer_macs", reference.key))
     return found
@@ -184,12 +192,20 @@ def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Ref
         raise _CannotTell("incomparable", Reason("an_accuracy", names=(budget.metric,)))
     other = _reference_record(budget, cell, run, reference)
     metric = metrics.subject(budget)
+    for one, whose in ((record, ""), (other, reference.key)):
+        _require_all_counted(one, metric, whose)
     if reference.baseline is None:
         return _known(metrics.ratio(record, other, metric, budget.statistic), record, metric)
     changed = change(cell, run, reference.baseline, metric, budget.statistic)
     if changed.reason is not None:
         raise _CannotTell(changed.status, changed.reason)
     return _known(changed.ratio, record, metric)
+
+
+def _require_all_counted(record: Record, metric: str, whose: str) -> None:
+    """Raise where only a part was counted: a ratio of parts says nothing of that of the wholes."""
+    if names := metrics.uncounted(record, metric):
+        raise _CannotTell("incomparable", Reason("uncounted", whose, names))
 
 
 def _reference_record(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Record:

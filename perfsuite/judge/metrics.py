@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from perfsuite.domain.metrics import LATENCY, STAGE, Metric, known_metrics
+from perfsuite.domain.metrics import LATENCY, MACS, STAGE, Metric, known_metrics
 from perfsuite.domain.record import Record
 from perfsuite.domain.suite import Budget, Statistic
 from perfsuite.domain.verdict import Interval
@@ -50,6 +50,13 @@ def is_machine_bound(record: Record, metric: str) -> bool:
     """Return whether the metric says nothing without the same machine and real kernels."""
     found = definition(record, metric)
     return found is not None and found.machine_bound
+
+
+def uncounted(record: Record, metric: str) -> tuple[str, ...]:
+    """Return the operators that are not in the metric's value, as `3 GridSample`; mostly none."""
+    if metric != MACS:
+        return ()
+    return tuple(f"{number} {name}" for name, number in sorted(record.uncounted.items()))
 
 
 def level(record: Record, metric: str, statistic: Statistic = "median") -> Interval | None:
@@ -104,8 +111,13 @@ def ratio_between_runs(
 
 
 def counted_ratio(value: Record, reference: Record, metric: str) -> float | None:
-    """Return value / reference of what is counted, such as MACs; None where one is not known."""
+    """Return value / reference of what is counted, such as MACs.
+
+    None where one is not known, or counted in part.
+    """
     if not (has(value, metric) and has(reference, metric)):
+        return None
+    if uncounted(value, metric) or uncounted(reference, metric):
         return None
     found = ratio_between_runs(value, reference, metric, "median")
     return found.value if found is not None and found.value > 0.0 else None

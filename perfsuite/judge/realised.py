@@ -19,6 +19,7 @@ from perfsuite.domain.judgement import (
     ProcessesDiffer,
     RowTooSlow,
 )
+from perfsuite.domain.metrics import MACS
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval
@@ -32,7 +33,8 @@ class Gain(msgspec.Struct, frozen=True):
 
     Ratios are the parent's / its own: `macs_ratio` is the theoretical speed-up, `speedup` the
     measured one, `realised` their quotient, which is None unless there are fewer MACs. Unknown
-    values are None. `cause` is the reason, if known, why the cell is not proven faster.
+    values are None. Both need all their MACs counted: `uncounted` are the operators of either that
+    have no formula. `cause` is the reason, if known, why the cell is not proven faster.
     """
 
     parent: str  # the key
@@ -43,6 +45,7 @@ class Gain(msgspec.Struct, frozen=True):
     realised: Interval | None = None
     loss_points: Interval | None = None
     pace: Pace | None = None
+    uncounted: tuple[str, ...] = ()
     cause: Cause | None = None
 
 
@@ -53,7 +56,7 @@ def gain(run: Run, cell: Cell) -> Gain | None:
         return None
     before = run.records[parent.id]
     speedup = metrics.ratio(before, record, "latency_s", "median")
-    macs_ratio = metrics.counted_ratio(before, record, "macs")
+    macs_ratio = metrics.counted_ratio(before, record, MACS)
     pace = _pace(speedup)
     doubted = speedup if pace != "faster" else None
     return Gain(
@@ -65,6 +68,7 @@ def gain(run: Run, cell: Cell) -> Gain | None:
         realised=realised(speedup, macs_ratio),
         loss_points=metrics.known_loss(before, record),
         pace=pace,
+        uncounted=metrics.uncounted(record, MACS) or metrics.uncounted(before, MACS),
         cause=cause(before, record, doubted) if doubted else None,
     )
 
@@ -115,7 +119,7 @@ def cause(parent: Record, record: Record, speedup: Interval) -> Cause | None:
     """
     if "simulated" in record.labels:
         return OnlySimulated()
-    macs_ratio = metrics.counted_ratio(parent, record, "macs")
+    macs_ratio = metrics.counted_ratio(parent, record, MACS)
     if macs_ratio is not None and _little_to_gain(parent, record, macs_ratio):
         return MacsNotFewer(macs_ratio)
     if speedup.high >= 1.0 and speedup.high / speedup.low > _WIDE:

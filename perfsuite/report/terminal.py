@@ -15,7 +15,7 @@ from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
-from perfsuite.report.tables import accuracies, layers, theory
+from perfsuite.report.tables import accuracies, layers, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -159,6 +159,8 @@ def _table(console: Console, group: list[CellRow]) -> Table:
 
 def _print_notes(console: Console, group: list[CellRow]) -> None:
     """Print below a table what does not fit into it."""
+    for sentence in uncounted.sentences(group):
+        console.print(as_text(console, f"  {sentence}", "yellow"))
     for row in group:
         name = f"  {short_key(row)}: "
         if row.labels:

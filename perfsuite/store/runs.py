@@ -84,6 +84,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         stages_s=stages,
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
         device=next((line.device for line in done if line.device), None),
+        uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
         metrics=header.metrics,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),
     )

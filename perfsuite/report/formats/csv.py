@@ -11,6 +11,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import Gain
 from perfsuite.report.tables.cell_rows import CellRow, plain, rows
+from perfsuite.report.tables.uncounted import operators_text
 
 _Value = str | int | float | None
 
@@ -55,6 +56,8 @@ def _row(row: CellRow) -> dict[str, _Value]:
         **_interval("loss_points", row.loss_points),
         "run_peak_bytes": row.run_peak_bytes,
         "artifact_bytes": row.artifact_bytes,
+        "macs": row.macs,
+        "macs_uncounted": operators_text(row.uncounted),
         "labels": " ".join(row.labels),
         "expected": row.expected,
         "error": row.error,

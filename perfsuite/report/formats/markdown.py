@@ -10,7 +10,7 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
-from perfsuite.report.tables import accuracies, layers, theory
+from perfsuite.report.tables import accuracies, layers, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -47,6 +47,7 @@ class Markdown:
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
             parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+            parts += [escape(one) for one in uncounted.sentences(group)]
             if accuracies.metrics(group):
                 parts += [
                     f"### {accuracies.TITLE}",

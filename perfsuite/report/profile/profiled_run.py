@@ -48,6 +48,7 @@ class Profiled(msgspec.Struct, frozen=True):
     bottleneck: tuple[str, ...]
     profiling: tuple[str, ...]
     lacking: str = ""
+    uncounted: dict[str, int] = {}  # operators without a formula: MACs are those of the others
 
 
 class ProfileDocument(msgspec.Struct, frozen=True):
@@ -77,7 +78,8 @@ def print_profile(
             console.print()
             console.print(as_text(console, _heading(record), "bold"))
             latency_s = metrics.typical_latency(record)
-            console.print(Tree(record.breakdown, record.roofline, depth, latency_s))
+            tree = Tree(record.breakdown, record.roofline, depth, latency_s, record.uncounted)
+            console.print(tree)
     print_warnings(console, [caution_sentence(one) for one in judgement.warnings])
 
 
@@ -91,7 +93,9 @@ def write_profile(folder: Path, run: Run) -> None:
             parts.append(f"## {escape(_heading(record))}\n\n{escape(plain(said))}\n")
             continue
         latency_s = metrics.typical_latency(record)
-        text = render(record.breakdown, record.roofline, latency_s=latency_s)
+        text = render(
+            record.breakdown, record.roofline, latency_s=latency_s, uncounted=record.uncounted
+        )
         parts.append(f"## {escape(_heading(record))}\n\n{text}")
         breakdowns[record.cell.runtime] = record.breakdown
     (folder / MARKDOWN).write_text("\n".join(parts), encoding="utf-8")
@@ -112,6 +116,7 @@ def _profiled(record: Record) -> Profiled:
             bottleneck(found, record.roofline, latency_s) if found else None
         ),
         profiling=profiling_sentences(profiling_cost(found, latency_s)) if found else (),
+        uncounted=record.uncounted,
         lacking="" if found else reason_text(trouble(record) or without_breakdown(record)),
     )
 

@@ -5,8 +5,8 @@ Numbers get human units here and not before.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import msgspec
@@ -17,6 +17,7 @@ from perfsuite.report import words
 from perfsuite.report.formats.markdown import escape
 from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
 from perfsuite.report.tables.cell_rows import plain
+from perfsuite.report.tables.uncounted import operators_text
 
 if TYPE_CHECKING:
     from rich.console import Console, ConsoleOptions, RenderResult
@@ -27,7 +28,7 @@ _BAR, _GAP, _NAME = 12, 2, 16  # characters: of a bar, between columns, of a nam
 _WITH_BARS, _WITH_SIZES = 100, 84  # columns of the terminal
 _CROSSING = 5  # kernels to name
 _SMALL, _FEW = 0.005, 2  # of the call; operators that are shown however small they are
-_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "█": "#", "µ": "u"})
+_ASCII = str.maketrans({"├": "|", "└": "`", "─": "-", "│": "|", "█": "#", "µ": "u", "≥": ">="})
 
 
 class TreeLine(NamedTuple):
@@ -98,14 +99,18 @@ class Tree:
     roofline: Roofline | None = None
     depth: int | None = None
     latency_s: float | None = None
+    uncounted: Mapping[str, int] = field(default_factory=dict)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table, with less of it where the terminal is narrow, and the sentences."""
         from rich.table import Table
         from rich.text import Text
 
+        def told(value: str) -> str:
+            return value.translate(_ASCII) if options.ascii_only else value
+
         def text(value: str, style: str = "") -> Text:
-            return Text(value.translate(_ASCII) if options.ascii_only else value, style)
+            return Text(told(value), style)
 
         width = options.max_width
         hidden = {"parameters", "bytes"} if width < _WITH_SIZES else set()
@@ -113,7 +118,7 @@ class Tree:
             *tree_lines(self.breakdown, self.depth),
             TreeLine("", "total", _total(self.breakdown)),
         ]
-        lines = [_cells(one, self.breakdown) for one in found]
+        lines = [tuple(map(told, _cells(one, self.breakdown))) for one in found]
         widths = {
             column: max(map(len, (column, *values)))
             for column, *values in zip(COLUMNS, *lines, strict=True)
@@ -141,7 +146,7 @@ class Tree:
                     cells.append(text(bar, "cyan"))
             table.add_row(*cells)
         yield table
-        for sentence in sentences(self.breakdown, self.roofline, self.latency_s):
+        for sentence in sentences(self.breakdown, self.roofline, self.latency_s, self.uncounted):
             yield text(sentence)
 
 
@@ -151,6 +156,7 @@ def render(
     *,
     depth: int | None = None,
     latency_s: float | None = None,
+    uncounted: Mapping[str, int] | None = None,
 ) -> str:
     """Return the same as Markdown: a table, indented by level, and a list of sentences."""
     found = _with_total(breakdown, depth)
@@ -159,14 +165,20 @@ def render(
         indent = "&nbsp;" * len(one.branches)
         name, *numbers = (escape(value) for value in _cells(one, breakdown, branches=False))
         lines.append(_line([indent + name, *numbers]))
-    said = [f"- {escape(one)}" for one in sentences(breakdown, roofline, latency_s)]
+    said = [f"- {escape(one)}" for one in sentences(breakdown, roofline, latency_s, uncounted)]
     return "\n".join([*lines, "", *said]) + "\n"
 
 
 def sentences(
-    breakdown: Breakdown, roofline: Roofline | None, latency_s: float | None
+    breakdown: Breakdown,
+    roofline: Roofline | None,
+    latency_s: float | None,
+    uncounted: Mapping[str, int] | None = None,
 ) -> tuple[str, ...]:
-    """Return the bottleneck, what profiling costs, and what was fused across stages, in words."""
+    """Return the bottleneck, what profiling costs, and what was fused across stages, in words.
+
+    Then which operators have no formula, if the model has such.
+    """
     found = [
         *bottleneck_sentences(bottleneck(breakdown, roofline, latency_s)),
         *profiling_sentences(profiling_cost(breakdown, latency_s)),
@@ -176,6 +188,9 @@ def sentences(
         more = len(crossing) - _CROSSING
         named = "; ".join(crossing[:_CROSSING]) + (f"; and {more} more" if more > 0 else "")
         found.append(f"Fused across stages, counted under the most expensive operator: {named}.")
+    if uncounted:
+        operators = operators_text(uncounted)
+        found.append(f"MACs are only a part: there is no formula for {operators}.")
     return tuple(found)
 
 
@@ -185,6 +200,7 @@ def _total(breakdown: Breakdown) -> BreakdownRow:
     return msgspec.structs.replace(
         _together("total", "stage", parts),
         time_s=breakdown.total_s,
+        children=tuple(parts),
     )
 
 
@@ -217,11 +233,23 @@ def _cells(one: TreeLine, breakdown: Breakdown, *, branches: bool = True) -> tup
         name,
         time,
         share,
-        _UNKNOWN if row.macs is None else _count(row.macs),
+        _macs_text(row),
         _UNKNOWN if row.parameters is None else _count(row.parameters),
         _UNKNOWN if row.bytes is None else words.size(row.bytes) if row.bytes else "",
         words.number(2 * row.macs / row.time_s / 1e9) if row.macs and row.time_s > 0 else "",
     )
+
+
+def _macs_text(row: BreakdownRow) -> str:
+    """Return the MACs; of a row that was counted in part, that they are no fewer than these."""
+    if row.macs is not None:
+        return _count(row.macs)
+    part = _counted(row)
+    return f"≥ {_count(part)}" if part else _UNKNOWN
+
+
+def _counted(row: BreakdownRow) -> int:
+    return sum(map(_counted, row.children)) if row.macs is None else row.macs
 
 
 def _count(value: int) -> str:

@@ -47,6 +47,8 @@ def _text(reason: Reason) -> str:
             return f"has no breakdown: {text}" if text else "has no breakdown"
         case "no_stage":
             return f"has no stage '{names[0]}'; its stages are {', '.join(names[1:])}"
+        case "uncounted":
+            return f"has MACs that nobody counted: there is no formula for {', '.join(names)}"
         case "no_cell":
             return f"no cell matches '{text}'"
         case "not_one_reference":

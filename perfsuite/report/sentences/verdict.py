@@ -23,6 +23,8 @@ def verdict_sentence(verdict: Verdict) -> str:
     text = whose + _finding(verdict, verdict.estimate)
     if verdict.status != "inconclusive":
         return text
+    if verdict.uncounted:
+        return f"{text}: cannot tell, there is no formula for {', '.join(verdict.uncounted)}"
     more = "measure more processes" if verdict.unit else "evaluate more samples"
     return f"{text}: too close to tell, {more}"
 
@@ -69,8 +71,9 @@ def _level(verdict: Verdict, estimate: Interval, limit: float, by: str) -> str:
         return words.quantity(value, verdict.unit or "1")
 
     bound = "most" if verdict.check == "max" else "least"
+    least = "at least " if verdict.uncounted else ""
     return (
-        f"{verdict.metric} is {show(estimate.value)}{by}{words.spread(estimate, show)}, "
+        f"{verdict.metric} is {least}{show(estimate.value)}{by}{words.spread(estimate, show)}, "
         f"must be at {bound} {show(limit)}"
     )
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.metrics import MACS
 from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, VerdictStatus
@@ -64,6 +65,8 @@ class CellRow(msgspec.Struct, frozen=True):
     loss_points: Interval | None = None
     run_peak_bytes: float | None = None
     artifact_bytes: float | None = None
+    macs: float | None = None
+    uncounted: dict[str, int] = {}  # operators that are not in `macs`, to their number
     labels: tuple[str, ...] = ()
     gain: Gain | None = None
     cause: str = ""  # why that is not proven, where the run shows it
@@ -160,6 +163,8 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         loss_points=metrics.known_loss(other, record) if usable and other is not None else None,
         run_peak_bytes=_middle(record, "run_peak_bytes"),
         artifact_bytes=_middle(record, "artifact_bytes"),
+        macs=_middle(record, MACS),
+        uncounted=record.uncounted,
         labels=record.labels,
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from perfsuite.judge import Gain
 from perfsuite.report import words
 from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
 from perfsuite.report.tables.texts import faster_text, loss_text, realised_text
@@ -21,9 +22,19 @@ def compressed(group: Sequence[CellRow]) -> list[CellRow]:
 
     Without, as where all is INT8, theory has nothing to say.
     """
-    found = [row for row in group if row.gain is not None and row.gain.macs_ratio is not None]
+    found = [
+        row
+        for row in group
+        if row.gain is not None and (row.gain.macs_ratio is not None or row.gain.uncounted)
+    ]
     changed = any(row.gain is not None and row.gain.macs_ratio != 1.0 for row in found)
     return found if changed else []
+
+
+def _theory_text(one: Gain) -> str:
+    if one.macs_ratio is not None:
+        return words.times(one.macs_ratio)
+    return "not counted" if one.uncounted else ""
 
 
 def cells(row: CellRow) -> tuple[str, ...]:
@@ -34,7 +45,7 @@ def cells(row: CellRow) -> tuple[str, ...]:
     return (
         short_key(row),
         plain(one.recipe),
-        "" if one.macs_ratio is None else words.times(one.macs_ratio),
+        _theory_text(one),
         "" if one.speedup is None else faster_text(one.speedup),
         realised_text(one.realised),
         loss_text(one.loss_points),

@@ -74,6 +74,7 @@ def prepare(job: Job) -> Line:
             measurements=tuple(measurements),
             parity=dict(facts.parity),
             widths=facts.widths,
+            uncounted=facts.uncounted,
         ),
         artifact=key,
     )

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
+from perfsuite.export.aten_operators import counter, is_uncounted
 from perfsuite.runtimes.shared.precision import PRECISIONS
 
 if TYPE_CHECKING:
@@ -31,7 +32,6 @@ Scope = Callable[[str], AbstractContextManager[Any]]
 Key = tuple[str, str, int]  # module path, operator, and the number of its call there
 _CALL, _SCOPE = "perfsuite call", "perfsuite scope "
 _TRIES, _OPERATORS = 5, 400  # by which the cost of tracing is measured
-_OPAQUE = frozenset({"lstm", "gru", "rnn_tanh", "rnn_relu"})  # their products cannot be counted
 
 
 class OperatorSpan(NamedTuple):
@@ -279,12 +279,10 @@ def works(
 
 
 def _work(func: Any, args: Any, kwargs: Any) -> tuple[Any, OperatorWork]:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
+    with counter() as counting:
         answer = func(*args, **kwargs)
-    macs: int | None = counter.get_total_flops() // 2
-    if func.overloadpacket.__name__ in _OPAQUE and not macs:
+    macs: int | None = counting.get_total_flops() // 2
+    if not macs and is_uncounted(func, counting):
         macs = None
     read, written = _tensors((args, kwargs)), _tensors(answer)
     memory = {_memory(tensor) for tensor in read}

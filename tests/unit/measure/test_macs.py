@@ -173,3 +173,13 @@ def test_a_module_is_counted_and_left_as_it_was() -> None:
     assert counted == Macs(2 * 4 * 9 + 8 * 3, 2 * 9 + 2 + 4 + 27, {})
     assert [part.training for part in net.children()] == [True, True, True, False]
     assert torch.equal(net[1].running_mean, torch.zeros(2))
+
+
+@pytest.mark.parametrize(("mode", "products"), [("linear", 4), ("nearest", 0), ("cubic", 16)])
+def test_sampling_at_a_grid_weights_the_neighbours(mode: str, products: int) -> None:
+    node = helper.make_node("GridSample", ["x", "g"], ["y"], mode=mode)
+    opsets = [helper.make_opsetid("", 20)]
+    net = graph([node], {"x": [2, 3, 8, 8], "g": [2, 5, 6, 2]}, {})
+    del net.opset_import[:]
+    net.opset_import.extend(opsets)
+    assert count_graph(net) == Macs(products * 2 * 3 * 5 * 6, 0, {})

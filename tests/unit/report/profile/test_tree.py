@@ -96,7 +96,7 @@ def test_the_tree_shows_every_number() -> None:
     assert line(text, "fc ") == ["fc", "2", "ms", "20", "%", "██", "?", "50", "?"]
     assert line(text, OVERHEAD) == ["engine", "overhead", "3", "ms", "30", "%", "████"]
     assert line(text, UNATTRIBUTED) == [UNATTRIBUTED, "0", "ns", "0", "%"]
-    assert line(text, "total") == ["total", "10", "ms", "100", "%", "?", "350", "?"]
+    assert line(text, "total") == ["total", "10", "ms", "100", "%", "≥", "2", "M", "350", "?"]
     assert "layer1 holds the model back: 5 ms of 10 ms (50 %)" in text
     said = " ".join(text.split())
     assert "A profiled call takes 10 ms (mean of 5 calls). Profiling cost 3 ms of the 10 ms" in said
@@ -127,7 +127,7 @@ def test_markdown_has_the_same_in_a_table() -> None:
     lines = render(CALL, ROOFS, depth=2).splitlines()
     assert lines[2] == "| layer1 | 5 ms | 50 % | 2 M | 300 | 6 kB | 0.8 |"
     assert lines[3].startswith("| &nbsp;&nbsp;&nbsp;0 | 4 ms | 40 % |")
-    assert "| total | 10 ms | 100 % | ? | 350 | ? |  |" in lines
+    assert "| total | 10 ms | 100 % | ≥ 2 M | 350 | ? |  |" in lines
     assert lines[-1].startswith("- Fused across stages")
     assert lines[-2].startswith("- Profiling cost 3 ms of the 10 ms")
 
