@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from perfsuite import api
 from perfsuite.domain.record import Line
+from perfsuite.runner import schedule
 from perfsuite.runner.job import Job
 from perfsuite.runner.worker import run_job
 from perfsuite.store.journal import read
@@ -116,6 +118,20 @@ def here(job: Job) -> Line:
     """Do a job in this process, which is fast: for runs in which nothing crashes."""
     os.environ["PERFSUITE_CELL"] = job.cell.key
     return run_job(job)
+
+
+def last_job(project: Project) -> Job:
+    """Run the project's fp32 cell in this process; return the job that was done last."""
+    jobs: list[Job] = []
+
+    def execute(job: Job) -> Line:
+        jobs.append(job)
+        return here(job)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
+        api.run(project.suite, project.out, only=FP32)
+    return jobs[-1]
 
 
 def names(lines: list[Line]) -> list[tuple[str, str, int | None]]:

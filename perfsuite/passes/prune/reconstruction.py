@@ -105,15 +105,7 @@ def _fit(
             return
         for mine, theirs in zip(given, wanted, strict=True):
             with torch.no_grad():
-                target = original(theirs)
-                if kept is not None:
-                    target = target[:, torch.as_tensor(np.asarray(kept))]
-                missing = target - layer(mine)
-            if not bool(missing.isfinite().all()):
-                raise BuildError(
-                    f"prune: {path} answers NaN or infinite values on the calibration samples; "
-                    f"check the model's weights"
-                )
+                target, missing = _missing(path, original(theirs), layer(mine), kept)
             changed = changed or float(missing.abs().max()) > 1e-4 * float(target.abs().max())
             places = _places(missing)
             rows, errors = _rows(layer, mine)[places], _flat(missing)[places]
@@ -128,6 +120,26 @@ def _fit(
     step = torch.linalg.solve(squares + ridge * torch.eye(len(squares)), products)
     with torch.no_grad():
         layer.weight.add_(step.T.reshape(layer.weight.shape))
+
+
+def _missing(
+    path: str,
+    wanted: torch.Tensor,
+    result: torch.Tensor,
+    kept: Sequence[int] | np.ndarray | None,
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the channels `kept` of a layer's wanted result, and what `result` lacks of them."""
+    import torch
+
+    if kept is not None:
+        wanted = wanted[:, torch.as_tensor(np.asarray(kept))]
+    missing = wanted - result
+    if not bool(missing.isfinite().all()):
+        raise BuildError(
+            f"prune: {path} answers NaN or infinite values on the calibration samples; check the "
+            f"model's weights"
+        )
+    return wanted, missing
 
 
 def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torch.Tensor]:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
 import pytest
-from fake_runs import FP32, INT8, NET, Project, here, names
+from fake_runs import FP32, INT8, NET, Project, here, last_job, names
 
 from perfsuite import api
 from perfsuite.domain.profile import Kernel, Profile
@@ -266,17 +266,8 @@ def test_the_stages_of_a_baseline(project: Project, heads: list[float]) -> None:
 
 
 @pytest.fixture
-def artifact(project: Project, heads: list[float]) -> Iterator[Path]:
-    jobs: list[Job] = []
-
-    def execute(job: Job) -> Line:
-        jobs.append(job)
-        return here(job)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
-        api.run(project.suite, project.out, only=FP32)
-    yield Path(jobs[-1].artifact)
+def artifact(project: Project, heads: list[float]) -> Path:
+    return Path(last_job(project).artifact)
 
 
 def test_an_artifact_knows_its_stages(artifact: Path) -> None:

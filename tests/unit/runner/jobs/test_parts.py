@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from fake_runs import FP32, INT8, NET, Project, here
+from fake_runs import FP32, INT8, NET, Project, here, last_job
 
 from perfsuite import api
 from perfsuite.domain.cell import Cell
@@ -18,7 +18,7 @@ from perfsuite.domain.runtime import Manifest
 from perfsuite.errors import BuildError, ConfigError, SchemaError
 from perfsuite.runner import schedule
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.job import Job, rounds
+from perfsuite.runner.job import rounds
 
 MANIFEST = Manifest(
     "fake", "cpu", "fp32", 1, (InputSpec("x", "float32", ("batch", 2)),), ("y", "z"), False, False
@@ -135,20 +135,12 @@ def test_an_artifact_that_left_the_cache_is_made_again(project: Project) -> None
 def test_eager_refuses_a_source_that_changed_since_it_was_prepared(project: Project) -> None:
     from perfsuite.runner.jobs.measure import rebuilder
 
-    jobs: list[Job] = []
-
-    def execute(job: Job) -> Line:
-        jobs.append(job)
-        return here(job)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
-        api.run(project.suite, project.out, only=FP32)
+    job = last_job(project)
     with pytest.raises(BuildError, match=r"net: its build\(\) failed with AssertionError"):
-        rebuilder(jobs[-1])()
+        rebuilder(job)()
     (project.folder / "net.py").write_text(f"{NET}\n# changed\n")
     with pytest.raises(ConfigError, match="the source of its workload or of a pass has changed"):
-        rebuilder(jobs[-1])()
+        rebuilder(job)()
 
 
 class Watching:
