@@ -17,10 +17,10 @@ from perfsuite.config.loading import load_suite
 from perfsuite.config.python_suite import RuntimeReference, Suite, WorkloadReference
 from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
-from perfsuite.domain.judgement import Judgement, NotProfiled
+from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, Unavailable
-from perfsuite.judge import USAGE, Comparison, judge, trouble, without_breakdown
+from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judged_run import JudgedRun
 from perfsuite.plugins import refuse_while_importing
@@ -173,30 +173,11 @@ def profile(
     with created(_path(out), suite, cells_of(suite)) as journal:
         work_off(journal, _observer(journal, observe), evaluate=False)
     found = load_run(journal.folder)
-    judgement = _profiled(found, asked=bool(runtimes))
+    judgement = judge_profile(found, asked=bool(runtimes))
     write_profile(journal.folder, found)
     if flamegraph:
         judgement = _recorded(journal.folder, found, judgement)
     return JudgedRun(journal.folder, found, judgement)
-
-
-def _profiled(run: Run, *, asked: bool) -> Judgement:
-    """Return a warning for each cell that is not whole, and the exit code.
-
-    A cell that nobody `asked` for may lack a breakdown, if there is another and nothing failed.
-    """
-    judged = judge(run)
-    records = [run.records[cell.id] for cell in run.header.cells]
-    lacking = [one for one in records if one.breakdown is None or one.status != "ok"]
-    warnings = (
-        NotProfiled(one.cell.key, trouble(one) or without_breakdown(one)) for one in lacking
-    )
-    excused = {"ok", "unsupported", "unavailable"} >= {one.status for one in records}
-    if not asked and excused and len(lacking) < len(records):
-        code = 0
-    else:
-        code = judged.exit_code or (USAGE if lacking else 0)
-    return Judgement((), code, (*judged.warnings, *warnings))
 
 
 def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:

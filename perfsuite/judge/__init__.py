@@ -1,7 +1,7 @@
 """Verdicts, as pure functions of stored runs."""
 
 from perfsuite.judge.comparison import CellChange, Comparison, compare
-from perfsuite.judge.judging import USAGE, exit_code, judge
+from perfsuite.judge.judging import USAGE, exit_code, judge, judge_profile
 from perfsuite.judge.realised import Gain, gain
 from perfsuite.judge.references import ok_cells, parent_cell, reference_cell
 from perfsuite.judge.status import expectation, trouble, without_breakdown
@@ -16,6 +16,7 @@ __all__ = [
     "expectation",
     "gain",
     "judge",
+    "judge_profile",
     "ok_cells",
     "parent_cell",
     "reference_cell",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.judgement import Judgement, NotProfiled
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.cautions import cautions, cautions_beside
 from perfsuite.judge.regression import regression_verdicts
-from perfsuite.judge.status import misconfigured, status_verdicts
+from perfsuite.judge.status import misconfigured, status_verdicts, trouble, without_breakdown
 
 USAGE = 2
 
@@ -31,6 +31,25 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
         warnings += cautions_beside(run, baseline)
     code = USAGE if misconfigured(run) else exit_code(verdicts)
     return Judgement(tuple(verdicts), code, tuple(warnings))
+
+
+def judge_profile(run: Run, *, asked: bool) -> Judgement:
+    """Return a warning for each cell of a profile that lacks its breakdown, and the exit code.
+
+    Where nobody `asked` for these cells, some may lack it, if one has it and none failed.
+    """
+    judged = judge(run)
+    records = [run.records[cell.id] for cell in run.header.cells]
+    lacking = [one for one in records if one.breakdown is None or one.status != "ok"]
+    warnings = (
+        NotProfiled(one.cell.key, trouble(one) or without_breakdown(one)) for one in lacking
+    )
+    excused = {"ok", "unsupported", "unavailable"} >= {one.status for one in records}
+    if not asked and excused and len(lacking) < len(records):
+        code = 0
+    else:
+        code = judged.exit_code or (USAGE if lacking else 0)
+    return Judgement((), code, (*judged.warnings, *warnings))
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
