@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 
 # Guesses for a first run, in seconds on two ordinary cores with a net for CIFAR-10. Measured
 # durations replace them in later runs.
-TORCH_RUNTIMES = frozenset({"pytorch", "torch-compile"})
 TORCH_START_S = 5.0  # a fresh process that imports torch
 START_S = 1.0  # one that does not
 WORK_S = 1.0  # beside what the suite asks for: opening, warming up, writing the line
@@ -108,7 +107,7 @@ def _jobs(
 
 
 def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
-    on_torch = cell.runtime in TORCH_RUNTIMES
+    on_torch = _takes_modules(suite.runtime(cell.runtime))
     start_s = TORCH_START_S if on_torch else START_S
     if kind == "prepare":
         passes = next(recipe.passes for recipe in suite.recipes if recipe.name == cell.recipe)
@@ -121,6 +120,13 @@ def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) ->
         call_s = TORCH_CALL_S if on_torch else CALL_S
         return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
     return start_s + WORK_S + suite.inspect.seconds
+
+
+def _takes_modules(runtime: str) -> bool:
+    """Return whether an engine of the table runs torch modules; of others, no file is imported."""
+    from perfsuite.runtimes.table import RUNTIMES
+
+    return runtime in RUNTIMES and RUNTIMES[runtime]().takes == "module"
 
 
 def _epochs(use: PassUse) -> int:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
-from perfsuite.errors import ParityError, PerfsuiteError, SilentFallback, Unsupported
+from perfsuite.errors import BuildError, ParityError, PerfsuiteError, SilentFallback, Unsupported
 from perfsuite.export.onnx import export_graph, graph_spec, load_graph
 from perfsuite.export.parity import parity
+from perfsuite.runner.build.capabilities import identity_of, quantized_graphs_of
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.runtimes.shared.precision import check_precision
 from perfsuite.testing.samples import (
@@ -72,6 +73,12 @@ def _check_declared(who: str, runtime: Runtime) -> None:
         f"{who}: probe() gives {found!r}; it must give library name to version, or raise "
         f"Unavailable with what to install",
     )
+    for device in runtime.devices:
+        try:
+            identity_of(runtime, device)
+            quantized_graphs_of(runtime, device)
+        except BuildError as error:
+            raise AssertionError(f"{who}: {error}") from error
 
 
 def _build(who: str, runtime: Runtime, folder: Path) -> Manifest:

@@ -87,6 +87,15 @@ def test_a_sum_that_a_kernel_cannot_compute_is_not_its_own() -> None:
     ]
 
 
+def test_what_was_computed_when_the_graph_was_optimized_is_not_part_of_the_kernel_after() -> None:
+    kernels = [
+        node("m/Add", "Add", "m/Conv_output_0 x", "m/Add_output_0"),  # a constant, of its name
+        node("r/Relu", "Relu", "m/Add_output_0", "r/Relu_output_0"),
+        node("p/MaxPool", "MaxPool", "r/Relu_output_0", "y"),
+    ]
+    assert origins(GIVEN, kernels) == [("m/Add",), ("r/Relu",), ("p/MaxPool",)]
+
+
 def test_a_transpose_of_the_graph_is_told_from_an_inserted_one() -> None:
     given = Graph(
         [
