@@ -1,4 +1,4 @@
-"""What judging says: its verdicts, and what a person should know beside them."""
+"""Judgements of runs: verdicts, causes and cautions, as data."""
 
 from __future__ import annotations
 
@@ -12,24 +12,24 @@ Pace = Literal["faster", "not proven faster", "slower"]
 
 
 class _Kind(msgspec.Struct, frozen=True, tag_field="kind", tag=True):
-    """One of several kinds, which is told by its class and, where it is stored, by `kind`."""
+    """The base of causes and cautions, whose kind is their class, stored as `kind`."""
 
 
 # Why a compressed cell is not proven faster than its parent.
 
 
 class OnlySimulated(_Kind, frozen=True):
-    """Its time is not that of real kernels."""
+    """The cell is simulated, so its time is not that of real kernels."""
 
 
 class MacsNotFewer(_Kind, frozen=True):
-    """Its MACs have hardly changed, or are more: `macs_ratio` is the parent's / its own."""
+    """The MACs are hardly fewer, or more; `macs_ratio` is the parent's / its own."""
 
     macs_ratio: float
 
 
 class ProcessesDiffer(_Kind, frozen=True):
-    """The speed-ups of its `processes` pairs lie too far apart to tell."""
+    """The speed-ups of its `processes` pairs of processes differ too much."""
 
     processes: int
     least: float
@@ -37,10 +37,10 @@ class ProcessesDiffer(_Kind, frozen=True):
 
 
 class RowTooSlow(_Kind, frozen=True):
-    """A row of the breakdown lacks most of what its MACs promise.
+    """The row of the breakdown that takes the most time beyond what its MACs promise.
 
-    `before_s` is what it takes in the parent's profiled call, 0 where that has no such row, and
-    `macs_ratio` the parent's MACs / its own, 1 where they are not known.
+    `before_s` is its time in the parent's profiled call, 0 without such a row there, and
+    `macs_ratio` the parent's MACs / its own, 1 if they are not known.
     """
 
     row: str
@@ -50,7 +50,7 @@ class RowTooSlow(_Kind, frozen=True):
 
 
 class LittleComputes(_Kind, frozen=True):
-    """Most of its call, `share`, has no MACs that could become fewer; so was it `before`."""
+    """Most of its call, `share`, has no MACs that could become fewer; `before` is the parent's."""
 
     share: float
     before: float
@@ -59,7 +59,7 @@ class LittleComputes(_Kind, frozen=True):
 Cause = OnlySimulated | MacsNotFewer | ProcessesDiffer | RowTooSlow | LittleComputes
 
 
-# What else a person should know. What reading a run, or an error's message, tells is plain text.
+# Cautions. Those of reading a run, or of an error's message, are plain text.
 
 
 class Quick(_Kind, frozen=True):
@@ -74,7 +74,7 @@ class TooManyThreads(_Kind, frozen=True):
 
 
 class LatenciesLeftOut(_Kind, frozen=True):
-    """The latencies of some rounds are not all positive numbers and do not count."""
+    """The latencies of some rounds are not all positive numbers and were left out."""
 
     cell: str  # its key, as in all that follows
     rounds: tuple[int, ...]
@@ -107,7 +107,7 @@ class VersionChange(msgspec.Struct, frozen=True):
 
 
 class VersionsDiffer(_Kind, frozen=True):
-    """The run and its baseline were made with other versions, which is never refused."""
+    """The run and its baseline have different versions of libraries."""
 
     changes: tuple[VersionChange, ...]
 
@@ -119,7 +119,7 @@ class NotInBaseline(_Kind, frozen=True):
 
 
 class DividedBy(_Kind, frozen=True):
-    """`compare = "ratio"` divides by this cell's times, whose own change hides therefore."""
+    """`compare = "ratio"` divides by this cell's times, so that its own change is not seen."""
 
     cell: str
 
@@ -132,7 +132,7 @@ class NotProfiled(_Kind, frozen=True):
 
 
 class OfOtherRun(_Kind, frozen=True):
-    """What there is to know of the baseline, or of one of two runs that are compared."""
+    """A caution of the baseline, or of one of two runs that are compared."""
 
     run: Literal["baseline", "before", "after"]
     caution: Caution
@@ -154,7 +154,7 @@ Caution = (
 
 
 class Judgement(msgspec.Struct, frozen=True):
-    """All verdicts on a run, what they mean for the exit code, and what else a person should know.
+    """All verdicts on a run, the exit code that follows from them, and cautions.
 
     `exit_code` is 0 when every verdict passed; 2 when a cell failed by a user's mistake or was
     unexpectedly unsupported or unavailable; 1 when something regressed or is over its budget; else

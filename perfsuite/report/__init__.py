@@ -1,4 +1,4 @@
-"""What was found and judged, for people and for programs. Nothing here measures."""
+"""Reports of runs and judgements, for people and for programs."""
 
 from perfsuite.report.documents import comparison_document, judgement_document
 from perfsuite.report.formats.table import FORMATS, format_of_file, render

@@ -1,4 +1,4 @@
-"""What programs read: judgements and comparisons with their sentences beside the numbers."""
+"""Judgements and comparisons for programs, with sentences added to the numbers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class VerdictDocument(Verdict, frozen=True):
 
 
 class ChangeDocument(CellChange, frozen=True):
-    """A cell's change, with what there is to say of it."""
+    """A cell's change, with its sentences."""
 
     notes: tuple[str, ...] = ()
 

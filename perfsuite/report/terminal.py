@@ -1,7 +1,7 @@
-"""What a person reads at a glance: tables, verdicts in words, warnings.
+"""The terminal's output of a run: tables, verdicts in words, warnings.
 
-Colours repeat what symbols and words say. All text goes through `Text`, never through markup, so
-that nothing in a name or a message is taken for an instruction.
+Colours add nothing to symbols and words. All text is printed as `Text`, never as markup, so that
+nothing in a name or a message is interpreted.
 """
 
 from __future__ import annotations
@@ -104,13 +104,13 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
 
 
 def widen(console: Console) -> None:
-    """Give logs and pipes, which have no width, enough of it."""
+    """Set the width of logs and pipes, which have none."""
     if not console.is_terminal:
         console.width = max(console.width, _WIDTH)
 
 
 def as_text(console: Console, text: str, style: str = "") -> Text:
-    """Return `text` for a console that may know ASCII alone; nothing in it is markup."""
+    """Return `text` without markup, in ASCII if the console cannot encode more."""
     from rich.text import Text
 
     return Text(text.translate(_ASCII) if console.options.ascii_only else text, style)
@@ -123,7 +123,7 @@ def _bare_table(gap: int = 2) -> Table:
 
 
 def _table(console: Console, group: list[CellRow]) -> Table:
-    """Return one workload's table; where it is narrow, without bars, memory, size."""
+    """Return one workload's table; on a narrow terminal without bars, memory, size."""
     metric = next((row.accuracy_metric for row in group if row.accuracy_metric), "")
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
     bars = longest > 0.0 and console.width >= _WITH_BARS
@@ -158,7 +158,7 @@ def _table(console: Console, group: list[CellRow]) -> Table:
 
 
 def _print_notes(console: Console, group: list[CellRow]) -> None:
-    """Print below a table what does not fit into it."""
+    """Print the notes on cells below their table."""
     for sentence in uncounted.sentences(group):
         console.print(as_text(console, f"  {sentence}", "yellow"))
     for row in group:
@@ -177,7 +177,7 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
 
 
 def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
-    """Print what the same answers are by the task's further metrics, if it has any."""
+    """Print the accuracies by the task's further metrics, if it has any."""
     if not accuracies.metrics(group):
         return
     table = _bare_table(2 if console.width >= _WIDTH else 1)
@@ -191,9 +191,9 @@ def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
 
 
 def _print_theory(console: Console, group: list[CellRow]) -> None:
-    """Print what compressed cells promise and what they keep, with less of it where it is narrow.
+    """Print theoretical and measured speed-ups of compressed cells, if there are any.
 
-    Nothing without such cells.
+    A narrow terminal gets fewer columns.
     """
     if not group:
         return
@@ -248,7 +248,7 @@ def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
 
 
 def print_warnings(console: Console, warnings: Sequence[str]) -> None:
-    """Print what a person should know, if there is anything."""
+    """Print the warnings, if there are any."""
     if warnings:
         console.print()
         console.print(as_text(console, "warnings", "bold yellow"))

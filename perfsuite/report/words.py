@@ -1,4 +1,4 @@
-"""Numbers as a person reads them: units, intervals, and no more digits than they deserve."""
+"""Numbers in words for people: units, intervals, and a sensible number of digits."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def times(value: float) -> str:
 
 
 def part(ratio: float) -> str:
-    """Return what is left of what was `ratio` times as much: `1/2.01`, `as many`, or `1.2x`."""
+    """Return 1 / `ratio` in words: `1/2.01`, `as many`, or `1.2x`."""
     if abs(ratio - 1.0) < 0.005:
         return "as many"
     return f"1/{number(ratio)}" if ratio > 1.0 else times(1.0 / ratio)
@@ -59,9 +59,9 @@ def size(value: float) -> str:
 
 
 def quantity(value: float, unit: str) -> str:
-    """Return a value as a person writes it who is given it in the SI unit `unit`: `1.2 mJ`.
+    """Return a value in the SI unit `unit`, with a prefix: `1.2 mJ`.
 
-    Rates keep their unit, `812/s`, and what is counted has none: `14.7 M`.
+    Rates keep their unit, `812/s`, and counts have none: `14.7 M`.
     """
     if unit == "1":
         return _scaled(value, _COUNT).rstrip() if abs(value) >= 1e3 else f"{value:.4g}"

@@ -22,9 +22,9 @@ class Csv:
     suffix = ".csv"
 
     def render(self, run: Run, judgement: Judgement) -> str:
-        """Return the table; what is not known is an empty field.
+        """Return the table; unknown values are empty fields.
 
-        What a task has of further metrics stands in columns numbered from 2, as `accuracy_2`.
+        Further metrics of a task are in columns numbered from 2, such as `accuracy_2`.
         """
         found = rows(run, judgement)
         most = max((len(row.other_accuracies) for row in found), default=0)
@@ -80,7 +80,7 @@ def _other_accuracies(row: CellRow, most: int) -> dict[str, _Value]:
 
 
 def _gain(gain: Gain | None) -> dict[str, _Value]:
-    """Return what the cell has over its parent; the parent's MACs and parameters / its own."""
+    """Return the cell's gain over its parent; ratios are the parent's value / its own."""
     return {
         "parent": gain.parent if gain else None,
         "macs_ratio": gain.macs_ratio if gain else None,
@@ -112,7 +112,7 @@ def _write(lines: Iterable[Mapping[str, _Value]]) -> str:
 
 
 def _safe(value: _Value) -> _Value:
-    """Return text that no spreadsheet takes for a formula (OWASP, CSV injection)."""
+    """Return text that no spreadsheet interprets as a formula (OWASP, CSV injection)."""
     if not isinstance(value, str):
         return value
     text = plain(value)

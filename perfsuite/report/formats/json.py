@@ -1,4 +1,4 @@
-"""JSON: everything that was found and said, for programs."""
+"""JSON: all results and sentences of a judged run, for programs."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Document(msgspec.Struct, frozen=True):
 
 
 class Json:
-    """Everything that was found and said, for programs."""
+    """All results and sentences, for programs."""
 
     suffix = ".json"
 

@@ -76,9 +76,9 @@ class Markdown:
 
 
 def _widths(group: Sequence[CellRow]) -> list[str]:
-    """Return a table of the layers for each net that passes made, folded away behind a sentence.
+    """Return a table of the layers of each net that passes made, collapsed behind a sentence.
 
-    The sentence is HTML, in which nothing means anything to Markdown.
+    The sentence is HTML, so it needs no escapes of Markdown.
     """
     nets = layers.changed(group)
     tables = (
@@ -90,7 +90,7 @@ def _widths(group: Sequence[CellRow]) -> list[str]:
 
 
 def _breakdowns(run: Run) -> list[str]:
-    """Return a table of where the time of each cell goes, if any cell was profiled."""
+    """Return a table of the breakdowns of all profiled cells, if there are any."""
     found = [(one.cell.key, one.breakdown) for one in run.records.values() if one.breakdown]
     if not found:
         return []
@@ -109,7 +109,7 @@ def _breakdowns(run: Run) -> list[str]:
 
 
 def escape(text: str) -> str:
-    """Return the text as one line in which nothing means anything to Markdown."""
+    """Return the text as one line, with all characters escaped that Markdown interprets."""
     return plain(text).translate(_SPECIAL)
 
 

@@ -1,4 +1,4 @@
-"""The formats of reports by name, and the one way to come by one."""
+"""The formats of reports by name, and rendering by any format."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfsuite.report.formats.markdown import Markdown
 
 
 class Format(Protocol):
-    """A way to write a judged run; the first line of its docstring is what `list` says of it."""
+    """A format for judged runs; `perfsuite list` shows the first line of its docstring."""
 
     suffix: str  # of the files that hold it, such as ".md"
 
@@ -32,7 +32,7 @@ FORMATS: dict[str, Callable[[], Format]] = {
 
 
 def format_of_file(path: Path | None) -> str:
-    """Return the name of the format whose suffix the file has; Markdown where none has it."""
+    """Return the name of the format with the file's suffix, by default Markdown."""
     suffix = path.suffix if path is not None else ""
     return next((name for name, make in FORMATS.items() if make().suffix == suffix), "md")
 
@@ -40,8 +40,8 @@ def format_of_file(path: Path | None) -> str:
 def render(run: Run, judgement: Judgement, reference: str) -> str:
     """Return the run and its verdicts in the format of a table's name or of a plug-in.
 
-    A plug-in may be a format or a class of formats. Raises `ConfigError` for an unknown name, and
-    where the code of a plug-in fails.
+    A plug-in may be a format or its class. Raises `ConfigError` for an unknown name, and if the
+    code of a plug-in fails.
     """
     found = plugins.load("format", reference, FORMATS)
     file, _, _ = reference.rpartition(":")
@@ -58,7 +58,7 @@ def render(run: Run, judgement: Judgement, reference: str) -> str:
 
 
 def _format(found: Any, reference: str) -> Any:
-    """Return the format that was found, made from its class if it is one."""
+    """Return the format `found`, or an instance of it if it is a class."""
     made = found() if isinstance(found, type) else found
     if not callable(getattr(made, "render", None)):
         raise ConfigError(

@@ -1,1 +1,1 @@
-"""A profiled run: where the time of its calls goes, as a tree, as Markdown, as a trace."""
+"""Breakdowns of a profiled run, as a tree, as Markdown, and as a trace."""

@@ -34,8 +34,8 @@ MARKDOWN, TRACE = "breakdown.md", "trace.json"
 class Profiled(msgspec.Struct, frozen=True):
     """One cell, in numbers and in words.
 
-    `latency_s` is that of the measured processes, `profiling` what profiling cost on top of it;
-    `lacking` says why there is no breakdown.
+    `latency_s` is that of the measured processes, `profiling` the cost of profiling; `lacking` is
+    the reason if there is no breakdown.
     """
 
     key: str
@@ -52,7 +52,7 @@ class Profiled(msgspec.Struct, frozen=True):
 
 
 class ProfileDocument(msgspec.Struct, frozen=True):
-    """All cells of a profiled run, what a person should know, and the exit code."""
+    """All cells of a profiled run, the warnings, and the exit code."""
 
     folder: str
     cells: tuple[Profiled, ...]
@@ -61,7 +61,7 @@ class ProfileDocument(msgspec.Struct, frozen=True):
 
 
 def profile_document(folder: Path, run: Run, judgement: Judgement) -> ProfileDocument:
-    """Return everything that was found, for programs."""
+    """Return all results, for programs."""
     cells = tuple(_profiled(record) for record in _records(run))
     warnings = tuple(caution_sentence(one) for one in judgement.warnings)
     return ProfileDocument(str(folder), cells, warnings, judgement.exit_code)

@@ -29,14 +29,13 @@ class Slice(NamedTuple):
 
 
 def trace(breakdowns: Mapping[str, Breakdown]) -> str:
-    """Return the JSON text: one track an engine, by its name, with one average call.
+    """Return the JSON text: for each engine a track with its name, and one average call on it.
 
-    The call contains stages, a stage its operators. A stage is one slice for each run of operators
-    that are next to each other: from the start of the first to the end of the last, with the gaps
-    between them, which are engine overhead. `args.time_s` of a slice is exact and without gaps:
-    over the slices of a stage it adds up to the stage's time, over all of them, with the call's
-    `args.engine_overhead_s`, to the total. Operators of an engine that tells no starts follow each
-    other, stage by stage.
+    The call contains stages, which contain their operators. A stage is a slice for each sequence of
+    adjacent operators, from the start of the first to the end of the last, with the gaps between
+    them, which are engine overhead. `args.time_s` of a slice is exact and without gaps: it adds up
+    to a stage's time and, with the call's `args.engine_overhead_s`, to the total. If an engine
+    reports no starts, operators follow each other, stage by stage.
     """
     events: list[Event] = []
     for process, (name, breakdown) in enumerate(breakdowns.items(), start=1):
@@ -91,7 +90,7 @@ def _event(
 
 
 def _slices(breakdown: Breakdown) -> list[Slice]:
-    """Return the operators by their start; one after another where the starts are not known."""
+    """Return the operators by their start, or one after the other if starts are not known."""
     found = [
         (row.name, path, operator)
         for row in breakdown.rows

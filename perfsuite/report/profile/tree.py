@@ -1,7 +1,4 @@
-"""Where the time of a call goes, as a tree for the terminal and as Markdown.
-
-Numbers get human units here and not before.
-"""
+"""The breakdown of a call, as a tree for the terminal and as Markdown."""
 
 from __future__ import annotations
 
@@ -42,7 +39,7 @@ class TreeLine(NamedTuple):
 def tree_lines(breakdown: Breakdown, depth: int | None = None) -> list[TreeLine]:
     """Return the rows from the top down to `depth` levels (all by default), in their order.
 
-    Operators that take next to nothing are one row, if there are several under one parent.
+    Several operators of one parent that take almost no time are shown as one row.
     """
     small_s = _SMALL * breakdown.total_s
     return [one for row in breakdown.rows for one in _below(row, None, "", "", depth, small_s)]
@@ -72,7 +69,7 @@ def _below(
 
 
 def _folded(rows: Sequence[BreakdownRow], small_s: float) -> list[BreakdownRow]:
-    """Return the rows, operators of less than `small_s` seconds together as the last one."""
+    """Return the rows, with operators of less than `small_s` seconds joined into a last row."""
     small = [row for row in rows if row.level == "operator" and row.time_s < small_s]
     if len(small) <= _FEW:
         return list(rows)
@@ -81,7 +78,7 @@ def _folded(rows: Sequence[BreakdownRow], small_s: float) -> list[BreakdownRow]:
 
 
 def _short(row: BreakdownRow, parent: BreakdownRow | None) -> str:
-    """Return the name without what its parent's says already."""
+    """Return the name without the part that is the parent's name."""
     for joint in "./":
         if parent and row.name.startswith(parent.name + joint):
             return plain(row.name[len(parent.name) + 1 :])
@@ -90,9 +87,9 @@ def _short(row: BreakdownRow, parent: BreakdownRow | None) -> str:
 
 @dataclass(frozen=True)
 class Tree:
-    """A breakdown that rich can print: the rows, the total, and what it comes to in words.
+    """A breakdown that rich can print: the rows, the total, and sentences on the bottleneck.
 
-    `latency_s` is that of the measured processes, which profile nothing.
+    `latency_s` is that of the measured processes, which are not profiled.
     """
 
     breakdown: Breakdown
@@ -102,7 +99,7 @@ class Tree:
     uncounted: Mapping[str, int] = field(default_factory=dict)
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        """Yield the table, with less of it where the terminal is narrow, and the sentences."""
+        """Yield the table, with fewer columns on a narrow terminal, and the sentences."""
         from rich.table import Table
         from rich.text import Text
 
@@ -125,7 +122,7 @@ class Tree:
             if column not in hidden
         }
         bars = width >= _WITH_BARS
-        # Names give way, numbers do not.
+        # On a narrow terminal names are cut, numbers are not.
         room = width - sum(widths[name] + _GAP for name in widths if name) - bars * (_BAR + _GAP)
         widths[""] = max(_NAME, min(widths[""], room - _GAP))
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
@@ -158,7 +155,7 @@ def render(
     latency_s: float | None = None,
     uncounted: Mapping[str, int] | None = None,
 ) -> str:
-    """Return the same as Markdown: a table, indented by level, and a list of sentences."""
+    """Return the breakdown as Markdown: a table, indented by level, and a list of sentences."""
     found = _with_total(breakdown, depth)
     lines = [_line(COLUMNS), _line(["---", *["---:"] * (len(COLUMNS) - 1)])]
     for one in found:
@@ -195,7 +192,7 @@ def sentences(
 
 
 def _total(breakdown: Breakdown) -> BreakdownRow:
-    """Return a row for the whole call; what is not known of a part is not known of the whole."""
+    """Return a row for the whole call; sums of unknown values are None."""
     parts = [row for row in breakdown.rows if row.name != OVERHEAD]
     return msgspec.structs.replace(
         _together("total", "stage", parts),

@@ -1,1 +1,1 @@
-"""What a terminal shows while something goes on."""
+"""The progress of runs and downloads on a terminal."""

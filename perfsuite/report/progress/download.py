@@ -1,4 +1,4 @@
-"""The progress of a download: what is fetched, how much of it is there, and the time left."""
+"""The progress of a download: the file, the bytes so far, and the time left."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from typing import Any
 
 
 class DownloadProgress:
-    """Shows a bar for each thing that is fetched.
+    """Shows a bar for each file that is fetched.
 
-    Call it with what is fetched, the bytes that are there, and those in all (None if unknown).
+    It is called with the file's name, the bytes so far, and the total, None if unknown.
     """
 
     def __init__(self) -> None:

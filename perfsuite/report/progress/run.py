@@ -1,4 +1,4 @@
-"""The progress of a run while it goes on: which job is under way, and the time that is left."""
+"""The progress of a run: its current job, and the time left."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 
 class RunProgress:
-    """Shows how far a run is: on a terminal by a bar, elsewhere by a line for each job.
+    """Shows the progress of a run: on a terminal by a bar, elsewhere by a line for each job.
 
-    It draws only when a job begins or ends, and while one prepares: else this process sleeps, so
-    that it does not disturb what is being timed. `expected_s` maps (cell key, kind) to seconds for
-    one job and `total_s` is what all jobs together may take.
+    It draws only when a job begins or ends, and while one prepares, so that measurements are not
+    disturbed. `expected_s` maps (cell key, kind) to the expected seconds of one job, and `total_s`
+    is the expected duration of all jobs.
     """
 
     def __init__(
@@ -52,14 +52,14 @@ class RunProgress:
         self.bar.stop()
 
     def started(self, cell: Cell, kind: str, number: int | None) -> None:
-        """Show the job under way."""
+        """Show the job that begins."""
         self.began = time.monotonic()
         turn = "" if number is None else f" round {number + 1}"
         self.job = f"{kind}{turn} {cell.key}"
         self._draw(f"{self.job}, {self._left()} left")
 
     def progressed(self, text: str) -> None:
-        """Show how far the job under way is, by its own words."""
+        """Show the progress of the current job."""
         self._draw(f"{self.job}: {text}")
 
     def finished(self, line: Line) -> None:
@@ -91,7 +91,7 @@ class RunProgress:
         self.done_s = min(self.total_s, self.done_s + self.expected_s.get((key, kind), 0.0))
 
     def _left(self) -> str:
-        # What was wrong with the expectation so far will be wrong with the rest.
+        # The rest is expected to deviate from its estimate as the jobs before have done.
         known = self.spent_expected_s > 1.0
         factor = self.spent_s / self.spent_expected_s if known else 1.0
         seconds = round((self.total_s - self.done_s) * factor)

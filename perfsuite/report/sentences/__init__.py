@@ -1,4 +1,4 @@
-"""What was found and judged, in words: of each thing that judging tells, its sentence."""
+"""Sentences on judgements: on verdicts, reasons, cautions, comparisons and bottlenecks."""
 
 from perfsuite.report.sentences.bottleneck import bottleneck_sentences, profiling_sentences
 from perfsuite.report.sentences.caution import cause_text, caution_sentence

@@ -1,4 +1,4 @@
-"""What holds a model back, and what profiling cost, in sentences."""
+"""Sentences on the bottleneck of a model, and on the cost of profiling."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from perfsuite.domain.profile import UNATTRIBUTED, BreakdownRow
 from perfsuite.judge.bottleneck import Bottleneck, Bound, ProfilingCost, is_overhead
 from perfsuite.report import words
 
-_APART = 0.1  # of the latency: a larger difference wants an explanation
+_APART = 0.1  # of the latency; a larger difference is explained
 
 
 def bottleneck_sentences(found: Bottleneck | None) -> tuple[str, ...]:
-    """Return which row takes longest, what it is worth, and what it is bound by.
+    """Return sentences on the row that takes longest, the possible speed-up, and its bound.
 
-    What it is worth is Amdahl's bound (Amdahl 1967), 1 / (1 - share + share / factor), for the row
-    free and for it twice as fast. There is no sentence where no time was taken.
+    The possible speed-up is Amdahl's (Amdahl 1967), 1 / (1 - share + share / factor), if the row
+    took no time and if it were twice as fast. There are no sentences if no row took time.
     """
     if found is None:
         return ()
@@ -32,10 +32,11 @@ def bottleneck_sentences(found: Bottleneck | None) -> tuple[str, ...]:
 
 
 def profiling_sentences(cost: ProfilingCost) -> tuple[str, ...]:
-    """Return what a profiled call takes, what of it profiling cost, and the latency.
+    """Return sentences on the time of a profiled call, the cost of profiling, and the latency.
 
-    What is left between the same process without profiling and the measured ones is no profiler's;
-    beyond a tenth that is said. A breakdown of an older run does not know the one from the other.
+    The time of the same process without profiling may differ from that of the measured processes,
+    which is not the profiler's cost; it is mentioned if it exceeds a tenth. A breakdown of an older
+    run cannot tell the two apart.
     """
     calls = f"{cost.calls} call{'s' * (cost.calls != 1)}"
     total = f"A profiled call takes {words.seconds(cost.total_s)} (mean of {calls})"
@@ -163,7 +164,7 @@ def _moving(bound: Bound) -> Iterator[str]:
 
 
 def _more_than_all(bound: Bound) -> str:
-    """Explain what exceeds a roof, which is measured with plain products and with main memory."""
+    """Return why a row may exceed a roof, which is measured with plain products and main memory."""
     roofline = bound.roofline
     if bound.limit == "computation" and (bound.flops_per_s or 0.0) > roofline.flops_per_s:
         return " (more than all, as by algorithms that need fewer products, such as Winograd's)"

@@ -1,4 +1,4 @@
-"""What a person should know beside the verdicts, and why a variant is not faster, in sentences."""
+"""Sentences on cautions, and on why a variant is not proven faster."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def _not_faster(one: NotFaster) -> str:
 
 
 def cause_text(cause: Cause) -> str:
-    """Return why a compressed cell is not proven faster, as the rest of a sentence about it."""
+    """Return why a compressed cell is not proven faster, as the end of a sentence."""
     match cause:
         case OnlySimulated():
             return "it is only simulated: its time is not that of real kernels"

@@ -1,4 +1,4 @@
-"""What there is to say of two runs that are compared, without judging."""
+"""Sentences on the comparison of two runs."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from perfsuite.report.sentences.reason import reason_text
 
 
 def comparison_warnings(comparison: Comparison) -> tuple[str, ...]:
-    """Return what a person should know of two runs, and each version in which they differ."""
+    """Return the warnings on two runs, and the versions in which they differ."""
     versions = (f"version: {version_text(change)}" for change in comparison.versions)
     return (*(caution_sentence(one) for one in comparison.warnings), *versions)
 
 
 def change_notes(change: CellChange) -> tuple[str, ...]:
-    """Return why a number of one cell is not there, and what its latencies were divided by."""
+    """Return why numbers of one cell are missing, and by which cell its times were divided."""
     notes = [reason_text(one) for one in change.reasons]
     return (*notes, *([f"relative to {change.yardstick}"] if change.yardstick else []))

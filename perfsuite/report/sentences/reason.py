@@ -1,4 +1,4 @@
-"""Why a cell cannot be judged or a number is not there, in sentences about the cell."""
+"""Sentences on why a cell cannot be judged or a number is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from perfsuite.domain.verdict import Difference, Reason, ReasonKind
 
 _KEYS = 3  # of cells, to name
 
-# Those about which there is nothing more to say than what `names` hold.
+# The texts of reasons that need only `names`.
 _PLAIN: dict[ReasonKind, str] = {
     "not_run": "was not run",
     "cut_short": "incomplete: the run was cut short; finish it with --resume",
@@ -29,7 +29,7 @@ _PLAIN: dict[ReasonKind, str] = {
 
 
 def reason_text(reason: Reason) -> str:
-    """Return what is to be said of the cell, or of the reference that is meant."""
+    """Return the reason as a text on the cell or, if `whose` is set, on that reference."""
     if reason.kind == "no_fewer_macs":
         return f"has no fewer MACs than {reason.whose}: no theoretical speed-up to hold it to"
     whose = {"": "", "baseline": "in the baseline it "}.get(reason.whose, f"{reason.whose} ")

@@ -1,4 +1,4 @@
-"""What a verdict says to a person."""
+"""Sentences on verdicts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SAME_CHANGE = 0.0005  # of what was before
 
 
 def verdict_sentence(verdict: Verdict) -> str:
-    """Return what was found and what was asked for, or why there is nothing to say."""
+    """Return the estimate and the limit in a sentence, or why there is no estimate."""
     if verdict.reason is not None:
         return reason_text(verdict.reason)
     if verdict.estimate is None:
@@ -79,7 +79,7 @@ def _level(verdict: Verdict, estimate: Interval, limit: float, by: str) -> str:
 
 
 def _speedup(verdict: Verdict, estimate: Interval, name: str) -> str:
-    """Return `11.3x faster than NAME`, or that it is not; of what is no time, `11.3x less`."""
+    """Return `11.3x faster than NAME` or its opposite; for other metrics `11.3x less`."""
     value = estimate.value
     if verdict.unit != "s":
         if value >= 1.0:
@@ -100,7 +100,7 @@ def _loss(estimate: Interval, metric: str) -> str:
 
 
 def _change(verdict: Verdict, estimate: Interval) -> str:
-    """Return `20 % slower than in the baseline`; of what is no latency, `20 % more METRIC`."""
+    """Return `20 % slower than in the baseline`; for other metrics `20 % more METRIC`."""
     metric, is_latency = verdict.metric, verdict.metric == LATENCY
     relative = f" relative to {verdict.yardstick}" if verdict.yardstick else ""
     around = words.spread(estimate, words.signed_percent)

@@ -1,1 +1,1 @@
-"""The tables that the terminal and Markdown share: their rows, and the texts in them."""
+"""The rows and texts of tables, for the terminal and Markdown."""

@@ -1,4 +1,4 @@
-"""Accuracies by other than the main metric, for the terminal and Markdown: one row a cell."""
+"""Accuracies by a task's further metrics, one row for each cell, for terminal and Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLE = "The same answers by other metrics"
 
 
 def metrics(group: Sequence[CellRow]) -> list[str]:
-    """Return the further metrics of one workload's rows, in the order of its task; mostly none."""
+    """Return the further metrics of one workload's rows, in the order of its task."""
     return list(dict.fromkeys(one.metric for row in group for one in row.other_accuracies))
 
 
@@ -32,7 +32,7 @@ def lines(group: Sequence[CellRow]) -> list[tuple[str, ...]]:
 
 
 def loss_notes(change: CellChange) -> list[str]:
-    """Return what a cell lost between two runs by each further metric, as `top5: 0.25 points`."""
+    """Return the loss of a cell between two runs by each further metric: `top5: 0.25 points`."""
     return [
         f"{metric}: {loss_text(lost)} points lost" for metric, lost in change.other_losses.items()
     ]

@@ -1,4 +1,4 @@
-"""The table that all outputs share: one row a cell, in SI units."""
+"""One row for each cell, in SI units, for all formats of reports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
 from perfsuite.report.sentences import cause_text, reason_text
 
-# The worst first: a row shows the worst of its verdicts.
+# The worst first; a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
     "failed",
     "regressed",
@@ -40,11 +40,10 @@ class OtherAccuracy(msgspec.Struct, frozen=True):
 
 
 class CellRow(msgspec.Struct, frozen=True):
-    """One cell. What is not known is None; `speedup` and `loss_points` are against `reference`.
+    """One cell; unknown values are None, `speedup` and `loss_points` are against `reference`.
 
-    `gain` is what a compressed cell has over the one that it came from. `latency_s` is the
-    geometric mean of the processes' medians. `expected` is the reason that the
-    suite gives for a status other than ok.
+    `gain` is that of a compressed cell over its parent. `latency_s` is the geometric mean of the
+    processes' medians. `expected` is the reason that the suite gives for a status other than ok.
     """
 
     cell: Cell
@@ -52,7 +51,7 @@ class CellRow(msgspec.Struct, frozen=True):
     status: str
     expected: str = ""
     error: str = ""
-    # The last lines that a failed worker wrote, before them the user's own line where it failed.
+    # The line of the user's code that failed, then the last lines of the worker's output.
     output: tuple[str, ...] = ()
     verdict: VerdictStatus | None = None
     processes: int = 0
@@ -99,12 +98,12 @@ def short_key(row: CellRow) -> str:
 
 
 def plain(text: str) -> str:
-    """Return the text as one line of printable characters: it may come from anywhere."""
+    """Return the text, which may come from anywhere, as one line of printable characters."""
     return " ".join("".join(one if one.isprintable() else " " for one in text).split())
 
 
 def title(run: Run) -> str:
-    """Return what was run, when and on what, in one line."""
+    """Return the suite, the date and the machine of a run in one line."""
     header = run.header
     where = ", ".join(_devices(run))
     count = len(header.cells)
@@ -116,7 +115,7 @@ def title(run: Run) -> str:
 
 
 def _devices(run: Run) -> list[str]:
-    """Return the names of what cells ran on, of the machine where no cell says so."""
+    """Return the names of the devices of cells, or of the processor if there are none."""
     machine = run.header.environment.must_match
     known = [record.device for record in run.records.values() if record.device is not None]
     return list(dict.fromkeys(map(str, known))) or [machine.card or machine.processor]
@@ -203,7 +202,7 @@ def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
 
 
 def _folders(suite: ResolvedSuite) -> set[str]:
-    """Return the folders of the user's files: of those that the suite names."""
+    """Return the folders of the user's files that the suite names."""
     uses = [use.use for recipe in suite.recipes for use in recipe.passes]
     references = [*suite.workloads.values(), *suite.runtime_files.values(), *suite.meters, *uses]
     return {one.rpartition("/")[0] for one in references if ".py:" in one}

@@ -1,4 +1,4 @@
-"""What passes have made of each layer, shared by the terminal and Markdown."""
+"""Widths of layers after passes, for the terminal and Markdown."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ Widths = tuple[LayerWidth, ...]
 
 
 def changed(group: Sequence[CellRow]) -> dict[str, Widths]:
-    """Return the layers of each net, by the names of its recipes: one net may serve several cells.
+    """Return the layers of each net by its recipes, as one net may be in several cells.
 
-    Where engines were given different nets for one recipe, their names are told too.
+    If runtimes have different nets for one recipe, the names of the runtimes are added.
     """
     recipes: dict[Widths, dict[str, None]] = {}
     nets: dict[str, set[Widths]] = {}

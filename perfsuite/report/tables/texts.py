@@ -1,4 +1,4 @@
-"""The texts that fill the tables, shared by the terminal and Markdown."""
+"""The texts in tables, for the terminal and Markdown."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ def faster_text(found: Interval) -> str:
 
 
 def realised_text(found: Interval | None) -> str:
-    """Return what the clock shows of a theoretical speed-up: `0.84 (0.81-0.87)`."""
+    """Return the measured / theoretical speed-up: `0.84 (0.81-0.87)`."""
     return "" if found is None else f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
 def pace_text(row: CellRow) -> str:
-    """Return `not proven faster than RECIPE: 1.02x (0.97-1.08)`; nothing for what is proven."""
+    """Return `not proven faster than RECIPE: 1.02x (0.97-1.08)`; '' if it is proven."""
     one = row.gain
     if one is None or one.speedup is None or one.pace == "faster":
         return ""
@@ -75,7 +75,7 @@ def size_text(value: float | None) -> str:
 
 
 def row_symbol(row: CellRow) -> str:
-    """Return the symbol of a row: `-` for an expected status, a space where nothing is judged."""
+    """Return the symbol of a row: `-` for an expected status, a space if nothing is judged."""
     if row.expected:
         return "-"
     if row.status == "failed":
@@ -86,7 +86,7 @@ def row_symbol(row: CellRow) -> str:
 
 
 def verdict_line(verdict: Verdict) -> str:
-    """Return `CELL: WORDS`, and the status where it is not told by the words."""
+    """Return `CELL: SENTENCE`, and the status if the sentence does not imply it."""
     told = verdict.status in ("pass", "inconclusive", "missing", "failed")
     status = "" if told else f" [{verdict.status.replace('_', ' ')}]"
     return f"{plain(verdict.cell)}: {plain(verdict_sentence(verdict))}{status}"
@@ -106,7 +106,7 @@ def _half_percent(interval: Interval) -> str:
 
 
 def stages_text(breakdown: Breakdown) -> str:
-    """Return the stages that take most of a profiled call, the longest first, with their shares."""
+    """Return the stages with the largest shares of a profiled call, the longest first."""
     stages = sorted(
         (row for row in breakdown.rows if row.level != "rest" and row.time_s > 0),
         key=lambda row: -row.time_s,

@@ -1,4 +1,4 @@
-"""Theory beside clock: one row for each compressed cell, shared by the terminal and Markdown."""
+"""Theoretical and measured speed-ups, one row for each compressed cell, for both outputs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LEGEND = (
 
 
 def compressed(group: Sequence[CellRow]) -> list[CellRow]:
-    """Return the rows that came from another, if any of them has other MACs than that; else none.
+    """Return the rows with a parent, if any of them has other MACs than its parent; else none.
 
-    Without, as where all is INT8, theory has nothing to say.
+    If all have the same MACs, as INT8 has, there is no theoretical speed-up.
     """
     found = [
         row
@@ -38,7 +38,7 @@ def _theory_text(one: Gain) -> str:
 
 
 def cells(row: CellRow) -> tuple[str, ...]:
-    """Return the texts of one row, in the order of `COLUMNS`; what is not known is empty."""
+    """Return the texts of one row, in the order of `COLUMNS`; unknown values are empty."""
     one = row.gain
     if one is None:
         return (short_key(row), *[""] * (len(COLUMNS) - 1))
