@@ -13,6 +13,7 @@ change nothing that anybody could see are listed, with the reason, in `equivalen
 from __future__ import annotations
 
 import argparse
+import importlib
 import os
 import sys
 import tomllib
@@ -34,6 +35,7 @@ EQUIVALENT = Path(__file__).with_name("equivalent.toml")
 NEEDED = 0.9  # the share of each package's mutants that must die
 # As mutmut counts them: a mutant that never ends, or that crashes, was noticed.
 DEAD = ("killed", "timeout", "segfault")
+PRELOADED = ("numpy", "onnx", "onnxruntime", "scipy.stats", "torch")
 # Of this file the keys alone are mutated: the rest is tried in minutes a test, on torch.
 ONLY = {
     "perfsuite/runner/build/variants.py": {
@@ -215,6 +217,8 @@ def main() -> int:
     os.environ["PYTHONPATH"] = str(ROOT / "mutants")
     mutmut.mutate_file_contents = mutate
     if not options.show:
+        for module in PRELOADED:  # in the process that is forked: no mutant imports them again
+            importlib.import_module(module)
         names = []
         if options.again:
             lived = (

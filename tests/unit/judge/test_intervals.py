@@ -147,6 +147,7 @@ def test_whole_numbers_are_numbers() -> None:
     assert found is not None and found.value == pytest.approx(math.e)
 
 
+@pytest.mark.thousands
 @pytest.mark.parametrize("processes", [4, 8])
 def test_coverage_is_near_95_percent(processes: int) -> None:
     rng = np.random.default_rng(7)
@@ -159,6 +160,7 @@ def test_coverage_is_near_95_percent(processes: int) -> None:
     assert abs(covered / trials - 0.95) < 0.0195
 
 
+@pytest.mark.thousands
 def test_coverage_between_runs_is_near_95_percent() -> None:
     rng = np.random.default_rng(11)
     trials, covered = 2000, 0

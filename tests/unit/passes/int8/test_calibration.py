@@ -52,6 +52,7 @@ def test_ranges_do_not_follow_from_the_order_of_batches(order: tuple[int, ...]) 
     assert ranges == {"x": (1.0, 9.0)}
 
 
+@pytest.mark.thousands
 def test_batches_are_let_go_one_by_one() -> None:
     """Memory cannot grow with samples: when a batch is asked for, all but the last are gone."""
     given: list[weakref.ref[np.ndarray]] = []
