@@ -1,4 +1,4 @@
-"""The verbs: what the command line does, for Python programs.
+"""The verbs of the command line, as functions.
 
 Nothing here loads torch or an engine; what does, runs in processes of its own.
 """
@@ -52,7 +52,7 @@ def init(folder: AnyPath) -> list[Path]:
 
 
 def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
-    """Return what may be named: kind (all, if None) to name to one line about it."""
+    """Return, for one kind or all, the names that a suite may use, with a line on each."""
     from perfsuite.data.datasets import DATASETS
     from perfsuite.measure.meters.table import METERS
     from perfsuite.passes.table import PASSES
@@ -82,7 +82,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
 
 
 def _about(make: Callable[[], object]) -> str:
-    """Return the first sentence of what a table's entry is documented as."""
+    """Return the first sentence of the docstring of a table's entry."""
     first, _, _ = (make.__doc__ or "").strip().partition("\n")
     return first.removeprefix("Return ").rstrip(".")
 
@@ -151,7 +151,7 @@ def profile(
     flamegraph: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun:
-    """Break a workload's call down; return the run that was made for it, and what it lacks.
+    """Profile a workload; return the run that was made for it, with warnings.
 
     The folder also gets `breakdown.md`, `trace.json` and, with `flamegraph`, a recording of eager
     PyTorch. Without `runtimes` every engine is tried, and one that cannot run the workload is only

@@ -231,7 +231,7 @@ def _again(
 
 
 class _Follow:
-    """Makes the progress bar once the run knows what it has to do."""
+    """Makes the progress bar when the jobs of the run are known."""
 
     def __init__(self, console: Console) -> None:
         self.console, self.bar = console, None  # type: tuple[Console, Any]

@@ -28,10 +28,10 @@ GROUPS = {
     "format": "perfsuite.formats",
     "library": "perfsuite.libraries",
 }
-_LISTED = 24  # words in one message
-_OURS = {"perfsuite"}  # it counts by its version, also where a file lies beside its sources
+_LISTED = 24  # words in a message
+_OURS = {"perfsuite"}  # identified by its version, even if a user's file lies beside its sources
 _importing: list[Path] = []  # files of plug-ins that are being imported, the innermost last
-_ANY = "*"  # among a file's names: it may have others that only running it would show
+_ANY = "*"  # stands for names of a file that are only known after running it
 
 
 def suggestion(word: str, known: Iterable[str]) -> str:

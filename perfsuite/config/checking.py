@@ -161,9 +161,9 @@ def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:
 
 
 def _checked_meters(suite: ResolvedSuite, file: Location) -> dict[str, Metric]:
-    """Return what is measured, by name; raise for a meter that is none, and for two of one metric.
+    """Return the measured metrics, by name; raise for invalid meters, and for two of one metric.
 
-    Raises too for a budget on a metric that no meter of the suite gives.
+    It also raises for a budget on a metric that no meter of the suite measures.
     """
     from perfsuite.measure.meters.table import METERS, definitions
 

@@ -1,4 +1,4 @@
-"""A model: how to build it, what goes in, and the parts it is made of."""
+"""Models: how they are built, their inputs, and their stages."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ class Stage(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Model:
-    """How to come by the network.
+    """A network, as a function that builds it or as an ONNX file.
 
-    Either `build`, a function that returns a `torch.nn.Module` with its weights loaded, or
-    `onnx`, the path of an ONNX file. `stages` may be empty. `batch` is the one batch size that the
-    model takes, None if it takes any.
+    Exactly one is given: `build`, which returns a `torch.nn.Module` with its weights loaded, or
+    `onnx`, the path of the file. `stages` may be empty. `batch` is the only batch size that the
+    model takes; None if it takes any.
     """
 
     build: Callable[[], nn.Module] | None = None

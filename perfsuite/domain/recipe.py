@@ -1,4 +1,4 @@
-"""Passes, recipes and what they make.
+"""Passes, recipes, and the edits of model passes.
 
 A *model pass* changes a torch module: `fit` determines the changes (it may train), and `rebuild`
 applies them in another process, from plain data. A *graph pass* turns one ONNX graph into another.

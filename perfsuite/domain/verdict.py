@@ -79,7 +79,7 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Verdict(msgspec.Struct, frozen=True):
-    """One limit held against one cell. Only `pass` is green.
+    """The verdict on one cell by one limit. Only `pass` is green.
 
     `budget` is the budget's name, or `regression` or `status` for the checks that need none; a cell
     that failed has the status `failed`, what a budget would have said of it is `missing`.

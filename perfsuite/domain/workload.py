@@ -10,17 +10,17 @@ from perfsuite.domain.task import Task
 
 @dataclass(frozen=True)
 class Workload:
-    """A model and what it is for. `name` must be usable in a cell's key: no `/`, no spaces."""
+    """A model with its task. `name` must be usable in a cell's key: no `/`, no spaces."""
 
     name: str
     model: Model
     task: Task = field(default_factory=Task)
 
     def input_spec(self) -> tuple[InputSpec, ...]:
-        """Return one spec an input, found by asking for batches of 2 and of 3.
+        """Return a spec for each input, from the shapes of inputs for batches of 2 and 3.
 
-        Axes that follow the batch are named `batch`; all others are static. A model that takes one
-        batch size alone has static axes only.
+        Axes that change with the batch are named `batch`; all others are static. A model that takes
+        only one batch size has static axes only.
         """
         sizes = (self.model.batch, self.model.batch) if self.model.batch else (2, 3)
         two, three = (self.task.inputs(size, 0) for size in sizes)

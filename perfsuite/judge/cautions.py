@@ -92,7 +92,7 @@ def _new_cells(run: Run, baseline: Run) -> list[NotInBaseline]:
 
 
 def _yardsticks(run: Run, baseline: Run) -> list[DividedBy]:
-    """Return each cell that `compare = "ratio"` divides by; with "absolute" there is none."""
+    """Return the cells that `compare = "ratio"` divides by; none with "absolute"."""
     before = {cell.id for cell in ok_cells(baseline)}
     keys = {
         change(cell, run, baseline, LATENCY).yardstick

@@ -1,4 +1,4 @@
-"""The order of the jobs of a run; how a job is done is for `process` to say."""
+"""The order of the jobs of a run; each is done by `process`."""
 
 from __future__ import annotations
 

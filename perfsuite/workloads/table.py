@@ -96,7 +96,7 @@ def check_no_module(found: object, where: str) -> None:
 
 
 def _called(factory: Callable[[], object], reference: str) -> object:
-    """Return what a user's function gives; what it raises is told with its line."""
+    """Return the result of a user's function; its errors are raised with the line."""
     file, _, name = reference.rpartition(":")
     source = str(Path(file).resolve()) if file else ""
     where = f" in {file}" if file else ""
