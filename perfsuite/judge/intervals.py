@@ -65,12 +65,13 @@ def logs(values: Sequence[float]) -> list[float]:
     return sorted(math.log(value) for value in values if math.isfinite(value) and value > 0.0)
 
 
-def mean_interval(log_values: Sequence[float]) -> Interval | None:
+def mean_interval(log_values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Return the geometric mean with Student's t interval; None for fewer than two values."""
     if len(log_values) < 2:
         return None
     values = np.asarray(log_values)
-    half = _t(len(values) - 1) * float(values.std(ddof=1)) / math.sqrt(len(values))
+    t = _t(len(values) - 1, confidence)
+    half = t * float(values.std(ddof=1)) / math.sqrt(len(values))
     return _exponential(float(values.mean()), half)
 
 
@@ -167,8 +168,8 @@ def _require_same_samples(reference: Accuracy, variant: Accuracy) -> None:
             )
 
 
-def _t(freedom: float) -> float:
-    return t_quantile((1.0 + CONFIDENCE) / 2.0, freedom)
+def _t(freedom: float, confidence: float = CONFIDENCE) -> float:
+    return t_quantile((1.0 + confidence) / 2.0, freedom)
 
 
 def _exponential(centre: float, half: float) -> Interval:
