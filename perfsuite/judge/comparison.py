@@ -6,6 +6,7 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Caution, VersionChange
+from perfsuite.domain.metrics import LATENCY, known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval, Reason
 from perfsuite.errors import Incomparable
@@ -31,6 +32,7 @@ class CellChange(msgspec.Struct, frozen=True):
     reasons: tuple[Reason, ...] = ()
     yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
     other_losses: dict[str, Interval] = {}  # metric to points
+    other_ratios: dict[str, Interval] = {}  # after / before of what else has a column in tables
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -71,8 +73,8 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         return CellChange(cell, cell.key, *statuses)
     reasons: list[Reason] = []
     ratio, yardstick = None, ""
-    if metrics.has(old, "latency_s") and metrics.has(new, "latency_s"):
-        found = change(cell, after, before, "latency_s")
+    if metrics.has(old, LATENCY) and metrics.has(new, LATENCY):
+        found = change(cell, after, before, LATENCY)
         ratio, yardstick = found.ratio, found.yardstick
         reasons += [found.reason] if found.reason else []
     losses, others = _losses(old, new)
@@ -88,7 +90,20 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         (*reasons, *others),
         yardstick,
         losses,
+        _other_ratios(cell, before, after),
     )
+
+
+def _other_ratios(cell: Cell, before: Run, after: Run) -> dict[str, Interval]:
+    found: dict[str, Interval] = {}
+    records = (before.records[cell.id], after.records[cell.id])
+    for metric in known_metrics(after.header.metrics).values():
+        shown = metric.column and metric.name != LATENCY
+        if shown and all(metrics.has(record, metric.name) for record in records):
+            ratio = change(cell, after, before, metric.name).ratio
+            if ratio is not None:
+                found[metric.name] = ratio
+    return found
 
 
 def _losses(old: Record, new: Record) -> tuple[dict[str, Interval], list[Reason]]:

@@ -15,7 +15,7 @@ from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
-from perfsuite.report.tables import accuracies, layers, theory, uncounted
+from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -63,6 +63,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         console.print(_table(console, group))
         _print_notes(console, group)
         _print_other_accuracies(console, group)
+        _print_other_metrics(console, group)
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
     _print_judgement(console, judgement)
@@ -95,12 +96,17 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
     for change in comparison.changes:
-        for note in (*accuracies.loss_notes(change), *change_notes(change)):
+        for note in _notes(change):
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
     for keys, where in ((comparison.only_before, "before"), (comparison.only_after, "after")):
         if keys:
             console.print(as_text(console, f"only {where}: {', '.join(keys)}", "yellow"))
     print_warnings(console, comparison_warnings(comparison))
+
+
+def _notes(change: CellChange) -> tuple[str, ...]:
+    others = (*accuracies.loss_notes(change), *other_metrics.change_notes(change))
+    return (*others, *change_notes(change))
 
 
 def widen(console: Console) -> None:
@@ -178,15 +184,28 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
 
 def _print_other_accuracies(console: Console, group: list[CellRow]) -> None:
     """Print the accuracies by the task's further metrics, if it has any."""
-    if not accuracies.metrics(group):
-        return
+    if accuracies.metrics(group):
+        columns, lines = accuracies.columns(group), accuracies.lines(group)
+        _print_small_table(console, accuracies.TITLE, columns, lines)
+
+
+def _print_other_metrics(console: Console, group: list[CellRow]) -> None:
+    """Print the values of metrics that the main table has no column for, if there are any."""
+    if other_metrics.metrics(group):
+        columns, lines = other_metrics.columns(group), other_metrics.lines(group)
+        _print_small_table(console, other_metrics.TITLE, columns, lines)
+
+
+def _print_small_table(
+    console: Console, title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]
+) -> None:
     table = _bare_table(2 if console.width >= _WIDTH else 1)
-    for name in accuracies.columns(group):
+    for name in columns:
         table.add_column(plain(name), no_wrap=name != "points lost")
-    for line in accuracies.lines(group):
+    for line in lines:
         table.add_row(*(as_text(console, text) for text in line))
     console.print()
-    console.print(as_text(console, accuracies.TITLE, "bold"))
+    console.print(as_text(console, title, "bold"))
     console.print(table)
 
 

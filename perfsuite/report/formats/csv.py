@@ -24,11 +24,15 @@ class Csv:
     def render(self, run: Run, judgement: Judgement) -> str:
         """Return the table; unknown values are empty fields.
 
-        Further metrics of a task are in columns numbered from 2, such as `accuracy_2`.
+        Further metrics of a task are in columns numbered from 2, such as `accuracy_2`; other
+        metrics are in columns of their names.
         """
         found = rows(run, judgement)
         most = max((len(row.other_accuracies) for row in found), default=0)
-        return _write([_row(row) | _other_accuracies(row, most) for row in found])
+        names = dict.fromkeys(one.metric.name for row in found for one in row.other_metrics)
+        return _write(
+            [_row(row) | _other_accuracies(row, most) | _other_metrics(row, names) for row in found]
+        )
 
 
 def _row(row: CellRow) -> dict[str, _Value]:
@@ -77,6 +81,11 @@ def _other_accuracies(row: CellRow, most: int) -> dict[str, _Value]:
             **_interval(f"loss_{number}_points", one.loss_points if one else None),
         }
     return fields
+
+
+def _other_metrics(row: CellRow, names: Iterable[str]) -> dict[str, _Value]:
+    values = {one.metric.name: one.value for one in row.other_metrics}
+    return {name: values.get(name) for name in names}
 
 
 def _gain(gain: Gain | None) -> dict[str, _Value]:

@@ -10,7 +10,7 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
-from perfsuite.report.tables import accuracies, layers, theory, uncounted
+from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -52,6 +52,11 @@ class Markdown:
                 parts += [
                     f"### {accuracies.TITLE}",
                     _table(accuracies.columns(group), accuracies.lines(group)),
+                ]
+            if other_metrics.metrics(group):
+                parts += [
+                    f"### {other_metrics.TITLE}",
+                    _table(other_metrics.columns(group), other_metrics.lines(group)),
                 ]
             if small := theory.compressed(group):
                 lines = (theory.cells(row) for row in small)

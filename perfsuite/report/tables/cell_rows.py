@@ -9,7 +9,7 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Judgement
-from perfsuite.domain.metrics import MACS
+from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, VerdictStatus
@@ -28,6 +28,7 @@ SEVERITY: tuple[VerdictStatus, ...] = (
 )
 
 _LAST_LINES = 3
+_FIELDS = frozenset({LATENCY, MACS, "artifact_bytes", "run_peak_bytes"})  # of a row
 _FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback
 
 
@@ -37,6 +38,14 @@ class OtherAccuracy(msgspec.Struct, frozen=True):
     metric: str
     value: float
     loss_points: Interval | None = None
+
+
+class OtherMetric(msgspec.Struct, frozen=True):
+    """The value of a metric without a field of its own, with its interval if there is one."""
+
+    metric: Metric
+    value: float
+    interval: Interval | None = None
 
 
 class CellRow(msgspec.Struct, frozen=True):
@@ -72,6 +81,7 @@ class CellRow(msgspec.Struct, frozen=True):
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
     # By the task's further metrics; `accuracy` is by its main one.
     other_accuracies: tuple[OtherAccuracy, ...] = ()
+    other_metrics: tuple[OtherMetric, ...] = ()
     device_name: str = ""  # of the processor or card; empty where the run does not tell
 
 
@@ -177,6 +187,18 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
             )
             for one in record.accuracies[1:]
         ),
+        other_metrics=_other_metrics(record),
+    )
+
+
+def _other_metrics(record: Record) -> tuple[OtherMetric, ...]:
+    known = known_metrics(record.metrics)
+    found = ((known[name], _middle(record, name)) for name in known if name not in _FIELDS)
+    return tuple(
+        OtherMetric(metric, around.value if around else value, around)
+        for metric, value in found
+        if value is not None
+        for around in [metrics.level(record, metric.name)]
     )
 
 
