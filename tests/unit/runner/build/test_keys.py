@@ -6,13 +6,16 @@ from importlib.metadata import version
 from pathlib import Path
 
 import msgspec
+import numpy as np
 import pytest
 from pass_net import NET, SCALE, SHIFT, builder, project
 
-from perfsuite.domain.model import Model
+from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
+from perfsuite.runner.build import steps, variants
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.variants import VariantBuilder
+from perfsuite.store.cache import key_of
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -110,3 +113,106 @@ def test_names_and_plain_attributes_count(folder: Path) -> None:
 
     assert key("net", 1) == key("net", 1)
     assert len({key("net", 1), key("net", 50), key("twin", 1)}) == 3
+
+
+STRUCTURE = """Sequential(
+  (0): Linear(in_features=4, out_features=4, bias=True)
+  (1): ReLU()
+)
+._is_full_backward_hook=None
+0._is_full_backward_hook=None
+0.in_features=4
+0.out_features=4
+1._is_full_backward_hook=None
+1.inplace=False"""
+
+
+def test_keys_are_what_they_were(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hours of training are stored under them: each part stands here, in its place."""
+    asked: list[tuple[str, str]] = []
+
+    def digest(kind: str, reference: str) -> str:
+        asked.append((kind, reference))
+        return f"{kind} source"
+
+    monkeypatch.setattr(variants, "source_digest", digest)
+    monkeypatch.setattr(steps, "source_digest", digest)
+    monkeypatch.setattr(variants, "version", lambda name: f"{name} version")
+    made = builder(folder, SCALE, SHIFT)
+    stages = (Stage("body", ("0", "0.sub")), Stage("rest", ("1",)))
+    made.workload = Workload(
+        "net", Model(made.workload.model.build, stages=stages), made.workload.task
+    )
+    eye, ones = np.eye(4, dtype=np.float32), np.ones(4, np.float32)
+    parts = ["0.bias", "torch.float32", ones.tobytes(), "0.weight", "torch.float32", eye.tobytes()]
+    net = key_of("module", "net", "workload source", STRUCTURE, *parts)
+    assert made.model_key == net
+    data = key_of("points", "")
+    assert made.data_key == data
+    scaled = key_of(net, data, "Scale", "pass source", "1", b'{"by":2.0}', "")
+    assert made.edits_key == key_of(scaled, data, "Shift", "pass source", "1", b'{"by":2.0}', "")
+    versions = ("torch version", "onnx version")
+    assert made._export_key == key_of(made.edits_key, "export", *versions, "0", "0.sub", "1")
+    uses = [step.use.use for step in made.steps]
+    assert asked == [("workload", made.job.reference), *(("pass", use) for use in uses)]
+
+
+def test_the_key_of_an_onnx_file_is_that_of_all_its_files(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, beside = folder / "model.onnx", folder / "weights.bin"
+    path.write_bytes(b"graph")
+    beside.write_bytes(b"weights")
+    monkeypatch.setattr(
+        "perfsuite.export.onnx.data_files", lambda of: [beside] if of == path else []
+    )
+    made = builder(folder, SCALE)
+    made.workload = Workload("net", Model(onnx=path), made.workload.task)
+    assert made.model_key == key_of("onnx", b"graph", b"weights")
+
+
+def test_a_graph_pass_is_no_part_of_the_modules_key(folder: Path) -> None:
+    made = builder(folder, SCALE)
+    plain = made.edits_key
+    quantized = builder(folder, SCALE, '{ use = "int8" }')
+    assert [step.is_graph for step in quantized.steps] == [False, True]
+    assert quantized.edits_key == plain
+
+
+def test_a_pass_that_names_an_engine_is_resolved_for_it(folder: Path) -> None:
+    """One net is trained for both engines."""
+    made = builder(folder, '{ use = "prune", ratio = 0.5, runtime = "openvino" }')
+    assert made._runtime_of(made.steps[0]).name == "openvino"
+    assert made._target(made.steps[0]).runtime == "openvino"
+    made = builder(folder, '{ use = "prune", ratio = 0.5 }', SCALE)
+    assert [made._runtime_of(step) for step in made.steps] == [made.runtime] * 2
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (None, True),
+        (True, True),
+        (3, True),
+        (0.5, True),
+        ("a", True),
+        (b"a", True),
+        ((1, [2.0, "b"]), True),
+        ([1, object()], False),
+        (({},), False),
+        ({1: 2}, False),
+        (object(), False),
+    ],
+)
+def test_what_a_module_holds_plainly(value: object, plain: bool) -> None:
+    assert variants._is_plain(value) == plain
+
+
+def test_what_is_not_plain_or_changes_with_the_mode_is_no_part_of_the_structure(
+    folder: Path,
+) -> None:
+    net = builder(folder, SCALE).build()
+    told = variants._structure(net)
+    assert told == STRUCTURE
+    net.helper = object()  # type: ignore[assignment]
+    assert variants._structure(net.train()) == told

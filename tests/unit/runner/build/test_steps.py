@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import Any
 
 import msgspec
+import pytest
 
-from perfsuite.domain.recipe import PassUse, Target
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import PassUse, ResolvedRecipe, Target
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.passes.int8.int8 import Int8
 from perfsuite.passes.lowrank.lowrank import Lowrank
 from perfsuite.passes.prune.prune import Prune
-from perfsuite.runner.build.steps import Step, _configuration
+from perfsuite.runner.build.steps import Step, _configuration, steps_of
 from perfsuite.training.plan import SgdPlan
 
 HERE = Target("onnxruntime", "cpu")
@@ -54,3 +58,55 @@ def test_every_field_is_part_of_the_key() -> None:
     keys = [key("prune", pass_) for pass_ in passes]
     assert len(set(keys)) == len(keys)
     assert key("prune", Prune(ratio=0.5)) == keys[0]
+
+
+class OfModules:
+    """A runtime that takes the module."""
+
+    name = "eager"
+    takes = "module"
+
+
+class OfGraphs:
+    name = "grapher"
+    takes = "graph"
+
+
+def job(*passes: PassUse) -> Any:
+    recipe = msgspec.convert({"name": "small", "passes": passes}, ResolvedRecipe)
+    return SimpleNamespace(recipe=recipe, cell=Cell("net", "small", "grapher"))
+
+
+def test_the_passes_of_a_recipe_are_made_in_their_order() -> None:
+    prune, int8 = PassUse("prune", {"ratio": 0.5}), PassUse("int8", {"calibration_samples": 8})
+    found = steps_of(job(prune, int8), OfGraphs())  # type: ignore[arg-type]
+    assert [step.use for step in found] == [prune, int8]
+    assert [step.pass_ for step in found] == [Prune(ratio=0.5), Int8(calibration_samples=8)]
+    assert [step.is_graph for step in found] == [False, True]
+
+
+def test_a_mistake_in_a_pass_is_told_by_its_place() -> None:
+    with pytest.raises(ConfigError, match=r"recipes\.small\.passes\[1\]"):
+        steps_of(job(PassUse("int8"), PassUse("prune", {"ratio": 3})), OfGraphs())  # type: ignore[arg-type]
+
+
+def test_a_graph_pass_needs_a_runtime_that_takes_graphs() -> None:
+    with pytest.raises(Unsupported) as caught:
+        steps_of(job(PassUse("int8")), OfModules())  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "int8 on eager: it changes the graph that is exported, and eager takes the module; these "
+        "take graphs: onnxruntime, openvino, and a runtime of your own that does"
+    )
+    (step,) = steps_of(job(PassUse("prune", {"ratio": 0.5})), OfModules())  # type: ignore[arg-type]
+    assert not step.is_graph
+
+
+def test_a_pass_may_be_for_some_runtimes_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Int8, "runtimes", ("one", "other"), raising=False)
+    with pytest.raises(Unsupported) as caught:
+        steps_of(job(PassUse("int8")), OfGraphs())  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        "int8 on grapher: this engine has no kernel for it; one, other have"
+    )
+    monkeypatch.setattr(Int8, "runtimes", ("one", "grapher"), raising=False)
+    assert len(steps_of(job(PassUse("int8")), OfGraphs())) == 1  # type: ignore[arg-type]
