@@ -22,9 +22,15 @@ threads = 1
 processes = 1
 measure = { calls = 3, seconds = 0.0, warmup_seconds = 0.0 }
 evaluate = { samples = 200 }
+meters = ["memory", "processor.py:ProcessorTime"]
 [[recipes]]
 name = "smaller"
 passes = [{ use = "sparse.py:Sparse", share = 0.3 }, { use = "flush.py:Flush" }]
+[[budgets]]
+name = "an hour is enough"
+metric = "processor_s"
+cell = "stripes/smaller/OnnxReference/*"
+max = 3600.0
 """
 
 
@@ -42,7 +48,15 @@ def folder(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_the_page_has_one_of_each(folder: Path) -> None:
     names = sorted(path.name for path in folder.glob("*.py"))
-    assert names == ["flush.py", "reference.py", "sparse.py", "stripes.py", "test_mine.py"]
+    assert names == [
+        "flush.py",
+        "page.py",
+        "processor.py",
+        "reference.py",
+        "sparse.py",
+        "stripes.py",
+        "test_mine.py",
+    ]
 
 
 def test_the_pages_test_passes(folder: Path) -> None:
@@ -80,6 +94,10 @@ def test_the_suite_runs_with_them(
     done = api.run(folder / "mine.toml", tmp_path / "run", only="stripes/smaller/OnnxReference/*")
     (record,) = done.run.records.values()
     assert record.error is None and record.status == "ok", record.error
+    (taken_s,) = record.values["processor_s"]
+    assert 0.0 < taken_s < 3600.0
+    page = done.report(f"{folder / 'page.py'}:Page")
+    assert page.startswith("<title>mine</title><ul><li>stripes/smaller/OnnxReference/cpu/b1: ")
     assert record.accuracies[0].metric == "top1"
     assert record.accuracies[0].value > 0.95
     # A graph pass that quantizes nothing: the engine's evidence tells of fp32.
