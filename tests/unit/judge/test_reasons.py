@@ -1,0 +1,316 @@
+"""Why a budget or a comparison cannot be judged, as data: the verdict's status and its reason."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+import pytest
+from judged_runs import EAGER, INT8, MACHINE, accuracy, budget, only, other_machine, record, run
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.profile import Breakdown, BreakdownRow
+from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record
+from perfsuite.domain.verdict import Difference, Reason, Verdict
+from perfsuite.judge import judge
+from perfsuite.judge.comparability import change
+
+FAST = record(INT8, 0.01, 0.01, values={"macs": (5.0,)})
+SLOW = record(EAGER, 0.1, 0.1, values={"macs": (10.0,)})
+GONE = {"status": "failed", "error": Failure("Crash", "signal 11\nthe worker's output")}
+STAGED = Breakdown(1.0, 5, (BreakdownRow("body", "stage", 0.5), BreakdownRow("head", "stage", 0.5)))
+MUTE = Evidence(
+    (
+        EvidenceItem("reported", "threads", "intra-op", "2"),
+        EvidenceItem("reported", "profile", NO_BREAKDOWN, "no profiler\nof that kind"),
+    )
+)
+
+
+def of_budget(before: Record, after: Record, **fields: Any) -> tuple[str, Reason | None]:
+    """Return status and reason of a budget on `after`."""
+    verdicts = judge(run(before, after, budgets=(budget(**fields),))).verdicts
+    verdict = only(tuple(one for one in verdicts if one.budget == "b"))
+    assert (verdict.estimate, verdict.check) == (None, next(iter(fields.keys() & LIMITS)))
+    return verdict.status, verdict.reason
+
+
+LIMITS = {
+    "min_speedup",
+    "max_drop_points",
+    "max_increase",
+    "max",
+    "min",
+    "min_realised",
+    "max_share",
+}
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "fields", "status", "reason"),
+    [
+        (
+            SLOW,
+            record(INT8, **GONE),
+            {"min_speedup": 2.0},
+            "missing",
+            Reason("not_ok", names=("failed",), text="Crash: signal 11"),
+        ),
+        (
+            record(EAGER, **GONE),
+            FAST,
+            {"min_speedup": 2.0},
+            "missing",
+            Reason("not_ok", EAGER.key, names=("failed",), text="Crash: signal 11"),
+        ),
+        (
+            record(EAGER, 0.1, status="incomplete"),
+            FAST,
+            {"min_speedup": 2.0},
+            "missing",
+            Reason("cut_short", EAGER.key),
+        ),
+        (
+            record(EAGER),
+            FAST,
+            {"min_speedup": 2.0},
+            "missing",
+            Reason("no_metric", EAGER.key, names=("latency_s",)),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01, 0.01, labels=("simulated",)),
+            {"min_speedup": 2.0},
+            "incomparable",
+            Reason("simulated"),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01),
+            {"min_speedup": 2.0},
+            "inconclusive",
+            Reason("too_few_processes", names=("latency_s",)),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01),
+            {"max": 0.1, "against": None},
+            "inconclusive",
+            Reason("too_few_processes", names=("latency_s",)),
+        ),
+        (
+            record(EAGER, accuracies=(accuracy(0.9),)),
+            record(INT8, accuracies=(accuracy(0.9),)),
+            {"min_speedup": 2.0, "metric": "top1"},
+            "incomparable",
+            Reason("an_accuracy", names=("top1",)),
+        ),
+        (
+            SLOW,
+            FAST,
+            {"max_drop_points": 1.0, "metric": "latency_s"},
+            "incomparable",
+            Reason("not_an_accuracy", names=("latency_s",)),
+        ),
+        (
+            record(EAGER, accuracies=(accuracy(math.nan),)),
+            record(INT8, accuracies=(accuracy(0.9),)),
+            {"max_drop_points": 1.0, "metric": "top1"},
+            "inconclusive",
+            Reason("not_a_number", names=("top1",)),
+        ),
+        (
+            record(EAGER, accuracies=(accuracy(0.9, digest="e"),)),
+            record(INT8, accuracies=(accuracy(0.9),)),
+            {"max_drop_points": 1.0, "metric": "top1"},
+            "incomparable",
+            Reason(
+                "other_samples",
+                text="accuracies with another test samples (digest): e and d; "
+                "evaluate both on the same samples",
+            ),
+        ),
+        (
+            record(EAGER, 0.1, 0.1),
+            FAST,
+            {"min_realised": 0.5},
+            "missing",
+            Reason("no_metric", EAGER.key, names=("macs",)),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01, 0.01),
+            {"min_realised": 0.5},
+            "missing",
+            Reason("no_metric", names=("macs",)),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01, 0.01, values={"macs": (10.0,)}),
+            {"min_realised": 0.5},
+            "incomparable",
+            Reason("no_fewer_macs", EAGER.key),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01, breakdown=STAGED),
+            {"max_share": 0.5, "metric": "stage_s", "stage": "tail", "against": None},
+            "missing",
+            Reason("no_stage", names=("tail", "body", "head")),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01, evidence=MUTE),
+            {"max_share": 0.5, "metric": "stage_s", "stage": "tail", "against": None},
+            "missing",
+            Reason("no_breakdown", text="no profiler"),
+        ),
+        (
+            SLOW,
+            record(INT8, 0.01),
+            {"max_share": 0.5, "metric": "stage_s", "stage": "tail", "against": None},
+            "missing",
+            Reason("no_breakdown"),
+        ),
+        (
+            SLOW,
+            FAST,
+            {"max_increase": 0.5, "metric": "latency_s", "against": None},
+            "missing",
+            Reason("no_reference"),
+        ),
+    ],
+)
+def test_a_budget_that_cannot_be_judged(
+    before: Record, after: Record, fields: dict[str, Any], status: str, reason: Reason
+) -> None:
+    assert of_budget(before, after, **fields) == (status, reason)
+
+
+def test_of_a_pair_of_accuracies_either_may_be_missing() -> None:
+    has, has_not = ({"accuracies": (accuracy(0.9),)}, {"values": {"top1": (0.9,)}})
+    limit = {"max_drop_points": 1.0, "metric": "top1"}
+    for one, other in ((has, has_not), (has_not, has)):
+        found = of_budget(record(EAGER, **one), record(INT8, **other), **limit)
+        assert found == ("incomparable", Reason("not_an_accuracy", names=("top1",)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"cell": "x/*"}, Reason("no_cell", text="x/*")),
+        ({"against": "x/*"}, Reason("not_one_reference", text="x/*")),
+        ({"against": "*"}, Reason("not_one_reference", names=(EAGER.key, INT8.key), text="*")),
+        ({"against": None, "baseline": True}, Reason("no_baseline")),
+    ],
+)
+def test_a_budget_that_names_what_is_not_there(fields: dict[str, Any], reason: Reason) -> None:
+    held = budget(**({"min_speedup": 2.0} | fields))
+    verdict = only(judge(run(SLOW, FAST, budgets=(held,))).verdicts)
+    assert verdict == Verdict("missing", "b", held.cell, "latency_s", "min_speedup", reason=reason)
+
+
+def test_a_reference_that_was_not_run() -> None:
+    found = judge(run(FAST, cells=(EAGER, INT8), budgets=(budget(min_speedup=2.0),)))
+    reasons = [one.reason for one in found.verdicts]
+    assert reasons == [Reason("not_run"), Reason("not_run", EAGER.key)]
+
+
+def test_all_that_a_verdict_says() -> None:
+    held = budget(min_speedup=5.0, statistic="p95")
+    verdict = only(judge(run(SLOW, FAST, budgets=(held,))).verdicts)
+    assert verdict.estimate is not None
+    assert msgspec.structs.astuple(verdict.estimate) == pytest.approx((10.0, 10.0, 10.0))
+    rest = msgspec.structs.replace(verdict, estimate=None)
+    assert rest == Verdict(
+        "pass",
+        "b",
+        INT8.key,
+        "latency_s",
+        "min_speedup",
+        against=EAGER.key,
+        limit=5.0,
+        unit="s",
+        statistic="p95",
+    )
+
+
+# -- between two runs ----------------------------------------------------------------------------
+
+
+def regressions(now: Record, before: Record, **fields: Any) -> tuple[Verdict, ...]:
+    return judge(run(now, **fields), run(before)).verdicts
+
+
+def test_all_that_a_regression_says() -> None:
+    before = record(INT8, 0.010, 0.010, accuracies=(accuracy(0.93),))
+    now = record(INT8, 0.012, 0.012, accuracies=(accuracy(0.90),))
+    time, lost = regressions(now, before)
+    assert time.estimate is not None and lost.estimate is not None
+    assert time.estimate.value == pytest.approx(0.2)
+    assert lost.estimate.value == pytest.approx(3.0)
+    assert [msgspec.structs.replace(one, estimate=None) for one in (time, lost)] == [
+        Verdict(
+            "regressed", "regression", INT8.key, "latency_s", "regression", "baseline", 0.03,
+            unit="s",
+        ),
+        Verdict("regressed", "regression", INT8.key, "top1", "regression", "baseline", 0.1),
+    ]  # fmt: skip
+
+
+def test_what_the_baseline_alone_has() -> None:
+    before = record(INT8, 0.01, 0.01, accuracies=(accuracy(0.93),))
+    both = (
+        Verdict(
+            "missing", "regression", INT8.key, name, "regression", "baseline",
+            reason=Reason("lost_metric", names=(name,)),
+        )
+        for name in ("latency_s", "top1")
+    )  # fmt: skip
+    assert regressions(record(INT8), before) == tuple(both)
+    (gone,) = judge(run(SLOW), run(SLOW, FAST)).verdicts[1:]
+    assert gone == Verdict(
+        "missing", "regression", INT8.key, "status", "regression", "baseline",
+        reason=Reason("gone"),
+    )  # fmt: skip
+
+
+def test_accuracies_that_cannot_be_compared_between_runs() -> None:
+    before = record(INT8, accuracies=(accuracy(0.93),))
+    (other,) = regressions(record(INT8, accuracies=(accuracy(0.93, digest="e"),)), before)
+    assert (other.status, other.estimate, other.limit) == ("incomparable", None, 0.1)
+    assert other.reason == Reason(
+        "other_samples",
+        text="accuracies with another test samples (digest): d and e; "
+        "evaluate both on the same samples",
+    )
+    (broken,) = regressions(record(INT8, accuracies=(accuracy(math.nan),)), before)
+    assert (broken.status, broken.estimate) == ("inconclusive", None)
+    assert broken.reason == Reason("not_a_number", names=("top1",))
+
+
+def test_times_that_cannot_be_compared_between_runs() -> None:
+    two = run(record(INT8, 0.01, 0.01))
+    machine = change(INT8, two, other_machine(two), "latency_s")
+    assert machine.reason == Reason(
+        "other_machine",
+        differences=(
+            Difference("processor", "A", "B"),
+            Difference("flags", ("avx2", "avx512f"), ("avx2",)),
+            Difference("caches_bytes", {"L1d": 32768}, {"L1d": 32768, "L2": 1}),
+            Difference("usable_cores", 2, 64),
+        ),
+    )
+    assert (machine.status, machine.ratio, machine.yardstick) == ("incomparable", None, "")
+    few = change(INT8, run(record(INT8, 0.011)), run(record(INT8, 0.01)), "latency_s")
+    assert (few.reason, few.status) == (Reason("too_few_in_a_run"), "inconclusive")
+
+
+def test_without_a_common_cell_there_is_no_yardstick() -> None:
+    """By ratio, a cell of another batch is no measure of this one."""
+    now = run(record(INT8, 0.01, 0.01), compare="ratio")
+    batch = Cell("vgg", "fp32", "pytorch", batch=8)
+    before = run(record(INT8), record(batch, 0.1, 0.1), environment=MACHINE)
+    found = change(INT8, now, before, "latency_s")
+    assert (found.reason, found.status) == (Reason("no_yardstick"), "incomparable")
