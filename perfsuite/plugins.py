@@ -10,14 +10,14 @@ import difflib
 import hashlib
 import importlib.util
 import sys
-import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points, version
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError
+from perfsuite.user_code import user_code
 
 # The entry points under which an installed package offers plug-ins, by kind.
 GROUPS = {
@@ -62,8 +62,8 @@ def load(kind: str, reference: str, table: Mapping[str, Callable[[], Any]]) -> A
         return _from_file(kind, reference)
     for point in entry_points(group=GROUPS[kind]):
         if point.name == reference:
-            what = f"{kind} '{reference}': importing {point.value}"
-            return guarded(point.load, what, point.value)
+            with user_code(f"{kind} '{reference}': importing {point.value}", ConfigError):
+                return point.load()
     raise _unknown(kind, reference, table)
 
 
@@ -149,7 +149,8 @@ def _file(kind: str, reference: str) -> Path:
 def _from_file(kind: str, reference: str) -> Any:
     path = _file(kind, reference)
     name = reference.rpartition(":")[2]
-    module = guarded(lambda: _module(path), f"{kind} '{reference}': importing {path}", str(path))
+    with user_code(f"{kind} '{reference}': importing it", ConfigError):
+        module = _module(path)
     if not hasattr(module, name):
         raise _nameless(kind, reference, vars(module))
     return getattr(module, name)
@@ -194,23 +195,6 @@ def refuse_while_importing(verb: str) -> None:
             f"{_importing[-1]} calls {verb} when it is imported, and every job imports it to find "
             f'what it holds; put the call below `if __name__ == "__main__":`'
         )
-
-
-def guarded(call: Callable[[], Any], what: str, source: str) -> Any:
-    """Return `call()`; what a user's code raises, `sys.exit` too, becomes a `ConfigError`.
-
-    `what` names what was tried; the message tells the last line of the file `source` in which it
-    failed. A `PerfsuiteError` passes as it is.
-    """
-    try:
-        return call()
-    except PerfsuiteError:
-        raise
-    except (Exception, SystemExit) as error:
-        frames = traceback.extract_tb(error.__traceback__)
-        lines = [frame.lineno for frame in frames if frame.filename == source]
-        at = f" in line {lines[-1]}" if lines else ""
-        raise ConfigError(f"{what} failed{at} with {type(error).__name__}: {error}") from error
 
 
 class _Names(ast.NodeVisitor):

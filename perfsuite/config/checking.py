@@ -19,6 +19,7 @@ from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from perfsuite.domain.recipe import GraphPass, ModelPass
@@ -102,7 +103,9 @@ def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphP
         raise here.key("use").error(
             f"'{use.use}' is no pass: it has neither apply nor fit, rebuild"
         )
-    made: Any = convert(_with_runtime(use.fields, found.__struct_fields__, here), found, here)
+    fields = _with_runtime(use.fields, found.__struct_fields__, here)
+    with user_code(f"{here}: making '{use.use}'", ConfigError):
+        made: Any = convert(fields, found, here)
     return made  # type: ignore[no-any-return]
 
 

@@ -16,7 +16,8 @@ from perfsuite.libraries.mapped import (
     thread_pools,
     torch_build,
 )
-from perfsuite.plugins import GROUPS, guarded
+from perfsuite.plugins import GROUPS
+from perfsuite.user_code import user_code
 
 
 @dataclass(frozen=True)
@@ -99,8 +100,10 @@ def loaded() -> tuple[EvidenceItem, ...]:
 
 def _found_by(point: EntryPoint, objects: Sequence[str]) -> tuple[EvidenceItem, ...]:
     who = f"library '{point.name}'"
-    find = guarded(point.load, f"{who}: importing {point.value}", point.value)
-    items = guarded(lambda: tuple(find(objects)), f"{who}: looking for it", point.value)
+    with user_code(f"{who}: importing {point.value}", ConfigError):
+        find = point.load()
+    with user_code(f"{who}: looking for it", ConfigError):
+        items = tuple(find(objects))
     if not all(isinstance(item, EvidenceItem) for item in items):
         raise ConfigError(f"{who} gives {items!r}; it must yield perfsuite.EvidenceItems")
-    return tuple(items)
+    return items

@@ -11,7 +11,7 @@ from perfsuite.domain.meter import Meter, Phase
 from perfsuite.domain.record import Measurement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure.meters.table import load_meter
-from perfsuite.plugins import guarded
+from perfsuite.user_code import user_code
 
 
 class Metering:
@@ -41,9 +41,10 @@ class Metering:
 
     def _try(self, reference: str, what: str, action: Callable[[], Any]) -> Any:
         """Return what `action` does; None, and a label, where the machine does not tell."""
-        source, _, name = reference.rpartition(":")
+        name = reference.rpartition(":")[2]
         try:
-            return guarded(action, f"meter '{name}': {what}", source)
+            with user_code(f"meter '{name}': {what}", ConfigError):
+                return action()
         except Unavailable as error:
             self._meters.pop(reference, None)
             self.labels.append(f"no {name}: {str(error).partition(chr(10))[0]}")

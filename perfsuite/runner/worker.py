@@ -17,6 +17,7 @@ from perfsuite.domain.record import Failure, Line, Status
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import TAIL
+from perfsuite.user_code import what_failed
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
@@ -35,8 +36,9 @@ def run_job(job: Job) -> Line:
         return _failed(job, "failed", error, output=traceback.format_exc() if below else "")
     except MemoryError as error:
         return _failed(job, "failed", error, f"out of memory: {error}", traceback.format_exc())
-    except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it goes on record
-        return _failed(job, "failed", error, str(error), traceback.format_exc())
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - not of a user's code, which has its own door
+        said = str(error) or what_failed(error)
+        return _failed(job, "failed", error, said, traceback.format_exc())
 
 
 def _device(job: Job) -> DeviceIdentity:

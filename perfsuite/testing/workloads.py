@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.stages import check, paths
 from perfsuite.testing.samples import require, require_name
+from perfsuite.workloads.checked import unchecked
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,6 +37,7 @@ def check_workload(workload: Workload) -> None:
         f"return Workload(name, Model(build), task)",
     )
     require_name(workload.name, f"workload '{workload.name}'")
+    workload = replace(workload, task=unchecked(workload.task))
     _check_inputs(workload)
     predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
     task = workload.task

@@ -9,6 +9,8 @@ from pathlib import Path
 from perfsuite import plugins
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
+from perfsuite.user_code import user_code
+from perfsuite.workloads.checked import checked
 from perfsuite.workloads.zoo import (
     captions,
     cifar10,
@@ -60,19 +62,21 @@ def load_workload(reference: str, samples: str = "") -> Workload:
     if reference.endswith(".onnx"):
         from perfsuite.workloads.onnx.file import onnx_workload
 
-        return onnx_workload(Path(reference), Path(samples) if samples else None)
+        return checked(onnx_workload(Path(reference), Path(samples) if samples else None))
     if reference in MERGED:
         check_workload_exists(reference)
     found = plugins.load("workload", reference, WORKLOADS)
     check_no_module(found, f"workload '{reference}'")
     if callable(found):
-        found = _called(found, reference)
+        name = reference.rpartition(":")[2]
+        with user_code(f"workload '{reference}': calling {name}()", ConfigError):
+            found = found()
         check_no_module(found, f"workload '{reference}'")
     if not isinstance(found, Workload):
         raise ConfigError(
             f"workload '{reference}': a perfsuite.Workload was expected, not {type(found).__name__}"
         )
-    return found
+    return checked(found)
 
 
 def check_no_module(found: object, where: str) -> None:
@@ -93,11 +97,3 @@ def check_no_module(found: object, where: str) -> None:
             f"        return {kind.__name__}(...)  # its weights loaded, alike each time\n"
             f'    net = perfsuite.Workload("net", perfsuite.Model(build), Pictures())'
         )
-
-
-def _called(factory: Callable[[], object], reference: str) -> object:
-    """Return the result of a user's function; its errors are raised with the line."""
-    file, _, name = reference.rpartition(":")
-    source = str(Path(file).resolve()) if file else ""
-    where = f" in {file}" if file else ""
-    return plugins.guarded(factory, f"workload '{reference}': calling {name}(){where}", source)

@@ -69,7 +69,7 @@ def test_entry_points_are_found_after_the_table(
     assert plugins.load("pass", "theirs", TABLE) == 3
     assert plugins.load("pass", "int8", TABLE) == "the int8 pass"
     plugins.check_exists("pass", "broken", TABLE)  # it exists, and is not imported to say so
-    with pytest.raises(ConfigError, match=r"'broken': importing .* failed with ZeroDivisionError"):
+    with pytest.raises(ConfigError, match=r"'broken': importing .* failed .*with ZeroDivision"):
         plugins.load("pass", "broken", TABLE)
 
 
@@ -129,17 +129,20 @@ def test_a_file_that_is_no_python_is_refused(tmp_path: Path) -> None:
     reference = file(tmp_path, "x = 1\ndef f(:\n") + ":x"
     with pytest.raises(ConfigError, match=r"not valid Python: .*line 2"):
         plugins.check_exists("workload", reference, {})
-    with pytest.raises(ConfigError, match="failed with SyntaxError"):
+    with pytest.raises(ConfigError, match=r"failed in line 2 of .* with SyntaxError"):
         plugins.load("workload", reference, {})
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("x = 1\n\n1 / 0\n", "failed in line 3 with ZeroDivisionError: division by zero"),
-        ("import nothing_like_it\nx = 1\n", "failed in line 1 with ModuleNotFoundError"),
-        ("import sys\nsys.exit(3)\nx = 1\n", "failed in line 2 with SystemExit: 3"),
-        ("import sys\nsys.path.clear()\nraise OSError('no')\n", "failed in line 3 with OSError"),
+        ("x = 1\n\n1 / 0\n", "failed in line 3 of .* with ZeroDivisionError: division by zero"),
+        ("import nothing_like_it\nx = 1\n", "failed in line 1 of .* with ModuleNotFoundError"),
+        ("import sys\nsys.exit(3)\nx = 1\n", "failed in line 2 of .* with SystemExit: 3"),
+        (
+            "import sys\nsys.path.clear()\nraise OSError('no')\n",
+            "failed in line 3 of .* OSError",
+        ),
     ],
 )
 def test_what_a_file_raises_is_told_with_its_line(text: str, message: str, tmp_path: Path) -> None:

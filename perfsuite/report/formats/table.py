@@ -13,6 +13,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.report.formats.csv import Csv
 from perfsuite.report.formats.json import Json
 from perfsuite.report.formats.markdown import Markdown
+from perfsuite.user_code import user_code
 
 
 class Format(Protocol):
@@ -44,12 +45,8 @@ def render(run: Run, judgement: Judgement, reference: str) -> str:
     code of a plug-in fails.
     """
     found = plugins.load("format", reference, FORMATS)
-    file, _, _ = reference.rpartition(":")
-    text = plugins.guarded(
-        lambda: _format(found, reference).render(run, judgement),
-        f"format '{reference}': writing the report",
-        str(Path(file).resolve()) if file else "",
-    )
+    with user_code(f"format '{reference}': writing the report", ConfigError):
+        text = _format(found, reference).render(run, judgement)
     if not isinstance(text, str):
         raise ConfigError(
             f"format '{reference}': render() gave {type(text).__name__}; it must return a str"

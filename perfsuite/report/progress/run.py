@@ -75,7 +75,8 @@ class RunProgress:
             self.spent_s += spent_s
             self.spent_expected_s += self.expected_s.get((line.key, line.job), 0.0)
         if line.status != "ok":
-            words = line.error.message.splitlines()[0] if line.error else ""
+            said = line.error.message.strip().splitlines() if line.error else []
+            words = said[0] if said else line.error.kind if line.error else ""
             self._say(f"{line.status}: {line.job} {line.key}: {words}")
         elif not self.console.is_terminal:
             turn = "" if line.round is None else f" round {line.round + 1}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
@@ -16,18 +17,20 @@ from perfsuite.domain.profile import Node
 from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import SchemaError
+from perfsuite.errors import ConfigError, SchemaError
 from perfsuite.plugins import load, source_digest
 from perfsuite.runner.job import Job
 from perfsuite.runtimes.split.session import is_split, open_split
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.cache import key_of
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
 
 _T = TypeVar("_T")
 
+_OF_A_RUNTIME = ("name", "takes", "devices", "precisions", "probe", "build", "open")
 MANIFEST, INPUTS = "artifact.json", "inputs.npz"
 FACTS, STAGES = "facts.json", "stages.json"
 
@@ -58,8 +61,15 @@ class Parts(msgspec.Struct, frozen=True):
 
 def load_runtime(name: str) -> Runtime:
     """Return the runtime that a name or `file.py:name` refers to."""
-    found: Runtime = load("runtime", name, RUNTIMES)
-    return found() if isinstance(found, type) else found
+    found: Any = load("runtime", name, RUNTIMES)
+    if isinstance(found, type):
+        with user_code(f"runtime '{name}': making it", ConfigError):
+            found = found()
+    lacking = [one for one in _OF_A_RUNTIME if not hasattr(found, one)]
+    if lacking:
+        raise ConfigError(f"runtime '{name}': it is no runtime, it has no {', '.join(lacking)}")
+    runtime: Runtime = found
+    return runtime
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -146,10 +156,20 @@ def options(
     return SessionOptions(batch or cell.batch, cell.threads, inspect, rebuild, spans)
 
 
+@contextmanager
 def open_session(
     runtime: Runtime, folder: Path, manifest: Manifest, options: SessionOptions
-) -> Session:
-    """Return a session on the artifact in `folder`, of the whole model or of its stages."""
-    if is_split(folder):
-        return open_split(runtime, folder, manifest, options)
-    return runtime.open(folder, manifest, options)
+) -> Iterator[Session]:
+    """Open a session on the artifact in `folder`, of the whole model or of its stages."""
+    with ExitStack() as stack:
+        with user_code(f"{runtime.name}: its open()"):
+            if is_split(folder):
+                found = open_split(runtime, folder, manifest, options)
+            else:
+                found = runtime.open(folder, manifest, options)
+            session = stack.enter_context(found)
+        try:
+            yield session
+        finally:
+            with user_code(f"{runtime.name}: closing its session"):
+                stack.close()

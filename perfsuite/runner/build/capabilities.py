@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
-
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.recipe import Target
 from perfsuite.domain.runtime import Runtime
-from perfsuite.errors import BuildError
 from perfsuite.processor import read_processor
-
-_T = TypeVar("_T")
+from perfsuite.user_code import require_type, user_code
 
 
 def identity_of(runtime: Runtime, device: str) -> DeviceIdentity:
     """Return which processor or card `device` is.
 
     A runtime that does not say runs "cpu" on the processor; any other device of it stays without a
-    name, with the features of the processor beside it. Raises `BuildError` for another answer than
+    name, with the features of the processor beside it. Raises `ConfigError` for another answer than
     a `DeviceIdentity`.
     """
     identify = getattr(runtime, "identify", None)
     if identify is not None:
-        return _checked(identify(device), DeviceIdentity, f"{runtime.name}: identify('{device}')")
+        whose = f"{runtime.name}: its identify('{device}')"
+        with user_code(whose):
+            found = identify(device)
+        return require_type(found, DeviceIdentity, whose, "a perfsuite.DeviceIdentity")
     processor = read_processor().identity
     if device == PROCESSOR:
         return processor
@@ -33,13 +32,30 @@ def identity_of(runtime: Runtime, device: str) -> DeviceIdentity:
 def quantized_graphs_of(runtime: Runtime, device: str) -> QuantizedGraphs | None:
     """Return how the runtime wants quantized graphs for `device`; None where it runs none.
 
-    Raises `BuildError` for another answer than a `QuantizedGraphs`.
+    Raises `ConfigError` for another answer than a `QuantizedGraphs`.
     """
     say = getattr(runtime, "quantized_graphs", None)
-    wanted = None if say is None else say(device)
+    if say is None:
+        return None
+    whose = f"{runtime.name}: its quantized_graphs('{device}')"
+    with user_code(whose):
+        wanted = say(device)
     if wanted is None:
         return None
-    return _checked(wanted, QuantizedGraphs, f"{runtime.name}: quantized_graphs('{device}')")
+    return require_type(wanted, QuantizedGraphs, whose, "a perfsuite.QuantizedGraphs, or None")
+
+
+def libraries_of(runtime: Runtime) -> dict[str, str]:
+    """Return the engine's libraries with their versions; raise what its `probe` raises."""
+    whose = f"{runtime.name}: its probe()"
+    with user_code(whose):
+        found = runtime.probe()
+    words = "a dict of library to version"
+    require_type(found, dict, whose, words)
+    for name, version in found.items():
+        require_type(name, str, whose, words)
+        require_type(version, str, whose, words)
+    return found
 
 
 def target_of(runtime: Runtime, cell: Cell) -> Target:
@@ -52,13 +68,7 @@ def target_of(runtime: Runtime, cell: Cell) -> Target:
         batch=cell.batch,
         threads=cell.threads,
         precision=cell.precision,
-        libraries=tuple(f"{name} {at}" for name, at in sorted(runtime.probe().items())),
+        libraries=tuple(f"{name} {at}" for name, at in sorted(libraries_of(runtime).items())),
         quantized=quantized_graphs_of(runtime, cell.device),
         identity=identity,
     )
-
-
-def _checked(answer: object, kind: type[_T], who: str) -> _T:
-    if not isinstance(answer, kind):
-        raise BuildError(f"{who} gives {answer!r}; it must be a perfsuite.{kind.__name__}")
-    return answer

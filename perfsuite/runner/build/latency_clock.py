@@ -26,11 +26,12 @@ import numpy as np
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError, ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.export.onnx import export_fixed, graph_spec, load_graph
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.latency import garbage_collector_off
 from perfsuite.runner.build.reference import module_outputs
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -229,13 +230,10 @@ def _parts(candidates: Sequence[Candidate]) -> Iterator[Sequence[Candidate]]:
 def _told(where: str) -> Iterator[None]:
     """Say which candidate it was; what an engine raises on its own becomes a `BuildError`."""
     try:
-        yield
-    except MemoryError:
-        raise
+        with user_code("timing it"):
+            yield
     except PerfsuiteError as error:
         raise type(error)(f"{where}: {error}") from error
-    except Exception as error:
-        raise BuildError(f"{where} failed with {type(error).__name__}: {error}") from error
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.runtime import Variant
 from perfsuite.domain.task import Inputs, Outputs, Task
-from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
+from perfsuite.errors import ParityError, PerfsuiteError, Unsupported
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,16 +22,9 @@ def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
     """
     from perfsuite.runtimes.pytorch.runtime import run_module
 
-    try:
+    given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
+    with user_code(f"{type(module).__name__}: its forward on what inputs() gives ({given})"):
         return run_module(module, inputs)
-    except (PerfsuiteError, MemoryError):
-        raise
-    except Exception as error:
-        given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
-        raise BuildError(
-            f"{type(module).__name__}: its forward failed on what the task's inputs() gives "
-            f"({given}) with {type(error).__name__}: {error}"
-        ) from error
 
 
 def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:

@@ -13,6 +13,7 @@ from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
+from perfsuite.user_code import require_type, user_code
 
 
 @dataclass(frozen=True)
@@ -28,15 +29,24 @@ class Step:
 
     def key(self, parent: str, data: str, target: Target) -> str:
         """Return the key of this step's result; `data` is the key of all samples it may see."""
+        with user_code(f"{self.use.use}: its version"):
+            version = str(self.pass_.version)
         return key_of(
             parent,
             data,
             self.use.use.rpartition(":")[2],
             source_digest("pass", self.use.use),
-            str(self.pass_.version),
+            version,
             _configuration(self.pass_),
-            self.pass_.resolve(target),
+            self.resolved(target),
         )
+
+    def resolved(self, target: Target) -> str:
+        """Return what the pass says that its result owes to `target`; raise what it raises."""
+        whose = f"{self.use.use}: its resolve()"
+        with user_code(whose):
+            owed = self.pass_.resolve(target)
+        return require_type(owed, str, whose, "a text")
 
 
 def _configuration(pass_: Any) -> bytes:

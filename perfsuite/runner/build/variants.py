@@ -7,7 +7,6 @@ and version, the parts of the target that the pass uses, library versions.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property, partial
 from importlib.metadata import version
@@ -15,14 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
 from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
+from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
@@ -37,6 +35,7 @@ from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home
+from perfsuite.user_code import require_type, user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -69,7 +68,7 @@ class VariantBuilder:
                 f"torch module, and this model is an ONNX file"
             )
         for step in self.steps:
-            step.pass_.resolve(self._target(step))
+            step.resolved(self._target(step))
         if self.runtime.takes == "module":
             if rebuild is None:
                 raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
@@ -124,8 +123,7 @@ class VariantBuilder:
         build = self.workload.model.build
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
-        with _told(f"{self.workload.name}: its build()"):
-            return build().eval()
+        return build().eval()
 
     # -- model passes -----------------------------------------------------------------------
 
@@ -150,7 +148,7 @@ class VariantBuilder:
         applied = self._applied()
         left: dict[str, str] = {}
         for pass_, edits in applied:
-            with _told(f"{type(pass_).__name__}: what it left alone"):
+            with user_code(f"{type(pass_).__name__}: what it left alone"):
                 left |= msgspec.convert(edits.data.get("left", {}), dict[str, str])
         return layer_widths(self.build(), self._edited(applied), left) if applied else ()
 
@@ -169,26 +167,25 @@ class VariantBuilder:
         return applied
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
-        with _told(f"{step.use.use}: its fit()"):
-            edits = step.pass_.fit(self._edited(before), self._context(step, key))
-        write_edits(folder, edits)
+        model, context, whose = self._edited(before), self._context(step, key), step.use.use
+        with user_code(f"{whose}: its fit()"):
+            edits = step.pass_.fit(model, context)
+        write_edits(folder, require_type(edits, Edits, f"{whose}: its fit()", "perfsuite.Edits"))
 
     def _edited(self, applied: Applied) -> nn.Module:
+        from torch import nn
+
         module = self.build()
         for pass_, edits in applied:
-            with _told(f"{type(pass_).__name__}: its rebuild()"):
-                module = pass_.rebuild(module, edits)
+            whose = f"{type(pass_).__name__}: its rebuild()"
+            with user_code(whose):
+                rebuilt = pass_.rebuild(module, edits)
+            module = require_type(rebuilt, nn.Module, whose, "a torch.nn.Module")
         return module.eval()
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return the task's `inputs`."""
-        with _told(f"{self.workload.name}: its inputs()"):
-            return self.workload.task.inputs(batch, seed)
-
-    def from_picture(self, picture: np.ndarray) -> Inputs:
-        """Return the task's inputs for a picture."""
-        with _told(f"{self.workload.name}: its from_picture()"):
-            return self.workload.task.from_picture(picture)
+        return self.workload.task.inputs(batch, seed)
 
     # -- the graph --------------------------------------------------------------------------
 
@@ -254,9 +251,10 @@ class VariantBuilder:
 
         from perfsuite.export.onnx import load_graph
 
-        with _told(f"{step.use.use}: its apply()"):
-            made = step.pass_.apply(load_graph(graph), self._context(step, key))
-        onnx.save(made, folder / GRAPH)
+        whose, context = f"{step.use.use}: its apply()", self._context(step, key)
+        with user_code(whose):
+            made = step.pass_.apply(load_graph(graph), context)
+        onnx.save(require_type(made, onnx.ModelProto, whose, "an onnx.ModelProto"), folder / GRAPH)
 
     def _context(self, step: Step, key: str) -> PassContext:
         cell, runtime = self.job.cell, self._runtime_of(step)
@@ -284,17 +282,6 @@ def _is_quantized(graph: Path) -> bool:
 def _checkpoints() -> Path:
     """Return the folder of the checkpoints of passes, by the keys of their edits."""
     return home() / "checkpoints"
-
-
-@contextmanager
-def _told(whose: str) -> Iterator[None]:
-    """Turn what a user's code raises into a `BuildError` that says whose code it was."""
-    try:
-        yield
-    except (PerfsuiteError, MemoryError):
-        raise
-    except Exception as error:
-        raise BuildError(f"{whose} failed with {type(error).__name__}: {error}") from error
 
 
 def _structure(module: nn.Module) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from perfsuite.domain.record import Accuracy, Line
 from perfsuite.domain.runtime import Manifest, Session
 from perfsuite.domain.task import Inputs, Outputs, Task
-from perfsuite.errors import BuildError, ParityError, PerfsuiteError
+from perfsuite.errors import BuildError, ParityError
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
@@ -21,6 +21,7 @@ from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.user_code import user_code
 from perfsuite.workloads.table import load_workload
 
 BATCH = 50  # samples of a call, if the batch axis is dynamic
@@ -66,10 +67,6 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     if batch != job.cell.batch:
         with artifacts.open_session(runtime, artifact, manifest, open_()) as session:
             answering.check_against(session, job.cell.batch)
-    if rows.ndim != 2:
-        raise PerfsuiteError(
-            f"{job.cell.workload}: rows() must give (samples, columns), not {rows.shape}"
-        )
     np.save(folder / ROWS, rows)
     data = msgspec.json.encode(accuracies(task.metrics(), rows, digest=answering.digest))
     # Raises for accuracies that could not be read again.
@@ -103,7 +100,8 @@ class Answering:
         count = len(next(iter(inputs.values())))
         if count == self.batch and not _batched(self.manifest):
             # Not split by sample, as a detector's answer may have any number of rows.
-            outputs = self.session.run(inputs)
+            with user_code(f"{self.manifest.runtime}: a call"):
+                outputs = self.session.run(inputs)
         else:
             parts = [
                 answer_padded(
@@ -142,7 +140,8 @@ def answer_padded(session: Session, inputs: Inputs, start: int, stop: int, batch
     """Return the answers to samples `start` to `stop`; the last one is repeated as padding."""
     index = np.minimum(np.arange(start, start + batch), stop - 1)
     chunk = {name: np.ascontiguousarray(array[index]) for name, array in inputs.items()}
-    outputs = session.run(chunk)
+    with user_code(f"a call with samples {start} to {stop - 1}"):
+        outputs = session.run(chunk)
     for place, output in enumerate(outputs):
         if output.shape[:1] != (batch,):
             raise BuildError(

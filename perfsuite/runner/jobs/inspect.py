@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -18,7 +19,7 @@ from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Line, 
 from perfsuite.domain.runtime import Manifest, Runtime, Session
 from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
 from perfsuite.measure.kernels import mean_times
 from perfsuite.measure.roofline import roofline, roofline_of
@@ -28,6 +29,7 @@ from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runtimes.shared.precision import check_precision
+from perfsuite.user_code import require_type, user_code
 
 CALLS = 3  # the first builds kernels; the others show which run
 MOST_CALLS = 100  # more would only take time to read
@@ -47,9 +49,10 @@ def inspect(job: Job) -> Line:
     options = artifacts.options(job.cell, rebuilder(job), inspect=True, spans=parts.spans)
     opened = partial(artifacts.open_session, runtime, folder, manifest)
     with opened(options) as session:
-        for index in range(CALLS):
-            session.run(inputs[index % len(inputs)])
-        evidence = session.evidence()
+        with user_code(f"{job.cell.key}: a call"):
+            for index in range(CALLS):
+                session.run(inputs[index % len(inputs)])
+        evidence = _evidence(session, job)
         libraries = loaded()
         check_precision(evidence, manifest)
         evidence = _with(evidence, *libraries)
@@ -73,6 +76,13 @@ def inspect(job: Job) -> Line:
         roofline=roofs,
         measurements=_times(found),
     )
+
+
+def _evidence(session: Session, job: Job) -> Evidence:
+    whose = f"{job.cell.runtime}: its evidence()"
+    with user_code(whose):
+        found = session.evidence()
+    return require_type(found, Evidence, whose, "perfsuite.Evidence")
 
 
 def _without(job: Job, evidence: Evidence, error: Unsupported) -> Line:
@@ -109,7 +119,10 @@ def _times(found: Breakdown) -> tuple[Measurement, ...]:
 
 
 def _profile(
-    session: Session, plain: Callable[[], Session], inputs: list[Inputs], job: Job
+    session: Session,
+    plain: Callable[[], AbstractContextManager[Session]],
+    inputs: list[Inputs],
+    job: Job,
 ) -> tuple[Profile, list[float]]:
     """Return the profile of warm calls, and the seconds of as many that are not profiled.
 
@@ -119,21 +132,16 @@ def _profile(
     """
     if not hasattr(session, "profile"):
         raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
-    try:
+    whose = f"{job.cell.key}: a call that was profiled"
+    with user_code(whose):
         calls = _calls(session, inputs, job.inspect)
         given, half = inputs[:calls], calls // 2
         with plain() as untraced:
             _timed(untraced, given, range(len(given)))
             before = _timed(untraced, given, range(half))
-            profile = session.profile(given, calls)
+            profile = require_type(session.profile(given, calls), Profile, whose, "a Profile")
             _timed(untraced, given, range(1))  # the profile has replaced the caches' contents
             return profile, before + _timed(untraced, given, range(half, calls))
-    except (PerfsuiteError, MemoryError):
-        raise
-    except Exception as error:
-        raise BuildError(
-            f"a call failed while it was profiled with {type(error).__name__}: {error}"
-        ) from error
 
 
 def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[float]:

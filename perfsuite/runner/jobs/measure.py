@@ -13,6 +13,7 @@ from perfsuite.measure.latency import Latencies, time_calls
 from perfsuite.measure.metering import Metering
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, line_of
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -35,7 +36,8 @@ def measure(job: Job) -> Line:
         load_s = time.perf_counter() - started
         metering.stop("load")
         clock = session.clock or time.perf_counter_ns
-        latencies = time_calls(session, inputs, job.measure, clock=clock, metering=metering)
+        with user_code(f"{job.cell.key}: a call"):
+            latencies = time_calls(session, inputs, job.measure, clock=clock, metering=metering)
     return line_of(
         job,
         status="ok",

@@ -15,16 +15,17 @@ from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
-from perfsuite.runner.build.capabilities import identity_of
+from perfsuite.runner.build.capabilities import identity_of, libraries_of
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.user_code import require_type, user_code
 from perfsuite.workloads.table import load_workload
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ ROTATION = 8  # inputs that timed calls rotate over, so that they are not always
 def prepare(job: Job) -> Line:
     """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
     runtime = artifacts.load_runtime(job.runtime)
-    libraries = runtime.probe()
+    libraries = libraries_of(runtime)
     _check_supported(runtime, job)
     steps = steps_of(job, runtime)
     workload = load_workload(job.reference, job.samples)
@@ -141,7 +142,8 @@ class _Build:
         pieces = self.variant.pieces
         if pieces is None:
             try:
-                self.runtime.build(self.variant, manifest, folder)
+                with user_code(f"{self.runtime.name}: its build()"):
+                    self.runtime.build(self.variant, manifest, folder)
                 return
             except (BuildError, Unsupported) as refusal:
                 if self.runtime.takes != "graph":
@@ -155,7 +157,7 @@ class _Build:
         batch = self.job.cell.batch
         if not self.job.picture:
             return [self.builder.inputs(batch, seed) for seed in range(ROTATION)]
-        one = self.builder.from_picture(read_picture(Path(self.job.picture)))
+        one = self.builder.workload.task.from_picture(read_picture(Path(self.job.picture)))
         return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
 
     def _parts(self, folder: Path) -> artifacts.Parts:
@@ -245,15 +247,13 @@ class _Build:
         return worst
 
     def _answer(self, session: Session, inputs: Inputs) -> Outputs:
-        """Return the engine's answers; an error of the model's own code is raised as such."""
-        try:
-            return session.run(inputs)
-        except (PerfsuiteError, MemoryError):
-            raise
-        except Exception as error:
-            raise BuildError(
-                f"{self.job.cell.key}: a call failed with {type(error).__name__}: {error}"
-            ) from error
+        """Return the engine's answers; what the model's own code raises is told as that."""
+        whose = f"{self.job.cell.key}: a call"
+        with user_code(whose):
+            answer = session.run(inputs)
+        if not isinstance(answer, tuple):
+            require_type(answer, list, whose, "a list")
+        return [require_type(item, np.ndarray, whose, "NumPy arrays alone") for item in answer]
 
     def _counted(self, folder: Path) -> Macs | None:
         from perfsuite.measure.macs import count_graph, count_module

@@ -23,6 +23,7 @@ from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import PIECES, Piece, Pieces, as_array, flatten, read_pieces, restore
 from perfsuite.runtimes.shared.base import BaseSession
 from perfsuite.runtimes.split.profile import profile
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -50,7 +51,8 @@ def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path
         place.mkdir()
         try:
             variant = Variant(pieces / piece.graph, None, quantized=False)
-            runtime.build(variant, _manifest(piece, manifest), place)
+            with user_code(f"{runtime.name}: its build()"):
+                runtime.build(variant, _manifest(piece, manifest), place)
             built.append(piece)
         except (BuildError, Unsupported) as error:
             left[piece.path], refusal = str(error), error
@@ -106,18 +108,13 @@ class SplitSession(BaseSession):
         import torch
 
         tensors = [torch.from_numpy(inputs[name]) for name in self._names]
-        try:
-            with torch.inference_mode():
-                answer = self._module(*tensors)
-        except (PerfsuiteError, MemoryError):
-            raise
-        except Exception as error:
-            raise BuildError(
-                f"the model runs in pieces, and its code failed with {type(error).__name__}: "
-                f"{error}; it can call the modules of its stages "
-                f"({', '.join(engine.piece.path for engine in self._engines)}), and nothing else "
-                f"of them"
-            ) from error
+        stages = ", ".join(engine.piece.path for engine in self._engines)
+        whose = (
+            f"the model runs in pieces, where its code can call the modules of its stages "
+            f"({stages}), and nothing else of them; that code"
+        )
+        with user_code(whose), torch.inference_mode():
+            answer = self._module(*tensors)
         return [as_array(tensor) for tensor in flatten(answer)[1]]
 
     def evidence(self) -> Evidence:

@@ -134,7 +134,8 @@ def test_a_call_that_fails(project: Project, monkeypatch: pytest.MonkeyPatch) ->
     done = profiled("net.py:net", "--runtime", "fake", "-o", "out")
     assert done.exit_code == 2
     said = " ".join(done.stdout.split())
-    assert "BuildError: a call failed while it was profiled with ValueError: odd" in said
+    assert f"BuildError: {FP32}: a call that was profiled failed in line" in said
+    assert "with ValueError: odd" in said
 
 
 def test_a_cell_that_fails_after_its_breakdown(

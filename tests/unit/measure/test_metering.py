@@ -150,7 +150,7 @@ def test_what_the_machine_does_not_tell_is_a_label_and_the_others_go_on(
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("Broken", "meter 'Broken': stop failed in line 34 with ZeroDivisionError"),
+        ("Broken", r"meter 'Broken': stop failed in line 34 of .* with ZeroDivisionError"),
         ("Stranger", "gave 'power_w', which its `metrics` do not have"),
         ("Endless", "gave inf as 'energy_j': no finite number"),
         ("Twice", "gave 'energy_j' in both phases"),

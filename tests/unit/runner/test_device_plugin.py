@@ -218,5 +218,5 @@ def test_another_answer_is_refused(folder: Path, card: Callable[[str], None]) ->
     error = only(run(folder, "run", "Wrong")[0]).error
     assert error is not None
     assert error.message == (
-        "fake: identify('cuda') gives 'NVIDIA One'; it must be a perfsuite.DeviceIdentity"
+        "fake: its identify('cuda') must give a perfsuite.DeviceIdentity, not str"
     )

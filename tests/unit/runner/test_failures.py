@@ -85,15 +85,21 @@ def prepared(project: Project, code: str) -> Line:
         (
             "print('so'); raise ValueError('odd')",
             "BuildError",
-            "net: its inputs() failed with ValueError: odd",
+            "net: its inputs() failed in line 15 of {file} with ValueError: odd",
             "ValueError: odd",
         ),
-        ("import sys; sys.exit(7)", "Crash", "the worker ended with exit code 7", ""),
-        ("import sys; sys.exit(0)", "Crash", "the worker ended with exit code 0", ""),
+        (
+            "import sys; sys.exit(7)",
+            "BuildError",
+            "net: its inputs() failed in line 15 of {file} with SystemExit: 7",
+            "SystemExit: 7",
+        ),
+        ("import os; os._exit(7)", "Crash", "the worker ended with exit code 7", ""),
+        ("import os; os._exit(0)", "Crash", "the worker ended with exit code 0", ""),
         (
             r"raise ValueError('\udcff')",
             "BuildError",
-            r"net: its inputs() failed with ValueError: \udcff",
+            r"net: its inputs() failed in line 15 of {file} with ValueError: \udcff",
             "ValueError",
         ),
     ],
@@ -102,6 +108,7 @@ def test_what_a_worker_dies_of_goes_on_record_with_its_last_output(
     project: Project, code: str, kind: str, message: str, output: str
 ) -> None:
     line = prepared(project, code)
+    message = message.format(file=project.folder / "net.py")
     assert line.error is not None
     assert (line.status, line.error.kind, line.error.message) == ("failed", kind, message)
     assert output in line.error.output
@@ -187,7 +194,7 @@ def test_unsupported(project: Project, in_process: None, expected: bool) -> None
     ("before", "after", "message"),
     [
         ("return float(rows[:, 0].mean())", "return float('nan')", "the metric of the rows is nan"),
-        ('metric_name = "top1"', "metric_name = 5", "Expected `str`, got `int`"),
+        ('metric_name = "top1"', "metric_name = 5", "its metric_name must be a text, not int"),
         ("np.stack([hot == right, hot], axis=1)", "(hot == right)", "(samples, columns)"),
     ],
 )

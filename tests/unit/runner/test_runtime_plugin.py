@@ -202,7 +202,7 @@ def test_another_answer_is_refused(folder: Path) -> None:
     error = records(folder, "Wrong")["int8"].error
     assert error is not None
     assert error.message == (
-        "wrong: quantized_graphs('cpu') gives 'uint8'; it must be a perfsuite.QuantizedGraphs"
+        "wrong: its quantized_graphs('cpu') must give a perfsuite.QuantizedGraphs, or None, not str"
     )
 
 

@@ -139,9 +139,9 @@ def lacks():
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("raises", "failed in line 3 with ValueError: no luck"),
+        ("raises", "failed in line 3 of {file} with ValueError: no luck"),
         ("needs", "failed with TypeError: needs() missing 1 required positional argument: 'size'"),
-        ("exits", "failed in line 6 with SystemExit: 3"),
+        ("exits", "failed in line 6 of {file} with SystemExit: 3"),
     ],
 )
 def test_what_a_function_raises_is_told_with_its_line(
@@ -151,7 +151,8 @@ def test_what_a_function_raises_is_told_with_its_line(
     file.write_text(FACTORIES)
     with pytest.raises(ConfigError) as caught:
         load_workload(f"{file}:{name}")
-    assert str(caught.value) == f"workload '{file}:{name}': calling {name}() in {file} {words}"
+    words = words.format(file=file)
+    assert str(caught.value) == f"workload '{file}:{name}': calling {name}() {words}"
 
 
 def test_perfsuites_own_errors_pass_and_other_things_are_refused(tmp_path: Path) -> None:

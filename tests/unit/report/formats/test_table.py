@@ -71,8 +71,8 @@ def test_a_format_of_an_installed_package(page: Path, monkeypatch: pytest.Monkey
 @pytest.mark.parametrize(
     ("body", "told"),
     [
-        ("return 1 / 0", "failed in line 4 with ZeroDivisionError: division by zero"),
-        ("raise SystemExit(1)", "failed in line 4 with SystemExit: 1"),
+        ("return 1 / 0", "failed in line 4 of my_format.py with ZeroDivisionError: division"),
+        ("raise SystemExit(1)", "failed in line 4 of my_format.py with SystemExit: 1"),
         ("return 7", "render() gave int; it must return a str"),
     ],
 )

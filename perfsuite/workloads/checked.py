@@ -1,0 +1,224 @@
+"""A workload whose every answer is checked, so that a mistake in it is told as one."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.domain.model import Model
+from perfsuite.domain.task import (
+    Inputs,
+    Loss,
+    Outputs,
+    Predict,
+    RowsMetric,
+    SubsetMetric,
+    Task,
+    TrainingSet,
+)
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import ConfigError
+from perfsuite.user_code import kind_of, require_type, user_code, user_items
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def checked(workload: Workload) -> Workload:
+    """Return `workload` with its code called through `user_code`, and what that gives checked.
+
+    Raises `ConfigError` where model or task are none.
+    """
+    name, model, task = workload.name, workload.model, workload.task
+    for what, found, wanted in (("model", model, Model), ("task", task, Task)):
+        if not isinstance(found, wanted):
+            raise ConfigError(
+                f"workload '{name}': its {what} must be a perfsuite.{wanted.__name__}, not "
+                f"{kind_of(found)}"
+            )
+    if not isinstance(task.metric_name, str):
+        raise ConfigError(
+            f"{name}: its metric_name must be a text, not {kind_of(task.metric_name)}"
+        )
+    if model.build is not None:
+        model = replace(model, build=_checked_build(name, model.build))
+    return replace(workload, model=model, task=CheckedTask(name, task))
+
+
+def unchecked(task: Task) -> Task:
+    """Return a user's task itself, also where it was checked."""
+    return task.task if isinstance(task, CheckedTask) else task
+
+
+def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
+    def built() -> nn.Module:
+        from torch import nn
+
+        with user_code(f"{name}: its build()"):
+            module = build()
+        return require_type(module, nn.Module, f"{name}: its build()", "a torch.nn.Module")
+
+    return built
+
+
+class CheckedTask(Task):
+    """A task that calls another one through `user_code`, and checks what it gives.
+
+    Raises `BuildError` for what the other raises, `ConfigError` for what is of a wrong type.
+    """
+
+    def __init__(self, name: str, task: Task) -> None:
+        self._name, self.task = name, task
+        self.metric_name = task.metric_name
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Return what the task says, which may have to load its data first."""
+        whose = f"{self._name}: its labels"
+        with user_code(whose):
+            found = self.task.labels
+        return tuple(require_type(one, str, whose, "texts") for one in found)
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return what the task gives: named arrays, at least one."""
+        with user_code(self._whose("inputs")):
+            found = self.task.inputs(batch, seed)
+        return self._inputs("inputs", found)
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield what the task yields: named arrays."""
+        given = user_items(self._whose("calibration"), lambda: self.task.calibration(samples))
+        for item in given:
+            yield self._inputs("calibration", item)
+
+    def train(self) -> TrainingSet:
+        """Return the task's training set, the functions of which are checked, too."""
+        whose = self._whose("train")
+        with user_code(whose):
+            found = self.task.train()
+        data = require_type(found, TrainingSet, whose, "a perfsuite.TrainingSet")
+        if len(data.inputs) != len(data.targets):
+            raise ConfigError(
+                f"{whose} gives {len(data.inputs)} inputs and {len(data.targets)} targets; there "
+                f"must be as many of these as of those"
+            )
+        loss = None if data.loss is None else self._loss(data.loss)
+        return data._replace(prepare=self._prepare(data.prepare), loss=loss)
+
+    def _prepare(
+        self, prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray]
+    ) -> Callable[[np.ndarray, np.random.Generator], np.ndarray]:
+        whose = f"{self._name}: prepare of its training set"
+
+        def prepared(batch: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+            with user_code(whose):
+                found = prepare(batch, rng)
+            return require_type(found, np.ndarray, whose, "a NumPy array")
+
+        return prepared
+
+    def _loss(self, loss: Loss) -> Loss:
+        whose = f"{self._name}: loss of its training set"
+
+        def lost(module: nn.Module, inputs: Any, targets: Any) -> Any:
+            import torch
+
+            with user_code(whose):
+                found = loss(module, inputs, targets)
+            return require_type(found, torch.Tensor, whose, "a torch.Tensor")
+
+        return lost
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return what the task gives: an array with one row of numbers a sample."""
+        whose = self._whose("rows")
+        with user_code(whose):
+            found = self.task.rows(predict, samples)
+        rows = require_type(found, np.ndarray, whose, "a NumPy array (samples, columns)")
+        if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+            raise ConfigError(
+                f"{whose} must give numbers as an array (samples, columns), one row a sample, not "
+                f"{rows.dtype} {rows.shape}"
+            )
+        return rows
+
+    def metrics(self) -> Mapping[str, RowsMetric]:
+        """Return the task's metrics, which are checked, too."""
+        whose = self._whose("metrics")
+        with user_code(whose):
+            found = self.task.metrics()
+        words = "a dict of metric name to function of the rows"
+        if not isinstance(found, Mapping):
+            raise ConfigError(f"{whose} must give {words}, not {kind_of(found)}")
+        for name, metric in found.items():
+            require_type(name, str, whose, words)
+            if not callable(metric):
+                raise ConfigError(f"{whose} must give {words}, not {kind_of(metric)}")
+        return {name: self._metric(name, metric) for name, metric in found.items()}
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return what the task makes of the rows: a number."""
+        return self._measured(self._whose("metric"), self.task.metric, rows)
+
+    def _metric(self, name: str, metric: RowsMetric) -> RowsMetric:
+        if isinstance(metric, SubsetMetric):
+            return replace(metric, metric=self._metric(name, metric.metric))
+        return partial(self._measured, f"{self._name}: its metric '{name}'", metric)
+
+    @staticmethod
+    def _measured(whose: str, metric: RowsMetric, rows: np.ndarray) -> float:
+        with user_code(whose):
+            found = metric(rows)
+        return _number(found, whose)
+
+    def from_picture(self, picture: np.ndarray) -> Inputs:
+        """Return what the task makes of a picture: named arrays."""
+        with user_code(self._whose("from_picture")):
+            found = self.task.from_picture(picture)
+        return self._inputs("from_picture", found)
+
+    def agreement(
+        self, expected: Outputs, answered: Outputs, precision: str
+    ) -> dict[str, float] | None:
+        """Return what the task says: None, or a number an output."""
+        whose = self._whose("agreement")
+        with user_code(whose):
+            found = self.task.agreement(expected, answered, precision)
+        if found is None:
+            return None
+        items = require_type(found, dict, whose, "None or a dict of output name to number").items()
+        return {str(output): _number(value, whose) for output, value in items}
+
+    def fingerprint(self) -> str:
+        """Return what the task tells its data by: a text."""
+        whose = self._whose("fingerprint")
+        with user_code(whose):
+            found = self.task.fingerprint()
+        return require_type(found, str, whose, "a text")
+
+    def _whose(self, method: str) -> str:
+        return f"{self._name}: its {method}()"
+
+    def _inputs(self, method: str, found: object) -> Inputs:
+        whose = self._whose(method)
+        inputs = require_type(found, dict, whose, "a dict of input name to NumPy array")
+        if not inputs:
+            raise ConfigError(f"{whose} gives no input; the model takes at least one array")
+        for name, array in inputs.items():
+            require_type(name, str, whose, "a text as the name of each input")
+            require_type(array, np.ndarray, whose, f"a NumPy array as '{name}'")
+        return inputs
+
+
+def _number(value: object, whose: str) -> float:
+    """Return `value` as a float; NumPy's numbers and arrays of one are numbers, too."""
+    if isinstance(value, np.ndarray) and value.size == 1:
+        value = value.item()
+    if isinstance(value, numbers.Real | np.bool_):
+        return float(value)
+    raise ConfigError(f"{whose} must give a number, not {kind_of(value)}")
