@@ -46,3 +46,12 @@ def test_names_tell_devices_apart_and_where_they_do_not_what_differs() -> None:
         "an unnamed cuda device with features ('sm_80',)",
         "an unnamed cuda device with features ('sm_90',)",
     )
+
+
+def test_all_that_differs_is_told() -> None:
+    one = DeviceIdentity("cuda", features=("sm_80",), must_match={"power": "1"})
+    other = DeviceIdentity("cuda", features=("sm_90",), must_match={"power": "2"})
+    assert told_apart(one, other) == (
+        "an unnamed cuda device with features ('sm_80',), must match {'power': '1'}",
+        "an unnamed cuda device with features ('sm_90',), must match {'power': '2'}",
+    )

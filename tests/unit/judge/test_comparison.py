@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
-from judged_runs import EAGER, INT8, PAIR, noisy, other_machine, run, scaled
+from judged_runs import (
+    EAGER,
+    INT8,
+    MACHINE,
+    PAIR,
+    accuracy,
+    noisy,
+    other_machine,
+    record,
+    run,
+    scaled,
+)
 
-from perfsuite.domain.verdict import Difference
-from perfsuite.judge import compare
+from perfsuite.domain.judgement import OfOtherRun, Quick, VersionChange
+from perfsuite.domain.record import Failure
+from perfsuite.domain.verdict import Difference, Reason
+from perfsuite.judge import CellChange, compare
 from perfsuite.report.sentences import change_notes
 
 
@@ -29,3 +43,75 @@ def test_compare_two_runs() -> None:
     assert reason.kind == "other_machine"
     assert Difference("processor", "A", "B") in reason.differences
     assert "processor ('A' here, 'B' in the baseline)" in change_notes(far.changes[0])[0]
+
+
+def test_both_runs_are_named_and_their_cautions_kept_apart() -> None:
+    before = msgspec.structs.replace(run(PAIR[0]), warnings=("torn",))
+    upgraded = msgspec.structs.replace(MACHINE, subject={"torch": "2.16"})
+    after = run(*PAIR, name="t", environment=upgraded)
+    header = msgspec.structs.replace(after.header, quick=True, created_at="")
+    found = compare(before, msgspec.structs.replace(after, header=header))
+    assert (found.before, found.after) == ("s 2026-01-01", "t")
+    assert found.warnings == (OfOtherRun("before", "torn"), OfOtherRun("after", Quick()))
+    assert found.versions == (VersionChange("torch", "2.15", "2.16"),)
+    assert (found.only_before, found.only_after) == ((), (INT8.key,))
+    turned = compare(after, before)
+    assert (turned.only_before, turned.only_after) == ((INT8.key,), ())
+
+
+def test_a_cell_that_did_not_end_well_has_its_statuses_alone() -> None:
+    failed = record(INT8, status="failed", error=Failure("Crash", "no"))
+    good = record(INT8, 0.01, 0.01)
+    for before, after, statuses in (
+        (run(good), run(failed), ("ok", "failed")),
+        (run(failed), run(good), ("failed", "ok")),
+        (run(good), run(cells=(INT8,)), ("ok", "missing")),
+        (run(cells=(INT8,)), run(good), ("missing", "ok")),
+        (run(cells=(INT8,)), run(cells=(INT8,)), ("missing", "missing")),
+    ):
+        assert compare(before, after).changes == (CellChange(INT8, INT8.key, *statuses),)
+
+
+def test_latencies_are_those_of_each_run() -> None:
+    (change,) = compare(run(record(INT8, 0.01, 0.04)), run(record(INT8, 0.04, 0.09))).changes
+    assert change.latency_before_s == pytest.approx(0.02)  # geometric means
+    assert change.latency_after_s == pytest.approx(0.06)
+    assert (change.cell, change.key, change.yardstick) == (INT8, INT8.key, "")
+    assert (change.before, change.after, change.reasons) == ("ok", "ok", ())
+
+
+def test_what_one_run_has_not_is_left_empty() -> None:
+    sized = {"values": {"artifact_bytes": (50.0,)}}
+    before, after = run(record(INT8, **sized)), run(record(INT8, 0.01, 0.01, **sized))
+    for one, other in ((before, after), (after, before)):
+        (change,) = compare(one, other).changes
+        assert (change.latency_ratio, change.reasons) == (None, ())
+    (change,) = compare(before, before).changes
+    assert (change.latency_before_s, change.latency_after_s) == (None, None)
+    assert change.other_ratios["artifact_bytes"].value == 1.0
+
+
+def test_by_ratio_the_yardstick_is_named() -> None:
+    before = other_machine(noisy(3.0, 1, 0.0, compare="ratio"))
+    eager, int8 = compare(before, noisy(1.0, 2, 0.0, compare="ratio")).changes
+    assert (eager.yardstick, int8.yardstick) == (EAGER.key, EAGER.key)
+    assert int8.latency_ratio is not None
+    assert int8.latency_ratio.value == pytest.approx(1.0)
+
+
+def test_losses_that_cannot_be_told_say_why_and_leave_the_others() -> None:
+    def answers(digest: str, top5: str) -> tuple[object, ...]:
+        return (accuracy(0.9, digest=digest), accuracy(0.95, digest=top5, metric="top5"))
+
+    before = run(record(INT8, accuracies=answers("d", "d")))
+    (change,) = compare(before, run(record(INT8, accuracies=answers("e", "d")))).changes
+    text = (
+        "accuracies with another test samples (digest): d and e; evaluate both on the same samples"
+    )
+    assert change.reasons == (Reason("other_samples", text=text),)
+    assert change.loss_points is None
+    assert change.other_losses["top5"].value == 0.0
+    (few,) = compare(run(record(INT8, 0.01)), run(record(INT8, 0.02))).changes
+    assert few.reasons == (Reason("too_few_in_a_run"),)
+    none = compare(before, run(record(INT8))).changes[0]
+    assert (none.loss_points, none.other_losses) == (None, {})

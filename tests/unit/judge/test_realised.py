@@ -227,6 +227,42 @@ def test_new_work_outside_of_the_stages_is_named() -> None:
     assert slow(before, after) == "Transpose takes 400 µs of a profiled call, nothing before"
 
 
+def test_rows_behind_an_operator_or_a_new_one_are_compared_too() -> None:
+    """Operators have other names each time, and a row that is new may take no time."""
+    flat = BreakdownRow("Transpose_1", "operator", 0.1e-3, 0)
+    before = call(flat, stage("body", 1e-3, 100))
+    new = stage("cast", 0.0, 0)
+    after = call(msgspec.structs.replace(flat, name="Transpose_2"), new, stage("body", 2e-3, 50))
+    assert (
+        slow(before, after)
+        == "body takes 2 ms of a profiled call, 1 ms before, with 1/2 of the MACs"
+    )
+
+
+def test_of_macs_that_only_one_side_knows_nothing_is_promised() -> None:
+    for old, new in ((None, 50), (100, None), (0, 50), (100, 0)):
+        before, after = call(stage("body", 1e-3, old)), call(stage("body", 1.5e-3, new))
+        assert slow(before, after).startswith("body takes 1.5 ms of a profiled call, 1 ms before")
+        assert "MACs" not in slow(before, after)
+
+
+def test_just_what_is_measurable_is_still_noise() -> None:
+    one, other = stage("body", 64.0, 100), stage("head", 36.0, 0)
+    before = call(one, other)
+    for more, named in ((3.0, False), (4.0, True)):
+        after = call(msgspec.structs.replace(one, time_s=64.0 + more), other)
+        assert slow(before, after).startswith("body takes") == named
+
+
+def test_overhead_is_idle_only_as_the_rest() -> None:
+    """A stage that somebody called so is a stage."""
+    named = stage(OVERHEAD, 0.6, None)
+    before, after = call(named, stage("body", 0.4, 100)), call(named, stage("body", 0.39, 50))
+    assert "without MACs" not in slow(before, after)
+    empty = Breakdown(0.0, 8, ())
+    assert slow(empty, empty) == ""
+
+
 def test_int8_kernels_that_became_slower_are_named() -> None:
     before = call(stage("body", 1e-3, 90), stage("head", 0.2e-3, 10))
     after = call(stage("body", 0.6e-3, 90), stage("head", 0.6e-3, 10))

@@ -52,6 +52,17 @@ def test_what_the_user_must_mend_is_told_by_the_code(status: str, kind: str, cod
 def test_a_cell_without_a_record_is_missing() -> None:
     found = judge(run(PAIR[0], cells=(EAGER, INT8)))
     assert verdict_sentence(only(found.verdicts)) == "was not run"
+    assert only(found.verdicts).status == "missing"
+
+
+@pytest.mark.parametrize(("message", "text"), [("", "Crash: "), ("\n\n a\nb", "Crash: a")])
+def test_of_a_long_message_the_first_line_is_told(message: str, text: str) -> None:
+    failed = record(INT8, status="unavailable", error=Failure("Crash", message))
+    verdict = only(judge(run(PAIR[0], failed)).verdicts)
+    assert verdict.reason == Reason("not_ok", names=("unavailable",), text=text)
+    assert verdict.status == "missing"
+    nameless = only(judge(run(PAIR[0], record(INT8, status="failed"))).verdicts)
+    assert nameless.reason == Reason("not_ok", names=("failed",))
 
 
 def test_expected_statuses_are_green_but_satisfy_no_budget() -> None:

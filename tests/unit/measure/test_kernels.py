@@ -121,3 +121,37 @@ def test_an_engine_of_modules_gets_parameters_by_their_paths() -> None:
 def test_without_nodes_no_parameters_are_known() -> None:
     found = rows(breakdown(profile(kernel("a", 1, "stem/conv", macs=1, bytes=2)), (), ()))
     assert (found["stem"].macs, found["stem"].parameters, found["stem"].bytes) == (1, None, 2)
+
+
+def fused_bytes(*nodes: Node) -> int | None:
+    """Return what one kernel of all these nodes moves."""
+    kernels = profile(kernel("f", 1, *(one.name for one in nodes)))
+    (row,) = (row for row in breakdown(kernels, nodes, ()).rows if row.level == "stage")
+    return row.bytes
+
+
+def test_what_several_nodes_read_is_read_once() -> None:
+    """One takes a part of it alone: the whole moves."""
+    left = node("m.a/Slice", 0, inputs=("x",), outputs=("l",), bytes=30, sizes=(20, 10))
+    right = node("m.b/Relu", 0, inputs=("x",), outputs=("r",), bytes=80, sizes=(40, 40))
+    assert fused_bytes(left, right) == 40 + 10 + 40
+    assert fused_bytes(right, left) == 40 + 10 + 40
+
+
+def test_without_the_sizes_of_a_value_what_moves_is_not_known() -> None:
+    known = node("m.a/Relu", 0, inputs=("x",), outputs=("r",), bytes=80, sizes=(40, 40))
+    for other in (
+        node("m.b/Relu", 0, inputs=("y",), outputs=("s",), bytes=80),
+        node("m.b/Relu", 0, inputs=("y",), outputs=("s",), bytes=80, sizes=(None, 40)),
+        node("m.b/Relu", 0, inputs=("x",), outputs=("s",), bytes=80, sizes=(None, 40)),
+    ):
+        assert fused_bytes(known, other) is None
+        assert fused_bytes(other, known) is None
+
+
+def test_nodes_that_move_nothing_need_no_sizes() -> None:
+    nothing = (node(f"m.{name}/Reshape", 0, bytes=0) for name in "ab")
+    assert fused_bytes(*nothing) == 0
+    little = node("m.a/Cast", 0, inputs=("x",), outputs=("y",), bytes=1, sizes=(1, 0))
+    rest = node("m.b/Cast", 0, inputs=("y",), outputs=("z",), bytes=0, sizes=(0, 0))
+    assert fused_bytes(little, rest) == 1

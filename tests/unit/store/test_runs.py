@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, BreakdownRow, Roofline
@@ -99,14 +100,19 @@ def test_what_only_some_lines_have() -> None:
     joule = Metric("energy_j", "J", better="lower", summary="mean")
     header = msgspec.structs.replace(HEADER, metrics=(joule,))
     widths = (LayerWidth("conv", 8, 4),)
-    prepared = msgspec.structs.replace(PREPARE, widths=widths)
+    card = DeviceIdentity("cuda", "a card")
+    prepared = msgspec.structs.replace(
+        PREPARE, widths=widths, device=card, uncounted={"GridSample": 3}
+    )
     found = fold(header, [inspected, prepared]).records[CELL.id]
     assert found.status == "incomplete"
     assert (found.breakdown, found.roofline) == (inspected.breakdown, inspected.roofline)
     assert found.stages_s == {0: {"body": 0.5}}  # one value a row and process, the first
     assert found.values["stage_s"] == (1.5,)  # of no row
     assert (found.widths, found.metrics) == (widths, (joule,))
-    without = record(made("inspect"))
+    assert (found.device, found.uncounted) == (card, {"GridSample": 3})
+    without = record(made("inspect", uncounted={"GridSample": 3}))
+    assert (without.device, without.uncounted) == (None, {})
     assert (without.artifact, without.widths, without.accuracies) == ("", (), ())
     assert (without.breakdown, without.roofline, without.evidence) == (None, None, None)
     assert record(made("evaluate")).accuracies == ()

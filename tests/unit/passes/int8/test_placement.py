@@ -61,6 +61,36 @@ def test_of_two_convolutions_that_are_added_the_last_takes_the_other_in() -> Non
     assert placed(nodes, True, "y").groups == (("x",), ("a",), ("s",))
 
 
+def test_a_sum_in_the_accumulator_spares_only_what_no_other_reads() -> None:
+    nodes = [
+        node("Conv", "x w1", "a"),
+        node("Sigmoid", "x", "b"),
+        node("Add", "a b", "s"),
+        node("Conv", "s w2", "c"),
+        node("Add", "c s", "y"),
+    ]
+    assert placed(nodes, True, "y").groups == (("x",), ("b",), ("s",))
+    # Read by another too, or not a convolution's: it is rounded before it is added.
+    assert placed(nodes, True, "y", "a").groups == (("x",), ("a",), ("b",), ("s",))
+
+
+def test_the_graphs_own_input_may_be_added() -> None:
+    nodes = [node("Conv", "x w1", "c"), node("Add", "x c", "y")]
+    assert placed(nodes, True, "y").groups == (("x",),)
+    assert placed(nodes, False, "y").groups == (("x",), ("c",), ("y",))
+
+
+def test_a_sum_is_rounded_where_all_values_are() -> None:
+    nodes = [
+        node("Conv", "x w1", "a"),
+        node("Conv", "x w2", "b"),
+        node("Add", "a b", "s"),
+        node("Sigmoid", "s", "y"),
+    ]
+    assert placed(nodes, False, "y").groups == (("x",), ("a",), ("b",), ("s",))
+    assert placed(nodes, True, "y").groups == (("x",), ("a",))
+
+
 def test_a_result_that_others_read_too_is_quantized_before_its_activation() -> None:
     nodes = [node("Conv", "x w1", "c"), node("Relu", "c", "r")]
     assert placed(nodes, False, "r").groups == (("x",), ("r",))
