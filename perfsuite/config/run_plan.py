@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import logging
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -16,6 +15,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import PassUse
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.store.disk import write_whole
 from perfsuite.store.places import home
 
 log = logging.getLogger(__name__)
@@ -176,11 +176,9 @@ def write_durations(new: Mapping[str, float]) -> None:
     merged = read_durations() | {
         key: seconds for key, seconds in new.items() if 0 <= seconds < math.inf
     }
-    beside = path.with_suffix(f".{os.getpid()}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        beside.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
-        beside.replace(path)
+        write_whole(path, (json.dumps(merged, indent=1, sort_keys=True) + "\n").encode())
     except OSError as error:
         log.warning("%s: durations are not kept: %s", path, error)
 

@@ -12,7 +12,7 @@ from perfsuite.data.cifar10_sources import SOURCES, Arrays, Source, read
 from perfsuite.data.download import download
 from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
-from perfsuite.store.disk import flush, locked, room_for, writable
+from perfsuite.store.disk import locked, replacing, room_for, writable
 from perfsuite.store.places import data_dir, home
 
 
@@ -72,11 +72,10 @@ def canonical(images: np.ndarray, labels: np.ndarray) -> Arrays:
 def _store(arrays: Arrays, archive: Path, progress: FetchProgress) -> Path:
     """Return the folder with the stored files; it is written under another name and renamed."""
     folder = data_dir("cifar10")
-    beside = folder.with_name(f"{folder.name}.partial")
-    for left in (beside, folder):  # left by a call that was killed, or incomplete
+    for left in (*folder.parent.glob(f"{folder.name}.*partial"), folder):  # killed, or incomplete
         if left.exists():
             shutil.rmtree(left)
-    with room_for(beside):
+    with room_for(folder), replacing(folder) as beside:
         beside.mkdir()
         for stem in cifar10.SHAPES:
             array = np.ascontiguousarray(arrays[stem])
@@ -85,5 +84,4 @@ def _store(arrays: Arrays, archive: Path, progress: FetchProgress) -> Path:
             path = beside / f"{stem}.npy"
             np.save(path, array)
             stamps.remember(path, stamps.stamp(path, cifar10.DIGESTS[stem]))
-        flush(beside)
-        return beside.replace(folder)
+    return folder

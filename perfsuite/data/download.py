@@ -13,7 +13,7 @@ from urllib.request import Request, urlopen
 
 from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
-from perfsuite.store.disk import room_for
+from perfsuite.store.disk import put_in_place, room_for
 
 CHUNK = 1 << 20
 ATTEMPTS = 5  # as long as each of them brings bytes
@@ -58,7 +58,9 @@ def download(url: str, file: File, folder: Path, timeout_s: float, progress: Fet
         if resumed:  # perhaps only the stored part was bad: try again from the start
             return download(url, file, folder, timeout_s, progress)
         raise
-    return partial.replace(folder / file.name)
+    with room_for(partial):
+        put_in_place(partial, folder / file.name)
+    return folder / file.name
 
 
 def _receive_all(

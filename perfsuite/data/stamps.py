@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import suppress
 from pathlib import Path
-from tempfile import mkstemp
 
 import msgspec
+
+from perfsuite.store.disk import write_whole
 
 NAME = "verified.json"
 
@@ -40,15 +40,7 @@ def remember(path: Path, verified: Stamp) -> None:
     folder = path.parent
     content = msgspec.json.encode({**_read(folder), path.name: verified}, order="sorted")
     with suppress(OSError):  # read-only data or a full disk cost only time
-        number, partial = mkstemp(prefix=f".{NAME}.", dir=folder)
-        try:
-            with os.fdopen(number, "wb") as file:
-                file.write(content)
-            Path(partial).chmod(0o644)  # whoever may read the data may read this
-            Path(partial).replace(folder / NAME)
-        except OSError:
-            Path(partial).unlink()
-            raise
+        write_whole(folder / NAME, content)
 
 
 def _read(folder: Path) -> dict[str, Stamp]:

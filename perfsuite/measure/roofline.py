@@ -24,7 +24,7 @@ from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.measure.environment import environment
 from perfsuite.plugins import suggestion
 from perfsuite.store.cache import key_of
-from perfsuite.store.disk import locked, room_for
+from perfsuite.store.disk import locked, room_for, write_whole
 from perfsuite.store.places import home
 
 _VERSION = 1  # to be raised when roofs are measured in another way; stored ones are then invalid
@@ -116,10 +116,8 @@ def _stored(path: Path) -> Roofline | None:
 
 
 def _store(path: Path, found: Roofline) -> None:
-    beside = path.with_suffix(".partial")
     with room_for(path):
-        beside.write_bytes(msgspec.json.encode(found))
-        beside.replace(path)
+        write_whole(path, msgspec.json.encode(found))
 
 
 def _in_process(threads: int, precision: str) -> Roofline:

@@ -103,9 +103,7 @@ def main(folder: Path, parent: int | None = None) -> None:
             return  # the parent was killed before the call above
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job)
-    partial = folder / "line.partial"
-    partial.write_bytes(_encoded(job, line))
-    partial.replace(folder / "line.json")
+    (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from perfsuite.errors import ConfigError
-from perfsuite.store.disk import flush, locked, room_for
+from perfsuite.store.disk import locked, replacing, room_for
 from perfsuite.store.places import home
 
 
@@ -67,30 +67,23 @@ class Cache:
             found = self.get(kind, key)  # made by another process while this one waited
             if found is not None:
                 return found, False
-            self._sweep(kind, but=key)
+            self._sweep(kind, held=key)
             return self._make(kind, key, make), True
 
     def _make(self, kind: str, key: str, make: Callable[[Path], None]) -> Path:
-        beside, final = self.root / kind / f"{key}.partial", self.root / kind / key
-        try:
-            with room_for(final):
-                if beside.exists():
-                    shutil.rmtree(beside)
-                beside.mkdir()
-                make(beside)
-                flush(beside)
-                return beside.replace(final)
-        except BaseException:
-            shutil.rmtree(beside, ignore_errors=True)
-            raise
+        final = self.root / kind / key
+        with room_for(final), replacing(final) as beside:
+            beside.mkdir()
+            make(beside)
+        return final
 
-    def _sweep(self, kind: str, but: str) -> None:
-        """Remove incomplete folders of processes that were killed, whose locks are free."""
+    def _sweep(self, kind: str, held: str) -> None:
+        """Remove incomplete folders of processes that were killed: their locks are free or held."""
         for left in (self.root / kind).glob("*.partial"):
-            if left.stem == but:
-                continue
+            key = left.name.partition(".")[0]
             try:
-                with FileLock(left.with_suffix(".lock")).acquire(blocking=False):
+                with FileLock(left.with_name(f"{key}.lock")).acquire(blocking=False):
                     shutil.rmtree(left, ignore_errors=True)
             except Timeout:
-                continue  # it is being made
+                if key == held:  # by this process
+                    shutil.rmtree(left, ignore_errors=True)

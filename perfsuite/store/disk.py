@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock
@@ -13,6 +14,7 @@ from filelock import FileLock
 from perfsuite.errors import ConfigError, PerfsuiteError
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # of file systems that cannot wait for a folder
 
 
 def writable(folder: Path) -> Path:
@@ -53,9 +55,46 @@ def room_for(path: Path) -> Iterator[None]:
         ) from error
 
 
-def flush(folder: Path) -> None:
-    """Wait until all files in `folder` are on the disk, so that they can be renamed safely."""
-    for path in folder.rglob("*"):
-        if path.is_file():
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a path beside `path`; the file or folder written there gets the name `path` at the end.
+
+    So `path` is what it was before, or all that was written, also after the power has failed. If
+    anything fails, what was written is removed. A folder at `path` must not exist. The path beside
+    it, which ends with `.partial`, is another one in each process.
+    """
+    beside = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        yield beside
+        put_in_place(beside, path)
+    except BaseException:
+        with suppress(OSError):  # what went wrong is told, and not what else did
+            shutil.rmtree(beside) if beside.is_dir() else beside.unlink(missing_ok=True)
+        raise
+
+
+def write_whole(path: Path, content: bytes | memoryview) -> None:
+    """Write the file `path` so that a reader finds the one of before or the new one, each whole."""
+    with replacing(path) as beside:
+        beside.write_bytes(content)
+
+
+def put_in_place(beside: Path, path: Path) -> None:
+    """Rename the file or folder `beside` to `path`, once its content is on the disk."""
+    files = [file for file in beside.rglob("*") if file.is_file()] if beside.is_dir() else [beside]
+    for file in files:
+        _sync(file)
+    beside.replace(path)
+    try:
+        _sync(path.parent)  # the new name
+    except OSError as error:
+        if error.errno not in _NO_FOLDERS:
+            raise
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

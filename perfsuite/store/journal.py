@@ -17,6 +17,7 @@ from filelock import FileLock, Timeout
 
 from perfsuite.domain.record import SCHEMA, Header, Line
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
+from perfsuite.store.disk import write_whole
 
 FILE = "run.jsonl"
 LOCK = ".lock"
@@ -166,13 +167,9 @@ def _write(descriptor: int, data: bytes) -> None:
 def _write_header(folder: Path, header: Header) -> None:
     """Write the first line to another file and rename it, so that it is never incomplete."""
     data = _encoded(header, "the header")
-    beside = folder / f"{FILE}.new"
     try:
-        with beside.open("wb", buffering=0) as file:
-            _write(file.fileno(), data)
-        beside.replace(folder / FILE)
+        write_whole(folder / FILE, data)
     except OSError as error:
-        beside.unlink(missing_ok=True)
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
 
 

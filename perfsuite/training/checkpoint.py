@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from perfsuite.errors import ConfigError
-from perfsuite.store.disk import room_for, writable
+from perfsuite.store.disk import room_for, writable, write_whole
 from perfsuite.training.averaging import WeightAverage
 from perfsuite.training.plan import AdamPlan, SgdPlan
 
@@ -47,16 +46,9 @@ def save(
     }
     content = BytesIO()  # torch would hide that a disk is full behind an error of its own
     torch.save(state, content)
-    partial = writable(path.parent) / f"{path.name}.partial"
-    try:
-        with room_for(path):
-            with partial.open("wb") as file:
-                file.write(content.getbuffer())
-                file.flush()
-                os.fsync(file.fileno())  # a rename must not outlive its content
-            partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    writable(path.parent)
+    with room_for(path):
+        write_whole(path, content.getbuffer())
 
 
 def restore(

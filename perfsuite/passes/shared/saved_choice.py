@@ -6,7 +6,6 @@ it made first, or its half-trained weights would have other shapes.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -14,7 +13,7 @@ from typing import TypeVar
 import msgspec
 
 from perfsuite.domain.recipe import Target
-from perfsuite.store.disk import room_for, writable
+from perfsuite.store.disk import room_for, writable, write_whole
 
 Choice = TypeVar("Choice")
 
@@ -44,11 +43,6 @@ def load_or_choose(path: Path, kind: type[Choice], choose: Callable[[], Choice])
     except (FileNotFoundError, msgspec.DecodeError):
         data = msgspec.json.encode(choose())
     writable(path.parent)
-    beside = path.with_name(f"{path.name}.partial")
     with room_for(path):
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
+        write_whole(path, data)
     return msgspec.json.decode(data, type=kind)

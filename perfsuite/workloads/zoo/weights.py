@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import ConfigError, Unavailable
+from perfsuite.store.disk import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -27,9 +28,8 @@ def save(module: nn.Module, path: Path) -> None:
     for name, tensor in state.items():
         if not torch.isfinite(tensor).all():
             raise ConfigError(f"{path.name}: {name} does not fit into half precision")
-    partial = path.with_suffix(".partial")
-    save_file(state, partial)
-    partial.replace(path)
+    with replacing(path) as beside:
+        save_file(state, beside)
 
 
 def load(module: nn.Module, path: Path) -> nn.Module:

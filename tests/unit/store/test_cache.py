@@ -108,7 +108,7 @@ def test_it_has_its_name_only_when_it_is_on_the_disk(
 
     monkeypatch.setattr(os, "fsync", fsync)
     path, _ = Cache(tmp_path).build("artifact", "k", lambda folder: write_it(folder, "1"))
-    beside = path.with_name("k.partial")
+    beside = path.with_name(f"k.{os.getpid()}.partial")
     assert beside / "it" in synced  # before it was renamed
 
 
@@ -185,11 +185,11 @@ def test_another_process_waits_and_uses_what_was_made(tmp_path: Path) -> None:
     )
     # An unrelated build neither waits for the first nor takes its half-made folder away, and
     # clears what dead ones have left all the same, whichever it meets first.
-    left = [tmp_path / "artifact" / f"{name}.partial" for name in ("a", "m", "other", "z")]
+    left = [tmp_path / "artifact" / f"{name}.1.partial" for name in ("a", "m", "other", "z")]
     for folder in left:
         folder.mkdir()
     assert Cache(tmp_path).build("artifact", "other", lambda folder: None)[1]
-    assert (tmp_path / "artifact" / "k.partial").is_dir()
+    assert list((tmp_path / "artifact").glob("k.*.partial"))
     assert not any(folder.exists() for folder in left)
     (tmp_path / "go").write_text("")
     assert {first.communicate()[0].strip(), second.communicate()[0].strip()} == {"True", "False"}
@@ -201,7 +201,7 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path, key: str) -> 
     killed = child(tmp_path, "k", "hang")
     killed.send_signal(signal.SIGKILL)
     killed.communicate()
-    assert (tmp_path / "artifact" / "k.partial" / "it").exists()
+    assert list((tmp_path / "artifact").glob("k.*.partial/it"))
     cache = Cache(tmp_path)
     assert cache.get("artifact", "k") is None
     path, made = cache.build("artifact", key, lambda folder: None)

@@ -52,17 +52,71 @@ def test_other_errors_of_the_system_are_left_alone(tmp_path: Path) -> None:
         raise OSError(errno.EISDIR, "a folder")
 
 
-def test_every_file_of_a_folder_is_waited_for(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "below").mkdir()
-    for name in ("one", "below/two"):
-        (tmp_path / name).write_text(name)
-    waited: list[Path] = []
+@pytest.fixture
+def synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Return what has been waited for, in order, relative to the test's folder."""
+    waited: list[str] = []
 
     def fsync(descriptor: int) -> None:
-        waited.append(Path(f"/proc/self/fd/{descriptor}").readlink().relative_to(tmp_path))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        waited.append(str(path.relative_to(tmp_path)))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    disk.flush(tmp_path)
-    assert sorted(waited) == [Path("below/two"), Path("one")]
+    return waited
+
+
+def test_a_file_is_on_the_disk_before_it_gets_its_name(tmp_path: Path, synced: list[str]) -> None:
+    path = tmp_path / "a.json"
+    path.write_text("old")
+    with disk.replacing(path) as beside:
+        beside.write_text("new")
+        assert (path.read_text(), synced) == ("old", [])
+    assert synced == [f"a.json.{os.getpid()}.partial", "."]
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["new"]
+    disk.write_whole(path, b"newer")
+    assert [file.read_text() for file in tmp_path.iterdir()] == ["newer"]
+
+
+def test_every_file_of_a_folder_is_waited_for(tmp_path: Path, synced: list[str]) -> None:
+    with disk.replacing(tmp_path / "key") as beside:
+        (beside / "below").mkdir(parents=True)
+        for name in ("one", "below/two"):
+            (beside / name).write_text(name)
+    folder = f"key.{os.getpid()}.partial"
+    assert sorted(synced[:2]) == [f"{folder}/below/two", f"{folder}/one"]
+    assert synced[2:] == ["."]
+    assert (tmp_path / "key" / "below" / "two").read_text() == "below/two"
+
+
+@pytest.mark.parametrize("kind", ["file", "folder", "nothing"])
+def test_what_fails_leaves_what_was_there(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a"
+    if kind == "file":
+        path.write_text("old")
+    before = sorted(tmp_path.iterdir())
+    with pytest.raises(KeyboardInterrupt), disk.replacing(path) as beside:
+        if kind == "folder":
+            (beside / "below").mkdir(parents=True)
+        elif kind == "file":
+            beside.write_text("new")
+        raise KeyboardInterrupt
+    assert sorted(tmp_path.iterdir()) == before
+    if kind == "file":
+        assert path.read_text() == "old"
+
+
+@pytest.mark.parametrize(("number", "passes"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_file_system_that_cannot_wait_for_folders_will_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, passes: bool
+) -> None:
+    def fsync(descriptor: int) -> None:
+        if Path(f"/proc/self/fd/{descriptor}").readlink() == tmp_path:
+            raise OSError(number, "no")
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    if passes:
+        disk.write_whole(tmp_path / "a", b"x")
+    else:
+        with pytest.raises(OSError, match="no"):
+            disk.write_whole(tmp_path / "a", b"x")
+    assert (tmp_path / "a").read_bytes() == b"x"

@@ -92,11 +92,11 @@ def test_a_header_that_cannot_be_stored_leaves_no_run(tmp_path: Path) -> None:
 def test_a_disk_that_is_full_from_the_start_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def full(descriptor: int, data: bytes) -> int:
+    def full(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "write", full)
+        patch.setattr(os, "fsync", full)
         with pytest.raises(PerfsuiteError, match=f"^{tmp_path}.*No space left on device"):
             Journal.create(tmp_path, HEADER)
     assert [path.name for path in tmp_path.iterdir() if path.name != ".lock"] == []
