@@ -7,11 +7,13 @@ import platform
 import socket
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import msgspec
 import pytest
 
+import perfsuite
 from perfsuite.domain.environment import Environment
 from perfsuite.measure.environment import (
     environment,
@@ -194,6 +196,99 @@ def test_usable_threads(tmp_path: Path, limit: str, threads: int) -> None:
     proc = write(tmp_path / "proc", {"self/cgroup": "0::/\n"})
     write(tmp_path / "sys/fs/cgroup", {"cpu.max": f"{limit} 100000\n"})
     assert usable_threads(proc=proc, sys=tmp_path / "sys") == threads
+
+
+def test_a_quota_is_read_from_where_it_is_said_to_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The real machine's has no part in it."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(64)), raising=False)
+    proc = write(tmp_path / "proc", {"self/cgroup": "0::/own\n"})
+    write(tmp_path / "sys/fs/cgroup", {"own/cpu.max": "700000 100000\n"})
+    assert usable_threads(proc=proc, sys=tmp_path / "sys") == 7
+    assert environment(proc=proc, sys=tmp_path / "sys").must_match.quota_cores == 7.0
+
+
+@pytest.mark.parametrize(
+    "text", ["max 100000", "150000", "150000 0", "a b", "1 2 3", "-5 100000", "150000 x"]
+)
+def test_what_is_no_quota_is_no_limit(tmp_path: Path, text: str) -> None:
+    proc = write(tmp_path / "proc", {"self/cgroup": "0::/\n"})
+    write(tmp_path / "sys/fs/cgroup", {"cpu.max": text})
+    assert quota_cores(proc=proc, sys=tmp_path / "sys") is None
+
+
+def test_a_group_of_both_hierarchies_has_the_lowest_limit(tmp_path: Path) -> None:
+    proc = write(
+        tmp_path / "proc", {"self/cgroup": "3:cpuset:/c\n2:cpu:/one:two\n1:cpuacct:/d\n0::/two\n"}
+    )
+    files = {
+        "cpu/one:two/cpu.cfs_quota_us": "300000\n",
+        "cpu/one:two/cpu.cfs_period_us": "100000\n",
+        "cpuset/c/cpu.cfs_quota_us": "1\n",
+        "cpuset/c/cpu.cfs_period_us": "100000\n",
+        "unified/two/cpu.max": "200000 100000\n",
+    }
+    write(tmp_path / "sys/fs/cgroup", files)
+    assert quota_cores(proc=proc, sys=tmp_path / "sys") == 2.0
+    (tmp_path / "sys/fs/cgroup/unified/two/cpu.max").unlink()
+    assert quota_cores(proc=proc, sys=tmp_path / "sys") == 3.0
+
+
+@pytest.mark.parametrize(
+    ("files", "boost"),
+    [
+        ({"cpufreq/boost": "1\n"}, "1"),
+        ({"cpufreq/boost": "0\n", "intel_pstate/no_turbo": "0\n"}, "0"),
+        ({"intel_pstate/no_turbo": "1\n"}, "0"),
+        ({"intel_pstate/no_turbo": "?\n"}, None),
+        ({}, None),
+    ],
+)
+def test_turbo_is_told_by_either_file(
+    tmp_path: Path, files: dict[str, str], boost: str | None
+) -> None:
+    write(tmp_path / "sys/devices/system/cpu", files)
+    got = environment(proc=tmp_path / "no", sys=tmp_path / "sys")
+    assert got.context.get("boost") == boost
+
+
+def test_all_that_is_told_beside_what_must_match(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    monkeypatch.setattr(platform, "release", lambda: "6.1")
+    monkeypatch.setattr(platform, "machine", lambda: "x86_64")
+    assert made(tmp_path, INTEL).context == {
+        "system": "Linux",
+        "kernel": "6.1",
+        "machine": "x86_64",
+        "memory_bytes": str(16 * 1024**2),
+        "load_average": "0.52",
+        "governor": "performance",
+        "boost": "1",
+    }
+
+
+def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    def version(name: str) -> str:
+        if name in ("torch", "openvino"):
+            raise PackageNotFoundError(name)
+        return f"{name} 1"
+
+    monkeypatch.setattr("perfsuite.measure.environment.version", version)
+    names = ("numpy", "torchvision", "onnx", "onnxruntime", "nncf")
+    assert environment().subject == {
+        "perfsuite": perfsuite.__version__,
+        "python": platform.python_version(),
+        **{name: f"{name} 1" for name in names},
+    }
+
+
+def test_a_system_that_does_not_know_its_cores_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert environment().must_match.usable_cores == 1
 
 
 def test_this_machine_round_trips_and_names_no_host() -> None:

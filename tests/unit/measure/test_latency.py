@@ -12,6 +12,7 @@ import pytest
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.measure import latency
 from perfsuite.measure.latency import MOST_CALLS, Latencies, is_steady, time_calls
 
 MS = 1_000_000
@@ -145,9 +146,62 @@ def test_no_inputs() -> None:
         time_calls(Scripted([]), [], Measure())  # type: ignore[arg-type]
 
 
+def test_no_inputs_are_told() -> None:
+    with pytest.raises(ConfigError) as caught:
+        time_calls(Scripted([]), [], Measure())  # type: ignore[arg-type]
+    assert str(caught.value) == "there are no inputs to time: give at least one"
+
+
+def test_a_block_is_as_long_as_its_calls_together() -> None:
+    """50 ms of calls, so that one interruption is one call of many."""
+    for length, calls in ((10, 5), (49, 2), (50, 1), (51, 1)):
+        session = Scripted(repeat(length * MS))
+        got = timed(session, Measure(calls=1, seconds=0.0))
+        assert got.warmup_calls == 1 + 5 * calls
+
+
+def test_a_warm_up_may_be_just_long_enough() -> None:
+    # Four blocks of 50 ms end at 200 ms, after the limit of 0.2 s begins the first no more.
+    for limit_s, blocks in ((0.2, 4), (0.201, 5)):
+        session = Scripted(chain([MS], repeat(50 * MS)))
+        got = timed(session, Measure(calls=1, seconds=0.0, warmup_seconds=limit_s))
+        assert (got.warmup_calls, got.steady) == (1 + blocks, blocks == 5)
+
+
+def test_a_second_is_reached_by_a_call_that_ends_with_it() -> None:
+    got = timed(Scripted(repeat(500 * MS)), Measure(calls=1, seconds=1.0, warmup_seconds=0.0))
+    assert got.samples_s == (0.5, 0.5)
+
+
+def test_more_calls_than_the_most_may_be_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "MOST_CALLS", 10)
+    for asked, seconds, made in ((12, 5.0, 12), (3, 5.0, 10), (10, 0.0, 10)):
+        session = Scripted(repeat(MS))
+        settings = Measure(calls=asked, seconds=seconds, warmup_seconds=0.0)
+        assert len(timed(session, settings).samples_s) == made
+
+
+def test_outputs_of_the_last_call_are_those_that_are_checked() -> None:
+    session = Scripted(repeat(10 * MS))
+    bad = [np.array([np.nan])]
+    calls = iter([bad, bad, [np.zeros(1)]])
+
+    def run(inputs: Inputs) -> Outputs:
+        session.now += 10 * MS
+        return next(calls)
+
+    session.run = run  # type: ignore[method-assign]
+    settings = Measure(calls=2, seconds=0.0, warmup_seconds=0.0)
+    assert len(timed(session, settings).samples_s) == 2
+
+
 @pytest.mark.parametrize(
     ("medians", "steady"),
     [
+        ([100.0, 105.0, 100.0, 105.0, 100.0], True),  # just 5 % apart
+        ([100.0, 105.5, 100.0, 105.5, 100.0], False),
+        ([100.0, 100.0, 101.0, 102.0, 103.0], True),  # no strict rise
+        ([103.0, 103.0, 102.0, 101.0, 100.0], True),  # nor fall
         ([10.0] * 4, False),  # too few
         ([10.0] * 5, True),
         ([99.0, 10.0, 10.1, 10.0, 10.2, 10.1], True),  # the first is out of the window
