@@ -8,9 +8,14 @@ import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
-from perfsuite.errors import BuildError
+from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.processor import read_processor
-from perfsuite.runner.build.capabilities import identity_of, quantized_graphs_of, target_of
+from perfsuite.runner.build.capabilities import (
+    identity_of,
+    libraries_of,
+    quantized_graphs_of,
+    target_of,
+)
 
 CARD = DeviceIdentity("cuda", "NVIDIA H100", ("sm_90",), {"power limit": "700 W"})
 GRAPHS = QuantizedGraphs("int8", sum_in_accumulator=True)
@@ -63,16 +68,47 @@ def test_what_a_runtime_says_is_taken() -> None:
 
 def test_another_answer_is_the_runtimes_mistake() -> None:
     runtime: Any = Telling(identity="a card", graphs="uint8")
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(ConfigError) as caught:
         identity_of(runtime, "cuda")
     assert str(caught.value) == (
-        "telling: identify('cuda') gives 'a card'; it must be a perfsuite.DeviceIdentity"
+        "telling: its identify('cuda') must give a perfsuite.DeviceIdentity, not str"
     )
-    with pytest.raises(BuildError) as caught:
+    with pytest.raises(ConfigError) as caught:
         quantized_graphs_of(runtime, "cuda")
     assert str(caught.value) == (
-        "telling: quantized_graphs('cuda') gives 'uint8'; it must be a perfsuite.QuantizedGraphs"
+        "telling: its quantized_graphs('cuda') must give a perfsuite.QuantizedGraphs, or None, "
+        "not str"
     )
+
+
+@pytest.mark.parametrize(
+    ("probed", "kind"), [(["a"], "list"), ({1: "2"}, "int"), ({"a": 2.0}, "float"), (None, "None")]
+)
+def test_a_probe_gives_libraries_and_their_versions(
+    probed: Any, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert libraries_of(Silent()) == {"silent": "2.0", "library": "1.5"}  # type: ignore[arg-type]
+    monkeypatch.setattr(Silent, "probe", lambda self: probed)
+    with pytest.raises(ConfigError) as caught:
+        libraries_of(Silent())  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"silent: its probe() must give a dict of library to version, not {kind}"
+    )
+
+
+def test_what_it_raises_is_told_as_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(self: object, *device: str) -> None:
+        raise KeyError("driver")
+
+    for name, call in (
+        ("identify", lambda one: identity_of(one, "cuda")),
+        ("quantized_graphs", lambda one: quantized_graphs_of(one, "cuda")),
+        ("probe", libraries_of),
+    ):
+        with monkeypatch.context() as patch:
+            patch.setattr(Telling, name, broken)
+            with pytest.raises(PerfsuiteError, match=rf"^telling: its {name}\(.*KeyError"):
+                call(Telling())
 
 
 def test_the_target_of_a_pass_is_the_cells() -> None:
