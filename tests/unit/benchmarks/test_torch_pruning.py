@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from alike import assert_alike
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.task import TrainingSet
@@ -93,12 +94,14 @@ def test_it_is_trained_and_its_teacher_is_not(tmp_path: Path) -> None:
     bare = TorchPruning(macs=0.5).fit(net(), ctx)
 
     assert seen[-1] == (4, 4)
-    assert torch.equal(answers(whole), answers(net()))
+    for name, tensor in net().state_dict().items():
+        assert torch.equal(whole.state_dict()[name], tensor), name
+    assert_alike(answers(whole), answers(net()))  # training has laid its weights out otherwise
     assert trained.data == bare.data
     weight = f"{SECOND}.weight"
-    assert not np.array_equal(trained.tensors[weight], bare.tensors[weight])
+    assert np.abs(trained.tensors[weight] - bare.tensors[weight]).max() > 1e-3
     again = TorchPruning(macs=0.5, finetune=PLAN).fit(net(), context(tmp_path / "other"))
-    assert all(np.array_equal(again.tensors[n], t) for n, t in trained.tensors.items())
+    assert_alike(again.tensors, trained.tensors)
 
 
 def test_edits_of_another_net_are_refused() -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from alike import assert_alike
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
@@ -99,8 +100,7 @@ def test_a_killed_fine_tuning_ends_where_an_undisturbed_one_does(tmp_path: Path)
     with pytest.raises(KeyboardInterrupt):
         fine_tune(killed, DATA, PLAN, teacher=teacher, checkpoint=tmp_path / "x.pt", report=kill)
     fine_tune(resumed, DATA, PLAN, teacher=teacher, checkpoint=tmp_path / "x.pt")
-    for name, value in whole.state_dict().items():
-        assert torch.equal(resumed.state_dict()[name], value)
+    assert_alike(resumed.state_dict(), whole.state_dict())
 
 
 def test_without_weight_a_teacher_is_not_asked() -> None:
@@ -112,7 +112,7 @@ def test_without_weight_a_teacher_is_not_asked() -> None:
     plan = msgspec.structs.replace(PLAN, teacher=0.0)
     fine_tune(beside, DATA, plan, teacher=teacher)
     train(alone, DATA, plan)
-    assert torch.equal(alone[1].weight, beside[1].weight)
+    assert_alike(alone[1].weight, beside[1].weight)
 
 
 def test_a_loss_of_the_tasks_own_has_no_teacher() -> None:

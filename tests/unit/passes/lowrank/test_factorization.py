@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from alike import assert_alike
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -110,7 +111,8 @@ def test_cp_finds_the_components_that_a_weight_has() -> None:
     assert found.vertical.shape == (3, 3) and found.horizontal.shape == (3, 3)
     assert found.lost < 1e-4 and share_lost(weight, composed(found)) < 1e-4
     again = factorization.cp(weight, 3, rounds=200)
-    assert all(np.array_equal(a, b) for a, b in zip(found[:4], again[:4], strict=True))
+    for one, other in zip(found[:4], again[:4], strict=True):
+        assert_alike(one, other)
 
 
 def test_cp_loses_less_with_more_components_and_says_how_much() -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from alike import assert_alike
 from prune_nets import (
     SIDE,
     TUNE,
@@ -76,7 +77,7 @@ def test_a_layer_that_went_in_the_first_step_is_not_missed_in_the_second(tmp_pat
     edits = fitted(net, tmp_path, macs=0.45, steps=2, importance="l2", layers=names)
     assert set(edits.data["removed"]) & set(names)
     fresh = Prune(macs=0.5).rebuild(resnet("B").eval(), edits)
-    assert torch.equal(answers(fresh, pictures())[0], answers(net, pictures())[0])
+    assert_alike(answers(fresh, pictures())[0], answers(net, pictures())[0])
 
 
 # -- steps, fine-tuning, taking up ---------------------------------------------------------------
@@ -119,8 +120,7 @@ def test_a_killed_fit_goes_on_with_the_shapes_that_it_had(tmp_path: Path) -> Non
     other = prune.fit(seeded(wide), context(tmp_path / "c", clock=by_macs))
     assert edits.data == straight.data
     assert edits.data["kept"] != other.data["kept"]  # what the second clock would have chosen
-    for name, tensor in straight.tensors.items():
-        np.testing.assert_array_equal(edits.tensors[name], tensor)
+    assert_alike(edits.tensors, straight.tensors)
 
 
 def test_training_that_diverges_is_told_and_keeps_its_shapes(tmp_path: Path) -> None:
@@ -207,7 +207,7 @@ def test_inputs_of_several_names_and_numbers_that_are_whole(tmp_path: Path) -> N
     ctx = context(tmp_path, inputs, calibration=lambda samples: iter([inputs]))
     edits = Prune(macs=0.6, importance="l2").fit(net, ctx)
     fresh = Prune(macs=0.6).rebuild(make().eval(), edits)
-    assert torch.equal(answers(fresh, inputs)[0], answers(net, inputs)[0])
+    assert_alike(answers(fresh, inputs)[0], answers(net, inputs)[0])
 
 
 def test_a_model_in_training_mode_is_pruned_as_it_answers(tmp_path: Path) -> None:
@@ -247,7 +247,7 @@ def test_sequences_are_left_alone_and_what_is_behind_them_is_pruned(
     assert "rise" in edits.data["kept"]
     assert "a" in edits.data["left"]
     Prune(ratio=0.3).rebuild(fresh, edits)
-    assert torch.equal(answers(fresh, pictures())[0], answers(net, pictures())[0])
+    assert_alike(answers(fresh, pictures())[0], answers(net, pictures())[0])
 
 
 def test_one_dimensional_convolutions(tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_one_dimensional_convolutions(tmp_path: Path) -> None:
     net = seeded(make)
     edits = fitted(net, tmp_path, macs=0.5, importance="l2")
     fresh = Prune(macs=0.5).rebuild(make().eval(), edits)
-    assert torch.equal(answers(fresh, pictures())[0], answers(net, pictures())[0])
+    assert_alike(answers(fresh, pictures())[0], answers(net, pictures())[0])
     length = SIDE * SIDE
     kept = {"a": 32, "b": 16} | {path: len(some) for path, some in edits.data["kept"].items()}
 

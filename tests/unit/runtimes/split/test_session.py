@@ -240,7 +240,7 @@ def test_glue_that_takes_a_stage_apart_is_told(tmp_path: Path) -> None:
     options = SessionOptions(1, 1, rebuild=Sharing)
     with (
         open_split(runtime, built, manifest("onnxruntime"), options) as session,
-        pytest.raises(BuildError, match=r"it can call the modules of its stages \(body\)"),
+        pytest.raises(BuildError, match=r"its code can call the modules of its stages \(body\)"),
     ):
         session.run(images(0))
 
