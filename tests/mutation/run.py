@@ -13,6 +13,7 @@ change nothing that anybody could see are listed, with the reason, in `equivalen
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import os
 import sys
@@ -215,10 +216,13 @@ def main() -> int:
     os.chdir(ROOT)
     # Tests start processes of their own, which must import the mutated package too.
     os.environ["PYTHONPATH"] = str(ROOT / "mutants")
+    # Looking for garbage of a session would take four times as long as the tests of a mutant.
+    os.environ["PYTEST_ADDOPTS"] = "-p no:unraisableexception"
     mutmut.mutate_file_contents = mutate
     if not options.show:
         for module in PRELOADED:  # in the process that is forked: no mutant imports them again
             importlib.import_module(module)
+        gc.freeze()
         names = []
         if options.again:
             lived = (

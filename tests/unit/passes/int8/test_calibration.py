@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import numpy as np
 import onnx
+import onnxruntime as ort
 import pytest
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
@@ -102,3 +103,110 @@ def test_no_samples_are_a_mistake_of_the_task() -> None:
 def test_a_batch_that_does_not_fit_says_so() -> None:
     with pytest.raises(BuildError, match="calibration batch cannot be run"):
         ranges_of(model(), ["x"], [{"other": np.zeros((1, 2), np.float32)}], ignore)
+
+
+def told(given: list[Inputs], asked: list[str], net: onnx.ModelProto | None = None) -> str:
+    with pytest.raises((BuildError, ConfigError)) as caught:
+        ranges_of(net or model(), asked, given, ignore)
+    return str(caught.value)
+
+
+def test_messages_name_the_tensor_and_what_to_look_at() -> None:
+    after = "on the calibration samples; check the model's weights and the task's calibration()"
+    nan, inf = batches([[float("nan"), 1.0]]), batches([[float("inf"), 1.0]])
+    assert told(inf, ["x"]) == f"int8: tensor 'x' has the value NaN or infinity {after}"
+    assert told(nan, ["x"]).startswith("int8: tensor 'x' has the value NaN")
+    assert told(nan, ["x"]).endswith(after)
+    assert told([], ["x"]) == (
+        "int8: the task yields no calibration samples; let calibration(samples) yield some"
+    )
+    wrong: list[Inputs] = [{"x": np.zeros((1, 3), np.float32)}]
+    assert told(wrong, ["x"]).startswith("int8: a calibration batch cannot be run: ")
+    assert "Got: 3 Expected: 2" in told(wrong, ["x"])
+    strange = model()
+    strange.graph.node[0].op_type = "Mystery"
+    text = told(batches([[1.0, 1.0]]), ["x"], strange)
+    assert text.startswith("int8: ONNX Runtime cannot calibrate this graph: ")
+    assert "Mystery" in text
+
+
+@pytest.mark.parametrize(
+    ("numbers", "kind"),
+    [
+        ((1.0, 2.0, float("nan")), "NaN"),
+        ((float("inf"), 2.0, 3.0), "NaN or infinity"),
+        ((1.0, float("inf"), 3.0), "NaN or infinity"),
+        ((1.0, 2.0, float("inf")), "NaN or infinity"),
+        ((float("nan"), 2.0, float("nan")), "NaN or infinity"),
+        ((1.0, 2.0, 3.0), ""),
+    ],
+)
+def test_a_nan_that_only_the_sum_shows_is_one(
+    numbers: tuple[float, float, float], kind: str
+) -> None:
+    if not kind:
+        calibration._check_finite("t", *numbers)
+        return
+    with pytest.raises(BuildError, match=f"^int8: tensor 't' has the value {kind} on the cal"):
+        calibration._check_finite("t", *numbers)
+
+
+def test_the_statistics_are_those_of_all_of_a_tensor() -> None:
+    reduced = calibration._reduced(model(), ["x", "y"])
+    added = [(one.op_type, *one.input, *one.output) for one in reduced.graph.node[2:]]
+    assert added == [
+        (operator, name, f"statistic_{index}_{operator}")
+        for index, name in enumerate("xy")
+        for operator in ("ReduceMin", "ReduceMax", "ReduceSum")
+    ]
+    assert {one.attribute[0].name: one.attribute[0].i for one in reduced.graph.node[2:]} == {
+        "keepdims": 0
+    }
+    assert [one.name for one in reduced.graph.output] == [names[-1] for names in added]
+    assert [one.name for one in model().graph.output] == ["y"]  # the model given stays
+
+
+def test_memory_of_one_batch_is_not_kept_beside_that_of_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    made: list[tuple[object, ...]] = []
+
+    def session(data: bytes, options: ort.SessionOptions, providers: list[str]) -> str:
+        onnx.load_from_string(data)
+        made.append((options.enable_mem_pattern, options.log_severity_level, providers))
+        return "session"
+
+    monkeypatch.setattr(ort, "InferenceSession", session)
+    assert calibration._session(model()) == "session"
+    assert made == [(False, 3, ["CPUExecutionProvider"])]
+
+
+@pytest.mark.parametrize(("batch", "fixed"), [("batch", 0), (1, 1), (4, 4)])
+def test_the_batch_of_a_model_is_that_of_its_first_true_input(batch: str | int, fixed: int) -> None:
+    given = model(batch)
+    weight = helper.make_tensor_value_info("w", TensorProto.FLOAT, [7, 2])
+    scalar = helper.make_tensor_value_info("s", TensorProto.FLOAT, [])
+    inputs = [weight, scalar, *given.graph.input]
+    del given.graph.input[:]
+    given.graph.input.extend(inputs)
+    given.graph.initializer.append(numpy_helper.from_array(np.zeros((7, 2), np.float32), "w"))
+    assert calibration._fixed_batch(given) == fixed
+    assert calibration._fixed_batch(onnx.ModelProto()) == 0
+
+
+@pytest.mark.parametrize(
+    ("length", "fixed", "pieces"),
+    [
+        (5, 0, [[0, 1, 2, 3, 4]]),
+        (5, 5, [[0, 1, 2, 3, 4]]),
+        (5, 2, [[0, 1], [2, 3]]),
+        (4, 2, [[0, 1], [2, 3]]),
+        (1, 2, []),
+        (3, 1, [[0], [1], [2]]),
+    ],
+)
+def test_pieces_of_a_batch(length: int, fixed: int, pieces: list[list[int]]) -> None:
+    batch = {"a": np.arange(length), "b": np.arange(length) * 10}
+    found = list(calibration._pieces(batch, fixed))
+    assert [one["a"].tolist() for one in found] == pieces
+    assert [one["b"].tolist() for one in found] == [[10 * i for i in some] for some in pieces]
