@@ -26,17 +26,30 @@ NO_BREAKDOWN = "no breakdown"
 Status = Literal["ok", "failed", "unsupported", "unavailable"]
 
 
-class Measurement(msgspec.Struct, frozen=True):
+class Measurement(msgspec.Struct, frozen=True, omit_defaults=True):
     """Raw samples of one metric, in SI units, in the order in which they were taken.
 
     `metric` is a name of `domain.metrics` or one that the run's header defines; `stage` names the
-    row of the breakdown whose mean seconds a `stage_s` is.
+    row of the breakdown whose mean seconds a `stage_s` is. `slices` holds how many samples each
+    slice has, where processes took turns.
     """
 
     metric: str
     unit: str
     samples: tuple[float, ...]
     stage: str | None = None
+    slices: tuple[int, ...] = ()
+
+
+class Slices(msgspec.Struct, frozen=True):
+    """How the samples of one process lie in slices: `counts[i]` of them are of the i-th.
+
+    `together` names the processes that took turns with this one: the i-th slices of two processes
+    with the same name were timed in the same cycle.
+    """
+
+    together: str
+    counts: tuple[int, ...]
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -106,6 +119,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status
     round: int | None = None  # of a measure line; times are paired within a round
     order: int | None = None  # its place in the round
+    together: str = ""  # of a measure line: names the cells that took turns in its round
     started_at: str = ""  # ISO 8601, UTC
     duration_s: float = 0.0
     cached: bool = False  # all of it was in the cache
@@ -160,6 +174,7 @@ class Record(msgspec.Struct, frozen=True):
     breakdown: Breakdown | None = None  # of the first inspecting process
     roofline: Roofline | None = None
     stages_s: dict[int, dict[str, float]] = {}
+    slices: dict[int, Slices] = {}  # of the latencies, by round; none where nothing took turns
     widths: tuple[LayerWidth, ...] = ()
     metrics: tuple[Metric, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()

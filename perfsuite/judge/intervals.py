@@ -60,6 +60,28 @@ def log_ratios(a: Rounds, b: Rounds, statistic: Statistic = "median") -> list[fl
     return [math.log(above[number] / below[number]) for number in above if number in below]
 
 
+def log_ratio_of_slices(
+    a: Sequence[float], a_counts: Sequence[int], b: Sequence[float], b_counts: Sequence[int]
+) -> float | None:
+    """Return log(a / b) of two processes that took turns; None without a slice that both have.
+
+    The pair is the slice: the median of the log ratios of the medians of slices that were timed in
+    the same cycle, so that what disturbs both cancels and what disturbs one slice hardly counts.
+    """
+    above, below = _slice_medians(a, a_counts), _slice_medians(b, b_counts)
+    paired = [math.log(one / other) for one, other in zip(above, below, strict=False)]
+    return float(np.median(paired)) if paired else None
+
+
+def _slice_medians(samples: Sequence[float], counts: Sequence[int]) -> list[float]:
+    ends = np.cumsum(counts)
+    return [
+        float(np.median(samples[end - count : end]))
+        for end, count in zip(ends, counts, strict=True)
+        if count
+    ]
+
+
 def logs(values: Sequence[float]) -> list[float]:
     """Return the logarithms of those values that have one, in order of size."""
     return sorted(math.log(value) for value in values if math.isfinite(value) and value > 0.0)

@@ -92,10 +92,32 @@ def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -
     Only latencies and times of stages know their rounds and are paired.
     """
     if _has_rounds(metric):
-        return intervals.ratio_interval(
-            _rounds(value, metric), _rounds(reference, metric), statistic
-        )
+        return intervals.mean_interval(log_ratios(value, reference, metric, statistic))
     return ratio_between_runs(value, reference, metric, statistic)
+
+
+def log_ratios(
+    value: Record, reference: Record, metric: str = LATENCY, statistic: Statistic = "median"
+) -> list[float]:
+    """Return log(value / reference) of two cells of one run, one for each round that both have.
+
+    Medians of processes that took turns are compared slice by slice.
+    """
+    above, below = _rounds(value, metric), _rounds(reference, metric)
+    if metric != LATENCY or statistic != "median":
+        return intervals.log_ratios(above, below, statistic)
+    found = []
+    for number in above:
+        one = {number: above[number]}
+        ours, theirs = value.slices.get(number), reference.slices.get(number)
+        paired = None
+        usable = not intervals.invalid_rounds(one) and number in below
+        if usable and ours and theirs and ours.together == theirs.together:
+            paired = intervals.log_ratio_of_slices(
+                above[number], ours.counts, below[number], theirs.counts
+            )
+        found += [paired] if paired is not None else intervals.log_ratios(one, below)
+    return found
 
 
 def ratio_between_runs(
@@ -134,10 +156,7 @@ def ratio_of_ratios(
         one, its, other, theirs = (_value(record, metric) for record in (*now, *before))
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
     if _has_rounds(metric):
-        paired = [
-            intervals.log_ratios(_rounds(one, metric), _rounds(yardstick, metric), statistic)
-            for one, yardstick in (now, before)
-        ]
+        paired = [log_ratios(one, yardstick, metric, statistic) for one, yardstick in (now, before)]
         return intervals.independent_interval(paired[:1], paired[1:])
     logs = [_logs(record, metric, statistic) for record in (*now, *before)]
     return intervals.independent_interval([logs[0], logs[3]], [logs[1], logs[2]])

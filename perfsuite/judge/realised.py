@@ -23,7 +23,7 @@ from perfsuite.domain.metrics import MACS
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval
-from perfsuite.judge import intervals, metrics
+from perfsuite.judge import metrics
 from perfsuite.judge.bottleneck import without_profiling
 from perfsuite.judge.references import parent_cell
 
@@ -146,7 +146,7 @@ def _little_to_gain(parent: Record, record: Record, macs_ratio: float) -> bool:
 
 
 def _processes(parent: Record, record: Record) -> ProcessesDiffer:
-    ratios = [math.exp(one) for one in intervals.log_ratios(parent.latencies_s, record.latencies_s)]
+    ratios = [math.exp(one) for one in metrics.log_ratios(parent, record)]
     return ProcessesDiffer(len(ratios), min(ratios), max(ratios))
 
 

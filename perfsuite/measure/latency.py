@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, pairwise
+from typing import Protocol
 
 import msgspec
 
@@ -22,19 +23,34 @@ BLOCK_NS = 50_000_000  # of a block of warm-up calls at least, longer than one i
 WINDOW = 5  # blocks whose medians must agree
 TOLERANCE = 0.05  # the range of these medians, relative to their median
 MOST_CALLS = 100_000  # so that the journal does not grow too large
+SLICE_NS = 100_000_000  # what a process times in one turn, at least one call
+WAKING_NS = 5_000_000  # of a turn: threads wake up and caches fill again, and nothing is kept
 
 
 class Latencies(msgspec.Struct, frozen=True):
     """Raw latencies of one process, in the order in which they were taken.
 
     `warmup_calls` counts all calls before the timed ones, the first included. `steady` is False
-    when the warm-up limit was reached first.
+    when the warm-up limit was reached first. `slices` holds the number of samples of each slice,
+    where processes took turns.
     """
 
     samples_s: tuple[float, ...]
     first_call_s: float
     warmup_calls: int
     steady: bool
+    slices: tuple[int, ...] = ()
+
+
+class Turns(Protocol):
+    """What tells a process when it is its turn; between turns it is stopped."""
+
+    def wait(self, calls: int, spent_ns: int) -> bool:
+        """Return whether another slice is to be timed, once it is this process's turn.
+
+        `calls` were timed so far, and took `spent_ns` nanoseconds together.
+        """
+        ...
 
 
 def time_calls(
@@ -44,14 +60,16 @@ def time_calls(
     *,
     clock: Callable[[], int] = time.perf_counter_ns,
     metering: Metering | None = None,
+    turns: Turns | None = None,
 ) -> Latencies:
     """Return the latencies of calls that rotate over `inputs`, from host arrays to host arrays.
 
     Timing ends after `settings.calls` calls that took at least `settings.seconds` seconds, or after
-    `MOST_CALLS` calls unless `settings.calls` asks for more. Freeing the outputs is not timed; the
-    garbage collector is off. `clock` counts nanoseconds; `metering` samples while calls are timed.
-    Raises `ConfigError` without inputs, `BuildError` if an output of the last call has NaN or
-    infinite values, and what the session raises.
+    `MOST_CALLS` calls unless `settings.calls` asks for more; with `turns` it goes on in slices for
+    as long as these say. Freeing the outputs is not timed; the garbage collector is off. `clock`
+    counts nanoseconds; `metering` samples while calls are timed. Raises `ConfigError` without
+    inputs, `BuildError` if an output of the last call has NaN or infinite values, and what the
+    session raises.
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
@@ -60,15 +78,19 @@ def time_calls(
         (first_call_ns,), _ = _until(session, rotation, clock, calls=1, duration_ns=0)
         warmup_calls, steady = _warm_up(session, rotation, settings, clock)
         meters = metering or Metering()
-        meters.start("calls")
-        samples_ns, outputs = _until(
-            session,
-            cycle(inputs),
-            clock,
-            calls=settings.calls,
-            duration_ns=round(settings.seconds * 1e9),
-        )
-        meters.stop("calls", len(samples_ns))
+        slices: tuple[int, ...] = ()
+        if turns is not None:
+            samples_ns, slices, outputs = _in_turns(session, inputs, clock, turns, meters)
+        else:
+            meters.start("calls")
+            samples_ns, outputs = _until(
+                session,
+                cycle(inputs),
+                clock,
+                calls=settings.calls,
+                duration_ns=round(settings.seconds * 1e9),
+            )
+            meters.stop("calls", len(samples_ns))
     # Times of NaN values are worthless, because kernels may take other paths for them.
     check_finite(outputs, [str(index) for index in range(len(outputs))])
     return Latencies(
@@ -76,7 +98,35 @@ def time_calls(
         first_call_s=first_call_ns / 1e9,
         warmup_calls=1 + warmup_calls,
         steady=steady,
+        slices=slices,
     )
+
+
+def _in_turns(
+    session: Session,
+    inputs: Sequence[Inputs],
+    clock: Callable[[], int],
+    turns: Turns,
+    meters: Metering,
+) -> tuple[list[int], tuple[int, ...], Outputs]:
+    """Return the nanoseconds of all calls, how many each slice has, and the last outputs.
+
+    The calls of the first `WAKING_NS` of a turn are left out, unless one alone takes a slice: then
+    what waking costs hardly shows in it, and leaving it out would double the time of measuring.
+    """
+    rotation = cycle(inputs)
+    samples: list[int] = []
+    slices: list[int] = []
+    outputs: Outputs = []
+    meters.start("calls")
+    while turns.wait(len(samples), sum(samples)):
+        found, outputs = _until(session, rotation, clock, calls=1, duration_ns=WAKING_NS)
+        if found[0] < SLICE_NS:
+            found, outputs = _until(session, rotation, clock, calls=1, duration_ns=SLICE_NS)
+        samples += found
+        slices.append(len(found))
+    meters.stop("calls", len(samples))
+    return samples, tuple(slices), outputs
 
 
 def is_steady(medians: Sequence[float]) -> bool:

@@ -38,6 +38,7 @@ class Job(msgspec.Struct, frozen=True):
     rows: str = ""
     round: int | None = None
     order: int | None = None
+    together: str = ""  # names the cells that take turns; empty where none do
 
     @property
     def timeout_s(self) -> float:
@@ -89,5 +90,6 @@ def line_of(job: Job, **fields: object) -> Line:
         round=job.round,
         order=job.order,
         artifact=job.artifact_key,
+        together=job.together,
         **fields,  # type: ignore[arg-type]
     )

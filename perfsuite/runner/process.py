@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -16,6 +17,8 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.record import Failure, Line
+from perfsuite.errors import Unsupported
+from perfsuite.runner.channel import Channel
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
 
@@ -37,32 +40,104 @@ def run_job_in_process(
     given, `launcher`, a command that ends with `--`, starts the worker. While a job prepares,
     `tell` is called with the progress of passes; other jobs must not be disturbed.
     """
-    started_at, started = datetime.now(UTC), time.perf_counter()
-    with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
-        folder = Path(name)
-        (folder / "job.json").write_bytes(msgspec.json.encode(job))
-        with (folder / "output").open("wb") as output:
-            worker = subprocess.Popen(
-                [*launcher, *_command(folder), *([] if launcher else [str(os.getpid())])],
+    with Worker(job, launcher) as worker:
+        if tell is None or job.kind != "prepare":
+            worker.wait(job.timeout_s)
+        else:
+            _watch(worker, tell)
+        return worker.line()
+
+
+class Worker:
+    """A worker process with its folder; a context manager that leaves neither behind."""
+
+    def __init__(self, job: Job, launcher: Sequence[str] = (), channel: Channel | None = None):
+        """Start the process; over the `channel` it is told when it is its turn."""
+        self.job = job
+        self._started_at = datetime.now(UTC)
+        self._awake_s, self._awake_since = 0.0, time.perf_counter()
+        self._temporary = tempfile.TemporaryDirectory(prefix="perfsuite-")
+        self._folder = Path(self._temporary.name)
+        (self._folder / "job.json").write_bytes(msgspec.json.encode(job))
+        passed = () if channel is None else channel.theirs
+        with (self._folder / "output").open("wb") as output:
+            self.process = subprocess.Popen(
+                [
+                    *launcher,
+                    *_command(self._folder),
+                    *([] if launcher else [str(os.getpid())]),
+                    *map(str, passed),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 env=_environment(job),
                 start_new_session=True,
+                pass_fds=passed,
             )
-            try:
-                if tell is None or job.kind != "prepare":
-                    ended = _wait(worker, job.timeout_s)
-                else:
-                    ended = _watch(worker, job, folder / "output", tell)
-            finally:
-                _kill(worker)
-        line = _outcome(job, folder, worker.returncode if ended else None)
-    return msgspec.structs.replace(
-        line,
-        started_at=started_at.isoformat(timespec="seconds"),
-        duration_s=round(time.perf_counter() - started, 3),
-    )
+        self._ended = False
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+        self._temporary.cleanup()
+
+    @property
+    def output(self) -> Path:
+        """Return the file that the worker's output goes to."""
+        return self._folder / "output"
+
+    def wait(self, timeout_s: float) -> bool:
+        """Return whether the worker has ended in time."""
+        self._ended = _wait(self.process, timeout_s)
+        return self._ended
+
+    def stop(self) -> None:
+        """Stop the worker, and return once it is stopped; `wake` lets it go on.
+
+        Raises `Unsupported` where the system forbids it.
+        """
+        try:
+            self._signal(signal.SIGSTOP)
+        except PermissionError as error:
+            raise Unsupported(
+                "processes that take turns must be stopped meanwhile, and this system forbids "
+                f"that ({error})"
+            ) from error
+        ended_or_stopped = os.WSTOPPED | os.WEXITED | os.WNOWAIT
+        os.waitid(os.P_PID, self.process.pid, ended_or_stopped)
+        self._awake_s += time.perf_counter() - self._awake_since
+
+    def wake(self) -> None:
+        """Let a stopped worker go on."""
+        self._awake_since = time.perf_counter()
+        self._signal(signal.SIGCONT)
+
+    def kill(self) -> None:
+        """Kill the worker and whatever it started."""
+        self._signal(signal.SIGKILL)
+        self.process.wait()
+
+    def line(self) -> Line:
+        """Return what has become of the job; the worker, which is awake, is killed if it goes on.
+
+        Its duration is that of its own work: the time for which it was stopped is left out.
+        """
+        self._awake_s += time.perf_counter() - self._awake_since
+        self.kill()
+        line = _outcome(self.job, self._folder, self.process.returncode if self._ended else None)
+        return msgspec.structs.replace(
+            line,
+            started_at=self._started_at.isoformat(timespec="seconds"),
+            duration_s=round(self._awake_s, 3),
+        )
+
+    def _signal(self, number: int) -> None:
+        """Send a signal to the worker and whatever it started: all are of the worker's session."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, number)
 
 
 def _command(folder: Path) -> list[str]:
@@ -76,20 +151,18 @@ def _environment(job: Job) -> dict[str, str]:
     return {**os.environ, **threads, "PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
 
 
-def _watch(
-    worker: subprocess.Popen[bytes], job: Job, output: Path, tell: Callable[[str], None]
-) -> bool:
-    """Return whether the worker ended in time; call `tell` with its progress meanwhile."""
-    told, left_s = "", job.timeout_s
+def _watch(worker: Worker, tell: Callable[[str], None]) -> None:
+    """Wait until the worker ends or its time is over; tell its progress, when there is any."""
+    told, left_s = "", worker.job.timeout_s
     while left_s > LOOK_S:
-        if _wait(worker, LOOK_S):
-            return True
+        if worker.wait(LOOK_S):
+            return
         left_s -= LOOK_S
-        said = last_progress(output, job.cell.key)
+        said = last_progress(worker.output, worker.job.cell.key)
         if said != told:
             tell(said)
             told = said
-    return _wait(worker, left_s)
+    worker.wait(left_s)
 
 
 def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
@@ -111,16 +184,6 @@ def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
     except subprocess.TimeoutExpired:
         return False
     return True
-
-
-def _kill(worker: subprocess.Popen[bytes]) -> None:
-    """Kill the worker and all processes that it started, which are in its session."""
-    try:
-        os.killpg(worker.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        worker.wait()
 
 
 def _outcome(job: Job, folder: Path, code: int | None) -> Line:

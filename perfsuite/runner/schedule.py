@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -14,12 +14,15 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import told_apart
 from perfsuite.domain.record import UNLABELLED, JobKind, Line
 from perfsuite.errors import Incomparable
+from perfsuite.runner.groups import groups, name_of
 from perfsuite.runner.job import Job, first_job, rounds
 from perfsuite.runner.process import run_job_in_process
+from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 
 Executor = Callable[[Job], Line]
+Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
 
 
 class Observer(Protocol):
@@ -67,17 +70,32 @@ def work_off(
 ) -> list[Line]:
     """Return all lines, after doing every job that has none yet.
 
-    Each is done in a process of its own, unless `execute` does it. After a failure the other jobs
-    of that cell are skipped. Without `evaluate` no test samples are answered.
+    Each is done in a process of its own, and cells that will be compared are measured together,
+    unless `execute` does it, one job after the other. After a failure the other jobs of that cell
+    are skipped. Without `evaluate` no test samples are answered.
     """
+    together: Together = measure_in_turns
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
-    return _Schedule(journal, observer, execute).work(evaluate)
+    else:
+        together = partial(_one_by_one, execute)
+    return _Schedule(journal, observer, execute, together).work(evaluate)
+
+
+def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Callable[[Job], None]) -> list[Line]:
+    lines = []
+    for job in jobs:
+        begin(job)
+        lines.append(execute(job))
+    return lines
 
 
 class _Schedule:
-    def __init__(self, journal: Journal, observer: Observer, execute: Executor) -> None:
-        self.journal, self.observer, self.execute = journal, observer, execute
+    def __init__(
+        self, journal: Journal, observer: Observer, execute: Executor, together: Together
+    ) -> None:
+        self.journal, self.observer = journal, observer
+        self.execute, self.together = execute, together
         self.lines = {(line.cell, line.job, line.round): line for line in journal.lines}
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.failed: set[str] = set()
@@ -105,8 +123,12 @@ class _Schedule:
                 self._follow(cell, "inspect")
         for number, order, cell in rounds(in_rounds, suite.processes):
             self._follow(cell, "inspect", number, order)
-        for number, order, cell in rounds(cells, suite.processes):
-            self._follow(cell, "measure", number, order)
+        # One that failed in an earlier sitting is not measured together with the others again.
+        self.failed |= {line.cell for line in self.lines.values() if line.status != "ok"}
+        measured = groups(suite, cells)
+        for number in range(suite.processes):
+            for group in measured if number % 2 == 0 else measured[::-1]:
+                self._measure(group, number)
         return list(self.lines.values())
 
     def _prepare(self, cell: Cell) -> None:
@@ -148,15 +170,44 @@ class _Schedule:
             self._do(msgspec.structs.replace(prepared, kind=kind, round=number, order=order))
 
     def _do(self, job: Job) -> Line:
-        self.observer.started(job.cell, job.kind, job.round)
+        self._begin(job)
         line = self.execute(job)
+        self._keep(job, line)
+        return line
+
+    def _measure(self, group: Sequence[Cell], number: int) -> None:
+        """Measure the cells of a group together, for one round.
+
+        A round that was cut short is measured again as a whole, because what has its line already
+        was not measured together with what has not.
+        """
+        turn = group if number % 2 == 0 else group[::-1]
+        able = [cell for cell in turn if cell.id not in self.failed]
+        if len(able) < 2 or all((cell.id, "measure", number) in self.lines for cell in able):
+            for order, cell in enumerate(turn):
+                self._follow(cell, "measure", number, order)
+            return
+        name = name_of(able)
+        jobs = []
+        for order, cell in enumerate(turn):
+            if cell.id in self.failed:
+                self._follow(cell, "measure", number, order)
+                continue
+            changes = {"kind": "measure", "round": number, "order": order, "together": name}
+            jobs.append(msgspec.structs.replace(self.prepared[cell.id], **changes))
+        for job, line in zip(jobs, self.together(jobs, self._begin), strict=True):
+            self._keep(job, line)
+
+    def _begin(self, job: Job) -> None:
+        self.observer.started(job.cell, job.kind, job.round)
+
+    def _keep(self, job: Job, line: Line) -> None:
         self._check_device(job.cell, line)
         self.journal.append(line)
         self.lines[job.name] = line
         self.observer.finished(line)
         if line.status != "ok":
             self.failed.add(job.cell.id)
-        return line
 
     def _check_device(self, cell: Cell, line: Line) -> None:
         """Raise `Incomparable`, and keep nothing of `line`, if it was done on another device."""

@@ -8,24 +8,33 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.record import Failure, Line, Status
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.runner.channel import WorkerTurns
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import TAIL
 from perfsuite.user_code import what_failed
 
+if TYPE_CHECKING:
+    from perfsuite.measure.latency import Turns
+
 PR_SET_PDEATHSIG = 1  # prctl(2)
 
 
-def run_job(job: Job) -> Line:
-    """Return the line of a job; an error becomes the line's status and error."""
+def run_job(job: Job, turns: Turns | None = None) -> Line:
+    """Return the line of a job; an error becomes the line's status and error.
+
+    With `turns` a measure job times its calls whenever it is its turn.
+    """
     try:
-        return msgspec.structs.replace(_body(job.kind)(job), device=_device(job))
+        return msgspec.structs.replace(_body(job.kind, turns)(job), device=_device(job))
     except Unsupported as error:
         return _failed(job, "unsupported", error)
     except Unavailable as error:
@@ -49,7 +58,7 @@ def _device(job: Job) -> DeviceIdentity:
     return identity_of(load_runtime(job.runtime), job.cell.device)
 
 
-def _body(kind: str) -> Callable[[Job], Line]:
+def _body(kind: str, turns: Turns | None) -> Callable[[Job], Line]:
     # Measuring must not import the modules that preparing needs.
     if kind == "prepare":
         from perfsuite.runner.jobs.prepare import prepare
@@ -58,7 +67,7 @@ def _body(kind: str) -> Callable[[Job], Line]:
     if kind == "measure":
         from perfsuite.runner.jobs.measure import measure
 
-        return measure
+        return partial(measure, turns=turns)
     if kind == "evaluate":
         from perfsuite.runner.jobs.evaluate import evaluate
 
@@ -91,18 +100,20 @@ def _encoded(job: Job, line: Line) -> bytes:
     return data
 
 
-def main(folder: Path, parent: int | None = None) -> None:
+def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     """Read `job.json` in `folder`, do the job, and write `line.json`.
 
-    `parent` is the process that waits for it; None if that has started it by another program.
+    `parent` is the process that waits for it; None if that has started it by another program. Over
+    the two descriptors of a `channel` the parent says when it is this process's turn.
     """
     if sys.platform == "linux":
-        # The worker is killed with its parent, so that it does not run beside a new run.
+        # The worker is killed with its parent, also while it is stopped, so that it does not run
+        # beside a new run.
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         if parent is not None and os.getppid() != parent:
             return  # the parent was killed before the call above
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
-    line = run_job(job)
+    line = run_job(job, WorkerTurns(*channel) if channel else None)
     (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well
 
 

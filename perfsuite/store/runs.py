@@ -8,7 +8,7 @@ from typing import Literal, get_args
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY, STAGE
-from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Record, Run
+from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Record, Run, Slices
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
@@ -52,12 +52,15 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
     """Return the record of one cell from its lines, in the order of the jobs and rounds."""
     done = [line for line in lines if line.status == "ok"]
     latencies: dict[int, tuple[float, ...]] = {}
+    slices: dict[int, Slices] = {}
     stages: dict[int, dict[str, float]] = {}
     values: dict[str, tuple[float, ...]] = {}
     for line in done:
         for found in line.measurements:
             if line.job == "measure" and found.metric == LATENCY and found.stage is None:
                 latencies[_round(line)] = found.samples
+                if found.slices:
+                    slices[_round(line)] = Slices(line.together, found.slices)
             elif found.metric == STAGE and found.stage is not None and found.samples:
                 stages.setdefault(_round(line), {})[found.stage] = found.samples[0]
             else:
@@ -82,6 +85,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         breakdown=inspected.breakdown if inspected else None,
         roofline=inspected.roofline if inspected else None,
         stages_s=stages,
+        slices=slices,
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
         device=next((line.device for line in done if line.device), None),
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.record import Line, Measurement
 from perfsuite.errors import ConfigError
-from perfsuite.measure.latency import Latencies, time_calls
+from perfsuite.measure.latency import Latencies, Turns, time_calls
 from perfsuite.measure.metering import Metering
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, line_of
@@ -19,10 +19,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def measure(job: Job) -> Line:
+def measure(job: Job, turns: Turns | None = None) -> Line:
     """Return the line with this process's latencies, load time and what its meters sampled.
 
-    `load_s` is the time until a fresh process can answer, with the import of the engine.
+    `load_s` is the time until a fresh process can answer, with the import of the engine. With
+    `turns` calls are timed in slices, whenever it is this process's turn.
     """
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
@@ -37,7 +38,9 @@ def measure(job: Job) -> Line:
         metering.stop("load")
         clock = session.clock or time.perf_counter_ns
         with user_code(f"{job.cell.key}: a call"):
-            latencies = time_calls(session, inputs, job.measure, clock=clock, metering=metering)
+            latencies = time_calls(
+                session, inputs, job.measure, clock=clock, metering=metering, turns=turns
+            )
     return line_of(
         job,
         status="ok",
@@ -78,7 +81,7 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
 def _timings(latencies: Latencies, batch: int) -> tuple[Measurement, ...]:
     samples = latencies.samples_s
     return (
-        Measurement("latency_s", "s", samples),
+        Measurement("latency_s", "s", samples, slices=latencies.slices),
         Measurement("throughput_per_s", "1/s", (batch * len(samples) / sum(samples),)),
         Measurement("first_call_s", "s", (latencies.first_call_s,)),
         Measurement("warmup_calls", "1", (float(latencies.warmup_calls),)),

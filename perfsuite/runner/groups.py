@@ -1,0 +1,44 @@
+"""Which cells are measured together: those that will be compared with each other."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from perfsuite.config.expansion import match
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.suite import ResolvedSuite
+
+
+def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
+    """Return the cells in groups, in the suite's order.
+
+    Cells of one workload and batch are compared in tables; a budget ties its cells to the one that
+    it holds them against.
+    """
+    found: list[list[Cell]] = []
+    for cell in cells:
+        ties = [group for group in found if any(_compared(suite, cell, other) for other in group)]
+        joined = [cell for group in ties for cell in group] + [cell]
+        found = [group for group in found if group not in ties] + [joined]
+    place = {cell: index for index, cell in enumerate(cells)}
+    ordered = [tuple(sorted(group, key=place.__getitem__)) for group in found]
+    return sorted(ordered, key=lambda group: place[group[0]])
+
+
+def name_of(group: Sequence[Cell]) -> str:
+    """Return 16 hexadecimal digits that tell this group from others."""
+    return hashlib.sha256("".join(sorted(cell.id for cell in group)).encode()).hexdigest()[:16]
+
+
+def _compared(suite: ResolvedSuite, one: Cell, other: Cell) -> bool:
+    if (one.workload, one.batch) == (other.workload, other.batch):
+        return True
+    return any(
+        budget.against is not None
+        and (
+            (match(budget.cell, one.key) and match(budget.against, other.key))
+            or (match(budget.cell, other.key) and match(budget.against, one.key))
+        )
+        for budget in suite.budgets
+    )

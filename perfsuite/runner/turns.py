@@ -1,0 +1,85 @@
+"""Processes that are compared are measured at the same time: they take turns, the others stopped.
+
+What disturbs the machine for seconds or minutes then disturbs both sides of a ratio alike (Bulej,
+Horky, Tuma, Farquet and Prokopec 2020, "Duet Benchmarking", ICPE). Those that wait are stopped by
+SIGSTOP, because an engine's threads go on spinning after a call and would take the cores.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from itertools import count
+
+from perfsuite.domain.record import Line
+from perfsuite.runner.channel import END, SLICE, Channel, Taken
+from perfsuite.runner.job import Job
+from perfsuite.runner.process import Worker
+
+Begin = Callable[[Job], None]
+
+
+def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
+    """Return the lines of measure jobs whose processes take turns, in the order of `jobs`.
+
+    One after the other is opened and warmed up by itself (`begin` is told which), then stopped.
+    Then each is woken for one slice in every cycle, forwards and backwards by turns, until all have
+    timed what they were asked for. One that crashes or hangs fails alone.
+    """
+    with ExitStack() as stack:
+        members = []
+        for job in jobs:
+            begin(job)
+            members.append(_Member(job, stack))
+        for cycle in count():
+            alive = [member for member in members if member.taken is not None]
+            if not any(member.wants_more for member in alive):
+                break
+            for member in alive if cycle % 2 == 0 else alive[::-1]:
+                member.take_slice()
+        return [member.line() for member in members]
+
+
+class _Member:
+    """One process among those that take turns; stopped unless it is its turn.
+
+    `taken` is what it has timed so far, None once it has ended or hung.
+    """
+
+    def __init__(self, job: Job, stack: ExitStack) -> None:
+        self.job = job
+        self._channel = stack.enter_context(Channel())
+        self._worker = stack.enter_context(Worker(job, channel=self._channel))
+        self._channel.keep_ours()
+        self.taken: Taken | None = None
+        self._hear()
+
+    @property
+    def wants_more(self) -> bool:
+        """Return whether it has not yet timed what the suite asks for."""
+        if self.taken is None:
+            return False
+        settings = self.job.measure
+        enough_s = self.taken.spent_ns >= settings.seconds * 1e9
+        return self.taken.calls < max(settings.calls, 1) or not enough_s
+
+    def take_slice(self) -> None:
+        """Wake it for one slice, and stop it again."""
+        self._worker.wake()
+        self._channel.say(SLICE)
+        self._hear()
+
+    def line(self) -> Line:
+        """Wake it for the last time, and return what has become of it."""
+        if self.taken is not None:
+            self._worker.wake()
+            self._channel.say(END)
+            self._worker.wait(self.job.timeout_s)
+        return self._worker.line()
+
+    def _hear(self) -> None:
+        self.taken = self._channel.hear(self.job.timeout_s)
+        if self.taken is None:
+            self._worker.wait(0.5)  # one that crashed has ended, one that hangs has not
+        else:
+            self._worker.stop()
