@@ -38,6 +38,19 @@ def test_the_reference_is_eager_fp32_of_the_same_batch() -> None:
     assert reference_cell(Cell("other", "fp32", "pytorch"), cells) is None
 
 
+def test_of_eager_cells_that_of_the_same_device_comes_first() -> None:
+    on_card = Cell("vgg", "fp32", "pytorch", "cuda")
+    fast = Cell("vgg", "int8", "openvino", "cuda")
+    assert reference_cell(fast, [EAGER, on_card]) == on_card
+    assert reference_cell(INT8, [on_card, EAGER]) == EAGER
+    assert reference_cell(fast, [EAGER]) == EAGER  # else on another device
+    # Without an eager cell it is the first, whatever its device.
+    other = Cell("vgg", "fp32", "openvino", "cuda")
+    here = Cell("vgg", "fp32", "onnxruntime")
+    assert reference_cell(INT8, [other, here]) == other
+    assert reference_cell(fast, [here, other]) == here
+
+
 def cell(recipe: str, **fields: Any) -> Cell:
     return Cell("vgg", recipe, "openvino", **fields)
 

@@ -162,3 +162,14 @@ def test_rounds_needed() -> None:
     assert rounds_needed(values, 0.001, LOOKS) is None
     assert rounds_needed([0.1], 1.0, LOOKS) is None
     assert rounds_needed([0.1] * 10, 0.001, LOOKS) == 10
+
+
+def test_two_rounds_are_enough_to_forecast() -> None:
+    assert rounds_needed([0.1, 0.1], 0.0, LOOKS) == 4  # without a spread, at the first look
+    needed = rounds_needed([-0.03, 0.03], 0.03, LOOKS)
+    assert needed is not None and needed > 4
+    # In the last round of the plan, if that is what it takes.
+    spread = 0.03 * math.sqrt(2.0)
+    last = critical_value(LOOKS, 24) * spread / math.sqrt(24)
+    assert rounds_needed([-0.03, 0.03], last * 1.0000001, LOOKS) == 24
+    assert rounds_needed([-0.03, 0.03], last * 0.9999999, LOOKS) is None

@@ -143,3 +143,59 @@ def test_a_task_of_one_metric_needs_no_more_than_its_name() -> None:
     for wrong in ({}, None):
         with pytest.raises(ConfigError, match=r"metrics\(\) must give a dict"):
             accuracies(wrong, HALVES, digest="d")  # type: ignore[arg-type]
+
+
+# -- what is said ---------------------------------------------------------------------------------
+
+
+def refused(metric: object, rows: np.ndarray, name: str = "top1") -> str:
+    with pytest.raises((ConfigError, PerfsuiteError)) as caught:
+        accuracy(name, metric, rows, digest="d")  # type: ignore[arg-type]
+    return str(caught.value)
+
+
+def test_every_message_is_whole() -> None:
+    rows = np.ones((5, 2))
+    assert refused(mean, rows, "latency_s") == (
+        "the task's metric 'latency_s' has the name of what perfsuite measures itself; choose "
+        "another, such as top1"
+    )
+    assert refused(mean, rows[:1]) == (
+        "top1: 1 test sample(s) give no interval; evaluate at least 2 that it is about"
+    )
+    assert refused(lambda some: 93.0, rows) == (
+        "top1: the metric of the rows is 93, and an accuracy lies between 0 and 1; the task must "
+        "give a fraction (0.93, not 93 percent)"
+    )
+    assert refused(lambda some: float("inf"), rows) == (
+        "top1: the metric of the rows is inf; it must be a finite number for any choice of rows "
+        "(one that is about some of the samples alone is a SubsetMetric)"
+    )
+    rows[2, 1] = np.nan
+    assert refused(mean, rows) == (
+        "top1: 1 of 5 rows contain NaN, the first is row 2; look for NaN in the model's outputs or "
+        "in the task's rows()"
+    )
+    with pytest.raises(ConfigError) as caught:
+        accuracies({}, rows, digest="d")
+    assert str(caught.value) == (
+        "the task's metrics() must give a dict of names and functions of the rows, with at least "
+        "one; it gives {}"
+    )
+
+
+def test_a_metric_that_fails_on_a_resampling_is_named_too() -> None:
+    """All rows give a number; a draw without the first does not."""
+
+    def fragile(some: np.ndarray) -> float:
+        return 0.5 if (some[:, 0] == 0).any() else 7.0
+
+    rows = np.arange(5.0)[:, None]
+    assert refused(fragile, rows).startswith("top1: the metric of the rows is 7,")
+
+
+def test_rounding_may_carry_a_share_below_nothing_and_above_all() -> None:
+    for value in (-1e-9, 1 + 1e-9):
+        assert accuracy("f1", lambda some, at=value: at, np.ones((2, 1)), digest="d").value == value  # type: ignore[misc]
+    for value in (-1.1e-9, 1 + 1.1e-9):
+        assert "lies between 0 and 1" in refused(lambda some, at=value: at, np.ones((2, 1)))

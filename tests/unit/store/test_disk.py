@@ -120,3 +120,22 @@ def test_a_file_system_that_cannot_wait_for_folders_will_do(
         with pytest.raises(OSError, match="no"):
             disk.write_whole(tmp_path / "a", b"x")
     assert (tmp_path / "a").read_bytes() == b"x"
+
+
+def test_what_went_wrong_is_told_also_where_nothing_can_be_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*given: object, **named: object) -> None:
+        raise PermissionError("no")
+
+    monkeypatch.setattr(Path, "unlink", refuse)
+    with pytest.raises(KeyboardInterrupt), disk.replacing(tmp_path / "a") as beside:
+        beside.write_text("new")
+        raise KeyboardInterrupt
+
+
+def test_a_file_with_a_folders_pattern_in_its_name_is_a_file(
+    tmp_path: Path, synced: list[str]
+) -> None:
+    disk.write_whole(tmp_path / "[ab]*", b"x")
+    assert synced == [f"[ab]*.{os.getpid()}.partial", "."]

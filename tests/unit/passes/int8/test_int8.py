@@ -19,8 +19,9 @@ from onnx import TensorProto, helper, numpy_helper
 from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.task import Inputs, TrainingSet
-from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes.int8.int8 import Int8, scheme_of
+from perfsuite.passes.int8.qdq import Scheme
 
 QUANTIZED = {
     "onnxruntime": QuantizedGraphs("uint8", sum_in_accumulator=False),
@@ -222,3 +223,91 @@ def test_progress_counts_samples() -> None:
     told = dataclasses.replace(given, progress=lambda done, total: seen.append((done, total)))
     Int8(calibration_samples=3).apply(small_model(13), told)
     assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+# -- what is said, and what is left as it was ------------------------------------------------------
+
+
+def test_messages_say_what_is_missing() -> None:
+    with pytest.raises(Unsupported) as caught:
+        scheme_of(Target("mine", "cuda"))
+    assert str(caught.value) == (
+        "int8: mine runs no quantized graphs on cuda; an engine that does says how it wants them: "
+        "give the runtime a method quantized_graphs(device) that returns a "
+        "perfsuite.QuantizedGraphs"
+    )
+    empty = small_model(13)
+    empty.graph.node[0].CopyFrom(helper.make_node("Relu", ["images"], ["y"], "relu"))
+    with pytest.raises(Unsupported) as caught:
+        Int8().apply(empty, context("openvino", 4))
+    assert str(caught.value) == (
+        "int8: the graph has no convolution or matrix product with constant float32 weights, so "
+        "there is nothing to quantize"
+    )
+    with pytest.raises(ValueError, match=r"^calibration_samples is 0, but must be at least 1$"):
+        Int8(calibration_samples=0)
+    assert Int8(calibration_samples=1).calibration_samples == 1
+
+
+def test_a_file_too_old_to_be_converted_says_so() -> None:
+    old = small_model(12)
+    old.graph.node[0].op_type = "Mystery"
+    with pytest.raises(BuildError) as caught:
+        Int8().apply(old, context("openvino", 4))
+    text = str(caught.value)
+    assert text.startswith("int8: the graph has opset 12 and cannot be converted to 13, which ")
+    assert "per-channel weights need: " in text
+    assert text.endswith("; export it again with a newer one")
+
+
+@pytest.mark.parametrize(("opset", "after"), [(12, 13), (13, 13), (17, 17)])
+def test_only_an_old_operator_set_is_changed(opset: int, after: int) -> None:
+    model = small_model(opset)
+    model.opset_import.insert(0, helper.make_opsetid("com.example", 1))
+    changed = Int8(2).apply(model, context("openvino", 4))
+    assert {one.domain: one.version for one in changed.opset_import}[""] == after
+    assert changed.ir_version >= 4
+
+
+def test_a_new_file_keeps_its_version_and_the_one_given_stays_as_it_is() -> None:
+    model = small_model(17)
+    model.ir_version = 9
+    before = model.SerializeToString()
+    assert Int8(2).apply(model, context("openvino", 4)).ir_version == 9
+    assert model.SerializeToString() == before
+
+
+@pytest.mark.parametrize(
+    ("wanted", "scheme"),
+    [
+        (QuantizedGraphs(), Scheme(False, 127, False)),
+        (QuantizedGraphs("int8", True, 8), Scheme(True, 127, True)),
+        (QuantizedGraphs("uint8", False, 7), Scheme(False, 63, False)),
+    ],
+)
+def test_the_scheme_is_the_engines(wanted: QuantizedGraphs, scheme: Scheme) -> None:
+    assert scheme_of(Target("mine", "cpu", quantized=wanted)) == scheme
+    assert Int8().resolve(Target("mine", "cpu", quantized=wanted)) == (
+        msgspec.json.encode(scheme).decode()
+    )
+
+
+def test_batch_normalization_is_folded_before() -> None:
+    model = small_model(13)
+    model.graph.node[0].output[0] = "c"
+    model.graph.node.append(
+        helper.make_node("BatchNormalization", ["c", "g", "b", "m", "v"], ["y"], "bn")
+    )
+    for name, value in (("g", 2.0), ("b", 1.0), ("m", 0.0), ("v", 1.0)):
+        array = np.full(2, value, np.float32)
+        model.graph.initializer.append(numpy_helper.from_array(array, name))
+    changed = Int8(2).apply(model, context("openvino", 4))
+    assert "BatchNormalization" not in {one.op_type for one in changed.graph.node}
+
+
+def test_no_more_samples_are_told_than_were_asked_for() -> None:
+    seen: list[tuple[int, int]] = []
+    given = context("openvino", 4, samples=3)
+    told = dataclasses.replace(given, progress=lambda done, total: seen.append((done, total)))
+    Int8(calibration_samples=2).apply(small_model(13), told)
+    assert seen == [(1, 2), (2, 2), (2, 2)]

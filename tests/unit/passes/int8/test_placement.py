@@ -78,6 +78,9 @@ def test_the_graphs_own_input_may_be_added() -> None:
     nodes = [node("Conv", "x w1", "c"), node("Add", "x c", "y")]
     assert placed(nodes, True, "y").groups == (("x",),)
     assert placed(nodes, False, "y").groups == (("x",), ("c",), ("y",))
+    # The input is no convolution's result, and a branch that is none either.
+    twice = [node("Conv", "x w1", "c"), node("Relu", "c", "r"), node("Add", "x r", "y")]
+    assert placed(twice, True, "y").groups == (("x",), ("r",))
 
 
 def test_a_sum_is_rounded_where_all_values_are() -> None:

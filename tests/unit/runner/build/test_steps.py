@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import PassUse, ResolvedRecipe, Target
-from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.passes.int8.int8 import Int8
 from perfsuite.passes.lowrank.lowrank import Lowrank
 from perfsuite.passes.prune.prune import Prune
@@ -110,3 +110,24 @@ def test_a_pass_may_be_for_some_runtimes_alone(monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(Int8, "runtimes", ("one", "grapher"), raising=False)
     assert len(steps_of(job(PassUse("int8")), OfGraphs())) == 1  # type: ignore[arg-type]
+
+
+class Owing(msgspec.Struct, frozen=True):
+    """A pass whose result is what it says of the target."""
+
+    version: ClassVar[Any] = 1
+
+    def resolve(self, target: Target) -> Any:
+        return {"none": None, "broken": 1 / len(target.features)}.get(
+            target.runtime, target.runtime
+        )
+
+
+def test_what_a_pass_owes_to_the_target_is_a_text() -> None:
+    step = Step(PassUse("mine.py:Owing"), Owing())
+    assert step.resolved(Target("one", "cpu", ("a",))) == "one"
+    with pytest.raises(ConfigError) as caught:
+        step.resolved(Target("none", "cpu", ("a",)))
+    assert str(caught.value) == "mine.py:Owing: its resolve() must give a text, not None"
+    with pytest.raises(PerfsuiteError, match=r"^mine\.py:Owing: its resolve\(.*ZeroDivisionError"):
+        step.resolved(Target("broken", "cpu", ()))
