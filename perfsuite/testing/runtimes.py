@@ -8,7 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
-from perfsuite.errors import BuildError, ParityError, PerfsuiteError, SilentFallback, Unsupported
+from perfsuite.errors import (
+    BuildError,
+    ConfigError,
+    ParityError,
+    PerfsuiteError,
+    SilentFallback,
+    Unsupported,
+)
 from perfsuite.export.onnx import export_graph, graph_spec, load_graph
 from perfsuite.export.parity import parity
 from perfsuite.runner.build.capabilities import identity_of, quantized_graphs_of
@@ -77,7 +84,7 @@ def _check_declared(who: str, runtime: Runtime) -> None:
         try:
             identity_of(runtime, device)
             quantized_graphs_of(runtime, device)
-        except BuildError as error:
+        except (BuildError, ConfigError) as error:
             raise AssertionError(f"{who}: {error}") from error
 
 
