@@ -48,7 +48,7 @@ class _Taken(TypedDict):
     speedup: float
 
 
-class _Choice(TypedDict):
+class _LowrankChoice(TypedDict):
     layers: dict[str, _Taken]
     left: dict[str, str]
 
@@ -105,7 +105,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             functools.partial(weights, method=self.method)  # so that trials share their factors
         )
         path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
-        data = load_or_choose(path, _Choice, lambda: self._choose(model, ctx, factorize))
+        data = load_or_choose(path, _LowrankChoice, lambda: self._choose(model, ctx, factorize))
         before = call(model, ctx.inputs)
         teacher = copied(model) if self.finetune else None
         module = self._factorized(model, _ranks(data), factorize)
@@ -125,7 +125,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model.load_state_dict(state, strict=True)
         return model
 
-    def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _Choice:
+    def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _LowrankChoice:
         """Return the edits' data."""
         found = factorizable(model, ctx.inputs)
         who = f"lowrank on {type(model).__name__}"

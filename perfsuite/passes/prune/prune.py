@@ -44,7 +44,7 @@ _TRIES = 8  # whole nets that are timed until one is as fast as asked
 _LEAST_PROGRESS = 0.97  # the cost of each of them, relative to the one before, is at most this
 
 
-class _Choice(TypedDict):
+class _PruneChoice(TypedDict):
     groups: list[Group]
     kept: dict[str, list[int]]
     left: dict[str, str]
@@ -113,7 +113,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for step in range(self.steps):
             # A training that goes on after a stop must have the shapes that it began with.
             path = ctx.checkpoint.with_suffix(f".step{step}.json")
-            choice = load_or_choose(path, _Choice, partial(self._choose, model, ctx))
+            choice = load_or_choose(path, _PruneChoice, partial(self._choose, model, ctx))
             groups, now = choice["groups"], choice["kept"]
             stay = {layer: now[group.name] for group in groups for layer in group.paths("out")}
             widths = {layer: group.width for group in groups for layer in group.paths("out")}
@@ -140,7 +140,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         load(model, edits.tensors)
         return model
 
-    def _choose(self, model: nn.Module, ctx: PassContext) -> _Choice:
+    def _choose(self, model: nn.Module, ctx: PassContext) -> _PruneChoice:
         """Return the groups to cut, their channels that stay, and why other layers are left."""
         model.eval()
         groups, left = prunable(model, ctx, self.layers)

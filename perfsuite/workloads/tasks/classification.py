@@ -15,7 +15,7 @@ from perfsuite.errors import ConfigError, Unsupported
 BATCH = 100  # pictures of a call
 
 
-class Samples(Protocol):
+class LabelledPictures(Protocol):
     """Pictures and their labels, as many of both."""
 
     @property
@@ -54,7 +54,7 @@ class Classification(Task):
     varies stored pictures for training; `identity` is a text that changes when the data do.
     """
 
-    load: Callable[[str], Samples]
+    load: Callable[[str], LabelledPictures]
     prepare: Callable[[np.ndarray], np.ndarray]
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     identity: str = ""

@@ -11,7 +11,7 @@ from perfsuite.data import digits
 from perfsuite.data.images import shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
-from perfsuite.workloads.tasks.classification import Classification, Samples
+from perfsuite.workloads.tasks.classification import Classification, LabelledPictures
 from perfsuite.workloads.zoo import weights
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ LAYERS: tuple[int | str, ...] = (16, 16, "M", 32, 32, "M", 64, 64, "M")
 
 
 @cache
-def _load(split: str) -> Samples:
+def _load(split: str) -> LabelledPictures:
     return digits.load(split)
 
 

@@ -11,7 +11,7 @@ from perfsuite.domain.model import Stage
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.stages import check, paths, spans
-from perfsuite.workloads.tasks.classification import Classification, Samples
+from perfsuite.workloads.tasks.classification import Classification, LabelledPictures
 
 
 def test_stages_that_do_not_fit_are_told_with_their_workload() -> None:
@@ -88,9 +88,9 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def task(channels: int) -> Classification:
-    from perfsuite.data.samples import Samples as Stored
+    from perfsuite.data.samples import LabelledPictures as Stored
 
-    def load(split: str) -> Samples:
+    def load(split: str) -> LabelledPictures:
         return Stored(np.zeros((5, 4, 4, channels), np.uint8), np.zeros(5, np.uint8))
 
     def prepare(pictures: np.ndarray) -> np.ndarray:
