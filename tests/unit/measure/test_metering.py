@@ -10,7 +10,7 @@ import pytest
 
 from perfsuite.domain.record import Measurement
 from perfsuite.domain.suite import Measure
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure.latency import time_calls
 from perfsuite.measure.metering import Metering
 
@@ -159,3 +159,11 @@ def test_what_the_machine_does_not_tell_is_a_label_and_the_others_go_on(
 def test_a_mistake_in_a_meter_is_told_as_that(file: Path, name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         sampled(Metering((f"{file}:{name}",)))
+
+
+def test_perfsuites_own_meter_is_called_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def unread(**options: Path) -> None:
+        raise Unavailable("no /proc here\nat all")
+
+    monkeypatch.setattr("perfsuite.measure.meters.memory.reset_peak", unread)
+    assert sampled(Metering(("memory",))).labels == ["no memory: no /proc here"]

@@ -351,3 +351,20 @@ def test_levels_tell_stages_modules_and_operators_apart() -> None:
     assert {one.level for child in net.children for one in child.children} == {"operator"}
     assert [child.level for child in found[UNATTRIBUTED].children] == ["operator"]
     assert (found["all"].level, found[UNATTRIBUTED].level) == ("stage", "rest")
+
+
+def test_parameters_of_what_no_kernel_runs_stand_where_it_belongs() -> None:
+    folded = Node("n1", "Gemm", "", ("c",), ("r",), 5, parameters=7)
+    nodes = (Node("n0", "Gemm", "", ("x",), ("c",), 5, parameters=3), folded)
+    found = rows(breakdown(profile(kernel("k", 1, "n0")), nodes, ()))
+    assert found["Gemm"].parameters == 10
+    assert found[UNATTRIBUTED].parameters == 0
+    outside = (node("stem/Conv", 5, parameters=3), node("other/Conv", 5, parameters=7))
+    found = rows(breakdown(profile(kernel("k", 1, "stem/Conv")), outside, (BACKBONE,)))
+    assert (found["backbone"].parameters, found[UNATTRIBUTED].parameters) == (3, 7)
+
+
+def test_a_module_is_known_by_what_is_inside_of_it() -> None:
+    check_stages(
+        (Stage("a", ("backbone",)), Stage("b", ("rpn.head",))), ("backbone.x", "rpn.head.y")
+    )

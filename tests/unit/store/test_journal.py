@@ -215,6 +215,14 @@ def test_a_newer_schema_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
         read(tmp_path)
 
 
+def test_an_empty_file_is_no_journal(tmp_path: Path) -> None:
+    file = tmp_path / "run.jsonl"
+    file.write_bytes(b"")
+    with pytest.raises(SchemaError) as caught:
+        read(tmp_path)
+    assert str(caught.value) == f"{file}: line 1, the header, is corrupt: Input data was truncated"
+
+
 @pytest.mark.parametrize("content", [b"", b"\n", b'{"schema": 1', b"[]\n", b'{"schema": 1}\n'])
 def test_a_corrupt_header_is_an_error(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "run.jsonl").write_bytes(content)

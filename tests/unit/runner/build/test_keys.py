@@ -172,6 +172,17 @@ def test_the_key_of_an_onnx_file_is_that_of_all_its_files(
     assert made.model_key == key_of("onnx", b"graph", b"weights")
 
 
+def test_a_pass_is_resolved_for_the_cells_target(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = builder(folder, SCALE)
+    told: list[object] = []
+    resolve = staticmethod(lambda target: told.append(target) or "")
+    monkeypatch.setattr(type(made.steps[0].pass_), "resolve", resolve)
+    assert made.edits_key
+    assert told == [made._target(made.steps[0])]
+
+
 def test_a_graph_pass_is_no_part_of_the_modules_key(folder: Path) -> None:
     made = builder(folder, SCALE)
     plain = made.edits_key

@@ -17,7 +17,7 @@ from perfsuite.passes.prune.prune import Prune
 from perfsuite.runner.build.steps import Step, _configuration, steps_of
 from perfsuite.training.plan import SgdPlan
 
-HERE = Target("onnxruntime", "cpu")
+HERE = Target("onnxruntime", "cpu", ("avx2",))
 
 
 def key(use: str, pass_: Any) -> str:
@@ -131,3 +131,22 @@ def test_what_a_pass_owes_to_the_target_is_a_text() -> None:
     assert str(caught.value) == "mine.py:Owing: its resolve() must give a text, not None"
     with pytest.raises(PerfsuiteError, match=r"^mine\.py:Owing: its resolve\(.*ZeroDivisionError"):
         step.resolved(Target("broken", "cpu", ()))
+
+
+def test_where_the_file_of_a_pass_lies_is_no_part_of_its_key(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("perfsuite.runner.build.steps.source_digest", lambda kind, use: "source")
+    keys = {key(use, Owing()) for use in ("mine.py:Owing", "a/mine.py:Owing", "a:b/mine.py:Owing")}
+    assert len(keys | {key("Owing", Owing())}) == 1
+    assert key("mine.py:Other", Owing()) not in keys
+
+
+def test_a_version_that_cannot_be_read_is_the_passes_mistake() -> None:
+    class Broken(Owing, frozen=True):
+        @property
+        def version(self) -> int:  # type: ignore[override]
+            raise KeyError("version")
+
+    with pytest.raises(PerfsuiteError, match=r"^int8: its version.*KeyError"):
+        key("int8", Broken())
