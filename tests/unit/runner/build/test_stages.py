@@ -88,7 +88,7 @@ def test_pictures_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def task(channels: int) -> Classification:
-    from perfsuite.data.samples import LabelledPictures as Stored
+    from perfsuite.data.samples import Samples as Stored
 
     def load(split: str) -> LabelledPictures:
         return Stored(np.zeros((5, 4, 4, channels), np.uint8), np.zeros(5, np.uint8))
