@@ -46,6 +46,7 @@ verify: setup  ## the long proof, and hours of training if the cache has none; n
 	$(BIN)/perfsuite run benchmarks/stages.toml -o $(STAGES) $(if $(wildcard $(STAGES)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/prune.toml -o $(PRUNE) $(if $(wildcard $(PRUNE)/run.jsonl),--resume)
 	$(BIN)/python -m pytest -m verify --timeout=0
+	$(BIN)/python tests/mutation/run.py
 
 bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machine alone meanwhile
 	$(BIN)/python benchmarks/overhead.py
@@ -53,5 +54,5 @@ bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machi
 		&& $(BIN)/python benchmarks/versus_benchmark_app.py "$$artifact"
 
 clean:  ## remove .venv and everything that tools left; runs and the cache stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

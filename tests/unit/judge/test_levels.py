@@ -109,6 +109,28 @@ def test_ratios_of_ratios() -> None:
         assert found is not None and found.value == pytest.approx(1.5)
 
 
+def test_the_statistic_counts_for_ratios_of_ratios() -> None:
+    # Medians 1, 95th percentiles 3.7.
+    tail = {0: (1.0, 1.0, 4.0), 1: (1.0, 1.0, 4.0)}
+    one, flat = record(INT8, latencies_s=tail), record(INT8, 1.0, 1.0)
+    for statistic, value in (("median", 1.0), ("p95", 3.7)):
+        found = metrics.ratio_of_ratios((one, flat), (flat, flat), "latency_s", statistic)  # type: ignore[arg-type]
+        assert found is not None and found.value == pytest.approx(value)
+        plain = metrics.ratio_between_runs(one, flat, "latency_s", statistic)  # type: ignore[arg-type]
+        assert plain is not None and plain.value == pytest.approx(value)
+        paired = metrics.ratio(one, flat, "latency_s", statistic)  # type: ignore[arg-type]
+        assert paired is not None and paired.value == pytest.approx(value)
+
+
+def test_small_counts_are_counts() -> None:
+    half = [record(INT8, values={"artifact_bytes": (v,)}) for v in (0.5, 0.5, 0.5, 0.5)]
+    found = metrics.ratio_of_ratios((half[0], half[1]), (half[2], half[3]), "artifact_bytes", "p95")
+    assert found == Interval(1.0, 1.0, 1.0)
+    assert metrics.counted_ratio(record(INT8, values={"macs": (0.5,)}), half[0], "macs") is None
+    small = [record(INT8, values={"macs": (v,)}) for v in (0.25, 0.5)]
+    assert metrics.counted_ratio(small[0], small[1], "macs") == 0.5
+
+
 def test_the_same_samples_are_told_by_their_values() -> None:
     one, other = record(INT8, 0.1, 0.2), record(INT8, 0.1, 0.3)
     assert metrics.same_samples(one, one, "latency_s")

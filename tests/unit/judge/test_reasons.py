@@ -11,10 +11,10 @@ from judged_runs import EAGER, INT8, MACHINE, accuracy, budget, only, other_mach
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.profile import Breakdown, BreakdownRow
-from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record
-from perfsuite.domain.verdict import Difference, Reason, Verdict
+from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record, Run
+from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict
 from perfsuite.judge import judge
-from perfsuite.judge.comparability import change
+from perfsuite.judge.comparability import MeasuredChange, change
 
 FAST = record(INT8, 0.01, 0.01, values={"macs": (5.0,)})
 SLOW = record(EAGER, 0.1, 0.1, values={"macs": (10.0,)})
@@ -314,3 +314,38 @@ def test_without_a_common_cell_there_is_no_yardstick() -> None:
     before = run(record(INT8), record(batch, 0.1, 0.1), environment=MACHINE)
     found = change(INT8, now, before, "latency_s")
     assert (found.reason, found.status) == (Reason("no_yardstick"), "incomparable")
+
+
+def by_ratio(*times_s: float, name: str = "load_s") -> Run:
+    """Return a run of the yardstick, and of the cell itself, in two processes each."""
+    eager, int8 = times_s[: len(times_s) // 2], times_s[len(times_s) // 2 :]
+    return run(
+        record(EAGER, values={name: eager}), record(INT8, values={name: int8}), compare="ratio"
+    )
+
+
+def test_by_ratio_the_same_measurements_have_not_changed_however_few() -> None:
+    one = by_ratio(1.0, 2.0)
+    same = change(INT8, one, one, "load_s")
+    assert same == MeasuredChange(Interval(1.0, 1.0, 1.0), None, EAGER.key)
+    # Another yardstick, or another time of its own, is another measurement: one process is too few.
+    for other in (by_ratio(1.1, 2.0), by_ratio(1.0, 2.1)):
+        found = change(INT8, other, one, "load_s")
+        assert found == MeasuredChange(None, Reason("too_few_in_a_run"), EAGER.key)
+        assert found.status == "inconclusive"
+        # The yardstick against itself is 1 by definition.
+        assert change(EAGER, other, one, "load_s").ratio == Interval(1.0, 1.0, 1.0)
+
+
+def test_by_ratio_a_change_has_no_reason() -> None:
+    found = change(INT8, by_ratio(1.0, 1.0, 3.0, 3.0), by_ratio(2.0, 2.0, 4.0, 4.0), "load_s")
+    assert found.ratio is not None
+    assert found.ratio.value == pytest.approx(1.5)
+    assert (found.reason, found.yardstick) == (None, EAGER.key)
+
+
+def test_a_cell_that_only_one_run_has_with_a_value_is_no_yardstick() -> None:
+    now = by_ratio(1.0, 1.0, 3.0, 3.0)
+    lacking = run(record(EAGER, 0.1), record(INT8, values={"load_s": (4.0, 4.0)}), compare="ratio")
+    for one, other in ((now, lacking), (lacking, now)):
+        assert change(INT8, one, other, "load_s").yardstick == INT8.key  # the first that both have
