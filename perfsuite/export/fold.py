@@ -3,6 +3,13 @@
 A normalization with fixed statistics is y = (x - mean) * gamma / sqrt(var + eps) + beta per
 channel. This is an affine map, which can be merged into the weights and biases of the linear layer
 before it (Jacob et al. 2018, arXiv:1712.05877, section 3.2).
+
+onnxscript 0.7.2 has rules for the same. On seven workloads of the zoo, exported by both exporters
+with their 232 normalizations kept, these fold all of them as well, as closely (1.6e-6 of the
+largest answer) and as fast (2.2 s, and 1.9 s here), but give every layer that they change a new
+name, by which neither a pass nor a profile finds its module. They also fold normalizations in
+training mode, which changes the answers, fail for a bias that is left out by an empty name, and
+leave normalizations behind layers that share weights (`python benchmarks/fold_norms.py`).
 """
 
 from __future__ import annotations

@@ -176,3 +176,33 @@ def test_weights_that_two_layers_share_are_not_spoilt() -> None:
     constants = {"w": array(4, 4, 1, 1), "b": array(4), **statistics(4)}
     folded = check(model(nodes, [4, 3, 3], constants), 4, 3, 3)
     assert {t.name for t in folded.graph.initializer} == {"w", "b", "w_1", "b_1"}
+
+
+def test_two_layers_of_one_bias_get_their_own() -> None:
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("Conv", ["x", "v", "b"], ["c"], name="one"),
+        norm("c", "n"),
+        helper.make_node("Conv", ["n", "w", "b"], ["d"], name="two"),
+        norm("d", "y"),
+    ]
+    constants = {"v": array(4, 4, 1, 1), "w": array(4, 4, 1, 1), "b": array(4), **statistics(4)}
+    folded = check(model(nodes, [4, 3, 3], constants), 4, 3, 3)
+    assert [node.name for node in folded.graph.node] == ["one", "two"]
+
+
+def test_a_bias_may_be_left_out_by_an_empty_name() -> None:
+    from onnx import helper
+
+    nodes = [helper.make_node("Conv", ["x", "w", ""], ["c"], name="c"), norm("c", "y")]
+    check(model(nodes, [4, 3, 3], {"w": array(6, 4, 1, 1), **statistics(6)}), 4, 3, 3)
+
+
+def test_a_norm_in_training_mode_has_no_fixed_statistics() -> None:
+    from onnx import helper
+
+    trained = norm("c", "y", training_mode=1)
+    trained.output.extend(["mean_of_batch", "var_of_batch"])
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="c"), trained]
+    check(model(nodes, [4, 3, 3], {"w": array(6, 4, 1, 1), **statistics(6)}), 4, 3, 3, left=1)
