@@ -65,14 +65,6 @@ class RunPlan(msgspec.Struct, frozen=True):
         """Return the jobs without history."""
         return tuple(job for job in self.jobs if not job.known)
 
-    def by_kind(self) -> dict[JobKind, tuple[int, float]]:
-        """Return job kind to the number of processes and their seconds."""
-        kinds: dict[JobKind, tuple[int, float]] = {}
-        for job in self.jobs:
-            count, seconds = kinds.get(job.kind, (0, 0.0))
-            kinds[job.kind] = (count + job.count, seconds + job.total_s)
-        return kinds
-
 
 def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
     """Return the jobs that `cells` of the suite need and how long each may take.

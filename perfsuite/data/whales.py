@@ -8,7 +8,6 @@ head. The positions of the head and its two ends are known exactly.
 
 from __future__ import annotations
 
-import math
 from functools import cache
 from typing import NamedTuple
 
@@ -224,13 +223,3 @@ def _textures() -> np.ndarray:
             patch = np.clip((1 - far) * 2.5, 0, 1) * uniform(rng, 0.7, 1.0)
             np.maximum(texture, patch, out=texture, casting="same_kind")
     return textures
-
-
-def drawn_on(whale: Whale) -> np.ndarray:
-    """Return the picture with the head's box and key points drawn into it, for people."""
-    image = whale.image.copy()
-    x0, y0, x1, y1 = (min(max(math.floor(side), 0), SIDE - 1) for side in whale.box)
-    image[y0 : y1 + 1, [x0, x1]] = image[[y0, y1], x0 : x1 + 1] = (255, 220, 0)
-    for (x, y), dot in zip(whale.points, ((255, 0, 0), (0, 160, 255)), strict=True):
-        image[int(y) - 1 : int(y) + 2, int(x) - 1 : int(x) + 2] = dot
-    return image

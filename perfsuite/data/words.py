@@ -13,7 +13,6 @@ from perfsuite.errors import SchemaError
 
 TABLE = Path(__file__).with_suffix(".tsv")
 DIGEST = "4064f40fcc6a02963e39ad95ddac97d32335b3ac7cec3adb5230a4a4ad8ff578"
-DIMENSIONS = 100
 
 
 class Words(NamedTuple):

@@ -16,7 +16,7 @@ from perfsuite import __version__
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.processor import PROC, SYS, read_processor, text_of
 
-SUBJECTS = ("numpy", "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf")
+SUBJECTS = ("numpy", "torch", "torchvision", "onnx", "onnxruntime", "openvino")
 
 
 def environment(*, proc: Path = PROC, sys: Path = SYS) -> Environment:

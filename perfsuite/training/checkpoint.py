@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 _ANEW = "delete it to start anew"
+_STORED = {"plan", "epochs", "losses", "module", "optimizer", "mean"}
 
 
 def save(
@@ -75,7 +76,7 @@ def restore(
     except (RuntimeError, ValueError) as error:
         first = " ".join(str(error).split("\n")[:2])  # torch's message has a line for each layer
         raise ConfigError(f"{path}: a checkpoint of another net; {_ANEW} ({first})") from error
-    return int(state["epochs"]), state.get("losses")  # earlier versions stored none
+    return int(state["epochs"]), state["losses"]
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -89,19 +90,14 @@ def _read(path: Path) -> dict[str, Any]:
         state = torch.load(BytesIO(content), weights_only=True, map_location="cpu")
     except Exception as error:  # what torch raises depends on where the file is torn
         raise ConfigError(f"{path}: a torn checkpoint, or none at all; {_ANEW}") from error
-    if not isinstance(state, dict) or not {"plan", "epochs", "module", "optimizer"} <= state.keys():
+    if not isinstance(state, dict) or not state.keys() >= _STORED:
         raise ConfigError(f"{path}: no checkpoint of a training; {_ANEW}")
     return state
 
 
 def _plan_of(text: str) -> SgdPlan | None:
-    """Return the plan stored in a checkpoint; None for a text that is no plan.
-
-    Plans of earlier versions, which did not name their optimizer, are read too.
-    """
+    """Return the plan stored in a checkpoint; None for a text that is no plan."""
     try:
-        fields = msgspec.json.decode(text, type=dict[str, Any])
-        fields.setdefault("optimizer", "adam" if "longest_gradient" in fields else "sgd")
-        return msgspec.convert(fields, SgdPlan | AdamPlan)
+        return msgspec.json.decode(text, type=SgdPlan | AdamPlan)
     except msgspec.MsgspecError:
         return None

@@ -7,7 +7,6 @@ of their own (`TrainingSet.loss`).
 from __future__ import annotations
 
 import itertools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -40,7 +39,6 @@ class TrainingProgress(msgspec.Struct, frozen=True):
     step: int
     steps: int
     loss: float
-    elapsed_s: float
 
 
 def train(
@@ -85,13 +83,10 @@ def train(
     first, seen = restore(checkpoint, module, optimizer, plan, mean)
     losses = Losses(steps, seen)
     training = _Training(module, teacher, optimizer, data, plan, steps, losses, mean, checkpoint)
-    started = time.perf_counter()
     for epoch in range(first, plan.epochs):
         for step, loss in _epoch(training, epoch):
             if report:
-                report(
-                    TrainingProgress(epoch, step + 1, steps, loss, time.perf_counter() - started)
-                )
+                report(TrainingProgress(epoch, step + 1, steps, loss))
         if checkpoint:
             save(checkpoint, module, optimizer, plan, epoch + 1, losses.state(), mean)
     if mean is not None:

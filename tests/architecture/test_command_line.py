@@ -17,7 +17,7 @@ from stored_run import store_run
 from perfsuite import report
 from perfsuite.cli import main
 
-HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "nncf", "sklearn", "scipy")
+HEAVY = ("torch", "onnx", "onnxruntime", "openvino", "sklearn", "scipy")
 
 
 def commands(group: click.Group = main, before: str = "") -> Iterator[tuple[str, click.Command]]:

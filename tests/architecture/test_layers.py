@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 ENGINES = {
-    "torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf", "onnxscript",
+    "torch", "torchvision", "onnx", "onnxruntime", "openvino", "onnxscript",
     "scipy", "sklearn", "PIL", "safetensors",
 }  # fmt: skip
 

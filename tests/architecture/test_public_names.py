@@ -9,7 +9,7 @@ import pytest
 
 import perfsuite
 
-HEAVY = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "nncf", "scipy", "sklearn")
+HEAVY = ("torch", "torchvision", "onnx", "onnxruntime", "openvino", "scipy", "sklearn")
 
 
 def loaded(program: str, *names: str) -> list[str]:

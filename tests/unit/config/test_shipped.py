@@ -22,7 +22,7 @@ suite = read_suite(Path(sys.argv[1]))
 check(suite)
 check_budgets(suite, cells(suite))
 assert plan(suite, cells(suite), {}).total_s > 0
-heavy = {"torch", "onnx", "onnxruntime", "openvino", "nncf", "sklearn", "scipy"}
+heavy = {"torch", "onnx", "onnxruntime", "openvino", "sklearn", "scipy"}
 sys.exit(f"imported: {heavy & set(sys.modules)}" if heavy & set(sys.modules) else 0)
 """
 

@@ -112,14 +112,6 @@ def test_noise_is_smooth_and_meets_its_grid() -> None:
     assert noise.shape == (4, 4)
 
 
-def test_the_drawn_truth_is_where_it_says() -> None:
-    whale = whales.draw("train", 0, 0)
-    marked = whales.drawn_on(whale)
-    x, y = whale.points[0].astype(int)
-    assert marked[y, x].tolist() == [255, 0, 0]
-    assert whale.image[y, x].tolist() != [255, 0, 0]
-
-
 def test_an_unknown_split_is_told() -> None:
     with pytest.raises(ConfigError, match=r"'tests'.*did you mean 'test'"):
         whales.labels_of("tests")

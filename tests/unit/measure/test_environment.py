@@ -277,7 +277,7 @@ def test_versions_are_those_of_what_is_installed(monkeypatch: pytest.MonkeyPatch
         return f"{name} 1"
 
     monkeypatch.setattr("perfsuite.measure.environment.version", version)
-    names = ("numpy", "torchvision", "onnx", "onnxruntime", "nncf")
+    names = ("numpy", "torchvision", "onnx", "onnxruntime")
     assert environment().subject == {
         "perfsuite": perfsuite.__version__,
         "python": platform.python_version(),

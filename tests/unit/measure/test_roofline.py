@@ -77,7 +77,7 @@ def test_what_else_is_installed_does_not_matter(
 
     here = module.environment()
     roofline(1, "fp32")
-    other = msgspec.structs.replace(here, subject={**here.subject, "nncf": "99"}, context={})
+    other = msgspec.structs.replace(here, subject={**here.subject, "openvino": "99"}, context={})
     monkeypatch.setattr(module, "environment", lambda: other)
     roofline(1, "fp32")
     assert len(process.calls) == 1

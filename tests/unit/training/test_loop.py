@@ -125,25 +125,3 @@ def test_a_net_that_cannot_be_trained_is_told() -> None:
 
     with pytest.raises(Unsupported, match=r"answers a dict is not known.*TrainingSet.loss"):
         train(Detector(1, 2), line()._replace(loss=None), PLAN)
-
-
-OLD = (
-    '"epochs":3,"batch":4,"peak_rate":0.05,"warmup":0.15,"momentum":0.9,"weight_decay":0.0,'
-    '"label_smoothing":0.1,"sizes":[],"restarts":[],"cutouts":[],"bf16":false,"seed":0'
-)
-
-
-@pytest.mark.parametrize(("kind", "more"), [(SgdPlan, ""), (AdamPlan, ',"longest_gradient":1.0')])
-def test_a_checkpoint_from_before_plans_had_an_optimizers_name_is_taken_up(
-    kind: type[SgdPlan], more: str, tmp_path: Path
-) -> None:
-    plan, path = kind(**msgspec.structs.asdict(PLAN)), tmp_path / "x.pt"
-    train(fresh(), line(), plan, checkpoint=path)
-    state = torch.load(path, weights_only=True)
-    torch.save(state | {"plan": "{" + OLD + more + "}"}, path)
-    seen: list[TrainingProgress] = []
-    train(fresh(), line(), plan, checkpoint=path, report=seen.append)
-    assert not seen  # all epochs were done already
-    with pytest.raises(ConfigError, match="another plan"):
-        other = SgdPlan if kind is AdamPlan else AdamPlan
-        train(fresh(), line(), other(**msgspec.structs.asdict(PLAN)), checkpoint=path)
