@@ -234,7 +234,7 @@ def test_a_speedup_out_of_reach_is_said(tmp_path: Path) -> None:
 
 
 def test_fine_tuning_goes_on_where_it_was_killed(tmp_path: Path) -> None:
-    plan = SgdPlan(epochs=2, batch=8, peak_rate=0.01, teacher=0.5, bf16=False)
+    plan = SgdPlan(epochs=2, batch=8, peak_rate=0.1, teacher=0.5, bf16=False)
     pass_ = Lowrank(macs=0.6, finetune=plan)
     seen: list[tuple[int, int]] = []
     whole = pass_.fit(net(), context(tmp_path / "whole", PICTURES))
