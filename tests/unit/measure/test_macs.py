@@ -163,6 +163,51 @@ def test_a_file_that_is_no_model(tmp_path: Path, content: bytes) -> None:
         count_graph(tmp_path / "missing.onnx")
 
 
+def test_a_file_that_is_no_model_says_so(tmp_path: Path) -> None:
+    path = tmp_path / "no.onnx"
+    path.write_bytes(b"this is text, not a model")
+    with pytest.raises(ConfigError) as caught:
+        count_graph(path)
+    assert str(caught.value).startswith(f"{path}: cannot be read as an ONNX model: ")
+    path.write_bytes(b"")
+    with pytest.raises(ConfigError) as caught:
+        count_graph(str(path))
+    assert str(caught.value) == ("this is not an ONNX model: it has no IR version (an empty file?)")
+
+
+def test_each_dynamic_axis_is_one() -> None:
+    net = graph([conv("x", "w")], {"x": ["batch", 3, "height", "width"]}, {"w": weight(8, 3, 1, 1)})
+    assert count_graph(net).macs == 8 * 3
+
+
+def test_what_a_module_runs_beside_products_is_uncounted() -> None:
+    import torch
+    from torch import nn
+
+    class Net(nn.Module):
+        def forward(self, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+            assert not torch.is_grad_enabled()
+            assert not self.training
+            first = torch.linalg.inv(x @ y)
+            return torch.linalg.inv(first) @ y
+
+    a = {"x": np.eye(2, dtype=np.float32), "y": 2 * np.eye(2, dtype=np.float32)}
+    net = Net()
+    counted = count_module(net, a)
+    assert (counted.macs, counted.parameters) == (2 * 8, 0)
+    assert list(counted.uncounted.values()) == [2]
+    assert net.training
+
+
+def test_a_module_that_fails_is_left_as_it_was() -> None:
+    from torch import nn
+
+    net = nn.Sequential(nn.Linear(3, 2))
+    with pytest.raises(RuntimeError):
+        count_module(net, {"x": np.ones((1, 4), np.float32)})
+    assert net.training and net[0].training
+
+
 def test_a_module_is_counted_and_left_as_it_was() -> None:
     import torch
     from torch import nn

@@ -69,3 +69,37 @@ def test_two_meters_of_one_metric(tmp_path: Path) -> None:
     reference = meter(tmp_path, '(Metric("energy_j", "J"),)')
     with pytest.raises(ConfigError, match=r"'energy_j' is defined by .*:Meter' and by .*:Other'"):
         definitions((reference, reference.replace("Meter", "Other")))
+
+
+def refused(folder: Path, metrics: str) -> tuple[str, str]:
+    folder.mkdir()
+    reference = meter(folder, metrics)
+    with pytest.raises(ConfigError) as caught:
+        load_meter(reference)
+    return str(caught.value), reference
+
+
+def test_messages_name_the_meter_and_the_way_out(tmp_path: Path) -> None:
+    text, reference = refused(tmp_path / "none", "()")
+    assert text == (
+        f"'{reference}' is no meter: a class was expected whose `metrics` is a tuple of Metric"
+    )
+    text, reference = refused(tmp_path / "ours", '(Metric("load_s", "s"),)')
+    assert text == (
+        f"'{reference}' defines 'load_s', which perfsuite measures itself; choose another name"
+    )
+    bare = tmp_path / "bare.py"
+    bare.write_text(
+        "from perfsuite import Metric\nclass M:\n    metrics = (Metric('energy_j', 'J'),)\n"
+    )
+    with pytest.raises(ConfigError, match=r"is no meter: it has no start and no stop$"):
+        load_meter(f"{bare}:M")
+    reference = meter(tmp_path, '(Metric("energy_j", "J"),)')
+    other = reference.replace("Meter", "Other")
+    with pytest.raises(ConfigError) as caught:
+        definitions((reference, other))
+    assert str(caught.value) == (
+        f"'energy_j' is defined by '{reference}' and by '{other}'; leave one of these meters out"
+    )
+    with pytest.raises(ConfigError, match=r"^unknown meter 'memry'; did you mean 'memory'"):
+        load_meter("memry")

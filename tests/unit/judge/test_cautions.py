@@ -1,0 +1,91 @@
+"""What a person should know beside the verdicts, as data and in its order."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+import pytest
+from judged_runs import EAGER, INT8, MACHINE, noisy, other_machine, record, run
+
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.environment import MustMatch
+from perfsuite.domain.judgement import (
+    DividedBy,
+    ExpectationUnmet,
+    LatenciesLeftOut,
+    NotFaster,
+    NotInBaseline,
+    OfOtherRun,
+    Quick,
+    TooManyThreads,
+    VersionChange,
+    VersionsDiffer,
+)
+from perfsuite.domain.record import Run
+from perfsuite.domain.suite import Expect
+from perfsuite.judge.cautions import _cores, cautions, cautions_beside
+
+
+def quick(given: Run) -> Run:
+    return msgspec.structs.replace(
+        given, header=msgspec.structs.replace(given.header, quick=True), warnings=("torn",)
+    )
+
+
+def test_all_cautions_of_one_run_in_their_order() -> None:
+    parent = Cell("vgg", "fp32", "openvino", threads=3)
+    variant = Cell("vgg", "int8", "openvino", threads=3)
+    expect = Expect(status="unsupported", reason="no engine", recipe="int8", runtime="openvino")
+    other = Expect(status="unsupported", reason="not this one", runtime="none")
+    made = run(
+        record(parent, 0.1, 0.1),
+        record(variant, 0.2, 0.2, math.nan, 0.0),
+        cells=(parent, variant, Cell("vgg", "fp32", "gone")),
+        expect=(other, expect),
+    )
+    *first, slower = cautions(quick(made))
+    assert first == [
+        "torn",
+        Quick(),
+        TooManyThreads(3, 2),
+        LatenciesLeftOut(variant.key, (2, 3)),
+        ExpectationUnmet(variant.key, "unsupported", "no engine"),
+    ]
+    assert isinstance(slower, NotFaster)
+    assert (slower.cell, slower.parent, slower.pace) == (variant.key, parent.key, "slower")
+    assert cautions(run()) == []
+
+
+def test_an_expectation_that_came_true_is_no_caution() -> None:
+    expect = Expect(status="unsupported", reason="no engine", recipe="int8")
+    gone = record(INT8, status="unsupported")
+    assert cautions(run(record(EAGER, 0.1, 0.1), gone, expect=(expect,))) == []
+    # Nor is one about a cell without a record.
+    assert cautions(run(record(EAGER, 0.1, 0.1), cells=(EAGER, INT8), expect=(expect,))) == []
+
+
+def test_all_cautions_beside_a_baseline_in_their_order() -> None:
+    before = quick(other_machine(noisy(3.0, 1, 0.0, compare="ratio")))
+    upgraded = msgspec.structs.replace(MACHINE, subject={"torch": "2.16", "onnx": "1"})
+    now = noisy(1.0, 2, 0.0, compare="ratio", environment=upgraded)
+    new = Cell("vgg", "new", "pytorch")
+    records = {**now.records, new.id: record(new, 0.1, 0.1)}
+    header = msgspec.structs.replace(now.header, cells=(*now.header.cells, new))
+    now = msgspec.structs.replace(now, records=records, header=header)
+    assert cautions_beside(now, before) == [
+        OfOtherRun("baseline", "torn"),
+        OfOtherRun("baseline", Quick()),
+        VersionsDiffer((VersionChange("onnx", None, "1"), VersionChange("torch", "2.15", "2.16"))),
+        NotInBaseline(new.key),
+        DividedBy(EAGER.key),
+    ]
+    absolute = noisy(1.0, 2, 0.0)
+    assert cautions_beside(absolute, absolute) == []
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [(None, 4), (8.0, 4), (4.0, 4), (3.5, 4), (3.0, 3), (0.2, 1), (0.0, 1)]
+)
+def test_cores_that_may_be_used(quota: float | None, cores: int) -> None:
+    assert _cores(MustMatch("A", 6, 85, 7, (), {}, 4, quota)) == cores
