@@ -13,7 +13,7 @@ from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupporte
 from perfsuite.export.onnx import export_graph
 from perfsuite.export.pieces import export_pieces, piece_paths
 from perfsuite.export.spans import spans as placed
-from perfsuite.runner.build.reference import check_export
+from perfsuite.runner.build.reference import check_export, module_outputs
 from perfsuite.runner.build.stages import spans
 
 if TYPE_CHECKING:
@@ -34,6 +34,8 @@ class Exporter:
     def __call__(self, folder: Path) -> None:
         """Write the graph of the module or, if its export fails, the pieces."""
         module = self.rebuild()
+        # What its code raises is no refusal of an exporter, which would not tell the line either.
+        module_outputs(module, self.inputs(self.workload.model.batch or 1, 0))
         try:
             self._whole(module, folder / GRAPH)
         except (BuildError, ParityError, Unsupported) as refusal:

@@ -102,7 +102,9 @@ class VariantBuilder:
             path = self.workload.model.onnx
             return key_of("onnx", path, *data_files(path))
         module = self.build()
-        parts: list[str | bytes] = [*self._identity, _structure(module)]
+        with user_code(f"{self.workload.name}: what its module says of itself"):
+            structure = _structure(module)
+        parts: list[str | bytes] = [*self._identity, structure]
         for name, tensor in sorted(module.state_dict().items()):
             parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
         return key_of("module", *parts)

@@ -219,3 +219,27 @@ def test_a_pass_that_cannot_be_made_is_told_before_anything_runs(project: Projec
     assert re.match(
         "error: suite.toml: recipes.0..passes.0.: making '.*bad.py:Bad' failed in line 13", output
     ), output
+
+
+@pytest.mark.parametrize(("code", "words"), BAD)
+@pytest.mark.parametrize("runtime", ["pytorch", "onnxruntime"])
+def test_a_forward_that_fails_is_told_on_every_engine(
+    project: Project, in_process: None, runtime: str, code: str, words: str
+) -> None:
+    pytest.importorskip("torch")
+    pytest.importorskip(runtime if runtime != "pytorch" else "torch")
+    bad = f"""
+class Bad(nn.Linear):
+    def forward(self, x):
+        {code}
+
+
+bad = Workload("bad", Model(lambda: Bad(4, 2)), Numbers())
+"""
+    (project.folder / "net.py").write_text(TORCH_NET + bad)
+    text = project.suite.read_text().partition("[[recipes]]")[0]
+    text = text.replace('"net.py:net"', '"net.py:net", "net.py:bad"')
+    project.suite.write_text(text.replace('"fake"', f'"{runtime}"'))
+    ok = FP32.replace("fake", runtime)
+    message = rf"^Bad: its forward on .* failed in line 23 of .*net.py with {re.escape(words)}$"
+    one_fails(project, ok, ok.replace("net/", "bad/"), message)
