@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
@@ -11,7 +11,7 @@ from perfsuite.domain.meter import Meter, Phase
 from perfsuite.domain.record import Measurement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure.meters.table import load_meter
-from perfsuite.user_code import user_code
+from perfsuite.user_code import kind_of, user_code
 
 
 class Metering:
@@ -36,7 +36,12 @@ class Metering:
         """Take what every meter sampled, the one that was started last first."""
         for reference, meter in reversed(list(self._meters.items())):
             samples = self._try(reference, "stop", partial(meter.stop, phase, calls))
-            for name, value in dict(samples or {}).items():
+            if not isinstance(samples, Mapping | None):
+                raise ConfigError(
+                    f"meter '{reference}': its stop() must give a dict of metric name to number, "
+                    f"or None, not {kind_of(samples)}"
+                )
+            for name, value in (samples or {}).items():
                 self._add(reference, meter, name, value)
 
     def _try(self, reference: str, what: str, action: Callable[[], Any]) -> Any:

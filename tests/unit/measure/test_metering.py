@@ -60,6 +60,11 @@ class Endless(Scripted):
         return {"energy_j": float("inf")}
 
 
+class Bare(Scripted):
+    def stop(self, phase, calls):
+        return 1.5
+
+
 class Twice(Scripted):
     def stop(self, phase, calls):
         return {"energy_j": 1.0}
@@ -154,6 +159,7 @@ def test_what_the_machine_does_not_tell_is_a_label_and_the_others_go_on(
         ("Stranger", "gave 'power_w', which its `metrics` do not have"),
         ("Endless", "gave inf as 'energy_j': no finite number"),
         ("Twice", "gave 'energy_j' in both phases"),
+        ("Bare", r"its stop\(\) must give a dict of metric name to number, or None, not float"),
     ],
 )
 def test_a_mistake_in_a_meter_is_told_as_that(file: Path, name: str, message: str) -> None:
