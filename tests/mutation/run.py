@@ -228,7 +228,7 @@ def main() -> int:
             lived = (
                 (name, state) for states in results().values() for name, state in states.items()
             )
-            names = [name for name, state in lived if state not in DEAD]
+            names = [name for name, state in lived if state not in (*DEAD, "not checked")]
         mutmut._run(names, options.children)
     return 0 if report(results()) else 1
 
