@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
+import pytest
 from small_profiles import BIT, kernel, node, profile, rows
 
 from perfsuite.domain.model import Stage
-from perfsuite.domain.profile import (
-    Node,
-)
+from perfsuite.domain.profile import Kernel, Node, Profile
+from perfsuite.errors import PerfsuiteError, Unsupported
+from perfsuite.measure.kernels import KernelWork, kernel_work, mean_times
 from perfsuite.measure.stages import breakdown
 
 
@@ -155,3 +157,96 @@ def test_nodes_that_move_nothing_need_no_sizes() -> None:
     little = node("m.a/Cast", 0, inputs=("x",), outputs=("y",), bytes=1, sizes=(1, 0))
     rest = node("m.b/Cast", 0, inputs=("y",), outputs=("z",), bytes=0, sizes=(0, 0))
     assert fused_bytes(little, rest) == 1
+
+
+# -- mean times ----------------------------------------------------------------------------------
+
+
+def refused(broken: Profile) -> str:
+    with pytest.raises((PerfsuiteError, Unsupported)) as caught:
+        mean_times(broken)
+    return str(caught.value)
+
+
+def test_a_profile_that_contradicts_itself_says_how() -> None:
+    assert refused(Profile((), ())) == ("a profile without any call: the engine recorded nothing")
+    needs = "the engine must give one a call, for kernels that run in every call"
+    one = Kernel("a", "K", (0.5,))
+    assert refused(Profile((1.0, 1.0), (one,))) == (
+        f"profile: kernel 'a' has 1 times for 2 calls; {needs}"
+    )
+    twice = Kernel("a", "K", (0.5,), (0.1, 0.2))
+    assert refused(Profile((1.0,), (twice,))) == (
+        f"profile: kernel 'a' has 2 times for 1 calls; {needs}"
+    )
+    wrong = "has a time that is negative or not finite"
+    assert refused(Profile((-1.0,), ())) == f"profile: the call {wrong}"
+    assert refused(Profile((1.0,), (Kernel("a", "K", (0.5,), (math.inf,)),))) == (
+        f"profile: kernel 'a' {wrong}"
+    )
+    assert refused(Profile((1.0,), (Kernel("a", "K", (2.0,)),))) == (
+        "the kernels of a call take 2 s, the call itself 1 s: kernels ran at the same time, so "
+        "their times do not add up; let the engine run one after another (one stream, sequential "
+        "execution)"
+    )
+
+
+def test_a_kernel_may_take_no_time() -> None:
+    assert mean_times(Profile((0.0,), (Kernel("a", "K", (0.0,), (0.0,)),))).kernels_s == (0.0,)
+
+
+@pytest.mark.parametrize(("units", "fills"), [(0, True), (3, True), (4, False)])
+def test_kernels_may_be_longer_than_the_call_by_rounding(units: int, fills: bool) -> None:
+    """Each of two times and the call's own is off by up to half a unit of 2**-40 s."""
+    unit = 2.0**-40
+    kernels = (Kernel("a", "K", (0.5,)), Kernel("b", "K", (0.5 + units * unit,)))
+    if not fills:
+        assert refused(Profile((1.0,), kernels)).startswith("the kernels of a call take")
+        return
+    found = mean_times(Profile((1.0,), kernels))
+    assert found.total_s == sum(found.kernels_s) == 1.0 + units * unit
+    assert found.overhead_s == 0.0
+
+
+def test_of_four_calls_those_between_the_quartiles_count() -> None:
+    # Quartiles 25 and 75 of 0, 25, 75, 100 with 5 values: 25 and 75 themselves belong to them.
+    walls = (0.0, 25.0, 50.0, 75.0, 100.0)
+    found = mean_times(Profile(walls, (Kernel("a", "K", (0.0, 1.0, 2.0, 6.0, 0.0)),)))
+    assert (found.calls, found.total_s, found.kernels_s) == (3, 50.0, (3.0,))
+    # Of four, 17.5 and 82.5: two remain; of three all.
+    assert mean_times(Profile((0.0, 25.0, 75.0, 100.0), ())).calls == 2
+    assert mean_times(Profile((0.0, 50.0, 100.0), ())).calls == 3
+    # A hundredth more or less would let others in, or these out.
+    hundred = tuple(float(number) for number in range(101))
+    assert mean_times(Profile(hundred, ())).calls == 51
+
+
+# -- whose work it is ----------------------------------------------------------------------------
+
+
+def test_the_longest_kernel_of_a_node_owns_it_wherever_it_stands() -> None:
+    nodes = (node("fc/LSTM", 100, parameters=4, bytes=10, sizes=()),)
+    for times_s in ((5.0, 1.0), (1.0, 5.0)):
+        kernels = tuple(kernel(f"k{n}", one, "fc/LSTM") for n, one in enumerate(times_s))
+        work, rest = kernel_work(kernels, times_s, nodes)
+        assert [one.macs for one in work] == [100 * (one == 5.0) for one in times_s]
+        assert rest == []
+
+
+def test_of_a_kernel_with_names_that_no_node_has_nothing_is_known() -> None:
+    nodes = (node("fc/Gemm", 100, parameters=4, bytes=10),)
+    work, rest = kernel_work((kernel("k", 1, "made up"), kernel("reorder", 1)), (1.0, 1.0), nodes)
+    assert work == [KernelWork(None, 0, None), KernelWork(0, 0, 0)]
+    assert rest == list(nodes)
+
+
+def test_what_nothing_reads_or_makes_belongs_to_no_kernel() -> None:
+    """A cast of the input whose result is an output too, and what reads constants alone."""
+    nodes = (
+        node("a/Conv", 9, inputs=("x",), outputs=("c",), bytes=1),
+        node("b/Cast", 0, inputs=("x",), outputs=("z",), bytes=1),
+        node("c/Shape", 0, inputs=("w",), outputs=("s",), bytes=1),
+        node("d/Size", 0, inputs=("s",), outputs=("t",), bytes=1),
+    )
+    _, rest = kernel_work((kernel("k", 1, "a/Conv"),), (1.0,), nodes)
+    assert [one.name for one in rest] == ["b/Cast", "c/Shape", "d/Size"]

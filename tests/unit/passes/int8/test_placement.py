@@ -74,6 +74,13 @@ def test_a_sum_in_the_accumulator_spares_only_what_no_other_reads() -> None:
     assert placed(nodes, True, "y", "a").groups == (("x",), ("a",), ("b",), ("s",))
 
 
+def test_the_later_convolution_takes_the_sum_in_whatever_its_name() -> None:
+    for early, late in (("a", "b"), ("b", "a")):
+        nodes = [node("Conv", "x w1", early), node("Conv", "x w2", late)]
+        nodes.append(node("Add", "a b", "s"))
+        assert placed(nodes, True, "s").groups == (("x",), (early,))
+
+
 def test_the_graphs_own_input_may_be_added() -> None:
     nodes = [node("Conv", "x w1", "c"), node("Add", "x c", "y")]
     assert placed(nodes, True, "y").groups == (("x",),)
@@ -128,6 +135,7 @@ def test_concatenated_and_moved_values_share_one_scale() -> None:
         (node("MaxPool", "c", "m", kernel_shape=[2, 2]), True),
         (node("MaxPool", "c", "m indices", kernel_shape=[2, 2]), False),
         (node("Resize", "c", "m"), True),
+        (node("Resize", "c", "m", mode="nearest"), True),
         (node("Resize", "c", "m", mode="linear"), False),
         (node("Sigmoid", "c", "m"), False),
     ],

@@ -201,3 +201,32 @@ def test_a_bias_fits_into_half_of_int32(bias: object, least: list[float]) -> Non
     )
     found = constants(quantized(given, accumulator=True))
     assert found["w_scale"] == pytest.approx([one / 2**30 for one in least], rel=1e-6)
+
+
+def test_a_product_that_stays_float_keeps_its_bias() -> None:
+    given = products(output="g")
+    given.node[0].attribute.append(helper.make_attribute("alpha", 0.5))
+    assert told(quantized(given)) == ["g = Gemm x w b [fc/Gemm]"]
+
+
+def test_the_range_of_a_group_is_that_of_all_its_tensors() -> None:
+    weights = np.full((2, 2, 1, 1), 0.5, np.float32)
+    nodes = [
+        node("Conv", "x w", "a", "a/Conv"),
+        node("Conv", "x w", "b", "b/Conv"),
+        node("Concat", "a b", "c", "c/Concat", axis=1),
+        node("Conv", "c w", "y", "d/Conv"),
+    ]
+    given = graph(nodes, "y", w=weights)
+    scheme = Scheme(signed=False, weight_limit=127, sum_in_accumulator=True)
+    placement = place(given, sum_in_accumulator=True)
+    assert ("a", "b") in placement.groups
+    insert(given, placement, {"x": (0.0, 255.0), "a": (-51.0, 1.0), "b": (5.0, 204.0)}, scheme)
+    found = constants(given)
+    assert (found["a_scale"], found["a_zero"]) == (1.0, 51)
+
+
+def test_an_inputs_name_is_taken() -> None:
+    given = convolutions()
+    given.input.append(helper.make_tensor_value_info("x_scale", TensorProto.FLOAT, []))
+    assert "x_scale_1" in constants(quantized(given))
