@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import select
+from contextlib import ExitStack
 from typing import NamedTuple
 
+LONGEST_MS = 2**31 - 1  # that poll(2) can wait: 24 days
 SLICE, END = b"s", b"e"  # what the parent may say; end of file says END too
 
 
@@ -45,16 +47,21 @@ class Channel:
         except BrokenPipeError:
             return  # `hear` finds that out
 
-    def hear(self, timeout_s: float) -> Taken | None:
+    def hear(self, timeout_s: float, worker: int | None = None) -> Taken | None:
         """Return what the worker has timed so far, once it waits for its turn.
 
-        None where it has ended or says nothing in time. The caller sleeps meanwhile.
+        None where it has ended or says nothing in time. The caller sleeps meanwhile. `worker` is
+        its process: what that has started may outlive it and keep the pipe open.
         """
         poll = select.poll()
         poll.register(self._hear, select.POLLIN)
-        if not poll.poll(max(0.0, timeout_s) * 1000):
-            return None
-        words = os.read(self._hear, 64).split()
+        with ExitStack() as stack:
+            if worker is not None and hasattr(os, "pidfd_open"):
+                ended = os.pidfd_open(worker)
+                stack.callback(os.close, ended)
+                poll.register(ended, select.POLLIN)
+            found = dict(poll.poll(min(timeout_s * 1000, LONGEST_MS)))
+        words = os.read(self._hear, 64).split() if self._hear in found else []
         return Taken(*map(int, words)) if words else None
 
 

@@ -18,12 +18,11 @@ import msgspec
 
 from perfsuite.domain.record import Failure, Line
 from perfsuite.errors import Unsupported
-from perfsuite.runner.channel import Channel
+from perfsuite.runner.channel import LONGEST_MS, Channel
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
 
 WORKER = "perfsuite.runner.worker"
-LONGEST_MS = 2**31 - 1  # that poll(2) can wait: 24 days
 LOOK_S = 1.0  # between two looks at a worker's progress
 TAIL = 4000  # characters of a worker's output that go on record
 

@@ -18,6 +18,8 @@ from perfsuite.runner.process import Worker
 
 Begin = Callable[[Job], None]
 
+_ENDING_S = 5.0  # that a process may take to end after its last word: cards are slow to let go
+
 
 def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
     """Return the lines of measure jobs whose processes take turns, in the order of `jobs`.
@@ -43,7 +45,8 @@ def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
 class _Member:
     """One process among those that take turns; stopped unless it is its turn.
 
-    `taken` is what it has timed so far, None once it has ended or hung.
+    `taken` is what it has timed so far, None once it has ended or hung. It is killed then, with
+    whatever it started, so that it disturbs none of the others.
     """
 
     def __init__(self, job: Job, stack: ExitStack) -> None:
@@ -52,6 +55,7 @@ class _Member:
         self._worker = stack.enter_context(Worker(job, channel=self._channel))
         self._channel.keep_ours()
         self.taken: Taken | None = None
+        self._failed: Line | None = None
         self._hear()
 
     @property
@@ -71,15 +75,17 @@ class _Member:
 
     def line(self) -> Line:
         """Wake it for the last time, and return what has become of it."""
-        if self.taken is not None:
-            self._worker.wake()
-            self._channel.say(END)
-            self._worker.wait(self.job.timeout_s)
+        if self._failed is not None:
+            return self._failed
+        self._worker.wake()
+        self._channel.say(END)
+        self._worker.wait(self.job.timeout_s)
         return self._worker.line()
 
     def _hear(self) -> None:
-        self.taken = self._channel.hear(self.job.timeout_s)
-        if self.taken is None:
-            self._worker.wait(0.5)  # one that crashed has ended, one that hangs has not
-        else:
+        self.taken = self._channel.hear(self.job.timeout_s, self._worker.process.pid)
+        if self.taken is not None:
             self._worker.stop()
+            return
+        self._worker.wait(_ENDING_S)  # one that crashed has ended, one that hangs has not
+        self._failed = self._worker.line()

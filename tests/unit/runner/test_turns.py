@@ -108,6 +108,59 @@ def test_one_that_fails_fails_alone(project: Project, how: str) -> None:
     assert other.error.kind == {"crash": "Crash", "hang": "Timeout"}[how]
 
 
+FORKING = """
+import os, time
+from perfsuite.runtimes.fake import runtime
+
+class Forking(runtime.Fake):
+    name = "forking"
+
+    def open(self, folder, manifest, options):
+        said = runtime.script(manifest, options.batch)
+        if said.kernels:
+            child = os.fork()
+            if child == 0:
+                time.sleep(600)
+            open({pid!r}, "w").write(str(child))
+        return super().open(folder, manifest, options)
+"""
+
+
+@pytest.mark.parametrize(("how", "kind"), [("crash", "Crash"), ("hang", "Timeout")])
+def test_who_fails_is_gone_with_its_children_before_others_go_on(
+    project: Project, how: str, kind: str
+) -> None:
+    pid = project.folder / "pid"
+    (project.folder / "forking.py").write_text(FORKING.format(pid=str(pid)))
+    text = project.suite.read_text()
+    project.suite.write_text(text.replace('"fake"', '"forking.py:Forking"'))
+    project.script({})
+    made = jobs(project)
+    if how == "hang":
+        settings = msgspec.structs.replace(made[0].measure, timeout_seconds=3.0)
+        made = [msgspec.structs.replace(job, measure=settings) for job in made]
+    project.script({"*/fp32/*": {"run": how, "kernels": {"a": 0.5}}, "*": {}})
+    began: list[bool] = []
+
+    def begin(job: Job) -> None:
+        if began:
+            child = int(pid.read_text())
+            wait_until(lambda: not is_running(child), "the child of the first to be killed")
+        began.append(True)
+
+    first, other = measure_in_turns(made, begin)
+    assert first.error is not None
+    assert first.error.kind == kind
+    assert other.status == "ok", other.error
+
+
+def test_a_limit_longer_than_poll_can_wait() -> None:
+    with Channel() as channel:
+        WorkerTurns(*channel.theirs)
+        os.write(channel.theirs[1], b"1 2\n")
+        assert channel.hear(1e9) == Taken(1, 2)
+
+
 def test_a_run_measures_together_what_it_compares(project: Project) -> None:
     process = project.start()
     output = process.communicate(timeout=120)[0]
