@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.cell import Cell
@@ -31,8 +30,8 @@ class RunProgress:
         self.done_s = 0.0  # by expectation
         self.spent_s = 0.0  # in truth, and what it was expected to take
         self.spent_expected_s = 0.0
-        self.began = 0.0
-        self.job = ""  # that is under way
+        self.under_way: set[tuple[str, str, int | None]] = set()  # several take turns
+        self.job = ""  # that was begun last
         self.bar = Progress(
             TextColumn("{task.percentage:>3.0f}%"),
             BarColumn(24),
@@ -53,7 +52,7 @@ class RunProgress:
 
     def started(self, cell: Cell, kind: str, number: int | None) -> None:
         """Show the job that begins."""
-        self.began = time.monotonic()
+        self.under_way.add((cell.key, kind, number))
         turn = "" if number is None else f" round {number + 1}"
         self.job = f"{kind}{turn} {cell.key}"
         self._draw(f"{self.job}, {self._left()} left")
@@ -68,11 +67,12 @@ class RunProgress:
         A job that was finished before this process began is only counted.
         """
         self._count(line.key, line.job)
-        if not self.began:
+        name = (line.key, line.job, line.round)
+        if name not in self.under_way:
             return
-        spent_s, self.began = time.monotonic() - self.began, 0.0
+        self.under_way.remove(name)
         if line.status == "ok" and not line.cached:  # else it says nothing of the jobs to come
-            self.spent_s += spent_s
+            self.spent_s += line.duration_s
             self.spent_expected_s += self.expected_s.get((line.key, line.job), 0.0)
         if line.status != "ok":
             said = line.error.message.strip().splitlines() if line.error else []

@@ -9,28 +9,13 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Failure, Line
-from perfsuite.report.progress import run as progress
 from perfsuite.report.progress.run import RunProgress
 
 CELL = Cell("[red]net", "fp32", "fake")
 EXPECTED_S = {(CELL.key, "prepare"): 60.0, (CELL.key, "measure"): 10.0, (CELL.key, "evaluate"): 5.0}
 
 
-class Clock:
-    now = 100.0
-
-    def monotonic(self) -> float:
-        return self.now
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    made = Clock()
-    monkeypatch.setattr(progress, "time", made)
-    return made
-
-
-def watch(clock: Clock, *jobs: tuple[str, float, dict[str, object]], terminal: bool = False) -> str:
+def watch(*jobs: tuple[str, float, dict[str, object]], terminal: bool = False) -> str:
     """Return what is printed while jobs, each of a kind and so many seconds, go by."""
     stream = io.StringIO()
     console = Console(
@@ -42,14 +27,12 @@ def watch(clock: Clock, *jobs: tuple[str, float, dict[str, object]], terminal: b
             line = Line(CELL.id, CELL.key, kind, **(defaults | fields))  # type: ignore[arg-type]
             if seconds:
                 bar.started(CELL, kind, line.round)
-            clock.now += seconds
             bar.finished(line)
     return stream.getvalue()
 
 
-def test_a_line_a_job_where_there_is_no_terminal(clock: Clock) -> None:
+def test_a_line_a_job_where_there_is_no_terminal() -> None:
     text = watch(
-        clock,
         ("prepare", 120.0, {}),
         ("evaluate", 2.0, {"cached": True}),
         ("measure", 20.0, {"round": 0}),
@@ -64,27 +47,45 @@ def test_a_line_a_job_where_there_is_no_terminal(clock: Clock) -> None:
     ]
 
 
-def test_what_the_cache_spared_does_not_shorten_the_rest(clock: Clock) -> None:
-    text = watch(clock, ("prepare", 1.0, {"cached": True}))
+def test_jobs_that_take_turns_are_told_each() -> None:
+    stream = io.StringIO()
+    other = Cell("other", "fp32", "fake")
+    expected_s = {(cell.key, "measure"): 10.0 for cell in (CELL, other)}
+    with RunProgress(Console(file=stream, width=100), expected_s, 40.0) as bar:
+        for number in (0, 1):
+            for cell in (CELL, other):
+                bar.started(cell, "measure", number)
+            for cell in (CELL, other):
+                bar.finished(Line(cell.id, cell.key, "measure", "ok", number, duration_s=14.0))
+    assert stream.getvalue().splitlines() == [
+        f"measure round 1 {CELL.key}: 14.0 s, 0:42 left",
+        f"measure round 1 {other.key}: 14.0 s, 0:28 left",
+        f"measure round 2 {CELL.key}: 14.0 s, 0:14 left",
+        f"measure round 2 {other.key}: 14.0 s, 0:00 left",
+    ]
+
+
+def test_what_the_cache_spared_does_not_shorten_the_rest() -> None:
+    text = watch(("prepare", 1.0, {"cached": True}))
     assert text == f"prepare {CELL.key}: cached, 0:35 left\n"
 
 
-def test_earlier_sittings_are_counted_and_not_printed(clock: Clock) -> None:
-    text = watch(clock, ("prepare", 0.0, {}), ("measure", 10.0, {"round": 1}))
+def test_earlier_sittings_are_counted_and_not_printed() -> None:
+    text = watch(("prepare", 0.0, {}), ("measure", 10.0, {"round": 1}))
     assert text == f"measure round 2 {CELL.key}: 10.0 s, 0:25 left\n"
 
 
 @pytest.mark.parametrize("terminal", [False, True])
-def test_a_failure_is_told_at_once(clock: Clock, terminal: bool) -> None:
+def test_a_failure_is_told_at_once(terminal: bool) -> None:
     error = Failure("Crash", "[bold]died[/]\nby a signal")
     bad = ("prepare", 3.0, {"status": "failed", "error": error})
-    text = watch(clock, bad, terminal=terminal)
+    text = watch(bad, terminal=terminal)
     assert f"failed: prepare {CELL.key}: [bold]died[/]" in text
     assert "by a signal" not in text
 
 
-def test_a_terminal_shows_what_is_under_way_and_cleans_up(clock: Clock) -> None:
-    text = watch(clock, ("prepare", 60.0, {}), ("measure", 10.0, {"round": 0}), terminal=True)
+def test_a_terminal_shows_what_is_under_way_and_cleans_up() -> None:
+    text = watch(("prepare", 60.0, {}), ("measure", 10.0, {"round": 0}), terminal=True)
     assert f"prepare {CELL.key}, 1:35 left" in text
     assert f"measure round 1 {CELL.key}, 0:35 left" in text
     assert "cached" not in text
