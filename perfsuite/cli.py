@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import signal
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,11 +27,11 @@ if TYPE_CHECKING:
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-KINDS = ("workloads", "passes", "runtimes", "formats")
+KINDS = ("workloads", "passes", "runtimes", "formats", "meters", "data")
 
 
 class _Group(click.Group):
-    """Turns perfsuite's own errors into a message and an exit code."""
+    """Turns whatever is raised into a message and an exit code; 1 says that something regressed."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -40,7 +42,18 @@ class _Group(click.Group):
             _fail(error, USAGE)
         except KeyboardInterrupt:
             click.echo("interrupted", err=True)
-            sys.exit(INTERRUPTED)  # click's own code, 1, would say that something regressed
+            sys.exit(INTERRUPTED)
+        except (BrokenPipeError, SystemExit) as error:
+            # rich makes of a pipe that nobody reads an exit with code 1.
+            if not isinstance(error.__context__ or error, BrokenPipeError):
+                raise
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            sys.exit(CANNOT_JUDGE)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except BaseException:  # noqa: BLE001 - a mistake of perfsuite's, a full disk, no memory
+            traceback.print_exc()
+            sys.exit(CANNOT_JUDGE)
 
 
 def _fail(error: PerfsuiteError, code: int) -> None:
@@ -86,7 +99,7 @@ def init(folder: Path) -> None:
 @click.argument("kind", type=click.Choice(KINDS), required=False)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def list_(kind: str | None, as_json: bool) -> None:
-    """List the workloads, passes and runtimes that a suite may name, and the formats of reports.
+    """List what a suite may name: workloads, passes, runtimes, ...; also formats and data sets.
 
     Example: perfsuite list runtimes
     """

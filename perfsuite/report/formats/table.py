@@ -51,6 +51,12 @@ def render(run: Run, judgement: Judgement, reference: str) -> str:
         raise ConfigError(
             f"format '{reference}': render() gave {type(text).__name__}; it must return a str"
         )
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"format '{reference}': render() gave a text that cannot be written: {error}"
+        ) from error
     return text
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,6 +130,8 @@ def test_list() -> None:
     assert list(found) == ["passes"]
     assert "int8" in found["passes"]
     assert perfsuite("list", "nothing").exit_code == 2
+    for kind in json.loads(perfsuite("list", "--json").stdout):
+        assert list(json.loads(perfsuite("list", kind, "--json").stdout)) == [kind]
     assert "  int8  " in perfsuite("list", "passes").stdout
     assert set(json.loads(perfsuite("list", "--json").stdout)) >= {"workloads", "passes"}
 
@@ -140,6 +145,37 @@ def test_list_of_a_pass_that_says_nothing(monkeypatch: pytest.MonkeyPatch) -> No
         assert done.exit_code == 0
         assert "  silent  " in done.stdout
     assert json.loads(perfsuite("list", "--json").stdout)["passes"]["silent"] == ""
+
+
+@pytest.mark.parametrize(
+    "raised", [MemoryError(), OSError(28, "full"), GeneratorExit(), KeyError()]
+)
+def test_no_mistake_looks_like_a_regression(
+    raised: BaseException, project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def failing(*_: object) -> None:
+        raise raised
+
+    monkeypatch.setattr(api, "gate", failing)
+    done = perfsuite("gate", "run", "--baseline", "run")
+    assert done.exit_code == 3
+    assert type(raised).__name__ in done.stderr
+
+
+@pytest.mark.parametrize("command", ["show", "report"])
+def test_a_pipe_that_nobody_reads_looks_like_no_regression(command: str, project: Project) -> None:
+    perfsuite("run", "suite.toml", "-o", "run")
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(
+        [sys.executable, "-m", "perfsuite", command, "run"],
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (3, "")
 
 
 def test_looking_at_stored_runs(project: Project) -> None:

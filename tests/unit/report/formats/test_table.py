@@ -74,6 +74,7 @@ def test_a_format_of_an_installed_package(page: Path, monkeypatch: pytest.Monkey
         ("return 1 / 0", "failed in line 4 of my_format.py with ZeroDivisionError: division"),
         ("raise SystemExit(1)", "failed in line 4 of my_format.py with SystemExit: 1"),
         ("return 7", "render() gave int; it must return a str"),
+        (r"return '\udcff'", "render() gave a text that cannot be written: 'utf-8' codec can't"),
     ],
 )
 def test_what_goes_wrong_in_it_is_told_in_words(page: Path, body: str, told: str) -> None:
