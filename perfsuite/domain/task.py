@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from perfsuite.errors import Unsupported
+from perfsuite.errors import ConfigError, Unsupported
 
 if TYPE_CHECKING:
     import torch
@@ -55,7 +55,15 @@ class SubsetMetric:
     metric: RowsMetric
 
     def members(self, rows: np.ndarray) -> np.ndarray:
-        """Return the rows that the metric is computed from, in their order."""
+        """Return the rows that the metric is computed from, in their order.
+
+        Raises `ConfigError` if the rows have no such column.
+        """
+        if not isinstance(self.column, int) or not 0 <= self.column < rows.shape[1]:
+            raise ConfigError(
+                f"a SubsetMetric names column {self.column!r}; the rows have {rows.shape[1]}, "
+                f"counted from 0"
+            )
         members: np.ndarray = rows[rows[:, self.column] != 0]
         return members
 

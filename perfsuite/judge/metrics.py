@@ -106,20 +106,17 @@ def log_ratios(
     above, below = _rounds(value, metric), _rounds(reference, metric)
     if metric != LATENCY or statistic != "median":
         return intervals.log_ratios(above, below, statistic)
-    unusable = {*intervals.invalid_rounds(above), *intervals.invalid_rounds(below)}
     found = []
     for number in above:
-        if number in unusable or number not in below:
-            continue
+        one = {number: above[number]}
         ours, theirs = value.slices.get(number), reference.slices.get(number)
         paired = None
-        if ours and theirs and ours.together == theirs.together:
+        usable = not intervals.invalid_rounds(one) and number in below
+        if usable and ours and theirs and ours.together == theirs.together:
             paired = intervals.log_ratio_of_slices(
                 above[number], ours.counts, below[number], theirs.counts
             )
-        if paired is None:
-            (paired,) = intervals.log_ratios({number: above[number]}, below)
-        found.append(paired)
+        found += [paired] if paired is not None else intervals.log_ratios(one, below)
     return found
 
 

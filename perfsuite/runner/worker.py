@@ -45,7 +45,8 @@ def run_job(job: Job, turns: Turns | None = None) -> Line:
         return _failed(job, "failed", error, output=traceback.format_exc() if below else "")
     except MemoryError as error:
         return _failed(job, "failed", error, f"out of memory: {error}", traceback.format_exc())
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - not of a user's code, which has its own door
+    except BaseException as error:  # noqa: BLE001 - also what a user's code may raise on purpose
+        # An interrupt from the terminal goes to the parent alone.
         said = str(error) or what_failed(error)
         return _failed(job, "failed", error, said, traceback.format_exc())
 

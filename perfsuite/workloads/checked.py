@@ -41,13 +41,13 @@ def checked(workload: Workload) -> Workload:
                 f"workload '{name}': its {what} must be a perfsuite.{wanted.__name__}, not "
                 f"{kind_of(found)}"
             )
-    if not isinstance(task.metric_name, str):
-        raise ConfigError(
-            f"{name}: its metric_name must be a text, not {kind_of(task.metric_name)}"
-        )
+    with user_code(f"{name}: its metric_name"):
+        metric_name = task.metric_name
+    if not isinstance(metric_name, str):
+        raise ConfigError(f"{name}: its metric_name must be a text, not {kind_of(metric_name)}")
     if model.build is not None:
         model = replace(model, build=_checked_build(name, model.build))
-    return replace(workload, model=model, task=CheckedTask(name, task))
+    return replace(workload, model=model, task=CheckedTask(name, task, metric_name))
 
 
 def unchecked(task: Task) -> Task:
@@ -72,9 +72,9 @@ class CheckedTask(Task):
     Raises `BuildError` for what the other raises, `ConfigError` for what is of a wrong type.
     """
 
-    def __init__(self, name: str, task: Task) -> None:
+    def __init__(self, name: str, task: Task, metric_name: str) -> None:
         self._name, self.task = name, task
-        self.metric_name = task.metric_name
+        self.metric_name = metric_name
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]

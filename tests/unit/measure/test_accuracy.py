@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -120,6 +122,12 @@ def test_a_subset_of_fewer_than_two_samples_has_no_interval() -> None:
 def test_a_subset_of_nothing_has_no_metric() -> None:
     assert np.isnan(SubsetMetric(1, right)(HALVES[2:]))
     assert SubsetMetric(1, right)(HALVES) == 0.5
+
+
+@pytest.mark.parametrize("column", [2, -1, "seen"])
+def test_a_subset_names_a_column_of_the_rows(column: Any) -> None:
+    with pytest.raises(ConfigError, match=f"column {column!r}; the rows have 2, counted from 0"):
+        accuracies({"seen": SubsetMetric(column, right)}, HALVES, digest="d")
 
 
 def test_a_function_that_selects_rows_itself_is_told_of_subsets() -> None:

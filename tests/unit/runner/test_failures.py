@@ -94,6 +94,12 @@ def prepared(project: Project, code: str) -> Line:
             "net: its inputs() failed in line 15 of {file} with SystemExit: 7",
             "SystemExit: 7",
         ),
+        (
+            "raise KeyboardInterrupt",
+            "KeyboardInterrupt",
+            "KeyboardInterrupt: raise KeyboardInterrupt",
+            "line 15, in inputs",
+        ),
         ("import os; os._exit(7)", "Crash", "the worker ended with exit code 7", ""),
         ("import os; os._exit(0)", "Crash", "the worker ended with exit code 0", ""),
         (

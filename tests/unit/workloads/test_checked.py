@@ -24,7 +24,7 @@ def task(**methods: Any) -> CheckedTask:
         else (lambda self, *given, what=what: what() if callable(what) else what)
         for name, what in methods.items()
     }
-    return CheckedTask("net", type("Own", (Task,), own)())
+    return CheckedTask("net", type("Own", (Task,), own)(), own.get("metric_name", ""))
 
 
 CALLS: dict[str, Callable[[Task], object]] = {
@@ -162,4 +162,7 @@ def test_what_a_workload_is_made_of_is_checked() -> None:
             checked(workload)
     own = type("Own", (Task,), {"metric_name": None})
     with pytest.raises(ConfigError, match="its metric_name must be a text, not None"):
+        checked(Workload("net", Model(wrong), own()))
+    own = type("Own", (Task,), {"metric_name": property(lambda self: 1 / 0)})
+    with pytest.raises(BuildError, match=r"net: its metric_name failed in line .* ZeroDivision"):
         checked(Workload("net", Model(wrong), own()))
