@@ -181,8 +181,9 @@ def test_three_hundredths_themselves_are_noise() -> None:
 
 def test_all_that_is_told_of_what_profiling_cost() -> None:
     idle = BreakdownRow("a/Idle", "operator", 0.0)
-    between = BreakdownRow("a/python_2", "operator", 0.1)
+    between = BreakdownRow("a/b/python_2", "operator", 0.05)
+    first = BreakdownRow("python", "operator", 0.05)
     above = BreakdownRow("python/Conv_1", "operator", 0.1)
-    row = BreakdownRow("a", "stage", 0.8, children=(CONV, RELU, idle, between, above))
+    row = BreakdownRow("a", "stage", 0.8, children=(CONV, RELU, idle, between, first, above))
     cost = profiling_cost(call(row, overhead_s=0.2, untraced_s=0.5), 0.4)
     assert cost == ProfilingCost(1.0, 10, 0.5, pytest.approx(0.5), 3, 0.4)  # type: ignore[arg-type]

@@ -6,7 +6,7 @@ import pytest
 from judged_runs import EAGER, INT8, record
 
 from perfsuite.domain.judgement import LittleComputes, MacsNotFewer, ProcessesDiffer, RowTooSlow
-from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow
+from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.record import Record
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge.realised import cause
@@ -79,6 +79,10 @@ def test_half_a_call_without_macs_is_most_of_it(overhead_s: float, little: bool)
     assert isinstance(found, LittleComputes) == little
     if little:
         assert found == LittleComputes(0.5, 0.5)
+        assert cause(*pair(200.0, before, before), SURE) == found  # a twentieth fewer are fewer
+    # What no row of the model tells of is not known to have none.
+    strange = Breakdown(100.0, 8, (BreakdownRow(UNATTRIBUTED, "rest", 100.0),))
+    assert cause(*pair(100.0, strange, strange), SURE) is None
     # Without fewer MACs it is no cause that most of the call has none.
     same = record(INT8, 0.1, 0.1, breakdown=before)
     assert cause(record(EAGER, 0.1, 0.1, breakdown=before), same, SURE) is None

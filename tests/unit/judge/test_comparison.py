@@ -18,6 +18,7 @@ from judged_runs import (
 )
 
 from perfsuite.domain.judgement import OfOtherRun, Quick, VersionChange
+from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.record import Failure
 from perfsuite.domain.verdict import Difference, Reason
 from perfsuite.judge import CellChange, compare
@@ -85,10 +86,15 @@ def test_what_one_run_has_not_is_left_empty() -> None:
     before, after = run(record(INT8, **sized)), run(record(INT8, 0.01, 0.01, **sized))
     for one, other in ((before, after), (after, before)):
         (change,) = compare(one, other).changes
-        assert (change.latency_ratio, change.reasons) == (None, ())
+        assert (change.latency_ratio, change.reasons, change.yardstick) == (None, (), "")
     (change,) = compare(before, before).changes
     assert (change.latency_before_s, change.latency_after_s) == (None, None)
     assert change.other_ratios["artifact_bytes"].value == 1.0
+    timed = {"values": {"artifact_bytes": (50.0,), "warmup_calls": (3.0,), "load_s": (1.0, 1.0)}}
+    (change,) = compare(*[run(record(INT8, 0.01, 0.01, **timed))] * 2).changes
+    columns = [METRICS[name].column for name in ("artifact_bytes", "warmup_calls", "load_s")]
+    assert columns == [True, False, False]
+    assert set(change.other_ratios) == {"artifact_bytes"}  # what has a column, but the latency
 
 
 def test_by_ratio_the_yardstick_is_named() -> None:

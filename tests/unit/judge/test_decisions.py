@@ -25,6 +25,8 @@ FLOOR = 0.03
         (-0.02, 0.03, "pass"),  # within the floor
         (0.005, 0.025, "pass"),  # surely slower, surely by less than what is worth finding
         (-0.20, -0.10, "pass"),
+        (0.0, FLOOR + 1e-9, "pass"),  # rounding
+        (1e-9, 0.04, None),
         (0.001, 0.040, "regressed"),
         (0.040, 0.060, "regressed"),
         (-0.001, 0.031, None),
@@ -43,6 +45,8 @@ def test_change_decided(low: float, high: float, status: VerdictStatus | None) -
     [
         (0.0, -0.035, 0.035, "pass"),  # open, but far below twice the floor
         (0.03, -0.001, 0.06, "pass"),
+        (FLOOR + 1e-9, -0.001, 0.06, "pass"),  # rounding, as in the next
+        (0.0, -0.001, 2.0 * FLOOR + 1e-9, "pass"),
         (0.031, -0.001, 0.06, "inconclusive"),
         (0.0, -0.07, 0.07, "inconclusive"),  # so noisy that it would hide 5 %
     ],
@@ -95,6 +99,7 @@ def test_budget_decided() -> None:
         (1.001, 1.5, True),  # faster
         (0.8, 0.99, True),  # slower
         (0.98, 1.02, True),  # not faster by what is worth finding
+        (0.98, 1.03, False),
         (0.98, 1.031, False),
         (1.0, 1.2, False),
     ],

@@ -6,6 +6,7 @@ from typing import Any
 
 from judged_runs import EAGER, INT8, record, run
 
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Judgement, NotProfiled
 from perfsuite.domain.profile import Breakdown, BreakdownRow
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record
@@ -38,6 +39,12 @@ def test_what_nobody_asked_for_may_be_missing() -> None:
         reason = Reason("not_ok", names=(status,), text="Unsupported: because")
         assert lacking(found) == [NotProfiled(INT8.key, reason)]
         assert judge_profile(run(GOOD, one), asked=True).exit_code == 2
+
+
+def test_one_of_each_kind_is_excused() -> None:
+    third = record(Cell("vgg", "int8", "other"), status="unavailable")
+    found = judge_profile(run(GOOD, other("unsupported", "Unsupported"), third), asked=False)
+    assert (found.exit_code, len(lacking(found))) == (0, 2)
 
 
 def test_an_engine_that_cannot_be_profiled_says_why() -> None:

@@ -165,6 +165,7 @@ V1 = "4:memory:/a\n2:cpu,cpuacct:/docker/abc\n1:cpuset:/docker/abc\n"
         # The host's path, or one outside of the container: what is mounted is its own group.
         ("0::/kubepods/pod1\n", {"cpu.max": "300000 100000"}, 3.0),
         ("0::/../../other\n", {"cpu.max": "300000 100000"}, 3.0),
+        ("0::/../other\n", {"cpu.max": "300000 100000", "../other/cpu.max": "100000 100000"}, 3.0),
         (
             V1,
             {

@@ -152,7 +152,10 @@ def test_without_the_sizes_of_a_value_what_moves_is_not_known() -> None:
 
 
 def test_nodes_that_move_nothing_need_no_sizes() -> None:
-    nothing = (node(f"m.{name}/Reshape", 0, bytes=0) for name in "ab")
+    nothing = (
+        node(f"m.{name}/Reshape", 0, bytes=0, inputs=(f"{name}1",), outputs=(f"{name}2",))
+        for name in "ab"
+    )
     assert fused_bytes(*nothing) == 0
     little = node("m.a/Cast", 0, inputs=("x",), outputs=("y",), bytes=1, sizes=(1, 0))
     rest = node("m.b/Cast", 0, inputs=("y",), outputs=("z",), bytes=0, sizes=(0, 0))
