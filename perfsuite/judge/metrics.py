@@ -106,17 +106,20 @@ def log_ratios(
     above, below = _rounds(value, metric), _rounds(reference, metric)
     if metric != LATENCY or statistic != "median":
         return intervals.log_ratios(above, below, statistic)
+    unusable = {*intervals.invalid_rounds(above), *intervals.invalid_rounds(below)}
     found = []
     for number in above:
-        one = {number: above[number]}
+        if number in unusable or number not in below:
+            continue
         ours, theirs = value.slices.get(number), reference.slices.get(number)
         paired = None
-        usable = not intervals.invalid_rounds(one) and number in below
-        if usable and ours and theirs and ours.together == theirs.together:
+        if ours and theirs and ours.together == theirs.together:
             paired = intervals.log_ratio_of_slices(
                 above[number], ours.counts, below[number], theirs.counts
             )
-        found += [paired] if paired is not None else intervals.log_ratios(one, below)
+        if paired is None:
+            (paired,) = intervals.log_ratios({number: above[number]}, below)
+        found.append(paired)
     return found
 
 

@@ -12,8 +12,10 @@ from judged_runs import EAGER, INT8, MACHINE, accuracy, budget, only, other_mach
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.profile import Breakdown, BreakdownRow
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record, Run
+from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict
 from perfsuite.judge import judge
+from perfsuite.judge.budgets import decide
 from perfsuite.judge.comparability import MeasuredChange, change
 
 FAST = record(INT8, 0.01, 0.01, values={"macs": (5.0,)})
@@ -213,8 +215,79 @@ def test_a_budget_that_names_what_is_not_there(fields: dict[str, Any], reason: R
 
 def test_a_reference_that_was_not_run() -> None:
     found = judge(run(FAST, cells=(EAGER, INT8), budgets=(budget(min_speedup=2.0),)))
-    reasons = [one.reason for one in found.verdicts]
-    assert reasons == [Reason("not_run"), Reason("not_run", EAGER.key)]
+    said = [(one.status, one.reason) for one in found.verdicts]
+    assert said == [("missing", Reason("not_run")), ("missing", Reason("not_run", EAGER.key))]
+
+
+def test_of_a_baseline_too_it_is_said_what_it_lacks() -> None:
+    held = budget(against=None, baseline=True, min_speedup=1.0, cell=INT8.key)
+    before = run(record(INT8, **GONE))
+    (verdict,) = (one for one in judge(run(FAST, budgets=(held,)), before).verdicts)
+    assert (verdict.against, verdict.status) == ("baseline", "missing")
+    assert verdict.reason == Reason(
+        "not_ok", "baseline", names=("failed",), text="Crash: signal 11"
+    )
+    staged = budget(
+        against=EAGER.key, max_increase=0.1, metric="stage_s", stage="tail", cell=INT8.key
+    )
+    tail = {0: {"tail": 1.0}, 1: {"tail": 1.0}}
+    pair = (record(EAGER, breakdown=STAGED), record(INT8, stages_s=tail, breakdown=STAGED))
+    (verdict,) = judge(run(*pair, budgets=(staged,))).verdicts
+    assert verdict.reason == Reason("no_stage", EAGER.key, names=("tail", "body", "head"))
+
+
+def test_a_speed_up_over_the_baseline_by_any_statistic() -> None:
+    tail = dict.fromkeys((0, 1), (0.1,) * 90 + (0.4,) * 10)
+    now = record(INT8, latencies_s=dict.fromkeys((0, 1), (0.1001,) * 100))
+    limits = (
+        budget(against=None, baseline=True, min_speedup=3.9, statistic="p95", cell=INT8.key),
+        budget(against=None, baseline=True, min_speedup=0.9, cell=INT8.key),
+        budget(against=None, max=0.2, statistic="p95", cell=INT8.key),
+    )
+    verdicts = judge(run(now, budgets=limits), run(record(INT8, latencies_s=tail))).verdicts
+    values = [one.estimate.value for one in verdicts[:3] if one.estimate is not None]
+    assert values == pytest.approx([4.0, 1.0, 0.1], rel=0.01)
+    before = judge(run(record(INT8, latencies_s=tail), budgets=limits[2:])).verdicts
+    assert before[0].estimate is not None and before[0].estimate.value == pytest.approx(0.4)
+    assert (before[0].against, before[0].unit, before[0].uncounted) == ("", "s", ())
+    none = judge(run(record(INT8), budgets=limits[2:])).verdicts[0]
+    assert (none.uncounted, none.estimate) == ((), None)
+
+
+def test_an_accuracy_has_no_unit() -> None:
+    held = budget(metric="top1", against=None, min=0.5, cell=INT8.key)
+    (verdict,) = judge(run(record(INT8, accuracies=(accuracy(0.9),)), budgets=(held,))).verdicts
+    assert (verdict.status, verdict.unit) == ("pass", "")
+
+
+def test_a_budget_of_cells_that_were_expected_not_to_run() -> None:
+    expect = Expect(status="unsupported", reason="no engine", recipe="int8")
+    gone = record(INT8, status="unsupported")
+    (verdict,) = judge(
+        run(SLOW, gone, expect=(expect,), budgets=(budget(min_speedup=1.0),))
+    ).verdicts
+    assert (verdict.status, verdict.reason) == ("missing", Reason("none_to_run"))
+
+
+@pytest.mark.parametrize(
+    ("interval", "limit", "status"),
+    [
+        ((0.0, 0.0, 1e-9), 0.0, "pass"),  # a thousand-millionth is rounding
+        ((0.0, 0.0, 2e-9), 0.0, "inconclusive"),
+        ((1.0, 1e-9, 1.0), 0.0, "inconclusive"),
+        ((1.0, 2e-9, 1.0), 0.0, "over_budget"),
+        ((1e6, 1e6, 1e6 + 5e-4), 1e6, "pass"),  # of a large limit
+        ((1e6, 1e6, 1e6 + 5e-3), 1e6, "inconclusive"),
+        ((0.5, 0.5, 0.5 + 1.5e-9), 0.5, "inconclusive"),  # of a small one no less
+        ((-1e6, -1e6, -1e6 + 5e-4), -1e6, "pass"),
+    ],
+)
+def test_rounding_breaks_no_budget(
+    interval: tuple[float, float, float], limit: float, status: str
+) -> None:
+    assert decide(Interval(*interval), limit, at_least=False) == status
+    value, low, high = (-one for one in interval)
+    assert decide(Interval(value, high, low), -limit, at_least=True) == status
 
 
 def test_all_that_a_verdict_says() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, repeat
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.measure import latency
 from perfsuite.measure.latency import MOST_CALLS, Latencies, is_steady, time_calls
+from perfsuite.measure.metering import Metering
 
 MS = 1_000_000
 
@@ -223,3 +225,78 @@ def test_the_real_clock_gives_positive_times() -> None:
     got = run(Null(), rotation(2), Measure(calls=50, seconds=0.0, warmup_seconds=0.0))
     assert len(got.samples_s) == 50
     assert all(0 < sample < 1 for sample in got.samples_s)
+
+
+# -- in turns -------------------------------------------------------------------------------------
+
+
+class Few:
+    """So many turns; notes what it is told."""
+
+    def __init__(self, turns: int) -> None:
+        self.left, self.told = turns, list[tuple[int, int]]()
+
+    def wait(self, calls: int, spent_ns: int) -> bool:
+        self.told.append((calls, spent_ns))
+        self.left -= 1
+        return self.left >= 0
+
+
+def in_turns(length_ns: int, turns: Few, **more: Any) -> Latencies:
+    session = more.pop("session", None) or Scripted(repeat(length_ns))
+    settings = Measure(calls=3, seconds=9.0, warmup_seconds=0.0)
+    return time_calls(session, rotation(3), settings, clock=session.clock, turns=turns, **more)
+
+
+def test_a_turn_is_a_slice_of_100_ms_behind_5_ms_of_waking() -> None:
+    turns = Few(2)
+    session = Scripted(repeat(MS))
+    found = in_turns(MS, turns, session=session)
+    # 1 first call; each turn 5 calls that are not kept and 100 that are.
+    assert found.slices == (100, 100)
+    assert found.samples_s == (0.001,) * 200
+    assert turns.told == [(0, 0), (100, 100 * MS), (200, 200 * MS)]
+    assert len(session.seen) == 1 + 2 * 105
+    assert session.seen[1:] == [float(index % 3) for index in range(210)]  # they go on rotating
+
+
+@pytest.mark.parametrize(
+    ("length_ms", "slices", "calls"), [(99, (2,), 1 + 3), (100, (1,), 1 + 1), (150, (1,), 1 + 1)]
+)
+def test_a_call_that_takes_a_slice_is_kept_also_when_it_wakes(
+    length_ms: int, slices: tuple[int, ...], calls: int
+) -> None:
+    session = Scripted(repeat(length_ms * MS))
+    assert in_turns(0, Few(1), session=session).slices == slices
+    assert len(session.seen) == calls
+
+
+def test_without_a_turn_nothing_is_timed() -> None:
+    found = in_turns(MS, Few(0))
+    assert (found.samples_s, found.slices, found.first_call_s) == ((), (), 0.001)
+
+
+def test_meters_run_from_before_the_first_turn_to_behind_the_last() -> None:
+    seen: list[tuple[str, str, int]] = []
+
+    class Noting(Metering):
+        def start(self, phase: str) -> None:
+            seen.append(("start", phase, 0))
+
+        def stop(self, phase: str, calls: int = 0) -> None:
+            seen.append(("stop", phase, calls))
+
+    in_turns(50 * MS, Few(2), metering=Noting())
+    assert seen == [("start", "calls", 0), ("stop", "calls", 4)]
+
+
+def test_the_outputs_of_the_last_turn_are_checked() -> None:
+    session = Scripted(repeat(150 * MS))
+
+    def run(inputs: Inputs) -> Outputs:
+        session.now += 150 * MS
+        return [np.array([np.nan])]
+
+    session.run = run  # type: ignore[method-assign]
+    with pytest.raises(BuildError, match="output '0'"):
+        in_turns(0, Few(1), session=session)
