@@ -8,6 +8,7 @@ import pytest
 from judged_runs import EAGER, INT8, accuracy, budget, only, record, run
 
 from perfsuite.domain.metrics import Metric
+from perfsuite.domain.record import Record
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge, metrics
 
@@ -36,6 +37,22 @@ def test_a_mean_needs_two_values() -> None:
         assert metrics.level(record(INT8, values=values, metrics=(MEAN,)), "switches") is None
     two = record(INT8, values={"switches": (1.0, 1.0)}, metrics=(MEAN,))
     assert metrics.level(two, "switches") == Interval(1.0, 1.0, 1.0)
+
+
+def test_means_are_compared_only_where_none_is_zero() -> None:
+    def of(*values: float, name: str = "switches") -> Record:
+        return record(INT8, values={name: values}, metrics=(MEAN,))
+
+    found = metrics.ratio_between_runs(of(0.5, 0.5), of(0.25, 0.25), "switches", "median")
+    assert found is not None and found.value == pytest.approx(2.0)
+    for one, other in ((of(0.0, 1.0, 1.0), of(1.0, 1.0)), (of(1.0, 1.0), of(0.0, 1.0, 1.0))):
+        assert metrics.ratio_between_runs(one, other, "switches", "median") is None
+    # A geometric mean leaves out what has no logarithm.
+    left = metrics.ratio_between_runs(
+        of(0.0, 2.0, 2.0, name="load_s"), of(1.0, 1.0, name="load_s"), "load_s", "median"
+    )
+    assert left is not None and left.value == pytest.approx(2.0)
+    assert metrics.ratio_between_runs(record(INT8), of(1.0, 1.0), "load_s", "median") is None
 
 
 def test_stages_alone_and_as_shares() -> None:

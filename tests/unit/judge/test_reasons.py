@@ -10,6 +10,7 @@ import pytest
 from judged_runs import EAGER, INT8, MACHINE, accuracy, budget, only, other_machine, record, run
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.profile import Breakdown, BreakdownRow
 from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failure, Record, Run
 from perfsuite.domain.suite import Expect
@@ -422,3 +423,18 @@ def test_a_cell_that_only_one_run_has_with_a_value_is_no_yardstick() -> None:
     lacking = run(record(EAGER, 0.1), record(INT8, values={"load_s": (4.0, 4.0)}), compare="ratio")
     for one, other in ((now, lacking), (lacking, now)):
         assert change(INT8, one, other, "load_s").yardstick == INT8.key  # the first that both have
+
+
+def test_times_of_two_cards_are_not_compared() -> None:
+    one, other = DeviceIdentity("cuda", "NVIDIA One"), DeviceIdentity("cuda", "NVIDIA Two")
+
+    def on(device: DeviceIdentity | None, seconds: float = 0.01) -> Run:
+        return run(record(INT8, seconds, seconds, device=device, values={"macs": (1.0,)}))
+
+    found = change(INT8, on(one), on(other), "latency_s")
+    assert found == MeasuredChange(None, Reason("other_device", names=("NVIDIA One", "NVIDIA Two")))
+    assert change(INT8, on(one), on(other), "macs").ratio == Interval(1.0, 1.0, 1.0)
+    for here, there in ((one, one), (one, None), (None, one), (None, None)):
+        changed = change(INT8, on(here), on(there, 0.02), "latency_s")
+        assert changed.reason is None
+        assert changed.ratio is not None and changed.ratio.value == pytest.approx(0.5)

@@ -17,7 +17,9 @@ from judged_runs import (
     warned,
 )
 
+from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
+from perfsuite.judge.regression import worse
 from perfsuite.report.sentences import verdict_sentence
 
 
@@ -116,3 +118,18 @@ def test_cells_that_are_gone_or_new() -> None:
     assert warned(newer) == (
         "vgg/int8/openvino/cpu/b1 has no ok record in the baseline: its changes are not judged",
     )
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "status"),
+    [
+        (0.03, 0.02, "pass"),
+        (0.03 + 1e-9, 0.02, "pass"),  # rounding
+        (0.03 + 3e-9, 0.02, "regressed"),
+        (0.04, 1e-9, "inconclusive"),  # rounding
+        (0.04, 3e-9, "regressed"),
+        (0.04, -0.01, "inconclusive"),
+    ],
+)
+def test_the_borders_of_a_regression(value: float, low: float, status: str) -> None:
+    assert worse(Interval(value, low, 1.0), 0.03) == status

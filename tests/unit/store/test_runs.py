@@ -24,6 +24,7 @@ from perfsuite.domain.record import (
     Line,
     Measurement,
     Record,
+    Slices,
     Status,
 )
 from perfsuite.domain.suite import ResolvedSuite
@@ -116,6 +117,21 @@ def test_what_only_some_lines_have() -> None:
     assert (without.artifact, without.widths, without.accuracies) == ("", (), ())
     assert (without.breakdown, without.roofline, without.evidence) == (None, None, None)
     assert record(made("evaluate")).accuracies == ()
+
+
+def test_slices_are_those_of_each_round() -> None:
+    timed = [
+        made(
+            "measure",
+            round=number,
+            together=f"round {number}",
+            measurements=(Measurement("latency_s", "s", (1.0, 2.0, 3.0), slices=(2, 1)),),
+        )
+        for number in (0, 1)
+    ]
+    found = record(*timed, measured(2, 1.0))
+    assert found.slices == {n: Slices(f"round {n}", (2, 1)) for n in (0, 1)}
+    assert set(found.latencies_s) == {0, 1, 2}
 
 
 def test_a_cell_that_is_inspected_in_rounds_needs_each() -> None:
