@@ -74,6 +74,11 @@ def test_the_parent_does_most_of_the_same(recipe: str, parent: str) -> None:
     assert parent_cell(everything, cell(recipe)) == cell(parent)
 
 
+def test_a_recipe_that_the_suite_does_not_have_is_no_parent() -> None:
+    runs = run(record(cell("unknown")), record(cell("half")))
+    assert parent_cell(runs, cell("half")) is None
+
+
 def test_fp32_has_no_parent() -> None:
     assert parent_cell(run(record(cell("fp32")), record(cell("half"))), cell("fp32")) is None
 

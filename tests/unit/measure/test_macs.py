@@ -115,13 +115,14 @@ def test_a_weight_used_twice_and_one_in_a_constant_node() -> None:
 def test_what_cannot_be_counted_is_said() -> None:
     nodes = [
         helper.make_node("Einsum", ["x", "x"], ["e"], equation="ij,kj->ik"),
-        helper.make_node("Mystery", ["e"], ["m"], domain="com.example"),
+        helper.make_node("Mystery", ["e"], ["n"], domain="com.example"),
+        helper.make_node("Mystery", ["n"], ["m"], domain="com.example"),
         helper.make_node("MatMul", ["m", "w"], ["y"]),  # its shape is unknown now
     ]
     net = graph(nodes, {"x": [3, 3]}, {"w": weight(3, 3)}, domains=("com.example",))
     counted = count_graph(net)
     assert counted.macs == 0
-    assert counted.uncounted == {"Einsum": 1, "com.example::Mystery": 1, "MatMul": 1}
+    assert counted.uncounted == {"Einsum": 1, "com.example::Mystery": 2, "MatMul": 1}
 
 
 def test_the_body_of_a_function_is_counted() -> None:

@@ -9,7 +9,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from perfsuite.passes.int8.placement import Placement, place
+from perfsuite.passes.int8.placement import Placement, channel_axis, place
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
@@ -163,6 +163,9 @@ def test_pooling_averages_integers_and_rounds_again() -> None:
     "product",
     [
         node("Gemm", "x flat", "y", alpha=0.5),
+        node("Gemm", "x flat", "y", beta=0.5),
+        node("Gemm", "x flat", "y", alpha=2.0, beta=2.0),
+        node("MatMul", "x w1", "y"),  # batches of matrices
         node("Gemm", "x flat", "y", transA=1),
         node("MatMul", "x x", "y"),
         node("Conv", "w1 w2", "y"),
@@ -176,3 +179,31 @@ def test_what_engines_have_no_integer_kernel_for_stays(product: onnx.NodeProto) 
 def test_a_sum_of_what_is_not_integer_stays_float() -> None:
     nodes = [node("Sigmoid", "x", "a"), node("Add", "a x", "s"), node("Conv", "s w1", "y")]
     assert placed(nodes, True, "y").groups == (("s",),)
+
+
+@pytest.mark.parametrize(
+    "product",
+    [
+        node("Gemm", "x flat", "y", alpha=1.0, beta=1.0, transA=0),
+        node("MatMul", "x flat", "y"),
+        node("Conv", "x w1", "y"),
+        node("ConvTranspose", "x w1", "y", group=1),
+    ],
+)
+def test_what_engines_have_an_integer_kernel_for(product: onnx.NodeProto) -> None:
+    assert placed([product], True, "y") == Placement((("x",),), {}, ("y",))
+
+
+@pytest.mark.parametrize(
+    ("product", "axis"),
+    [
+        (node("Gemm", "x w", "y"), 1),
+        (node("Gemm", "x w", "y", transB=0), 1),
+        (node("Gemm", "x w", "y", transB=1), 0),
+        (node("MatMul", "x w", "y"), 1),
+        (node("Conv", "x w", "y"), 0),
+        (node("ConvTranspose", "x w", "y"), 1),
+    ],
+)
+def test_where_output_channels_are_counted(product: onnx.NodeProto, axis: int) -> None:
+    assert channel_axis(product) == axis

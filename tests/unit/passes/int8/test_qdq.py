@@ -63,6 +63,14 @@ def test_weights_of_seven_bits() -> None:
     np.testing.assert_array_equal(rounded, [[63, -31]])
 
 
+def test_weights_so_small_that_their_scale_is_rounded_stay_within_the_limit() -> None:
+    # A scale of 1.5 times the least number there is becomes that number.
+    least = 2.0**-149
+    rounded, scales = quantized_weights(np.array([[190.0, -190.0]], np.float32) * least, 0, 127)
+    assert scales[0] == least
+    np.testing.assert_array_equal(rounded, [[127, -127]])
+
+
 def test_weights_along_the_second_axis_and_a_least_scale() -> None:
     weights = np.array([[127.0, 1e-30]], np.float32)
     rounded, scales = quantized_weights(weights, 1, 127, np.array([0.5, 0.25]))

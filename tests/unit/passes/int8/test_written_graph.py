@@ -230,3 +230,10 @@ def test_an_inputs_name_is_taken() -> None:
     given = convolutions()
     given.input.append(helper.make_tensor_value_info("x_scale", TensorProto.FLOAT, []))
     assert "x_scale_1" in constants(quantized(given))
+
+
+def test_new_nodes_lie_in_the_innermost_scope() -> None:
+    given = convolutions()
+    given.node[0].name = "net/body/conv/Conv"
+    found = told(quantized(given, accumulator=True))
+    assert "[net/body/conv/QuantizeLinear]" in found[0]
