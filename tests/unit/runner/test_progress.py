@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -72,43 +71,44 @@ def test_the_last_whole_line_of_this_cell_counts(tmp_path: Path) -> None:
     assert last_progress(output, CELL.key) == ""
 
 
-def test_what_is_new_is_told_until_the_worker_ends(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = tmp_path / "output"
-    steps = iter(["", "1 of 9", "1 of 9", "2 of 9", None])
+class Scripted:
+    """A worker that says something each time it is waited for, and ends when there is no more."""
 
-    def wait(worker: Any, timeout_s: float) -> bool:
-        assert timeout_s == process.LOOK_S
-        said = next(steps)
-        output.write_text(f"{CELL.key}: {said}\n" if said else "")
+    def __init__(self, output: Path, says: list[str]) -> None:
+        self.job, self.output, self.says = JOB, output, iter(says)
+        self.waits: list[float] = []
+        output.touch()
+
+    def wait(self, timeout_s: float) -> bool:
+        self.waits.append(timeout_s)
+        said = next(self.says, None)
+        self.output.write_text(f"{CELL.key}: {said}\n" if said else "")
         return said is None
 
-    monkeypatch.setattr(process, "_wait", wait)
+
+def test_what_is_new_is_told_until_the_worker_ends(tmp_path: Path) -> None:
+    worker: Any = Scripted(tmp_path / "output", ["", "1 of 9", "1 of 9", "2 of 9"])
     told: list[str] = []
-    worker: subprocess.Popen[bytes] = None  # type: ignore[assignment]
-    assert process._watch(worker, JOB, output, told.append)
+    process._watch(worker, told.append)
     assert told == ["1 of 9", "2 of 9"]
+    assert worker.waits == [process.LOOK_S] * 5
 
 
 def test_a_worker_that_does_not_end_is_given_up_in_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    waits: list[float] = []
-    (tmp_path / "output").touch()
-    monkeypatch.setattr(process, "_wait", lambda worker, seconds: waits.append(seconds))
     monkeypatch.setattr(Job, "timeout_s", 2.5)
-    worker: subprocess.Popen[bytes] = None  # type: ignore[assignment]
-    assert not process._watch(worker, JOB, tmp_path / "output", lambda said: None)
-    assert waits == [1.0, 1.0, 0.5]
+    worker: Any = Scripted(tmp_path / "output", ["", "", "", ""])
+    process._watch(worker, lambda said: None)
+    assert worker.waits == [1.0, 1.0, 0.5]
 
 
 def test_only_a_preparing_job_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[str] = []
 
-    def watch(worker: subprocess.Popen[bytes], job: Job, output: Path, tell: Any) -> bool:
-        looked.append(job.kind)
-        return worker.wait() is not None
+    def watch(worker: process.Worker, tell: Any) -> None:
+        looked.append(worker.job.kind)
+        worker.wait(60.0)
 
     monkeypatch.setattr(process, "_watch", watch)
     for kind in ("measure", "prepare"):
