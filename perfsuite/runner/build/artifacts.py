@@ -23,7 +23,7 @@ from perfsuite.runner.job import Job
 from perfsuite.runtimes.split.session import is_split, open_split
 from perfsuite.runtimes.table import RUNTIMES
 from perfsuite.store.cache import key_of
-from perfsuite.user_code import user_code
+from perfsuite.user_code import kind_of, require_type, user_code
 
 if TYPE_CHECKING:
     from torch import nn
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _OF_A_RUNTIME = ("name", "takes", "devices", "precisions", "probe", "build", "open")
+_OF_A_SESSION = ("run", "evidence", "clock")
+_TAKEN = ("graph", "module", "nothing")
 MANIFEST, INPUTS = "artifact.json", "inputs.npz"
 FACTS, STAGES = "facts.json", "stages.json"
 
@@ -68,6 +70,14 @@ def load_runtime(name: str) -> Runtime:
     lacking = [one for one in _OF_A_RUNTIME if not hasattr(found, one)]
     if lacking:
         raise ConfigError(f"runtime '{name}': it is no runtime, it has no {', '.join(lacking)}")
+    if found.takes not in _TAKEN:
+        raise ConfigError(
+            f"runtime '{name}': its `takes` must be one of {', '.join(_TAKEN)}, not {found.takes!r}"
+        )
+    for said in ("devices", "precisions"):
+        whose = f"runtime '{name}': its `{said}`"
+        for one in require_type(getattr(found, said), tuple, whose, "a tuple of texts"):
+            require_type(one, str, whose, "a tuple of texts")
     runtime: Runtime = found
     return runtime
 
@@ -168,6 +178,12 @@ def open_session(
             else:
                 found = runtime.open(folder, manifest, options)
             session = stack.enter_context(found)
+        lacking = [one for one in _OF_A_SESSION if not hasattr(session, one)]
+        if lacking:
+            raise ConfigError(
+                f"{runtime.name}: what its open() gives is no session: inside `with`, "
+                f"{kind_of(session)} has no {', '.join(lacking)}"
+            )
         try:
             yield session
         finally:
