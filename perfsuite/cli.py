@@ -169,7 +169,7 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
 
     found = api.plan(suite, only=only, quick=quick)
     if as_json:
-        _print_json({"total_s": found.total_s, "jobs": found.jobs})
+        _print_json({"total_s": found.total_s, "at_least": found.at_least, "jobs": found.jobs})
         return
     for key in dict.fromkeys(job.cell for job in found.jobs):
         jobs = [job for job in found.jobs if job.cell == key]
@@ -177,7 +177,8 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
         click.echo(f"{key}  ({parts})")
     guess = " (partly guessed: no run yet)" if found.guessed else ""
     minutes, seconds = divmod(round(found.total_s), 60)
-    click.echo(f"in all about {minutes} min {seconds} s{guess}")
+    about = "at least" if found.at_least else "about"
+    click.echo(f"in all {about} {minutes} min {seconds} s{guess}")
 
 
 @main.command()

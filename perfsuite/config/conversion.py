@@ -78,6 +78,8 @@ def _refuse_unknown(kind: inspect.Type, value: object, location: Location) -> No
             _refuse_unknown(known[key], item, location.key(key))
     elif isinstance(kind, inspect.UnionType) and isinstance(value, dict):
         _refuse_unknown(_told_by_its_tag(kind, value, location), value, location)
+    elif isinstance(kind, inspect.UnionType) and isinstance(value, str):
+        _refuse_other_words(kind, value, location)
     elif isinstance(kind, inspect.ListType | inspect.VarTupleType) and isinstance(value, list):
         for index, item in enumerate(value):
             _refuse_unknown(kind.item_type, item, location.item(index))
@@ -85,6 +87,17 @@ def _refuse_unknown(kind: inspect.Type, value: object, location: Location) -> No
         choices = [str(choice) for choice in kind.values]
         if value not in choices:
             raise location.error(f"'{value}' is none of {', '.join(choices)}")
+
+
+def _refuse_other_words(kind: inspect.UnionType, word: str, location: Location) -> None:
+    """Raise for a word that is none of those which may stand in place of a number."""
+    words = [
+        one for part in kind.types if isinstance(part, inspect.LiteralType) for one in part.values
+    ]
+    number = any(isinstance(part, inspect.IntType) for part in kind.types)
+    if words and number and word not in words:
+        choices = " or ".join(f"'{one}'" for one in words)
+        raise location.error(f"a number or {choices} was expected, not '{word}'")
 
 
 def _told_by_its_tag(

@@ -87,6 +87,7 @@ def _quick(suite: ResolvedSuite) -> ResolvedSuite:
         suite,
         measure=measure,
         processes=min(suite.processes, QUICK_PROCESSES),
+        looks=None,
         evaluate=Evaluate(samples),
         inspect=Inspect(),
     )

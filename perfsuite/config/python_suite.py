@@ -53,7 +53,8 @@ class Suite:
     precision: Sequence[str] | None = None
     batches: Sequence[int] | None = None
     threads: int | None = None
-    processes: int | None = None
+    processes: int | Literal["auto"] | None = None
+    max_processes: int | None = None
     evaluate: Evaluate | None = None
     measure: Measure | None = None
     samples: Mapping[str, str | os.PathLike[str]] | None = None

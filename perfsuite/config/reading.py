@@ -11,6 +11,7 @@ from perfsuite.config.conversion import Location, convert
 from perfsuite.config.naming import absolute, check_name, named, refuse_twins
 from perfsuite.config.recipes import resolved_recipes
 from perfsuite.config.suite_table import SuiteTable
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.suite import Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
@@ -51,6 +52,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         check_budget(budget, table.measure, METRICS, location.key("budgets").item(index))
     refuse_twins([budget.name for budget in table.budgets], location.key("budgets"), "name")
     runtimes = named(table.runtimes, folder, location.key("runtimes"))
+    processes, looks = _processes(table, location)
     return ResolvedSuite(
         name=name,
         workloads=named(table.workloads, folder, location.key("workloads")),
@@ -60,7 +62,8 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         precision=table.precision,
         batches=table.batches,
         threads=table.threads,
-        processes=table.processes,
+        processes=processes,
+        looks=looks,
         evaluate=table.evaluate,
         measure=table.measure,
         samples=_samples(table.samples, folder, location.key("samples")),
@@ -87,6 +90,24 @@ def read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path.name}: not valid TOML: {error}") from error
     except RecursionError as error:
         raise ConfigError(f"{path.name}: tables or arrays are nested too deeply") from error
+
+
+def _processes(table: SuiteTable, location: Location) -> tuple[int, Looks | None]:
+    """Return how often cells are measured at most, and the plan if that follows from the run."""
+    most, here, plan = table.max_processes, location.key("max_processes"), Looks()
+    if table.processes != "auto":
+        if most is not None:
+            raise here.error(
+                f'limits processes = "auto", and processes is {table.processes}; remove one of them'
+            )
+        return table.processes, None
+    if most is not None and most < plan.first:
+        raise here.error(
+            f"is {most}, and verdicts are first looked at after {plan.first} processes; give at "
+            f"least {plan.first}, or a fixed number: processes = {most}"
+        )
+    plan = Looks(plan.first, plan.most if most is None else most)
+    return plan.most, plan
 
 
 def _samples(table: dict[str, Any], folder: Path, location: Location) -> dict[str, str]:

@@ -51,9 +51,13 @@ class PlannedJob(msgspec.Struct, frozen=True):
 
 
 class RunPlan(msgspec.Struct, frozen=True):
-    """The jobs of a run in the order of its cells."""
+    """The jobs of a run in the order of its cells.
+
+    With `at_least`, more processes may be needed until all verdicts are decided.
+    """
 
     jobs: tuple[PlannedJob, ...]
+    at_least: bool = False
 
     @property
     def total_s(self) -> float:
@@ -74,7 +78,7 @@ def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, floa
     """
     in_rounds = set(inspected_in_rounds(suite, cells))
     jobs = (job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s))
-    return RunPlan(tuple(jobs))
+    return RunPlan(tuple(jobs), suite.looks is not None)
 
 
 def history_key(kind: JobKind, cell_key: str) -> str:
@@ -88,8 +92,8 @@ def _jobs(
     hopeless = any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
     if not hopeless:
-        counts |= {"measure": suite.processes, "evaluate": 1}
-        counts["inspect"] = suite.processes if in_rounds else 1
+        counts |= {"measure": suite.least_processes, "evaluate": 1}
+        counts["inspect"] = suite.least_processes if in_rounds else 1
     jobs = []
     for kind, count in counts.items():
         known = known_s.get(history_key(kind, cell.key))

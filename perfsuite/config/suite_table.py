@@ -37,7 +37,8 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     precision: Names = ("fp32",)
     batches: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1,)
     threads: Count | None = None
-    processes: Count = 8
+    processes: Count | Literal["auto"] = 8
+    max_processes: Count | None = None
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
     samples: dict[str, Any] = {}

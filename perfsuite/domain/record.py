@@ -9,6 +9,7 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.suite import ResolvedSuite
@@ -180,6 +181,7 @@ class Record(msgspec.Struct, frozen=True):
     accuracies: tuple[Accuracy, ...] = ()
     device: DeviceIdentity | None = None  # that it was done on, by the first line that tells
     uncounted: dict[str, int] = {}
+    looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import ResolvedRecipe
 
 Statistic = Literal["median", "p95", "p99"]
@@ -103,7 +104,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     maps those that were given as `path.py:name` to that reference. `samples` maps names of ONNX
     workloads to their samples files. `picture` is the path of one that every input is made of, or
     empty. `meters` are names of their table or `path.py:name`. `threads` None means every core that
-    this process may use.
+    this process may use. `processes` is how often each cell is measured; with `looks` it is at
+    most so often, and how often follows from what is measured.
     """
 
     name: str
@@ -125,6 +127,12 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     inspect: Inspect = Inspect()
     picture: str = ""
     meters: tuple[str, ...] = ("memory",)
+    looks: Looks | None = None
+
+    @property
+    def least_processes(self) -> int:
+        """Return how often each cell is measured at least."""
+        return self.processes if self.looks is None else self.looks.first
 
     def runtime(self, name: str) -> str:
         """Return the reference by which the runtime `name` is loaded: itself, or its file's."""

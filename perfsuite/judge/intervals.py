@@ -97,7 +97,7 @@ def mean_interval(log_values: Sequence[float], confidence: float = CONFIDENCE) -
     return _exponential(float(values.mean()), half)
 
 
-def arithmetic_interval(values: Sequence[float]) -> Interval | None:
+def arithmetic_interval(values: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Return the mean with Student's t interval; None for fewer than two values.
 
     It is for values that may be zero and so have no logarithm.
@@ -105,18 +105,20 @@ def arithmetic_interval(values: Sequence[float]) -> Interval | None:
     if len(values) < 2 or not np.isfinite(values).all():
         return None
     mean = float(np.mean(values))
-    half = _t(len(values) - 1) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
+    half = _t(len(values) - 1, confidence) * float(np.std(values, ddof=1)) / math.sqrt(len(values))
     return Interval(mean, mean - half, mean + half)
 
 
-def share_interval(shares: Sequence[float]) -> Interval | None:
+def share_interval(shares: Sequence[float], confidence: float = CONFIDENCE) -> Interval | None:
     """Return the mean of shares with its interval in [0, 1]; None for fewer than two."""
-    found = arithmetic_interval(shares)
+    found = arithmetic_interval(shares, confidence)
     return found and Interval(found.value, max(0.0, found.low), min(1.0, found.high))
 
 
 def independent_interval(
-    plus: Sequence[Sequence[float]], minus: Sequence[Sequence[float]]
+    plus: Sequence[Sequence[float]],
+    minus: Sequence[Sequence[float]],
+    confidence: float = CONFIDENCE,
 ) -> Interval | None:
     """Return exp(means of `plus` - means of `minus`); None if a group has fewer than two values.
 
@@ -138,7 +140,7 @@ def independent_interval(
         (variance / total) ** 2 / (len(group) - 1)
         for variance, group in zip(variances, groups, strict=True)
     )
-    return _exponential(centre, _t(freedom) * math.sqrt(total))
+    return _exponential(centre, _t(freedom, confidence) * math.sqrt(total))
 
 
 def difference_interval(reference: Accuracy, variant: Accuracy) -> Interval | None:
@@ -190,7 +192,7 @@ def _require_same_samples(reference: Accuracy, variant: Accuracy) -> None:
             )
 
 
-def _t(freedom: float, confidence: float = CONFIDENCE) -> float:
+def _t(freedom: float, confidence: float) -> float:
     return t_quantile((1.0 + confidence) / 2.0, freedom)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from perfsuite.domain.suite import Budget, Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
 from perfsuite.judge import intervals
+from perfsuite.judge.sequential import look_confidence
 
 SHARE = Metric("stage_share", "1", summary="mean")  # a stage's part of the profiled call
 
@@ -68,7 +70,7 @@ def level(record: Record, metric: str, statistic: Statistic = "median") -> Inter
     if _is_staged(metric):
         values = [value for (value,) in _rounds(record, metric).values()]
         if known == SHARE:
-            return intervals.share_interval(values)
+            return intervals.share_interval(values, _confidence((record, values)))
         if values and not any(values):
             return _exact(0.0)  # a stage without a kernel takes no time
     if found := record.accuracy_by(metric):
@@ -76,8 +78,10 @@ def level(record: Record, metric: str, statistic: Statistic = "median") -> Inter
     if _is_exact(record, metric):
         return _exact(_value(record, metric))
     if known is not None and known.summary == "mean":
-        return intervals.arithmetic_interval(record.values.get(metric, ()))
-    return intervals.mean_interval(_logs(record, metric, statistic))
+        samples = record.values.get(metric, ())
+        return intervals.arithmetic_interval(samples, _confidence((record, samples)))
+    logs = _logs(record, metric, statistic)
+    return intervals.mean_interval(logs, _confidence((record, logs)))
 
 
 def typical_latency(record: Record) -> float | None:
@@ -92,7 +96,8 @@ def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -
     Only latencies and times of stages know their rounds and are paired.
     """
     if _has_rounds(metric):
-        return intervals.mean_interval(log_ratios(value, reference, metric, statistic))
+        paired = log_ratios(value, reference, metric, statistic)
+        return intervals.mean_interval(paired, _confidence((value, paired)))
     return ratio_between_runs(value, reference, metric, statistic)
 
 
@@ -128,11 +133,11 @@ def ratio_between_runs(
 ) -> Interval | None:
     """Return value / reference of two runs; None where there are too few samples."""
     if _is_exact(value, metric):
-        below = _value(reference, metric)
-        return _exact(_value(value, metric) / below) if below > 0.0 else None
-    return intervals.independent_interval(
-        [_logs(value, metric, statistic)], [_logs(reference, metric, statistic)]
-    )
+        exact = _value(reference, metric)
+        return _exact(_value(value, metric) / exact) if exact > 0.0 else None
+    above, below = (_logs(record, metric, statistic) for record in (value, reference))
+    confidence = _confidence((value, above), (reference, below))
+    return intervals.independent_interval([above], [below], confidence)
 
 
 def counted_ratio(value: Record, reference: Record, metric: str) -> float | None:
@@ -160,9 +165,12 @@ def ratio_of_ratios(
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
     if _has_rounds(metric):
         paired = [log_ratios(one, yardstick, metric, statistic) for one, yardstick in (now, before)]
-        return intervals.independent_interval(paired[:1], paired[1:])
-    logs = [_logs(record, metric, statistic) for record in (*now, *before)]
-    return intervals.independent_interval([logs[0], logs[3]], [logs[1], logs[2]])
+        confidence = _confidence((now[0], paired[0]), (before[0], paired[1]))
+        return intervals.independent_interval(paired[:1], paired[1:], confidence)
+    records = (*now, *before)
+    logs = [_logs(record, metric, statistic) for record in records]
+    confidence = _confidence(*zip(records, logs, strict=True))
+    return intervals.independent_interval([logs[0], logs[3]], [logs[1], logs[2]], confidence)
 
 
 def same_samples(one: Record, other: Record, metric: str) -> bool:
@@ -200,6 +208,21 @@ def known_loss(reference: Record, variant: Record, metric: str = "") -> Interval
         return loss(reference, variant, metric)
     except Incomparable:
         return None
+
+
+def _confidence(*found: tuple[Record, Sequence[float]]) -> float:
+    """Return the confidence of an interval that is computed from these values of records.
+
+    It is 95 %, and more where a run was looked at after each round: that of the look at so many
+    rounds. Of two runs with such looks, it is the higher one.
+    """
+    confidence = intervals.CONFIDENCE
+    for record, values in found:
+        if record.looks is not None:
+            # A meter may give several values a round, and an invalid one is left out.
+            rounds = min(len(values), len(record.latencies_s), record.looks.most)
+            confidence = max(confidence, look_confidence(record.looks, rounds))
+    return confidence
 
 
 def _value(record: Record, metric: str) -> float:

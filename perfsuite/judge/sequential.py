@@ -61,18 +61,18 @@ def look_confidence(looks: Looks, rounds: int) -> float:
     return 1.0 - _cached_levels(looks)[max(0, rounds - looks.first)]
 
 
-def rounds_needed(log_values: Sequence[float], distance: float, looks: Looks) -> int | None:
-    """Return after how many rounds an interval may reach no farther than `distance` to each side.
+def rounds_needed(reach: float, rounds: int, distance: float, looks: Looks) -> int | None:
+    """Return after how many rounds an interval may reach no farther than `distance` to a side.
 
-    A forecast for people who wait: the log ratios are taken to go on spreading as they did so far,
-    and their mean to stay. None for fewer than two of them, and if the plan ends before that.
+    After `rounds` rounds it reaches as far as `reach`. A forecast for people who wait: further
+    rounds are taken to spread like these, and their mean to stay. None if the plan ends before.
     """
-    if len(log_values) < 2:
+    if rounds < 2:
         return None
-    spread = float(np.std(log_values, ddof=1))
-    for rounds in range(max(looks.first, len(log_values)), looks.most + 1):
-        if critical_value(looks, rounds) * spread <= distance * math.sqrt(rounds):
-            return rounds
+    spread = reach * math.sqrt(rounds) / critical_value(looks, rounds)
+    for later in range(max(looks.first, rounds), looks.most + 1):
+        if critical_value(looks, later) * spread <= distance * math.sqrt(later):
+            return later
     return None
 
 

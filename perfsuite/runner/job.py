@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -10,6 +11,8 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
+
+T = TypeVar("T")
 
 
 class Job(msgspec.Struct, frozen=True):
@@ -69,16 +72,12 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
     )
 
 
-def rounds(cells: Iterable[Cell], count: int) -> Iterator[tuple[int, int, Cell]]:
-    """Yield (round, order, cell): every cell once in each round, in alternating order.
+def in_turn(items: Sequence[T], number: int) -> Sequence[T]:
+    """Return the items in the order of round `number`, which alternates.
 
-    As the order alternates, a drift of the machine does not always affect the same cells.
+    So a drift of the machine does not always affect the same ones.
     """
-    listed = list(cells)
-    for number in range(count):
-        turn = listed if number % 2 == 0 else listed[::-1]
-        for order, cell in enumerate(turn):
-            yield number, order, cell
+    return items if number % 2 == 0 else items[::-1]
 
 
 def line_of(job: Job, **fields: object) -> Line:

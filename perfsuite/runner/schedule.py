@@ -12,14 +12,17 @@ import msgspec
 from perfsuite.config.expansion import inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import told_apart
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import UNLABELLED, JobKind, Line
 from perfsuite.errors import Incomparable
+from perfsuite.judge.open_questions import OpenQuestion, open_questions
 from perfsuite.runner.groups import groups, name_of
-from perfsuite.runner.job import Job, first_job, rounds
+from perfsuite.runner.job import Job, first_job, in_turn
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
+from perfsuite.store.runs import fold
 
 Executor = Callable[[Job], Line]
 Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
@@ -44,6 +47,15 @@ class Observer(Protocol):
         """Tell that a job is not needed: an earlier one failed, or there are no labels."""
         ...
 
+    def looked(
+        self, group: Sequence[Cell], rounds: int, questions: Sequence[OpenQuestion], most: int
+    ) -> None:
+        """Tell what is open after `rounds` rounds of a group, which has at most `most`.
+
+        Unless nothing is, or that was the last, a further round follows.
+        """
+        ...
+
 
 class SilentObserver:
     """Watches a run and shows nothing."""
@@ -58,6 +70,11 @@ class SilentObserver:
         """Show nothing."""
 
     def skipped(self, cell: Cell, kind: JobKind) -> None:
+        """Show nothing."""
+
+    def looked(
+        self, group: Sequence[Cell], rounds: int, questions: Sequence[OpenQuestion], most: int
+    ) -> None:
         """Show nothing."""
 
 
@@ -121,15 +138,51 @@ class _Schedule:
         for cell in cells:
             if cell not in in_rounds:
                 self._follow(cell, "inspect")
-        for number, order, cell in rounds(in_rounds, suite.processes):
-            self._follow(cell, "inspect", number, order)
+        if suite.looks is None:
+            for number in range(suite.processes):
+                self._inspect(in_rounds, number)
         # One that failed in an earlier sitting is not measured together with the others again.
         self.failed |= {line.cell for line in self.lines.values() if line.status != "ok"}
         measured = groups(suite, cells)
+        if suite.looks is not None:
+            self._measure_until_decided(measured, in_rounds, suite.looks)
+            return list(self.lines.values())
         for number in range(suite.processes):
-            for group in measured if number % 2 == 0 else measured[::-1]:
+            for group in in_turn(measured, number):
                 self._measure(group, number)
         return list(self.lines.values())
+
+    def _measure_until_decided(
+        self, measured: list[tuple[Cell, ...]], in_rounds: Sequence[Cell], looks: Looks
+    ) -> None:
+        """Measure round by round, each group until nothing that rounds may decide is open.
+
+        As stages are judged like latencies, their cells are inspected as often.
+        """
+        undecided = measured
+        for number in range(looks.most):
+            for group in in_turn(undecided, number):
+                self._inspect([cell for cell in group if cell in in_rounds], number)
+                self._measure(group, number)
+                if number + 1 >= looks.first and self._is_decided(group, number + 1, looks):
+                    undecided = [other for other in undecided if other != group]
+
+    def _is_decided(self, group: Sequence[Cell], count: int, looks: Looks) -> bool:
+        """Tell whether the first `count` rounds of a group leave nothing open.
+
+        Rounds of an earlier sitting that come later are not looked at, so that a resumed run
+        decides as it would have without having been cut short.
+        """
+        header = msgspec.structs.replace(self.journal.header, cells=tuple(group))
+        ids = {cell.id for cell in group}
+        seen = (
+            line
+            for line in self.lines.values()
+            if line.cell in ids and (line.round is None or line.round < count)
+        )
+        questions = open_questions(fold(header, seen))
+        self.observer.looked(group, count, questions, looks.most)
+        return not questions
 
     def _prepare(self, cell: Cell) -> None:
         job = first_job(self.journal.header.suite, cell)
@@ -154,6 +207,11 @@ class _Schedule:
 
     def _rows(self, cell: Cell) -> Path:
         return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
+
+    def _inspect(self, cells: Sequence[Cell], number: int) -> None:
+        """Inspect cells one after the other, for one round."""
+        for order, cell in enumerate(in_turn(cells, number)):
+            self._follow(cell, "inspect", number, order)
 
     def _follow(
         self, cell: Cell, kind: JobKind, number: int | None = None, order: int | None = None
@@ -181,7 +239,7 @@ class _Schedule:
         A round that was cut short is measured again as a whole, because what has its line already
         was not measured together with what has not.
         """
-        turn = group if number % 2 == 0 else group[::-1]
+        turn = in_turn(group, number)
         able = [cell for cell in turn if cell.id not in self.failed]
         if len(able) < 2 or all((cell.id, "measure", number) in self.lines for cell in able):
             for order, cell in enumerate(turn):

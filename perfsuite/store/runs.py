@@ -72,7 +72,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
     if culprit is not None:
         status = culprit.status
     else:
-        status = "ok" if _complete(done, header.suite.processes) else "incomplete"
+        status = "ok" if _complete(done, header.suite.least_processes) else "incomplete"
     return Record(
         cell=cell,
         status=status,
@@ -90,6 +90,7 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
         device=next((line.device for line in done if line.device), None),
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
         metrics=header.metrics,
+        looks=header.suite.looks,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),
     )
 

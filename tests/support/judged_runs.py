@@ -48,7 +48,8 @@ def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
     }
     header = Header(1, "0", "2026-01-01", ResolvedSuite(**(fields | suite)), cells, environment)
     header = msgspec.structs.replace(header, metrics=metrics)
-    defined = (msgspec.structs.replace(one, metrics=metrics) for one in records)
+    looks = header.suite.looks
+    defined = (msgspec.structs.replace(one, metrics=metrics, looks=looks) for one in records)
     return Run(header, {one.cell.id: one for one in defined})
 
 

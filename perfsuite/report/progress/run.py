@@ -8,9 +8,11 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rich.console import Console
+
+    from perfsuite.judge.open_questions import OpenQuestion
 
 
 class RunProgress:
@@ -32,6 +34,9 @@ class RunProgress:
         self.spent_expected_s = 0.0
         self.under_way: set[tuple[str, str, int | None]] = set()  # several take turns
         self.job = ""  # that was begun last
+        self.own: set[str] = set()  # the keys of cells that this process has begun a job of
+        self.open: dict[str, str] = {}  # by cell key: what is not decided of its group
+        self.forecasts: dict[str, int] = {}  # by group: after how many rounds all may be decided
         self.bar = Progress(
             TextColumn("{task.percentage:>3.0f}%"),
             BarColumn(24),
@@ -53,9 +58,10 @@ class RunProgress:
     def started(self, cell: Cell, kind: str, number: int | None) -> None:
         """Show the job that begins."""
         self.under_way.add((cell.key, kind, number))
+        self.own.add(cell.key)
         turn = "" if number is None else f" round {number + 1}"
         self.job = f"{kind}{turn} {cell.key}"
-        self._draw(f"{self.job}, {self._left()} left")
+        self._draw(f"{self.job}, {self._left()} left{self._open(cell.key, kind)}")
 
     def progressed(self, text: str) -> None:
         """Show the progress of the current job."""
@@ -81,12 +87,45 @@ class RunProgress:
         elif not self.console.is_terminal:
             turn = "" if line.round is None else f" round {line.round + 1}"
             how = "cached" if line.cached else f"{line.duration_s:.1f} s"
-            self._say(f"{line.job}{turn} {line.key}: {how}, {self._left()} left")
+            still_open = self._open(line.key, line.job)
+            self._say(f"{line.job}{turn} {line.key}: {how}, {self._left()} left{still_open}")
         self._draw(f"{self._left()} left")
 
     def skipped(self, cell: Cell, kind: str) -> None:
         """Count a job that is left out, as after a failure of its cell or without labels."""
         self._count(cell.key, kind)
+
+    def looked(
+        self, group: Sequence[Cell], rounds: int, questions: Sequence[OpenQuestion], most: int
+    ) -> None:
+        """Show what is open beside the jobs to come, or print that a group is not measured on."""
+        name = _group_name(group)
+        count = f"{len(questions)} verdict{'s' * (len(questions) != 1)}"
+        forecast = max((one.rounds or most for one in questions), default=rounds)
+        self._expect(group, forecast - self.forecasts.get(name, rounds))
+        self.forecasts[name] = forecast
+        for cell in group:
+            self.open.pop(cell.key, None)
+        if questions and rounds < most:
+            known = all(one.rounds is not None for one in questions)
+            until = f"until about round {forecast}" if known else f"maybe beyond round {most}"
+            self.open |= {cell.key: f"; open: {count}, {until}" for cell in group}
+        elif not any(cell.key in self.own for cell in group):
+            return  # all of it was measured before this process began
+        elif questions:
+            which = ", ".join(f"{one.about} ({one.cell})" for one in questions)
+            self._say(f"{name}: {count} still open after {most} rounds, the limit: {which}")
+        else:
+            self._say(f"{name}: nothing is open after {rounds} rounds")
+
+    def _open(self, key: str, kind: str) -> str:
+        return self.open.get(key, "") if kind in ("measure", "inspect") else ""
+
+    def _expect(self, group: Sequence[Cell], more: int) -> None:
+        """Expect so many more rounds of a group, or fewer."""
+        round_s = sum(self.expected_s.get((cell.key, "measure"), 0.0) for cell in group)
+        self.total_s = max(self.done_s, self.total_s + more * round_s)
+        self.bar.update(self.task, total=max(self.total_s, 1e-9))
 
     def _count(self, key: str, kind: str) -> None:
         self.done_s = min(self.total_s, self.done_s + self.expected_s.get((key, kind), 0.0))
@@ -107,3 +146,8 @@ class RunProgress:
         from rich.markup import escape
 
         self.bar.update(self.task, completed=self.done_s, description=escape(text), refresh=True)
+
+
+def _group_name(group: Sequence[Cell]) -> str:
+    """Return the workloads and batch sizes of cells that are measured together."""
+    return ", ".join(dict.fromkeys(f"{cell.workload}/b{cell.batch}" for cell in group))

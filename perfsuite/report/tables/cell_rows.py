@@ -117,11 +117,21 @@ def title(run: Run) -> str:
     header = run.header
     where = ", ".join(_devices(run))
     count = len(header.cells)
-    processes = header.suite.processes
     return plain(
         f"{header.suite.name}: {count} cell{'s' * (count != 1)}, "
-        f"{processes} process{'es' * (processes != 1)} each, {header.created_at}, {where}"
+        f"{_processes(run)} each, {header.created_at}, {where}"
     )
+
+
+def _processes(run: Run) -> str:
+    """Return in how many processes each cell is measured: a number, or from least to most."""
+    suite = run.header.suite
+    least = most = suite.processes
+    if suite.looks is not None:
+        counts = [len(one.latencies_s) for one in run.records.values() if one.latencies_s]
+        least, most = min(counts, default=0), max(counts, default=0)
+    numbers = f"{least} to {most}" if least != most else f"{most}"
+    return f"{numbers} process{'es' * (most != 1)}"
 
 
 def _devices(run: Run) -> list[str]:

@@ -116,6 +116,7 @@ def test_plan(project: Project) -> None:
     found = json.loads(perfsuite("plan", "suite.toml", "--json", "--only", FP32).stdout)
     assert {job["cell"] for job in found["jobs"]} == {FP32}
     assert found["total_s"] > 0
+    assert found["at_least"] is False
     refused(perfsuite("plan", "none.toml"), "there is no such suite file")
     both = perfsuite("plan", "suite.toml", "--json", "--only", "*/int8/*", "--only", FP32)
     assert {job["cell"] for job in json.loads(both.stdout)["jobs"]} == {FP32, INT8}

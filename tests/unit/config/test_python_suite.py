@@ -28,6 +28,7 @@ from perfsuite import (
 )
 from perfsuite.config.loading import load_suite
 from perfsuite.config.suite_table import RecipeTable, SuiteTable
+from perfsuite.domain.looks import Looks
 from perfsuite.errors import ConfigError
 from perfsuite.measure.meters.memory import Memory
 from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
@@ -151,6 +152,16 @@ def test_it_is_what_a_file_gives(mine: ModuleType) -> None:
     )
     assert load_suite(written) == load_suite(Path("suite.toml"))
     assert load_suite(written, ["vgg*/fp32/pytorch/*"], quick=True)[0].processes == 3
+
+
+def test_processes_may_follow_from_what_is_measured() -> None:
+    written = Suite(
+        workloads=["vgg-digits"], runtimes=["pytorch"], processes="auto", max_processes=12
+    )
+    suite, _, _ = load_suite(written)
+    assert (suite.processes, suite.looks) == (12, Looks(4, 12))
+    quick, _, _ = load_suite(written, quick=True)
+    assert (quick.processes, quick.looks) == (3, None)
 
 
 def test_what_is_left_out_has_the_files_defaults(mine: ModuleType) -> None:

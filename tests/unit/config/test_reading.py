@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from perfsuite.config import read_suite
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
 from perfsuite.errors import ConfigError
@@ -36,6 +37,15 @@ def test_a_small_suite_gets_the_defaults(tmp_path: Path) -> None:
     assert (suite.devices, suite.precision, suite.batches) == (("cpu",), ("fp32",), (1,))
     assert (suite.threads, suite.processes, suite.compare) == (None, 8, "absolute")
     assert (suite.evaluate, suite.measure) == (Evaluate(), Measure())
+
+
+def test_processes_may_follow_from_what_is_measured(tmp_path: Path) -> None:
+    suite = read_suite(written(tmp_path, HEAD + 'processes = "auto"'))
+    assert (suite.processes, suite.looks, suite.least_processes) == (24, Looks(4, 24), 4)
+    suite = read_suite(written(tmp_path, HEAD + 'processes = "auto"\nmax_processes = 9'))
+    assert (suite.processes, suite.looks) == (9, Looks(4, 9))
+    suite = read_suite(written(tmp_path, HEAD + "processes = 3"))
+    assert (suite.processes, suite.looks, suite.least_processes) == (3, None, 3)
 
 
 def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
@@ -115,6 +125,17 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
         (HEAD + "batches = [0]", "batches[0]: Expected `integer` >= 1"),
         (HEAD + "threads = 0", "threads: Expected `integer` >= 1"),
         (HEAD + "processes = -4", "processes: Expected `integer` >= 1"),
+        (HEAD + "processes = true", "processes: Expected `integer or string`, got `boolean`"),
+        (HEAD + 'processes = "many"', "processes: a number or 'auto' was expected, not 'many'"),
+        (HEAD + "processes = 4\nmax_processes = 8", 'max_processes: limits processes = "auto"'),
+        (
+            HEAD + "max_processes = 30",
+            'max_processes: limits processes = "auto", and processes is 8',
+        ),
+        (
+            HEAD + 'processes = "auto"\nmax_processes = 3',
+            "max_processes: is 3, and verdicts are first looked at after 4 processes",
+        ),
         (HEAD + "evaluate = { samples = 0 }", "evaluate.samples: Expected `integer` >= 1"),
         (HEAD + "measure = { seconds = -1 }", "measure.seconds: Expected `float` >= 0"),
         (HEAD + "measure = { seconds = inf }", "measure.seconds: inf is not a finite number"),

@@ -9,6 +9,7 @@ import pytest
 
 from perfsuite.config import cells
 from perfsuite.config.run_plan import RunPlan, plan, read_durations, write_durations
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Evaluate, Expect, ResolvedSuite
 
@@ -49,6 +50,13 @@ def test_each_cell_is_prepared_evaluated_and_inspected_once_and_measured_by_proc
     # 1,000 samples: 10 s with torch, 3 s without, after the start.
     assert kinds["evaluate"][1] == pytest.approx((6 + 10) + 2 * (2 + 3))
     assert kinds["inspect"][1] == pytest.approx(6 + 2 + 2 + 3 * 0.5)
+
+
+def test_a_plan_without_a_fixed_number_has_the_least() -> None:
+    suite = msgspec.structs.replace(SUITE, processes=24, looks=Looks(4, 24))
+    found, fixed = plan(suite, cells(suite), {}), plan(SUITE, cells(SUITE), {})
+    assert found.jobs == fixed.jobs
+    assert (found.at_least, fixed.at_least) == (True, False)
 
 
 def test_training_is_most_of_what_preparing_takes() -> None:

@@ -152,24 +152,23 @@ def test_more_rounds_than_planned_are_a_mistake() -> None:
 
 
 def test_rounds_needed() -> None:
-    values = [-0.03, 0.0, 0.0, 0.03]  # a deviation of 0.03 * sqrt(2 / 3) = 0.0245
-    needed = rounds_needed(values, 0.03, LOOKS)
-    assert needed is not None
-    spread = 0.03 * math.sqrt(2.0 / 3.0)
-    assert critical_value(LOOKS, needed) * spread / math.sqrt(needed) <= 0.03
-    assert critical_value(LOOKS, needed - 1) * spread / math.sqrt(needed - 1) > 0.03
-    assert rounds_needed(values, 1.0, LOOKS) == 4
-    assert rounds_needed(values, 0.001, LOOKS) is None
-    assert rounds_needed([0.1], 1.0, LOOKS) is None
-    assert rounds_needed([0.1] * 10, 0.001, LOOKS) == 10
+    # Four log ratios deviate by 0.02: their interval reaches 9.356 * 0.02 / 2 = 0.0936 to a side.
+    # After 7 rounds it would be 4.890 * 0.02 / sqrt(7) = 0.0370, after 8 4.384 * 0.02 / sqrt(8).
+    assert rounds_needed(0.0936, 4, 0.0371, LOOKS) == 7
+    assert rounds_needed(0.0936, 4, 0.0311, LOOKS) == 8
+    assert rounds_needed(0.0936, 4, 1.0, LOOKS) == 4
+    assert rounds_needed(0.0936, 4, 0.001, LOOKS) is None
+    assert rounds_needed(0.0, 10, 0.001, LOOKS) == 10
+    assert rounds_needed(0.1, 1, 1.0, LOOKS) is None
 
 
 def test_two_rounds_are_enough_to_forecast() -> None:
-    assert rounds_needed([0.1, 0.1], 0.0, LOOKS) == 4  # without a spread, at the first look
-    needed = rounds_needed([-0.03, 0.03], 0.03, LOOKS)
+    assert rounds_needed(0.0, 2, 0.0, LOOKS) == 4  # without a spread, at the first look
+    deviation = 0.03 * math.sqrt(2.0)  # of the log ratios -0.03 and 0.03
+    reach = critical_value(LOOKS, 2) * deviation / math.sqrt(2.0)
+    needed = rounds_needed(reach, 2, 0.03, LOOKS)
     assert needed is not None and needed > 4
     # In the last round of the plan, if that is what it takes.
-    spread = 0.03 * math.sqrt(2.0)
-    last = critical_value(LOOKS, 24) * spread / math.sqrt(24)
-    assert rounds_needed([-0.03, 0.03], last * 1.0000001, LOOKS) == 24
-    assert rounds_needed([-0.03, 0.03], last * 0.9999999, LOOKS) is None
+    last = critical_value(LOOKS, 24) * deviation / math.sqrt(24)
+    assert rounds_needed(reach, 2, last * 1.0000001, LOOKS) == 24
+    assert rounds_needed(reach, 2, last * 0.9999999, LOOKS) is None

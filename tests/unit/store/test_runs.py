@@ -10,6 +10,7 @@ import pytest
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, BreakdownRow, Roofline
 from perfsuite.domain.recipe import ResolvedRecipe
@@ -239,3 +240,29 @@ def test_a_stored_run_is_loaded(tmp_path: Path) -> None:
         file.write(b'{"cell"')
     torn = f"{tmp_path / 'run.jsonl'}: line {2 + len(WHOLE)}, the last, is torn and was skipped"
     assert load_run(tmp_path) == fold(HEADER, WHOLE, [torn])
+
+
+def test_with_looks_a_cell_is_whole_from_the_first_look_on() -> None:
+    looks = Looks(2, 9)
+    suite = msgspec.structs.replace(HEADER.suite, processes=9, looks=looks)
+    header = msgspec.structs.replace(HEADER, suite=suite)
+    lines = [PREPARE, INSPECT, measured(0, 1.0)]
+    assert fold(header, lines).records[CELL.id].status == "incomplete"
+    for number in (1, 2):
+        lines.append(measured(number, 1.0))
+        found = fold(header, lines).records[CELL.id]
+        assert (found.status, found.looks) == ("ok", looks)
+    in_rounds = [msgspec.structs.replace(INSPECT, round=number) for number in (0, 1)]
+    one = [PREPARE, in_rounds[0], *lines[2:]]
+    assert fold(header, one).records[CELL.id].status == "incomplete"
+    assert fold(header, [*one, in_rounds[1]]).records[CELL.id].status == "ok"
+
+
+def test_a_header_keeps_its_plan_and_one_of_before_has_none() -> None:
+    suite = msgspec.structs.replace(HEADER.suite, looks=Looks(4, 12))
+    header = msgspec.structs.replace(HEADER, suite=suite)
+    encoded = msgspec.json.encode(header)
+    assert msgspec.json.decode(encoded, type=Header) == header
+    old = encoded.replace(b',"looks":{"first":4,"most":12}', b"")
+    assert old != encoded
+    assert msgspec.json.decode(old, type=Header).suite.looks is None

@@ -9,6 +9,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Failure, Line
+from perfsuite.judge.open_questions import OpenQuestion
 from perfsuite.report.progress.run import RunProgress
 
 CELL = Cell("[red]net", "fp32", "fake")
@@ -99,3 +100,73 @@ def test_a_terminal_shows_how_far_a_pass_is() -> None:
         bar.started(CELL, "prepare", None)
         bar.progressed("prune: [b]120 of 900, 1:10 left")
     assert f"prepare {CELL.key}: prune: [b]120 of 900, 1:10 left" in stream.getvalue()
+
+
+FAST = Cell("[red]net", "int8", "fake")
+
+
+def questions(*rounds: int | None) -> list[OpenQuestion]:
+    return [OpenQuestion(FAST.key, f"budget {at}", one) for at, one in enumerate(rounds)]
+
+
+MEASURED = ((CELL.key, "measure"), (FAST.key, "measure"))
+
+
+def line(cell: Cell, number: int) -> Line:
+    return Line(cell.id, cell.key, "measure", "ok", round=number, duration_s=10.0)
+
+
+def looked(*looks: list[OpenQuestion], most: int = 24) -> list[str]:
+    """Return what is printed while two cells are measured and looked at from round 4 on."""
+    stream = io.StringIO()
+    console = Console(file=stream, width=100, color_system=None, legacy_windows=False)
+    with RunProgress(console, dict.fromkeys(MEASURED, 10.0), 20.0) as bar:
+        for number, found in enumerate(looks, start=4):
+            for cell in (CELL, FAST):
+                bar.started(cell, "measure", number - 1)
+                bar.finished(line(cell, number - 1))
+            bar.looked((CELL, FAST), number, found, most)
+    return stream.getvalue().splitlines()
+
+
+def test_what_is_open_is_shown_beside_the_rounds() -> None:
+    assert looked(questions(6, 5), questions(6), []) == [
+        f"measure round 4 {CELL.key}: 10.0 s, 0:10 left",
+        f"measure round 4 {FAST.key}: 10.0 s, 0:00 left",
+        # Two more rounds of 20 s.
+        f"measure round 5 {CELL.key}: 10.0 s, 0:30 left; open: 2 verdicts, until about round 6",
+        f"measure round 5 {FAST.key}: 10.0 s, 0:20 left; open: 2 verdicts, until about round 6",
+        f"measure round 6 {CELL.key}: 10.0 s, 0:10 left; open: 1 verdict, until about round 6",
+        f"measure round 6 {FAST.key}: 10.0 s, 0:00 left; open: 1 verdict, until about round 6",
+        "[red]net/b1: nothing is open after 6 rounds",
+    ]
+
+
+def test_the_limit_is_told_with_what_is_open() -> None:
+    text = looked(questions(5, None), questions(None, None), most=5)
+    assert text[2].endswith("0:10 left; open: 2 verdicts, maybe beyond round 5")
+    assert text[-1] == (
+        "[red]net/b1: 2 verdicts still open after 5 rounds, the limit: "
+        f"budget 0 ({FAST.key}), budget 1 ({FAST.key})"
+    )
+
+
+def test_a_terminal_shows_what_is_open() -> None:
+    stream = io.StringIO()
+    console = Console(file=stream, width=150, force_terminal=True, color_system=None)
+    other = Cell("other", "fp32", "fake")
+    with RunProgress(console, dict.fromkeys(MEASURED, 10.0), 20.0) as bar:
+        bar.looked((CELL, FAST), 4, questions(7), 24)
+        bar.started(FAST, "measure", 4)
+        bar.started(other, "measure", 4)
+    before, _, after = stream.getvalue().partition(other.key)
+    assert f"measure round 5 {FAST.key}, 1:20 left; open: 1 verdict, until about round 7" in before
+    assert "open" not in after
+
+
+def test_groups_of_an_earlier_sitting_are_not_told_of() -> None:
+    stream = io.StringIO()
+    with RunProgress(Console(file=stream, width=100), {}, 1.0) as bar:
+        bar.looked((CELL, FAST), 4, [], 24)
+        bar.looked((CELL, FAST), 24, questions(None), 24)
+    assert stream.getvalue() == ""
