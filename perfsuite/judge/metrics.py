@@ -113,7 +113,7 @@ def log_ratios(
         return intervals.log_ratios(above, below, statistic)
     unusable = {*intervals.invalid_rounds(above), *intervals.invalid_rounds(below)}
     found = []
-    for number in above:
+    for number in sorted(above):
         if number in unusable or number not in below:
             continue
         ours, theirs = value.slices.get(number), reference.slices.get(number)
