@@ -11,14 +11,13 @@ from judged_runs import EAGER, INT8, MACHINE, accuracy, other_machine, record, r
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity
-from perfsuite.domain.record import Failure, Record, Run
+from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict
 from perfsuite.judge import judge
 from perfsuite.judge.comparability import MeasuredChange, change
 
 FAST = record(INT8, 0.01, 0.01, values={"macs": (5.0,)})
 SLOW = record(EAGER, 0.1, 0.1, values={"macs": (10.0,)})
-GONE = {"status": "failed", "error": Failure("Crash", "signal 11\nthe worker's output")}
 
 
 def regressions(now: Record, before: Record, **fields: Any) -> tuple[Verdict, ...]:
