@@ -165,6 +165,19 @@ def results() -> dict[str, dict[str, str]]:
     return found
 
 
+def forget() -> None:
+    """Forget what lived, and which tests call what: changed tests may call other functions."""
+    (ROOT / "mutants" / "mutmut-stats.json").unlink(missing_ok=True)
+    for path in walk_mutatable_files():
+        data = SourceFileMutationData(path=path)
+        data.load()
+        for name, code in data.exit_code_by_key.items():
+            if status_by_exit_code[code] not in DEAD:
+                data.exit_code_by_key[name] = None
+        if data.exit_code_by_key:
+            data.save()
+
+
 def report(found: dict[str, dict[str, str]]) -> bool:
     """Print what lives and the figures by file and package; return whether they are good."""
     known = Known(tomllib.loads(EQUIVALENT.read_text()) if EQUIVALENT.exists() else {})
@@ -223,13 +236,9 @@ def main() -> int:
         for module in PRELOADED:  # in the process that is forked: no mutant imports them again
             importlib.import_module(module)
         gc.freeze()
-        names = []
         if options.again:
-            lived = (
-                (name, state) for states in results().values() for name, state in states.items()
-            )
-            names = [name for name, state in lived if state not in (*DEAD, "not checked")]
-        mutmut._run(names, options.children)
+            forget()
+        mutmut._run([], options.children)
     return 0 if report(results()) else 1
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import astuple
 from perfsuite.domain.record import Accuracy
 from perfsuite.errors import Incomparable
 from perfsuite.judge import intervals
-from perfsuite.judge.t_distribution import incomplete_beta, t_quantile
+from perfsuite.judge.t_distribution import _nonzero, incomplete_beta, t_quantile
 
 
 @pytest.mark.parametrize("freedom", [1, 1.37, 2, 3, 5.5, 7, 11, 30, 250, 10_000])
@@ -31,8 +31,14 @@ def test_t_quantile_from_tables() -> None:
 
 @pytest.mark.parametrize(("probability", "freedom"), [(0.0, 3), (1.0, 3), (0.5, 0)])
 def test_t_quantile_refuses(probability: float, freedom: float) -> None:
-    with pytest.raises(ValueError, match="no quantile"):
+    with pytest.raises(ValueError, match=r"^no quantile") as caught:
         t_quantile(probability, freedom)
+    assert str(caught.value) == f"no quantile {probability} with {freedom} degrees of freedom"
+
+
+def test_a_fraction_never_divides_by_nothing() -> None:
+    assert _nonzero(0.0) == _nonzero(1e-301) == 1e-300
+    assert _nonzero(-1e-299) == -1e-299
 
 
 def test_incomplete_beta_by_hand() -> None:

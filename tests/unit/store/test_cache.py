@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -128,6 +129,19 @@ def test_what_another_process_made_meanwhile_is_taken(
     monkeypatch.setattr("perfsuite.store.cache.locked", late)
     path, made = cache.build("artifact", "k", lambda folder: pytest.fail("made again"))
     assert not made and (path / "it").read_text() == "theirs"
+
+
+def test_what_cannot_be_removed_is_left_for_another_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, ignore_errors: bool = False) -> None:
+        if not ignore_errors:
+            raise PermissionError(path)
+
+    for left in ("a.partial", "b.4711.partial"):
+        (tmp_path / "artifact" / left).mkdir(parents=True)
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    assert Cache(tmp_path).build("artifact", "k", lambda folder: write_it(folder, "1"))[1]
 
 
 def test_what_is_there_is_found_without_its_lock(

@@ -37,6 +37,15 @@ def test_signed_parameters_are_symmetric() -> None:
     assert (int(zero), zero.dtype) == (0, np.int8)
 
 
+def test_a_dead_tensor_and_one_of_the_least_numbers() -> None:
+    for signed in (False, True):
+        assert activation_parameters(0.0, 0.0, signed=signed)[0] == 1.0
+    # A scale of 1.5 times the least number there is becomes that number.
+    least = 2.0**-149
+    scale, zero = activation_parameters(-380.0 * least, 0.0, signed=False)
+    assert (scale, zero) == (least, 255)
+
+
 @given(st.floats(-1e6, 1e6, width=32), st.floats(-1e6, 1e6, width=32), st.booleans())
 def test_values_in_range_are_off_by_at_most_one_step(a: float, b: float, signed: bool) -> None:
     low, high = min(a, b), max(a, b)
