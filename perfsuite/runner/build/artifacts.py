@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 _OF_A_RUNTIME = ("name", "takes", "devices", "precisions", "probe", "build", "open")
-_OF_A_SESSION = ("run", "evidence", "clock")
+_OF_A_SESSION = ("run", "clock")  # evidence is asked for by one job alone
 _TAKEN = ("graph", "module", "nothing")
 MANIFEST, INPUTS = "artifact.json", "inputs.npz"
 FACTS, STAGES = "facts.json", "stages.json"

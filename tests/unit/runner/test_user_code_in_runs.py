@@ -129,7 +129,7 @@ class Bad(Fake):
         ("runtime", "def open(self, *_): assert False", r"bad: its open\(\) failed in line"),
         ("runtime", "def open(self, *_): return 3", r"bad: its open\(\) failed with TypeError"),
         ("session", "def __enter__(self): assert False", r"bad: its open\(\) failed in line"),
-        ("session", "def __enter__(self): pass", r"no session: inside `with`, None has no run, ev"),
+        ("session", "def __enter__(self): pass", r"no session: inside `with`, None has no run, cl"),
         ("session", "def __exit__(self, *_): assert False", "bad: closing its session failed in"),
         ("session", "def run(self, inputs): assert False", "/b1: a call failed in line 6 of"),
         ("session", "def run(self, inputs): return 3", "/b1: a call must give a list, not int"),
