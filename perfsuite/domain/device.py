@@ -49,11 +49,15 @@ def told_apart(one: DeviceIdentity, other: DeviceIdentity) -> tuple[str, str]:
         return str(one), str(other)
     fields = ("kind", "features", "must_match")
     unequal = [name for name in fields if getattr(one, name) != getattr(other, name)]
-    texts = [
-        ", ".join(f"{name.replace('_', ' ')} {getattr(each, name)}" for name in unequal)
-        for each in (one, other)
-    ]
+    texts = [", ".join(_field_text(each, name) for name in unequal) for each in (one, other)]
     return f"{one} with {texts[0]}", f"{other} with {texts[1]}"
+
+
+def _field_text(device: DeviceIdentity, name: str) -> str:
+    value = getattr(device, name)
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {one}" for key, one in sorted(value.items())) or "no more"
+    return f"{name} {value if isinstance(value, str) else ', '.join(value) or 'none'}"
 
 
 class QuantizedGraphs(msgspec.Struct, frozen=True):

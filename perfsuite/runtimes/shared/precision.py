@@ -62,6 +62,12 @@ def check_precision(evidence: Evidence, manifest: Manifest) -> None:
     ran = compute_precisions(evidence.kernels)
     words = ", ".join(f"{times} in {precision}" for precision, times in ran.items()) or "none"
     where = f"{manifest.runtime} on {manifest.device}"
+    if manifest.quantized and not ran:
+        raise SilentFallback(
+            f"{where}: the graph is quantized, and the evidence names no convolution or matrix "
+            f"product that ran, so that nothing proves it; let the session's evidence() count its "
+            f"kernels by type and precision, such as 'Conv int8'"
+        )
     if manifest.quantized and "int8" not in ran:
         raise SilentFallback(
             f"{where}: the graph is quantized, but no int8 compute kernel ran ({words}); the "

@@ -43,8 +43,8 @@ def test_names_tell_devices_apart_and_where_they_do_not_what_differs() -> None:
     assert told_apart(CARD, two) == ("NVIDIA One", "NVIDIA Two")
     one, other = (DeviceIdentity("cuda", features=(name,)) for name in ("sm_80", "sm_90"))
     assert told_apart(one, other) == (
-        "an unnamed cuda device with features ('sm_80',)",
-        "an unnamed cuda device with features ('sm_90',)",
+        "an unnamed cuda device with features sm_80",
+        "an unnamed cuda device with features sm_90",
     )
 
 
@@ -52,6 +52,6 @@ def test_all_that_differs_is_told() -> None:
     one = DeviceIdentity("cuda", features=("sm_80",), must_match={"power": "1"})
     other = DeviceIdentity("cuda", features=("sm_90",), must_match={"power": "2"})
     assert told_apart(one, other) == (
-        "an unnamed cuda device with features ('sm_80',), must match {'power': '1'}",
-        "an unnamed cuda device with features ('sm_90',), must match {'power': '2'}",
+        "an unnamed cuda device with features sm_80, power 1",
+        "an unnamed cuda device with features sm_90, power 2",
     )
