@@ -66,6 +66,8 @@ def test_stages_alone_and_as_shares() -> None:
     assert metrics.level(idle, "stage_s/body") == Interval(0.0, 0.0, 0.0)
     assert metrics.level(idle, "stage_share/body") == Interval(0.0, 0.0, 0.0)
     assert not metrics.has(one, "stage_s/tail")
+    slashed = record(INT8, stages_s={n: {"a/b": 2.0} for n in (0, 1)})
+    assert metrics.level(slashed, "stage_s/a/b") == Interval(2.0, 2.0, 2.0)
     assert not metrics.has(record(INT8, stages_s={0: {"body": 0.0}}), "stage_s/body")
 
 

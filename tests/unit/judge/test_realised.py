@@ -290,6 +290,16 @@ def test_what_no_row_shows_has_no_cause() -> None:
     assert slow(uncounted, uncounted) == ""
 
 
+def test_a_cell_without_a_record_has_no_gain_and_a_faster_one_no_cause() -> None:
+    before = record(cell("fp32"), 0.2, 0.2)
+    missing = judged_runs.run(before, cells=(cell("fp32"), cell("half")), recipes=RECIPES)
+    assert gain(missing, cell("half")) is None
+    simulated = record(cell("half"), 0.1, 0.1, labels=("simulated",))
+    found = gain(run(before, simulated), cell("half"))
+    assert found is not None
+    assert (found.pace, found.cause) == ("faster", None)
+
+
 def test_a_gain_can_be_stored_and_read() -> None:
     runs = run(record(cell("fp32"), 0.2, 0.2), record(cell("half"), 0.1, 0.1))
     found = gain(runs, cell("half"))

@@ -77,6 +77,8 @@ def test_the_parent_does_most_of_the_same(recipe: str, parent: str) -> None:
 def test_a_recipe_that_the_suite_does_not_have_is_no_parent() -> None:
     runs = run(record(cell("unknown")), record(cell("half")))
     assert parent_cell(runs, cell("half")) is None
+    runs = run(record(cell("fp32")), record(cell("half")), record(cell("unknown")))
+    assert parent_cell(runs, cell("unknown")) == cell("fp32")
 
 
 def test_fp32_has_no_parent() -> None:

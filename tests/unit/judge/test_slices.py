@@ -67,5 +67,8 @@ def test_rounds_that_cannot_be_used_or_are_not_in_both_are_left_out() -> None:
     assert metrics.log_ratios(bad, A) == []
     zero = record(INT8, latencies_s={0: (0.0, 1.0)}, slices={0: Slices("a b", (1, 1))})
     assert metrics.log_ratios(A, zero) == []  # and no division by a slice's median of 0
+    more = record(EAGER, latencies_s={0: (1.0,), 1: (1.0, 0.0), 2: (3.0,)})
+    others = record(INT8, latencies_s={1: (1.0,), 2: (1.0,)})
+    assert metrics.log_ratios(more, others) == pytest.approx([math.log(3.0)])
     later = record(INT8, latencies_s={1: (1.0,)}, slices={1: Slices("a b", (1,))})
     assert metrics.log_ratios(A, later) == []

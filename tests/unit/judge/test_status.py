@@ -11,6 +11,7 @@ from perfsuite.domain.record import Failure
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Reason, Verdict
 from perfsuite.judge import judge
+from perfsuite.judge.status import trouble
 from perfsuite.report.sentences import verdict_sentence
 
 FAILED = record(INT8, status="failed", error=Failure("BuildError", "no such kernel\nmore"))
@@ -78,6 +79,11 @@ def test_expected_statuses_are_green_but_satisfy_no_budget() -> None:
     assert [(one.cell, one.status) for one in some.verdicts] == [(other.key, "pass")]
     none = judge(run(PAIR[0], gone, expect=(expect,), budgets=(budget(min_speedup=2.0),)))
     assert only(none.verdicts).status == "missing"
+
+
+def test_whose_record_is_missing_is_told() -> None:
+    assert trouble(None, "baseline") == Reason("not_run", "baseline")
+    assert trouble(PAIR[0], "baseline") is None
 
 
 def test_an_expectation_that_did_not_come_true_is_told() -> None:

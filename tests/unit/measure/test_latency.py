@@ -271,6 +271,11 @@ def test_a_call_that_takes_a_slice_is_kept_also_when_it_wakes(
     assert len(session.seen) == calls
 
 
+def test_one_call_of_a_slice_is_enough_if_it_is_long() -> None:
+    session = Scripted(chain([MS], [10 * MS, 150 * MS], [10 * MS, 60 * MS, 60 * MS]))
+    assert in_turns(0, Few(2), session=session).slices == (1, 2)
+
+
 def test_without_a_turn_nothing_is_timed() -> None:
     found = in_turns(MS, Few(0))
     assert (found.samples_s, found.slices, found.first_call_s) == ((), (), 0.001)

@@ -196,6 +196,7 @@ def test_what_a_module_runs_beside_products_is_uncounted() -> None:
     net = Net()
     counted = count_module(net, a)
     assert (counted.macs, counted.parameters) == (2 * 8, 0)
+    assert type(counted.macs) is int
     assert list(counted.uncounted.values()) == [2]
     assert net.training
 

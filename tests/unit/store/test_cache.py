@@ -138,7 +138,7 @@ def test_what_cannot_be_removed_is_left_for_another_time(
         if not ignore_errors:
             raise PermissionError(path)
 
-    for left in ("a.partial", "b.4711.partial"):
+    for left in ("a.partial", "b.4711.partial", "k.4711.partial"):
         (tmp_path / "artifact" / left).mkdir(parents=True)
     monkeypatch.setattr(shutil, "rmtree", refuse)
     assert Cache(tmp_path).build("artifact", "k", lambda folder: write_it(folder, "1"))[1]

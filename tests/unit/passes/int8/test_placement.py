@@ -207,3 +207,24 @@ def test_what_engines_have_an_integer_kernel_for(product: onnx.NodeProto) -> Non
 )
 def test_where_output_channels_are_counted(product: onnx.NodeProto, axis: int) -> None:
     assert channel_axis(product) == axis
+
+
+def test_the_result_of_a_pooling_is_rounded_where_all_values_are() -> None:
+    nodes = [
+        node("Conv", "x w1", "c"),
+        node("GlobalAveragePool", "c", "g"),
+        node("Sigmoid", "g", "y"),
+    ]
+    assert placed(nodes, False, "y").groups == (("x",), ("c",), ("g",))
+    assert placed(nodes, True, "y").groups == (("x",), ("c",))
+
+
+def test_what_is_computed_in_float_or_only_joined_is_no_integer() -> None:
+    nodes = [node("Conv", "x w1", "c"), node("Sigmoid", "c", "s"), node("Add", "s x", "y")]
+    assert placed(nodes, True, "y").groups == (("x",),)
+    joined = [
+        node("Sigmoid", "x", "a"),
+        node("Concat", "a x", "k", axis=1),
+        node("Add", "k a", "y"),
+    ]
+    assert placed(joined, True, "y").groups == ()

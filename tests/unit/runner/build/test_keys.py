@@ -13,6 +13,7 @@ from pass_net import NET, SCALE, SHIFT, builder, project
 
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
+from perfsuite.errors import PerfsuiteError
 from perfsuite.runner.build import steps, variants
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.variants import VariantBuilder
@@ -228,3 +229,21 @@ def test_what_is_not_plain_or_changes_with_the_mode_is_no_part_of_the_structure(
     assert told == STRUCTURE
     net.helper = object()  # type: ignore[assignment]
     assert variants._structure(net.train()) == told
+
+
+def test_a_module_that_cannot_tell_of_itself_is_named(folder: Path) -> None:
+    made = builder(folder, SCALE)
+
+    def build() -> object:
+        module = made.workload.model.build()  # type: ignore[misc]
+
+        def extra() -> str:
+            raise KeyError("no words")
+
+        module[0].extra_repr = extra
+        return module
+
+    workload = Workload("net", Model(build), made.workload.task)  # type: ignore[arg-type]
+    again = VariantBuilder(workload, made.job, made.steps, made.runtime, made.cache)
+    with pytest.raises(PerfsuiteError, match=r"^net: what its module says of itself.*KeyError"):
+        assert again.model_key
