@@ -55,3 +55,14 @@ def test_all_that_differs_is_told() -> None:
         "an unnamed cuda device with features sm_80, power 1",
         "an unnamed cuda device with features sm_90, power 2",
     )
+
+
+def test_what_is_not_known_of_one_of_two_is_told_too() -> None:
+    bare = DeviceIdentity("cuda", "a card")
+    known = DeviceIdentity("cuda", "a card", ("sm_90", "tma"), {"power": "1", "memory": "2"})
+    assert told_apart(bare, known) == (
+        "a card with features none, no more",
+        "a card with features sm_90, tma, memory 2, power 1",
+    )
+    other = DeviceIdentity("rocm", "a card")
+    assert told_apart(bare, other) == ("a card with kind cuda", "a card with kind rocm")

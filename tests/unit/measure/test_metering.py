@@ -13,6 +13,7 @@ from perfsuite.domain.suite import Measure
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure.latency import time_calls
 from perfsuite.measure.metering import Metering
+from perfsuite.measure.meters.table import load_meter
 
 METERS = """
 from perfsuite import Metric, Unavailable
@@ -173,3 +174,47 @@ def test_perfsuites_own_meter_is_called_by_its_name(monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setattr("perfsuite.measure.meters.memory.reset_peak", unread)
     assert sampled(Metering(("memory",))).labels == ["no memory: no /proc here"]
+
+
+FAILING = """
+from perfsuite import Metric
+
+
+class Unstarted:
+    metrics = (Metric("energy_j", "J"),)
+
+    def start(self, phase, device):
+        raise KeyError(phase)
+
+    def stop(self, phase, calls):
+        return {}
+
+
+class Unmade(Unstarted):
+    def __init__(self):
+        raise KeyError("made")
+"""
+
+
+def test_a_meter_is_told_the_phase_the_device_and_the_calls(file: Path) -> None:
+    reference = f"{file}:Scripted"
+    seen: list[str] = load_meter(reference).seen  # type: ignore[attr-defined]
+    seen.clear()
+    sampled(Metering((reference,), "cuda:0"))
+    assert seen == ["start load cuda:0", "stop load 0", "start calls cuda:0", "stop calls 3"]
+    seen.clear()
+    Metering((reference,)).start("load")
+    assert seen == ["start load cpu"]
+
+
+def test_a_meter_that_fails_is_named_with_what_it_was_doing(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "failing.py"
+    path.write_text(FAILING)
+    for name, what in (("Unmade", "making it"), ("Unstarted", "start")):
+        with pytest.raises(ConfigError, match=rf"meter '{name}': {what} failed .*KeyError"):
+            sampled(Metering((f"{path}:{name}",)))
+    with pytest.raises(ConfigError) as caught:
+        sampled(Metering((f"{file}:Stranger",)))
+    assert str(caught.value) == (
+        f"meter '{file}:Stranger' gave 'power_w', which its `metrics` do not have"
+    )
