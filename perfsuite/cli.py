@@ -9,7 +9,7 @@ import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -17,13 +17,6 @@ from perfsuite import __version__
 from perfsuite.errors import Incomparable, PerfsuiteError
 
 # What a command needs is imported inside it: `--help` must not wait for it.
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from perfsuite.config.run_plan import RunPlan
-    from perfsuite.domain.record import Header
-    from perfsuite.runner.schedule import Observer
-
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
@@ -202,8 +195,9 @@ def run(
 
     from perfsuite import api
     from perfsuite.report import print_run
+    from perfsuite.report.progress.follow import FollowRun
 
-    console, follow = Console(), _Follow(Console(stderr=True))
+    console, follow = Console(), FollowRun(Console(stderr=True))
     # What cancels a job in CI must not cost its run.
     before = signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -244,24 +238,6 @@ def _again(
     return ["perfsuite", "run", str(suite), *options, *["--quick"] * quick, "--resume"]
 
 
-class _Follow:
-    """Makes the progress bar when the jobs of the run are known."""
-
-    def __init__(self, console: Console) -> None:
-        self.console, self.bar = console, None  # type: tuple[Console, Any]
-
-    def __call__(self, header: Header, planned: RunPlan) -> Observer:
-        from perfsuite.report.progress.run import RunProgress
-
-        expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}
-        self.bar = RunProgress(self.console, expected_s, planned.total_s)
-        return self.bar.__enter__()  # type: ignore[no-any-return]
-
-    def close(self) -> None:
-        if self.bar is not None:
-            self.bar.__exit__()
-
-
 @main.command()
 @click.argument("workload")
 @click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
@@ -296,8 +272,9 @@ def profile(
 
     from perfsuite import api
     from perfsuite.report import print_profile, profile_document
+    from perfsuite.report.progress.follow import FollowRun
 
-    console, follow = Console(), _Follow(Console(stderr=True))
+    console, follow = Console(), FollowRun(Console(stderr=True))
     try:
         judged = api.profile(
             workload,

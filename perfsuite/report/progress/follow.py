@@ -1,0 +1,31 @@
+"""The progress bar of a run whose jobs are known only once the suite has been read."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from perfsuite.config.run_plan import RunPlan
+from perfsuite.domain.record import Header
+from perfsuite.report.progress.run import RunProgress
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class FollowRun:
+    """Makes the bar when it is called with the plan of the run; `close` takes it away again."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self.bar: RunProgress | None = None
+
+    def __call__(self, header: Header, planned: RunPlan) -> RunProgress:
+        """Return the bar, which watches the run."""
+        expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}
+        self.bar = RunProgress(self.console, expected_s, planned.total_s)
+        return self.bar.__enter__()
+
+    def close(self) -> None:
+        """Remove the bar, if there is one."""
+        if self.bar is not None:
+            self.bar.__exit__()
