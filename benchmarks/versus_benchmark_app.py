@@ -42,7 +42,7 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs
-from perfsuite.judge.intervals import ratio_interval
+from perfsuite.judge.intervals import log_ratios, mean_interval
 from perfsuite.measure.latency import time_calls
 from perfsuite.runner.build.artifacts import (
     read_inputs,
@@ -92,7 +92,7 @@ def compare(folder: Path, scratch: Path, arguments: argparse.Namespace) -> int:
         first = "perfsuite" if ours_first else "benchmark_app"
         a, b = mine[pair][0], theirs[pair][0]
         print(f"{pair:4}  {first:13}  {a * 1e3:12.4f}  {b * 1e3:16.4f}  {a / b:5.3f}", flush=True)
-    interval = ratio_interval(mine, theirs)
+    interval = mean_interval(log_ratios(mine, theirs))
     if interval is None:
         print("one pair gives no interval: ask for two or more with --pairs")
         return 2

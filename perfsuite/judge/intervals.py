@@ -45,15 +45,6 @@ def invalid_rounds(rounds: Rounds) -> list[int]:
     return [number for number in sorted(rounds) if not _all_positive(rounds[number])]
 
 
-def ratio_interval(a: Rounds, b: Rounds, statistic: Statistic = "median") -> Interval | None:
-    """Return a / b of one run's interleaved processes; None with fewer than two common rounds.
-
-    It is Student's t interval of the log ratios of processes in the same round, so that a
-    disturbance of a whole round cancels.
-    """
-    return mean_interval(log_ratios(a, b, statistic))
-
-
 def log_ratios(a: Rounds, b: Rounds, statistic: Statistic = "median") -> list[float]:
     """Return log(a / b) of process statistics, one for each round that both have."""
     above, below = process_statistics(a, statistic), process_statistics(b, statistic)

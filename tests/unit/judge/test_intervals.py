@@ -52,16 +52,16 @@ def test_ratio_is_paired_within_rounds() -> None:
     # The second round ran on a machine twice as slow: the ratio is 4 in each all the same.
     a = {0: (4.0, 4.0, 4.0), 1: (8.0,), 7: (100.0,)}
     b = {0: (1.0,), 1: (2.0, 2.0), 9: (1e-3,)}
-    found = intervals.ratio_interval(a, b)
+    found = intervals.mean_interval(intervals.log_ratios(a, b))
     assert found is not None
     assert (found.value, found.low, found.high) == pytest.approx((4.0, 4.0, 4.0))
 
 
-def test_ratio_interval_by_hand() -> None:
+def test_the_interval_of_paired_ratios_by_hand() -> None:
     # Log ratios 0, log 2, log 4: mean log 2, deviation log 2, t(0.975, 2) = 4.302653.
     a = {0: (1.0,), 1: (2.0,), 2: (4.0,)}
     b = {0: (1.0,), 1: (1.0,), 2: (1.0,)}
-    found = intervals.ratio_interval(a, b)
+    found = intervals.mean_interval(intervals.log_ratios(a, b))
     half = 4.302653 * math.log(2) / math.sqrt(3)
     assert found is not None
     assert found.value == pytest.approx(2.0)
@@ -70,8 +70,13 @@ def test_ratio_interval_by_hand() -> None:
 
 
 def test_fewer_than_two_common_rounds_have_no_interval() -> None:
-    assert intervals.ratio_interval({0: (1.0,), 1: (1.0,)}, {1: (1.0,), 2: (1.0,)}) is None
-    assert intervals.ratio_interval({}, {}) is None
+    assert (
+        intervals.mean_interval(
+            intervals.log_ratios({0: (1.0,), 1: (1.0,)}, {1: (1.0,), 2: (1.0,)})
+        )
+        is None
+    )
+    assert intervals.mean_interval(intervals.log_ratios({}, {})) is None
     assert intervals.independent_interval([[0.0]], [[0.0, 0.0]]) is None
 
 
