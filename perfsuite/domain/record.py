@@ -120,6 +120,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status
     round: int | None = None  # of a measure line; times are paired within a round
     order: int | None = None  # its place in the round
+    baseline: bool = False  # of the cell's artifact in the baseline, measured beside the cell's own
     together: str = ""  # of a measure line: names the cells that took turns in its round
     started_at: str = ""  # ISO 8601, UTC
     duration_s: float = 0.0
@@ -150,6 +151,7 @@ class Header(msgspec.Struct, frozen=True):
     environment: Environment
     quick: bool = False  # made with --quick, which measures too little for reliable results
     metrics: tuple[Metric, ...] = ()  # those that perfsuite's own table has not
+    baseline: str = ""  # the folder of the run that it is measured beside, if any
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -194,8 +196,16 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Run(msgspec.Struct, frozen=True):
-    """A stored run, read: its header, its records by cell id, and warnings from reading it."""
+    """A stored run, read: its header, its records by cell id, and warnings from reading it.
+
+    `beside` holds, by cell id, what was measured of the baseline's artifacts in the rounds of this
+    run; without an artifact its status is `unavailable`, with the reason. `again` holds the rounds
+    in which cells whose change looked like a regression were measured a second time, as a run of
+    these cells alone.
+    """
 
     header: Header
     records: dict[str, Record]
     warnings: tuple[str, ...] = ()
+    beside: dict[str, Record] = {}
+    again: Run | None = None

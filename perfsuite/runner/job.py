@@ -14,6 +14,8 @@ from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
 
 T = TypeVar("T")
 
+JobName = tuple[str, JobKind, int | None, bool]  # cell id, kind, round, whether of the baseline
+
 
 class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
@@ -41,6 +43,7 @@ class Job(msgspec.Struct, frozen=True):
     rows: str = ""
     round: int | None = None
     order: int | None = None
+    baseline: bool = False  # of the baseline's artifact, measured beside the cell's own
     together: str = ""  # names the cells that take turns; empty where none do
 
     @property
@@ -49,9 +52,9 @@ class Job(msgspec.Struct, frozen=True):
         return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
 
     @property
-    def name(self) -> tuple[str, JobKind, int | None]:
+    def name(self) -> JobName:
         """Return the identity of the job within its run."""
-        return (self.cell.id, self.kind, self.round)
+        return (self.cell.id, self.kind, self.round, self.baseline)
 
 
 def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
@@ -80,6 +83,11 @@ def in_turn(items: Sequence[T], number: int) -> Sequence[T]:
     return items if number % 2 == 0 else items[::-1]
 
 
+def name_of_line(line: Line) -> JobName:
+    """Return the name of the job whose line this is."""
+    return (line.cell, line.job, line.round, line.baseline)
+
+
 def line_of(job: Job, **fields: object) -> Line:
     """Return a line of `job` with the given fields beside those that name it."""
     return Line(
@@ -88,6 +96,7 @@ def line_of(job: Job, **fields: object) -> Line:
         job=job.kind,
         round=job.round,
         order=job.order,
+        baseline=job.baseline,
         artifact=job.artifact_key,
         together=job.together,
         **fields,  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from perfsuite.domain.record import UNLABELLED, JobKind, Line
 from perfsuite.errors import Incomparable
 from perfsuite.judge.open_questions import OpenQuestion, open_questions
 from perfsuite.runner.groups import groups, name_of
-from perfsuite.runner.job import Job, first_job, in_turn
+from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
@@ -113,7 +113,7 @@ class _Schedule:
     ) -> None:
         self.journal, self.observer = journal, observer
         self.execute, self.together = execute, together
-        self.lines = {(line.cell, line.job, line.round): line for line in journal.lines}
+        self.lines = {name_of_line(line): line for line in journal.lines}
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
@@ -142,7 +142,9 @@ class _Schedule:
             for number in range(suite.processes):
                 self._inspect(in_rounds, number)
         # One that failed in an earlier sitting is not measured together with the others again.
-        self.failed |= {line.cell for line in self.lines.values() if line.status != "ok"}
+        self.failed |= {
+            line.cell for line in self.lines.values() if line.status != "ok" and not line.baseline
+        }
         measured = groups(suite, cells)
         if suite.looks is not None:
             self._measure_until_decided(measured, in_rounds, suite.looks)
@@ -216,7 +218,7 @@ class _Schedule:
     def _follow(
         self, cell: Cell, kind: JobKind, number: int | None = None, order: int | None = None
     ) -> None:
-        line = self.lines.get((cell.id, kind, number))
+        line = self.lines.get((cell.id, kind, number, False))
         if line is not None:
             self.observer.finished(line)
             if line.status != "ok":
@@ -241,7 +243,7 @@ class _Schedule:
         """
         turn = in_turn(group, number)
         able = [cell for cell in turn if cell.id not in self.failed]
-        if len(able) < 2 or all((cell.id, "measure", number) in self.lines for cell in able):
+        if len(able) < 2 or all((cell.id, "measure", number, False) in self.lines for cell in able):
             for order, cell in enumerate(turn):
                 self._follow(cell, "measure", number, order)
             return

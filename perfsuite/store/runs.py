@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Literal, get_args
+
+import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY, STAGE
 from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Record, Run, Slices
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
+
+_Lines = dict[str, dict[tuple[int, int], Line]]  # by cell id, then by job and round
 
 _ORDER = {job: place for place, job in enumerate(get_args(JobKind))}
 
@@ -26,19 +31,56 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
 
     A later line of the same cell, job and round replaces an earlier one.
     """
-    last: dict[str, dict[tuple[int, int], Line]] = {cell.id: {} for cell in header.cells}
+    own: _Lines = {cell.id: {} for cell in header.cells}
+    beside: _Lines = {cell.id: {} for cell in header.cells}
     strangers: dict[str, None] = {}
     for line in lines:
-        if line.cell not in last:
+        if line.cell not in own:
             strangers[line.key] = None
             continue
-        last[line.cell][_ORDER[line.job], _round(line)] = line
-    records = {
-        cell.id: _record(cell, [line for _, line in sorted(last[cell.id].items())], header)
-        for cell in header.cells
-    }
+        (beside if line.baseline else own)[line.cell][_ORDER[line.job], _round(line)] = line
     unknown = tuple(f"{key}: not a cell of this run; its lines were skipped" for key in strangers)
-    return Run(header, records, (*warnings, *unknown))
+    run = _run(header, own, beside, again=False)
+    cells = tuple(cell for cell in header.cells if _measured_again(own[cell.id], header))
+    again = None
+    if cells:
+        again = _run(msgspec.structs.replace(header, cells=cells), own, beside, again=True)
+    return msgspec.structs.replace(run, warnings=(*warnings, *unknown), again=again)
+
+
+def _run(header: Header, own: _Lines, beside: _Lines, *, again: bool) -> Run:
+    """Return the run of the first measurement, or of the second one, `again`."""
+    kept = partial(_of_measurement, processes=header.suite.processes, again=again)
+    records = {cell.id: _record(cell, kept(own[cell.id]), header) for cell in header.cells}
+    baselines = {
+        cell.id: _record(cell, kept(beside[cell.id]), header, beside=True)
+        for cell in header.cells
+        if beside[cell.id]
+    }
+    return Run(header, records, beside=baselines)
+
+
+def _measured_again(lines: dict[tuple[int, int], Line], header: Header) -> bool:
+    return any(
+        line.job == "measure" and _round(line) >= header.suite.processes for line in lines.values()
+    )
+
+
+def _of_measurement(
+    lines: dict[tuple[int, int], Line], processes: int, *, again: bool
+) -> list[Line]:
+    """Return the lines by job and round, without the rounds of the other measurement.
+
+    The rounds of a second measurement follow the last that the first one may have. What went wrong
+    in them went wrong with the cell.
+    """
+    return [
+        line
+        for _, line in sorted(lines.items())
+        if line.round is None
+        or (line.round >= processes) == again
+        or (line.status != "ok" and not again)
+    ]
 
 
 def _round(line: Line) -> int:
@@ -48,8 +90,11 @@ def _round(line: Line) -> int:
     return line.round or 0
 
 
-def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
-    """Return the record of one cell from its lines, in the order of the jobs and rounds."""
+def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = False) -> Record:
+    """Return the record of one cell from its lines, in the order of the jobs and rounds.
+
+    Of the baseline's artifact, measured `beside`, there are no other jobs that could be missing.
+    """
     done = [line for line in lines if line.status == "ok"]
     latencies: dict[int, tuple[float, ...]] = {}
     slices: dict[int, Slices] = {}
@@ -72,7 +117,8 @@ def _record(cell: Cell, lines: list[Line], header: Header) -> Record:
     if culprit is not None:
         status = culprit.status
     else:
-        status = "ok" if _complete(done, header.suite.least_processes) else "incomplete"
+        complete = beside or _complete(done, header.suite.least_processes)
+        status = "ok" if complete else "incomplete"
     return Record(
         cell=cell,
         status=status,

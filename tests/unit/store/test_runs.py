@@ -130,7 +130,10 @@ def test_slices_are_those_of_each_round() -> None:
         )
         for number in (0, 1)
     ]
-    found = record(*timed, measured(2, 1.0))
+    header = msgspec.structs.replace(
+        HEADER, suite=msgspec.structs.replace(HEADER.suite, processes=3)
+    )
+    found = fold(header, [*timed, measured(2, 1.0)]).records[CELL.id]
     assert found.slices == {n: Slices(f"round {n}", (2, 1)) for n in (0, 1)}
     assert set(found.latencies_s) == {0, 1, 2}
 
@@ -266,3 +269,48 @@ def test_a_header_keeps_its_plan_and_one_of_before_has_none() -> None:
     old = encoded.replace(b',"looks":{"first":4,"most":12}', b"")
     assert old != encoded
     assert msgspec.json.decode(old, type=Header).suite.looks is None
+
+
+def test_what_is_measured_of_the_baseline_is_folded_beside() -> None:
+    beside = [
+        made("prepare", baseline=True, artifact="old"),
+        measured(0, 5.0, baseline=True, together="t"),
+        measured(1, 6.0, baseline=True, together="t"),
+    ]
+    run = fold(HEADER, [*WHOLE, *beside])
+
+    assert run.records[CELL.id] == record(*WHOLE)
+    assert set(run.beside) == {CELL.id}
+    found = run.beside[CELL.id]
+    assert (found.status, found.artifact) == ("ok", "old")
+    assert found.latencies_s == {0: (5.0,), 1: (6.0,)}
+
+
+def test_a_baseline_without_its_artifact_says_why() -> None:
+    gone = made("prepare", "unavailable", baseline=True, error=Failure("Unavailable", "gone"))
+    found = fold(HEADER, [*WHOLE, gone]).beside[CELL.id]
+
+    assert (found.status, found.error) == ("unavailable", Failure("Unavailable", "gone"))
+    assert record(*WHOLE, gone).status == "ok"
+
+
+def test_rounds_beyond_the_plan_are_a_second_measurement_of_their_cells_alone() -> None:
+    later = [measured(2, 7.0), measured(2, 8.0, baseline=True), measured(3, 9.0)]
+    run = fold(HEADER, [*WHOLE, *later])
+
+    assert run.records[CELL.id].latencies_s == {0: (1.0, 2.0), 1: (3.0,)}
+    assert run.beside[CELL.id].latencies_s == {}
+    assert run.again is not None
+    assert run.again.header.cells == (CELL,)
+    assert run.again.records[CELL.id].latencies_s == {2: (7.0,), 3: (9.0,)}
+    assert run.again.records[CELL.id].status == "ok"
+    assert run.again.beside[CELL.id].latencies_s == {2: (8.0,)}
+    assert fold(HEADER, WHOLE).again is None
+
+
+def test_what_crashes_in_the_second_measurement_has_crashed() -> None:
+    crash = measured(2, 7.0, status="failed", error=Failure("Crash", "died"))
+    run = fold(HEADER, [*WHOLE, crash])
+
+    assert run.records[CELL.id].status == "failed"
+    assert run.records[CELL.id].latencies_s == {0: (1.0, 2.0), 1: (3.0,)}
