@@ -174,6 +174,8 @@ def profile(
         work_off(journal, _observer(journal, observe), evaluate=False)
     found = load_run(journal.folder)
     judgement = judge_profile(found, asked=bool(runtimes))
+    told = (*journal.warnings, *judgement.warnings)
+    judgement = msgspec.structs.replace(judgement, warnings=told)
     write_profile(journal.folder, found)
     if flamegraph:
         judgement = _recorded(journal.folder, found, judgement)

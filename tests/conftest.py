@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import getpass
 import os
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -36,6 +38,13 @@ def _own_home(
         (own / "data").symlink_to(there.resolve(), target_is_directory=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PERFSUITE_HOME", str(own))
+        # Tests that run beside these must not wait for their measurements, nor tidy up after them.
+        # What Inductor has compiled is kept where it always is.
+        patch.setenv(
+            "TORCHINDUCTOR_CACHE_DIR", f"{tempfile.gettempdir()}/torchinductor_{getpass.getuser()}"
+        )
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
+        patch.setattr(tempfile, "tempdir", None)
         for name in ("PERFSUITE_FAKE", "PERFSUITE_CELL"):
             patch.delenv(name, raising=False)
         yield

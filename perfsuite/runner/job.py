@@ -52,6 +52,11 @@ class Job(msgspec.Struct, frozen=True):
         return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
 
     @property
+    def is_timed(self) -> bool:
+        """Return whether the job's times go on record: nothing else should run beside it."""
+        return self.kind in ("measure", "inspect")
+
+    @property
     def name(self) -> JobName:
         """Return the identity of the job within its run."""
         return (self.cell.id, self.kind, self.round, self.baseline)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -22,6 +23,7 @@ from perfsuite.runner.process import run_job_in_process
 from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
+from perfsuite.store.machine_lock import MachineLock
 from perfsuite.store.runs import fold
 
 Executor = Callable[[Job], Line]
@@ -56,6 +58,10 @@ class Observer(Protocol):
         """
         ...
 
+    def warned(self, text: str) -> None:
+        """Tell at once what a person could do something about while the run goes on."""
+        ...
+
 
 class SilentObserver:
     """Watches a run and shows nothing."""
@@ -77,6 +83,9 @@ class SilentObserver:
     ) -> None:
         """Show nothing."""
 
+    def warned(self, text: str) -> None:
+        """Show nothing: it is among the run's warnings at the end."""
+
 
 def work_off(
     journal: Journal,
@@ -90,13 +99,23 @@ def work_off(
     Each is done in a process of its own, and cells that will be compared are measured together,
     unless `execute` does it, one job after the other. After a failure the other jobs of that cell
     are skipped. Without `evaluate` no test samples are answered.
+
+    Only one run at a time measures on a machine: of several, each waits for its turn with every
+    round, and tells so.
     """
+
+    def warn(text: str) -> None:
+        journal.warnings.append(text)
+        observer.warned(text)
+
     together: Together = measure_in_turns
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
     else:
         together = partial(_one_by_one, execute)
-    return _Schedule(journal, observer, execute, together).work(evaluate)
+    with MachineLock(journal.folder, warn) as lock:
+        lock.look()
+        return _Schedule(journal, observer, execute, together, lock).work(evaluate)
 
 
 def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Callable[[Job], None]) -> list[Line]:
@@ -109,9 +128,14 @@ def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Callable[[Job], N
 
 class _Schedule:
     def __init__(
-        self, journal: Journal, observer: Observer, execute: Executor, together: Together
+        self,
+        journal: Journal,
+        observer: Observer,
+        execute: Executor,
+        together: Together,
+        lock: MachineLock,
     ) -> None:
-        self.journal, self.observer = journal, observer
+        self.journal, self.observer, self.lock = journal, observer, lock
         self.execute, self.together = execute, together
         self.lines = {name_of_line(line): line for line in journal.lines}
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
@@ -230,8 +254,9 @@ class _Schedule:
             self._do(msgspec.structs.replace(prepared, kind=kind, round=number, order=order))
 
     def _do(self, job: Job) -> Line:
-        self._begin(job)
-        line = self.execute(job)
+        with self.lock.held() if job.is_timed else nullcontext():
+            self._begin(job)
+            line = self.execute(job)
         self._keep(job, line)
         return line
 
@@ -255,7 +280,9 @@ class _Schedule:
                 continue
             changes = {"kind": "measure", "round": number, "order": order, "together": name}
             jobs.append(msgspec.structs.replace(self.prepared[cell.id], **changes))
-        for job, line in zip(jobs, self.together(jobs, self._begin), strict=True):
+        with self.lock.held():
+            lines = self.together(jobs, self._begin)
+        for job, line in zip(jobs, lines, strict=True):
             self._keep(job, line)
 
     def _begin(self, job: Job) -> None:

@@ -118,6 +118,10 @@ class RunProgress:
         else:
             self._say(f"{name}: nothing is open after {rounds} rounds")
 
+    def warned(self, text: str) -> None:
+        """Print the warning."""
+        self._say(f"warning: {text}")
+
     def _open(self, key: str, kind: str) -> str:
         return self.open.get(key, "") if kind in ("measure", "inspect") else ""
 

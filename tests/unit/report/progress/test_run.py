@@ -48,6 +48,13 @@ def test_a_line_a_job_where_there_is_no_terminal() -> None:
     ]
 
 
+def test_a_warning_is_printed_at_once() -> None:
+    stream = io.StringIO()
+    with RunProgress(Console(file=stream, width=100), {}, 40.0) as bar:
+        bar.warned("another run ([red]a)")
+        assert stream.getvalue() == "warning: another run ([red]a)\n"
+
+
 def test_jobs_that_take_turns_are_told_each() -> None:
     stream = io.StringIO()
     other = Cell("other", "fp32", "fake")

@@ -1,0 +1,157 @@
+"""The lock of all who measure: who waits, who is told, and what never stops a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+from another_run import other, said
+
+from perfsuite.store import machine_lock
+from perfsuite.store.machine_lock import MachineLock
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+def test_nothing_is_told_where_nobody_else_measures(file: Path) -> None:
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+        for _ in range(2):
+            with lock.held():
+                pass
+    assert told == []
+    assert file.stat().st_mode & 0o777 == 0o666  # also for other users
+
+
+def test_who_comes_second_is_told_once_and_waits_for_one_round(file: Path) -> None:
+    told: list[str] = []
+    process = other(file)
+    assert said(process) == "held"
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+        lock.look()
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        with lock.held():
+            assert said(process) == "free"
+            third = other(file)
+            assert said(third).startswith(f"another run ({Path('run').resolve()}, process ")
+    assert said(third) == "held"
+    third.communicate("\n")
+    process.communicate()
+    (text,) = told
+    assert text == (
+        f"another run (/runs/other, process {process.pid}) measures on this machine too: what one "
+        "prepares disturbs what the other measures, and both take turns, round by round"
+    )
+
+
+def test_who_is_killed_holds_nothing(file: Path) -> None:
+    process = other(file)
+    assert said(process) == "held"
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock, lock.held():
+        assert told == []
+
+
+def test_who_waits_is_next_also_if_the_other_wants_to_go_on_at_once(file: Path) -> None:
+    told: list[str] = []
+    order: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        with lock.held():
+            process = other(file)
+            assert said(process).startswith("another run")  # and waits from now on
+        assert said(process) == "held"
+        order.append("other")
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+        with lock.held():
+            order.append("run")
+    process.communicate()
+    assert order == ["other", "run"]
+
+
+@pytest.mark.parametrize("text", [b"", b"nonsense", b'{"run": 3}'])
+def test_whatever_stands_in_the_file(file: Path, text: bytes) -> None:
+    process = other(file)
+    assert said(process) == "held"
+    file.write_bytes(text)
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+    process.communicate("\n")
+    (warning,) = told
+    assert warning.startswith("another run measures on this machine too")
+
+
+def test_what_others_wrote_cannot_steer_a_terminal(file: Path) -> None:
+    process = other(file)
+    assert said(process) == "held"
+    file.write_bytes(b'{"run": "/a\\u001b[31m", "pid": 7}')
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+    process.communicate("\n")
+    (warning,) = told
+    assert warning.startswith("another run (/a[31m, process 7) ")
+
+
+def test_a_folder_that_is_not_there_stops_no_run(tmp_path: Path) -> None:
+    told: list[str] = []
+    file = tmp_path / "none" / "lock"
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+        with lock.held():
+            pass
+    (text,) = told
+    assert text.startswith(f"{file}: cannot be locked (No such file or directory): other runs")
+
+
+def test_a_system_without_such_locks_stops_no_run(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(37, "No locks available")
+
+    monkeypatch.setattr(machine_lock.fcntl, "lockf", refuse)
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+        with lock.held():
+            pass
+    (text,) = told
+    assert "cannot be locked (No locks available)" in text
+
+
+def test_no_link_is_followed(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    (tmp_path / "lock").symlink_to(target)
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, tmp_path / "lock") as lock, lock.held():
+        assert len(told) == 1
+    assert not target.exists()
+
+
+def test_made_by_two_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    truly = os.open
+
+    def late(path: Path, flags: int, mode: int = 0o777) -> int:
+        if not flags & os.O_CREAT and not file.exists():
+            file.touch()  # the other makes it between the two calls
+            raise FileNotFoundError
+        return truly(path, flags, mode)
+
+    monkeypatch.setattr(machine_lock.os, "open", late)
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock, lock.held():
+        assert told == []
