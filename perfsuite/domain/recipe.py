@@ -163,13 +163,15 @@ class ResolvedRecipe(msgspec.Struct, frozen=True):
 
     Passes that it has from another recipe of its suite are repeated here. `workloads` and
     `runtimes` limit it to those whose names match one of the patterns; empty means all of the
-    suite.
+    suite. `slowdown` is the share by which each of its timed calls is prolonged, which no suite can
+    ask for: changes of a known size show what a machine can see.
     """
 
     name: str
     passes: tuple[PassUse, ...] = ()
     workloads: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
+    slowdown: float = 0.0
 
 
 FP32 = ResolvedRecipe("fp32")

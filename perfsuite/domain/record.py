@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.certificate import Certificate
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.looks import Looks
@@ -152,6 +153,7 @@ class Header(msgspec.Struct, frozen=True):
     quick: bool = False  # made with --quick, which measures too little for reliable results
     metrics: tuple[Metric, ...] = ()  # those that perfsuite's own table has not
     baseline: str = ""  # the folder of the run that it is measured beside, if any
+    certificate: Certificate | None = None  # of this machine, when the run began
 
 
 class Record(msgspec.Struct, frozen=True):

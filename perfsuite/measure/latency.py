@@ -12,7 +12,6 @@ from typing import Protocol
 
 import msgspec
 
-from perfsuite.domain.runtime import Session
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError
@@ -42,6 +41,14 @@ class Latencies(msgspec.Struct, frozen=True):
     slices: tuple[int, ...] = ()
 
 
+class Runs(Protocol):
+    """All that is needed of a session to time its calls."""
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return the engine's answers."""
+        ...
+
+
 class Turns(Protocol):
     """What tells a process when it is its turn; between turns it is stopped."""
 
@@ -54,7 +61,7 @@ class Turns(Protocol):
 
 
 def time_calls(
-    session: Session,
+    session: Runs,
     inputs: Sequence[Inputs],
     settings: Measure,
     *,
@@ -103,7 +110,7 @@ def time_calls(
 
 
 def _in_turns(
-    session: Session,
+    session: Runs,
     inputs: Sequence[Inputs],
     clock: Callable[[], int],
     turns: Turns,
@@ -149,7 +156,7 @@ def is_steady(medians: Sequence[float]) -> bool:
 
 
 def _warm_up(
-    session: Session, rotation: Iterator[Inputs], settings: Measure, clock: Callable[[], int]
+    session: Runs, rotation: Iterator[Inputs], settings: Measure, clock: Callable[[], int]
 ) -> tuple[int, bool]:
     """Return the number of calls made, and whether they became steady within the time limit."""
     limit = clock() + round(settings.warmup_seconds * 1e9)
@@ -165,7 +172,7 @@ def _warm_up(
 
 
 def _until(
-    session: Session,
+    session: Runs,
     rotation: Iterator[Inputs],
     clock: Callable[[], int],
     *,

@@ -11,6 +11,7 @@ from perfsuite.domain.record import Line, Measurement
 from perfsuite.errors import ConfigError
 from perfsuite.measure.latency import Latencies, Turns, time_calls
 from perfsuite.measure.metering import Metering
+from perfsuite.measure.slowed import SlowedSession
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.job import Job, line_of
 from perfsuite.user_code import user_code
@@ -23,7 +24,8 @@ def measure(job: Job, turns: Turns | None = None) -> Line:
     """Return the line with this process's latencies, load time and what its meters sampled.
 
     `load_s` is the time until a fresh process can answer, with the import of the engine. With
-    `turns` calls are timed in slices, whenever it is this process's turn.
+    `turns` calls are timed in slices, whenever it is this process's turn. The calls of a recipe
+    with a `slowdown` take that much longer.
     """
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
@@ -36,10 +38,12 @@ def measure(job: Job, turns: Turns | None = None) -> Line:
     with artifacts.open_session(runtime, folder, manifest, options) as session:
         load_s = time.perf_counter() - started
         metering.stop("load")
-        clock = session.clock or time.perf_counter_ns
+        slowdown = job.recipe.slowdown
+        timed = SlowedSession(session, slowdown) if slowdown else session
+        clock = timed.clock or time.perf_counter_ns
         with user_code(f"{job.cell.key}: a call"):
             latencies = time_calls(
-                session, inputs, job.measure, clock=clock, metering=metering, turns=turns
+                timed, inputs, job.measure, clock=clock, metering=metering, turns=turns
             )
     return line_of(
         job,
