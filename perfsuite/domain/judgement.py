@@ -80,6 +80,12 @@ class LatenciesLeftOut(_Kind, frozen=True):
     rounds: tuple[int, ...]
 
 
+class NotTogether(_Kind, frozen=True):
+    """Cells were measured one after the other: the system lets no processes take turns."""
+
+    cells: tuple[str, ...]
+
+
 class ExpectationUnmet(_Kind, frozen=True):
     """The suite expected the cell to be unable to run, for the `reason` given, and it ran."""
 
@@ -143,6 +149,7 @@ Caution = (
     | Quick
     | TooManyThreads
     | LatenciesLeftOut
+    | NotTogether
     | ExpectationUnmet
     | NotFaster
     | VersionsDiffer

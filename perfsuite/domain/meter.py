@@ -18,6 +18,11 @@ class Meter(Protocol):
     `metrics` are those that it measures. If the machine does not provide them, its constructor or
     any method raises `Unavailable`: the metrics then have no value, and a label says why. If a call
     fails, a meter that was started is not stopped; the process ends.
+
+    Calls may be timed in turns with other processes. A meter of the whole machine, such as one of
+    energy, then has two methods more, `pause()` and `resume()`, and counts only what lies between a
+    `resume` and the next `pause`. Both follow `start("calls", ...)`, the first of them a `pause`,
+    and `stop` comes after a `pause`; where no turns are taken, neither is called.
     """
 
     metrics: ClassVar[tuple[Metric, ...]]
@@ -29,7 +34,8 @@ class Meter(Protocol):
     def stop(self, phase: Phase, calls: int) -> Mapping[str, float]:
         """Return the values sampled since `start`, by metric, in the metrics' units.
 
-        `calls` is the number of timed calls since then, 0 while loading. Each metric is returned in
-        one of the two phases only.
+        `calls` is the number of calls since then, 0 while loading: of timed ones, and in turns also
+        of those with which a process wakes up. Each metric is returned in one of the two phases
+        only.
         """
         ...

@@ -22,6 +22,8 @@ JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
 UNLABELLED = "unlabelled"
 # The label of a cell whose model does not run whole on its engine: the modules of its stages do.
 SPLIT = "split"
+# The label of a cell that the system did not let take turns with those that it is compared with.
+NOT_TOGETHER = "not measured together"
 # The label of a cell whose engine cannot be profiled; its evidence holds the reason.
 NO_BREAKDOWN = "no breakdown"
 

@@ -13,13 +13,14 @@ from perfsuite.domain.judgement import (
     ExpectationUnmet,
     LatenciesLeftOut,
     NotInBaseline,
+    NotTogether,
     OfOtherRun,
     Quick,
     TooManyThreads,
     VersionsDiffer,
 )
 from perfsuite.domain.metrics import LATENCY
-from perfsuite.domain.record import Run
+from perfsuite.domain.record import NOT_TOGETHER, Run
 from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.realised import unproven
@@ -32,6 +33,7 @@ def cautions(run: Run) -> list[Caution]:
         *run.warnings,
         *_measured_badly(run),
         *_left_out(run),
+        *_not_together(run),
         *_unmet_expectations(run),
         *unproven(run),
     ]
@@ -74,6 +76,15 @@ def _left_out(run: Run) -> list[LatenciesLeftOut]:
         if (record := run.records.get(cell.id)) is not None
         and (rounds := intervals.invalid_rounds(record.latencies_s))
     ]
+
+
+def _not_together(run: Run) -> list[NotTogether]:
+    cells = tuple(
+        cell.key
+        for cell in run.header.cells
+        if (record := run.records.get(cell.id)) is not None and NOT_TOGETHER in record.labels
+    )
+    return [NotTogether(cells)] if cells else []
 
 
 def _unmet_expectations(run: Run) -> list[ExpectationUnmet]:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, pairwise
-from typing import Protocol
+from typing import Literal, Protocol
 
 import msgspec
 
@@ -49,11 +49,15 @@ class Runs(Protocol):
         ...
 
 
+# What to do in a turn: time a slice; forget the last one; end.
+Turn = Literal["slice", "forget", "end"]
+
+
 class Turns(Protocol):
     """What tells a process when it is its turn; between turns it is stopped."""
 
-    def wait(self, calls: int, spent_ns: int) -> bool:
-        """Return whether another slice is to be timed, once it is this process's turn.
+    def wait(self, calls: int, spent_ns: int) -> Turn:
+        """Return what is to be done, once it is this process's turn.
 
         `calls` were timed so far, and took `spent_ns` nanoseconds together.
         """
@@ -125,14 +129,23 @@ def _in_turns(
     samples: list[int] = []
     slices: list[int] = []
     outputs: Outputs = []
+    made = 0  # also those that are left out or forgotten: meters have seen them
     meters.start("calls")
-    while turns.wait(len(samples), sum(samples)):
+    meters.pause()
+    while (turn := turns.wait(len(samples), sum(samples))) != "end":
+        if turn == "forget":
+            del samples[len(samples) - slices.pop() :]
+            continue
+        meters.resume()
         found, outputs = _until(session, rotation, clock, calls=1, duration_ns=WAKING_NS)
+        made += len(found)
         if found[0] < SLICE_NS:
             found, outputs = _until(session, rotation, clock, calls=1, duration_ns=SLICE_NS)
+            made += len(found)
+        meters.pause()
         samples += found
         slices.append(len(found))
-    meters.stop("calls", len(samples))
+    meters.stop("calls", made)
     return samples, tuple(slices), outputs
 
 

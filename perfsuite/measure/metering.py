@@ -44,6 +44,19 @@ class Metering:
             for name, value in (samples or {}).items():
                 self._add(reference, meter, name, value)
 
+    def pause(self) -> None:
+        """Tell the meters that have a `pause` that others' turns follow."""
+        self._tell("pause")
+
+    def resume(self) -> None:
+        """Tell the meters that have a `resume` that it is this process's turn."""
+        self._tell("resume")
+
+    def _tell(self, what: str) -> None:
+        for reference, meter in list(self._meters.items()):
+            if (told := getattr(meter, what, None)) is not None:
+                self._try(reference, what, told)
+
     def _try(self, reference: str, what: str, action: Callable[[], Any]) -> Any:
         """Return what `action` does; None, and a label, where the machine does not tell."""
         name = reference.rpartition(":")[2]

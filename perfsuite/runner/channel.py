@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 import select
 from contextlib import ExitStack
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from perfsuite.measure.latency import Turn
 
 LONGEST_MS = 2**31 - 1  # that poll(2) can wait: 24 days
-SLICE, END = b"s", b"e"  # what the parent may say; end of file says END too
+SLICE, FORGET, END = b"s", b"f", b"e"  # what the parent may say; end of file says END too
 
 
 class Taken(NamedTuple):
@@ -60,7 +63,9 @@ class Channel:
                 ended = os.pidfd_open(worker)
                 stack.callback(os.close, ended)
                 poll.register(ended, select.POLLIN)
-            found = dict(poll.poll(min(timeout_s * 1000, LONGEST_MS)))
+            # Asked again, because the time is over also if this process was suspended meanwhile
+            # (Ctrl-Z), and the worker was not.
+            found = dict(poll.poll(min(timeout_s * 1000, LONGEST_MS)) or poll.poll(0))
         words = os.read(self._hear, 64).split() if self._hear in found else []
         return Taken(*map(int, words)) if words else None
 
@@ -71,7 +76,8 @@ class WorkerTurns:
     def __init__(self, commands: int, answers: int) -> None:
         self._commands, self._answers = commands, answers
 
-    def wait(self, calls: int, spent_ns: int) -> bool:
-        """Say what was timed so far; return whether another slice is to be timed."""
+    def wait(self, calls: int, spent_ns: int) -> Turn:
+        """Say what was timed so far; return what is to be done once it is this process's turn."""
         os.write(self._answers, f"{calls} {spent_ns}\n".encode())
-        return os.read(self._commands, 1) == SLICE
+        told = os.read(self._commands, 1)
+        return "slice" if told == SLICE else "forget" if told == FORGET else "end"

@@ -23,6 +23,7 @@ from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
 
 WORKER = "perfsuite.runner.worker"
+STOP_S = 30.0  # that a system may take to stop a process: a card's driver may hold it up
 LOOK_S = 1.0  # between two looks at a worker's progress
 TAIL = 4000  # characters of a worker's output that go on record
 
@@ -96,17 +97,24 @@ class Worker:
     def stop(self) -> None:
         """Stop the worker, and return once it is stopped; `wake` lets it go on.
 
-        Raises `Unsupported` where the system forbids it.
+        Raises `Unsupported` where the system forbids it, or does not do it.
         """
         try:
             self._signal(signal.SIGSTOP)
-        except PermissionError as error:
+        except OSError as error:
             raise Unsupported(
-                "processes that take turns must be stopped meanwhile, and this system forbids "
-                f"that ({error})"
+                f"this system does not let processes be stopped while others take their turn "
+                f"({error.strerror})"
             ) from error
-        ended_or_stopped = os.WSTOPPED | os.WEXITED | os.WNOWAIT
-        os.waitid(os.P_PID, self.process.pid, ended_or_stopped)
+        ended_or_stopped = os.WSTOPPED | os.WEXITED | os.WNOWAIT | os.WNOHANG
+        end = time.monotonic() + STOP_S
+        while os.waitid(os.P_PID, self.process.pid, ended_or_stopped) is None:
+            if time.monotonic() > end:
+                raise Unsupported(
+                    f"this system lets processes go on while others take their turn: {STOP_S:g} s "
+                    f"after SIGSTOP one was not stopped"
+                )
+            time.sleep(0.0005)
         self._awake_s += time.perf_counter() - self._awake_since
 
     def wake(self) -> None:
@@ -175,7 +183,9 @@ def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
         try:
             poll = select.poll()
             poll.register(descriptor, select.POLLIN)
-            return bool(poll.poll(min(timeout_s * 1000, LONGEST_MS))) and worker.wait() is not None
+            # Asked again, as the time is over also if this process was suspended meanwhile.
+            ended = poll.poll(min(timeout_s * 1000, LONGEST_MS)) or poll.poll(0)
+            return bool(ended) and worker.wait() is not None
         finally:
             os.close(descriptor)
     try:

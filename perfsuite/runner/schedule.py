@@ -14,8 +14,8 @@ from perfsuite.config.expansion import inspected_in_rounds
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import told_apart
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.record import UNLABELLED, JobKind, Line
-from perfsuite.errors import Incomparable
+from perfsuite.domain.record import NOT_TOGETHER, UNLABELLED, JobKind, Line
+from perfsuite.errors import Incomparable, Unsupported
 from perfsuite.judge.open_questions import OpenQuestion, open_questions
 from perfsuite.runner.groups import groups, name_of
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
@@ -104,18 +104,14 @@ def work_off(
     round, and tells so.
     """
 
-    def warn(text: str) -> None:
-        journal.warnings.append(text)
-        observer.warned(text)
-
     together: Together = measure_in_turns
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
     else:
         together = partial(_one_by_one, execute)
-    with MachineLock(journal.folder, warn) as lock:
-        lock.look()
-        return _Schedule(journal, observer, execute, together, lock).work(evaluate)
+    schedule = _Schedule(journal, observer, execute, together)
+    with schedule.lock:
+        return schedule.work(evaluate)
 
 
 def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Callable[[Job], None]) -> list[Line]:
@@ -133,10 +129,11 @@ class _Schedule:
         observer: Observer,
         execute: Executor,
         together: Together,
-        lock: MachineLock,
     ) -> None:
-        self.journal, self.observer, self.lock = journal, observer, lock
+        self.journal, self.observer = journal, observer
+        self.lock = MachineLock(journal.folder, self._warn)
         self.execute, self.together = execute, together
+        self.apart = False  # whether the system does not let processes take turns
         self.lines = {name_of_line(line): line for line in journal.lines}
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.failed: set[str] = set()
@@ -151,6 +148,7 @@ class _Schedule:
     def work(self, evaluate: bool) -> list[Line]:
         """Prepare all cells, evaluate and inspect them, then measure with nothing else running."""
         suite, cells = self.journal.header.suite, self.journal.header.cells
+        self.lock.look()
         for cell in cells:
             self._prepare(cell)
         for cell in cells:
@@ -281,9 +279,30 @@ class _Schedule:
             changes = {"kind": "measure", "round": number, "order": order, "together": name}
             jobs.append(msgspec.structs.replace(self.prepared[cell.id], **changes))
         with self.lock.held():
-            lines = self.together(jobs, self._begin)
+            lines = self._measured(jobs)
         for job, line in zip(jobs, lines, strict=True):
             self._keep(job, line)
+
+    def _measured(self, jobs: Sequence[Job]) -> list[Line]:
+        """Return the lines of jobs that are done together, where the system lets them take turns.
+
+        Where it does not, they and all others are done one after the other, and labelled.
+        """
+        if not self.apart:
+            try:
+                return self.together(jobs, self._begin)
+            except Unsupported as error:
+                self.apart = True
+                self._warn(f"cells are measured one after the other: {error}")
+        alone = [msgspec.structs.replace(job, together="") for job in jobs]
+        lines = _one_by_one(self.execute, alone, self._begin)
+        return [
+            msgspec.structs.replace(line, labels=(*line.labels, NOT_TOGETHER)) for line in lines
+        ]
+
+    def _warn(self, text: str) -> None:
+        self.journal.warnings.append(text)
+        self.observer.warned(text)
 
     def _begin(self, job: Job) -> None:
         self.observer.started(job.cell, job.kind, job.round)

@@ -12,8 +12,9 @@ from contextlib import ExitStack
 from itertools import count
 
 from perfsuite.domain.record import Line
-from perfsuite.runner.channel import END, SLICE, Channel, Taken
+from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken
 from perfsuite.runner.job import Job
+from perfsuite.runner.pauses import Pauses
 from perfsuite.runner.process import Worker
 
 Begin = Callable[[Job], None]
@@ -26,9 +27,12 @@ def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
 
     One after the other is opened and warmed up by itself (`begin` is told which), then stopped.
     Then each is woken for one slice in every cycle, forwards and backwards by turns, until all have
-    timed what they were asked for. One that crashes or hangs fails alone.
+    timed what they were asked for. One that crashes or hangs fails alone. A cycle in which this
+    process was suspended is repeated: its slices may lie hours apart. Raises `Unsupported` where
+    processes cannot be stopped.
     """
     with ExitStack() as stack:
+        pauses = stack.enter_context(Pauses())
         members = []
         for job in jobs:
             begin(job)
@@ -37,8 +41,12 @@ def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
             alive = [member for member in members if member.taken is not None]
             if not any(member.wants_more for member in alive):
                 break
+            before = pauses.count
             for member in alive if cycle % 2 == 0 else alive[::-1]:
                 member.take_slice()
+            if pauses.count != before:
+                for member in alive:
+                    member.forget_slice()
         return [member.line() for member in members]
 
 
@@ -72,6 +80,13 @@ class _Member:
         self._worker.wake()
         self._channel.say(SLICE)
         self._hear()
+
+    def forget_slice(self) -> None:
+        """Let it forget the slice that it took last."""
+        if self.taken is not None:
+            self._worker.wake()
+            self._channel.say(FORGET)
+            self._hear()
 
     def line(self) -> Line:
         """Wake it for the last time, and return what has become of it."""

@@ -119,7 +119,8 @@ class MachineLock:
             return "another run"
         # Anybody may write into the file: nothing of it gets at a terminal as it is.
         folder = "".join(one for one in found.run if one.isprintable())
-        return f"another run ({folder}, process {found.pid})"
+        suspended = ", which is suspended and holds up this one" if _is_stopped(found.pid) else ""
+        return f"another run ({folder}, process {found.pid}{suspended})"
 
     def _cannot(self, error: OSError) -> None:
         self._say(
@@ -131,6 +132,15 @@ class MachineLock:
         if not self._told:
             self._told = True
             self._tell(text)
+
+
+def _is_stopped(pid: int) -> bool:
+    """Return whether a process is stopped, as by Ctrl-Z; False where the system does not tell."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
+    except OSError:
+        return False
+    return state[:1] == ["T"]
 
 
 def _opened(file: Path) -> int:

@@ -13,6 +13,7 @@ from perfsuite.domain.judgement import (
     NotFaster,
     NotInBaseline,
     NotProfiled,
+    NotTogether,
     OfOtherRun,
     OnlySimulated,
     ProcessesDiffer,
@@ -43,6 +44,11 @@ def caution_sentence(caution: Caution) -> str:
             return (
                 f"{cell}: latencies of round {', '.join(map(str, rounds))} are not all positive "
                 f"numbers and were left out"
+            )
+        case NotTogether(cells=cells):
+            return (
+                f"{', '.join(cells)}: measured one after the other, because this system lets no "
+                f"processes take turns: what disturbs one alone is in its ratios"
             )
         case ExpectationUnmet(cell=cell, status=status, reason=why):
             return f"{cell} was expected to be {status} ({why}) but ran: drop that [[expect]]"

@@ -16,13 +16,14 @@ from perfsuite.domain.judgement import (
     LatenciesLeftOut,
     NotFaster,
     NotInBaseline,
+    NotTogether,
     OfOtherRun,
     Quick,
     TooManyThreads,
     VersionChange,
     VersionsDiffer,
 )
-from perfsuite.domain.record import Run
+from perfsuite.domain.record import NOT_TOGETHER, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
 
@@ -40,7 +41,7 @@ def test_all_cautions_of_one_run_in_their_order() -> None:
     other = Expect(status="unsupported", reason="not this one", runtime="none")
     made = run(
         record(parent, 0.1, 0.1),
-        record(variant, 0.2, 0.2, math.nan, 0.0),
+        record(variant, 0.2, 0.2, math.nan, 0.0, labels=("a", NOT_TOGETHER)),
         cells=(parent, variant, Cell("vgg", "fp32", "gone")),
         expect=(other, expect),
     )
@@ -50,6 +51,7 @@ def test_all_cautions_of_one_run_in_their_order() -> None:
         Quick(),
         TooManyThreads(3, 2),
         LatenciesLeftOut(variant.key, (2, 3)),
+        NotTogether((variant.key,)),
         ExpectationUnmet(variant.key, "unsupported", "no engine"),
     ]
     assert isinstance(slower, NotFaster)

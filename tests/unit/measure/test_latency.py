@@ -14,7 +14,7 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.measure import latency
-from perfsuite.measure.latency import MOST_CALLS, Latencies, is_steady, time_calls
+from perfsuite.measure.latency import MOST_CALLS, Latencies, Turn, is_steady, time_calls
 from perfsuite.measure.metering import Metering
 
 MS = 1_000_000
@@ -231,15 +231,15 @@ def test_the_real_clock_gives_positive_times() -> None:
 
 
 class Few:
-    """So many turns; notes what it is told."""
+    """So many turns, or these; notes what it is told."""
 
-    def __init__(self, turns: int) -> None:
-        self.left, self.told = turns, list[tuple[int, int]]()
+    def __init__(self, turns: int, *more: Turn) -> None:
+        self.turns: list[Turn] = ["slice"] * turns + [*more, "end"]
+        self.told = list[tuple[int, int]]()
 
-    def wait(self, calls: int, spent_ns: int) -> bool:
+    def wait(self, calls: int, spent_ns: int) -> Turn:
         self.told.append((calls, spent_ns))
-        self.left -= 1
-        return self.left >= 0
+        return self.turns.pop(0)
 
 
 def in_turns(length_ns: int, turns: Few, **more: Any) -> Latencies:
@@ -281,18 +281,35 @@ def test_without_a_turn_nothing_is_timed() -> None:
     assert (found.samples_s, found.slices, found.first_call_s) == ((), (), 0.001)
 
 
-def test_meters_run_from_before_the_first_turn_to_behind_the_last() -> None:
-    seen: list[tuple[str, str, int]] = []
+def test_a_slice_that_is_to_be_forgotten_leaves_no_sample() -> None:
+    turns = Few(1, "slice", "forget", "slice")
+    session = Scripted(chain([MS], [150 * MS], [200 * MS], [250 * MS]))
+    found = in_turns(0, turns, session=session)
+    assert found.samples_s == (0.15, 0.25)
+    assert found.slices == (1, 1)
+    assert turns.told == [(0, 0), (1, 150 * MS), (2, 350 * MS), (1, 150 * MS), (2, 400 * MS)]
+
+
+def test_meters_are_told_of_others_turns_and_of_all_calls() -> None:
+    seen: list[str] = []
 
     class Noting(Metering):
         def start(self, phase: str) -> None:
-            seen.append(("start", phase, 0))
+            seen.append(f"start {phase}")
+
+        def pause(self) -> None:
+            seen.append("pause")
+
+        def resume(self) -> None:
+            seen.append("resume")
 
         def stop(self, phase: str, calls: int = 0) -> None:
-            seen.append(("stop", phase, calls))
+            seen.append(f"stop {phase} {calls}")
 
-    in_turns(50 * MS, Few(2), metering=Noting())
-    assert seen == [("start", "calls", 0), ("stop", "calls", 4)]
+    in_turns(50 * MS, Few(2, "forget"), metering=Noting())
+    # In each turn one call wakes the process and two are timed.
+    turn = ["resume", "pause"]
+    assert seen == ["start calls", "pause", *turn, *turn, "stop calls 6"]
 
 
 def test_the_outputs_of_the_last_turn_are_checked() -> None:

@@ -66,6 +66,18 @@ class Bare(Scripted):
         return 1.5
 
 
+class Resting(Scripted):
+    seen = []
+
+    def pause(self):
+        self.seen.append("pause")
+
+    def resume(self):
+        if len(self.seen) == 4:
+            raise Unavailable("the counter went away")
+        self.seen.append("resume")
+
+
 class Twice(Scripted):
     def stop(self, phase, calls):
         return {"energy_j": 1.0}
@@ -94,6 +106,19 @@ def test_each_phase_gives_its_samples_with_the_metrics_units(file: Path) -> None
         Measurement("energy_j", "J", (2.0,)),
     ]
     assert found.labels == []
+
+
+def test_only_meters_that_rest_are_told_of_others_turns(file: Path) -> None:
+    metering = Metering((f"{file}:Resting", f"{file}:Scripted"))
+    metering.start("calls")
+    for _ in range(2):
+        metering.pause()
+        metering.resume()
+    metering.stop("calls", 3)
+    resting = load_meter(f"{file}:Resting")
+    assert resting.seen == ["start calls cpu", "pause", "resume", "pause"]  # type: ignore[attr-defined]
+    assert metering.labels == ["no Resting: the counter went away"]
+    assert metering.measurements == [Measurement("energy_j", "J", (2.0,))]  # of the other
 
 
 class Session:

@@ -21,14 +21,14 @@ from fake_runs import (
     status,
     wait_until,
 )
+from taking_turns import jobs, measured
 
 from perfsuite import api
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.reading import read_suite
-from perfsuite.domain.record import Line
-from perfsuite.runner.channel import END, SLICE, Channel, Taken, WorkerTurns
+from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken, WorkerTurns
 from perfsuite.runner.groups import groups, name_of
-from perfsuite.runner.job import Job, first_job
+from perfsuite.runner.job import Job
 from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.runs import load_run
 
@@ -38,34 +38,18 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     return Project(tmp_path, monkeypatch)
 
 
-def jobs(project: Project) -> list[Job]:
-    """Return the measure jobs of the project's two cells, whose artifacts are made."""
-    suite = read_suite(project.suite)
-    found = []
-    for cell in cells_of(suite):
-        job = first_job(suite, cell)
-        line = here(job)
-        assert line.status == "ok", line.error
-        folder = project.folder / "home" / "cache" / "artifact" / line.artifact
-        assert folder.is_dir()
-        changes = {"kind": "measure", "round": 0, "together": "us", "artifact": str(folder)}
-        found.append(msgspec.structs.replace(job, **changes))
-    return found
-
-
-def measured(project: Project) -> list[Line]:
-    return measure_in_turns(jobs(project), lambda job: None)
-
-
 def test_a_channel_carries_what_was_timed_and_what_is_to_be_done() -> None:
     with Channel() as channel:
         worker = WorkerTurns(*channel.theirs)
         channel.say(SLICE)
-        assert worker.wait(3, 4_000) is True
+        assert worker.wait(3, 4_000) == "slice"
         assert channel.hear(1.0) == Taken(3, 4_000)
         channel.say(END)
-        assert worker.wait(5, 9_000) is False
+        assert worker.wait(5, 9_000) == "end"
         assert channel.hear(1.0) == Taken(5, 9_000)
+        channel.say(FORGET)
+        assert worker.wait(0, 0) == "forget"
+        assert channel.hear(1.0) == Taken(0, 0)
         assert channel.hear(0.0) is None
         channel.keep_ours()
         channel.say(SLICE)  # nobody hears it any more
