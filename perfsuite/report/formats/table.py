@@ -33,9 +33,20 @@ FORMATS: dict[str, Callable[[], Format]] = {
 
 
 def format_of_file(path: Path | None) -> str:
-    """Return the name of the format with the file's suffix, by default Markdown."""
-    suffix = path.suffix if path is not None else ""
-    return next((name for name, make in FORMATS.items() if make().suffix == suffix), "md")
+    """Return the name of the format whose files end as `path` does; Markdown if there is no file.
+
+    Raises `ConfigError`, with all endings, for one that no format has.
+    """
+    if path is None:
+        return "md"
+    endings = {make().suffix: name for name, make in FORMATS.items()}
+    if path.suffix not in endings:
+        known = ", ".join(f"{suffix} ({name})" for suffix, name in endings.items())
+        raise ConfigError(
+            f"{path}: no format has files that end like this; end it in one of {known}, or name "
+            f"the format: --format F"
+        )
+    return endings[path.suffix]
 
 
 def render(run: Run, judgement: Judgement, reference: str) -> str:

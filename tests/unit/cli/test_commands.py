@@ -202,7 +202,13 @@ def test_looking_at_stored_runs(project: Project) -> None:
         assert Path(f"out/report.{name}").read_text().strip() == printed.stdout.strip()
         assert perfsuite("report", "run", "-o", f"out/by-suffix.{name}").exit_code == 0
         assert Path(f"out/by-suffix.{name}").read_text() == Path(f"out/report.{name}").read_text()
-    assert perfsuite("report", "run", "-o", "out/report.txt").exit_code == 0
+    for name in ("out/report.html", "out/report"):
+        wrong = perfsuite("report", "run", "-o", name)
+        refused(
+            wrong, f"{name}: no format has files that end like this; end it in one of .csv (csv),"
+        )
+        assert not Path(name).exists()
+    assert perfsuite("report", "run", "--format", "md", "-o", "out/report.txt").exit_code == 0
     assert Path("out/report.txt").read_text() == Path("out/report.md").read_text()
     assert "net/int8" in perfsuite("report", "run", "run").stdout
     refused(perfsuite("report", "run", "-o", "run/run.jsonl/x.md"), "cannot be written")
