@@ -159,19 +159,13 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
     Example: perfsuite plan benchmarks/demo.toml
     """
     from perfsuite import api
+    from perfsuite.report import plan_document, plan_text
 
     found = api.plan(suite, only=only, quick=quick)
     if as_json:
-        _print_json({"total_s": found.total_s, "at_least": found.at_least, "jobs": found.jobs})
+        _print_json(plan_document(found))
         return
-    for key in dict.fromkeys(job.cell for job in found.jobs):
-        jobs = [job for job in found.jobs if job.cell == key]
-        parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
-        click.echo(f"{key}  ({parts})")
-    guess = " (partly guessed: no run yet)" if found.guessed else ""
-    minutes, seconds = divmod(round(found.total_s), 60)
-    about = "at least" if found.at_least else "about"
-    click.echo(f"in all {about} {minutes} min {seconds} s{guess}")
+    click.echo(plan_text(found))
 
 
 @main.command()

@@ -88,6 +88,7 @@ def _quick(suite: ResolvedSuite) -> ResolvedSuite:
         measure=measure,
         processes=min(suite.processes, QUICK_PROCESSES),
         looks=None,
+        minutes=None,
         evaluate=Evaluate(samples),
         inspect=Inspect(),
     )

@@ -55,6 +55,7 @@ class Suite:
     threads: int | None = None
     processes: int | Literal["auto"] | None = None
     max_processes: int | None = None
+    minutes: float | None = None
     evaluate: Evaluate | None = None
     measure: Measure | None = None
     samples: Mapping[str, str | os.PathLike[str]] | None = None

@@ -64,6 +64,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         threads=table.threads,
         processes=processes,
         looks=looks,
+        minutes=table.minutes,
         evaluate=table.evaluate,
         measure=table.measure,
         samples=_samples(table.samples, folder, location.key("samples")),
@@ -94,15 +95,17 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 def _processes(table: SuiteTable, location: Location) -> tuple[int, Looks | None]:
     """Return how often cells are measured at most, and the plan if that follows from the run."""
-    most, here, plan = table.max_processes, location.key("max_processes"), Looks()
+    most, plan = table.max_processes, Looks()
     if table.processes != "auto":
-        if most is not None:
-            raise here.error(
-                f'limits processes = "auto", and processes is {table.processes}; remove one of them'
-            )
+        for key in ("max_processes", "minutes"):
+            if getattr(table, key) is not None:
+                raise location.key(key).error(
+                    f'limits processes = "auto", and processes is {table.processes}; '
+                    f"remove one of them"
+                )
         return table.processes, None
     if most is not None and most < plan.first:
-        raise here.error(
+        raise location.key("max_processes").error(
             f"is {most}, and verdicts are first looked at after {plan.first} processes; give at "
             f"least {plan.first}, or a fixed number: processes = {most}"
         )

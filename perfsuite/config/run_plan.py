@@ -53,16 +53,22 @@ class PlannedJob(msgspec.Struct, frozen=True):
 class RunPlan(msgspec.Struct, frozen=True):
     """The jobs of a run in the order of its cells.
 
-    With `at_least`, more processes may be needed until all verdicts are decided.
+    More processes may be needed until all verdicts are decided: the whole run then takes
+    `at_most_s`. None if their number is fixed.
     """
 
     jobs: tuple[PlannedJob, ...]
-    at_least: bool = False
+    at_most_s: float | None = None
 
     @property
     def total_s(self) -> float:
-        """Return the seconds of the whole run."""
+        """Return the seconds of these jobs, which the run takes at least."""
         return math.fsum(job.total_s for job in self.jobs)
+
+    @property
+    def at_least(self) -> bool:
+        """Return whether the run may take longer than these jobs."""
+        return self.at_most_s is not None
 
     @property
     def guessed(self) -> tuple[PlannedJob, ...]:
@@ -77,8 +83,24 @@ def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, floa
     in the cache is not considered. A cell that is expected not to work is only prepared.
     """
     in_rounds = set(inspected_in_rounds(suite, cells))
-    jobs = (job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s))
-    return RunPlan(tuple(jobs), suite.looks is not None)
+    jobs = [job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s)]
+    return RunPlan(tuple(jobs), _at_most_s(suite, jobs))
+
+
+def _at_most_s(suite: ResolvedSuite, jobs: Sequence[PlannedJob]) -> float | None:
+    """Return the seconds with all rounds that there may be; None if their number is fixed.
+
+    A round that has begun is finished, also when `minutes` are over.
+    """
+    if suite.looks is None:
+        return None
+    least = suite.looks.first
+    round_s = math.fsum(job.each_s for job in jobs if job.count == least)  # of others there is 1
+    more_s = round_s * (suite.looks.most - least)
+    if suite.minutes is not None:
+        time_left_s = max(0.0, suite.minutes * 60.0 - round_s * least)
+        more_s = min(more_s, round_s * math.ceil(time_left_s / round_s)) if round_s else 0.0
+    return math.fsum(job.total_s for job in jobs) + more_s
 
 
 def history_key(kind: JobKind, cell_key: str) -> str:

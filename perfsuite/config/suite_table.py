@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure
+from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure, Positive
 
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 
@@ -37,8 +37,9 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     precision: Names = ("fp32",)
     batches: Annotated[tuple[Count, ...], Meta(min_length=1)] = (1,)
     threads: Count | None = None
-    processes: Count | Literal["auto"] = 8
+    processes: Count | Literal["auto"] = "auto"
     max_processes: Count | None = None
+    minutes: Positive | None = None
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
     samples: dict[str, Any] = {}

@@ -73,6 +73,13 @@ class TooManyThreads(_Kind, frozen=True):
     cores: int
 
 
+class TimeWasUp(_Kind, frozen=True):
+    """Measuring ended when the suite's `minutes` were spent, with verdicts open: so many."""
+
+    minutes: float
+    open_verdicts: int
+
+
 class LatenciesLeftOut(_Kind, frozen=True):
     """The latencies of some rounds are not all positive numbers and were left out."""
 
@@ -148,6 +155,7 @@ Caution = (
     str
     | Quick
     | TooManyThreads
+    | TimeWasUp
     | LatenciesLeftOut
     | NotTogether
     | ExpectationUnmet

@@ -206,6 +206,7 @@ class Run(msgspec.Struct, frozen=True):
     run; without an artifact its status is `unavailable`, with the reason. `again` holds the rounds
     in which cells whose change looked like a regression were measured a second time, as a run of
     these cells alone.
+    `measured_s` were spent on its rounds.
     """
 
     header: Header
@@ -213,3 +214,4 @@ class Run(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
     beside: dict[str, Record] = {}
     again: Run | None = None
+    measured_s: float = 0.0

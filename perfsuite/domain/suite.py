@@ -105,7 +105,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     workloads to their samples files. `picture` is the path of one that every input is made of, or
     empty. `meters` are names of their table or `path.py:name`. `threads` None means every core that
     this process may use. `processes` is how often each cell is measured; with `looks` it is at
-    most so often, and how often follows from what is measured.
+    most so often, and how often follows from what is measured. No round that comes after the first
+    look begins once `minutes` were spent on measuring.
     """
 
     name: str
@@ -128,6 +129,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     picture: str = ""
     meters: tuple[str, ...] = ("memory",)
     looks: Looks | None = None
+    minutes: float | None = None
 
     @property
     def least_processes(self) -> int:

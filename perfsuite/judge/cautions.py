@@ -16,6 +16,7 @@ from perfsuite.domain.judgement import (
     NotTogether,
     OfOtherRun,
     Quick,
+    TimeWasUp,
     TooManyThreads,
     VersionsDiffer,
 )
@@ -23,6 +24,7 @@ from perfsuite.domain.metrics import LATENCY
 from perfsuite.domain.record import NOT_TOGETHER, Run
 from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
+from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.realised import unproven
 from perfsuite.judge.references import ok_cells
 
@@ -32,6 +34,7 @@ def cautions(run: Run) -> list[Caution]:
     return [
         *run.warnings,
         *_measured_badly(run),
+        *_ended_early(run),
         *_left_out(run),
         *_not_together(run),
         *_unmet_expectations(run),
@@ -61,6 +64,16 @@ def _measured_badly(run: Run) -> list[Caution]:
     cores = _cores(run.header.environment.must_match)
     most = max((cell.threads for cell in run.header.cells), default=0)
     return [*found, TooManyThreads(most, cores)] if most > cores else found
+
+
+def _ended_early(run: Run) -> list[TimeWasUp]:
+    """Return that the time was up, where verdicts are open that further rounds might decide."""
+    suite = run.header.suite
+    if suite.minutes is None or run.measured_s < suite.minutes * 60.0:
+        return []
+    rounds = {one.cell.key: len(one.latencies_s) for one in run.records.values()}
+    count = sum(rounds[one.cell] < suite.processes for one in open_questions(run))
+    return [TimeWasUp(suite.minutes, count)] if count else []
 
 
 def _cores(machine: MustMatch) -> int:

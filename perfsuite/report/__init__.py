@@ -2,6 +2,7 @@
 
 from perfsuite.report.documents import comparison_document, judgement_document
 from perfsuite.report.formats.table import FORMATS, format_of_file, render
+from perfsuite.report.plans import plan_document, plan_text
 from perfsuite.report.profile.profiled_run import print_profile, profile_document, write_profile
 from perfsuite.report.tables.cell_rows import CellRow, rows
 from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
@@ -12,6 +13,8 @@ __all__ = [
     "comparison_document",
     "format_of_file",
     "judgement_document",
+    "plan_document",
+    "plan_text",
     "print_comparison",
     "print_profile",
     "print_run",

@@ -24,7 +24,7 @@ from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
-from perfsuite.store.runs import fold
+from perfsuite.store.runs import fold, measured_s
 
 Executor = Callable[[Job], Line]
 Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
@@ -54,7 +54,7 @@ class Observer(Protocol):
     ) -> None:
         """Tell what is open after `rounds` rounds of a group, which has at most `most`.
 
-        Unless nothing is, or that was the last, a further round follows.
+        Unless nothing is, that was the last, or the time is up, a further round follows.
         """
         ...
 
@@ -181,15 +181,23 @@ class _Schedule:
     ) -> None:
         """Measure round by round, each group until nothing that rounds may decide is open.
 
-        As stages are judged like latencies, their cells are inspected as often.
+        As stages are judged like latencies, their cells are inspected as often. When the time is
+        up no round begins, but those before the first look, without which nothing can be judged.
         """
         undecided = measured
         for number in range(looks.most):
+            if number >= looks.first and self._time_is_up(number):
+                return
             for group in in_turn(undecided, number):
                 self._inspect([cell for cell in group if cell in in_rounds], number)
                 self._measure(group, number)
                 if number + 1 >= looks.first and self._is_decided(group, number + 1, looks):
                     undecided = [other for other in undecided if other != group]
+
+    def _time_is_up(self, count: int) -> bool:
+        """Tell whether the first `count` rounds took as long as the suite lets measuring take."""
+        minutes = self.journal.header.suite.minutes
+        return minutes is not None and measured_s(self.lines.values(), count) >= minutes * 60.0
 
     def _is_decided(self, group: Sequence[Cell], count: int, looks: Looks) -> bool:
         """Tell whether the first `count` rounds of a group leave nothing open.

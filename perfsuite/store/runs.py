@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -34,6 +35,7 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
     own: _Lines = {cell.id: {} for cell in header.cells}
     beside: _Lines = {cell.id: {} for cell in header.cells}
     strangers: dict[str, None] = {}
+    lines = list(lines)
     for line in lines:
         if line.cell not in own:
             strangers[line.key] = None
@@ -45,7 +47,12 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
     again = None
     if cells:
         again = _run(msgspec.structs.replace(header, cells=cells), own, beside, again=True)
-    return msgspec.structs.replace(run, warnings=(*warnings, *unknown), again=again)
+    return msgspec.structs.replace(
+        run,
+        warnings=(*warnings, *unknown),
+        again=again,
+        measured_s=measured_s(lines, header.suite.processes),
+    )
 
 
 def _run(header: Header, own: _Lines, beside: _Lines, *, again: bool) -> Run:
@@ -81,6 +88,16 @@ def _of_measurement(
         or (line.round >= processes) == again
         or (line.status != "ok" and not again)
     ]
+
+
+def measured_s(lines: Iterable[Line], rounds: int) -> float:
+    """Return the seconds that the first `rounds` rounds took, with what was inspected in them.
+
+    Of processes that take turns one is awake at a time, so that their durations add up.
+    """
+    return math.fsum(
+        line.duration_s for line in lines if line.round is not None and line.round < rounds
+    )
 
 
 def _round(line: Line) -> int:

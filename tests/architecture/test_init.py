@@ -29,6 +29,7 @@ def test_the_suite_is_whole(folder: Path) -> None:
     assert len(found) == 6
     assert len(suite.budgets) == 2
     assert len(suite.expect) == 1
+    assert suite.looks is not None
 
 
 def test_the_model_meets_the_contract_and_is_a_good_one(folder: Path) -> None:

@@ -22,7 +22,8 @@ class FollowRun:
     def __call__(self, header: Header, planned: RunPlan) -> RunProgress:
         """Return the bar, which watches the run."""
         expected_s = {(job.cell, str(job.kind)): job.each_s for job in planned.jobs}
-        self.bar = RunProgress(self.console, expected_s, planned.total_s)
+        limit = header.suite.minutes
+        self.bar = RunProgress(self.console, expected_s, planned.total_s, limit)
         return self.bar.__enter__()
 
     def close(self) -> None:

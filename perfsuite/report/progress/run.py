@@ -20,15 +20,20 @@ class RunProgress:
 
     It draws only when a job begins or ends, and while one prepares, so that measurements are not
     disturbed. `expected_s` maps (cell key, kind) to the expected seconds of one job, and `total_s`
-    is the expected duration of all jobs.
+    is the expected duration of all jobs. After `minutes` of measuring no round begins.
     """
 
     def __init__(
-        self, console: Console, expected_s: Mapping[tuple[str, str], float], total_s: float
+        self,
+        console: Console,
+        expected_s: Mapping[tuple[str, str], float],
+        total_s: float,
+        minutes: float | None = None,
     ) -> None:
         from rich.progress import BarColumn, Progress, TextColumn
 
         self.console, self.expected_s, self.total_s = console, expected_s, total_s
+        self.minutes, self.measured_s = minutes, 0.0  # of the rounds
         self.done_s = 0.0  # by expectation
         self.spent_s = 0.0  # in truth, and what it was expected to take
         self.spent_expected_s = 0.0
@@ -73,6 +78,8 @@ class RunProgress:
         A job that was finished before this process began is only counted.
         """
         self._count(line.key, line.job)
+        if line.round is not None:
+            self.measured_s += line.duration_s
         name = (line.key, line.job, line.round)
         if name not in self.under_way:
             return
@@ -109,6 +116,8 @@ class RunProgress:
         if questions and rounds < most:
             known = all(one.rounds is not None for one in questions)
             until = f"until about round {forecast}" if known else f"maybe beyond round {most}"
+            if self.minutes is not None:
+                until += f" or {self.minutes:g} min of measuring"
             self.open |= {cell.key: f"; open: {count}, {until}" for cell in group}
         elif not any(cell.key in self.own for cell in group):
             return  # all of it was measured before this process began
@@ -138,7 +147,10 @@ class RunProgress:
         # The rest is expected to deviate from its estimate as the jobs before have done.
         known = self.spent_expected_s > 1.0
         factor = self.spent_s / self.spent_expected_s if known else 1.0
-        seconds = round((self.total_s - self.done_s) * factor)
+        left_s = (self.total_s - self.done_s) * factor
+        if self.minutes is not None and self.forecasts:  # all that is left is measuring
+            left_s = min(left_s, max(0.0, self.minutes * 60.0 - self.measured_s))
+        seconds = round(left_s)
         return f"{seconds // 60}:{seconds % 60:02d}"
 
     def _say(self, text: str) -> None:

@@ -19,6 +19,7 @@ from perfsuite.domain.judgement import (
     ProcessesDiffer,
     Quick,
     RowTooSlow,
+    TimeWasUp,
     TooManyThreads,
     VersionChange,
     VersionsDiffer,
@@ -39,6 +40,11 @@ def caution_sentence(caution: Caution) -> str:
             return (
                 f"threads = {threads}, but only {cores} could run at once on this machine: threads "
                 f"that wait for each other are slow, and their times spread"
+            )
+        case TimeWasUp(minutes=minutes, open_verdicts=count):
+            return (
+                f"measuring ended after {minutes:g} minute{'s' * (minutes != 1)} with {count} "
+                f"verdict{'s' * (count != 1)} open: give it more `minutes`, or fewer cells"
             )
         case LatenciesLeftOut(cell=cell, rounds=rounds):
             return (

@@ -155,13 +155,11 @@ def test_it_is_what_a_file_gives(mine: ModuleType) -> None:
 
 
 def test_processes_may_follow_from_what_is_measured() -> None:
-    written = Suite(
-        workloads=["vgg-digits"], runtimes=["pytorch"], processes="auto", max_processes=12
-    )
+    written = Suite(workloads=["vgg-digits"], runtimes=["pytorch"], max_processes=12, minutes=2.5)
     suite, _, _ = load_suite(written)
-    assert (suite.processes, suite.looks) == (12, Looks(4, 12))
+    assert (suite.processes, suite.looks, suite.minutes) == (12, Looks(4, 12), 2.5)
     quick, _, _ = load_suite(written, quick=True)
-    assert (quick.processes, quick.looks) == (3, None)
+    assert (quick.processes, quick.looks, quick.minutes) == (3, None, None)
 
 
 def test_what_is_left_out_has_the_files_defaults(mine: ModuleType) -> None:

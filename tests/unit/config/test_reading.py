@@ -35,7 +35,8 @@ def test_a_small_suite_gets_the_defaults(tmp_path: Path) -> None:
     assert suite.runtimes == ("pytorch", "openvino")
     assert suite.recipes == (FP32,)
     assert (suite.devices, suite.precision, suite.batches) == (("cpu",), ("fp32",), (1,))
-    assert (suite.threads, suite.processes, suite.compare) == (None, 8, "absolute")
+    assert (suite.threads, suite.compare) == (None, "absolute")
+    assert (suite.processes, suite.looks, suite.minutes) == (24, Looks(4, 24), None)
     assert (suite.evaluate, suite.measure) == (Evaluate(), Measure())
 
 
@@ -44,6 +45,8 @@ def test_processes_may_follow_from_what_is_measured(tmp_path: Path) -> None:
     assert (suite.processes, suite.looks, suite.least_processes) == (24, Looks(4, 24), 4)
     suite = read_suite(written(tmp_path, HEAD + 'processes = "auto"\nmax_processes = 9'))
     assert (suite.processes, suite.looks) == (9, Looks(4, 9))
+    suite = read_suite(written(tmp_path, HEAD + "max_processes = 9\nminutes = 10"))
+    assert (suite.processes, suite.looks, suite.minutes) == (9, Looks(4, 9), 10.0)
     suite = read_suite(written(tmp_path, HEAD + "processes = 3"))
     assert (suite.processes, suite.looks, suite.least_processes) == (3, None, 3)
 
@@ -124,13 +127,17 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
         (HEAD + "batches = [-1]", "batches[0]: Expected `integer` >= 1"),
         (HEAD + "batches = [0]", "batches[0]: Expected `integer` >= 1"),
         (HEAD + "threads = 0", "threads: Expected `integer` >= 1"),
+        (HEAD + "minutes = 0", "minutes: Expected `float` > 0"),
+        (HEAD + "minutes = -1.5", "minutes: Expected `float` > 0"),
+        (HEAD + "minutes = nan", "minutes: nan is not a finite number"),
+        (HEAD + 'minutes = "ten"', "minutes: Expected `float`, got `string`"),
         (HEAD + "processes = -4", "processes: Expected `integer` >= 1"),
         (HEAD + "processes = true", "processes: Expected `integer or string`, got `boolean`"),
         (HEAD + 'processes = "many"', "processes: a number or 'auto' was expected, not 'many'"),
         (HEAD + "processes = 4\nmax_processes = 8", 'max_processes: limits processes = "auto"'),
         (
-            HEAD + "max_processes = 30",
-            'max_processes: limits processes = "auto", and processes is 8',
+            HEAD + "processes = 3\nminutes = 5",
+            'minutes: limits processes = "auto", and processes is 3; remove one of them',
         ),
         (
             HEAD + 'processes = "auto"\nmax_processes = 3',

@@ -11,7 +11,7 @@ from perfsuite.config import cells
 from perfsuite.config.run_plan import RunPlan, plan, read_durations, write_durations
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
-from perfsuite.domain.suite import Evaluate, Expect, ResolvedSuite
+from perfsuite.domain.suite import Budget, Evaluate, Expect, ResolvedSuite
 
 SUITE = ResolvedSuite(
     "s",
@@ -57,6 +57,32 @@ def test_a_plan_without_a_fixed_number_has_the_least() -> None:
     found, fixed = plan(suite, cells(suite), {}), plan(SUITE, cells(SUITE), {})
     assert found.jobs == fixed.jobs
     assert (found.at_least, fixed.at_least) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("minutes", "rounds"),
+    # A round takes 10 s: 6 s with torch and twice 2 s without. The first 4 are always measured.
+    [(None, 20), (1.0, 2), (1.01, 3), (0.1, 0), (5.0, 20)],
+)
+def test_a_plan_says_what_the_run_takes_at_most(minutes: float | None, rounds: int) -> None:
+    suite = msgspec.structs.replace(SUITE, processes=24, looks=Looks(4, 24), minutes=minutes)
+    found = plan(suite, cells(suite), {})
+    assert found.at_most_s == pytest.approx(found.total_s + rounds * 10.0)
+
+
+def test_rounds_of_inspecting_count_in_what_it_takes_at_most() -> None:
+    stage = Budget("b", "stage_s", cell="vgg/fp32/openvino/*", stage="body", max_share=0.5)
+    suite = msgspec.structs.replace(SUITE, processes=6, looks=Looks(4, 6), budgets=(stage,))
+    found = plan(suite, cells(suite), {})
+    assert found.at_most_s == pytest.approx(found.total_s + 2 * (10.0 + 2.5))
+
+
+def test_a_plan_without_a_cell_that_can_run_takes_as_long_at_most() -> None:
+    suite = msgspec.structs.replace(
+        SUITE, processes=6, looks=Looks(4, 6), minutes=1.0, expect=(Expect("unsupported", "why"),)
+    )
+    found = plan(suite, cells(suite), {})
+    assert found.at_most_s == pytest.approx(found.total_s)
 
 
 def test_training_is_most_of_what_preparing_takes() -> None:

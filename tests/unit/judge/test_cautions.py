@@ -19,10 +19,12 @@ from perfsuite.domain.judgement import (
     NotTogether,
     OfOtherRun,
     Quick,
+    TimeWasUp,
     TooManyThreads,
     VersionChange,
     VersionsDiffer,
 )
+from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import NOT_TOGETHER, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
@@ -84,6 +86,27 @@ def test_all_cautions_beside_a_baseline_in_their_order() -> None:
     ]
     absolute = noisy(1.0, 2, 0.0)
     assert cautions_beside(absolute, absolute) == []
+
+
+def limited(given: Run, minutes: float, measured_s: float, rounds: int = 2) -> Run:
+    suite = msgspec.structs.replace(
+        given.header.suite, processes=rounds + 1, looks=Looks(rounds, rounds + 1), minutes=minutes
+    )
+    header = msgspec.structs.replace(given.header, suite=suite)
+    return msgspec.structs.replace(given, header=header, measured_s=measured_s)
+
+
+def test_that_the_time_was_up_is_told_where_verdicts_are_open() -> None:
+    # Of the variant it is open whether it is faster.
+    parent = Cell("vgg", "fp32", "openvino")
+    spread = run(record(parent, 1.0, 1.0), record(INT8, 0.5, 2.0))
+    assert TimeWasUp(2.0, 1) in cautions(limited(spread, 2.0, 120.0))
+    assert not any(isinstance(one, TimeWasUp) for one in cautions(limited(spread, 2.0, 119.9)))
+    decided = run(record(parent, 1.0, 1.0), record(INT8, 0.1, 0.1))
+    assert cautions(limited(decided, 2.0, 500.0)) == []
+    # After as many rounds as there may be, more time would not have helped.
+    most = run(record(parent, *[1.0] * 3), record(INT8, 0.5, 2.0, 1.0))
+    assert not any(isinstance(one, TimeWasUp) for one in cautions(limited(most, 2.0, 120.0)))
 
 
 @pytest.mark.parametrize(

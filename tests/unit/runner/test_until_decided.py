@@ -6,11 +6,13 @@ import math
 import subprocess
 from collections.abc import Callable, Sequence
 
+import msgspec
 import pytest
 from fake_runs import FP32, INT8, PERFSUITE, Project, here, names
 
 from perfsuite import api
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import TimeWasUp
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.judge import judge
@@ -58,12 +60,19 @@ class Looking(SilentObserver):
 def project(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("PERFSUITE_CELL", "")
     made = Project(tmp_path, monkeypatch)  # type: ignore[arg-type]
+    execute = project_execute(made)
+    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
+    return made
+
+
+def project_execute(project: Project) -> Callable[[Job], Line]:
+    """Return what does a job, with latencies that go up and down from round to round."""
 
     def execute(job: Job) -> Line:
         sign = 1 if job.round is None or job.round % 2 == 0 else -1
         fast_s = 0.002 * math.exp(-sign * SPREAD)
         kernels = {"body/Conv": 0.5 * math.exp(-sign * SPREAD)}
-        made.script(
+        project.script(
             {
                 "net/int8/*": {"latencies_s": [fast_s], "kernels": kernels},
                 "*": {"latencies_s": [0.01], "kernels": kernels},
@@ -71,8 +80,7 @@ def project(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Project:
         )
         return here(job)
 
-    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
-    return made
+    return execute
 
 
 def write(project: Project, budget: str = "", *, most: int = 24, batches: str = "[1]") -> None:
@@ -204,6 +212,63 @@ def test_a_cell_that_fails_is_not_waited_for(
     assert watching.skips == [("int8", "measure")] * 2
 
 
+def time_rounds(project: Project, monkeypatch: pytest.MonkeyPatch, minutes: float) -> None:
+    """Let each measuring process take 10 s, two of them a round, and limit the suite."""
+    execute = project_execute(project)
+
+    def slowly(job: Job) -> Line:
+        line = execute(job)
+        return msgspec.structs.replace(line, duration_s=10.0) if job.kind == "measure" else line
+
+    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, slowly))
+    write(project, BUDGET + NEVER)
+    text = project.suite.read_text()
+    project.suite.write_text(text.replace('"auto"', f'"auto"\nminutes = {minutes}'))
+
+
+# Of 20 s a round: after 100 s of 90 no sixth begins; the first look is waited for.
+@pytest.mark.parametrize(("minutes", "rounds"), [(1.5, 5), (100 / 60, 5), (1.7, 6), (0.01, 4)])
+def test_when_the_time_is_up_no_round_begins(
+    project: Project, monkeypatch: pytest.MonkeyPatch, minutes: float, rounds: int
+) -> None:
+    time_rounds(project, monkeypatch, minutes)
+    _, run, judgement = api.run(project.suite, project.out)
+    assert measured(project) == {FP32: list(range(rounds)), INT8: list(range(rounds))}
+    assert run.measured_s == 20.0 * rounds
+    assert [verdict.status for verdict in judgement.verdicts] == ["inconclusive"]
+    assert TimeWasUp(minutes, 1) in judgement.warnings
+    assert {record.status for record in run.records.values()} == {"ok"}
+
+
+@pytest.mark.parametrize("keep", [3, 9, 13, 14])
+def test_the_time_of_earlier_sittings_counts(
+    project: Project, monkeypatch: pytest.MonkeyPatch, keep: int
+) -> None:
+    time_rounds(project, monkeypatch, 1.5)
+    api.run(project.suite, project.out)
+    file = project.out / "run.jsonl"
+    rows = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(rows[: 1 + keep]))
+    _, _, judgement = api.run(project.suite, project.out, resume=True)
+    assert {key: sorted(set(found)) for key, found in measured(project).items()} == {
+        FP32: list(range(5)),
+        INT8: list(range(5)),
+    }
+    assert TimeWasUp(1.5, 1) in judgement.warnings
+
+
+def test_time_that_suffices_is_not_told_of(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    time_rounds(project, monkeypatch, 1.5)
+    project.suite.write_text(project.suite.read_text().replace(NEVER, AFTER_EIGHT))
+    text = project.suite.read_text()
+    project.suite.write_text(text.replace("minutes = 1.5", "minutes = 3"))
+    _, _, judgement = api.run(project.suite, project.out)
+    assert [len(found) for found in measured(project).values()] == [8, 8]
+    assert judgement.warnings == ()
+
+
 @pytest.mark.parametrize("keep", [3, 9, 15, 19, 21])
 def test_a_resumed_run_decides_as_it_would_have(project: Project, keep: int) -> None:
     write(project, BUDGET + AFTER_EIGHT)
@@ -298,4 +363,5 @@ def test_a_plan_says_at_least(project: Project) -> None:
         [*PERFSUITE, "plan", "suite.toml"], cwd=project.folder, capture_output=True, text=True
     )
     assert planned.returncode == 0, planned.stderr
-    assert "in all at least 1 min 57 s" in planned.stdout
+    # Two cells of 5 s and 1 s a process: 20 rounds more.
+    assert "in all at least 1 min 57 s, at most 2 min 37 s" in planned.stdout

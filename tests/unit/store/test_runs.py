@@ -31,7 +31,7 @@ from perfsuite.domain.record import (
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import Journal
-from perfsuite.store.runs import fold, load_run
+from perfsuite.store.runs import fold, load_run, measured_s
 
 CELL = Cell("net", "fp32", "fake")
 OTHER = Cell("net", "int8", "fake")
@@ -314,3 +314,18 @@ def test_what_crashes_in_the_second_measurement_has_crashed() -> None:
 
     assert run.records[CELL.id].status == "failed"
     assert run.records[CELL.id].latencies_s == {0: (1.0, 2.0), 1: (3.0,)}
+
+
+def test_the_seconds_of_a_run_are_those_of_its_rounds() -> None:
+    lines = [
+        made("prepare", duration_s=100.0),
+        made("inspect", duration_s=50.0),
+        made("inspect", round=1, duration_s=4.0),
+        measured(0, 0.1, duration_s=2.0),
+        measured(1, 0.1, status="failed", duration_s=3.0),
+        measured(2, 0.1, duration_s=8.0),  # measured again, after the two rounds of the suite
+    ]
+    assert fold(HEADER, lines).measured_s == 9.0
+    assert measured_s(lines, 1) == 2.0
+    assert measured_s(lines, 3) == 17.0
+    assert measured_s([], 3) == 0.0

@@ -123,11 +123,11 @@ def line(cell: Cell, number: int) -> Line:
     return Line(cell.id, cell.key, "measure", "ok", round=number, duration_s=10.0)
 
 
-def looked(*looks: list[OpenQuestion], most: int = 24) -> list[str]:
+def looked(*looks: list[OpenQuestion], most: int = 24, minutes: float | None = None) -> list[str]:
     """Return what is printed while two cells are measured and looked at from round 4 on."""
     stream = io.StringIO()
     console = Console(file=stream, width=100, color_system=None, legacy_windows=False)
-    with RunProgress(console, dict.fromkeys(MEASURED, 10.0), 20.0) as bar:
+    with RunProgress(console, dict.fromkeys(MEASURED, 10.0), 20.0, minutes) as bar:
         for number, found in enumerate(looks, start=4):
             for cell in (CELL, FAST):
                 bar.started(cell, "measure", number - 1)
@@ -155,6 +155,20 @@ def test_the_limit_is_told_with_what_is_open() -> None:
     assert text[-1] == (
         "[red]net/b1: 2 verdicts still open after 5 rounds, the limit: "
         f"budget 0 ({FAST.key}), budget 1 ({FAST.key})"
+    )
+
+
+def test_the_time_left_is_that_until_the_limit() -> None:
+    # After 20 s of 36, with 3 more rounds of 20 s to come.
+    text = looked(questions(7), questions(7), minutes=0.6)
+    assert text[2:] == [
+        f"measure round 5 {CELL.key}: 10.0 s, 0:06 left; open: 1 verdict, until about round 7 "
+        "or 0.6 min of measuring",
+        f"measure round 5 {FAST.key}: 10.0 s, 0:00 left; open: 1 verdict, until about round 7 "
+        "or 0.6 min of measuring",
+    ]
+    assert looked(questions(5), questions(5), minutes=10.0)[2].startswith(
+        f"measure round 5 {CELL.key}: 10.0 s, 0:10 left; open"
     )
 
 

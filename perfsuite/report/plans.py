@@ -1,0 +1,40 @@
+"""What a run will do and how long that may take, for people and for programs."""
+
+from __future__ import annotations
+
+import msgspec
+
+from perfsuite.config.run_plan import PlannedJob, RunPlan
+
+
+class PlanDocument(msgspec.Struct, frozen=True):
+    """A plan with the seconds that it takes; `at_most_s` is null if that is `total_s`."""
+
+    total_s: float
+    at_least: bool
+    at_most_s: float | None
+    jobs: tuple[PlannedJob, ...]
+
+
+def plan_document(plan: RunPlan) -> PlanDocument:
+    """Return the plan for programs."""
+    return PlanDocument(plan.total_s, plan.at_least, plan.at_most_s, plan.jobs)
+
+
+def plan_text(plan: RunPlan) -> str:
+    """Return a line for each cell with its jobs, and one with the time of them all."""
+    lines = []
+    for key in dict.fromkeys(job.cell for job in plan.jobs):
+        jobs = [job for job in plan.jobs if job.cell == key]
+        parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
+        lines.append(f"{key}  ({parts})")
+    time = f"about {_minutes(plan.total_s)}"
+    if plan.at_most_s is not None:
+        time = f"at least {_minutes(plan.total_s)}, at most {_minutes(plan.at_most_s)}"
+    guess = " (partly guessed: no run yet)" if plan.guessed else ""
+    return "\n".join([*lines, f"in all {time}{guess}"])
+
+
+def _minutes(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s"

@@ -1,0 +1,20 @@
+"""Warnings in words."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfsuite.domain.judgement import TimeWasUp
+from perfsuite.report.sentences import caution_sentence
+
+
+@pytest.mark.parametrize(
+    ("caution", "words"),
+    [
+        (TimeWasUp(10.0, 2), "measuring ended after 10 minutes with 2 verdicts open"),
+        (TimeWasUp(1.0, 1), "measuring ended after 1 minute with 1 verdict open"),
+        (TimeWasUp(0.5, 1), "measuring ended after 0.5 minutes with 1 verdict open"),
+    ],
+)
+def test_what_was_open_when_the_time_was_up(caution: TimeWasUp, words: str) -> None:
+    assert caution_sentence(caution) == f"{words}: give it more `minutes`, or fewer cells"
