@@ -16,7 +16,7 @@ from perfsuite.domain.record import Accuracy
 from perfsuite.domain.suite import Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
-from perfsuite.judge.t_distribution import t_quantile
+from perfsuite.judge.t_distribution import incomplete_beta, t_quantile
 
 CONFIDENCE = 0.95
 
@@ -104,6 +104,30 @@ def share_interval(shares: Sequence[float], confidence: float = CONFIDENCE) -> I
     """Return the mean of shares with its interval in [0, 1]; None for fewer than two."""
     found = arithmetic_interval(shares, confidence)
     return found and Interval(found.value, max(0.0, found.low), min(1.0, found.high))
+
+
+def proportion_interval(successes: float, trials: float) -> Interval:
+    """Return the share of successes with its exact interval (Clopper and Pearson 1934).
+
+    Both may be fractions, where trials that depend on each other count as fewer.
+    """
+    if not 0.0 <= successes <= trials or trials <= 0.0:
+        raise ValueError(f"{successes} of {trials} is no share")
+    failures, tail = trials - successes, (1.0 - CONFIDENCE) / 2.0
+    low = _beta_quantile(tail, successes, failures + 1.0) if successes > 0.0 else 0.0
+    high = _beta_quantile(1.0 - tail, successes + 1.0, failures) if failures > 0.0 else 1.0
+    return Interval(successes / trials, low, high)
+
+
+def _beta_quantile(probability: float, a: float, b: float) -> float:
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        middle = (low + high) / 2.0
+        if incomplete_beta(middle, a, b) < probability:
+            low = middle
+        else:
+            high = middle
+    return (low + high) / 2.0
 
 
 def independent_interval(

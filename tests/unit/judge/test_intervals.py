@@ -278,3 +278,23 @@ def test_no_interval_without_numbers() -> None:
     for value, replicates in ((math.nan, (0.9, 0.8)), (0.9, (0.9, math.nan)), (0.9, (0.9,))):
         broken = Accuracy("top1", value, 10, "d1", replicates)
         assert intervals.accuracy_interval(broken) is None
+
+
+@pytest.mark.parametrize(
+    ("successes", "trials", "low", "high"),
+    [
+        (0, 20, 0.0, 1.0 - 0.025 ** (1 / 20)),
+        (20, 20, 0.025 ** (1 / 20), 1.0),
+        (19, 20, 0.7513, 0.9987),  # Clopper and Pearson's tables
+        (5, 10, 0.1871, 0.8129),
+    ],
+)
+def test_exact_intervals_of_proportions(successes, trials, low, high):
+    found = intervals.proportion_interval(successes, trials)
+    assert found.value == successes / trials
+    assert (found.low, found.high) == pytest.approx((low, high), abs=5e-5)
+
+
+def test_a_share_is_of_some_trials():
+    with pytest.raises(ValueError, match="3 of 2 is no share"):
+        intervals.proportion_interval(3, 2)
