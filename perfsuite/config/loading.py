@@ -89,6 +89,7 @@ def _quick(suite: ResolvedSuite) -> ResolvedSuite:
         processes=min(suite.processes, QUICK_PROCESSES),
         looks=None,
         minutes=None,
+        speedups_within=None,
         evaluate=Evaluate(samples),
         inspect=Inspect(),
     )

@@ -56,6 +56,7 @@ class Suite:
     processes: int | Literal["auto"] | None = None
     max_processes: int | None = None
     minutes: float | None = None
+    speedups_within: float | None = None
     evaluate: Evaluate | None = None
     measure: Measure | None = None
     samples: Mapping[str, str | os.PathLike[str]] | None = None

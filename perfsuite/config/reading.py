@@ -65,6 +65,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         processes=processes,
         looks=looks,
         minutes=table.minutes,
+        speedups_within=table.speedups_within,
         evaluate=table.evaluate,
         measure=table.measure,
         samples=_samples(table.samples, folder, location.key("samples")),
@@ -97,10 +98,10 @@ def _processes(table: SuiteTable, location: Location) -> tuple[int, Looks | None
     """Return how often cells are measured at most, and the plan if that follows from the run."""
     most, plan = table.max_processes, Looks()
     if table.processes != "auto":
-        for key in ("max_processes", "minutes"):
+        for key in ("max_processes", "minutes", "speedups_within"):
             if getattr(table, key) is not None:
                 raise location.key(key).error(
-                    f'limits processes = "auto", and processes is {table.processes}; '
+                    f'is for processes = "auto", and processes is {table.processes}; '
                     f"remove one of them"
                 )
         return table.processes, None

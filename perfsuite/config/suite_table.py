@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure, Positive
 
+Within = Annotated[float, Meta(gt=0, lt=1)]
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
 
 
@@ -40,6 +41,7 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     processes: Count | Literal["auto"] = "auto"
     max_processes: Count | None = None
     minutes: Positive | None = None
+    speedups_within: Within | None = None
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
     samples: dict[str, Any] = {}

@@ -106,7 +106,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     empty. `meters` are names of their table or `path.py:name`. `threads` None means every core that
     this process may use. `processes` is how often each cell is measured; with `looks` it is at
     most so often, and how often follows from what is measured. No round that comes after the first
-    look begins once `minutes` were spent on measuring.
+    look begins once `minutes` were spent on measuring. A speed-up whose interval
+    reaches further to a side than by the factor 1 + `speedups_within` needs a further round.
     """
 
     name: str
@@ -130,6 +131,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     meters: tuple[str, ...] = ("memory",)
     looks: Looks | None = None
     minutes: float | None = None
+    speedups_within: float | None = None
 
     @property
     def least_processes(self) -> int:

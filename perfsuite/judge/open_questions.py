@@ -14,7 +14,7 @@ from perfsuite.domain.verdict import Interval
 from perfsuite.judge import metrics
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.decisions import pace_decided
-from perfsuite.judge.references import ok_cells, parent_cell
+from perfsuite.judge.references import ok_cells, parent_cell, reference_cell
 from perfsuite.judge.sequential import rounds_needed
 
 NEVER_SLOWER = "never slower"
@@ -39,7 +39,9 @@ def open_questions(run: Run) -> list[OpenQuestion]:
     held against a baseline run is judged when the run has ended.
     """
     looks = run.header.suite.looks
-    return [] if looks is None else [*_open_budgets(run, looks), *_open_paces(run, looks)]
+    if looks is None:
+        return []
+    return [*_open_budgets(run, looks), *_open_paces(run, looks), *_wide_speedups(run, looks)]
 
 
 def _open_budgets(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
@@ -75,6 +77,26 @@ def _open_paces(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
             ends.append(_forecast(record, speedup, 1.0 + floor, looks))
         soonest = min((one for one in ends if one is not None), default=None)
         yield OpenQuestion(cell.key, NEVER_SLOWER, soonest)
+
+
+def _wide_speedups(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
+    """Yield each cell whose speed-up in the tables is not known as well as the suite wants it."""
+    within = run.header.suite.speedups_within
+    if within is None:
+        return
+    cells = ok_cells(run)
+    for cell in cells:
+        reference, record = reference_cell(cell, cells), run.records[cell.id]
+        if reference is None or reference == cell:
+            continue
+        ratio = metrics.ratio(record, run.records[reference.id], LATENCY, "median")
+        if ratio is None:
+            continue
+        reach = math.log(ratio.high / ratio.low) / 2.0
+        if reach > math.log1p(within):
+            rounds = min(len(record.latencies_s), looks.most)
+            needed = rounds_needed(reach, rounds, math.log1p(within), looks)
+            yield OpenQuestion(cell.key, f"speed-up within {100.0 * within:g} %", needed)
 
 
 def _forecast(record: Record, around: Interval, limit: float, looks: Looks) -> int | None:

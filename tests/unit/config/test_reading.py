@@ -45,8 +45,10 @@ def test_processes_may_follow_from_what_is_measured(tmp_path: Path) -> None:
     assert (suite.processes, suite.looks, suite.least_processes) == (24, Looks(4, 24), 4)
     suite = read_suite(written(tmp_path, HEAD + 'processes = "auto"\nmax_processes = 9'))
     assert (suite.processes, suite.looks) == (9, Looks(4, 9))
-    suite = read_suite(written(tmp_path, HEAD + "max_processes = 9\nminutes = 10"))
+    limits = "max_processes = 9\nminutes = 10\nspeedups_within = 0.1"
+    suite = read_suite(written(tmp_path, HEAD + limits))
     assert (suite.processes, suite.looks, suite.minutes) == (9, Looks(4, 9), 10.0)
+    assert suite.speedups_within == 0.1
     suite = read_suite(written(tmp_path, HEAD + "processes = 3"))
     assert (suite.processes, suite.looks, suite.least_processes) == (3, None, 3)
 
@@ -134,10 +136,10 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
         (HEAD + "processes = -4", "processes: Expected `integer` >= 1"),
         (HEAD + "processes = true", "processes: Expected `integer or string`, got `boolean`"),
         (HEAD + 'processes = "many"', "processes: a number or 'auto' was expected, not 'many'"),
-        (HEAD + "processes = 4\nmax_processes = 8", 'max_processes: limits processes = "auto"'),
+        (HEAD + "processes = 4\nmax_processes = 8", 'max_processes: is for processes = "auto"'),
         (
             HEAD + "processes = 3\nminutes = 5",
-            'minutes: limits processes = "auto", and processes is 3; remove one of them',
+            'minutes: is for processes = "auto", and processes is 3; remove one of them',
         ),
         (
             HEAD + 'processes = "auto"\nmax_processes = 3',

@@ -227,3 +227,13 @@ def test_a_regression_has_the_interval_of_the_look() -> None:
 
 def test_first_critical_value_is_what_these_numbers_rest_on() -> None:
     assert critical_value(LOOKS, 4) * 0.01 / math.sqrt(3.0) == pytest.approx(REACH, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("within", "open_"), [(None, False), (math.expm1(REACH) + 0.001, False), (0.05, True)]
+)
+def test_a_speedup_may_have_to_be_known_well(within: float | None, open_: bool) -> None:
+    found = open_questions(looked(*pair(5.0, *OFFSETS), speedups_within=within))
+    # 5 rounds reach 0.0370, less than log(1.05).
+    wide = [OpenQuestion(INT8.key, "speed-up within 5 %", 5)]
+    assert found == wide * open_
