@@ -8,7 +8,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -21,6 +20,8 @@ from perfsuite.errors import Unsupported
 from perfsuite.runner.channel import LONGEST_MS, Channel
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
+from perfsuite.runner.strays import Strays
+from perfsuite.store.temporary import TemporaryFolder
 
 WORKER = "perfsuite.runner.worker"
 STOP_S = 30.0  # that a system may take to stop a process: a card's driver may hold it up
@@ -56,7 +57,7 @@ class Worker:
         self.job = job
         self._started_at = datetime.now(UTC)
         self._awake_s, self._awake_since = 0.0, time.perf_counter()
-        self._temporary = tempfile.TemporaryDirectory(prefix="perfsuite-")
+        self._temporary = TemporaryFolder()
         self._folder = Path(self._temporary.name)
         (self._folder / "job.json").write_bytes(msgspec.json.encode(job))
         passed = () if channel is None else channel.theirs
@@ -76,12 +77,14 @@ class Worker:
                 pass_fds=passed,
             )
         self._ended = False
+        self._strays, self._looked = Strays(self.process.pid), False
 
     def __enter__(self) -> Worker:
         return self
 
     def __exit__(self, *_: object) -> None:
         self.kill()
+        self._strays.forget()
         self._temporary.cleanup()
 
     @property
@@ -115,6 +118,10 @@ class Worker:
                     f"after SIGSTOP one was not stopped"
                 )
             time.sleep(0.0005)
+        if not self._looked:  # what an engine starts, it starts before it is warm
+            self._looked = True
+            self._strays.look()
+            self._strays.signal(signal.SIGSTOP)
         self._awake_s += time.perf_counter() - self._awake_since
 
     def wake(self) -> None:
@@ -124,6 +131,8 @@ class Worker:
 
     def kill(self) -> None:
         """Kill the worker and whatever it started."""
+        if self.process.returncode is None:  # else its number may be another process's by now
+            self._strays.look()
         self._signal(signal.SIGKILL)
         self.process.wait()
 
@@ -142,9 +151,10 @@ class Worker:
         )
 
     def _signal(self, number: int) -> None:
-        """Send a signal to the worker and whatever it started: all are of the worker's session."""
+        """Send a signal to the worker and whatever it started."""
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, number)
+        self._strays.signal(number)
 
 
 def _command(folder: Path) -> list[str]:

@@ -25,6 +25,7 @@ from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
 from perfsuite.store.runs import fold, measured_s
+from perfsuite.store.temporary import sweep
 
 Executor = Callable[[Job], Line]
 Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
@@ -103,12 +104,12 @@ def work_off(
     Only one run at a time measures on a machine: of several, each waits for its turn with every
     round, and tells so.
     """
-
     together: Together = measure_in_turns
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
     else:
         together = partial(_one_by_one, execute)
+    sweep()
     schedule = _Schedule(journal, observer, execute, together)
     with schedule.lock:
         return schedule.work(evaluate)

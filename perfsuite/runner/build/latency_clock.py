@@ -13,7 +13,6 @@ Runtime for 40 ms. So with several threads, a turn begins when the threads of th
 from __future__ import annotations
 
 import copy
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -31,6 +30,7 @@ from perfsuite.export.onnx import export_fixed, graph_spec, load_graph
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.latency import garbage_collector_off
 from perfsuite.runner.build.reference import module_outputs
+from perfsuite.store.temporary import TemporaryFolder
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ class Clock:
 
     def _raced(self, part: Sequence[Candidate], first: int, reader: _Reader) -> list[float]:
         with ExitStack() as stack:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="perfsuite-")))
+            folder = Path(stack.enter_context(TemporaryFolder()))
             racers = []
             for index, (module, inputs) in enumerate(part, first):
                 where = f"candidate {index} ({type(module).__name__}) on {self.runtime.name}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,6 +26,7 @@ from perfsuite.runtimes.shared.base import (
 from perfsuite.runtimes.shared.precision import count, precision_item
 from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.runtimes.shared.threads import counted, thread_items
+from perfsuite.store.temporary import TemporaryFolder
 
 MODEL = "model.onnx"
 PROVIDER = "CPUExecutionProvider"
@@ -71,7 +71,7 @@ class OnnxRuntime:
         """Return a session for exactly `options.batch` samples."""
         fixed_batch(manifest.inputs, options.batch)
         path = artifact_file(folder, MODEL)
-        traces = tempfile.TemporaryDirectory(prefix="perfsuite-") if options.inspect else None
+        traces = TemporaryFolder() if options.inspect else None
         try:
             session, started = counted(
                 lambda: _opened(path, options, None if traces is None else Path(traces.name))
@@ -94,7 +94,7 @@ class OnnxSession(BaseSession):
         session: Any,
         path: Path,
         options: SessionOptions,
-        traces: tempfile.TemporaryDirectory[str] | None,
+        traces: TemporaryFolder | None,
         started: int | None,
     ) -> None:
         self._session = session
@@ -118,7 +118,7 @@ class OnnxSession(BaseSession):
         """Return times and origins of all kernels, from another session with a trace of its own."""
         if self._traces is None:
             return super().profile(inputs, calls)
-        with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
+        with TemporaryFolder() as name:
             optimized = Path(name) / "optimized.onnx"
             session = _opened(self._path, self._options, Path(name), optimized)
             return profile(session, self._path, optimized, inputs, calls)

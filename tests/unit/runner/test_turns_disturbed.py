@@ -6,6 +6,7 @@ import errno
 import os
 import select
 import signal
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from fake_runs import (
     INT8,
     Project,
     children,
+    is_running,
     status,
     wait_until,
 )
@@ -27,7 +29,9 @@ from perfsuite.domain.record import NOT_TOGETHER, Line
 from perfsuite.errors import Unsupported
 from perfsuite.runner import turns
 from perfsuite.runner.channel import Channel, Taken
+from perfsuite.runner.job import Job
 from perfsuite.runner.turns import measure_in_turns
+from perfsuite.store.temporary import PREFIX
 
 
 @pytest.fixture
@@ -226,3 +230,56 @@ def test_a_system_that_does_not_stop_who_it_should(
     monkeypatch.setattr("perfsuite.runner.process.STOP_S", 0.1)
     with pytest.raises(Unsupported, match=r"0\.1 s after SIGSTOP one was not stopped"):
         measured(project)
+
+
+STRAYING = """
+import os, time
+from perfsuite.runtimes.fake import runtime
+
+class Straying(runtime.Fake):
+    name = "straying"
+
+    def open(self, folder, manifest, options):
+        if runtime.script(manifest, options.batch).kernels:
+            child = os.fork()
+            if child == 0:
+                os.setsid()
+                time.sleep(600)
+            open({pid!r}, "w").write(str(child))
+        return super().open(folder, manifest, options)
+"""
+
+
+def test_what_a_worker_started_in_a_session_of_its_own_stops_and_ends_with_it(
+    project: Project,
+) -> None:
+    pid = project.folder / "pid"
+    (project.folder / "straying.py").write_text(STRAYING.format(pid=str(pid)))
+    text = project.suite.read_text()
+    project.suite.write_text(text.replace('"fake"', '"straying.py:Straying"'))
+    project.script({})
+    made = jobs(project)
+    project.script({"*/fp32/*": {"kernels": {"a": 0.5}}, "*": {}})
+    states: list[str] = []
+
+    def begin(job: Job) -> None:
+        if job.cell.recipe == "int8":
+            child = int(pid.read_text())
+            wait_until(lambda: status(child)[0] == "T", "the child to be stopped, too")
+            states.append("stopped")
+
+    assert [line.status for line in measure_in_turns(made, begin)] == ["ok", "ok"]
+    assert states == ["stopped"]
+    child = int(pid.read_text())
+    wait_until(lambda: not is_running(child), "the child to end")
+
+
+def test_a_run_removes_what_a_killed_one_left(project: Project) -> None:
+    left = Path(tempfile.gettempdir()) / f"{PREFIX}left"
+    left.mkdir()
+    (left / "job.json").touch()
+    os.utime(left, (1.0, 1.0))
+    process = project.start()
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    assert not left.exists()
