@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import platform
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,35 @@ FEATURES = (
     *("avx512_vpopcntdq", "avx512_bitalg", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16"),
     *("asimd", "asimdhp", "asimddp", "sve", "sve2", "i8mm", "bf16", "sme"),
 )
+
+
+# The best of each kind is what speaks for a processor: of vectors, then of sums of 8-bit products
+# (VNNI, or ARM's dot product), of matrices, and of bfloat16.
+_KINDS = (
+    (
+        ("AVX-512", ("avx512f",)),
+        ("AVX2", ("avx2",)),
+        ("AVX", ("avx",)),
+        ("SSE4.2", ("sse4_2",)),
+        ("SVE", ("sve", "sve2")),
+        ("NEON", ("asimd",)),
+    ),
+    (("VNNI", ("avx512_vnni", "avx_vnni")), ("dot product", ("asimddp",))),
+    (("AMX", ("amx_int8", "amx_bf16", "amx_tile")), ("SME", ("sme",)), ("i8mm", ("i8mm",))),
+    (("bf16", ("avx512_bf16", "amx_bf16", "bf16")),),
+)
+
+
+def best_instruction_sets(features: Collection[str]) -> tuple[str, ...]:
+    """Return people's names of the best instruction sets among the flags of a processor.
+
+    They are those that the speed of a net depends on: `("AVX-512", "VNNI", "bf16")`.
+    """
+    return tuple(
+        best
+        for kind in _KINDS
+        if (best := next((name for name, flags in kind if set(flags) & set(features)), ""))
+    )
 
 
 @dataclass(frozen=True)

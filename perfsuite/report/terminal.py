@@ -28,6 +28,7 @@ from perfsuite.report.tables.cell_rows import (
 from perfsuite.report.tables.texts import (
     accuracy_text,
     change_text,
+    instruction_sets_sentence,
     latency_text,
     loss_text,
     pace_text,
@@ -165,6 +166,8 @@ def _table(console: Console, group: list[CellRow]) -> Table:
 
 def _print_notes(console: Console, group: list[CellRow]) -> None:
     """Print the notes on cells below their table."""
+    if used := instruction_sets_sentence(group):
+        console.print(as_text(console, f"  {used}", "dim"))
     for sentence in uncounted.sentences(group):
         console.print(as_text(console, f"  {sentence}", "yellow"))
     for row in group:

@@ -15,7 +15,15 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
-from perfsuite.domain.record import Accuracy, Failure, Header, Record, Run
+from perfsuite.domain.record import (
+    Accuracy,
+    Evidence,
+    EvidenceItem,
+    Failure,
+    Header,
+    Record,
+    Run,
+)
 from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.judge import compare, judge
 from perfsuite.report import print_comparison, print_run, print_verdicts, render
@@ -72,6 +80,7 @@ def run(factor: float = 1.0) -> Run:
             cells[0],
             latencies_s=_rounds(0.0123, 0.0125, 0.0121, 0.0124),
             values={"run_peak_bytes": (312e6, 314e6), "artifact_bytes": (58.9e6,)},
+            evidence=Evidence((EvidenceItem("reported", "instruction set", "PyTorch", "AVX512"),)),
             accuracies=(
                 Accuracy("top1", 0.9261, 2000, "d", tuple(0.926 + n / 5e4 for n in range(11))),
                 Accuracy("top5", 0.9951, 2000, "d", tuple(0.995 + n / 5e4 for n in range(11))),
@@ -81,6 +90,7 @@ def run(factor: float = 1.0) -> Run:
             cells[1],
             latencies_s=_rounds(*(factor * one for one in (0.00110, 0.00108, 0.00112, 0.00109))),
             values={"run_peak_bytes": (101e6, 99e6), "artifact_bytes": (14.9e6,)},
+            evidence=Evidence((EvidenceItem("observed", "kernel", "brgconv_avx512_I8", "9"),)),
             accuracies=(
                 Accuracy("top1", 0.9236, 2000, "d", tuple(0.923 + n / 9e3 for n in range(11))),
                 Accuracy("top5", 0.9961, 2000, "d", tuple(0.996 + n / 5e4 for n in range(11))),

@@ -22,6 +22,7 @@ from perfsuite.report.tables.cell_rows import (
 )
 from perfsuite.report.tables.texts import (
     accuracy_text,
+    instruction_sets_text,
     latency_text,
     loss_text,
     pace_text,
@@ -34,7 +35,10 @@ from perfsuite.report.tables.texts import (
 )
 
 _SPECIAL = str.maketrans({one: f"\\{one}" for one in "\\`*_[]<>|~#"})
-_COLUMNS = ("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size", "notes")
+_COLUMNS = (
+    *("", "cell", "latency", "speed-up", "accuracy", "points lost", "memory", "size"),
+    *("instructions", "notes"),
+)
 
 
 class Markdown:
@@ -130,6 +134,7 @@ def _cells(row: CellRow) -> tuple[str, ...]:
         loss_text(row.loss_points),
         size_text(row.run_peak_bytes),
         size_text(row.artifact_bytes),
+        instruction_sets_text(row),
         "; ".join(note for note in notes if note),
     )
 

@@ -8,13 +8,16 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import PROCESSOR, DeviceIdentity
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
+from perfsuite.processor import best_instruction_sets
 from perfsuite.report.sentences import cause_text, reason_text
+from perfsuite.report.tables.instruction_sets import instruction_sets
 
 # The worst first; a row shows the worst of its verdicts.
 SEVERITY: tuple[VerdictStatus, ...] = (
@@ -83,6 +86,9 @@ class CellRow(msgspec.Struct, frozen=True):
     other_accuracies: tuple[OtherAccuracy, ...] = ()
     other_metrics: tuple[OtherMetric, ...] = ()
     device_name: str = ""  # of the processor or card; empty where the run does not tell
+    device_instruction_sets: tuple[str, ...] = ()  # the best that the processor has
+    instruction_sets: tuple[str, ...] = ()  # that the cell's kernels use; empty where not known
+    instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -113,7 +119,10 @@ def plain(text: str) -> str:
 
 
 def title(run: Run) -> str:
-    """Return the suite, the date and the machine of a run in one line."""
+    """Return the suite, the date and the machine of a run in one line.
+
+    Of a processor it has the best instruction sets.
+    """
     header = run.header
     where = ", ".join(_devices(run))
     count = len(header.cells)
@@ -138,7 +147,22 @@ def _devices(run: Run) -> list[str]:
     """Return the names of the devices of cells, or of the processor if there are none."""
     machine = run.header.environment.must_match
     known = [record.device for record in run.records.values() if record.device is not None]
-    return list(dict.fromkeys(map(str, known))) or [machine.card or machine.processor]
+    if not known and machine.card:
+        return [machine.card]
+    known = known or [DeviceIdentity(PROCESSOR, machine.processor, machine.flags)]
+    return list(dict.fromkeys(map(_with_instruction_sets, known)))
+
+
+def _with_instruction_sets(device: DeviceIdentity) -> str:
+    names = _best(device)
+    return f"{device} ({', '.join(names)})" if names else str(device)
+
+
+def _best(device: DeviceIdentity | None) -> tuple[str, ...]:
+    """Return the best instruction sets of a processor, of other devices none."""
+    if device is None or not device.is_processor:
+        return ()
+    return best_instruction_sets(device.features)
 
 
 def summary(judgement: Judgement) -> str:
@@ -164,6 +188,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
     other = run.records[reference.id] if reference is not None and reference != cell else None
     gained = gain(run, cell)
     usable = record.status == "ok" and other is not None
+    sets = instruction_sets(record.evidence)
     return CellRow(
         cell,
         cell.key,
@@ -189,6 +214,9 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         cause=cause_text(gained.cause) if gained and gained.cause else "",
         widths=record.widths,
         device_name=str(record.device) if record.device else "",
+        device_instruction_sets=_best(record.device),
+        instruction_sets=sets.names,
+        instruction_sets_reported_by=sets.reported_by,
         other_accuracies=tuple(
             OtherAccuracy(
                 one.metric,

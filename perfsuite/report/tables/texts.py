@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.report import words
 from perfsuite.report.sentences import verdict_sentence
-from perfsuite.report.tables.cell_rows import CellRow, plain
+from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
 
 _STAGES = 4  # of a breakdown, to name in a line
 
@@ -72,6 +74,30 @@ def share_text(value: float) -> str:
 def size_text(value: float | None) -> str:
     """Return `58.9 MB`."""
     return "" if value is None else words.size(value)
+
+
+def instruction_sets_text(row: CellRow) -> str:
+    """Return `AVX-512`, or `AVX-512 (PyTorch says)` where that was only reported; '' if unknown."""
+    names, whose = ", ".join(row.instruction_sets), plain(row.instruction_sets_reported_by)
+    return f"{names} ({whose} says)" if whose else names
+
+
+def instruction_sets_sentence(group: Sequence[CellRow]) -> str:
+    """Return which instruction sets kernels use in which cells; '' if nothing is known of any.
+
+    Where all cells of a runtime use the same, it is named in their place.
+    """
+    ran = [row for row in group if row.status == "ok"]
+    by_runtime: dict[str, set[str]] = {}
+    for row in ran:
+        by_runtime.setdefault(row.cell.runtime, set()).add(instruction_sets_text(row))
+    users: dict[str, dict[str, None]] = {}
+    for row in ran:
+        if text := instruction_sets_text(row):
+            alike = len(by_runtime[row.cell.runtime]) == 1
+            users.setdefault(text, {})[row.cell.runtime if alike else short_key(row)] = None
+    parts = [f"{text} in {', '.join(names)}" for text, names in users.items()]
+    return f"instruction sets: {'; '.join(parts)}" if parts else ""
 
 
 def row_symbol(row: CellRow) -> str:
