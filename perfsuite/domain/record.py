@@ -143,6 +143,16 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     uncounted: dict[str, int] = {}  # beside its macs: operators that may compute, to their number
 
 
+class BetweenRuns(msgspec.Struct, frozen=True):
+    """What differs between runs of the same artifact on one machine, beyond what processes show.
+
+    `deviation` is the standard deviation of a run's log latency, `runs` how many told it.
+    """
+
+    deviation: float
+    runs: int
+
+
 class Header(msgspec.Struct, frozen=True):
     """The first line of a journal: all that is needed to judge the run later."""
 
@@ -156,6 +166,7 @@ class Header(msgspec.Struct, frozen=True):
     metrics: tuple[Metric, ...] = ()  # those that perfsuite's own table has not
     baseline: str = ""  # the folder of the run that it is measured beside, if any
     certificate: Certificate | None = None  # of this machine, when the run began
+    between_runs: dict[str, BetweenRuns] = {}  # by cell id: known when this run began
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -15,6 +15,10 @@ VerdictStatus = Literal[
 # What a cell is held to: to end well, to be no worse than in the baseline, or a budget's limit.
 Check = Limit | Literal["status", "regression"]
 
+# From where it is known what differs between two runs of the same thing, beyond what the processes
+# of one run show; empty where nothing is to be known, as of what was measured beside its baseline.
+NoiseSource = Literal["", "earlier runs", "certificate", "unknown"]
+
 ReasonKind = Literal[
     # How a cell ended.
     "not_run",
@@ -86,6 +90,10 @@ class Verdict(msgspec.Struct, frozen=True):
     `estimate` is in the limit's own terms, which `check` tells: a speed-up, points lost, a relative
     increase or an absolute value. Where there is none, `reason` says why. `against` is the key of
     the reference cell, or `baseline`.
+
+    A change was measured `beside` its baseline, in turns with it, or between two stored runs; then
+    the estimate includes the `noise` between runs: the standard deviation `between` of a logarithm,
+    as far as it is known. What was red at first and is measured `again` has the second estimate.
     """
 
     status: VerdictStatus
@@ -102,3 +110,8 @@ class Verdict(msgspec.Struct, frozen=True):
     yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
     reason: Reason | None = None
     uncounted: tuple[str, ...] = ()  # operators that are not in the estimate, as `3 GridSample`
+    beside: bool = False
+    again: bool = False
+    noise: NoiseSource = ""
+    between: float | None = None
+    noise_runs: int = 0  # how many earlier runs it is known from

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
@@ -22,12 +24,13 @@ from perfsuite.domain.verdict import (
 )
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
-from perfsuite.judge.comparability import change
+from perfsuite.judge.believed import believed_verdict
+from perfsuite.judge.comparability import MeasuredChange, change
+from perfsuite.judge.decisions import decide
 from perfsuite.judge.realised import realised
 from perfsuite.judge.status import expectation, trouble, without_breakdown
 
-# The tolerance for rounding, because limits are decimal numbers and ratios come from logarithms.
-SLACK = 1e-9
+_LEAST: frozenset[Limit] = frozenset({"min_speedup", "min_realised", "min"})  # least values
 
 
 class _CannotTell(Exception):
@@ -67,7 +70,17 @@ def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
     if not judged:
         reason = Reason("none_to_run") if cells else Reason("no_cell", text=budget.cell)
         return [_unjudged(budget, budget.cell, reason)]
-    return [_verdict(budget, cell, run, reference) for cell in judged]
+    return [
+        believed_verdict(
+            run,
+            cell,
+            metrics.subject(budget),
+            partial(_verdict, budget, cell, reference=reference),
+        )
+        if reference.baseline is not None
+        else _verdict(budget, cell, run, reference)
+        for cell in judged
+    ]
 
 
 def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
@@ -92,15 +105,20 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
     estimate: Interval | None = None
     reason: Reason | None = None
     uncounted: tuple[str, ...] = ()
+    found = MeasuredChange(None)
     try:
-        estimate, at_least = _estimate(budget, cell, run, reference)
+        estimate, sure, found = _estimate(budget, cell, run, reference)
     except _CannotTell as error:
         status, reason = error.status, error.reason
     else:
         uncounted = metrics.uncounted(run.records[cell.id], budget.metric)
         whole = msgspec.structs.replace(estimate, high=math.inf) if uncounted else estimate
+        at_least = check in _LEAST
         status = decide(whole, limit, at_least=at_least)
-    return Verdict(
+        # Between two stored runs only what the wider interval says is believed to be broken.
+        if status == "over_budget" and sure is not None:
+            status = decide(sure, limit, at_least=at_least)
+    verdict = Verdict(
         status,
         budget.name,
         cell.key,
@@ -115,6 +133,7 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
         reason=reason,
         uncounted=uncounted,
     )
+    return found.tell(verdict)
 
 
 def _unjudged(budget: Budget, cell: str, reason: Reason) -> Verdict:
@@ -127,39 +146,34 @@ def _limit(budget: Budget) -> Limit:
     return next(name for name in (*RELATIVE, *ABSOLUTE) if getattr(budget, name) is not None)
 
 
-def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus:
-    """Return `pass` if the interval's bad end is within the limit, `over_budget` if its good end is
-    beyond it, else `inconclusive`.
+class _Estimate(NamedTuple):
+    """An estimate in the limit's own terms; of a change since the baseline, how it was found."""
 
-    With `at_least` the limit is a least value, else a greatest one.
-    """
-    slack = SLACK * max(1.0, abs(limit))
-    bad, good = estimate.high - limit, estimate.low - limit
-    if at_least:
-        bad, good = limit - estimate.low, limit - estimate.high
-    if bad <= slack:
-        return "pass"
-    return "over_budget" if good > slack else "inconclusive"
+    interval: Interval
+    sure: Interval | None = None  # wider, where two stored runs are compared
+    change: MeasuredChange = MeasuredChange(None)
 
 
-def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> tuple[Interval, bool]:
-    """Return the estimate in the limit's own terms, and whether the limit is a least value."""
+def _estimate(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> _Estimate:
     metric = metrics.subject(budget)
     record = _record(run, cell, budget, "")
     if "simulated" in record.labels and metrics.is_machine_bound(record, metric):
         raise _CannotTell("incomparable", Reason("simulated"))
     if budget.max_drop_points is not None:
-        return _loss(budget, cell, record, run, reference), False
+        return _Estimate(_loss(budget, cell, record, run, reference))
     if budget.min_speedup is not None:
-        ratio = _ratio(budget, cell, record, run, reference)
-        return _inverse(ratio), True
+        return _in_terms(_inverse, _ratio(budget, cell, record, run, reference))
     if budget.min_realised is not None:
-        return _realised(budget, cell, record, run, reference), True
+        return _Estimate(_realised(budget, cell, record, run, reference))
     if budget.max_increase is not None:
-        ratio = _ratio(budget, cell, record, run, reference)
-        return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0), False
+        return _in_terms(_increase, _ratio(budget, cell, record, run, reference))
     interval = metrics.level(record, metric, budget.statistic)
-    return _known(interval, record, metric), budget.min is not None
+    return _Estimate(_known(interval, record, metric))
+
+
+def _in_terms(convert: Callable[[Interval], Interval], found: _Estimate) -> _Estimate:
+    sure = None if found.sure is None else convert(found.sure)
+    return found._replace(interval=convert(found.interval), sure=sure)
 
 
 def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
@@ -175,7 +189,7 @@ def _loss(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Refe
 def _realised(
     budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference
 ) -> Interval:
-    speedup = _inverse(_ratio(budget, cell, record, run, reference))
+    speedup = _inverse(_ratio(budget, cell, record, run, reference).interval)
     other = _reference_record(budget, cell, run, reference)
     for one, whose in ((record, ""), (other, reference.key)):
         if not metrics.has(one, MACS):
@@ -187,7 +201,9 @@ def _realised(
     return found
 
 
-def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference) -> Interval:
+def _ratio(
+    budget: Budget, cell: Cell, record: Record, run: Run, reference: _Reference
+) -> _Estimate:
     if metrics.is_accuracy(record, budget.metric):
         raise _CannotTell("incomparable", Reason("an_accuracy", names=(budget.metric,)))
     other = _reference_record(budget, cell, run, reference)
@@ -195,11 +211,12 @@ def _ratio(budget: Budget, cell: Cell, record: Record, run: Run, reference: _Ref
     for one, whose in ((record, ""), (other, reference.key)):
         _require_all_counted(one, metric, whose)
     if reference.baseline is None:
-        return _known(metrics.ratio(record, other, metric, budget.statistic), record, metric)
+        ratio = metrics.ratio(record, other, metric, budget.statistic)
+        return _Estimate(_known(ratio, record, metric))
     changed = change(cell, run, reference.baseline, metric, budget.statistic)
     if changed.reason is not None:
         raise _CannotTell(changed.status, changed.reason)
-    return _known(changed.ratio, record, metric)
+    return _Estimate(_known(changed.ratio, record, metric), changed.sure, changed)
 
 
 def _require_all_counted(record: Record, metric: str, whose: str) -> None:
@@ -248,3 +265,7 @@ def _known(interval: Interval | None, record: Record, metric: str) -> Interval:
 
 def _inverse(ratio: Interval) -> Interval:
     return Interval(1.0 / ratio.value, 1.0 / ratio.high, 1.0 / ratio.low)
+
+
+def _increase(ratio: Interval) -> Interval:
+    return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0)

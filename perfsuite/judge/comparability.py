@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import msgspec
+
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import told_apart
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.judgement import VersionChange
-from perfsuite.domain.record import Run
+from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import Statistic
-from perfsuite.domain.verdict import Difference, Interval, Reason, VerdictStatus
+from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict, VerdictStatus
 from perfsuite.judge import metrics
+from perfsuite.judge.noise import Noise, allowed_for, between_runs
 from perfsuite.judge.references import ok_cells, reference_cell
 
 
@@ -39,17 +42,33 @@ _TOO_FEW = Reason("too_few_in_a_run")
 class MeasuredChange(NamedTuple):
     """The `ratio` now / before or, if there is none, the `reason`.
 
-    `yardstick` is the key of the cell whose times both were divided by, if any.
+    `yardstick` is the key of the cell whose times both were divided by, if any. `beside` tells that
+    both were measured in the same rounds; else the interval holds the `noise` between runs, and
+    the `sure` one, which is wider, more of it.
     """
 
     ratio: Interval | None
     reason: Reason | None = None
     yardstick: str = ""
+    beside: bool = False
+    noise: Noise = Noise()
+    sure: Interval | None = None
 
     @property
     def status(self) -> VerdictStatus:
         """Return a verdict's status without a ratio: `inconclusive` if processes were too few."""
         return "inconclusive" if self.reason == _TOO_FEW else "incomparable"
+
+    def tell(self, verdict: Verdict) -> Verdict:
+        """Return the verdict on this change, with how that was measured and what is not known."""
+        return msgspec.structs.replace(
+            verdict,
+            yardstick=self.yardstick,
+            beside=self.beside,
+            noise=self.noise.source,
+            between=self.noise.deviation,
+            noise_runs=self.noise.runs,
+        )
 
 
 def change(
@@ -57,10 +76,14 @@ def change(
 ) -> MeasuredChange:
     """Return how `metric` of `cell` changed; both runs must have an ok record with it.
 
-    With `compare = "ratio"` in the run's suite, times are first divided by those of a reference
-    cell of the same run, so that runs of two machines can be compared.
+    What was measured beside the baseline's own artifact is compared with that, whatever the machine
+    was. With `compare = "ratio"` in the run's suite, other times are first divided by those of a
+    reference cell of the same run, so that runs of two machines can be compared.
     """
     now, before = run.records[cell.id], baseline.records[cell.id]
+    same = metrics.same_samples(now, before, metric)
+    if not same and (ratio := _beside(now, before, run.beside.get(cell.id), metric, statistic)):
+        return MeasuredChange(ratio, beside=True)
     if metrics.is_machine_bound(now, metric):
         if run.header.suite.compare == "ratio":
             return _relative_change(cell, run, baseline, metric, statistic)
@@ -69,10 +92,41 @@ def change(
         if now.device and before.device and now.device != before.device:
             names = told_apart(now.device, before.device)
             return MeasuredChange(None, Reason("other_device", names=names))
-    if metrics.same_samples(now, before, metric):
+    if same:
         return MeasuredChange(Interval(1.0, 1.0, 1.0))
     ratio = metrics.ratio_between_runs(now, before, metric, statistic)
-    return MeasuredChange(ratio, None if ratio else _TOO_FEW)
+    return _stored(ratio, (cell,), run, baseline, metric, statistic)
+
+
+def _beside(
+    now: Record, before: Record, beside: Record | None, metric: str, statistic: Statistic
+) -> Interval | None:
+    """Return now / beside; None unless the baseline's artifact was measured in the same rounds."""
+    if beside is None or beside.status != "ok" or not metrics.is_measured(now, metric):
+        return None
+    if beside.artifact != before.artifact or not metrics.has(beside, metric):
+        return None
+    return metrics.ratio_beside(now, beside, metric, statistic)
+
+
+def _stored(
+    ratio: Interval | None,
+    cells: tuple[Cell, ...],  # the cell, and its yardstick
+    run: Run,
+    baseline: Run,
+    metric: str,
+    statistic: Statistic,
+) -> MeasuredChange:
+    """Return the change between two stored runs, with the noise between these in its interval."""
+    yardstick = cells[1].key if len(cells) > 1 else ""
+    if ratio is None:
+        return MeasuredChange(None, _TOO_FEW, yardstick)
+    if not metrics.is_measured(run.records[cells[0].id], metric):
+        return MeasuredChange(ratio, yardstick=yardstick)
+    same_machine = not differences(run.header.environment, baseline.header.environment)
+    noise = between_runs(cells, run, baseline, metric, statistic, same_machine=same_machine)
+    wide, sure = allowed_for(ratio, noise)
+    return MeasuredChange(wide, yardstick=yardstick, noise=noise, sure=sure)
 
 
 def _relative_change(
@@ -96,4 +150,4 @@ def _relative_change(
     if cell == yardstick or same:
         return MeasuredChange(Interval(1.0, 1.0, 1.0), yardstick=yardstick.key)
     ratio = metrics.ratio_of_ratios(now, before, metric, statistic)
-    return MeasuredChange(ratio, None if ratio else _TOO_FEW, yardstick.key)
+    return _stored(ratio, (cell, yardstick), run, baseline, metric, statistic)

@@ -11,10 +11,14 @@ demand an estimate above the floor instead would be to miss half of all changes 
 from __future__ import annotations
 
 from perfsuite.domain.verdict import Interval, VerdictStatus
-from perfsuite.judge.budgets import SLACK, decide
+
+# The tolerance for rounding, because limits are decimal numbers and ratios come from logarithms.
+SLACK = 1e-9
 
 # An undecided change is green if it is surely within as many floors: with less, nothing was seen.
 _SURELY_WITHIN = 2.0
+
+RED: frozenset[VerdictStatus] = frozenset({"regressed", "over_budget"})
 
 
 def change_decided(estimate: Interval, floor: float) -> VerdictStatus | None:
@@ -34,11 +38,34 @@ def change_verdict(estimate: Interval, floor: float) -> VerdictStatus:
     An undecided change passes if the estimate is within the floor and the interval within twice
     that; else it is `inconclusive`, since a machine that noisy would hide a change worth finding.
     """
-    decided = change_decided(estimate, floor)
-    if decided is not None:
-        return decided
+    return change_decided(estimate, floor) or _undecided(estimate, floor)
+
+
+def _undecided(estimate: Interval, floor: float) -> VerdictStatus:
     within = estimate.value <= floor + SLACK and estimate.high <= _SURELY_WITHIN * floor + SLACK
     return "pass" if within else "inconclusive"
+
+
+def stored_verdict(estimate: Interval, sure: Interval, floor: float) -> VerdictStatus:
+    """Return what is said of a change between two stored runs.
+
+    Both intervals hold what differs between runs of the same thing; it is the `sure` one, of 3.29
+    standard deviations of that, which must exclude nothing before a change is red.
+    """
+    if change_decided(estimate, floor) == "regressed" and sure.low <= SLACK:
+        return _undecided(estimate, floor)
+    return change_verdict(estimate, floor)
+
+
+def loss_verdict(estimate: Interval, floor: float) -> VerdictStatus:
+    """Return what is said of an accuracy, of which `estimate` was lost.
+
+    How wide its interval is follows from the number of samples alone, and a few samples must not
+    keep unchanged answers from being green: what is lost must exceed the floor, and be sure.
+    """
+    if estimate.value <= floor + SLACK:
+        return "pass"
+    return "regressed" if estimate.low > SLACK else "inconclusive"
 
 
 def believed(first: VerdictStatus, again: VerdictStatus) -> VerdictStatus:
@@ -47,7 +74,22 @@ def believed(first: VerdictStatus, again: VerdictStatus) -> VerdictStatus:
     `again` is the verdict of the second measurement alone, of fresh rounds that are looked at by
     the same plan from the beginning. Red must be found twice; else what the second one says holds.
     """
-    return again if first == "regressed" else first
+    return again if first in RED else first
+
+
+def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus:
+    """Return `pass` if the interval's bad end is within the limit, `over_budget` if its good end is
+    beyond it, else `inconclusive`.
+
+    With `at_least` the limit is a least value, else a greatest one.
+    """
+    slack = SLACK * max(1.0, abs(limit))
+    bad, good = estimate.high - limit, estimate.low - limit
+    if at_least:
+        bad, good = limit - estimate.low, limit - estimate.high
+    if bad <= slack:
+        return "pass"
+    return "over_budget" if good > slack else "inconclusive"
 
 
 def budget_decided(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus | None:

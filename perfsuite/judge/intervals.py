@@ -8,7 +8,7 @@ as ratios.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
@@ -156,6 +156,25 @@ def independent_interval(
         for variance, group in zip(variances, groups, strict=True)
     )
     return _exponential(centre, _t(freedom, confidence) * math.sqrt(total))
+
+
+def pooled_deviation(groups: Iterable[Sequence[float]]) -> float:
+    """Return the standard deviation within groups; 0 if none has two values."""
+    arrays = [np.asarray(group, dtype=float) for group in groups]
+    freedom = sum(max(0, len(group) - 1) for group in arrays)
+    squares = sum(float(((group - group.mean()) ** 2).sum()) for group in arrays if len(group))
+    return math.sqrt(squares / freedom) if freedom else 0.0
+
+
+def widened(ratio: Interval, reach: float) -> Interval:
+    """Return the interval of a ratio that also reaches `reach` to each side, as a logarithm.
+
+    Both reaches are of independent errors, whose variances add up.
+    """
+    centre = math.log(ratio.value)
+    low = centre - math.hypot(centre - math.log(ratio.low), reach)
+    high = centre + math.hypot(math.log(ratio.high) - centre, reach)
+    return Interval(ratio.value, math.exp(max(low, -700.0)), math.exp(min(high, 700.0)))
 
 
 def difference_interval(reference: Accuracy, variant: Accuracy) -> Interval | None:

@@ -54,6 +54,12 @@ def is_machine_bound(record: Record, metric: str) -> bool:
     return found is not None and found.machine_bound
 
 
+def is_measured(record: Record, metric: str) -> bool:
+    """Return whether each round measures the metric anew, as it does no size and no accuracy."""
+    found = definition(record, metric)
+    return found is not None and found.summary != "exact"
+
+
 def uncounted(record: Record, metric: str) -> tuple[str, ...]:
     """Return the operators that are not in the metric's value, as `3 GridSample`; mostly none."""
     if metric != MACS:
@@ -99,6 +105,24 @@ def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -
         paired = log_ratios(value, reference, metric, statistic)
         return intervals.mean_interval(paired, _confidence((value, paired)))
     return ratio_between_runs(value, reference, metric, statistic)
+
+
+def ratio_beside(
+    value: Record, beside: Record, metric: str, statistic: Statistic
+) -> Interval | None:
+    """Return value / beside of two artifacts that were measured in the same rounds.
+
+    Of a metric that gives each process one value, such as the time to load, pairs are the values of
+    a round, if each round has one.
+    """
+    above, below = (one.values.get(metric, ()) for one in (value, beside))
+    rounds = value.latencies_s.keys()
+    each_has_one = rounds == beside.latencies_s.keys() and len(above) == len(below) == len(rounds)
+    if _has_rounds(metric) or not each_has_one:
+        return ratio(value, beside, metric, statistic)
+    ours, theirs = ({number: (one,) for number, one in enumerate(side)} for side in (above, below))
+    paired = intervals.log_ratios(ours, theirs)
+    return intervals.mean_interval(paired, _confidence((value, paired)))
 
 
 def log_ratios(
@@ -171,6 +195,24 @@ def ratio_of_ratios(
     logs = [_logs(record, metric, statistic) for record in records]
     confidence = _confidence(*zip(records, logs, strict=True))
     return intervals.independent_interval([logs[0], logs[3]], [logs[1], logs[2]], confidence)
+
+
+def deviation_of_processes(
+    now: Sequence[Record], before: Sequence[Record], metric: str, statistic: Statistic
+) -> float:
+    """Return the standard deviation of single processes' log values, within each of two runs.
+
+    Of two records a run, a cell's and its yardstick's, it is that of their log ratio.
+    """
+    if len(now) == 1 or not _has_rounds(metric):
+        pooled = (
+            intervals.pooled_deviation(_logs(one, metric, statistic) for one in pair)
+            for pair in zip(now, before, strict=True)
+        )
+        return math.hypot(*pooled)
+    return intervals.pooled_deviation(
+        log_ratios(one, yardstick, metric, statistic) for one, yardstick in (now, before)
+    )
 
 
 def same_samples(one: Record, other: Record, metric: str) -> bool:

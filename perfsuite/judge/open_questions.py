@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import msgspec
 
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.metrics import LATENCY, METRICS
+from perfsuite.domain.metrics import LATENCY, METRICS, known_metrics
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.verdict import Interval
+from perfsuite.domain.verdict import Interval, Verdict
 from perfsuite.judge import metrics
 from perfsuite.judge.budgets import budget_verdicts
-from perfsuite.judge.decisions import pace_decided
+from perfsuite.judge.decisions import change_decided, pace_decided
 from perfsuite.judge.references import ok_cells, parent_cell, reference_cell
+from perfsuite.judge.regression import for_the_worse, regression_verdicts
 from perfsuite.judge.sequential import rounds_needed
 
 NEVER_SLOWER = "never slower"
 
 
 class OpenQuestion(msgspec.Struct, frozen=True):
-    """A verdict on a cell that is not decided: by the budget named `about`, or `never slower`.
+    """A verdict on a cell that is not decided.
 
+    `about` names the budget, or is `never slower`, or of which metric it may be a regression.
     It may be after `rounds` rounds, if these go on to differ as they did so far; None if not within
     the plan of the run.
     """
@@ -32,28 +34,73 @@ class OpenQuestion(msgspec.Struct, frozen=True):
     rounds: int | None
 
 
-def open_questions(run: Run) -> list[OpenQuestion]:
+def open_questions(run: Run, baseline: Run | None = None) -> list[OpenQuestion]:
     """Return what is not decided and may be by more rounds; nothing in a run of a fixed number.
 
-    It follows from the records and the plan alone. Accuracies do not depend on rounds, and what is
-    held against a baseline run is judged when the run has ended.
+    It follows from the records and the plan alone. Accuracies do not depend on rounds. Of what is
+    held against a baseline, only what is measured beside it is waited for: between two stored runs
+    no number of rounds shows what differs from run to run. In the rounds of a second measurement,
+    `run.again`, nothing else is asked.
     """
     looks = run.header.suite.looks
     if looks is None:
         return []
-    return [*_open_budgets(run, looks), *_open_paces(run, looks), *_wide_speedups(run, looks)]
+    run = msgspec.structs.replace(run, again=None)
+    verdicts = budget_verdicts(run, baseline)
+    changes = [] if baseline is None else list(_open_changes(run, baseline, looks))
+    if _is_again(run):
+        beside = [one for one in verdicts if one.beside]
+        return [*_open_budgets(beside, run, looks), *changes]
+    own = [*_open_budgets(verdicts, run, looks), *_open_paces(run, looks)]
+    return [*own, *_wide_speedups(run, looks), *changes]
 
 
-def _open_budgets(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
+def _is_again(run: Run) -> bool:
+    """Tell whether these are the rounds of a second measurement, which follow all of the first."""
+    last = (max(record.latencies_s, default=0) for record in run.records.values())
+    return max(last, default=0) >= run.header.suite.processes
+
+
+def _open_budgets(verdicts: Iterable[Verdict], run: Run, looks: Looks) -> Iterator[OpenQuestion]:
     records = {cell.key: run.records[cell.id] for cell in run.header.cells}
-    for verdict in budget_verdicts(run, None):
+    for verdict in verdicts:
         around, limit = verdict.estimate, verdict.limit
         if verdict.status != "inconclusive" or around is None or limit is None:
             continue
         record = records[verdict.cell]
         if metrics.is_accuracy(record, verdict.metric) or verdict.uncounted:
             continue
+        if verdict.against == "baseline" and not verdict.beside:
+            continue
         yield OpenQuestion(verdict.cell, verdict.budget, _forecast(record, around, limit, looks))
+
+
+def _open_changes(run: Run, baseline: Run, looks: Looks) -> Iterator[OpenQuestion]:
+    """Yield each change since the baseline that may be none and may be one worth finding."""
+    records = {cell.key: run.records[cell.id] for cell in run.header.cells}
+    known = known_metrics(run.header.metrics)
+    for verdict in regression_verdicts(run, baseline):
+        if not verdict.beside or verdict.estimate is None or verdict.limit is None:
+            continue
+        worse = for_the_worse(verdict.estimate, known[verdict.metric])
+        if change_decided(worse, verdict.limit) is not None:
+            continue
+        # One end must leave nothing and the floor between them: above the one, or below the other.
+        record, ratio = records[verdict.cell], Interval(*(1.0 + one for one in _parts(worse)))
+        ends = []
+        if worse.value > 0.0:
+            ends.append(_forecast(record, ratio, 1.0, looks))
+        if worse.value < verdict.limit:
+            ends.append(_forecast(record, ratio, 1.0 + verdict.limit, looks))
+        yield OpenQuestion(verdict.cell, f"regression of {verdict.metric}", _soonest(ends))
+
+
+def _parts(one: Interval) -> tuple[float, float, float]:
+    return one.value, one.low, one.high
+
+
+def _soonest(rounds: Iterable[int | None]) -> int | None:
+    return min((one for one in rounds if one is not None), default=None)
 
 
 def _open_paces(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
@@ -75,8 +122,7 @@ def _open_paces(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
             ends.append(_forecast(record, speedup, 1.0, looks))
         if speedup.value < 1.0 + floor:
             ends.append(_forecast(record, speedup, 1.0 + floor, looks))
-        soonest = min((one for one in ends if one is not None), default=None)
-        yield OpenQuestion(cell.key, NEVER_SLOWER, soonest)
+        yield OpenQuestion(cell.key, NEVER_SLOWER, _soonest(ends))
 
 
 def _wide_speedups(run: Run, looks: Looks) -> Iterator[OpenQuestion]:

@@ -1,10 +1,13 @@
 """Regressions: metrics that became worse than in the baseline, judged without budgets.
 
-A regression needs both an interval that excludes no change and an effect above a floor, because
-with many cells the first alone is often true by chance, and the second by noise.
+A regression needs both an interval that excludes no change and reaches beyond a floor, because with
+many cells the first alone is often true by chance, and the second by noise. What each interval says
+is in `decisions`.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import Metric, known_metrics
@@ -12,8 +15,9 @@ from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Check, Interval, Reason, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
-from perfsuite.judge.budgets import SLACK
+from perfsuite.judge.believed import believed_verdict
 from perfsuite.judge.comparability import change
+from perfsuite.judge.decisions import change_verdict, loss_verdict, stored_verdict
 from perfsuite.judge.references import ok_cells
 
 ACCURACY_FLOOR = 0.1  # percentage points
@@ -66,12 +70,22 @@ def _lost(cell: Cell, metric: str) -> Verdict:
 
 
 def _measured(cell: Cell, run: Run, baseline: Run, metric: Metric, floor: float) -> Verdict:
+    once = partial(_once, cell, baseline=baseline, metric=metric, floor=floor)
+    return believed_verdict(run, cell, metric.name, once)
+
+
+def _once(cell: Cell, run: Run, baseline: Run, metric: Metric, floor: float) -> Verdict:
+    """Return the verdict of one measurement: of the first rounds, or of those again."""
     found = change(cell, run, baseline, metric.name)
     status, estimate = found.status, None
     if found.ratio is not None:
-        estimate = Interval(found.ratio.value - 1, found.ratio.low - 1, found.ratio.high - 1)
-        status = worse(estimate if metric.better == "lower" else _negative(estimate), floor)
-    return Verdict(
+        estimate = _share(found.ratio)
+        worse = for_the_worse(estimate, metric)
+        if found.sure is None:
+            status = change_verdict(worse, floor)
+        else:
+            status = stored_verdict(worse, for_the_worse(_share(found.sure), metric), floor)
+    verdict = Verdict(
         status,
         _NAME,
         cell.key,
@@ -81,9 +95,18 @@ def _measured(cell: Cell, run: Run, baseline: Run, metric: Metric, floor: float)
         limit=floor,
         estimate=estimate,
         unit=metric.unit,
-        yardstick=found.yardstick,
         reason=found.reason,
     )
+    return found.tell(verdict)
+
+
+def for_the_worse(share: Interval, metric: Metric) -> Interval:
+    """Return a change as what became worse: less of a metric of which more is better."""
+    return share if metric.better == "lower" else _negative(share)
+
+
+def _share(ratio: Interval) -> Interval:
+    return Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0)
 
 
 def _negative(one: Interval) -> Interval:
@@ -102,7 +125,7 @@ def _accuracy(cell: Cell, before: Record, now: Record, metric: str) -> Verdict:
         if estimate is None:
             reason = Reason("not_a_number", names=(metric,))
         else:
-            status = worse(estimate, ACCURACY_FLOOR)
+            status = loss_verdict(estimate, ACCURACY_FLOOR)
     return Verdict(
         status,
         _NAME,
@@ -114,13 +137,3 @@ def _accuracy(cell: Cell, before: Record, now: Record, metric: str) -> Verdict:
         estimate=estimate,
         reason=reason,
     )
-
-
-def worse(estimate: Interval, floor: float) -> VerdictStatus:
-    """Return `regressed` if the change for the worse exceeds the floor and its interval excludes 0.
-
-    It is `inconclusive` if the change exceeds the floor and its interval includes 0, else `pass`.
-    """
-    if estimate.value <= floor + SLACK:
-        return "pass"
-    return "regressed" if estimate.low > SLACK else "inconclusive"

@@ -11,7 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
-from perfsuite.domain.record import Accuracy, Header, Record, Run
+from perfsuite.domain.record import Accuracy, BetweenRuns, Header, Record, Run
 from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.domain.verdict import Verdict
 from perfsuite.report.sentences import caution_sentence
@@ -51,6 +51,38 @@ def run(*records: Record, cells: tuple[Cell, ...] = (), **suite: Any) -> Run:
     looks = header.suite.looks
     defined = (msgspec.structs.replace(one, metrics=metrics, looks=looks) for one in records)
     return Run(header, {one.cell.id: one for one in defined})
+
+
+def known_noise(made: Run, deviation: float, *cells: Cell, runs: int = 5) -> Run:
+    """The run, begun when it was known how much runs of its cells differ."""
+    of = cells or made.header.cells
+    learned = {cell.id: BetweenRuns(deviation, runs) for cell in of}
+    return msgspec.structs.replace(
+        made, header=msgspec.structs.replace(made.header, between_runs=learned)
+    )
+
+
+def measured_beside(made: Run, *baselines: Record) -> Run:
+    """The run, with what was measured of the baseline's artifacts in its rounds."""
+    return msgspec.structs.replace(made, beside={one.cell.id: one for one in baselines})
+
+
+def measured_again(made: Run, *records: Record, beside: tuple[Record, ...] = ()) -> Run:
+    """The run, with the rounds of a second measurement, which follow those of the first."""
+    first = made.header.suite.processes
+
+    def later(one: Record) -> Record:
+        times = {first + number: samples for number, samples in one.latencies_s.items()}
+        return msgspec.structs.replace(one, latencies_s=times, looks=made.header.suite.looks)
+
+    cells = tuple(one.cell for one in records)
+    again = msgspec.structs.replace(
+        made,
+        header=msgspec.structs.replace(made.header, cells=cells),
+        records={one.cell.id: later(one) for one in records},
+        beside={one.cell.id: later(one) for one in beside},
+    )
+    return msgspec.structs.replace(made, again=again)
 
 
 def accuracy(

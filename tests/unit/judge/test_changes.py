@@ -34,7 +34,7 @@ def test_all_that_a_regression_says() -> None:
     assert [msgspec.structs.replace(one, estimate=None) for one in (time, lost)] == [
         Verdict(
             "regressed", "regression", INT8.key, "latency_s", "regression", "baseline", 0.03,
-            unit="s",
+            unit="s", noise="unknown", between=0.0,
         ),
         Verdict("regressed", "regression", INT8.key, "top1", "regression", "baseline", 0.1),
     ]  # fmt: skip

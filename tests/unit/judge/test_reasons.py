@@ -14,7 +14,7 @@ from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Failur
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Interval, Reason, Verdict
 from perfsuite.judge import judge
-from perfsuite.judge.budgets import decide
+from perfsuite.judge.decisions import decide
 
 FAST = record(INT8, 0.01, 0.01, values={"macs": (5.0,)})
 SLOW = record(EAGER, 0.1, 0.1, values={"macs": (10.0,)})
