@@ -8,11 +8,12 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import Caution, VersionChange
 from perfsuite.domain.metrics import LATENCY, known_metrics
 from perfsuite.domain.record import Record, Run
-from perfsuite.domain.verdict import Interval, Reason
+from perfsuite.domain.verdict import Interval, NoiseSource, Reason
 from perfsuite.errors import Incomparable
 from perfsuite.judge import metrics
 from perfsuite.judge.cautions import of_other_run
-from perfsuite.judge.comparability import change, version_changes
+from perfsuite.judge.comparability import MeasuredChange, change, version_changes
+from perfsuite.judge.regression import latency_verdict
 
 
 class CellChange(msgspec.Struct, frozen=True):
@@ -33,6 +34,12 @@ class CellChange(msgspec.Struct, frozen=True):
     yardstick: str = ""  # the key of the cell that both runs' times were divided by, if any
     other_losses: dict[str, Interval] = {}  # metric to points
     other_ratios: dict[str, Interval] = {}  # after / before of what else has a column in tables
+    # How the latencies were compared, as a verdict says it.
+    beside: bool = False
+    again: bool = False
+    noise: NoiseSource = ""
+    between: float | None = None
+    noise_runs: int = 0
 
 
 class Comparison(msgspec.Struct, frozen=True):
@@ -72,10 +79,12 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
     if old is None or new is None or statuses != ("ok", "ok"):
         return CellChange(cell, cell.key, *statuses)
     reasons: list[Reason] = []
-    ratio, yardstick = None, ""
+    found = MeasuredChange(None)
+    again = False
     if metrics.has(old, LATENCY) and metrics.has(new, LATENCY):
-        found = change(cell, after, before, LATENCY)
-        ratio, yardstick = found.ratio, found.yardstick
+        again = latency_verdict(cell, after, before).again
+        latest = after.again if again and after.again is not None else after
+        found = change(cell, latest, before, LATENCY)
         reasons += [found.reason] if found.reason else []
     losses, others = _losses(old, new)
     main = new.accuracy.metric if new.accuracy is not None else ""
@@ -85,12 +94,17 @@ def _change(cell: Cell, before: Run, after: Run) -> CellChange:
         *statuses,
         metrics.typical_latency(old),
         metrics.typical_latency(new),
-        ratio,
+        found.ratio,
         losses.pop(main, None),
         (*reasons, *others),
-        yardstick,
+        found.yardstick,
         losses,
         _other_ratios(cell, before, after),
+        beside=found.beside,
+        again=again,
+        noise=found.noise.source,
+        between=found.noise.deviation,
+        noise_runs=found.noise.runs,
     )
 
 

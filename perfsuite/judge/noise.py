@@ -85,5 +85,8 @@ def _known(
 
 
 def _told(header: Header, cell: Cell) -> Noise | None:
-    learned = header.between_runs.get(cell.id)
-    return None if learned is None else Noise("earlier runs", learned.deviation, learned.runs)
+    """Return what a run knew when it began: of the cell from earlier runs, else by certificate."""
+    if learned := header.between_runs.get(cell.id):
+        return Noise("earlier runs", learned.deviation, learned.runs)
+    certified = header.certificate.between_runs if header.certificate else None
+    return None if certified is None else Noise("certificate", certified)

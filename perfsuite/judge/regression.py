@@ -10,7 +10,7 @@ from __future__ import annotations
 from functools import partial
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.metrics import Metric, known_metrics
+from perfsuite.domain.metrics import LATENCY, METRICS, Metric, known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Check, Interval, Reason, Verdict, VerdictStatus
 from perfsuite.errors import Incomparable
@@ -35,6 +35,12 @@ def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
         for verdict in _verdicts(cell, run, baseline)
     ]
     return found + _gone(run, baseline)
+
+
+def latency_verdict(cell: Cell, run: Run, baseline: Run) -> Verdict:
+    """Return the verdict on the latency of a cell that both runs have, with ok records."""
+    known = METRICS[LATENCY]
+    return _measured(cell, run, baseline, known, known.floor or 0.0)
 
 
 def _gone(run: Run, baseline: Run) -> list[Verdict]:

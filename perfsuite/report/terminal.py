@@ -31,7 +31,9 @@ from perfsuite.report.tables.texts import (
     instruction_sets_sentence,
     latency_text,
     loss_text,
+    measured_text,
     pace_text,
+    passed_text,
     row_symbol,
     size_text,
     speedup_text,
@@ -91,8 +93,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(as_text(console, f"after:  {plain(comparison.after)}", "bold"))
     console.print()
     table = _bare_table()
-    for name in ("cell", "before", "after", "change of latency", "points lost"):
-        table.add_column(name, no_wrap=name == "cell")
+    for name in ("cell", "before", "after", "change of latency", "measured", "points lost"):
+        table.add_column(name, no_wrap=name in ("cell", "change of latency"))
     for change in comparison.changes:
         table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
     console.print(table)
@@ -254,18 +256,18 @@ def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
     for budget, group in by_budget.items():
         console.print()
         console.print(as_text(console, plain(budget), "bold"))
-        shown = [one for one in group if budget != "regression" or one.status != "pass"]
+        shown = [
+            one for one in group if budget != "regression" or one.status != "pass" or one.again
+        ]
         lines = Table.grid(padding=(0, 1))
         for verdict in shown:
             symbol = symbol_of(verdict.status)
             lines.add_row(
                 as_text(console, symbol, _STYLES[symbol]), as_text(console, verdict_line(verdict))
             )
-        if passed := len(group) - len(shown):
-            lines.add_row(
-                as_text(console, "✓", "green"),
-                as_text(console, f"{passed} of {len(group)} not worse than in the baseline"),
-            )
+        if len(group) > len(shown):
+            text = passed_text([one for one in group if one not in shown], len(group))
+            lines.add_row(as_text(console, "✓", "green"), as_text(console, text))
         console.print(lines)
 
 
@@ -293,5 +295,6 @@ def _change_row(change: CellChange) -> list[tuple[str, str]]:
         (before, ""),
         (after, ""),
         (text, style),
+        (measured_text(change), ""),
         (loss_text(change.loss_points), ""),
     ]

@@ -11,6 +11,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import Gain
 from perfsuite.report.tables.cell_rows import CellRow, plain, rows
+from perfsuite.report.tables.texts import measured_text
 from perfsuite.report.tables.uncounted import operators_text
 
 _Value = str | int | float | None
@@ -70,6 +71,8 @@ def _row(row: CellRow) -> dict[str, _Value]:
         "error": row.error,
         **_gain(row.gain),
         "cause": row.cause,
+        **_interval("change", row.change.estimate if row.change else None),
+        "change_measured": measured_text(row.change) if row.change else "",
     }
 
 

@@ -20,13 +20,37 @@ def verdict_sentence(verdict: Verdict) -> str:
     if verdict.check == "regression" and verdict.yardstick == verdict.cell:
         return 'is the yardstick of compare = "ratio": its own change is not judged'
     whose = f"stage {verdict.stage}: " if verdict.stage else ""
-    text = whose + _finding(verdict, verdict.estimate)
+    text = whose + _finding(verdict, verdict.estimate) + _how_measured(verdict)
+    if verdict.again:
+        red = verdict.status in ("regressed", "over_budget")
+        outcome = "" if red else "; the first time it looked worse"
+        text = f"measured a second time: {text}{outcome}"
     if verdict.status != "inconclusive":
         return text
     if verdict.uncounted:
         return f"{text}: cannot tell, there is no formula for {', '.join(verdict.uncounted)}"
     more = "measure more processes" if verdict.unit else "evaluate more samples"
+    if verdict.noise:
+        more = "measure it beside the baseline (run --baseline)"
     return f"{text}: too close to tell, {more}"
+
+
+def _how_measured(verdict: Verdict) -> str:
+    """Return that it was measured beside, or what is known of the noise between two stored runs.
+
+    Of a red verdict beside the baseline it tells that there was no second measurement. It is empty
+    for what no process measures, such as a size.
+    """
+    if verdict.beside:
+        red = verdict.status in ("regressed", "over_budget")
+        return f"; beside{', measured once' if red and not verdict.again else ''}"
+    if not verdict.noise:
+        return ""
+    if verdict.noise == "unknown" or verdict.between is None:
+        return "; stored runs, noise between runs not known"
+    earlier = verdict.noise == "earlier runs"
+    source = f"from {verdict.noise_runs} earlier runs" if earlier else "by the certificate"
+    return f"; stored runs, noise between runs {words.percent(verdict.between)} ({source})"
 
 
 def _finding(verdict: Verdict, estimate: Interval) -> str:

@@ -13,7 +13,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
-from perfsuite.domain.verdict import Interval, VerdictStatus
+from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
 from perfsuite.processor import best_instruction_sets
 from perfsuite.report.sentences import cause_text, reason_text
@@ -85,6 +85,8 @@ class CellRow(msgspec.Struct, frozen=True):
     # By the task's further metrics; `accuracy` is by its main one.
     other_accuracies: tuple[OtherAccuracy, ...] = ()
     other_metrics: tuple[OtherMetric, ...] = ()
+    # Of a run that is held against a baseline: the verdict on the change of the latency.
+    change: Verdict | None = None
     device_name: str = ""  # of the processor or card; empty where the run does not tell
     device_instruction_sets: tuple[str, ...] = ()  # the best that the processor has
     instruction_sets: tuple[str, ...] = ()  # that the cell's kernels use; empty where not known
@@ -97,7 +99,15 @@ def rows(run: Run, judgement: Judgement) -> list[CellRow]:
     for verdict in judgement.verdicts:
         known = worst.get(verdict.cell, "pass")
         worst[verdict.cell] = min(known, verdict.status, key=SEVERITY.index)
-    return [_row(cell, run, worst.get(cell.key)) for cell in run.header.cells]
+    changes = {
+        verdict.cell: verdict
+        for verdict in judgement.verdicts
+        if (verdict.check, verdict.metric) == ("regression", LATENCY)
+    }
+    return [
+        msgspec.structs.replace(_row(cell, run, worst.get(cell.key)), change=changes.get(cell.key))
+        for cell in run.header.cells
+    ]
 
 
 def groups(found: list[CellRow]) -> dict[str, list[CellRow]]:

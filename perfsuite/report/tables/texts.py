@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
+from perfsuite.judge import CellChange
 from perfsuite.report import words
 from perfsuite.report.sentences import verdict_sentence
 from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
@@ -124,6 +125,26 @@ def change_text(ratio: Interval | None) -> str:
         return ""
     change = Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0)
     return words.signed_percent(change.value) + words.spread(change, words.signed_percent)
+
+
+def passed_text(passed: Sequence[Verdict], of: int) -> str:
+    """Return `5 of 6 not worse than in the baseline`, and how many were measured beside it."""
+    text = f"{len(passed)} of {of} not worse than in the baseline"
+    beside = sum(one.beside for one in passed)
+    return f"{text} ({beside} measured beside it)" if beside else text
+
+
+def measured_text(found: Verdict | CellChange) -> str:
+    """Return how a change was measured: `beside`, `beside, twice`, `stored, ±2.1 %`.
+
+    After ± is the noise between runs, or ? where it is not known.
+    """
+    if not found.beside and not found.noise:
+        return ""
+    unknown = found.noise == "unknown" or found.between is None
+    noise = "?" if unknown else words.percent(found.between or 0.0)
+    twice = ", twice" if found.again else ""
+    return f"beside{twice}" if found.beside else f"stored, ±{noise}{twice}"
 
 
 def _half_percent(interval: Interval) -> str:

@@ -10,6 +10,9 @@ from judged_runs import (
     MACHINE,
     PAIR,
     accuracy,
+    known_noise,
+    measured_again,
+    measured_beside,
     noisy,
     other_machine,
     record,
@@ -121,3 +124,22 @@ def test_losses_that_cannot_be_told_say_why_and_leave_the_others() -> None:
     assert few.reasons == (Reason("too_few_in_a_run"),)
     none = compare(before, run(record(INT8))).changes[0]
     assert (none.loss_points, none.other_losses) == (None, {})
+
+
+def test_how_the_latencies_were_compared() -> None:
+    old = record(INT8, *[0.01] * 4, artifact="old")
+    stored = run(old)
+    slow, same = (record(INT8, *[0.01 * factor] * 4, artifact="new") for factor in (1.2, 1.001))
+
+    (change,) = compare(stored, measured_beside(run(slow), old)).changes
+    assert (change.beside, change.again, change.noise) == (True, False, "")
+    assert change.latency_ratio is not None
+    assert change.latency_ratio.value == pytest.approx(1.2)
+    twice = measured_again(measured_beside(run(slow), old), same, beside=(old,))
+    (change,) = compare(stored, twice).changes
+    assert (change.beside, change.again) == (True, True)
+    assert change.latency_ratio is not None
+    assert change.latency_ratio.value == pytest.approx(1.001)
+    (change,) = compare(stored, known_noise(run(slow), 0.02)).changes
+    assert (change.beside, change.again) == (False, False)
+    assert (change.noise, change.between, change.noise_runs) == ("earlier runs", 0.02, 5)

@@ -54,7 +54,9 @@ def test_a_fifth_slower_is_found_and_named(noise: float, seed: int) -> None:
 def test_words_of_a_regression() -> None:
     before = run(record(INT8, 0.01, 0.01))
     verdict = only(judge(scaled(before, 1.2), before).verdicts)
-    assert verdict_sentence(verdict) == "20 % slower than in the baseline"
+    assert verdict_sentence(verdict) == (
+        "20 % slower than in the baseline; stored runs, noise between runs not known"
+    )
     assert verdict.estimate is not None
     assert verdict.estimate.value == pytest.approx(0.2)
     assert (verdict.budget, verdict.limit) == ("regression", 0.03)
@@ -70,7 +72,9 @@ def test_a_large_but_unsure_change_is_inconclusive() -> None:
     after = run(record(INT8, 0.010, 0.014))
     verdict = only(judge(after, before).verdicts)
     assert verdict.status == "inconclusive"
-    assert verdict_sentence(verdict).endswith("too close to tell, measure more processes")
+    assert verdict_sentence(verdict).endswith(
+        "not known: too close to tell, measure it beside the baseline (run --baseline)"
+    )
 
 
 def test_another_machine_is_incomparable_and_the_fields_are_named() -> None:
