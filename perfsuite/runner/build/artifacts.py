@@ -47,6 +47,9 @@ class Facts(msgspec.Struct, frozen=True):
     uncounted: dict[str, int] = {}
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
+    needs_source: bool = False  # it is opened with the module, which is rebuilt from its source
+    versions: dict[str, str] = {}  # of the engine's libraries; empty in artifacts that did not tell
+    runtime: str = ""  # what changes when the code of the runtime may have changed
 
 
 class Parts(msgspec.Struct, frozen=True):

@@ -133,6 +133,9 @@ class _Build:
             uncounted=counted.uncounted if counted else {},
             widths=self.builder.widths() if self.variant.rebuild is not None else (),
             sources=artifacts.sources_of(self.job),
+            needs_source=self.runtime.takes == "module" or is_split(folder),
+            versions=libraries_of(self.runtime),
+            runtime=source_digest("runtime", self.job.runtime),
         )
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder))
