@@ -24,8 +24,10 @@ from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judged_run import JudgedRun
 from perfsuite.plugins import refuse_while_importing
+from perfsuite.runner.keeping import keep_artifacts as kept
+from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.run_folder import created, resumed
-from perfsuite.runner.schedule import Observer, SilentObserver, work_off
+from perfsuite.runner.schedule import work_off
 from perfsuite.store.journal import Journal, read
 from perfsuite.store.runs import load_run
 
@@ -108,23 +110,27 @@ def run(
     only: str | Sequence[str] = (),
     quick: bool = False,
     resume: bool = False,
+    keep_artifacts: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun:
     """Work off a suite, a file or one written in Python; return the run with the verdicts on it.
 
+    What `baseline`, a stored run, has of the same cells is measured beside them, if its artifacts
+    are in the cache or were kept with it: `keep_artifacts` copies them into the folder of the run.
     With `resume`, go on with the run in `out` (by default the suite's newest). `only` is a glob on
     the keys of cells, or several, of which one must match. `quick` measures too little to be
     believed. `observe` gives whoever shows progress.
     """
     refuse_while_importing("perfsuite.run")
     resolved, cells, warnings = load_suite(_suite(suite), _globs(only), quick=quick)
-    # A mistake here must not cost a whole run.
-    earlier = load_run(Path(baseline)) if baseline is not None else None
+    held_against = _path(baseline)
+    if held_against is not None:
+        load_run(held_against)  # a mistake here must not cost a whole run
     folder = _path(out)
     if resume:
-        journal = resumed(folder, resolved, cells)
+        journal = resumed(folder, resolved, cells, held_against)
     else:
-        journal = created(folder, resolved, cells, quick=quick)
+        journal = created(folder, resolved, cells, quick=quick, baseline=held_against)
     with journal:
         observer = _observer(journal, observe)
         before = len(journal.lines)
@@ -132,8 +138,11 @@ def run(
             work_off(journal, observer)
         finally:
             remember(read(journal.folder)[1][before:])
-    found = load_run(journal.folder)
-    judgement = judge(found, earlier)
+        found = load_run(journal.folder)
+        if keep_artifacts:
+            journal.warnings += kept(journal.folder, found, observer.noted)
+    earlier = found.header.baseline or held_against
+    judgement = judge(found, load_run(Path(earlier)) if earlier else None)
     told = (*journal.warnings, *warnings, *judgement.warnings)
     judgement = msgspec.structs.replace(judgement, warnings=told)
     return JudgedRun(journal.folder, found, judgement)
@@ -233,4 +242,5 @@ def _observer(journal: Journal, observe: Observe | None) -> Observer:
     if observe is None:
         return SilentObserver()
     header = journal.header
-    return observe(header, plan_of(header.suite, header.cells, read_durations()))
+    beside = bool(header.baseline)
+    return observe(header, plan_of(header.suite, header.cells, read_durations(), beside=beside))

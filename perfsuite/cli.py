@@ -171,7 +171,17 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
 @main.command()
 @_selection
 @click.option("-o", "--output", type=FOLDER, metavar="RUN", help="Where the run is kept.")
-@click.option("--baseline", type=FOLDER, metavar="RUN", help="A stored run to hold against.")
+@click.option(
+    "--baseline",
+    type=FOLDER,
+    metavar="RUN",
+    help="A stored run to hold against; where its artifacts are, they are measured beside.",
+)
+@click.option(
+    "--keep-artifacts",
+    is_flag=True,
+    help="Copy what was built into RUN, so that RUN can be a baseline on any machine.",
+)
 @click.option("--resume", is_flag=True, help="Go on with a run that was cut short.")
 def run(
     suite: Path,
@@ -179,6 +189,7 @@ def run(
     quick: bool,
     output: Path | None,
     baseline: Path | None,
+    keep_artifacts: bool,
     resume: bool,
 ) -> None:
     """Measure the cells of SUITE, judge them once, print the table and the verdicts.
@@ -203,6 +214,7 @@ def run(
                 only=only,
                 quick=quick,
                 resume=resume,
+                keep_artifacts=keep_artifacts,
                 observe=follow,
             )
         finally:
@@ -212,7 +224,9 @@ def run(
         if follow.bar is None:
             raise  # nothing was begun
         click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        click.echo(f"  {shlex.join(_again(suite, output, baseline, only, quick))}", err=True)
+        given = {"-o": output, "--baseline": baseline}
+        flags = ["--quick"] * quick + ["--keep-artifacts"] * keep_artifacts
+        click.echo(f"  {shlex.join(_again(suite, given, only, *flags))}", err=True)
         sys.exit(INTERRUPTED)
     print_run(console, judged.run, judged.judgement)
     console.print(f"kept in {judged.folder}", highlight=False)
@@ -224,12 +238,12 @@ def _interrupt(*_: object) -> None:
 
 
 def _again(
-    suite: Path, output: Path | None, baseline: Path | None, only: tuple[str, ...], quick: bool
+    suite: Path, given: dict[str, Path | None], only: tuple[str, ...], *flags: str
 ) -> list[str]:
-    """Return the command that goes on with a run."""
-    given = (("-o", output), ("--baseline", baseline), *(("--only", glob) for glob in only))
-    options = [word for name, value in given if value is not None for word in (name, str(value))]
-    return ["perfsuite", "run", str(suite), *options, *["--quick"] * quick, "--resume"]
+    """Return the command that goes on with a run, with the options that were given to it."""
+    named = [*given.items(), *(("--only", glob) for glob in only)]
+    options = [word for name, value in named if value is not None for word in (name, str(value))]
+    return ["perfsuite", "run", str(suite), *options, *flags, "--resume"]
 
 
 @main.command()

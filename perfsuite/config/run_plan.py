@@ -76,14 +76,23 @@ class RunPlan(msgspec.Struct, frozen=True):
         return tuple(job for job in self.jobs if not job.known)
 
 
-def plan(suite: ResolvedSuite, cells: Sequence[Cell], known_s: Mapping[str, float]) -> RunPlan:
+def plan(
+    suite: ResolvedSuite,
+    cells: Sequence[Cell],
+    known_s: Mapping[str, float],
+    *,
+    beside: bool = False,
+) -> RunPlan:
     """Return the jobs that `cells` of the suite need and how long each may take.
 
+    With `beside` each measure job is two, as a baseline's process is measured beside the cell's.
     `known_s` maps `history_key`s to seconds, as `read_durations` returns them. That results may be
     in the cache is not considered. A cell that is expected not to work is only prepared.
     """
     in_rounds = set(inspected_in_rounds(suite, cells))
     jobs = [job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s)]
+    if beside:
+        jobs = [_doubled(job) if job.kind == "measure" else job for job in jobs]
     return RunPlan(tuple(jobs), _at_most_s(suite, jobs))
 
 
@@ -101,6 +110,10 @@ def _at_most_s(suite: ResolvedSuite, jobs: Sequence[PlannedJob]) -> float | None
         time_left_s = max(0.0, suite.minutes * 60.0 - round_s * least)
         more_s = min(more_s, round_s * math.ceil(time_left_s / round_s)) if round_s else 0.0
     return math.fsum(job.total_s for job in jobs) + more_s
+
+
+def _doubled(job: PlannedJob) -> PlannedJob:
+    return msgspec.structs.replace(job, each_s=2.0 * job.each_s)
 
 
 def history_key(kind: JobKind, cell_key: str) -> str:
@@ -179,7 +192,8 @@ def remember(lines: Iterable[Line]) -> None:
     new: dict[str, float] = {}
     for line in lines:
         key = history_key(line.job, line.key)
-        if line.status == "ok" and not (line.cached and key in known):
+        found = line.baseline and line.job == "prepare"  # which takes no time
+        if line.status == "ok" and not found and not (line.cached and key in known):
             new[key] = line.duration_s
     write_durations(new)
 

@@ -15,9 +15,17 @@ from perfsuite.store.journal import Journal
 
 
 def created(
-    out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...], *, quick: bool = False
+    out: Path | None,
+    suite: ResolvedSuite,
+    cells: tuple[Cell, ...],
+    *,
+    quick: bool = False,
+    baseline: Path | None = None,
 ) -> Journal:
-    """Return a new journal in `out`, by default in `reports/<suite>-<time>`."""
+    """Return a new journal in `out`, by default in `reports/<suite>-<time>`.
+
+    The run is measured beside the one in the folder `baseline`.
+    """
     from perfsuite.measure.environment import environment
     from perfsuite.measure.meters.table import definitions
 
@@ -33,15 +41,21 @@ def created(
         environment=environment(),
         quick=quick,
         metrics=definitions(suite.meters),
+        baseline=_named(baseline),
     )
     return Journal.create(folder, header)
 
 
-def resumed(out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...]) -> Journal:
+def resumed(
+    out: Path | None,
+    suite: ResolvedSuite,
+    cells: tuple[Cell, ...],
+    baseline: Path | None = None,
+) -> Journal:
     """Return the journal in `out`, by default the suite's newest, to go on with.
 
-    Raises `Incomparable` on another machine or with other versions, and `ConfigError` for another
-    suite.
+    Without a `baseline` it has the one that it began with. Raises `Incomparable` on another machine
+    or with other versions, and `ConfigError` for another suite or baseline.
     """
     from perfsuite.measure.environment import environment
 
@@ -49,6 +63,7 @@ def resumed(out: Path | None, suite: ResolvedSuite, cells: tuple[Cell, ...]) -> 
     journal = Journal.resume(folder)
     try:
         _check_same(folder, journal.header, Header(SCHEMA, "", "", suite, cells, environment()))
+        _check_baseline(journal, baseline)
     except BaseException:
         journal.close()
         raise
@@ -79,6 +94,34 @@ def _check_same(folder: Path, before: Header, now: Header) -> None:
             f"{folder}: the suite, --only or --quick have changed since this run began; "
             f"start a new one"
         )
+
+
+def _check_baseline(journal: Journal, baseline: Path | None) -> None:
+    """Raise unless the baseline is the one that the run began with, and still there.
+
+    A run that began without one is only held against it: that is told.
+    """
+    before = journal.header.baseline
+    if baseline is not None and not before:
+        journal.warnings.append(
+            f"{journal.folder}: this run began without --baseline, so it is not measured beside "
+            f"{baseline}, but compared with it as two stored runs are"
+        )
+    elif baseline is not None and _named(baseline) != before:
+        raise ConfigError(
+            f"{journal.folder}: this run began with --baseline {before}; go on with that one or "
+            f"without naming any, or start a new one"
+        )
+    elif before and not Path(before).is_dir():
+        raise ConfigError(
+            f"{journal.folder}: the baseline that this run began with, {before}, is no longer "
+            f"there; put it back, or start a new one"
+        )
+
+
+def _named(baseline: Path | None) -> str:
+    """Return how the header names a baseline, so that it is found from any working folder."""
+    return "" if baseline is None else str(baseline.resolve())
 
 
 def _newest(suite: str) -> Path:

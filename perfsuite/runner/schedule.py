@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
@@ -16,9 +15,12 @@ from perfsuite.domain.device import told_apart
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import NOT_TOGETHER, UNLABELLED, JobKind, Line
 from perfsuite.errors import Incomparable, Unsupported
-from perfsuite.judge.open_questions import OpenQuestion, open_questions
+from perfsuite.judge.open_questions import open_questions
+from perfsuite.judge.second_measurement import red_cells
+from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.groups import groups, name_of
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
+from perfsuite.runner.observer import Observer
 from perfsuite.runner.process import run_job_in_process
 from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
@@ -29,63 +31,6 @@ from perfsuite.store.temporary import sweep
 
 Executor = Callable[[Job], Line]
 Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
-
-
-class Observer(Protocol):
-    """Is told the progress of a run."""
-
-    def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
-        """Tell that a job begins; `number` is its round. Be idle while a measure job runs."""
-        ...
-
-    def progressed(self, text: str) -> None:
-        """Tell the progress of the prepare job, such as `prune: 120 of 900, 1:10 left`."""
-        ...
-
-    def finished(self, line: Line) -> None:
-        """Tell that a job has ended with `line`, now or before the run was resumed."""
-        ...
-
-    def skipped(self, cell: Cell, kind: JobKind) -> None:
-        """Tell that a job is not needed: an earlier one failed, or there are no labels."""
-        ...
-
-    def looked(
-        self, group: Sequence[Cell], rounds: int, questions: Sequence[OpenQuestion], most: int
-    ) -> None:
-        """Tell what is open after `rounds` rounds of a group, which has at most `most`.
-
-        Unless nothing is, that was the last, or the time is up, a further round follows.
-        """
-        ...
-
-    def warned(self, text: str) -> None:
-        """Tell at once what a person could do something about while the run goes on."""
-        ...
-
-
-class SilentObserver:
-    """Watches a run and shows nothing."""
-
-    def started(self, cell: Cell, kind: JobKind, number: int | None) -> None:
-        """Show nothing."""
-
-    def progressed(self, text: str) -> None:
-        """Show nothing."""
-
-    def finished(self, line: Line) -> None:
-        """Show nothing."""
-
-    def skipped(self, cell: Cell, kind: JobKind) -> None:
-        """Show nothing."""
-
-    def looked(
-        self, group: Sequence[Cell], rounds: int, questions: Sequence[OpenQuestion], most: int
-    ) -> None:
-        """Show nothing."""
-
-    def warned(self, text: str) -> None:
-        """Show nothing: it is among the run's warnings at the end."""
 
 
 def work_off(
@@ -137,9 +82,13 @@ class _Schedule:
         self.apart = False  # whether the system does not let processes take turns
         self.lines = {name_of_line(line): line for line in journal.lines}
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
+        self.beside: dict[str, Job] = {}  # by cell id: its baseline's, which is measured beside it
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
-        cells = {cell.id: cell for cell in journal.header.cells}
+        header = journal.header
+        cells = {cell.id: cell for cell in header.cells}
+        folder = Path(header.baseline) if header.baseline else None
+        self.baseline = None if folder is None else Baseline(folder, header.environment)
         self.devices = {
             (cells[line.cell].runtime, cells[line.cell].device): line.device
             for line in journal.lines
@@ -162,23 +111,55 @@ class _Schedule:
             if cell not in in_rounds:
                 self._follow(cell, "inspect")
         if suite.looks is None:
-            for number in range(suite.processes):
-                self._inspect(in_rounds, number)
+            self._inspect_rounds(in_rounds, 0)
         # One that failed in an earlier sitting is not measured together with the others again.
-        self.failed |= {
-            line.cell for line in self.lines.values() if line.status != "ok" and not line.baseline
-        }
+        for line in self.lines.values():
+            if line.status != "ok":
+                self._give_up(line.cell, baseline=line.baseline)
         measured = groups(suite, cells)
-        if suite.looks is not None:
-            self._measure_until_decided(measured, in_rounds, suite.looks)
-            return list(self.lines.values())
-        for number in range(suite.processes):
-            for group in in_turn(measured, number):
-                self._measure(group, number)
+        self._measure_rounds(measured, in_rounds, 0)
+        self._measure_again(measured, in_rounds)
         return list(self.lines.values())
 
+    def _measure_again(
+        self, measured: Sequence[tuple[Cell, ...]], in_rounds: Sequence[Cell]
+    ) -> None:
+        """Measure cells a second time whose change has a red verdict: only then it is believed.
+
+        It follows from the first measurement alone, so that a resumed run goes on with the same.
+        """
+        if self.baseline is None:
+            return
+        suite = self.journal.header.suite
+        first = fold(self.journal.header, self.lines.values())
+        red = red_cells(msgspec.structs.replace(first, again=None), self.baseline.run)
+        left = [tuple(cell for cell in group if cell in red) for group in measured]
+        if not red:
+            return
+        self.observer.measured_again(red, suite.least_processes)
+        again = [cell for cell in in_rounds if cell in red]
+        if suite.looks is None:
+            self._inspect_rounds(again, suite.processes)
+        self._measure_rounds([group for group in left if group], again, suite.processes)
+
+    def _measure_rounds(
+        self, measured: Sequence[tuple[Cell, ...]], in_rounds: Sequence[Cell], begin: int
+    ) -> None:
+        """Measure groups in as many rounds as the suite says, numbered from `begin` on."""
+        suite = self.journal.header.suite
+        if suite.looks is not None:
+            self._measure_until_decided(measured, in_rounds, suite.looks, begin)
+            return
+        for number in range(begin, begin + suite.processes):
+            for group in in_turn(measured, number):
+                self._measure(group, number)
+
     def _measure_until_decided(
-        self, measured: list[tuple[Cell, ...]], in_rounds: Sequence[Cell], looks: Looks
+        self,
+        measured: Sequence[tuple[Cell, ...]],
+        in_rounds: Sequence[Cell],
+        looks: Looks,
+        begin: int,
     ) -> None:
         """Measure round by round, each group until nothing that rounds may decide is open.
 
@@ -186,13 +167,14 @@ class _Schedule:
         up no round begins, but those before the first look, without which nothing can be judged.
         """
         undecided = measured
-        for number in range(looks.most):
-            if number >= looks.first and self._time_is_up(number):
+        for count in range(1, looks.most + 1):
+            number = begin + count - 1
+            if count > looks.first and self._time_is_up(number):
                 return
             for group in in_turn(undecided, number):
                 self._inspect([cell for cell in group if cell in in_rounds], number)
                 self._measure(group, number)
-                if number + 1 >= looks.first and self._is_decided(group, number + 1, looks):
+                if count >= looks.first and self._is_decided(group, begin, count, looks):
                     undecided = [other for other in undecided if other != group]
 
     def _time_is_up(self, count: int) -> bool:
@@ -200,8 +182,8 @@ class _Schedule:
         minutes = self.journal.header.suite.minutes
         return minutes is not None and measured_s(self.lines.values(), count) >= minutes * 60.0
 
-    def _is_decided(self, group: Sequence[Cell], count: int, looks: Looks) -> bool:
-        """Tell whether the first `count` rounds of a group leave nothing open.
+    def _is_decided(self, group: Sequence[Cell], begin: int, count: int, looks: Looks) -> bool:
+        """Tell whether `count` rounds of a group, from number `begin` on, leave nothing open.
 
         Rounds of an earlier sitting that come later are not looked at, so that a resumed run
         decides as it would have without having been cut short.
@@ -211,9 +193,11 @@ class _Schedule:
         seen = (
             line
             for line in self.lines.values()
-            if line.cell in ids and (line.round is None or line.round < count)
+            if line.cell in ids and (line.round is None or line.round < begin + count)
         )
-        questions = open_questions(fold(header, seen))
+        run = fold(header, seen)
+        baseline = None if self.baseline is None else self.baseline.run
+        questions = open_questions(run.again or run, baseline)
         self.observer.looked(group, count, questions, looks.most)
         return not questions
 
@@ -237,9 +221,33 @@ class _Schedule:
             artifact_key=line.artifact,
             rows=str(self._rows(cell)),
         )
+        self._stand_beside(cell, line)
+
+    def _stand_beside(self, cell: Cell, line: Line) -> None:
+        """Find what of the baseline is measured beside a cell, which was prepared as `line` says.
+
+        What could not be had when the run began is not looked for again.
+        """
+        job = self.prepared[cell.id]
+        before = self.lines.get((cell.id, "prepare", None, True))
+        if before is not None and before.status != "ok":
+            self.observer.finished(before)
+            return
+        found = None if self.baseline is None else self.baseline.beside(job, line.device)
+        if found is None:
+            return
+        told, self.beside[cell.id] = found
+        if before is None or told.status != "ok":
+            self._keep(self.beside[cell.id], told)
+        else:
+            self.observer.finished(before)
 
     def _rows(self, cell: Cell) -> Path:
         return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
+
+    def _inspect_rounds(self, cells: Sequence[Cell], begin: int) -> None:
+        for number in range(begin, begin + self.journal.header.suite.processes):
+            self._inspect(cells, number)
 
     def _inspect(self, cells: Sequence[Cell], number: int) -> None:
         """Inspect cells one after the other, for one round."""
@@ -273,24 +281,36 @@ class _Schedule:
         A round that was cut short is measured again as a whole, because what has its line already
         was not measured together with what has not.
         """
-        turn = in_turn(group, number)
-        able = [cell for cell in turn if cell.id not in self.failed]
-        if len(able) < 2 or all((cell.id, "measure", number, False) in self.lines for cell in able):
-            for order, cell in enumerate(turn):
-                self._follow(cell, "measure", number, order)
-            return
-        name = name_of(able)
-        jobs = []
-        for order, cell in enumerate(turn):
-            if cell.id in self.failed:
-                self._follow(cell, "measure", number, order)
-                continue
-            changes = {"kind": "measure", "round": number, "order": order, "together": name}
-            jobs.append(msgspec.structs.replace(self.prepared[cell.id], **changes))
-        with self.lock.held():
-            lines = self._measured(jobs)
-        for job, line in zip(jobs, lines, strict=True):
-            self._keep(job, line)
+        able = [cell for cell in group if cell.id not in self.failed]
+        for cell in group:
+            if cell not in able:
+                self._follow(cell, "measure", number)
+        jobs = self._members(able, number)
+        if all(job.name in self.lines for job in jobs):
+            for job in jobs:
+                self.observer.finished(self.lines[job.name])
+        elif len(jobs) == 1:
+            self._do(jobs[0])
+        else:
+            name = name_of(able)
+            jobs = [msgspec.structs.replace(job, together=name) for job in jobs]
+            with self.lock.held():
+                lines = self._measured(jobs)
+            for job, line in zip(jobs, lines, strict=True):
+                self._keep(job, line)
+
+    def _members(self, cells: Sequence[Cell], number: int) -> list[Job]:
+        """Return the jobs of one round in their order: of each cell, and of its baseline by it."""
+        sides = [
+            job
+            for cell in cells
+            for job in (self.prepared[cell.id], self.beside.get(cell.id))
+            if job is not None
+        ]
+        return [
+            msgspec.structs.replace(job, kind="measure", round=number, order=order)
+            for order, job in enumerate(in_turn(sides, number))
+        ]
 
     def _measured(self, jobs: Sequence[Job]) -> list[Line]:
         """Return the lines of jobs that are done together, where the system lets them take turns.
@@ -314,7 +334,8 @@ class _Schedule:
         self.observer.warned(text)
 
     def _begin(self, job: Job) -> None:
-        self.observer.started(job.cell, job.kind, job.round)
+        if not job.baseline:
+            self.observer.started(job.cell, job.kind, job.round)
 
     def _keep(self, job: Job, line: Line) -> None:
         self._check_device(job.cell, line)
@@ -322,7 +343,14 @@ class _Schedule:
         self.lines[job.name] = line
         self.observer.finished(line)
         if line.status != "ok":
-            self.failed.add(job.cell.id)
+            self._give_up(job.cell.id, baseline=job.baseline)
+
+    def _give_up(self, cell: str, *, baseline: bool) -> None:
+        """Measure a cell, or only its baseline beside it, no more."""
+        if baseline:
+            self.beside.pop(cell, None)
+        else:
+            self.failed.add(cell)
 
     def _check_device(self, cell: Cell, line: Line) -> None:
         """Raise `Incomparable`, and keep nothing of `line`, if it was done on another device."""

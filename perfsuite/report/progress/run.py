@@ -77,9 +77,12 @@ class RunProgress:
 
         A job that was finished before this process began is only counted.
         """
-        self._count(line.key, line.job)
         if line.round is not None:
             self.measured_s += line.duration_s
+        if line.baseline:
+            self._beside(line)
+            return
+        self._count(line.key, line.job)
         name = (line.key, line.job, line.round)
         if name not in self.under_way:
             return
@@ -130,6 +133,31 @@ class RunProgress:
     def warned(self, text: str) -> None:
         """Print the warning."""
         self._say(f"warning: {text}")
+
+    def measured_again(self, cells: Sequence[Cell], rounds: int) -> None:
+        """Print which cells are measured a second time, and expect the rounds."""
+        self._expect(cells, rounds)
+        for cell in cells:
+            self._say(f"{cell.key}: measured again, because it looked like a regression")
+
+    def noted(self, text: str) -> None:
+        """Print it."""
+        self._say(text)
+
+    def _beside(self, line: Line) -> None:
+        """Count what a baseline took, or print why it is not, or no more, measured beside its cell.
+
+        What is expected of the cell's own jobs holds for both.
+        """
+        if line.key not in self.own:
+            return  # done before this process began
+        if line.status == "ok":
+            self.spent_s += line.duration_s
+            return
+        why = line.error.message.strip().splitlines() if line.error else []
+        what = "not" if line.job == "prepare" else "no longer"
+        reason = why[0] if why else line.status
+        self._say(f"{line.key}: {what} measured beside its baseline: {reason}")
 
     def _open(self, key: str, kind: str) -> str:
         return self.open.get(key, "") if kind in ("measure", "inspect") else ""

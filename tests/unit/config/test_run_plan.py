@@ -151,3 +151,8 @@ def test_a_home_that_cannot_be_written_costs_only_the_history(
     monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "file"))
     write_durations({"measure/a": 1.0})
     assert "durations are not kept" in caplog.text
+
+
+def test_beside_a_baseline_measuring_takes_twice_as_long() -> None:
+    beside, alone = (by_kind(plan(SUITE, cells(SUITE), {}, beside=both)) for both in (True, False))
+    assert beside == {**alone, "measure": (12, pytest.approx(2 * alone["measure"][1]))}

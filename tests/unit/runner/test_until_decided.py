@@ -21,7 +21,7 @@ from perfsuite.judge.sequential import sequential_interval
 from perfsuite.report.tables.cell_rows import title
 from perfsuite.runner import schedule
 from perfsuite.runner.job import Job
-from perfsuite.runner.schedule import SilentObserver
+from perfsuite.runner.observer import SilentObserver
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import msgspec
 import pytest
 from rich.console import Console
 
@@ -70,6 +71,33 @@ def test_jobs_that_take_turns_are_told_each() -> None:
         f"measure round 1 {other.key}: 14.0 s, 0:28 left",
         f"measure round 2 {CELL.key}: 14.0 s, 0:14 left",
         f"measure round 2 {other.key}: 14.0 s, 0:00 left",
+    ]
+
+
+def test_what_is_measured_beside_counts_for_the_time_left_and_is_told_when_it_breaks() -> None:
+    stream = io.StringIO()
+    expected_s = {(CELL.key, "measure"): 20.0}  # of both
+    why = Failure("Crash", "it died\nof this")
+    gone = Line(
+        CELL.id, CELL.key, "prepare", "unavailable", baseline=True, error=Failure("", "gone")
+    )
+    with RunProgress(Console(file=stream, width=100), expected_s, 40.0) as bar:
+        bar.finished(gone)  # told before this process began
+        bar.started(CELL, "measure", 0)
+        bar.finished(gone)
+        for status, error in (("ok", None), ("failed", why)):
+            line = Line(CELL.id, CELL.key, "measure", "ok", 0, duration_s=5.0)
+            bar.finished(msgspec.structs.replace(line, baseline=True, status=status, error=error))
+        bar.finished(line)
+        bar.measured_again([CELL], 2)
+        bar.noted("6 artifacts kept")
+    assert stream.getvalue().splitlines() == [
+        f"{CELL.key}: not measured beside its baseline: gone",
+        f"{CELL.key}: no longer measured beside its baseline: it died",
+        # Both took 5 s, where 20 s had been expected of the two.
+        f"measure round 1 {CELL.key}: 5.0 s, 0:10 left",
+        f"{CELL.key}: measured again, because it looked like a regression",
+        "6 artifacts kept",
     ]
 
 
