@@ -22,6 +22,7 @@ from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
+from perfsuite.judge.levels import levels_of
 from perfsuite.judged_run import JudgedRun
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.keeping import keep_artifacts as kept
@@ -29,6 +30,7 @@ from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.run_folder import created, resumed
 from perfsuite.runner.schedule import work_off
 from perfsuite.store.journal import Journal, read
+from perfsuite.store.levels import add_levels
 from perfsuite.store.runs import load_run
 
 AnyPath = str | os.PathLike[str]  # as it is: relative to the working folder, `~` a name like others
@@ -145,6 +147,7 @@ def run(
     judgement = judge(found, load_run(Path(earlier)) if earlier else None)
     told = (*journal.warnings, *warnings, *judgement.warnings)
     judgement = msgspec.structs.replace(judgement, warnings=told)
+    add_levels(found.header.environment.must_match, levels_of(found))
     return JudgedRun(journal.folder, found, judgement)
 
 

@@ -92,8 +92,13 @@ def level(record: Record, metric: str, statistic: Statistic = "median") -> Inter
 
 def typical_latency(record: Record) -> float | None:
     """Return the geometric mean of the processes' medians, in seconds; None without any."""
-    found = _logs(record, LATENCY, "median")
+    found = log_latencies(record)
     return math.exp(sum(found) / len(found)) if found else None
+
+
+def log_latencies(record: Record) -> list[float]:
+    """Return the logarithms of the processes' medians, in seconds, in order of size."""
+    return _logs(record, LATENCY, "median")
 
 
 def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -> Interval | None:

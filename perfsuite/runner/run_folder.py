@@ -11,7 +11,9 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import SCHEMA, Header
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable
+from perfsuite.judge.levels import learned
 from perfsuite.store.journal import Journal
+from perfsuite.store.levels import read_levels
 
 
 def created(
@@ -32,13 +34,15 @@ def created(
     now = datetime.now(UTC)
     folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
     stamp = now.isoformat(timespec="seconds")
+    machine = environment()
     header = Header(
         schema=SCHEMA,
         perfsuite=version("perfsuite"),
         created_at=stamp,
         suite=suite,
         cells=cells,
-        environment=environment(),
+        environment=machine,
+        between_runs=learned(cells, read_levels(machine.must_match)),
         quick=quick,
         metrics=definitions(suite.meters),
         baseline=_named(baseline),

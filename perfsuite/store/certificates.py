@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 
@@ -12,7 +11,7 @@ from perfsuite.domain.certificate import CERTIFICATE_SCHEMA, Certificate
 from perfsuite.domain.environment import MustMatch
 from perfsuite.errors import ConfigError
 from perfsuite.store.disk import room_for, writable, write_whole
-from perfsuite.store.places import home
+from perfsuite.store.places import home, name_of_machine
 
 log = logging.getLogger(__name__)
 
@@ -26,8 +25,7 @@ class _Stamp(msgspec.Struct):
 
 def path_of(machine: MustMatch) -> Path:
     """Return where the certificate of a machine is kept: one for each machine that differs."""
-    fields = msgspec.json.encode(machine, order="sorted")
-    return home() / "certificates" / f"{hashlib.sha256(fields).hexdigest()[:16]}.json"
+    return home() / "certificates" / f"{name_of_machine(machine)}.json"
 
 
 def keep(certificate: Certificate) -> Path:
