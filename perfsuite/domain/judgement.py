@@ -93,6 +93,17 @@ class NotTogether(_Kind, frozen=True):
     cells: tuple[str, ...]
 
 
+class InParts(_Kind, frozen=True):
+    """Not all cells that are compared fitted into memory together.
+
+    `parts` holds those that took turns, each with its reference; `alone` those that did not fit
+    beside theirs.
+    """
+
+    parts: tuple[tuple[str, ...], ...]
+    alone: tuple[str, ...] = ()
+
+
 class ExpectationUnmet(_Kind, frozen=True):
     """The suite expected the cell to be unable to run, for the `reason` given, and it ran."""
 
@@ -158,6 +169,7 @@ Caution = (
     | TimeWasUp
     | LatenciesLeftOut
     | NotTogether
+    | InParts
     | ExpectationUnmet
     | NotFaster
     | VersionsDiffer

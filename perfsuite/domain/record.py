@@ -24,6 +24,8 @@ UNLABELLED = "unlabelled"
 SPLIT = "split"
 # The label of a cell that the system did not let take turns with those that it is compared with.
 NOT_TOGETHER = "not measured together"
+# The label of a cell that did not fit into memory beside the one that it is compared with.
+MEASURED_ALONE = "measured alone"
 # The label of a cell whose engine cannot be profiled; its evidence holds the reason.
 NO_BREAKDOWN = "no breakdown"
 
@@ -54,6 +56,13 @@ class Slices(msgspec.Struct, frozen=True):
 
     together: str
     counts: tuple[int, ...]
+
+
+class Part(msgspec.Struct, frozen=True):
+    """A further process of a cell in one round, for a part of those that it is compared with."""
+
+    latencies_s: tuple[float, ...]
+    slices: Slices
 
 
 class Accuracy(msgspec.Struct, frozen=True):
@@ -123,6 +132,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     status: Status
     round: int | None = None  # of a measure line; times are paired within a round
     order: int | None = None  # its place in the round
+    part: int = 0  # above 0 for a further process of a cell in its round: see `Record.parts`
     baseline: bool = False  # of the cell's artifact in the baseline, measured beside the cell's own
     together: str = ""  # of a measure line: names the cells that took turns in its round
     started_at: str = ""  # ISO 8601, UTC
@@ -193,6 +203,7 @@ class Record(msgspec.Struct, frozen=True):
     roofline: Roofline | None = None
     stages_s: dict[int, dict[str, float]] = {}
     slices: dict[int, Slices] = {}  # of the latencies, by round; none where nothing took turns
+    parts: dict[int, tuple[Part, ...]] = {}  # by round; of a reference, where memory was short
     widths: tuple[LayerWidth, ...] = ()
     metrics: tuple[Metric, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()

@@ -11,6 +11,7 @@ from perfsuite.domain.judgement import (
     Caution,
     DividedBy,
     ExpectationUnmet,
+    InParts,
     LatenciesLeftOut,
     NotInBaseline,
     NotTogether,
@@ -21,7 +22,7 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.metrics import LATENCY
-from perfsuite.domain.record import NOT_TOGETHER, Run
+from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Run
 from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.open_questions import open_questions
@@ -37,6 +38,7 @@ def cautions(run: Run) -> list[Caution]:
         *_ended_early(run),
         *_left_out(run),
         *_not_together(run),
+        *_in_parts(run),
         *_unmet_expectations(run),
         *unproven(run),
     ]
@@ -92,12 +94,32 @@ def _left_out(run: Run) -> list[LatenciesLeftOut]:
 
 
 def _not_together(run: Run) -> list[NotTogether]:
-    cells = tuple(
+    cells = _labelled(run, NOT_TOGETHER)
+    return [NotTogether(cells)] if cells else []
+
+
+def _in_parts(run: Run) -> list[InParts]:
+    """Return who took turns with whom, of all rounds, if memory was too short for all together."""
+    members: dict[str, dict[str, None]] = {}
+    split: set[str] = set()
+    for record in run.records.values():
+        for number, slices in record.slices.items():
+            parts = [slices, *(part.slices for part in record.parts.get(number, ()))]
+            for one in parts:
+                members.setdefault(one.together, {})[record.cell.key] = None
+            if len(parts) > 1:
+                split |= {one.together for one in parts}
+    found = tuple(tuple(keys) for name, keys in members.items() if name in split)
+    alone = _labelled(run, MEASURED_ALONE)
+    return [InParts(found, alone)] if found or alone else []
+
+
+def _labelled(run: Run, label: str) -> tuple[str, ...]:
+    return tuple(
         cell.key
         for cell in run.header.cells
-        if (record := run.records.get(cell.id)) is not None and NOT_TOGETHER in record.labels
+        if (record := run.records.get(cell.id)) is not None and label in record.labels
     )
-    return [NotTogether(cells)] if cells else []
 
 
 def _unmet_expectations(run: Run) -> list[ExpectationUnmet]:

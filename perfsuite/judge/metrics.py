@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perfsuite.domain.metrics import LATENCY, MACS, STAGE, Metric, known_metrics
-from perfsuite.domain.record import Record
+from perfsuite.domain.record import Part, Record
 from perfsuite.domain.suite import Budget, Statistic
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import Incomparable
@@ -145,16 +145,33 @@ def log_ratios(
     for number in sorted(above):
         if number in unusable or number not in below:
             continue
-        ours, theirs = value.slices.get(number), reference.slices.get(number)
-        paired = None
-        if ours and theirs and ours.together == theirs.together:
-            paired = intervals.log_ratio_of_slices(
-                above[number], ours.counts, below[number], theirs.counts
-            )
+        paired = _log_ratio_of_slices(value, reference, number)
         if paired is None:
             (paired,) = intervals.log_ratios({number: above[number]}, below)
         found.append(paired)
     return found
+
+
+def _log_ratio_of_slices(value: Record, reference: Record, number: int) -> float | None:
+    """Return log(value / reference) of the processes of a round that took turns with each other.
+
+    None if none did. Where not all fitted into memory together, the reference has several.
+    """
+    theirs = {part.slices.together: part for part in _took_turns(reference, number)}
+    for ours in _took_turns(value, number):
+        if (other := theirs.get(ours.slices.together)) is not None:
+            return intervals.log_ratio_of_slices(
+                ours.latencies_s, ours.slices.counts, other.latencies_s, other.slices.counts
+            )
+    return None
+
+
+def _took_turns(record: Record, number: int) -> list[Part]:
+    """Return what the processes of one round have timed that took turns with others."""
+    slices = record.slices.get(number)
+    first = [Part(record.latencies_s[number], slices)] if slices else []
+    parts = record.parts.get(number, ())
+    return [*first, *(one for one in parts if not intervals.invalid_rounds({0: one.latencies_s}))]
 
 
 def ratio_between_runs(

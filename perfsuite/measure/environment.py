@@ -51,7 +51,7 @@ def quota_cores(*, proc: Path = PROC, sys: Path = SYS) -> float | None:
     for line in text_of(proc / "self/cgroup").splitlines():
         _, controllers, path = line.split(":", 2)
         for mount in _mounts(controllers, sys / "fs/cgroup"):
-            for folder in _upwards(mount, path):
+            for folder in upwards(mount, path):
                 limit = _limit(folder)
                 if limit is not None:
                     limits.append(limit)
@@ -70,7 +70,7 @@ def _mounts(controllers: str, root: Path) -> list[Path]:
     return list(dict.fromkeys([root / controllers, root / "cpu"]))
 
 
-def _upwards(mount: Path, path: str) -> list[Path]:
+def upwards(mount: Path, path: str) -> list[Path]:
     """Return the folder of `path` below `mount` and all above it, up to the mount itself.
 
     In a container `path` may be a path of the host, which does not exist, or lead outside by `..`.

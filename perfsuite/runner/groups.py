@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from perfsuite.config.expansion import match
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.judge.references import reference_cell
 
 
 def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
@@ -24,6 +25,23 @@ def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]
     place = {cell: index for index, cell in enumerate(cells)}
     ordered = [tuple(sorted(group, key=place.__getitem__)) for group in found]
     return sorted(ordered, key=lambda group: place[group[0]])
+
+
+def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
+    """Return, by the id of each cell of a group, the ids of others that it is held against.
+
+    That is the one that it is compared with in tables, and those of budgets.
+    """
+    found = {}
+    for cell in group:
+        held = [reference_cell(cell, group)]
+        for budget in suite.budgets:
+            if budget.against is not None and match(budget.cell, cell.key):
+                held += [other for other in group if match(budget.against, other.key)]
+        found[cell.id] = tuple(
+            dict.fromkeys(one.id for one in held if one is not None and one != cell)
+        )
+    return found
 
 
 def name_of(group: Sequence[Cell]) -> str:

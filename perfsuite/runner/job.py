@@ -44,6 +44,7 @@ class Job(msgspec.Struct, frozen=True):
     round: int | None = None
     order: int | None = None
     baseline: bool = False  # of the baseline's artifact, measured beside the cell's own
+    part: int = 0  # above 0 for a further process of a cell in its round
     together: str = ""  # names the cells that take turns; empty where none do
 
     @property
@@ -102,6 +103,7 @@ def line_of(job: Job, **fields: object) -> Line:
         round=job.round,
         order=job.order,
         baseline=job.baseline,
+        part=job.part,
         artifact=job.artifact_key,
         together=job.together,
         **fields,  # type: ignore[arg-type]

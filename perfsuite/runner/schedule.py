@@ -18,11 +18,11 @@ from perfsuite.errors import Incomparable, Unsupported
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.second_measurement import red_cells
 from perfsuite.runner.baseline import Baseline
-from perfsuite.runner.groups import groups, name_of
+from perfsuite.runner.groups import groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer
+from perfsuite.runner.parts import References, Room, measure_in_parts
 from perfsuite.runner.process import run_job_in_process
-from perfsuite.runner.turns import measure_in_turns
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
@@ -30,7 +30,8 @@ from perfsuite.store.runs import fold, measured_s
 from perfsuite.store.temporary import sweep
 
 Executor = Callable[[Job], Line]
-Together = Callable[[Sequence[Job], Callable[[Job], None]], list[Line]]
+Begin = Callable[[Job], None]
+Together = Callable[[Sequence[Job], Begin, References], list[Line]]
 
 
 def work_off(
@@ -49,9 +50,12 @@ def work_off(
     Only one run at a time measures on a machine: of several, each waits for its turn with every
     round, and tells so.
     """
-    together: Together = measure_in_turns
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
+        room = Room()
+        for line in journal.lines:
+            room.learn(line)
+        together: Together = partial(measure_in_parts, room, execute)
     else:
         together = partial(_one_by_one, execute)
     sweep()
@@ -60,7 +64,7 @@ def work_off(
         return schedule.work(evaluate)
 
 
-def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Callable[[Job], None]) -> list[Line]:
+def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Begin, _: References) -> list[Line]:
     lines = []
     for job in jobs:
         begin(job)
@@ -80,7 +84,8 @@ class _Schedule:
         self.lock = MachineLock(journal.folder, self._warn)
         self.execute, self.together = execute, together
         self.apart = False  # whether the system does not let processes take turns
-        self.lines = {name_of_line(line): line for line in journal.lines}
+        self.lines = {name_of_line(line): line for line in journal.lines if not line.part}
+        self.further = [line for line in journal.lines if line.part]  # of a cell in the same round
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.beside: dict[str, Job] = {}  # by cell id: its baseline's, which is measured beside it
         self.failed: set[str] = set()
@@ -119,7 +124,10 @@ class _Schedule:
         measured = groups(suite, cells)
         self._measure_rounds(measured, in_rounds, 0)
         self._measure_again(measured, in_rounds)
-        return list(self.lines.values())
+        return self._all_lines()
+
+    def _all_lines(self) -> list[Line]:
+        return [*self.lines.values(), *self.further]
 
     def _measure_again(
         self, measured: Sequence[tuple[Cell, ...]], in_rounds: Sequence[Cell]
@@ -131,7 +139,7 @@ class _Schedule:
         if self.baseline is None:
             return
         suite = self.journal.header.suite
-        first = fold(self.journal.header, self.lines.values())
+        first = fold(self.journal.header, self._all_lines())
         red = red_cells(msgspec.structs.replace(first, again=None), self.baseline.run)
         left = [tuple(cell for cell in group if cell in red) for group in measured]
         if not red:
@@ -180,7 +188,7 @@ class _Schedule:
     def _time_is_up(self, count: int) -> bool:
         """Tell whether the first `count` rounds took as long as the suite lets measuring take."""
         minutes = self.journal.header.suite.minutes
-        return minutes is not None and measured_s(self.lines.values(), count) >= minutes * 60.0
+        return minutes is not None and measured_s(self._all_lines(), count) >= minutes * 60.0
 
     def _is_decided(self, group: Sequence[Cell], begin: int, count: int, looks: Looks) -> bool:
         """Tell whether `count` rounds of a group, from number `begin` on, leave nothing open.
@@ -192,7 +200,7 @@ class _Schedule:
         ids = {cell.id for cell in group}
         seen = (
             line
-            for line in self.lines.values()
+            for line in self._all_lines()
             if line.cell in ids and (line.round is None or line.round < begin + count)
         )
         run = fold(header, seen)
@@ -294,10 +302,12 @@ class _Schedule:
         else:
             name = name_of(able)
             jobs = [msgspec.structs.replace(job, together=name) for job in jobs]
+            tied = references(self.journal.header.suite, able)
             with self.lock.held():
-                lines = self._measured(jobs)
-            for job, line in zip(jobs, lines, strict=True):
-                self._keep(job, line)
+                lines = self._measured(jobs, tied)
+            named = {job.name: job for job in jobs}
+            for line in lines:
+                self._keep(named[name_of_line(line)], line)
 
     def _members(self, cells: Sequence[Cell], number: int) -> list[Job]:
         """Return the jobs of one round in their order: of each cell, and of its baseline by it."""
@@ -312,19 +322,19 @@ class _Schedule:
             for order, job in enumerate(in_turn(sides, number))
         ]
 
-    def _measured(self, jobs: Sequence[Job]) -> list[Line]:
+    def _measured(self, jobs: Sequence[Job], tied: References) -> list[Line]:
         """Return the lines of jobs that are done together, where the system lets them take turns.
 
         Where it does not, they and all others are done one after the other, and labelled.
         """
         if not self.apart:
             try:
-                return self.together(jobs, self._begin)
+                return self.together(jobs, self._begin, tied)
             except Unsupported as error:
                 self.apart = True
                 self._warn(f"cells are measured one after the other: {error}")
         alone = [msgspec.structs.replace(job, together="") for job in jobs]
-        lines = _one_by_one(self.execute, alone, self._begin)
+        lines = _one_by_one(self.execute, alone, self._begin, tied)
         return [
             msgspec.structs.replace(line, labels=(*line.labels, NOT_TOGETHER)) for line in lines
         ]
@@ -340,7 +350,10 @@ class _Schedule:
     def _keep(self, job: Job, line: Line) -> None:
         self._check_device(job.cell, line)
         self.journal.append(line)
-        self.lines[job.name] = line
+        if line.part:
+            self.further.append(line)
+        else:
+            self.lines[job.name] = line
         self.observer.finished(line)
         if line.status != "ok":
             self._give_up(job.cell.id, baseline=job.baseline)

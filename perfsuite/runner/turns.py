@@ -25,29 +25,55 @@ _ENDING_S = 5.0  # that a process may take to end after its last word: cards are
 def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
     """Return the lines of measure jobs whose processes take turns, in the order of `jobs`.
 
+    `begin` is told of each before it is opened. Raises `Unsupported` where processes cannot be
+    stopped.
+    """
+    with Party(begin) as party:
+        for job in jobs:
+            party.open(job)
+        return party.measure()
+
+
+class Party:
+    """Those who take turns; a context manager that leaves none of them behind.
+
     One after the other is opened and warmed up by itself (`begin` is told which), then stopped.
     Then each is woken for one slice in every cycle, forwards and backwards by turns, until all have
     timed what they were asked for. One that crashes or hangs fails alone. A cycle in which this
-    process was suspended is repeated: its slices may lie hours apart. Raises `Unsupported` where
-    processes cannot be stopped.
+    process was suspended is repeated: its slices may lie hours apart.
     """
-    with ExitStack() as stack:
-        pauses = stack.enter_context(Pauses())
-        members = []
-        for job in jobs:
-            begin(job)
-            members.append(_Member(job, stack))
-        for cycle in count():
-            alive = [member for member in members if member.taken is not None]
-            if not any(member.wants_more for member in alive):
-                break
-            before = pauses.count
-            for member in alive if cycle % 2 == 0 else alive[::-1]:
-                member.take_slice()
-            if pauses.count != before:
-                for member in alive:
-                    member.forget_slice()
-        return [member.line() for member in members]
+
+    def __init__(self, begin: Begin) -> None:
+        self._begin = begin
+        self._stack = ExitStack()
+        self._members: list[_Member] = []
+
+    def __enter__(self) -> Party:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def open(self, job: Job) -> int:
+        """Open one more; return its process. Raises `Unsupported` where it cannot be stopped."""
+        self._begin(job)
+        self._members.append(_Member(job, self._stack))
+        return self._members[-1].pid
+
+    def measure(self) -> list[Line]:
+        """Let them take turns; return their lines, in the order in which they were opened."""
+        with Pauses() as pauses:
+            for cycle in count():
+                alive = [member for member in self._members if member.taken is not None]
+                if not any(member.wants_more for member in alive):
+                    break
+                before = pauses.count
+                for member in alive if cycle % 2 == 0 else alive[::-1]:
+                    member.take_slice()
+                if pauses.count != before:
+                    for member in alive:
+                        member.forget_slice()
+        return [member.line() for member in self._members]
 
 
 class _Member:
@@ -65,6 +91,11 @@ class _Member:
         self.taken: Taken | None = None
         self._failed: Line | None = None
         self._hear()
+
+    @property
+    def pid(self) -> int:
+        """Return the number of its process."""
+        return self._worker.process.pid
 
     @property
     def wants_more(self) -> bool:

@@ -12,11 +12,12 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY, STAGE
-from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Record, Run, Slices
+from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Part, Record, Run, Slices
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
-_Lines = dict[str, dict[tuple[int, int], Line]]  # by cell id, then by job and round
+_Place = tuple[int, int, int]  # of a line among those of its cell: job, round and part
+_Lines = dict[str, dict[_Place, Line]]  # by cell id
 
 _ORDER = {job: place for place, job in enumerate(get_args(JobKind))}
 
@@ -30,7 +31,7 @@ def load_run(folder: Path) -> Run:
 def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) -> Run:
     """Return the run of these lines, with one record for each cell of the header, in its order.
 
-    A later line of the same cell, job and round replaces an earlier one.
+    A later line of the same cell, job, round and part replaces an earlier one.
     """
     own: _Lines = {cell.id: {} for cell in header.cells}
     beside: _Lines = {cell.id: {} for cell in header.cells}
@@ -40,7 +41,8 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
         if line.cell not in own:
             strangers[line.key] = None
             continue
-        (beside if line.baseline else own)[line.cell][_ORDER[line.job], _round(line)] = line
+        place = (_ORDER[line.job], _round(line), line.part)
+        (beside if line.baseline else own)[line.cell][place] = line
     unknown = tuple(f"{key}: not a cell of this run; its lines were skipped" for key in strangers)
     run = _run(header, own, beside, again=False)
     cells = tuple(cell for cell in header.cells if _measured_again(own[cell.id], header))
@@ -67,15 +69,13 @@ def _run(header: Header, own: _Lines, beside: _Lines, *, again: bool) -> Run:
     return Run(header, records, beside=baselines)
 
 
-def _measured_again(lines: dict[tuple[int, int], Line], header: Header) -> bool:
+def _measured_again(lines: dict[_Place, Line], header: Header) -> bool:
     return any(
         line.job == "measure" and _round(line) >= header.suite.processes for line in lines.values()
     )
 
 
-def _of_measurement(
-    lines: dict[tuple[int, int], Line], processes: int, *, again: bool
-) -> list[Line]:
+def _of_measurement(lines: dict[_Place, Line], processes: int, *, again: bool) -> list[Line]:
     """Return the lines by job and round, without the rounds of the other measurement.
 
     The rounds of a second measurement follow the last that the first one may have. What went wrong
@@ -112,7 +112,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
 
     Of the baseline's artifact, measured `beside`, there are no other jobs that could be missing.
     """
-    done = [line for line in lines if line.status == "ok"]
+    done = [line for line in lines if line.status == "ok" and not line.part]
     latencies: dict[int, tuple[float, ...]] = {}
     slices: dict[int, Slices] = {}
     stages: dict[int, dict[str, float]] = {}
@@ -149,6 +149,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         roofline=inspected.roofline if inspected else None,
         stages_s=stages,
         slices=slices,
+        parts=_parts(lines),
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
         device=next((line.device for line in done if line.device), None),
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
@@ -156,6 +157,17 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         looks=header.suite.looks,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),
     )
+
+
+def _parts(lines: list[Line]) -> dict[int, tuple[Part, ...]]:
+    """Return what further processes of a cell have timed, by round."""
+    found: dict[int, tuple[Part, ...]] = {}
+    for line in lines:
+        for one in line.measurements:
+            if line.part and line.status == "ok" and one.metric == LATENCY and one.slices:
+                part = Part(one.samples, Slices(line.together, one.slices))
+                found[_round(line)] = (*found.get(_round(line), ()), part)
+    return found
 
 
 def _accuracies(line: Line) -> tuple[Accuracy, ...]:

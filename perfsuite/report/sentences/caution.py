@@ -7,6 +7,7 @@ from perfsuite.domain.judgement import (
     Caution,
     DividedBy,
     ExpectationUnmet,
+    InParts,
     LatenciesLeftOut,
     LittleComputes,
     MacsNotFewer,
@@ -56,6 +57,8 @@ def caution_sentence(caution: Caution) -> str:
                 f"{', '.join(cells)}: measured one after the other, because this system lets no "
                 f"processes take turns: what disturbs one alone is in its ratios"
             )
+        case InParts():
+            return _in_parts(caution)
         case ExpectationUnmet(cell=cell, status=status, reason=why):
             return f"{cell} was expected to be {status} ({why}) but ran: drop that [[expect]]"
         case NotFaster():
@@ -74,6 +77,16 @@ def caution_sentence(caution: Caution) -> str:
             return f"{cell} {reason_text(reason)}"
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
+
+
+def _in_parts(one: InParts) -> str:
+    text = "not all that is compared fits into memory together"
+    if one.parts:
+        parts = "; ".join(", ".join(keys) for keys in one.parts)
+        text += f": measured in {len(one.parts)} parts ({parts})"
+    if one.alone:
+        text += f": {', '.join(one.alone)} measured alone, so that disturbances are in its ratios"
+    return text
 
 
 def _not_faster(one: NotFaster) -> str:

@@ -13,6 +13,7 @@ from perfsuite.domain.environment import MustMatch
 from perfsuite.domain.judgement import (
     DividedBy,
     ExpectationUnmet,
+    InParts,
     LatenciesLeftOut,
     NotFaster,
     NotInBaseline,
@@ -25,9 +26,10 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.record import NOT_TOGETHER, Run
+from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Part, Run, Slices
 from perfsuite.domain.suite import Expect
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
+from perfsuite.report.sentences import caution_sentence
 
 
 def quick(given: Run) -> Run:
@@ -59,6 +61,33 @@ def test_all_cautions_of_one_run_in_their_order() -> None:
     assert isinstance(slower, NotFaster)
     assert (slower.cell, slower.parent, slower.pace) == (variant.key, parent.key, "slower")
     assert cautions(run()) == []
+
+
+def test_who_took_turns_with_whom_where_memory_was_short() -> None:
+    def sliced(*names: str) -> dict[int, Slices]:
+        return {number: Slices(name, (3,)) for number, name in enumerate(names)}
+
+    others = [Cell("vgg", name, "openvino") for name in ("a", "b", "c")]
+    further = {0: (Part((1.0,), Slices("us.1", (1,))),)}
+    made = run(
+        record(EAGER, 0.1, 0.1, slices=sliced("us", "us"), parts=further),
+        record(others[0], 0.1, 0.1, slices=sliced("us", "us")),
+        record(others[1], 0.1, 0.1, slices=sliced("us.1", "us")),
+        record(others[2], 0.1, 0.1, labels=(MEASURED_ALONE,)),
+        record(INT8, 0.1, 0.1, slices=sliced("them")),
+    )
+    keys = [cell.key for cell in others]
+    # In the second round all fitted.
+    parts = ((EAGER.key, keys[0], keys[1]), (EAGER.key, keys[1]))
+    (found,) = (one for one in cautions(made) if isinstance(one, InParts))
+    assert found == InParts(parts, (keys[2],))
+    assert caution_sentence(found) == (
+        "not all that is compared fits into memory together: measured in 2 parts "
+        f"({EAGER.key}, {keys[0]}, {keys[1]}; {EAGER.key}, {keys[1]}): "
+        f"{keys[2]} measured alone, so that disturbances are in its ratios"
+    )
+    together = run(record(EAGER, 0.1, slices=sliced("us")), record(INT8, 0.1, slices=sliced("us")))
+    assert not any(isinstance(one, InParts) for one in cautions(together))
 
 
 def test_an_expectation_that_came_true_is_no_caution() -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from judged_runs import EAGER, INT8, record
 
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Record, Slices
+from perfsuite.domain.record import Part, Record, Slices
 from perfsuite.judge import intervals, metrics
 
 
@@ -59,6 +60,25 @@ def test_slices_of_processes_that_took_turns_with_each_other_are_paired() -> Non
     # Other statistics are those of whole processes.
     tail = metrics.log_ratios(A, B, "latency_s", "p95")
     assert tail == pytest.approx([math.log((2.0 + 0.9 * 28.0) / 10.0)])
+
+
+def test_a_reference_with_several_processes_is_paired_with_who_took_turns_with_each() -> None:
+    parts = {
+        0: (
+            Part((7.0,), Slices("a b.2", (1,))),
+            Part((3.0, 3.0), Slices("a b.1", (1, 1))),
+            Part((0.0,), Slices("a b.3", (1,))),
+        )
+    }
+    reference = msgspec.structs.replace(A, parts=parts)
+    first, second = B, sliced(INT8, (1.0, 1.0), (1, 1), together="a b.1")
+    both = (math.log(2.0) + math.log(3.0)) / 2.0
+    assert metrics.log_ratios(reference, first) == pytest.approx([both])
+    assert metrics.log_ratios(reference, second) == pytest.approx([math.log(3.0)])
+    assert metrics.log_ratios(second, reference) == pytest.approx([-math.log(3.0)])
+    # With an invalid one, whole processes are compared.
+    third = sliced(INT8, (1.0,), (1,), together="a b.3")
+    assert metrics.log_ratios(reference, third) == pytest.approx([math.log(2.0)])
 
 
 def test_rounds_that_cannot_be_used_or_are_not_in_both_are_left_out() -> None:

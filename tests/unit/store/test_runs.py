@@ -24,6 +24,7 @@ from perfsuite.domain.record import (
     LayerWidth,
     Line,
     Measurement,
+    Part,
     Record,
     Slices,
     Status,
@@ -136,6 +137,38 @@ def test_slices_are_those_of_each_round() -> None:
     found = fold(header, [*timed, measured(2, 1.0)]).records[CELL.id]
     assert found.slices == {n: Slices(f"round {n}", (2, 1)) for n in (0, 1)}
     assert set(found.latencies_s) == {0, 1, 2}
+    assert found.parts == {}
+
+
+def test_further_processes_of_a_round_are_kept_beside_the_first() -> None:
+    def timed(number: int, part: int, latency_s: float, **fields: object) -> Line:
+        return made(
+            "measure",
+            round=number,
+            part=part,
+            together=f"us.{part}",
+            measurements=(
+                Measurement("latency_s", "s", (latency_s,), slices=(1,)),
+                Measurement("load_s", "s", (9.0 + part,)),
+            ),
+            **fields,
+        )
+
+    lines = [timed(0, 2, 4.0), timed(0, 1, 3.0), timed(0, 0, 2.0), timed(1, 0, 5.0)]
+    found = fold(HEADER, [*lines, timed(0, 1, 3.5)]).records[CELL.id]
+    assert found.latencies_s == {0: (2.0,), 1: (5.0,)}
+    assert found.slices == {n: Slices("us.0", (1,)) for n in (0, 1)}
+    assert found.parts == {
+        0: (Part((3.5,), Slices("us.1", (1,))), Part((4.0,), Slices("us.2", (1,))))
+    }
+    assert found.values["load_s"] == (9.0, 9.0)
+    # They are no rounds of their own, and what went wrong in one went wrong with the cell.
+    others = [made("prepare"), made("inspect")]
+    assert fold(HEADER, [*others, *lines[:3]]).records[CELL.id].status == "incomplete"
+    assert fold(HEADER, [*others, *lines]).records[CELL.id].status == "ok"
+    crashed = timed(1, 1, 1.0, status="failed", error=Failure("Crash", "gone"))
+    wrong = fold(HEADER, [*others, *lines, crashed]).records[CELL.id]
+    assert (wrong.status, sorted(wrong.parts)) == ("failed", [0])
 
 
 def test_a_cell_that_is_inspected_in_rounds_needs_each() -> None:

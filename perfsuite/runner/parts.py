@@ -1,0 +1,160 @@
+"""What does not fit into memory together is measured in parts, each with its reference."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+import msgspec
+
+from perfsuite.domain.record import MEASURED_ALONE, Line
+from perfsuite.measure.available_memory import available_bytes, peak_bytes_of
+from perfsuite.runner.job import Job
+from perfsuite.runner.turns import Begin, Party, measure_in_turns
+
+RESERVE_BYTES = 256 * 1024 * 1024  # that all others on the machine may need meanwhile
+
+_PEAKS = ("load_peak_bytes", "run_peak_bytes")
+
+Who = tuple[str, bool]  # a cell's id, and whether it is the baseline's artifact
+References = Mapping[str, tuple[str, ...]]  # by a cell's id, those that it is compared with
+
+
+class Room:
+    """What is known of the memory: what there is, what each process needed, and who was apart.
+
+    `available` returns how many bytes are left, None if that is not known; `peak` returns the most
+    that a process has needed.
+    """
+
+    def __init__(
+        self,
+        available: Callable[[], int | None] = available_bytes,
+        peak: Callable[[int], int] = peak_bytes_of,
+    ) -> None:
+        self._available, self._peak = available, peak
+        self._needs: dict[Who, int] = {}
+        self.placed: dict[str, int] = {}  # by cell id: the part that it was in
+        self.alone: set[str] = set()  # ids of cells that did not fit beside their references
+
+    def learn(self, line: Line) -> None:
+        """Remember what a process needed in an earlier sitting, if its memory was measured."""
+        peaks = [one.samples for one in line.measurements if one.metric in _PEAKS]
+        if peaks:
+            need = int(max(map(max, peaks)))
+            who = (line.cell, line.baseline)
+            self._needs[who] = max(self._needs.get(who, 0), need)
+
+    def note(self, job: Job, pid: int) -> None:
+        """Remember what a process needs that has been opened and warmed up."""
+        self._needs[_who(job)] = max(self._needs.get(_who(job), 0), self._peak(pid))
+
+    def fits(self, jobs: Sequence[Job]) -> bool:
+        """Return whether there is room for these processes, beside those that are open.
+
+        One that was never seen may need as much as the largest that was.
+        """
+        most = max(self._needs.values(), default=0)
+        need = sum(self._needs.get(_who(job), most) for job in jobs)
+        left = self._available()
+        return left is None or need == 0 or need + RESERVE_BYTES <= left
+
+    def is_enough(self, jobs: Sequence[Job]) -> bool:
+        """Return whether all of these were seen, were together, and still fit."""
+        ids = {job.cell.id for job in jobs}
+        together = not any(self.placed.get(one) for one in ids) and not ids & self.alone
+        return together and all(_who(job) in self._needs for job in jobs) and self.fits(jobs)
+
+
+def measure_in_parts(
+    room: Room,
+    alone: Callable[[Job], Line],
+    jobs: Sequence[Job],
+    begin: Begin,
+    references: References,
+) -> list[Line]:
+    """Return the lines of measure jobs: of all together, or of as many parts as memory takes.
+
+    In each part cells take turns with those that they are compared with, which therefore have one
+    more process in each further part. A cell that does not even fit beside these is measured by
+    `alone`, and labelled. Who was in which part stays so in later rounds. Raises `Unsupported`
+    where processes cannot be stopped.
+    """
+    if room.is_enough(jobs):
+        return measure_in_turns(jobs, begin)
+    split = _Split({_who(job): job for job in jobs}, references, room)
+    waiting, lines, number = split.units(), list[Line](), 0
+    while waiting:
+        left = waiting
+        if waiting[0][0].cell.id not in room.alone:
+            with Party(begin) as party:
+                left = split.fill(party, waiting, number)
+                if len(left) < len(waiting):
+                    lines += [_in_part(line, number) for line in party.measure()]
+        if len(left) == len(waiting):
+            lonely, *left = waiting
+            room.alone.add(lonely[0].cell.id)
+            lines += [_alone(job, begin, alone) for job in lonely]
+        waiting, number = left, number + 1
+    return lines
+
+
+class _Split:
+    """Who is opened in which part of a round."""
+
+    def __init__(self, jobs: Mapping[Who, Job], references: References, room: Room) -> None:
+        self._jobs, self._references, self._room = jobs, references, room
+        self._processes: Counter[Who] = Counter()  # that each has had in this round
+
+    def units(self) -> list[tuple[Job, ...]]:
+        """Return the jobs, those of a cell and of its baseline together."""
+        cells = dict.fromkeys(cell for cell, _ in self._jobs)
+        return [tuple(job for who, job in self._jobs.items() if who[0] == one) for one in cells]
+
+    def fill(
+        self, party: Party, waiting: Sequence[tuple[Job, ...]], number: int
+    ) -> list[tuple[Job, ...]]:
+        """Open as many as fit, each beside its references; return those that do not."""
+        left, present = [], set[Who]()
+        for unit in waiting:
+            cell = unit[0].cell.id
+            if cell in self._room.alone or self._room.placed.get(cell, number) > number:
+                left.append(unit)
+                continue
+            known = self._references.get(cell, ())
+            beside = [self._jobs[one, False] for one in known if (one, False) in self._jobs]
+            if all(self._opened(party, jobs, present) for jobs in (beside, unit)):
+                self._room.placed[cell] = number
+            else:
+                left.append(unit)
+        return left
+
+    def _opened(self, party: Party, jobs: Sequence[Job], present: set[Who]) -> bool:
+        """Open those that are not there yet, and return True, unless they do not fit."""
+        missing = [job for job in jobs if _who(job) not in present]
+        if present and missing and not self._room.fits(missing):
+            return False
+        for job in missing:
+            if present and not self._room.fits([job]):  # those before it needed more than expected
+                return False
+            who = _who(job)
+            pid = party.open(msgspec.structs.replace(job, part=self._processes[who]))
+            self._room.note(job, pid)
+            self._processes[who] += 1
+            present.add(who)
+        return True
+
+
+def _who(job: Job) -> Who:
+    return (job.cell.id, job.baseline)
+
+
+def _in_part(line: Line, number: int) -> Line:
+    together = f"{line.together}.{number}" if number else line.together
+    return msgspec.structs.replace(line, together=together)
+
+
+def _alone(job: Job, begin: Begin, execute: Callable[[Job], Line]) -> Line:
+    begin(job)
+    line = execute(msgspec.structs.replace(job, together=""))
+    return msgspec.structs.replace(line, labels=(*line.labels, MEASURED_ALONE))
