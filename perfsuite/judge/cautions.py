@@ -30,12 +30,12 @@ from perfsuite.judge.realised import unproven
 from perfsuite.judge.references import ok_cells
 
 
-def cautions(run: Run) -> list[Caution]:
-    """Return the cautions that follow from the run alone."""
+def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
+    """Return the cautions about the run, whose changes are judged against `baseline`, if at all."""
     return [
         *run.warnings,
         *_measured_badly(run),
-        *_ended_early(run),
+        *_ended_early(run, baseline),
         *_left_out(run),
         *_not_together(run),
         *_in_parts(run),
@@ -68,13 +68,13 @@ def _measured_badly(run: Run) -> list[Caution]:
     return [*found, TooManyThreads(most, cores)] if most > cores else found
 
 
-def _ended_early(run: Run) -> list[TimeWasUp]:
+def _ended_early(run: Run, baseline: Run | None) -> list[TimeWasUp]:
     """Return that the time was up, where verdicts are open that further rounds might decide."""
     suite = run.header.suite
     if suite.minutes is None or run.measured_s < suite.minutes * 60.0:
         return []
     rounds = {one.cell.key: len(one.latencies_s) for one in run.records.values()}
-    count = sum(rounds[one.cell] < suite.processes for one in open_questions(run))
+    count = sum(rounds[one.cell] < suite.processes for one in open_questions(run, baseline))
     return [TimeWasUp(suite.minutes, count)] if count else []
 
 

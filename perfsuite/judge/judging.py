@@ -25,7 +25,7 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
     It depends only on the records: no files are read, and nothing is random.
     """
     verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
-    warnings = cautions(run)
+    warnings = cautions(run, baseline)
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
         warnings += cautions_beside(run, baseline)

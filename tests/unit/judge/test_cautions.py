@@ -6,7 +6,7 @@ import math
 
 import msgspec
 import pytest
-from judged_runs import EAGER, INT8, MACHINE, noisy, other_machine, record, run
+from judged_runs import EAGER, INT8, MACHINE, measured_beside, noisy, other_machine, record, run
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import MustMatch
@@ -28,6 +28,7 @@ from perfsuite.domain.judgement import (
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Part, Run, Slices
 from perfsuite.domain.suite import Expect
+from perfsuite.judge import judge
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
 from perfsuite.report.sentences import caution_sentence
 
@@ -133,6 +134,12 @@ def test_that_the_time_was_up_is_told_where_verdicts_are_open() -> None:
     assert not any(isinstance(one, TimeWasUp) for one in cautions(limited(spread, 2.0, 119.9)))
     decided = run(record(parent, 1.0, 1.0), record(INT8, 0.1, 0.1))
     assert cautions(limited(decided, 2.0, 500.0)) == []
+    # Of what is measured beside its baseline, it is open whether it changed.
+    beside = measured_beside(run(record(EAGER, 0.5, 2.0)), record(EAGER, 1.0, 1.0))
+    before = run(record(EAGER, 1.0, 1.0))
+    assert TimeWasUp(2.0, 1) in cautions(limited(beside, 2.0, 120.0), before)
+    assert TimeWasUp(2.0, 1) in judge(limited(beside, 2.0, 120.0), before).warnings
+    assert cautions(limited(beside, 2.0, 120.0)) == []
     # After as many rounds as there may be, more time would not have helped.
     most = run(record(parent, *[1.0] * 3), record(INT8, 0.5, 2.0, 1.0))
     assert not any(isinstance(one, TimeWasUp) for one in cautions(limited(most, 2.0, 120.0)))
