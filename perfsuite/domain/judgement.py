@@ -142,6 +142,13 @@ class NotInBaseline(_Kind, frozen=True):
     cell: str
 
 
+class NotBeside(_Kind, frozen=True):
+    """What cells are compared with are the baseline's stored times, for the `reason` given."""
+
+    cells: tuple[str, ...]
+    reason: str
+
+
 class DividedBy(_Kind, frozen=True):
     """`compare = "ratio"` divides by this cell's times, so that its own change is not seen."""
 
@@ -174,6 +181,7 @@ Caution = (
     | NotFaster
     | VersionsDiffer
     | NotInBaseline
+    | NotBeside
     | DividedBy
     | NotProfiled
     | OfOtherRun

@@ -13,6 +13,7 @@ from perfsuite.domain.judgement import (
     ExpectationUnmet,
     InParts,
     LatenciesLeftOut,
+    NotBeside,
     NotInBaseline,
     NotTogether,
     OfOtherRun,
@@ -51,6 +52,7 @@ def cautions_beside(run: Run, baseline: Run) -> list[Caution]:
         *of_other_run("baseline", baseline),
         *([VersionsDiffer(changes)] if changes else []),
         *_new_cells(run, baseline),
+        *_not_beside(run),
         *_yardsticks(run, baseline),
     ]
 
@@ -135,6 +137,16 @@ def _unmet_expectations(run: Run) -> list[ExpectationUnmet]:
 def _new_cells(run: Run, baseline: Run) -> list[NotInBaseline]:
     before = {cell.id for cell in ok_cells(baseline)}
     return [NotInBaseline(cell.key) for cell in ok_cells(run) if cell.id not in before]
+
+
+def _not_beside(run: Run) -> list[NotBeside]:
+    """Return why cells were not measured beside the baseline's artifacts in all rounds."""
+    cells: dict[str, list[str]] = {}
+    for record in run.beside.values():
+        if record.status != "ok" and run.records[record.cell.id].status == "ok":
+            reason = record.error.message.strip() if record.error else record.status
+            cells.setdefault(reason, []).append(record.cell.key)
+    return [NotBeside(tuple(keys), reason) for reason, keys in cells.items()]
 
 
 def _yardsticks(run: Run, baseline: Run) -> list[DividedBy]:

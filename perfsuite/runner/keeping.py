@@ -37,8 +37,7 @@ def keep_artifacts(folder: Path, run: Run, say: Callable[[str], None]) -> list[s
         warnings.append(f"no longer in the cache, so not kept: {', '.join(gone)}")
     if bound:
         warnings.append(
-            f"of these the weights are kept, but not the source of their modules, so that they are "
-            f"measured beside a change only while that and the recipe stay as they are: "
-            f"{', '.join(bound)}"
+            f"of {', '.join(bound)} the weights are kept, but not the source of the module: as a "
+            f"baseline it is measured beside a change only while source and recipe are the same"
         )
     return warnings

@@ -42,10 +42,10 @@ class Observer(Protocol):
         """Tell at once what a person could do something about while the run goes on."""
         ...
 
-    def measured_again(self, cells: Sequence[Cell], rounds: int) -> None:
+    def measured_again(self, cells: Sequence[Cell], begin: int, rounds: int) -> None:
         """Tell that cells, which look like regressions, are measured for `rounds` more rounds.
 
-        With looks it may be more than these.
+        These are numbered from `begin` on; with looks there may be more of them.
         """
         ...
 
@@ -77,7 +77,7 @@ class SilentObserver:
     def warned(self, text: str) -> None:
         """Show nothing: it is among the run's warnings at the end."""
 
-    def measured_again(self, cells: Sequence[Cell], rounds: int) -> None:
+    def measured_again(self, cells: Sequence[Cell], begin: int, rounds: int) -> None:
         """Show nothing."""
 
     def noted(self, text: str) -> None:

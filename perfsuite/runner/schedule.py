@@ -144,7 +144,7 @@ class _Schedule:
         left = [tuple(cell for cell in group if cell in red) for group in measured]
         if not red:
             return
-        self.observer.measured_again(red, suite.least_processes)
+        self.observer.measured_again(red, suite.processes, suite.least_processes)
         again = [cell for cell in in_rounds if cell in red]
         if suite.looks is None:
             self._inspect_rounds(again, suite.processes)

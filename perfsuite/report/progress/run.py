@@ -39,6 +39,7 @@ class RunProgress:
         self.spent_expected_s = 0.0
         self.under_way: set[tuple[str, str, int | None]] = set()  # several take turns
         self.job = ""  # that was begun last
+        self.again: int | None = None  # the number of the first round of a second measurement
         self.own: set[str] = set()  # the keys of cells that this process has begun a job of
         self.open: dict[str, str] = {}  # by cell key: what is not decided of its group
         self.forecasts: dict[str, int] = {}  # by group: after how many rounds all may be decided
@@ -64,7 +65,7 @@ class RunProgress:
         """Show the job that begins."""
         self.under_way.add((cell.key, kind, number))
         self.own.add(cell.key)
-        turn = "" if number is None else f" round {number + 1}"
+        turn = self._turn(number)
         self.job = f"{kind}{turn} {cell.key}"
         self._draw(f"{self.job}, {self._left()} left{self._open(cell.key, kind)}")
 
@@ -95,7 +96,7 @@ class RunProgress:
             words = said[0] if said else line.error.kind if line.error else ""
             self._say(f"{line.status}: {line.job} {line.key}: {words}")
         elif not self.console.is_terminal:
-            turn = "" if line.round is None else f" round {line.round + 1}"
+            turn = self._turn(line.round)
             how = "cached" if line.cached else f"{line.duration_s:.1f} s"
             still_open = self._open(line.key, line.job)
             self._say(f"{line.job}{turn} {line.key}: {how}, {self._left()} left{still_open}")
@@ -134,8 +135,9 @@ class RunProgress:
         """Print the warning."""
         self._say(f"warning: {text}")
 
-    def measured_again(self, cells: Sequence[Cell], rounds: int) -> None:
+    def measured_again(self, cells: Sequence[Cell], begin: int, rounds: int) -> None:
         """Print which cells are measured a second time, and expect the rounds."""
+        self.again = begin
         self._expect(cells, rounds)
         for cell in cells:
             self._say(f"{cell.key}: measured again, because it looked like a regression")
@@ -158,6 +160,14 @@ class RunProgress:
         what = "not" if line.job == "prepare" else "no longer"
         reason = why[0] if why else line.status
         self._say(f"{line.key}: {what} measured beside its baseline: {reason}")
+
+    def _turn(self, number: int | None) -> str:
+        """Return which round it is, of the first measurement or of the second."""
+        if number is None:
+            return ""
+        if self.again is not None and number >= self.again:
+            return f" again, round {number - self.again + 1}"
+        return f" round {number + 1}"
 
     def _open(self, key: str, kind: str) -> str:
         return self.open.get(key, "") if kind in ("measure", "inspect") else ""

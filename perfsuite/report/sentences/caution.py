@@ -11,6 +11,7 @@ from perfsuite.domain.judgement import (
     LatenciesLeftOut,
     LittleComputes,
     MacsNotFewer,
+    NotBeside,
     NotFaster,
     NotInBaseline,
     NotProfiled,
@@ -68,6 +69,8 @@ def caution_sentence(caution: Caution) -> str:
             return f"versions differ from the baseline's: {differing}"
         case NotInBaseline(cell=cell):
             return f"{cell} has no ok record in the baseline: its changes are not judged"
+        case NotBeside(cells=cells, reason=why):
+            return f"{', '.join(cells)}: compared with stored times: {why}"
         case DividedBy(cell=cell):
             return (
                 f'compare = "ratio" divides by {cell}: what slows that cell, or all alike, is not '

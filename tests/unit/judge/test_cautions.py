@@ -15,6 +15,7 @@ from perfsuite.domain.judgement import (
     ExpectationUnmet,
     InParts,
     LatenciesLeftOut,
+    NotBeside,
     NotFaster,
     NotInBaseline,
     NotTogether,
@@ -26,7 +27,7 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Part, Run, Slices
+from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Failure, Part, Run, Slices
 from perfsuite.domain.suite import Expect
 from perfsuite.judge import judge
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
@@ -116,6 +117,23 @@ def test_all_cautions_beside_a_baseline_in_their_order() -> None:
     ]
     absolute = noisy(1.0, 2, 0.0)
     assert cautions_beside(absolute, absolute) == []
+
+
+def test_what_was_not_measured_beside_its_baseline_is_told_by_reason() -> None:
+    other = Cell("vgg", "fp32", "openvino")
+    cells = (EAGER, other, INT8)
+    now = run(*(record(cell, 0.1, 0.1) for cell in cells))
+    gone = Failure("Unavailable", "gone")
+    beside = {
+        cell.id: msgspec.structs.replace(record(cell), status="unavailable", error=gone)
+        for cell in cells[:2]
+    }
+    beside[INT8.id] = record(INT8, 0.1, 0.1)
+    found = cautions_beside(msgspec.structs.replace(now, beside=beside), now)
+    assert found == [NotBeside((EAGER.key, other.key), "gone")]
+    assert caution_sentence(found[0]) == (
+        f"{EAGER.key}, {other.key}: compared with stored times: gone"
+    )
 
 
 def limited(given: Run, minutes: float, measured_s: float, rounds: int = 2) -> Run:

@@ -407,4 +407,4 @@ def test_that_a_source_cannot_be_kept_is_told(project: Two) -> None:
             facts.write_text(json.dumps({**json.loads(facts.read_text()), "needs_source": True}))
     _, _, judgement = api.run(project.suite, project.out, keep_artifacts=True)
     (warning,) = (text for text in map(str, judgement.warnings) if "source" in text)
-    assert warning.endswith(f"as they are: {FP32}, {INT8}")
+    assert warning.startswith(f"of {FP32}, {INT8} the weights are kept, but not the source")

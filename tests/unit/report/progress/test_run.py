@@ -89,7 +89,9 @@ def test_what_is_measured_beside_counts_for_the_time_left_and_is_told_when_it_br
             line = Line(CELL.id, CELL.key, "measure", "ok", 0, duration_s=5.0)
             bar.finished(msgspec.structs.replace(line, baseline=True, status=status, error=error))
         bar.finished(line)
-        bar.measured_again([CELL], 2)
+        bar.measured_again([CELL], 24, 2)
+        bar.started(CELL, "measure", 25)
+        bar.finished(msgspec.structs.replace(line, round=25))
         bar.noted("6 artifacts kept")
     assert stream.getvalue().splitlines() == [
         f"{CELL.key}: not measured beside its baseline: gone",
@@ -97,6 +99,7 @@ def test_what_is_measured_beside_counts_for_the_time_left_and_is_told_when_it_br
         # Both took 5 s, where 20 s had been expected of the two.
         f"measure round 1 {CELL.key}: 5.0 s, 0:10 left",
         f"{CELL.key}: measured again, because it looked like a regression",
+        f"measure again, round 2 {CELL.key}: 5.0 s, 0:15 left",
         "6 artifacts kept",
     ]
 
