@@ -61,6 +61,7 @@ __all__ = [
     "Variant",
     "Verdict",
     "Workload",
+    "certify",
     "compare",
     "gate",
     "get_data",
@@ -75,7 +76,18 @@ __all__ = [
 # Where each name lives. The verb `report` stays in `perfsuite.api`: here it would be hidden by the
 # package `perfsuite.report` as soon as that is imported.
 _HOMES = {
-    "api": ("compare", "gate", "get_data", "init", "listing", "plan", "profile", "run", "show"),
+    "api": (
+        "certify",
+        "compare",
+        "gate",
+        "get_data",
+        "init",
+        "listing",
+        "plan",
+        "profile",
+        "run",
+        "show",
+    ),
     "config.python_suite": ("Recipe", "Suite"),
     "domain.cell": ("Cell",),
     "domain.device": ("DeviceIdentity", "QuantizedGraphs"),
@@ -112,7 +124,18 @@ _RENAMED = {"Item": "EvidenceItem", "Opening": "SessionOptions"}
 _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
-    from perfsuite.api import compare, gate, get_data, init, listing, plan, profile, run, show
+    from perfsuite.api import (
+        certify,
+        compare,
+        gate,
+        get_data,
+        init,
+        listing,
+        plan,
+        profile,
+        run,
+        show,
+    )
     from perfsuite.config.python_suite import Recipe, Suite
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs

@@ -23,7 +23,8 @@ from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judge.levels import levels_of
-from perfsuite.judged_run import JudgedRun
+from perfsuite.judge.visibility import not_visible
+from perfsuite.judged_run import Certified, JudgedRun
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.keeping import keep_artifacts as kept
 from perfsuite.runner.observer import Observer, SilentObserver
@@ -123,6 +124,8 @@ def run(
     the keys of cells, or several, of which one must match. `quick` measures too little to be
     believed. `observe` gives whoever shows progress.
     """
+    from perfsuite.report.sentences import caution_sentence
+
     refuse_while_importing("perfsuite.run")
     resolved, cells, warnings = load_suite(_suite(suite), _globs(only), quick=quick)
     held_against = _path(baseline)
@@ -135,6 +138,8 @@ def run(
         journal = created(folder, resolved, cells, quick=quick, baseline=held_against)
     with journal:
         observer = _observer(journal, observe)
+        for caution in not_visible(journal.header):
+            observer.warned(caution_sentence(caution))  # it is among the judgement's, too
         before = len(journal.lines)
         try:
             work_off(journal, observer)
@@ -192,6 +197,39 @@ def profile(
     if flamegraph:
         judgement = _recorded(journal.folder, found, judgement)
     return JudgedRun(journal.folder, found, judgement)
+
+
+def certify(
+    suite: AnyPath | Suite | None = None,
+    out: AnyPath | None = None,
+    *,
+    quick: bool = False,
+    resume: bool = False,
+    observe: Observe | None = None,
+) -> Certified:
+    """Measure cells beside themselves, slowed down by known shares; return what this machine sees.
+
+    The cells are those of `suite`, by default of small nets that come with perfsuite. The
+    certificate takes the place of this machine's earlier one, and later runs show it. `quick` takes
+    five minutes instead of about twenty. `resume` and `observe` are those of `run`.
+    """
+    from perfsuite.config.certify_suite import certify_suite, only_measured
+    from perfsuite.judge.certificate import certify as certificate_of
+    from perfsuite.store.certificates import keep
+
+    refuse_while_importing("perfsuite.certify")
+    asked = certify_suite(None if suite is None else _suite(suite), quick=quick)
+    if resume:
+        journal = resumed(_path(out), asked.suite, asked.cells)
+    else:
+        journal = created(_path(out), asked.suite, asked.cells, quick=quick)
+    with journal:
+        watched = observe and (
+            lambda header, planned: observe(header, only_measured(planned, asked.cells))
+        )
+        lines = work_off(journal, _observer(journal, watched), evaluate=False, inspect=False)
+    found = certificate_of(load_run(journal.folder), lines, asked.name)
+    return Certified(found, keep(found), journal.folder, tuple(journal.warnings))
 
 
 def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from perfsuite import __version__
+from perfsuite.certify_command import certify
 from perfsuite.errors import Incomparable, PerfsuiteError
 
 # What a command needs is imported inside it: `--help` must not wait for it.
@@ -72,6 +73,9 @@ def main() -> None:
       3  cannot judge: inconclusive, another machine, a crash, a hang
       130  interrupted; what was finished is kept
     """
+
+
+main.add_command(certify)
 
 
 @main.command()
@@ -346,11 +350,12 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
     from perfsuite import api
     from perfsuite.report import judgement_document, print_verdicts
 
-    judgement = api.gate(run, baseline).judgement
+    judged = api.gate(run, baseline)
+    judgement = judged.judgement
     if as_json:
         _print_json(judgement_document(judgement))
     else:
-        print_verdicts(Console(), judgement)
+        print_verdicts(Console(), judgement, judged.run.header.certificate)
     sys.exit(judgement.exit_code)
 
 

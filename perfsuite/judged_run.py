@@ -6,8 +6,23 @@ from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
+from perfsuite.domain.certificate import Certificate
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
+
+
+class Certified(NamedTuple):
+    """A certificate of this machine, the file that holds it, and the run that it follows from."""
+
+    certificate: Certificate
+    file: Path
+    folder: Path
+    warnings: tuple[str, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """Return that of `perfsuite certify`: 3 where a change of 10 % is not found."""
+        return 0 if self.certificate.sees(0.1) else 3
 
 
 class JudgedRun(NamedTuple):

@@ -74,6 +74,10 @@ class Certificate(msgspec.Struct, frozen=True):
     visible: tuple[Visible, ...]  # by rounds
     cells: tuple[CertifiedCell, ...]
 
+    def sees(self, effect: float) -> bool:
+        """Return whether changes of this size, which was measured, are found in 80 % of gates."""
+        return any(one.effect == effect and one.found.value >= 0.8 for one in self.power)
+
     def visible_in(self, rounds: int) -> Visible | None:
         """Return what is found by at most `rounds` rounds; None for fewer than were tried."""
         return max(

@@ -162,6 +162,20 @@ class NotProfiled(_Kind, frozen=True):
     reason: Reason
 
 
+class NotVisible(_Kind, frozen=True):
+    """A limit on a change is smaller than what the machine sees in as many rounds as there may be.
+
+    `budget` is the budget's name, or `regression`. The machine sees a change of `visible` in 80 %
+    of gates, None if none that was tried, by its certificate of the day `certified`.
+    """
+
+    budget: str
+    limit: float
+    visible: float | None
+    rounds: int
+    certified: str
+
+
 class OfOtherRun(_Kind, frozen=True):
     """A caution of the baseline, or of one of two runs that are compared."""
 
@@ -184,6 +198,7 @@ Caution = (
     | NotBeside
     | DividedBy
     | NotProfiled
+    | NotVisible
     | OfOtherRun
 )
 

@@ -29,6 +29,7 @@ from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.realised import unproven
 from perfsuite.judge.references import ok_cells
+from perfsuite.judge.visibility import not_visible
 
 
 def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
@@ -36,6 +37,7 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
     return [
         *run.warnings,
         *_measured_badly(run),
+        *not_visible(run.header),
         *_ended_early(run, baseline),
         *_left_out(run),
         *_not_together(run),

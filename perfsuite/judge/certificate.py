@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import msgspec
@@ -21,10 +21,11 @@ from perfsuite.domain.certificate import (
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import LATENCY, METRICS
 from perfsuite.domain.recipe import ResolvedRecipe
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.record import Line, Record, Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.errors import PerfsuiteError
 from perfsuite.judge import intervals, metrics
+from perfsuite.judge.decisions import SLACK
 from perfsuite.judge.replay import Noise, Replay, noise_about_known
 
 LOOKS = Looks()  # the plan of the gates that a certificate speaks of
@@ -58,12 +59,12 @@ class _Measured(NamedTuple):
         return float(np.mean([np.var(one.log_ratios, ddof=1) for one in self.variants]))
 
 
-def certify(run: Run, round_s: float, suite: str) -> Certificate:
+def certify(run: Run, lines: Iterable[Line], suite: str) -> Certificate:
     """Return the certificate of a run in which cells were measured beside their slowed-down selves.
 
-    `round_s` is how long a round of one cell beside its baseline takes; `suite` is the name of the
-    suite that its cells are of. Raises `PerfsuiteError`, with what went wrong, if no cell of the
-    run has all its rounds.
+    `lines` are those of its journal, which say how long its processes took; `suite` is the name of
+    the suite that its cells are of. Raises `PerfsuiteError`, with what went wrong, if no cell of
+    the run has all its rounds.
     """
     measured = list(_measured(run))
     if not measured:
@@ -80,7 +81,7 @@ def certify(run: Run, round_s: float, suite: str) -> Certificate:
         quick=run.header.quick,
         looks=LOOKS,
         rounds=min(len(noise) for noise in noises),
-        round_s=round_s,
+        round_s=_round_s(lines),
         spread=math.sqrt(float(np.mean([one.variance for one in measured]))),
         between_runs=between_runs([level for one in measured for level in one.levels]),
         false_alarms=replay.interval_of_red(0.0),
@@ -89,6 +90,12 @@ def certify(run: Run, round_s: float, suite: str) -> Certificate:
         visible=visible(noises),
         cells=tuple(_certified(one) for one in measured),
     )
+
+
+def _round_s(lines: Iterable[Line]) -> float:
+    """Return the seconds of a cell's process and its baseline's, each with its start."""
+    taken = [line.duration_s for line in lines if line.job == "measure" and line.status == "ok"]
+    return round(2.0 * math.fsum(taken) / max(1, len(taken)), 3)
 
 
 def _measured(run: Run) -> Iterator[_Measured]:
@@ -185,7 +192,9 @@ def coverage(measured: Sequence[_Measured]) -> Interval:
 
 def _holds(log_ratios: Sequence[float], effect: float) -> bool:
     interval = intervals.mean_interval(log_ratios)
-    return interval is not None and interval.low <= 1.0 + effect <= interval.high
+    if interval is None:
+        return False
+    return interval.low - SLACK <= 1.0 + effect <= interval.high + SLACK
 
 
 def visible(noises: Sequence[Noise]) -> tuple[Visible, ...]:

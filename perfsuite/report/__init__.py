@@ -1,5 +1,6 @@
 """Reports of runs and judgements, for people and for programs."""
 
+from perfsuite.report.certified import print_certificate
 from perfsuite.report.documents import comparison_document, judgement_document
 from perfsuite.report.formats.table import FORMATS, format_of_file, render
 from perfsuite.report.plans import plan_document, plan_text
@@ -15,6 +16,7 @@ __all__ = [
     "judgement_document",
     "plan_document",
     "plan_text",
+    "print_certificate",
     "print_comparison",
     "print_profile",
     "print_run",

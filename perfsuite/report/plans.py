@@ -28,11 +28,16 @@ def plan_text(plan: RunPlan) -> str:
         jobs = [job for job in plan.jobs if job.cell == key]
         parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
         lines.append(f"{key}  ({parts})")
+    return "\n".join([*lines, f"in all {time_text(plan)}"])
+
+
+def time_text(plan: RunPlan) -> str:
+    """Return `about 5 min 3 s`, or from and to, and whether that is guessed."""
     time = f"about {_minutes(plan.total_s)}"
     if plan.at_most_s is not None:
         time = f"at least {_minutes(plan.total_s)}, at most {_minutes(plan.at_most_s)}"
     guess = " (partly guessed: no run yet)" if plan.guessed else ""
-    return "\n".join([*lines, f"in all {time}{guess}"])
+    return f"{time}{guess}"
 
 
 def _minutes(seconds: float) -> str:

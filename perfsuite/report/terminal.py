@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from perfsuite.domain.certificate import Certificate
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
+from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
@@ -69,17 +71,24 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         _print_other_metrics(console, group)
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
-    _print_judgement(console, judgement)
+    _print_judgement(console, judgement, run.header.certificate)
 
 
-def print_verdicts(console: Console, judgement: Judgement) -> None:
-    """Print the verdicts and the warnings alone."""
+def print_verdicts(
+    console: Console, judgement: Judgement, certificate: Certificate | None = None
+) -> None:
+    """Print the verdicts, what the machine can see by its certificate, and the warnings."""
     widen(console)
-    _print_judgement(console, judgement)
+    _print_judgement(console, judgement, certificate)
 
 
-def _print_judgement(console: Console, judgement: Judgement) -> None:
+def _print_judgement(
+    console: Console, judgement: Judgement, certificate: Certificate | None
+) -> None:
     _print_budgets(console, judgement.verdicts)
+    if certificate is not None and judgement.verdicts:
+        console.print()
+        console.print(as_text(console, certificate_sentence(certificate), "dim"))
     print_warnings(console, [caution_sentence(one) for one in judgement.warnings])
     symbol = {0: "✓", 3: "?"}.get(judgement.exit_code, "✗") if judgement.verdicts else " "
     console.print()
@@ -92,7 +101,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(as_text(console, f"before: {plain(comparison.before)}", "bold"))
     console.print(as_text(console, f"after:  {plain(comparison.after)}", "bold"))
     console.print()
-    table = _bare_table()
+    table = bare_table()
     for name in ("cell", "before", "after", "change of latency", "measured", "points lost"):
         table.add_column(name, no_wrap=name in ("cell", "change of latency"))
     for change in comparison.changes:
@@ -125,7 +134,8 @@ def as_text(console: Console, text: str, style: str = "") -> Text:
     return Text(text.translate(_ASCII) if console.options.ascii_only else text, style)
 
 
-def _bare_table(gap: int = 2) -> Table:
+def bare_table(gap: int = 2) -> Table:
+    """Return an empty table without lines."""
     from rich.table import Table
 
     return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
@@ -137,7 +147,7 @@ def _table(console: Console, group: list[CellRow]) -> Table:
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
     bars = longest > 0.0 and console.width >= _WITH_BARS
     memory, size = console.width >= _WITH_MEMORY, console.width >= _WITH_SIZE
-    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    table = bare_table(2 if console.width >= _WIDTH else 1)
     for name in ("", "cell", "latency", "speed-up"):
         table.add_column(name, no_wrap=True)
     for name in [""] * bars + [plain(metric), "points lost"] * bool(metric):
@@ -204,7 +214,7 @@ def _print_other_metrics(console: Console, group: list[CellRow]) -> None:
 def _print_small_table(
     console: Console, title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]
 ) -> None:
-    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    table = bare_table(2 if console.width >= _WIDTH else 1)
     for name in columns:
         table.add_column(plain(name), no_wrap=name != "points lost")
     for line in lines:
@@ -223,7 +233,7 @@ def _print_theory(console: Console, group: list[CellRow]) -> None:
         return
     last = {_WITH_BARS: "parameters", _WITH_SIZE: "points lost"}
     hidden = {name for width, name in last.items() if console.width < width}
-    table = _bare_table(2 if console.width >= _WIDTH else 1)
+    table = bare_table(2 if console.width >= _WIDTH else 1)
     for name in theory.COLUMNS:
         if name not in hidden:
             table.add_column(name, no_wrap=name != "points lost")

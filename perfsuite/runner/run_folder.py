@@ -12,6 +12,7 @@ from perfsuite.domain.record import SCHEMA, Header
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable
 from perfsuite.judge.levels import learned
+from perfsuite.store.certificates import certificate_of
 from perfsuite.store.journal import Journal
 from perfsuite.store.levels import read_levels
 
@@ -46,6 +47,7 @@ def created(
         quick=quick,
         metrics=definitions(suite.meters),
         baseline=_named(baseline),
+        certificate=certificate_of(machine.must_match),
     )
     return Journal.create(folder, header)
 

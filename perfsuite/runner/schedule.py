@@ -40,12 +40,14 @@ def work_off(
     execute: Executor | None = None,
     *,
     evaluate: bool = True,
+    inspect: bool = True,
 ) -> list[Line]:
     """Return all lines, after doing every job that has none yet.
 
     Each is done in a process of its own, and cells that will be compared are measured together,
     unless `execute` does it, one job after the other. After a failure the other jobs of that cell
-    are skipped. Without `evaluate` no test samples are answered.
+    are skipped. Without `evaluate` no test samples are answered, and without `inspect`
+    nothing is profiled and no evidence taken.
 
     Only one run at a time measures on a machine: of several, each waits for its turn with every
     round, and tells so.
@@ -61,7 +63,7 @@ def work_off(
     sweep()
     schedule = _Schedule(journal, observer, execute, together)
     with schedule.lock:
-        return schedule.work(evaluate)
+        return schedule.work(evaluate=evaluate, inspect=inspect)
 
 
 def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Begin, _: References) -> list[Line]:
@@ -100,7 +102,7 @@ class _Schedule:
             if line.device is not None and line.cell in cells
         }
 
-    def work(self, evaluate: bool) -> list[Line]:
+    def work(self, *, evaluate: bool, inspect: bool) -> list[Line]:
         """Prepare all cells, evaluate and inspect them, then measure with nothing else running."""
         suite, cells = self.journal.header.suite, self.journal.header.cells
         self.lock.look()
@@ -113,7 +115,9 @@ class _Schedule:
                 self._follow(cell, "evaluate")
         in_rounds = inspected_in_rounds(suite, cells)
         for cell in cells:
-            if cell not in in_rounds:
+            if not inspect:
+                self.observer.skipped(cell, "inspect")
+            elif cell not in in_rounds:
                 self._follow(cell, "inspect")
         if suite.looks is None:
             self._inspect_rounds(in_rounds, 0)

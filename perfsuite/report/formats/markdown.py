@@ -10,6 +10,7 @@ from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
+from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
@@ -78,6 +79,8 @@ class Markdown:
                 for one in judgement.verdicts
             )
             parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
+            if run.header.certificate is not None:
+                parts.append(escape(certificate_sentence(run.header.certificate)))
         parts += _breakdowns(run)
         parts += _warnings([caution_sentence(one) for one in judgement.warnings])
         parts.append(f"**{escape(summary(judgement))}**")

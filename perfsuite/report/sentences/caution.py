@@ -16,6 +16,7 @@ from perfsuite.domain.judgement import (
     NotInBaseline,
     NotProfiled,
     NotTogether,
+    NotVisible,
     OfOtherRun,
     OnlySimulated,
     ProcessesDiffer,
@@ -78,6 +79,8 @@ def caution_sentence(caution: Caution) -> str:
             )
         case NotProfiled(cell=cell, reason=reason):
             return f"{cell} {reason_text(reason)}"
+        case NotVisible():
+            return _not_visible(caution)
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
 
@@ -96,6 +99,20 @@ def _not_faster(one: NotFaster) -> str:
     around = words.spread(one.speedup, words.times)
     text = f"{one.cell} is {one.pace} than {one.parent}: {words.times(one.speedup.value)}{around}"
     return text if one.cause is None else f"{text}: {cause_text(one.cause)}"
+
+
+def _not_visible(one: NotVisible) -> str:
+    whose = "regressions are" if one.budget == "regression" else f"budget '{one.budget}' is"
+    seen = (
+        "sees no change that was tried"
+        if one.visible is None
+        else f"sees changes of {words.percent(one.visible)}"
+    )
+    return (
+        f"{whose} about changes of {words.percent(one.limit)}, and this machine {seen} in "
+        f"{one.rounds} rounds (certified {one.certified}): measure more processes, beside the "
+        f"baseline, or on a quieter machine"
+    )
 
 
 def cause_text(cause: Cause) -> str:

@@ -9,7 +9,7 @@ from judged_runs import record, run
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
-from perfsuite.domain.record import Failure
+from perfsuite.domain.record import Failure, Line
 from perfsuite.errors import PerfsuiteError
 from perfsuite.judge.certificate import between_runs, certify, visible
 from perfsuite.judge.decisions import believed, change_decided, change_verdict
@@ -34,7 +34,12 @@ def slowed(rounds=12, spread=0.02, cell=PLAIN, skew=0.0, seed=0, **reference):
 
 
 def certified(*records, **fields):
-    return certify(run(*records, recipes=RECIPES, **fields), 3.0, "mine")
+    lines = [Line(PLAIN.id, PLAIN.key, "prepare", "ok", duration_s=90.0)]
+    lines += [
+        Line(PLAIN.id, PLAIN.key, "measure", "ok", round=number, duration_s=taken)
+        for number, taken in enumerate((1.0, 2.0))
+    ]
+    return certify(run(*records, recipes=RECIPES, **fields), lines, "mine")
 
 
 def test_a_quiet_machine_finds_all_and_cries_never():
