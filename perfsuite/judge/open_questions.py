@@ -14,6 +14,7 @@ from perfsuite.domain.verdict import Interval, Verdict
 from perfsuite.judge import metrics
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.decisions import change_decided, pace_decided
+from perfsuite.judge.noise import Noise, allowed_for
 from perfsuite.judge.references import ok_cells, parent_cell, reference_cell
 from perfsuite.judge.regression import for_the_worse, regression_verdicts
 from perfsuite.judge.sequential import rounds_needed
@@ -40,15 +41,16 @@ def open_questions(run: Run, baseline: Run | None = None) -> list[OpenQuestion]:
     It follows from the records and the plan alone. Accuracies do not depend on rounds. Of what is
     held against a baseline, only what is measured beside it is waited for: between two stored runs
     no number of rounds shows what differs from run to run. In the rounds of a second measurement,
-    `run.again`, nothing else is asked.
+    `run.again`, nothing is asked but changes, and of stored runs those beyond that noise.
     """
     looks = run.header.suite.looks
     if looks is None:
         return []
     run = msgspec.structs.replace(run, again=None)
     verdicts = budget_verdicts(run, baseline)
-    changes = [] if baseline is None else list(_open_changes(run, baseline, looks))
-    if _is_again(run):
+    again = _is_again(run)
+    changes = [] if baseline is None else list(_open_changes(run, baseline, looks, again=again))
+    if again:
         beside = [one for one in verdicts if one.beside]
         return [*_open_budgets(beside, run, looks), *changes]
     own = [*_open_budgets(verdicts, run, looks), *_open_paces(run, looks)]
@@ -75,15 +77,19 @@ def _open_budgets(verdicts: Iterable[Verdict], run: Run, looks: Looks) -> Iterat
         yield OpenQuestion(verdict.cell, verdict.budget, _forecast(record, around, limit, looks))
 
 
-def _open_changes(run: Run, baseline: Run, looks: Looks) -> Iterator[OpenQuestion]:
+def _open_changes(run: Run, baseline: Run, looks: Looks, *, again: bool) -> Iterator[OpenQuestion]:
     """Yield each change since the baseline that may be none and may be one worth finding."""
     records = {cell.key: run.records[cell.id] for cell in run.header.cells}
     known = known_metrics(run.header.metrics)
     for verdict in regression_verdicts(run, baseline):
-        if not verdict.beside or verdict.estimate is None or verdict.limit is None:
+        if verdict.estimate is None or verdict.limit is None:
             continue
         worse = for_the_worse(verdict.estimate, known[verdict.metric])
-        if change_decided(worse, verdict.limit) is not None:
+        if verdict.beside:
+            is_open = change_decided(worse, verdict.limit) is None
+        else:
+            is_open = again and verdict.status == "inconclusive" and _beyond_noise(worse, verdict)
+        if not is_open:
             continue
         # One end must leave nothing and the floor between them: above the one, or below the other.
         record, ratio = records[verdict.cell], Interval(*(1.0 + one for one in _parts(worse)))
@@ -93,6 +99,14 @@ def _open_changes(run: Run, baseline: Run, looks: Looks) -> Iterator[OpenQuestio
         if worse.value < verdict.limit:
             ends.append(_forecast(record, ratio, 1.0 + verdict.limit, looks))
         yield OpenQuestion(verdict.cell, f"regression of {verdict.metric}", _soonest(ends))
+
+
+def _beyond_noise(worse: Interval, verdict: Verdict) -> bool:
+    """Tell whether a change between stored runs would be red, were it known exactly."""
+    ratio = 1.0 + worse.value
+    noise = Noise(verdict.noise, verdict.between)
+    _, sure = allowed_for(Interval(ratio, ratio, ratio), noise)
+    return verdict.noise != "" and sure.low > 1.0
 
 
 def _parts(one: Interval) -> tuple[float, float, float]:

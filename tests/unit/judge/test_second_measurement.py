@@ -12,6 +12,7 @@ from judged_runs import (
     INT8,
     accuracy,
     budget,
+    known_noise,
     measured_again,
     measured_beside,
     only,
@@ -163,3 +164,25 @@ def test_of_the_second_measurement_only_changes_are_asked() -> None:
     decided = measured_again(first, parent, timed(1.2), beside=(OLD,))
     assert decided.again is not None
     assert open_questions(decided.again, STORED) == []
+
+
+@pytest.mark.parametrize(
+    ("factor", "between", "open_"),
+    [
+        (1.15, 0.02, True),  # log 0.1398, beyond 3.29 * sqrt(2) * 0.02 = 0.0931
+        (1.15, 0.04, False),  # within the noise, of which rounds show nothing
+        (1.5, 0.02, False),  # red
+        (1.0, 0.02, False),
+    ],
+)
+def test_of_stored_runs_a_second_measurement_goes_on_if_rounds_can_tell(
+    factor: float, between: float, open_: bool
+) -> None:
+    # Welch of four and four processes, which deviate by 0.04 and 0: far more than the noise.
+    first = known_noise(run(timed(1.5), looks=Looks(), processes=24), between)
+    made = measured_again(first, timed(factor, 0.04))
+    assert made.again is not None
+    about = [one.about for one in open_questions(made.again, STORED)]
+    assert about == ["regression of latency_s"] * open_
+    once = known_noise(run(timed(factor, 0.04), looks=Looks(), processes=24), between)
+    assert open_questions(once, STORED) == []  # of the first measurement it is not asked
