@@ -6,7 +6,9 @@ Each suite has 20 cells. A cell is measured in rounds of a process pair, baselin
 side, until its verdict is decided or 24 rounds are done; what is red is measured a second time. The
 noise of a pair's log ratio has a standard deviation of 0.02 to 0.05, as measured together, another
 one for each cell; what slows the whole machine down in a round, 0.2, hits both of the pair.
-Deterministic: seeded, and nothing is timed.
+Deterministic: seeded, and nothing is timed. What is measured beside its baseline is judged so; the
+lines on stored baselines show what the noise between runs does, and why red needs 3.29 of it while
+green needs 1.96: `benchmarks/stored_runs.py` has that rule.
 
 The other rules see the same processes, all 24 rounds of them with 3 values each, and no pairs:
 - pytest-benchmark `--benchmark-compare-fail=min:5%`: new minimum / old minimum > 1.05

@@ -48,15 +48,19 @@ def between_runs(levels: Sequence[Sequence[Level]]) -> BetweenRuns | None:
 
     `levels` holds the runs of each artifact. It is the variance of these about the mean of their
     artifact, of which the upper bound of 90 % is taken, less what the errors of the levels explain.
-    The chi-squared quantile is that of Wilson and Hilferty (1931). None for too few runs.
+    None for too few runs.
     """
     repeated = [group for group in levels if len(group) > 1]
     freedom = sum(len(group) - 1 for group in repeated)
     if freedom < _LEAST_FREEDOM:
         return None
     squares = sum(float(np.var([one.value for one in group])) * len(group) for group in repeated)
-    share = 2.0 / (9.0 * freedom)
-    quantile = freedom * (1.0 - share + _TENTH * math.sqrt(share)) ** 3
     explained = float(np.mean([one.error**2 for group in repeated for one in group]))
-    deviation = math.sqrt(max(0.0, squares / quantile - explained))
+    deviation = math.sqrt(max(0.0, squares / chi_squared_tenth(freedom) - explained))
     return BetweenRuns(deviation, sum(len(group) for group in repeated))
+
+
+def chi_squared_tenth(freedom: int) -> float:
+    """Return what is above a chi-squared variable in a tenth of cases (Wilson, Hilferty 1931)."""
+    share = 2.0 / (9.0 * freedom)
+    return freedom * (1.0 - share + _TENTH * math.sqrt(share)) ** 3

@@ -16,8 +16,8 @@ from perfsuite.judge.intervals import widened
 
 # How many standard deviations an interval of 95 % reaches, and one that a suite of 20 unchanged
 # cells leaves to one side in 1 % of cases (`benchmarks/simulation.py`).
-_LIKELY = 1.96
-_SURE = 3.29
+LIKELY = 1.96
+SURE = 3.29
 
 
 class Noise(NamedTuple):
@@ -38,7 +38,7 @@ def allowed_for(ratio: Interval, noise: Noise) -> tuple[Interval, Interval]:
     The first is the one of 95 %, the second the one that must exclude no change to be believed.
     """
     shift = math.sqrt(2.0) * (noise.deviation or 0.0)
-    return widened(ratio, _LIKELY * shift), widened(ratio, _SURE * shift)
+    return widened(ratio, LIKELY * shift), widened(ratio, SURE * shift)
 
 
 def between_runs(
