@@ -82,9 +82,10 @@ def _open_changes(run: Run, baseline: Run, looks: Looks, *, again: bool) -> Iter
     records = {cell.key: run.records[cell.id] for cell in run.header.cells}
     known = known_metrics(run.header.metrics)
     for verdict in regression_verdicts(run, baseline):
-        if verdict.estimate is None or verdict.limit is None:
+        metric = known.get(verdict.metric)  # none is that of an accuracy, which rounds do not tell
+        if metric is None or verdict.estimate is None or verdict.limit is None:
             continue
-        worse = for_the_worse(verdict.estimate, known[verdict.metric])
+        worse = for_the_worse(verdict.estimate, metric)
         if verdict.beside:
             is_open = change_decided(worse, verdict.limit) is None
         else:

@@ -197,6 +197,17 @@ def test_a_forecast_of_a_change_is_the_sooner_of_the_two_ends() -> None:
     assert never.rounds is None
 
 
+def test_rounds_do_not_tell_accuracies() -> None:
+    answered = {"accuracies": (accuracy(0.9, 0.05),)}
+    now = measured_beside(
+        run(moody(1.2, *OFFSETS, **answered), looks=LOOKS),
+        msgspec.structs.replace(before(), looks=LOOKS),
+    )
+    stored = run(before(accuracies=(accuracy(0.93),)))
+    assert [one.status for one in judge(now, stored).verdicts] == ["regressed", "inconclusive"]
+    assert open_questions(now, stored) == []
+
+
 def test_stored_comparisons_are_not_waited_for() -> None:
     budgets = (budget(name="kept", against=None, baseline=True, max_increase=0.05),)
     alone = msgspec.structs.replace(looked(1.05, budgets=budgets), beside={})
