@@ -134,7 +134,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     order: int | None = None  # its place in the round
     part: int = 0  # above 0 for a further process of a cell in its round: see `Record.parts`
     baseline: bool = False  # of the cell's artifact in the baseline, measured beside the cell's own
-    together: str = ""  # of a measure line: names the cells that took turns in its round
+    together: str = ""  # of a line with a round: names the cells that took turns in it
     started_at: str = ""  # ISO 8601, UTC
     duration_s: float = 0.0
     cached: bool = False  # all of it was in the cache

@@ -14,6 +14,10 @@ from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
 
 T = TypeVar("T")
 
+# The turns in which an inspect job profiles, one forwards and one backwards. There are not more,
+# because some engines take a profile in one piece, and open what they trace anew each time.
+PROFILES = 2
+
 JobName = tuple[str, JobKind, int | None, bool]  # cell id, kind, round, whether of the baseline
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import msgspec
 
-from perfsuite.domain.record import MEASURED_ALONE, Line
+from perfsuite.domain.record import MEASURED_ALONE, JobKind, Line
 from perfsuite.measure.available_memory import available_bytes, peak_bytes_of
 from perfsuite.runner.job import Job
 from perfsuite.runner.turns import Begin, Party, measure_in_turns
@@ -16,7 +16,8 @@ RESERVE_BYTES = 256 * 1024 * 1024  # that all others on the machine may need mea
 
 _PEAKS = ("load_peak_bytes", "run_peak_bytes")
 
-Who = tuple[str, bool]  # a cell's id, and whether it is the baseline's artifact
+Where = tuple[JobKind, str]  # a kind of job, as some need more memory, and a cell's id
+Who = tuple[JobKind, str, bool]  # and whether it is of the baseline's artifact
 References = Mapping[str, tuple[str, ...]]  # by a cell's id, those that it is compared with
 
 
@@ -24,25 +25,28 @@ class Room:
     """What is known of the memory: what there is, what each process needed, and who was apart.
 
     `available` returns how many bytes are left, None if that is not known; `peak` returns the most
-    that a process has needed.
+    that a process has needed. `earlier` are the lines of earlier sittings.
     """
 
     def __init__(
         self,
+        earlier: Iterable[Line] = (),
         available: Callable[[], int | None] = available_bytes,
         peak: Callable[[int], int] = peak_bytes_of,
     ) -> None:
         self._available, self._peak = available, peak
         self._needs: dict[Who, int] = {}
-        self.placed: dict[str, int] = {}  # by cell id: the part that it was in
-        self.alone: set[str] = set()  # ids of cells that did not fit beside their references
+        self.placed: dict[Where, int] = {}  # the part that each was in
+        self.alone: set[Where] = set()  # those that did not fit beside their references
+        for line in earlier:
+            self._learn(line)
 
-    def learn(self, line: Line) -> None:
+    def _learn(self, line: Line) -> None:
         """Remember what a process needed in an earlier sitting, if its memory was measured."""
         peaks = [one.samples for one in line.measurements if one.metric in _PEAKS]
         if peaks:
             need = int(max(map(max, peaks)))
-            who = (line.cell, line.baseline)
+            who = (line.job, line.cell, line.baseline)
             self._needs[who] = max(self._needs.get(who, 0), need)
 
     def note(self, job: Job, pid: int) -> None:
@@ -61,8 +65,8 @@ class Room:
 
     def is_enough(self, jobs: Sequence[Job]) -> bool:
         """Return whether all of these were seen, were together, and still fit."""
-        ids = {job.cell.id for job in jobs}
-        together = not any(self.placed.get(one) for one in ids) and not ids & self.alone
+        places = {_where(job) for job in jobs}
+        together = not any(self.placed.get(one) for one in places) and not places & self.alone
         return together and all(_who(job) in self._needs for job in jobs) and self.fits(jobs)
 
 
@@ -86,14 +90,14 @@ def measure_in_parts(
     waiting, lines, number = split.units(), list[Line](), 0
     while waiting:
         left = waiting
-        if waiting[0][0].cell.id not in room.alone:
+        if _where(waiting[0][0]) not in room.alone:
             with Party(begin) as party:
                 left = split.fill(party, waiting, number)
                 if len(left) < len(waiting):
                     lines += [_in_part(line, number) for line in party.measure()]
         if len(left) == len(waiting):
             lonely, *left = waiting
-            room.alone.add(lonely[0].cell.id)
+            room.alone.add(_where(lonely[0]))
             lines += [_alone(job, begin, alone) for job in lonely]
         waiting, number = left, number + 1
     return lines
@@ -108,8 +112,9 @@ class _Split:
 
     def units(self) -> list[tuple[Job, ...]]:
         """Return the jobs, those of a cell and of its baseline together."""
-        cells = dict.fromkeys(cell for cell, _ in self._jobs)
-        return [tuple(job for who, job in self._jobs.items() if who[0] == one) for one in cells]
+        jobs = self._jobs.values()
+        places = dict.fromkeys(map(_where, jobs))
+        return [tuple(job for job in jobs if _where(job) == one) for one in places]
 
     def fill(
         self, party: Party, waiting: Sequence[tuple[Job, ...]], number: int
@@ -117,14 +122,14 @@ class _Split:
         """Open as many as fit, each beside its references; return those that do not."""
         left, present = [], set[Who]()
         for unit in waiting:
-            cell = unit[0].cell.id
-            if cell in self._room.alone or self._room.placed.get(cell, number) > number:
+            place = kind, cell = _where(unit[0])
+            if place in self._room.alone or self._room.placed.get(place, number) > number:
                 left.append(unit)
                 continue
-            known = self._references.get(cell, ())
-            beside = [self._jobs[one, False] for one in known if (one, False) in self._jobs]
+            held = [(kind, one, False) for one in self._references.get(cell, ())]
+            beside = [self._jobs[one] for one in held if one in self._jobs]
             if all(self._opened(party, jobs, present) for jobs in (beside, unit)):
-                self._room.placed[cell] = number
+                self._room.placed[place] = number
             else:
                 left.append(unit)
         return left
@@ -145,8 +150,12 @@ class _Split:
         return True
 
 
+def _where(job: Job) -> Where:
+    return (job.kind, job.cell.id)
+
+
 def _who(job: Job) -> Who:
-    return (job.cell.id, job.baseline)
+    return (job.kind, job.cell.id, job.baseline)
 
 
 def _in_part(line: Line, number: int) -> Line:

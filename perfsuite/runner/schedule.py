@@ -54,9 +54,7 @@ def work_off(
     """
     if execute is None:
         execute = partial(run_job_in_process, tell=observer.progressed)
-        room = Room()
-        for line in journal.lines:
-            room.learn(line)
+        room = Room(journal.lines)
         together: Together = partial(measure_in_parts, room, execute)
     else:
         together = partial(_one_by_one, execute)
@@ -258,13 +256,31 @@ class _Schedule:
         return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
 
     def _inspect_rounds(self, cells: Sequence[Cell], begin: int) -> None:
-        for number in range(begin, begin + self.journal.header.suite.processes):
-            self._inspect(cells, number)
+        suite = self.journal.header.suite
+        for number in range(begin, begin + suite.processes):
+            for group in in_turn(groups(suite, cells), number):
+                self._inspect(group, number)
 
     def _inspect(self, cells: Sequence[Cell], number: int) -> None:
-        """Inspect cells one after the other, for one round."""
-        for order, cell in enumerate(in_turn(cells, number)):
-            self._follow(cell, "inspect", number, order)
+        """Inspect cells of a group together, for one round."""
+        able = self._able(cells, "inspect", number)
+        self._take_turns(
+            able,
+            [
+                msgspec.structs.replace(
+                    self.prepared[cell.id], kind="inspect", round=number, order=order
+                )
+                for order, cell in enumerate(in_turn(able, number))
+            ],
+        )
+
+    def _able(self, cells: Sequence[Cell], kind: JobKind, number: int) -> list[Cell]:
+        """Return the cells that have not failed, and tell what becomes of the others."""
+        able = [cell for cell in cells if cell.id not in self.failed]
+        for cell in cells:
+            if cell not in able:
+                self._follow(cell, kind, number)
+        return able
 
     def _follow(
         self, cell: Cell, kind: JobKind, number: int | None = None, order: int | None = None
@@ -288,25 +304,26 @@ class _Schedule:
         return line
 
     def _measure(self, group: Sequence[Cell], number: int) -> None:
-        """Measure the cells of a group together, for one round.
+        """Measure the cells of a group together, for one round."""
+        able = self._able(group, "measure", number)
+        self._take_turns(able, self._members(able, number))
 
-        A round that was cut short is measured again as a whole, because what has its line already
-        was not measured together with what has not.
+    def _take_turns(self, cells: Sequence[Cell], jobs: Sequence[Job]) -> None:
+        """Do jobs of these cells, those of one round, together.
+
+        A round that was cut short is done again as a whole, because what has its line already was
+        not done together with what has not.
         """
-        able = [cell for cell in group if cell.id not in self.failed]
-        for cell in group:
-            if cell not in able:
-                self._follow(cell, "measure", number)
-        jobs = self._members(able, number)
         if all(job.name in self.lines for job in jobs):
             for job in jobs:
                 self.observer.finished(self.lines[job.name])
         elif len(jobs) == 1:
             self._do(jobs[0])
         else:
-            name = name_of(able)
+            name = name_of(cells)
             jobs = [msgspec.structs.replace(job, together=name) for job in jobs]
-            tied = references(self.journal.header.suite, able)
+            timed = jobs[0].kind == "measure"
+            tied = references(self.journal.header.suite, cells) if timed else {}
             with self.lock.held():
                 lines = self._measured(jobs, tied)
             named = {job.name: job for job in jobs}

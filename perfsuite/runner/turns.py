@@ -13,7 +13,7 @@ from itertools import count
 
 from perfsuite.domain.record import Line
 from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken
-from perfsuite.runner.job import Job
+from perfsuite.runner.job import PROFILES, Job
 from perfsuite.runner.pauses import Pauses
 from perfsuite.runner.process import Worker
 
@@ -99,9 +99,11 @@ class _Member:
 
     @property
     def wants_more(self) -> bool:
-        """Return whether it has not yet timed what the suite asks for."""
+        """Return whether it has not yet timed, or profiled, what the suite asks for."""
         if self.taken is None:
             return False
+        if self.job.kind == "inspect":
+            return self.taken.calls < PROFILES
         settings = self.job.measure
         enough_s = self.taken.spent_ns >= settings.seconds * 1e9
         return self.taken.calls < max(settings.calls, 1) or not enough_s

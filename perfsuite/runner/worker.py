@@ -31,7 +31,7 @@ PR_SET_PDEATHSIG = 1  # prctl(2)
 def run_job(job: Job, turns: Turns | None = None) -> Line:
     """Return the line of a job; an error becomes the line's status and error.
 
-    With `turns` a measure job times its calls whenever it is its turn.
+    With `turns` a measure job times its calls whenever it is its turn, and an inspect job profiles.
     """
     try:
         return msgspec.structs.replace(_body(job.kind, turns)(job), device=_device(job))
@@ -75,7 +75,7 @@ def _body(kind: str, turns: Turns | None) -> Callable[[Job], Line]:
         return evaluate
     from perfsuite.runner.jobs.inspect import inspect
 
-    return inspect
+    return partial(inspect, turns=turns)
 
 
 def _failed(

@@ -21,12 +21,14 @@ from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
+from perfsuite.measure.joined_profile import joined
 from perfsuite.measure.kernels import mean_times
+from perfsuite.measure.latency import Turns
 from perfsuite.measure.roofline import roofline, roofline_of
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import identity_of
-from perfsuite.runner.job import Job, line_of
+from perfsuite.runner.job import PROFILES, Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runtimes.shared.precision import check_precision
 from perfsuite.user_code import require_type, user_code
@@ -35,8 +37,10 @@ CALLS = 3  # the first builds kernels; the others show which run
 MOST_CALLS = 100  # more would only take time to read
 
 
-def inspect(job: Job) -> Line:
+def inspect(job: Job, turns: Turns | None = None) -> Line:
     """Return the line with the evidence and the breakdown of a profiled call.
+
+    With `turns` as many calls are profiled in each turn of this process.
 
     Raises `SilentFallback` if the evidence contradicts what was asked for. If the engine cannot be
     profiled, there is no breakdown: the line has a label, and the reason as an item of evidence.
@@ -58,7 +62,7 @@ def inspect(job: Job) -> Line:
         evidence = _with(evidence, *libraries)
         try:
             plain = partial(opened, replace(options, inspect=False))
-            profile, untraced_s = _profile(session, plain, inputs, job)
+            profile, untraced_s = _profile(session, plain, inputs, job, turns)
             found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
         except Unsupported as error:
             return _without(job, evidence, error)
@@ -123,25 +127,48 @@ def _profile(
     plain: Callable[[], AbstractContextManager[Session]],
     inputs: list[Inputs],
     job: Job,
+    turns: Turns | None,
 ) -> tuple[Profile, list[float]]:
     """Return the profile of warm calls, and the seconds of as many that are not profiled.
 
     For the latter, `plain` opens a session without inspection, which is warmed up as a profile is,
-    by a call with each input. Half of them are made before the profile and half after, so that a
-    drift of the machine affects both alike. An error of the model's own code is raised as such.
+    by a call with each input. With `turns` the calls are shared out among `PROFILES` turns. An
+    error of the model's own code is raised as such.
     """
     if not hasattr(session, "profile"):
         raise Unsupported(f"{job.cell.runtime}: its sessions have no profile(inputs, calls)")
-    whose = f"{job.cell.key}: a call that was profiled"
-    with user_code(whose):
+    with user_code(f"{job.cell.key}: a call that was profiled"):
         calls = _calls(session, inputs, job.inspect)
-        given, half = inputs[:calls], calls // 2
+        given = inputs[:calls]
         with plain() as untraced:
             _timed(untraced, given, range(len(given)))
-            before = _timed(untraced, given, range(half))
-            profile = require_type(session.profile(given, calls), Profile, whose, "a Profile")
-            _timed(untraced, given, range(1))  # the profile has replaced the caches' contents
-            return profile, before + _timed(untraced, given, range(half, calls))
+            if turns is None:
+                return _piece(session, untraced, given, calls, job)
+            taken: list[tuple[Profile, list[float]]] = []
+            while (turn := turns.wait(len(taken), 0)) != "end":
+                if turn == "forget":
+                    taken.pop()
+                else:
+                    share = math.ceil(calls / PROFILES)
+                    taken.append(_piece(session, untraced, given, share, job))
+    profiles, walls_s = zip(*taken, strict=True)
+    return joined(profiles), [one for some in walls_s for one in some]
+
+
+def _piece(
+    session: Session, untraced: Session, given: Sequence[Inputs], calls: int, job: Job
+) -> tuple[Profile, list[float]]:
+    """Return the profile of so many calls, and the seconds of as many that are not profiled.
+
+    Half of those are made before the profile and half after, so that a drift of the machine affects
+    both alike.
+    """
+    half = calls // 2
+    before = _timed(untraced, given, range(half))
+    whose = f"{job.cell.key}: a call that was profiled"
+    profile = require_type(session.profile(given, calls), Profile, whose, "a Profile")
+    _timed(untraced, given, range(1))  # the profile has replaced the caches' contents
+    return profile, before + _timed(untraced, given, range(half, calls))
 
 
 def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[float]:

@@ -57,8 +57,8 @@ class Machine:
     def left(self) -> int:
         return (self.units - sum(map(need, self.open))) * RESERVE_BYTES + RESERVE_BYTES
 
-    def room(self) -> Room:
-        return Room(self.left, lambda need: need * RESERVE_BYTES)
+    def room(self, *earlier: Line) -> Room:
+        return Room(earlier, self.left, lambda need: need * RESERVE_BYTES)
 
 
 def need(job: Job) -> int:
@@ -166,19 +166,19 @@ def test_a_reference_that_does_not_fit_beside_its_baseline(
 
 def test_what_earlier_sittings_needed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, jobs = Machine(4, monkeypatch), made("r1", "a1", "b1", "c1")
-    room = machine.room()
-    for job in jobs:
-        for name, units in (("load_peak_bytes", 1.0), ("run_peak_bytes", 0.5)):
-            found = Measurement(name, "B", (units * RESERVE_BYTES,))
-            room.learn(line_of(job, status="ok", measurements=(found,)))
-    room.learn(line_of(jobs[0], status="ok"))
+    earlier = [
+        line_of(job, status="ok", measurements=(Measurement(name, "B", (units * RESERVE_BYTES,)),))
+        for job in jobs
+        for name, units in (("load_peak_bytes", 1.0), ("run_peak_bytes", 0.5))
+    ]
+    room = machine.room(*earlier, line_of(jobs[0], status="ok"))
     measured(room, jobs[::-1], jobs[0])  # in the round's order, as all will fit
     assert machine.parties == [["c1", "b1", "a1", "r1"]]
 
 
 def test_a_system_that_tells_nothing_splits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, jobs = Machine(99, monkeypatch), made("r1", "a2", "b3")
-    measured(Room(lambda: None, lambda need: need), jobs, jobs[0])
+    measured(Room((), lambda: None, lambda need: need), jobs, jobs[0])
     assert machine.parties == [["r1", "a2", "b3"]]
 
 
@@ -219,7 +219,7 @@ passes = [{ use = "int8", calibration_samples = 7 }]
     def available() -> int:
         return (3 - sum(map(is_running, pids))) * RESERVE_BYTES  # two, and what others need
 
-    monkeypatch.setattr(schedule, "Room", lambda: Room(available, peak))
+    monkeypatch.setattr(schedule, "Room", lambda lines: Room(lines, available, peak))
     _, run, judgement = api.run(project.suite, project.out)
     assert judgement.exit_code == 0
     records = {one.cell.key: one for one in run.records.values()}

@@ -237,3 +237,41 @@ def test_the_verbs_measure_one_after_the_other_where_somebody_else_executes(
     monkeypatch.setenv("PERFSUITE_CELL", "")
     _, run, _ = api.run(project.suite, project.out)
     assert all(not record.slices for record in run.records.values())
+
+
+def test_cells_with_budgets_on_stages_are_profiled_in_turns(project: Project) -> None:
+    project.script(
+        {
+            "*/fp32/*": {"latencies_s": [0.04], "kernels": {"body/Conv": 0.5}},
+            "*": {"latencies_s": [0.02], "kernels": {"body/Conv": 0.25}},
+        }
+    )
+    net = (project.folder / "net.py").read_text()
+    net = net.replace("build=never", 'build=never, stages=(Stage("body", ("body",)),)')
+    (project.folder / "net.py").write_text(net.replace("import Model,", "import Model, Stage,"))
+    project.write(
+        f"""
+[[budgets]]
+name        = "body"
+metric      = "stage_s"
+stage       = "body"
+cell        = "{INT8}"
+against     = "{FP32}"
+min_speedup = 4.0
+"""
+    )
+    process = project.start()
+    output = process.communicate(timeout=120)[0]
+    assert process.returncode == 0, output
+    lines = [line for line in project.lines() if line.job == "inspect"]
+    assert [(line.key, line.round) for line in lines] == [
+        (FP32, 0),
+        (INT8, 0),
+        (INT8, 1),
+        (FP32, 1),
+    ]
+    assert len({line.together for line in lines}) == 1
+    assert all(line.together for line in lines)
+    for line in lines:
+        assert line.breakdown is not None
+        assert line.breakdown.rows[0].time_s == pytest.approx(0.02 if line.key == FP32 else 0.005)

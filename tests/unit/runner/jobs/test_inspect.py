@@ -246,7 +246,9 @@ def test_a_run_that_was_cut_short_among_its_rounds(
     cut = api.show(project.out).run
     assert {record.status for record in cut.records.values()} == {"incomplete"}
     _, run, judgement = api.run(project.suite, project.out, resume=True)
-    assert names(project.lines()) == before
+    # The two of a round were profiled in turns: if one is missing, both are done again.
+    again = before[4:5] if keep == 5 else []
+    assert names(project.lines()) == before[:keep] + again + before[keep:]
     assert judgement.exit_code == 0
     assert {len(record.stages_s) for record in run.records.values()} == {2}
 
