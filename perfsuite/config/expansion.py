@@ -81,6 +81,14 @@ def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cel
     return [cell for cell in cells if cell in found]
 
 
+def is_inspected_beside(suite: ResolvedSuite, cell: Cell) -> bool:
+    """Return whether a budget on a stage holds the cell against the same one of a baseline run."""
+    return any(
+        budget.stage is not None and budget.baseline and match(budget.cell, cell.key)
+        for budget in suite.budgets
+    )
+
+
 def suite_file(suite: ResolvedSuite) -> Location:
     """Return the location of a suite's TOML file, for messages."""
     return Location(f"{suite.name}.toml")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from perfsuite.config.expansion import inspected_in_rounds
+from perfsuite.config.expansion import inspected_in_rounds, is_inspected_beside
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import told_apart
 from perfsuite.domain.looks import Looks
@@ -264,15 +264,7 @@ class _Schedule:
     def _inspect(self, cells: Sequence[Cell], number: int) -> None:
         """Inspect cells of a group together, for one round."""
         able = self._able(cells, "inspect", number)
-        self._take_turns(
-            able,
-            [
-                msgspec.structs.replace(
-                    self.prepared[cell.id], kind="inspect", round=number, order=order
-                )
-                for order, cell in enumerate(in_turn(able, number))
-            ],
-        )
+        self._take_turns(able, self._members(able, number, "inspect"))
 
     def _able(self, cells: Sequence[Cell], kind: JobKind, number: int) -> list[Cell]:
         """Return the cells that have not failed, and tell what becomes of the others."""
@@ -306,7 +298,7 @@ class _Schedule:
     def _measure(self, group: Sequence[Cell], number: int) -> None:
         """Measure the cells of a group together, for one round."""
         able = self._able(group, "measure", number)
-        self._take_turns(able, self._members(able, number))
+        self._take_turns(able, self._members(able, number, "measure"))
 
     def _take_turns(self, cells: Sequence[Cell], jobs: Sequence[Job]) -> None:
         """Do jobs of these cells, those of one round, together.
@@ -330,16 +322,15 @@ class _Schedule:
             for line in lines:
                 self._keep(named[name_of_line(line)], line)
 
-    def _members(self, cells: Sequence[Cell], number: int) -> list[Job]:
+    def _members(self, cells: Sequence[Cell], number: int, kind: JobKind) -> list[Job]:
         """Return the jobs of one round in their order: of each cell, and of its baseline by it."""
-        sides = [
-            job
-            for cell in cells
-            for job in (self.prepared[cell.id], self.beside.get(cell.id))
-            if job is not None
-        ]
+        suite, sides = self.journal.header.suite, list[Job]()
+        for cell in cells:
+            sides.append(self.prepared[cell.id])
+            if cell.id in self.beside and (kind == "measure" or is_inspected_beside(suite, cell)):
+                sides.append(self.beside[cell.id])
         return [
-            msgspec.structs.replace(job, kind="measure", round=number, order=order)
+            msgspec.structs.replace(job, kind=kind, round=number, order=order)
             for order, job in enumerate(in_turn(sides, number))
         ]
 

@@ -39,12 +39,15 @@ class Two(Project):
         self.before = folder / "before"
         self.latency_s: Callable[[Job], float] = lambda job: 0.01
         self.jobs: list[Job] = []
+        self.kernels: dict[str, float] = {}
         self.breaks: Callable[[Job], bool] = lambda job: False
 
     def execute(self, job: Job) -> Line:
         self.jobs.append(job)
         broken = {"run": "raise"} if self.breaks(job) else {}
-        self.script({"*": {"latencies_s": [self.latency_s(job)], **broken}})
+        self.script(
+            {"*": {"latencies_s": [self.latency_s(job)], "kernels": self.kernels, **broken}}
+        )
         return here(job)
 
     def change(self) -> None:
@@ -351,6 +354,35 @@ def test_rounds_go_on_until_the_change_is_decided_and_once_more_if_it_is_red(pro
         assert (run.again is not None) == (by > 0.0)
     assert rounds[0.0] == [0, 1, 2, 3, 4, 5]
     assert rounds[0.3] == [0, 1, 2, 3, 6, 7, 8, 9]  # fresh ones follow the last there may be
+
+
+def test_a_stage_that_is_held_against_the_baseline_is_profiled_beside_it(project: Two) -> None:
+    budget = """
+[[budgets]]
+name         = "convolutions"
+metric       = "stage_s"
+stage        = "body"
+cell         = "net/fp32/*"
+baseline     = true
+max_increase = 0.5
+"""
+    project.kernels = {"body/Conv": 0.5}
+    project.write(budget, processes=3)
+    net = project.folder / "net.py"
+    staged = "Model(build=never, stages=(Stage('body', ('body',)),))"
+    text = net.read_text().replace("Model(build=never)", staged)
+    net.write_text(text.replace("import Model", "import Model, Stage"))
+    shutil.rmtree(project.before)
+    api.run(project.suite, project.before, keep_artifacts=True)
+    project.change()
+    project.latency_s = lambda job: 0.01 if job.baseline else 0.0101
+    _, _, judgement = api.run(project.suite, project.out, baseline=project.before)
+    inspected = [(one.key, one.round) for one in project.beside() if one.job == "inspect"]
+    assert inspected == [(FP32, 0), (FP32, 1), (FP32, 2)]
+    (verdict,) = (one for one in judgement.verdicts if one.budget == "convolutions")
+    assert (verdict.status, verdict.beside) == ("pass", True)
+    assert verdict.estimate is not None
+    assert verdict.estimate.value == pytest.approx(0.01)
 
 
 def test_without_an_artifact_only_the_cell_is_measured_again(project: Two) -> None:

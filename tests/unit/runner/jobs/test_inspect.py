@@ -258,7 +258,8 @@ def test_the_stages_of_a_baseline(project: Project, heads: list[float]) -> None:
     before = project.folder / "before"
     api.run(project.suite, before)
     heads[:] = [0.003, 0.0030001]
-    _, _, judgement = api.run(project.suite, project.out, baseline=before)
+    api.run(project.suite, project.out)
+    _, _, judgement = api.gate(project.out, before)
     verdict = next(one for one in judgement.verdicts if one.budget == "the head")
     assert verdict.status == "over_budget"
     assert verdict_sentence(verdict).startswith(
