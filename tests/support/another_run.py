@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +24,14 @@ with MachineLock(Path("/runs/other"), print, Path(sys.argv[1])) as lock:
 def other(file: Path) -> subprocess.Popen[str]:
     """Start a process that wants the lock."""
     command = [sys.executable, "-u", "-c", OTHER, str(file)]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # A shell's background job ignores it, and so would all that the tests start.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
 
 
 def said(process: subprocess.Popen[str]) -> str:

@@ -63,6 +63,37 @@ def test_who_is_killed_holds_nothing(file: Path) -> None:
         assert told == []
 
 
+def test_of_a_suspended_one_is_told_that_it_holds_up_the_other(file: Path) -> None:
+    process = other(file)
+    assert said(process) == "held"
+    process.send_signal(signal.SIGSTOP)
+    os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WNOWAIT)
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        lock.look()
+    process.send_signal(signal.SIGCONT)
+    process.communicate("\n")
+    (text,) = told
+    said_of = f"(/runs/other, process {process.pid}, which is suspended and holds up this one)"
+    assert text.startswith(f"another run {said_of} measures")
+
+
+def test_an_interrupt_ends_the_waiting(file: Path) -> None:
+    first, second = other(file), None
+    try:
+        assert said(first) == "held"
+        second = other(file)
+        assert said(second).startswith("another run")
+        second.send_signal(signal.SIGINT)
+        second.communicate(timeout=30)
+        assert second.returncode != 0
+    finally:
+        first.communicate("\n")
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock, lock.held():
+        assert told == []
+
+
 def test_who_waits_is_next_also_if_the_other_wants_to_go_on_at_once(file: Path) -> None:
     told: list[str] = []
     order: list[str] = []
