@@ -263,7 +263,7 @@ def test_the_stages_of_a_baseline(project: Project, heads: list[float]) -> None:
     verdict = next(one for one in judgement.verdicts if one.budget == "the head")
     assert verdict.status == "over_budget"
     assert verdict_sentence(verdict).startswith(
-        "measured a second time: stage head: stage_s changes by +50 % against the baseline"
+        "stage head: stage_s changes by +50 % against the baseline"
     )
 
 
