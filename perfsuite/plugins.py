@@ -108,6 +108,35 @@ def source_digest(kind: str, reference: str) -> str:
     return f"perfsuite {version('perfsuite')}"
 
 
+def own_digest() -> str:
+    """Return a text that changes when any of perfsuite's own sources does."""
+    return _package_digest("perfsuite")
+
+
+def libraries_of_file(reference: str) -> tuple[str, ...]:
+    """Return the modules that the file of `file.py:name` imports first of all, sorted.
+
+    Not those that lie beside it, nor what only a function imports; but torch, wherever it or one of
+    its neighbours names it. Of a file that cannot be read or parsed there are none.
+    """
+    path = Path(reference.rpartition(":")[0]).resolve()
+    beside = names_beside(reference) | _OURS | {"__future__"}
+    found = {name for name in _first_imports(path) if name.partition(".")[0] not in beside}
+    files = {path, *_neighbours(path)}
+    if any(name.partition(".")[0] == "torch" for file in files for name in _imports(file)):
+        found.add("torch")
+    return tuple(sorted(found))
+
+
+def names_beside(reference: str) -> set[str]:
+    """Return the names of modules and packages that lie beside the file of `file.py:name`."""
+    folder = Path(reference.rpartition(":")[0]).resolve().parent
+    if not folder.is_dir():
+        return set()
+    found = folder.iterdir()
+    return {one.name.removesuffix(".py") for one in found if one.suffix == ".py" or one.is_dir()}
+
+
 def _package_digest(module: str) -> str:
     spec = importlib.util.find_spec(module.partition(".")[0])
     if spec is None or spec.origin is None:
@@ -241,11 +270,26 @@ def _neighbours(path: Path) -> set[Path]:
 
 
 def _imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports, wherever in it."""
+    tree = _parsed(path)
+    yield from _imported(ast.walk(tree) if tree else ())
+
+
+def _first_imports(path: Path) -> Iterator[str]:
+    """Yield the modules that a file imports as soon as it is imported."""
+    tree = _parsed(path)
+    yield from _imported(tree.body if tree else ())
+
+
+def _parsed(path: Path) -> ast.Module | None:
     try:
-        tree = ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError, RecursionError):
-        return  # importing it will say so, with its line
-    for node in ast.walk(tree):
+        return ast.parse(path.read_bytes())
+    except (OSError, SyntaxError, ValueError, RecursionError):
+        return None  # importing it will say so, with its line
+
+
+def _imported(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module and not node.level:

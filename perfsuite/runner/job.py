@@ -49,6 +49,7 @@ class Job(msgspec.Struct, frozen=True):
     order: int | None = None
     baseline: bool = False  # of the baseline's artifact, measured beside the cell's own
     part: int = 0  # above 0 for a further process of a cell in its round
+    cached_only: bool = False  # nothing is made: what is not in the cache is an error
     together: str = ""  # names the cells that take turns; empty where none do
 
     @property

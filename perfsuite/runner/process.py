@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -23,6 +24,9 @@ from perfsuite.runner.progress import last_progress
 from perfsuite.runner.strays import Strays
 from perfsuite.store.temporary import TemporaryFolder
 
+if TYPE_CHECKING:  # a measuring process needs nothing of it
+    from perfsuite.runner.forks import Forked, Forks
+
 WORKER = "perfsuite.runner.worker"
 STOP_S = 30.0  # that a system may take to stop a process: a card's driver may hold it up
 LOOK_S = 1.0  # between two looks at a worker's progress
@@ -33,26 +37,39 @@ THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"
 
 
 def run_job_in_process(
-    job: Job, launcher: Sequence[str] = (), tell: Callable[[str], None] | None = None
+    job: Job,
+    launcher: Sequence[str] = (),
+    tell: Callable[[str], None] | None = None,
+    forks: Forks | None = None,
 ) -> Line:
     """Return the line of `job`; a crash, a hang or a lack of memory becomes a `failed` line.
 
     The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and is raised. If
     given, `launcher`, a command that ends with `--`, starts the worker. While a job prepares,
-    `tell` is called with the progress of passes; other jobs must not be disturbed.
+    `tell` is called with the progress of passes; other jobs must not be disturbed. With `forks` the
+    process may be forked from one that has its imports done.
     """
-    with Worker(job, launcher) as worker:
+    with Worker(job, launcher, forks=forks) as worker:
         if tell is None or job.kind != "prepare":
             worker.wait(job.timeout_s)
         else:
             _watch(worker, tell)
-        return worker.line()
+        line = worker.line()
+    if worker.is_lost:  # which says nothing of the job
+        return run_job_in_process(job, launcher, tell)
+    return line
 
 
 class Worker:
     """A worker process with its folder; a context manager that leaves neither behind."""
 
-    def __init__(self, job: Job, launcher: Sequence[str] = (), channel: Channel | None = None):
+    def __init__(
+        self,
+        job: Job,
+        launcher: Sequence[str] = (),
+        channel: Channel | None = None,
+        forks: Forks | None = None,
+    ) -> None:
         """Start the process; over the `channel` it is told when it is its turn."""
         self.job = job
         self._started_at = datetime.now(UTC)
@@ -60,9 +77,17 @@ class Worker:
         self._temporary = TemporaryFolder()
         self._folder = Path(self._temporary.name)
         (self._folder / "job.json").write_bytes(msgspec.json.encode(job))
-        passed = () if channel is None else channel.theirs
-        with (self._folder / "output").open("wb") as output:
-            self.process = subprocess.Popen(
+        self.output.touch()
+        forked = forks.start(job, self._folder, _environment(job)) if forks else None
+        self.process: subprocess.Popen[bytes] | Forked = forked or self._fresh(
+            launcher, () if channel is None else channel.theirs
+        )
+        self._ended = False
+        self._strays, self._looked = Strays(self.process.pid), False
+
+    def _fresh(self, launcher: Sequence[str], passed: tuple[int, ...]) -> subprocess.Popen[bytes]:
+        with self.output.open("wb") as output:
+            return subprocess.Popen(
                 [
                     *launcher,
                     *_command(self._folder),
@@ -72,12 +97,10 @@ class Worker:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                env=_environment(job),
+                env=_environment(self.job),
                 start_new_session=True,
                 pass_fds=passed,
             )
-        self._ended = False
-        self._strays, self._looked = Strays(self.process.pid), False
 
     def __enter__(self) -> Worker:
         return self
@@ -91,6 +114,11 @@ class Worker:
     def output(self) -> Path:
         """Return the file that the worker's output goes to."""
         return self._folder / "output"
+
+    @property
+    def is_lost(self) -> bool:
+        """Return whether it was killed with the server from which it was forked."""
+        return getattr(self.process, "lost", False)
 
     def wait(self, timeout_s: float) -> bool:
         """Return whether the worker has ended in time."""
@@ -182,7 +210,7 @@ def _watch(worker: Worker, tell: Callable[[str], None]) -> None:
     worker.wait(left_s)
 
 
-def _wait(worker: subprocess.Popen[bytes], timeout_s: float) -> bool:
+def _wait(worker: subprocess.Popen[bytes] | Forked, timeout_s: float) -> bool:
     """Return whether the worker ended in time.
 
     `Popen.wait` with a time limit wakes up twenty times a second. Waiting for a process descriptor

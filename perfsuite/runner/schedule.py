@@ -21,8 +21,8 @@ from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.groups import groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer
-from perfsuite.runner.parts import References, Room, measure_in_parts
-from perfsuite.runner.process import run_job_in_process
+from perfsuite.runner.parts import References
+from perfsuite.runner.processes import Processes
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
@@ -52,16 +52,16 @@ def work_off(
     Only one run at a time measures on a machine: of several, each waits for its turn with every
     round, and tells so.
     """
-    if execute is None:
-        execute = partial(run_job_in_process, tell=observer.progressed)
-        room = Room(journal.lines)
-        together: Together = partial(measure_in_parts, room, execute)
-    else:
-        together = partial(_one_by_one, execute)
     sweep()
-    schedule = _Schedule(journal, observer, execute, together)
-    with schedule.lock:
-        return schedule.work(evaluate=evaluate, inspect=inspect)
+    with Processes(observer.progressed, journal.lines) as processes:
+        together: Together = processes.together
+        if execute is None:
+            execute = processes.execute
+        else:
+            together = partial(_one_by_one, execute)
+        schedule = _Schedule(journal, observer, execute, together)
+        with schedule.lock:
+            return schedule.work(evaluate=evaluate, inspect=inspect)
 
 
 def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Begin, _: References) -> list[Line]:
@@ -74,11 +74,7 @@ def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Begin, _: Referen
 
 class _Schedule:
     def __init__(
-        self,
-        journal: Journal,
-        observer: Observer,
-        execute: Executor,
-        together: Together,
+        self, journal: Journal, observer: Observer, execute: Executor, together: Together
     ) -> None:
         self.journal, self.observer = journal, observer
         self.lock = MachineLock(journal.folder, self._warn)
@@ -90,6 +86,7 @@ class _Schedule:
         self.beside: dict[str, Job] = {}  # by cell id: its baseline's, which is measured beside it
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
+        self.cached: set[str] = set()  # those whose artifact was built before this run
         header = journal.header
         cells = {cell.id: cell for cell in header.cells}
         folder = Path(header.baseline) if header.baseline else None
@@ -101,7 +98,11 @@ class _Schedule:
         }
 
     def work(self, *, evaluate: bool, inspect: bool) -> list[Line]:
-        """Prepare all cells, evaluate and inspect them, then measure with nothing else running."""
+        """Prepare all cells, evaluate and inspect them, then measure with nothing else running.
+
+        Of cells whose artifact was in the cache already there is nothing to be found out before, so
+        they are inspected last: the first measurement does not wait for that.
+        """
         suite, cells = self.journal.header.suite, self.journal.header.cells
         self.lock.look()
         for cell in cells:
@@ -112,10 +113,11 @@ class _Schedule:
             else:
                 self._follow(cell, "evaluate")
         in_rounds = inspected_in_rounds(suite, cells)
+        once = [cell for cell in cells if inspect and cell not in in_rounds]
         for cell in cells:
             if not inspect:
                 self.observer.skipped(cell, "inspect")
-            elif cell not in in_rounds:
+            elif cell in once and cell.id not in self.cached:
                 self._follow(cell, "inspect")
         if suite.looks is None:
             self._inspect_rounds(in_rounds, 0)
@@ -126,6 +128,9 @@ class _Schedule:
         measured = groups(suite, cells)
         self._measure_rounds(measured, in_rounds, 0)
         self._measure_again(measured, in_rounds)
+        for cell in once:
+            if cell.id in self.cached:
+                self._follow(cell, "inspect")
         return self._all_lines()
 
     def _all_lines(self) -> list[Line]:
@@ -225,6 +230,8 @@ class _Schedule:
             return
         if UNLABELLED in line.labels:
             self.unlabelled.add(cell.id)
+        if line.cached:
+            self.cached.add(cell.id)
         self.prepared[cell.id] = msgspec.structs.replace(
             job,
             artifact=str(folder),

@@ -101,18 +101,26 @@ def _encoded(job: Job, line: Line) -> bytes:
     return data
 
 
+def die_with(parent: int | None) -> bool:
+    """Have this process killed with its parent, so that it does not run beside a new run.
+
+    Also while it is stopped. Returns whether the parent, if it is known, is still there.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+        # It may have been killed before the call above.
+        return parent is None or os.getppid() == parent
+    return True
+
+
 def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     """Read `job.json` in `folder`, do the job, and write `line.json`.
 
     `parent` is the process that waits for it; None if that has started it by another program. Over
     the two descriptors of a `channel` the parent says when it is this process's turn.
     """
-    if sys.platform == "linux":
-        # The worker is killed with its parent, also while it is stopped, so that it does not run
-        # beside a new run.
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if parent is not None and os.getppid() != parent:
-            return  # the parent was killed before the call above
+    if not die_with(parent):
+        return
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job, WorkerTurns(*channel) if channel else None)
     (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well

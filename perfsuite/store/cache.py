@@ -9,7 +9,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.store.disk import locked, replacing, room_for
 from perfsuite.store.places import home
 
@@ -39,14 +39,20 @@ def _digest(part: str | bytes | Path) -> bytes:
         raise ConfigError(f"{part}: cannot be read: {error.strerror}") from error
 
 
+class NotCached(PerfsuiteError):
+    """What was asked of a sealed cache is not there."""
+
+
 class Cache:
     """Folders at `root/kind/key`; a folder that exists is complete.
 
-    `root` is `PERFSUITE_HOME/cache` if it is not given.
+    `root` is `PERFSUITE_HOME/cache` if it is not given. Into a cache that is `sealed` nothing is
+    built.
     """
 
-    def __init__(self, root: Path | None = None) -> None:
+    def __init__(self, root: Path | None = None, *, sealed: bool = False) -> None:
         self.root = home() / "cache" if root is None else root
+        self.sealed = sealed
 
     def get(self, kind: str, key: str) -> Path | None:
         """Return the folder of `key`, or None if it was not built yet."""
@@ -58,11 +64,14 @@ class Cache:
 
         `make` fills an empty folder; if it raises, nothing is kept, and its error is raised. While
         another process makes the same folder, this one waits. Raises `ConfigError` if the cache
-        cannot be written and `PerfsuiteError` when the disk is full.
+        cannot be written, `PerfsuiteError` when the disk is full, and `NotCached` if it is sealed
+        and lacks the folder.
         """
         found = self.get(kind, key)
         if found is not None:
             return found, False
+        if self.sealed:
+            raise NotCached(f"there is no {kind} {key} in the cache")
         with locked(self.root / kind, f"{key}.lock"):
             found = self.get(kind, key)  # made by another process while this one waited
             if found is not None:

@@ -18,6 +18,7 @@ from perfsuite.workloads.zoo import (
     digits,
     faster_rcnn,
     vehicle_type,
+    weights,
     whale_id,
 )
 
@@ -51,6 +52,15 @@ def check_workload_exists(reference: str) -> None:
             f"was, and that metric in budgets"
         )
     plugins.check_exists("workload", reference, WORKLOADS)
+
+
+def weights_of(reference: str) -> Path | None:
+    """Return the file that a workload of the table has all its weights from; None for any other.
+
+    Its model follows from this file, from perfsuite's sources and from the libraries' versions.
+    """
+    path = weights.FOLDER / f"{reference}.safetensors"
+    return path if reference in WORKLOADS and path.is_file() else None
 
 
 def load_workload(reference: str, samples: str = "") -> Workload:

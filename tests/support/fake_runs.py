@@ -157,6 +157,15 @@ def children(pid: int) -> list[int]:
         return []
 
 
+def workers(pid: int) -> list[int]:
+    """Return the processes that do jobs for `pid`: its children, and those that a server forked."""
+    found = []
+    for child in children(pid):
+        is_server = b"fork_server" in Path(f"/proc/{child}/cmdline").read_bytes()
+        found += children(child) if is_server else [child]
+    return found
+
+
 def status(pid: int) -> tuple[str, int]:
     """Return a process's state (`S` sleeps, `Z` is dead) and its processor time in ticks."""
     try:
@@ -183,7 +192,7 @@ def hang_in(project: Project, process: subprocess.Popen[str], done: int) -> int:
 
     def hanging() -> int:
         """Return the worker if it sleeps and computes nothing: others have read the old script."""
-        for pid in children(process.pid):
+        for pid in workers(process.pid):
             state = status(pid)
             time.sleep(0.3)
             if state[0] == "S" and status(pid) == state:

@@ -222,3 +222,30 @@ def test_the_digest_is_the_same_in_another_folder(tmp_path: Path) -> None:
             plugins.source_digest("workload", file(tmp_path / name, "import near\n") + ":x")
         )
     assert len(digests) == 1
+
+
+def test_what_a_file_imports_first_is_known_without_running_it(tmp_path: Path) -> None:
+    text = """
+from __future__ import annotations
+import os.path, beside, package.inner
+from email.message import Message
+from . import neighbour
+if later:
+    import wave
+def build():
+    import colorsys
+raise RuntimeError("it is run")
+"""
+    (tmp_path / "beside.py").write_text("import perfsuite\n")
+    (tmp_path / "package").mkdir()
+    reference = f"{file(tmp_path, text)}:net"
+    assert plugins.libraries_of_file(reference) == ("email.message", "os.path")
+    assert plugins.names_beside(reference) == {"beside", "mine", "package"}
+    (tmp_path / "beside.py").write_text("def late():\n    from torch import nn\n")
+    assert plugins.libraries_of_file(reference) == ("email.message", "os.path", "torch")
+
+
+def test_of_a_file_that_cannot_be_parsed_nothing_is_known_to_be_imported(tmp_path: Path) -> None:
+    assert plugins.libraries_of_file(f"{file(tmp_path, 'import (')}:net") == ()
+    assert plugins.libraries_of_file(f"{tmp_path}/not/there.py:net") == ()
+    assert plugins.names_beside(f"{tmp_path}/not/there.py:net") == set()

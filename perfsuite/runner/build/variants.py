@@ -6,10 +6,11 @@ and version, the parts of the target that the pass uses, library versions.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
-from perfsuite.plugins import source_digest
+from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
@@ -36,10 +37,14 @@ from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.places import home
 from perfsuite.user_code import require_type, user_code
+from perfsuite.workloads.table import weights_of
 
 if TYPE_CHECKING:
     from torch import nn
 
+
+MODULE_KEY = "key.txt"
+_BUILT_WITH = ("torch", "torchvision", "numpy", "safetensors")  # the modules of the table
 
 Rebuild = Callable[[], "nn.Module"]
 Applied = Sequence[tuple[ModelPass, Edits]]
@@ -101,6 +106,18 @@ class VariantBuilder:
 
             path = self.workload.model.onnx
             return key_of("onnx", path, *data_files(path))
+        weights = weights_of(self.job.reference)
+        if weights is None:
+            return self._module_key()
+        # All that the module follows from is known, so that it need not be built to know its key.
+        key = key_of("model", *self._identity, own_digest(), *_versions(), weights)
+        folder, _ = self.cache.build("model", key, self._write_module_key)
+        return (folder / MODULE_KEY).read_text()
+
+    def _write_module_key(self, folder: Path) -> None:
+        (folder / MODULE_KEY).write_text(self._module_key())
+
+    def _module_key(self) -> str:
         module = self.build()
         with user_code(f"{self.workload.name}: what its module says of itself"):
             structure = _structure(module)
@@ -279,6 +296,16 @@ def _is_quantized(graph: Path) -> bool:
     from perfsuite.export.onnx import load_graph
 
     return any(node.op_type == "DequantizeLinear" for node in load_graph(graph).graph.node)
+
+
+def _versions() -> Iterator[str]:
+    """Yield the versions of all that builds a module of the table."""
+    yield sys.version
+    for name in _BUILT_WITH:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield name  # building it will say so, if it is needed
 
 
 def _checkpoints() -> Path:

@@ -42,7 +42,8 @@ def prepare(job: Job) -> Line:
     steps = steps_of(job, runtime)
     workload = load_workload(job.reference, job.samples)
     _check_batch(workload, job)
-    builder = VariantBuilder(workload, job, steps, runtime, Cache())
+    cache = Cache(sealed=job.cached_only)
+    builder = VariantBuilder(workload, job, steps, runtime, cache)
     variant, variant_key = builder.variant()
     key = key_of(
         variant_key,
@@ -58,7 +59,7 @@ def prepare(job: Job) -> Line:
         Path(job.picture) if job.picture else "",
     )
     build = _Build(job, runtime, builder, variant)
-    folder, made = Cache().build("artifact", key, build)
+    folder, made = cache.build("artifact", key, build)
     facts = artifacts.read_facts(folder)
     counted = [("parameters", "1", facts.parameters), ("macs", "1", facts.macs)]
     measurements = [

@@ -13,7 +13,7 @@ from fake_runs import INT8, Project, here
 from perfsuite import api
 from perfsuite.domain.metrics import Metric
 from perfsuite.report import comparison_document, print_comparison, print_run
-from perfsuite.runner import schedule
+from perfsuite.runner import processes
 from perfsuite.store.runs import load_run
 
 METER = """
@@ -60,7 +60,7 @@ min_speedup = 3.0
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     found = Project(tmp_path, monkeypatch)
-    monkeypatch.setattr(schedule, "run_job_in_process", lambda job, tell: here(job))
+    monkeypatch.setattr(processes, "run_job_in_process", lambda job, **_: here(job))
     (tmp_path / "energy.py").write_text(METER)
     found.write(MORE)
     text = found.suite.read_text()

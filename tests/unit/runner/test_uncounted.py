@@ -8,7 +8,7 @@ import pytest
 from fake_runs import NET, here
 
 from perfsuite import api
-from perfsuite.runner import schedule
+from perfsuite.runner import processes
 from perfsuite.store.journal import read
 
 pytest.importorskip("torch")
@@ -47,7 +47,7 @@ max    = 1000
 
 def test_it_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "home"))
-    monkeypatch.setattr(schedule, "run_job_in_process", lambda job, tell: here(job))
+    monkeypatch.setattr(processes, "run_job_in_process", lambda job, **_: here(job))
     (tmp_path / "net.py").write_text(NET + FOURIER)
     suite = tmp_path / "suite.toml"
     suite.write_text(SUITE)

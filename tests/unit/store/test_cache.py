@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from perfsuite.errors import ConfigError, PerfsuiteError
-from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.cache import Cache, NotCached, key_of
 
 
 def write_it(folder: Path, text: str) -> None:
@@ -221,3 +221,12 @@ def test_leftovers_of_a_killed_process_are_removed(tmp_path: Path, key: str) -> 
     path, made = cache.build("artifact", key, lambda folder: None)
     assert made and list(path.iterdir()) == []
     assert list(tmp_path.rglob("*.partial")) == []
+
+
+def test_into_a_sealed_cache_nothing_is_built(tmp_path: Path) -> None:
+    sealed = Cache(tmp_path, sealed=True)
+    with pytest.raises(NotCached, match="no kind abc in the cache"):
+        sealed.build("kind", "abc", lambda folder: write_it(folder, "one"))
+    assert not list(tmp_path.iterdir())
+    made, _ = Cache(tmp_path).build("kind", "abc", lambda folder: write_it(folder, "one"))
+    assert sealed.build("kind", "abc", lambda folder: write_it(folder, "two")) == (made, False)

@@ -1,0 +1,47 @@
+"""The processes of a run: who does a job, from which process it starts, and what is cached."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import msgspec
+
+from perfsuite.domain.record import Line
+from perfsuite.runner.forks import Forks, recognizable
+from perfsuite.runner.job import Job
+from perfsuite.runner.parts import References, Room, measure_in_parts
+from perfsuite.runner.process import run_job_in_process
+from perfsuite.runner.turns import Begin
+
+
+class Processes:
+    """Does each job in a process of its own; a context manager that leaves none behind.
+
+    Passes tell their progress by `tell`; `before` are the lines of earlier sittings. While anything
+    is measured there is no process beside it but this one, which sleeps.
+    """
+
+    def __init__(self, tell: Callable[[str], None], before: Iterable[Line] = ()) -> None:
+        self._tell, self._forks, self._room = tell, Forks(), Room(before)
+
+    def __enter__(self) -> Processes:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._forks.close()
+
+    def execute(self, job: Job) -> Line:
+        """Return the line of a job; what is cached is recognized without building the model."""
+        if job.kind == "measure":
+            self._forks.close()
+        if recognizable(job):
+            tried = msgspec.structs.replace(job, cached_only=True)
+            line = run_job_in_process(tried, forks=self._forks)
+            if line.status in ("ok", "unsupported"):
+                return line
+        return run_job_in_process(job, tell=self._tell, forks=self._forks)
+
+    def together(self, jobs: Sequence[Job], begin: Begin, references: References) -> list[Line]:
+        """Return the lines of measure jobs whose processes take turns, as many as memory takes."""
+        self._forks.close()
+        return measure_in_parts(self._room, self.execute, jobs, begin, references)
