@@ -142,6 +142,12 @@ class NotInBaseline(_Kind, frozen=True):
     cell: str
 
 
+class NotChosen(_Kind, frozen=True):
+    """Cells of the suite and the baseline were left out of the run, and are not judged."""
+
+    cells: tuple[str, ...]
+
+
 class NotBeside(_Kind, frozen=True):
     """What cells are compared with are the baseline's stored times, for the `reason` given."""
 
@@ -195,6 +201,7 @@ Caution = (
     | NotFaster
     | VersionsDiffer
     | NotInBaseline
+    | NotChosen
     | NotBeside
     | DividedBy
     | NotProfiled

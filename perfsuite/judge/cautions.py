@@ -14,6 +14,7 @@ from perfsuite.domain.judgement import (
     InParts,
     LatenciesLeftOut,
     NotBeside,
+    NotChosen,
     NotInBaseline,
     NotTogether,
     OfOtherRun,
@@ -28,7 +29,7 @@ from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.realised import unproven
-from perfsuite.judge.references import ok_cells
+from perfsuite.judge.references import not_chosen, ok_cells
 from perfsuite.judge.visibility import not_visible
 
 
@@ -49,11 +50,13 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
 
 def cautions_beside(run: Run, baseline: Run) -> list[Caution]:
     """Return the cautions that follow from the comparison of a run with a baseline."""
+    left_out = not_chosen(run, baseline)
     changes = version_changes(run.header.environment, baseline.header.environment)
     return [
         *of_other_run("baseline", baseline),
         *([VersionsDiffer(changes)] if changes else []),
         *_new_cells(run, baseline),
+        *([NotChosen(tuple(left_out.values()))] if left_out else []),
         *_not_beside(run),
         *_yardsticks(run, baseline),
     ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from perfsuite.config import cells
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32, PassUse
 from perfsuite.domain.record import Run
@@ -18,6 +19,17 @@ def ok_cells(run: Run) -> list[Cell]:
         for cell in run.header.cells
         if (record := run.records.get(cell.id)) is not None and record.status == "ok"
     ]
+
+
+def not_chosen(run: Run, baseline: Run) -> dict[str, str]:
+    """Return the cells of the baseline, id to key, that the run's suite has and the run has not.
+
+    They were left out by whoever ran it (`--only`), as they have not gone from the suite.
+    """
+    # The number of threads, which may follow from the machine, is in no key.
+    suite = msgspec.structs.replace(run.header.suite, threads=1)
+    left_out = {cell.key for cell in cells(suite)} - {cell.key for cell in run.header.cells}
+    return {cell.id: cell.key for cell in baseline.header.cells if cell.key in left_out}
 
 
 def reference_cell(cell: Cell, candidates: Iterable[Cell]) -> Cell | None:

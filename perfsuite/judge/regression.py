@@ -18,7 +18,7 @@ from perfsuite.judge import metrics
 from perfsuite.judge.believed import believed_verdict
 from perfsuite.judge.comparability import change
 from perfsuite.judge.decisions import change_verdict, loss_verdict, stored_verdict
-from perfsuite.judge.references import ok_cells
+from perfsuite.judge.references import not_chosen, ok_cells
 
 ACCURACY_FLOOR = 0.1  # percentage points
 
@@ -44,7 +44,11 @@ def latency_verdict(cell: Cell, run: Run, baseline: Run) -> Verdict:
 
 
 def _gone(run: Run, baseline: Run) -> list[Verdict]:
-    here = {cell.id for cell in run.header.cells}
+    """Return a verdict for each cell of the baseline that the run has no longer.
+
+    Those that were not chosen are none of them.
+    """
+    here = {cell.id for cell in run.header.cells} | set(not_chosen(run, baseline))
     return [
         Verdict("missing", _NAME, cell.key, "status", _NAME, "baseline", reason=Reason("gone"))
         for cell in baseline.header.cells

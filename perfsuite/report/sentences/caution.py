@@ -12,6 +12,7 @@ from perfsuite.domain.judgement import (
     LittleComputes,
     MacsNotFewer,
     NotBeside,
+    NotChosen,
     NotFaster,
     NotInBaseline,
     NotProfiled,
@@ -70,6 +71,8 @@ def caution_sentence(caution: Caution) -> str:
             return f"versions differ from the baseline's: {differing}"
         case NotInBaseline(cell=cell):
             return f"{cell} has no ok record in the baseline: its changes are not judged"
+        case NotChosen(cells=cells):
+            return f"not judged, because --only left them out: {', '.join(cells)}"
         case NotBeside(cells=cells, reason=why):
             return f"{', '.join(cells)}: compared with stored times: {why}"
         case DividedBy(cell=cell):

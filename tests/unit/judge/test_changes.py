@@ -11,6 +11,7 @@ from judged_runs import EAGER, INT8, MACHINE, accuracy, other_machine, record, r
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity
+from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict
 from perfsuite.judge import judge
@@ -50,7 +51,7 @@ def test_what_the_baseline_alone_has() -> None:
         for name in ("latency_s", "top1")
     )  # fmt: skip
     assert regressions(record(INT8), before) == tuple(both)
-    (gone,) = judge(run(SLOW), run(SLOW, FAST)).verdicts[1:]
+    (gone,) = judge(run(SLOW, recipes=(FP32,)), run(SLOW, FAST)).verdicts[1:]
     assert gone == Verdict(
         "missing", "regression", INT8.key, "status", "regression", "baseline",
         reason=Reason("gone"),

@@ -18,6 +18,7 @@ from judged_runs import (
     warned,
 )
 
+from perfsuite.domain.recipe import FP32
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
 from perfsuite.judge.decisions import loss_verdict
@@ -112,7 +113,7 @@ def test_ratios_are_judged_across_machines(noise: float) -> None:
 
 def test_cells_that_are_gone_or_new() -> None:
     both = run(*PAIR)
-    found = judge(run(PAIR[0]), both)
+    found = judge(run(PAIR[0], recipes=(FP32,)), both)
     assert [(one.cell, one.status) for one in found.verdicts] == [
         (EAGER.key, "pass"),
         (INT8.key, "missing"),
@@ -123,6 +124,14 @@ def test_cells_that_are_gone_or_new() -> None:
     assert warned(newer) == (
         "vgg/int8/openvino/cpu/b1 has no ok record in the baseline: its changes are not judged",
     )
+
+
+def test_cells_that_were_not_chosen_are_told_and_not_missed() -> None:
+    """The suite of the run has them: they were left out by --only."""
+    found = judge(run(PAIR[0]), run(*PAIR))
+    assert [(one.cell, one.status) for one in found.verdicts] == [(EAGER.key, "pass")]
+    assert found.exit_code == 0
+    assert warned(found) == (f"not judged, because --only left them out: {INT8.key}",)
 
 
 @pytest.mark.parametrize(
