@@ -25,6 +25,7 @@ PREFIX = "certify-"  # of the suite's name, and so of the folders in which such 
 # Small nets, for which nothing is downloaded; eager PyTorch takes as long to start as the others
 # take in all.
 _WORKLOAD = "vgg-digits"
+_BATCH = 16  # so that a call takes longer than what Python does around it
 _RUNTIMES, _QUICK_RUNTIMES = ("onnxruntime", "openvino", "pytorch"), ("onnxruntime", "openvino")
 BUILT_IN = "built-in"
 
@@ -45,7 +46,9 @@ def certify_suite(given: Path | Suite | None, *, quick: bool = False) -> Certify
     """
     if given is None:
         runtimes = _QUICK_RUNTIMES if quick else _RUNTIMES
-        suite = ResolvedSuite(BUILT_IN, {_WORKLOAD: _WORKLOAD}, runtimes, (FP32,))
+        suite = ResolvedSuite(
+            BUILT_IN, {_WORKLOAD: _WORKLOAD}, runtimes, (FP32,), batches=(_BATCH,)
+        )
         cells = cells_of(suite)
     else:
         suite, cells, _ = load_suite(given)

@@ -38,7 +38,13 @@ class Baseline:
         record = self._record(prepared.cell)
         if record is None:
             return None
-        job = msgspec.structs.replace(prepared, baseline=True, artifact_key=record.artifact)
+        before = self._recipes.get(prepared.recipe.name)
+        recipe = msgspec.structs.replace(
+            prepared.recipe, slowdown=before.slowdown if before is not None else 0.0
+        )
+        job = msgspec.structs.replace(
+            prepared, baseline=True, artifact_key=record.artifact, recipe=recipe
+        )
         try:
             folder = self._artifact(prepared, record, device)
         except (Unavailable, SchemaError) as error:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 
+import msgspec
+
 from perfsuite.config.expansion import match
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import ResolvedSuite
@@ -30,11 +32,12 @@ def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]
 def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[str, ...]]:
     """Return, by the id of each cell of a group, the ids of others that it is held against.
 
-    That is the one that it is compared with in tables, and those of budgets.
+    That is the one that it is compared with in tables, and those of budgets; of one that is slowed
+    down on purpose, also the one that is not.
     """
     found = {}
     for cell in group:
-        held = [reference_cell(cell, group)]
+        held = [reference_cell(cell, group), _original(suite, cell, group)]
         for budget in suite.budgets:
             if budget.against is not None and match(budget.cell, cell.key):
                 held += [other for other in group if match(budget.against, other.key)]
@@ -42,6 +45,14 @@ def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[s
             dict.fromkeys(one.id for one in held if one is not None and one != cell)
         )
     return found
+
+
+def _original(suite: ResolvedSuite, cell: Cell, group: Sequence[Cell]) -> Cell | None:
+    """Return the cell of the group that differs in the name and slow-down of its recipe alone."""
+    passes = {recipe.name: recipe.passes for recipe in suite.recipes}
+    first = next((name for name in passes if passes[name] == passes.get(cell.recipe)), "")
+    found = msgspec.structs.replace(cell, recipe=first)
+    return found if found in group else None
 
 
 def name_of(group: Sequence[Cell]) -> str:

@@ -62,3 +62,33 @@ def test_the_real_clock_is_waited_for():
 def test_nothing_can_be_made_faster():
     with pytest.raises(ValueError, match=r"slowed down by -0\.1"):
         SlowedSession(Scripted(1), -0.1)
+
+
+def test_what_it_costs_to_be_called_through_here_is_no_slow_down(monkeypatch):
+    """Each look at the clock takes 10 ns: a call of 1000 ns is not prolonged by these."""
+
+    class Clock:
+        now_ns = 0
+
+        def read(self):
+            self.now_ns += 10
+            return self.now_ns
+
+    clock = Clock()
+
+    class Session(BaseSession):
+        def run(self, inputs):
+            clock.now_ns += 1000
+            return [inputs["x"]]
+
+    monkeypatch.setattr(time, "perf_counter_ns", clock.read)
+    plain, slowed = Session(), SlowedSession(Session(), 0.1)
+
+    def taken(session):
+        start = clock.read()
+        session.run(INPUTS)
+        return clock.read() - start
+
+    # From 1010 ns to 1110, of which the last look at the clock may be 10 too many.
+    assert taken(plain) == 1010
+    assert taken(slowed) == pytest.approx(1.1 * 1010, abs=10)

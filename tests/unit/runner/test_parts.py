@@ -14,8 +14,9 @@ from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.reading import read_suite
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.judgement import InParts
+from perfsuite.domain.recipe import PassUse, ResolvedRecipe
 from perfsuite.domain.record import MEASURED_ALONE, Line, Measurement
-from perfsuite.domain.suite import Budget
+from perfsuite.domain.suite import Budget, ResolvedSuite
 from perfsuite.runner import parts, schedule
 from perfsuite.runner.groups import references
 from perfsuite.runner.job import Job, line_of
@@ -237,3 +238,17 @@ passes = [{ use = "int8", calibration_samples = 7 }]
     before = project.lines()
     _, again, _ = api.run(project.suite, project.out, resume=True)
     assert (project.lines(), again) == (before, run)
+
+
+def test_what_is_slowed_down_is_held_against_what_is_not() -> None:
+    slow = ResolvedRecipe("fp32+3%", slowdown=0.03)
+    recipes = (ResolvedRecipe("fp32"), slow, ResolvedRecipe("int8", (PassUse("int8"),)))
+    suite = ResolvedSuite("s", {"net": "net"}, ("pytorch", "fake"), recipes)
+    eager, plain = Cell("net", "fp32", "pytorch"), Cell("net", "fp32", "fake")
+    slowed, int8 = Cell("net", "fp32+3%", "fake"), Cell("net", "int8", "fake")
+    assert references(suite, (eager, plain, slowed, int8)) == {
+        eager.id: (),
+        plain.id: (eager.id,),
+        slowed.id: (eager.id, plain.id),
+        int8.id: (eager.id,),
+    }
