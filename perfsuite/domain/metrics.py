@@ -52,6 +52,8 @@ STAGE = "stage_s"  # the time of one stage, from the breakdown of a profiled cal
 
 _ALL = (
     Metric(LATENCY, "s", "latency", floor=0.03),
+    Metric("device_latency_s", "s", "device latency"),
+    Metric("bound_latency_s", "s", "device latency, by the host", column=False),
     Metric("throughput_per_s", "1/s", "throughput", better="higher", column=False),
     Metric("load_s", "s", "load time", column=False),
     Metric("first_call_s", "s", "first call", column=False),

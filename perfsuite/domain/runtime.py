@@ -65,11 +65,27 @@ class SessionOptions:
     spans: tuple[str, ...] = ()  # such as "rpn.filter_proposals"; paths of modules are ignored
 
 
+class BoundTimes(msgspec.Struct, frozen=True):
+    """The seconds of calls whose inputs and outputs stay on the device, by two clocks.
+
+    `device_s` is what the device's own clock tells from the begin to the end of each call, `host_s`
+    the host's for the same call, until the device has finished.
+    """
+
+    device_s: tuple[float, ...]
+    host_s: tuple[float, ...]
+
+
 class Session(Protocol):
     """An opened artifact; a context manager.
 
     `clock` returns nanoseconds and replaces `time.perf_counter_ns` while this session is measured;
     None means the real clock. Only a scripted engine has its own.
+
+    One more method is optional, for a device with memory and a clock of its own:
+    `time_bound(inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None` times at
+    least `calls` calls that take `seconds` together, with inputs that are on the device already.
+    None means that the session's device is none of these.
     """
 
     clock: Callable[[], int] | None
@@ -103,13 +119,16 @@ class Session(Protocol):
 class Runtime(Protocol):
     """An engine that runs nets. Its module imports the engine's package inside these methods only.
 
-    Three more methods are optional:
+    Four more methods are optional:
 
     - `quantized_graphs(device: str) -> QuantizedGraphs | None` says how the engine wants quantized
       graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or
       lacks the method, runs none.
     - `identify(device: str) -> DeviceIdentity` says which processor or card the device is. Without
       it "cpu" is the processor, and any other device has no name.
+    - `require(device: str, precision: str) -> None` raises `Unavailable`, with what to install or
+      change, where this machine lacks the device, and `Unsupported` for a precision that only
+      another device has.
     - `roofline(device: str, precision: str) -> Roofline` measures the peak performance of a device
       that is not the processor. Without it there is no roofline for such a device.
     """

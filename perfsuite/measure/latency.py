@@ -149,6 +149,20 @@ def _in_turns(
     return samples, tuple(slices), outputs
 
 
+def call_for(session: Runs, inputs: Sequence[Inputs], seconds: float) -> int:
+    """Return how many calls, which rotate over `inputs`, were made in at least `seconds`.
+
+    At least one is made. It is for what samples beside them: no call is timed by itself.
+    """
+    rotation, done = cycle(inputs), 0
+    with garbage_collector_off():
+        end = time.perf_counter() + seconds
+        while done == 0 or time.perf_counter() < end:
+            session.run(next(rotation))
+            done += 1
+    return done
+
+
 def is_steady(medians: Sequence[float]) -> bool:
     """Tell whether the last `WINDOW` block medians lie close together and show no trend.
 

@@ -11,7 +11,7 @@ from perfsuite.domain.meter import Meter, Phase
 from perfsuite.domain.record import Measurement
 from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.measure.meters.table import load_meter
-from perfsuite.user_code import kind_of, user_code
+from perfsuite.user_code import kind_of, require_type, user_code
 
 
 class Metering:
@@ -27,14 +27,19 @@ class Metering:
             if made is not None:
                 self._meters[reference] = made
 
+    @property
+    def window_s(self) -> float:
+        """Return how long the phase "window" must last; 0 where no meter has one."""
+        return max((_window_s(meter) for meter in self._meters.values()), default=0.0)
+
     def start(self, phase: Phase) -> None:
-        """Let every meter begin to sample."""
-        for reference, meter in list(self._meters.items()):
+        """Let every meter that samples in this phase begin to."""
+        for reference, meter in self._sampling(phase):
             self._try(reference, "start", partial(meter.start, phase, self._device))
 
     def stop(self, phase: Phase, calls: int = 0) -> None:
         """Take what every meter sampled, the one that was started last first."""
-        for reference, meter in reversed(list(self._meters.items())):
+        for reference, meter in reversed(self._sampling(phase)):
             samples = self._try(reference, "stop", partial(meter.stop, phase, calls))
             if not isinstance(samples, Mapping | None):
                 raise ConfigError(
@@ -57,6 +62,21 @@ class Metering:
             if (told := getattr(meter, what, None)) is not None:
                 self._try(reference, what, told)
 
+    def close(self) -> None:
+        """Take the labels of the meters, after the last phase."""
+        for reference, meter in self._meters.items():
+            for label in getattr(meter, "labels", ()):
+                whose = f"meter '{reference}': each of its labels"
+                self.labels.append(require_type(label, str, whose, "a text"))
+
+    def _sampling(self, phase: Phase) -> list[tuple[str, Meter]]:
+        """Return the meters that sample in this phase: all but in the window, which few need."""
+        return [
+            (reference, meter)
+            for reference, meter in self._meters.items()
+            if phase != "window" or _window_s(meter) > 0
+        ]
+
     def _try(self, reference: str, what: str, action: Callable[[], Any]) -> Any:
         """Return what `action` does; None, and a label, where the machine does not tell."""
         name = reference.rpartition(":")[2]
@@ -75,5 +95,9 @@ class Metering:
         if not isinstance(value, int | float) or not math.isfinite(value):
             raise ConfigError(f"meter '{reference}' gave {value!r} as '{name}': no finite number")
         if any(one.metric == name for one in self.measurements):
-            raise ConfigError(f"meter '{reference}' gave '{name}' in both phases; once is enough")
+            raise ConfigError(f"meter '{reference}' gave '{name}' in two phases; once is enough")
         self.measurements.append(Measurement(name, metric.unit, (float(value),)))
+
+
+def _window_s(meter: Meter) -> float:
+    return float(getattr(meter, "window_s", 0.0))

@@ -34,6 +34,8 @@ TAIL = 4000  # characters of a worker's output that go on record
 
 # What thread pools read when they are loaded: set before the process starts, or it is too late.
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+# CUDA counts cards as NVML does, so that what is metered is the card that is used.
+CARDS = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
 def run_job_in_process(
@@ -193,7 +195,8 @@ def _command(folder: Path) -> list[str]:
 def _environment(job: Job) -> dict[str, str]:
     threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
     # A scripted engine finds its script by the cell's key.
-    return {**os.environ, **threads, "PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
+    ours = {"PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
+    return {**CARDS, **os.environ, **threads, **ours}
 
 
 def _watch(worker: Worker, tell: Callable[[str], None]) -> None:

@@ -10,6 +10,7 @@ from perfsuite.domain.meter import Meter
 from perfsuite.domain.metrics import METRICS, Metric
 from perfsuite.errors import ConfigError
 from perfsuite.measure.meters.memory import Memory
+from perfsuite.measure.meters.nvml import Nvml
 
 
 def _memory() -> type[Meter]:
@@ -17,7 +18,12 @@ def _memory() -> type[Meter]:
     return Memory
 
 
-METERS: dict[str, Callable[[], type[Meter]]] = {"memory": _memory}
+def _nvml() -> type[Meter]:
+    """Return the energy of a call on an NVIDIA card, and the card's memory, clock and heat."""
+    return Nvml
+
+
+METERS: dict[str, Callable[[], type[Meter]]] = {"memory": _memory, "nvml": _nvml}
 
 
 def load_meter(reference: str) -> type[Meter]:

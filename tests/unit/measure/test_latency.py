@@ -14,7 +14,14 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.measure import latency
-from perfsuite.measure.latency import MOST_CALLS, Latencies, Turn, is_steady, time_calls
+from perfsuite.measure.latency import (
+    MOST_CALLS,
+    Latencies,
+    Turn,
+    call_for,
+    is_steady,
+    time_calls,
+)
 from perfsuite.measure.metering import Metering
 
 MS = 1_000_000
@@ -112,6 +119,15 @@ def test_a_garbage_collector_that_was_off_stays_off() -> None:
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_a_window_holds_as_many_calls_as_fit_and_at_least_one() -> None:
+    session = Scripted(repeat(MS))
+    assert call_for(session, rotation(2), 0.0) == 1
+    done = call_for(session, rotation(2), 0.01)
+    assert done > 1
+    assert session.seen == [0.0, *(float(i % 2) for i in range(done))]
+    assert not any(session.collecting)
 
 
 def test_freeing_the_outputs_is_not_timed() -> None:

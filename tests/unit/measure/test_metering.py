@@ -184,7 +184,7 @@ def test_what_the_machine_does_not_tell_is_a_label_and_the_others_go_on(
         ("Broken", r"meter 'Broken': stop failed in line 34 of .* with ZeroDivisionError"),
         ("Stranger", "gave 'power_w', which its `metrics` do not have"),
         ("Endless", "gave inf as 'energy_j': no finite number"),
-        ("Twice", "gave 'energy_j' in both phases"),
+        ("Twice", "gave 'energy_j' in two phases"),
         ("Bare", r"its stop\(\) must give a dict of metric name to number, or None, not float"),
     ],
 )
@@ -243,3 +243,53 @@ def test_a_meter_that_fails_is_named_with_what_it_was_doing(tmp_path: Path, file
     assert str(caught.value) == (
         f"meter '{file}:Stranger' gave 'power_w', which its `metrics` do not have"
     )
+
+
+WINDOW = """
+from perfsuite import Metric
+
+
+class Slow:
+    metrics = (Metric("energy_j", "J"),)
+    window_s = 0.5
+    labels = ()
+    seen = []
+
+    def start(self, phase, device):
+        self.seen.append(f"start {phase}")
+
+    def stop(self, phase, calls):
+        self.seen.append(f"stop {phase} {calls}")
+        self.labels = ("the clock fell",)
+        return {"energy_j": 6.0 / calls} if phase == "window" else {}
+
+
+class Odd(Slow):
+    labels = (3,)
+
+    def stop(self, phase, calls):
+        return {}
+"""
+
+
+def test_only_a_meter_that_needs_a_window_is_told_of_it(tmp_path: Path, file: Path) -> None:
+    path = tmp_path / "window.py"
+    path.write_text(WINDOW)
+    plain, slow = f"{file}:Stranger", f"{path}:Slow"
+    assert Metering((plain,)).window_s == 0.0
+    metering = Metering((plain, slow))
+    assert metering.window_s == 0.5
+    metering.start("window")
+    metering.stop("window", 3)
+    assert metering.measurements == [Measurement("energy_j", "J", (2.0,))]
+
+
+def test_the_labels_of_a_meter_are_taken_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "window.py"
+    path.write_text(WINDOW)
+    metering = sampled(Metering((f"{path}:Slow",)))
+    assert metering.labels == []
+    metering.close()
+    assert metering.labels == ["the clock fell"]
+    with pytest.raises(ConfigError, match="each of its labels must give a text, not int"):
+        sampled(Metering((f"{path}:Odd",))).close()

@@ -34,3 +34,12 @@ def test_the_suites_threads_win_over_those_of_the_users_shell(
 def test_all_else_of_the_users_shell_stays(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MY_LICENCE", "yes")
     assert _environment(job)["MY_LICENCE"] == "yes"
+
+
+def test_cuda_counts_cards_as_nvml_does_unless_the_user_says_otherwise(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    assert _environment(job)["CUDA_DEVICE_ORDER"] == "PCI_BUS_ID"
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    assert _environment(job)["CUDA_DEVICE_ORDER"] == "FASTEST_FIRST"
