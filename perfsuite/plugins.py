@@ -11,11 +11,12 @@ import hashlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from importlib.metadata import entry_points, version
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from perfsuite import __version__
 from perfsuite.errors import ConfigError
 from perfsuite.user_code import user_code
 
@@ -105,7 +106,7 @@ def source_digest(kind: str, reference: str) -> str:
         if point.name == reference:
             installed = f"{point.dist.name} {point.dist.version}" if point.dist else ""
             return f"{point.value} {installed} {_package_digest(point.module)}"
-    return f"perfsuite {version('perfsuite')}"
+    return f"perfsuite {__version__}"
 
 
 def own_digest() -> str:

@@ -17,6 +17,9 @@ from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # One process for each cell is enough, as nothing is judged.
+# Engines that are profiled only if they are named: one runs no model at all, the other is PyTorch
+# again, with pictures in another memory format.
+_UNASKED = ("fake", "pytorch-channels-last")
 PROCESSES = 1
 MEASURE = Measure(calls=10, timeout_seconds=1800.0)
 INSPECT = Inspect(calls=10, seconds=2.0, roofline=True)
@@ -70,7 +73,7 @@ def _engines(
     given: Sequence[RuntimeReference], folder: Path, table: Mapping[str, Any]
 ) -> dict[str, str]:
     if not given:
-        return {name: name for name in table if name != "fake"}  # which runs no model at all
+        return {name: name for name in table if name not in _UNASKED}
     engines: dict[str, str] = {}
     for one in given:
         place = Location("--runtime")

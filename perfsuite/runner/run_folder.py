@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import glob
 from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 
+from perfsuite import __version__
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import SCHEMA, Header
 from perfsuite.domain.suite import ResolvedSuite
@@ -38,7 +38,7 @@ def created(
     machine = environment()
     header = Header(
         schema=SCHEMA,
-        perfsuite=version("perfsuite"),
+        perfsuite=__version__,
         created_at=stamp,
         suite=suite,
         cells=cells,

@@ -8,10 +8,11 @@ from perfsuite.domain.runtime import Runtime
 from perfsuite.runtimes.fake.runtime import Fake
 from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
-from perfsuite.runtimes.pytorch.runtime import PyTorch
+from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchChannelsLast
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "pytorch": PyTorch,
+    "pytorch-channels-last": PyTorchChannelsLast,
     "onnxruntime": OnnxRuntime,
     "openvino": OpenVino,
     "fake": Fake,

@@ -96,6 +96,10 @@ def _check_supported(runtime: Runtime, job: Job) -> None:
             raise Unsupported(
                 f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
             )
+    require = getattr(runtime, "require", None)
+    if require is not None:
+        with user_code(f"{runtime.name}: its require()"):
+            require(job.cell.device, job.cell.precision)
 
 
 def _check_batch(workload: Workload, job: Job) -> None:

@@ -17,30 +17,31 @@ from contextlib import AbstractContextManager
 from itertools import pairwise, takewhile
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.aten_operators import counter, is_uncounted
+from perfsuite.runtimes.pytorch.card import CUDA
+from perfsuite.runtimes.pytorch.trace import (
+    CALL,
+    NOT_THERE,
+    SCOPE,
+    OperatorSpan,
+    device_spans,
+    host_spans,
+)
 from perfsuite.runtimes.shared.precision import PRECISIONS
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
+    from torch.profiler import ProfilerActivity
 
 Run = Callable[[Inputs], Outputs]
 Scope = Callable[[str], AbstractContextManager[Any]]
 Key = tuple[str, str, int]  # module path, operator, and the number of its call there
-_CALL, _SCOPE = "perfsuite call", "perfsuite scope "
 _TRIES, _OPERATORS = 5, 400  # by which the cost of tracing is measured
-
-
-class OperatorSpan(NamedTuple):
-    """One operator that ran: its start, since the start of the call, and its duration."""
-
-    name: str
-    path: str
-    start_s: float
-    time_s: float
 
 
 class OperatorWork(NamedTuple):
@@ -56,7 +57,12 @@ _NOTHING = OperatorWork(0, 0, "")
 
 
 def profile(
-    module: nn.Module, run: Run, spans: Sequence[str], inputs: Sequence[Inputs], calls: int
+    module: nn.Module,
+    run: Run,
+    spans: Sequence[str],
+    inputs: Sequence[Inputs],
+    calls: int,
+    device: str = PROCESSOR,
 ) -> Profile:
     """Return the profile of `calls` calls of `run`, which calls `module`.
 
@@ -65,14 +71,19 @@ def profile(
     the others. The time between two operators, minus the tracer's cost, is shown as a kernel of the
     innermost module that called both, so that a module's time includes its Python code; outside of
     all modules it belongs to none. Raises `Unsupported` if operators differ from call to call.
+
+    On a card an operator's time is that of its kernels, from the begin of the first to the end of
+    the last; the time between two operators is that for which the card waits for the host. Copies
+    of inputs and outputs, which no module's code makes, are left out, and so are part of the
+    engine's overhead.
     """
     from torch.profiler import record_function
 
-    with scoped(module, _paths(module, spans), lambda path: record_function(_SCOPE + path)):
-        owned = [_traced(run, [entry], 1)[1][0] for entry in inputs]
+    with scoped(module, _paths(module, spans), lambda path: record_function(SCOPE + path)):
+        owned = _traced(run, inputs, len(inputs), device)[1]
     done = [works(module, run, spans, entry) for entry in inputs]
-    walls_s, traced = _traced(run, inputs, calls)
-    cost_s = _tracer_cost_s()
+    walls_s, traced = _traced(run, inputs, calls, device)
+    cost_s = _tracer_cost_s(device)
     found: dict[Key, dict[int, OperatorSpan]] = defaultdict(dict)
     for call, operators in enumerate(traced):
         owners = owned[call % len(inputs)]
@@ -83,7 +94,11 @@ def profile(
                 f"model deterministic"
             )
         pairs = zip(operators, owners, strict=True)
-        owned_spans = [span._replace(path=owner.path) for span, owner in pairs]
+        owned_spans = [
+            span._replace(path=owner.path)
+            for span, owner in pairs
+            if device != CUDA or (owner.inside and span.time_s != NOT_THERE)
+        ]
         named = list(_with_gaps(owned_spans, cost_s))
         for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
             found[key][call] = span
@@ -93,12 +108,11 @@ def profile(
     )
 
 
-def _tracer_cost_s() -> float:
+def _tracer_cost_s(device: str) -> float:
     """Return the seconds that tracing adds to one small operator."""
     import torch
-    from torch.profiler import ProfilerActivity
 
-    one = torch.zeros(1)
+    one = torch.zeros(1, device=device)
 
     def least_ns() -> float:
         tries = []
@@ -110,7 +124,7 @@ def _tracer_cost_s() -> float:
         return min(tries)
 
     plain_ns = least_ns()
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]):
+    with torch.profiler.profile(activities=activities(device)):
         traced_ns = least_ns()
     return max(0.0, traced_ns - plain_ns) / 1e9
 
@@ -157,52 +171,31 @@ def _keys(operators: Iterator[tuple[str, str]]) -> Iterator[Key]:
         seen[path, name] += 1
 
 
+def activities(device: str) -> list[ProfilerActivity]:
+    """Return what is to be traced on the device."""
+    from torch.profiler import ProfilerActivity
+
+    more = [ProfilerActivity.CUDA] if device == CUDA else []
+    return [ProfilerActivity.CPU, *more]
+
+
 def _traced(
-    run: Run, inputs: Sequence[Inputs], calls: int
+    run: Run, inputs: Sequence[Inputs], calls: int, device: str
 ) -> tuple[list[float], list[list[OperatorSpan]]]:
     """Return the wall time of each call, and its operators."""
     import torch
-    from torch.profiler import ProfilerActivity, record_function
+    from torch.profiler import record_function
 
     walls_s = []
-    with torch.profiler.profile(activities=[ProfilerActivity.CPU]) as trace:
+    with torch.profiler.profile(activities=activities(device)) as trace:
         for index in range(calls):
-            with record_function(_CALL):
+            with record_function(CALL):
                 begin_ns = time.perf_counter_ns()
                 run(inputs[index % len(inputs)])
                 walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
     assert trace.profiler is not None and trace.profiler.kineto_results is not None
-    return walls_s, list(_operators(trace.profiler.kineto_results.events()))
-
-
-def _operators(events: Sequence[Any]) -> Iterator[list[OperatorSpan]]:
-    """Yield the outermost operators of each call, each with the innermost scope round it."""
-    spans = sorted(
-        (event.start_ns(), -event.duration_ns(), event.name(), event.start_thread_id())
-        for event in events
-    )
-    call: list[OperatorSpan] = []
-    begin, end, until, thread = 0, -1, 0, None
-    scopes: list[tuple[int, str]] = []
-    for start, negative, name, where in spans:
-        if name == _CALL:
-            if end >= 0:
-                yield call
-            call, begin, end, until, thread, scopes = [], start, start - negative, 0, where, []
-            continue
-        if start >= end or where != thread:
-            continue
-        while scopes and start >= scopes[-1][0]:
-            scopes.pop()
-        if name.startswith(_SCOPE):
-            scopes.append((start - negative, name.removeprefix(_SCOPE)))
-        elif "::" in name and start >= until:
-            until = start - negative
-            path = scopes[-1][1] if scopes else ""
-            operator = name.rpartition("::")[2]
-            call.append(OperatorSpan(operator, path, (start - begin) / 1e9, -negative / 1e9))
-    if end >= 0:
-        yield call
+    spans = device_spans if device == CUDA else host_spans
+    return walls_s, list(spans(trace.profiler.kineto_results.events()))
 
 
 @contextlib.contextmanager

@@ -1,20 +1,36 @@
-"""Eager PyTorch on the processor: the reference, as it runs before any optimization."""
+"""Eager PyTorch, on the processor or a card: the reference, as it runs before any optimization."""
 
 from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from perfsuite.domain.profile import Profile
+from perfsuite.domain.device import PROCESSOR, DeviceIdentity
+from perfsuite.domain.profile import Profile, Roofline
 from perfsuite.domain.record import Evidence, EvidenceItem
-from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
+from perfsuite.domain.runtime import BoundTimes, Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
-from perfsuite.runtimes.pytorch.profile import profile
+from perfsuite.processor import read_processor
+from perfsuite.runtimes.pytorch.card import (
+    CUDA,
+    Placement,
+    card_items,
+    card_memory,
+    identity,
+    new_event,
+    require_card,
+    timed_by_events,
+)
+from perfsuite.runtimes.pytorch.kernel_names import kernel_items, operator_precision
+from perfsuite.runtimes.pytorch.profile import activities, profile
+from perfsuite.runtimes.pytorch.roofline import card_roofline
+from perfsuite.runtimes.pytorch.trace import launched
 from perfsuite.runtimes.shared.base import BaseSession, artifact_file, trimmed, versions
 from perfsuite.runtimes.shared.precision import count, precision_item
 
@@ -23,6 +39,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS = "weights.safetensors"
+ON_PROCESSOR = ("fp32", "bf16")  # the precisions that the processor has
 # Views and allocations, which do no arithmetic and are left out of the evidence.
 _BOOKKEEPING = frozenset(
     f"aten::{name}"
@@ -39,12 +56,33 @@ class PyTorch:
 
     name: ClassVar[str] = "pytorch"
     takes: ClassVar[str] = "module"
-    devices: ClassVar[tuple[str, ...]] = ("cpu",)
-    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16")
+    devices: ClassVar[tuple[str, ...]] = (PROCESSOR, CUDA)
+    precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "tf32", "fp16")
+    channels_last: ClassVar[bool] = False
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
         return versions("torch", ("torch",), "pip install torch torchvision")
+
+    def require(self, device: str, precision: str) -> None:
+        """Raise `Unavailable` without a card, `Unsupported` for what only a card can do."""
+        if device == CUDA:
+            require_card()
+        elif precision not in ON_PROCESSOR:
+            raise Unsupported(
+                f"{self.name}: precision '{precision}' is for '{CUDA}'; on '{device}' it has "
+                f"{', '.join(ON_PROCESSOR)}"
+            )
+
+    def identify(self, device: str) -> DeviceIdentity:
+        """Return which processor or card it is; raise `Unavailable` without a card."""
+        return identity() if device == CUDA else read_processor().identity
+
+    def roofline(self, device: str, precision: str) -> Roofline:
+        """Return the card's peaks, measured with torch's own products and copies."""
+        require_card()
+        settle_card_precision(precision)
+        return card_roofline(precision)
 
     def quantized_graphs(self, device: str) -> None:
         """Return None, as it runs no graphs."""
@@ -78,19 +116,37 @@ class PyTorch:
         if options.rebuild is None:
             raise BuildError("pytorch needs the module to open an artifact: SessionOptions.rebuild")
         _settle(options.threads)
+        if manifest.device == CUDA:
+            require_card()
+            settle_card_precision(manifest.precision)
         module = options.rebuild()
         _load(module, path)
-        return PyTorchSession(module.eval(), manifest, options)
+        return PyTorchSession(module.eval(), manifest, options, channels_last=self.channels_last)
+
+
+class PyTorchChannelsLast(PyTorch):
+    """Runs the module itself, with pictures in the memory format that tensor cores want (NHWC)."""
+
+    name: ClassVar[str] = "pytorch-channels-last"
+    channels_last: ClassVar[bool] = True
 
 
 class PyTorchSession(BaseSession):
-    """A module in evaluation mode, in its default memory format."""
+    """A module in evaluation mode, on the processor or on a card."""
 
-    def __init__(self, module: nn.Module, manifest: Manifest, options: SessionOptions) -> None:
-        import torch
+    def __init__(
+        self,
+        module: nn.Module,
+        manifest: Manifest,
+        options: SessionOptions,
+        *,
+        channels_last: bool = False,
+    ) -> None:
 
-        self._dtype = torch.bfloat16 if manifest.precision == "bf16" else torch.float32
-        self._module: Any = module.to(self._dtype) if self._dtype is torch.bfloat16 else module
+        self._device = manifest.device
+        self._place = Placement(manifest.device, manifest.precision, channels_last)
+        with card_memory():
+            self._module: Any = self._place.module(module)
         self._names = [spec.name for spec in manifest.inputs]
         self._inspect, self._spans = options.inspect, options.spans
         self._last: Inputs | None = None
@@ -99,7 +155,21 @@ class PyTorchSession(BaseSession):
         """Return the module's tensors, in order, as host arrays; lower precisions as float32."""
         if self._inspect:
             self._last = inputs
-        return _call(self._module, [inputs[name] for name in self._names], self._dtype)
+        return _call(self._module, [inputs[name] for name in self._names], self._place)
+
+    def time_bound(self, inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None:
+        """Return the times of calls with inputs on the card, by its clock; None without a card."""
+        import torch
+
+        if self._device != CUDA:
+            return None
+        with torch.inference_mode(), card_memory():
+            bound = [[self._place.tensor(one[name]) for name in self._names] for one in inputs]
+            calls_of = [partial(self._module, *tensors) for tensors in bound]
+            for call in calls_of:
+                call()
+            torch.cuda.synchronize()
+            return timed_by_events(calls_of, new_event, calls, seconds)
 
     def evidence(self) -> Evidence:
         """Return which operators ran in which precision; with `inspect`, a call is repeated."""
@@ -108,55 +178,63 @@ class PyTorchSession(BaseSession):
         items: list[EvidenceItem] = [
             EvidenceItem("reported", "threads", "intra-op", str(torch.get_num_threads())),
             EvidenceItem("reported", "threads", "inter-op", str(torch.get_num_interop_threads())),
-            EvidenceItem(
-                "reported",
-                "precision",
-                "float32 matrix products",
-                torch.get_float32_matmul_precision(),
-            ),
         ]
+        if self._device == CUDA:
+            items += card_items()
+        else:
+            precision = torch.get_float32_matmul_precision()
+            items.append(
+                EvidenceItem("reported", "precision", "float32 matrix products", precision)
+            )
         if self._last is None:
             return Evidence(tuple(items))
-        kernels = count(self._trace(self._last))
+        events = self._trace(self._last)
+        if self._device == CUDA:
+            ran = launched(events)
+            items += kernel_items(ran)
+            kernels = count(
+                (one.operator, operator_precision(one))
+                for one in ran
+                if f"aten::{one.operator}" not in _BOOKKEEPING
+            )
+        else:
+            kernels = count(_kernels(events))
         return Evidence((*items, precision_item(kernels)), kernels)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return times, MACs and bytes of all operators, by the module that calls them."""
         if not self._inspect:
             return super().profile(inputs, calls)
-        return profile(self._module, self.run, self._spans, inputs, calls)
+        return profile(self._module, self.run, self._spans, inputs, calls, self._device)
 
     def close(self) -> None:
         """Free the module."""
         self._module = self._last = None
 
-    def _trace(self, inputs: Inputs) -> Iterator[tuple[str, str]]:
+    def _trace(self, inputs: Inputs) -> list[Any]:
         import torch
-        from torch.profiler import ProfilerActivity
 
-        with torch.profiler.profile(activities=[ProfilerActivity.CPU], record_shapes=True) as trace:
+        traced = activities(self._device)
+        with torch.profiler.profile(activities=traced, record_shapes=True) as trace:
             self.run(inputs)
         assert trace.profiler is not None and trace.profiler.kineto_results is not None
-        yield from _kernels(trace.profiler.kineto_results.events())
+        return list(trace.profiler.kineto_results.events())
 
 
 def run_module(module: nn.Module, inputs: Inputs) -> Outputs:
     """Return what `module` answers in evaluation mode and IEEE single precision."""
-    import torch
-
     _ieee()
-    return _call(module.eval(), list(inputs.values()), torch.float32)
+    return _call(module.eval(), list(inputs.values()), Placement(PROCESSOR, "fp32", False))
 
 
-def _call(module: nn.Module, inputs: Sequence[np.ndarray], dtype: torch.dtype) -> Outputs:
+def _call(module: nn.Module, inputs: Sequence[np.ndarray], place: Placement) -> Outputs:
     import torch
 
-    tensors = [torch.from_numpy(value) for value in inputs]
-    if dtype is not torch.float32:
-        tensors = [t.to(dtype) if t.is_floating_point() else t for t in tensors]
-    with torch.inference_mode():
-        answer = module(*tensors)
-    return [_host(tensor) for tensor in _leaves(answer)]
+    with torch.inference_mode(), card_memory():
+        answer = module(*(place.tensor(value) for value in inputs))
+        found = [_host(tensor) for tensor in _leaves(answer)]
+        place.wait()
+    return found
 
 
 def _kernels(events: Iterable[Any]) -> Iterator[tuple[str, str]]:
@@ -184,6 +262,21 @@ def _settle(threads: int) -> None:
         with contextlib.suppress(RuntimeError):
             torch.set_num_interop_threads(1)
     _ieee()
+
+
+def settle_card_precision(precision: str) -> None:
+    """Make fp32 IEEE single precision on cards, unless TF32 is asked for; cuDNN takes it by itself.
+
+    This process can export no graph after that: torch's exporter reads these settings by their
+    former names, and refuses to where they were made by the present ones.
+    """
+    import torch
+
+    _ieee()
+    word = "tf32" if precision == "tf32" else "ieee"
+    backends: Any = torch.backends
+    for part in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+        part.fp32_precision = word
 
 
 def _ieee() -> None:
@@ -232,5 +325,5 @@ def _host(tensor: torch.Tensor) -> np.ndarray:
 
     if tensor.dtype in (torch.bfloat16, torch.float16):
         tensor = tensor.float()
-    array: np.ndarray = tensor.numpy()
+    array: np.ndarray = tensor.cpu().numpy()
     return array

@@ -55,8 +55,8 @@ def precision_item(kernels: dict[str, int]) -> EvidenceItem:
 def check_precision(evidence: Evidence, manifest: Manifest) -> None:
     """Raise `SilentFallback` if compute kernels ran in another precision than asked for.
 
-    For fp32, none may have run in fp16, bf16 or, unless the graph is quantized, int8. For fp16 and
-    bf16, at least one must have run in that precision. For a quantized graph, at least one must
+    For fp32, none may have run in TF32, fp16, bf16 or, unless the graph is quantized, int8. For
+    these, at least one must have run in that precision. For a quantized graph, at least one must
     have run in int8. Evidence without compute kernels is refused, unless plain fp32 was asked for.
     """
     ran = compute_precisions(evidence.kernels)
@@ -74,7 +74,7 @@ def check_precision(evidence: Evidence, manifest: Manifest) -> None:
             f"processor or the engine has none for these layers, so nothing is gained"
         )
     if manifest.precision == "fp32":
-        lowered = {"fp16", "bf16"} if manifest.quantized else {"fp16", "bf16", "int8"}
+        lowered = {"tf32", "fp16", "bf16"} | (set() if manifest.quantized else {"int8"})
         if lowered & set(ran):
             raise SilentFallback(f"{where}: fp32 was asked for, compute kernels ran: {words}")
     elif not manifest.quantized and manifest.precision not in ran:

@@ -26,7 +26,7 @@ from perfsuite.store.journal import read
 CARD = """
 import os
 
-from perfsuite import DeviceIdentity
+from perfsuite import DeviceIdentity, Unavailable
 from perfsuite.domain.profile import Roofline
 from perfsuite.runtimes.fake.runtime import Fake
 
@@ -44,6 +44,11 @@ class Measuring(Card):
         with open("measured", "a") as file:
             print(device, precision, os.environ["CARD"], file=file)
         return Roofline(1e15, 3e12, 1, precision)
+
+
+class Absent(Card):
+    def require(self, device, precision):
+        raise Unavailable(f"no {device} here for {precision}: put a card in")
 
 
 class Unnamed(Fake):
@@ -220,3 +225,13 @@ def test_another_answer_is_refused(folder: Path, card: Callable[[str], None]) ->
     assert error.message == (
         "fake: its identify('cuda') must give a perfsuite.DeviceIdentity, not str"
     )
+
+
+def test_a_card_that_is_not_there_is_unavailable_before_anything_is_built(
+    folder: Path, card: Callable[[str], None]
+) -> None:
+    record = only(run(folder, "run", "Absent")[0])
+    assert record.status == "unavailable"
+    assert record.error is not None
+    assert record.error.message == "no cuda here for fp32: put a card in"
+    assert not (folder / "home" / "cache" / "artifact").exists()

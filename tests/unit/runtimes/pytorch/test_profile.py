@@ -13,8 +13,10 @@ from profile_net import SPEC, images, net
 from perfsuite.domain.profile import PYTHON, Profile
 from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.errors import Unsupported
+from perfsuite.runtimes.pytorch import profile as profile_module
 from perfsuite.runtimes.pytorch.profile import OperatorSpan, _with_gaps
-from perfsuite.runtimes.pytorch.runtime import PyTorchSession
+from perfsuite.runtimes.pytorch.runtime import PyTorchSession, run_module
+from perfsuite.runtimes.pytorch.trace import NOT_THERE
 
 CALLS = 3
 
@@ -120,3 +122,41 @@ def test_a_session_without_inspect_tells_no_times(tmp_path: Path) -> None:
         pytest.raises(Unsupported, match="opened with inspect"),
     ):
         session.profile([images()], 1)
+
+
+def test_on_a_card_the_time_between_kernels_is_that_of_the_waiting_card(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Kernels run, by a scripted trace, from 1 to 2 us and from 5 to 7 us in the call of 12 us."""
+    from torch import nn
+
+    body = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU())
+    whole = nn.Sequential(body)
+    spans = [
+        OperatorSpan("to", "", 0.2e-6, 0.5e-6, inside=False),  # the copy of the input
+        OperatorSpan("conv2d", "0.0", 1e-6, 1e-6),
+        OperatorSpan("view", "0", 0.0, NOT_THERE),
+        OperatorSpan("relu", "0.1", 5e-6, 2e-6),
+    ]
+
+    def traced(run: Any, inputs: Any, calls: int, device: str) -> Any:
+        assert device == "cuda"
+        return [12e-6] * calls, [spans] * calls
+
+    monkeypatch.setattr(profile_module, "_traced", traced)
+    monkeypatch.setattr(profile_module, "_tracer_cost_s", lambda device: 0.5e-6)
+    entry = {"x": np.zeros((1, 3, 8, 8), np.float32)}
+
+    def run(inputs: Any) -> Any:
+        return run_module(whole, inputs)
+
+    found = profile_module.profile(whole, run, (), [entry], 2, "cuda")
+    assert found.walls_s == (12e-6, 12e-6)
+    times = {kernel.name: kernel.times_s for kernel in found.kernels}
+    assert times == {
+        "0.0/conv2d": (1e-6, 1e-6),
+        f"0/{PYTHON}": (pytest.approx(2.5e-6),) * 2,  # of 3 us half a microsecond is the tracer's
+        "0.1/relu": (2e-6, 2e-6),
+    }
+    macs = {kernel.name: kernel.macs for kernel in found.kernels}
+    assert macs["0.0/conv2d"] == 4 * 6 * 6 * 27

@@ -83,3 +83,14 @@ def test_anything_else_is_a_silent_fallback(
 ) -> None:
     with pytest.raises(SilentFallback, match=message):
         check_precision(Evidence((), kernels), asked)
+
+
+def test_tf32_is_another_precision_than_fp32() -> None:
+    rounded = Evidence(kernels={"cudnn_convolution tf32": 12, "addmm fp32": 3})
+    check_precision(rounded, manifest("tf32"))
+    with pytest.raises(
+        SilentFallback, match="fp32 was asked for, compute kernels ran: 3 in fp32, "
+    ):
+        check_precision(rounded, manifest("fp32"))
+    with pytest.raises(SilentFallback, match="tf32 was asked for"):
+        check_precision(Evidence(kernels={"addmm fp32": 3}), manifest("tf32"))

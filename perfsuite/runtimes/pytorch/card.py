@@ -1,0 +1,216 @@
+"""An NVIDIA card as PyTorch sees it: whether it is there, which one it is, and its clock."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from perfsuite.domain.device import DeviceIdentity
+from perfsuite.domain.record import EvidenceItem
+from perfsuite.domain.runtime import BoundTimes
+from perfsuite.errors import BuildError, Unavailable
+from perfsuite.runtimes.shared.base import trimmed
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+CUDA = "cuda"
+MOST_BOUND = 10_000  # calls with bound buffers, so that the journal does not grow too large
+
+_CPU_BUILD = (
+    "this torch is built for the processor alone; install one for CUDA: "
+    "pip install torch torchvision --index-url https://download.pytorch.org/whl/cu130"
+)
+_NO_DRIVER = (
+    "torch finds no NVIDIA card that it can use (`nvidia-smi` must list one, and in a container it "
+    "must be passed on, as by `docker run --gpus all`)"
+)
+_IN_USE = (
+    "the card lets no further process in (exclusive compute mode, and another process has it); "
+    "end that one, or have it shared: nvidia-smi -c DEFAULT"
+)
+
+
+def require_card() -> None:
+    """Raise `Unavailable`, with what to install or change, unless torch can use a card."""
+    import torch
+
+    if torch.version.cuda is None:
+        raise Unavailable(f"cuda: {_CPU_BUILD}")
+    if not torch.cuda.is_available():
+        raise Unavailable(f"cuda: {_NO_DRIVER}{_why()}")
+    try:
+        torch.zeros(1, device=CUDA)
+    except RuntimeError as error:
+        said = str(error)
+        if "busy or unavailable" in said or "exclusive" in said.lower():
+            raise Unavailable(f"cuda: {_IN_USE}") from error
+        raise Unavailable(
+            f"cuda: {torch.cuda.get_device_name(0)} cannot be used with torch "
+            f"{torch.__version__}: {trimmed(said)}"
+        ) from error
+
+
+def _why() -> str:
+    """Return what CUDA says when it is started, such as that the driver is too old."""
+    import torch
+
+    try:
+        torch.cuda.init()  # type: ignore[no-untyped-call]
+    except (RuntimeError, AssertionError) as error:
+        return f": {trimmed(str(error))}"
+    return ""
+
+
+def identity() -> DeviceIdentity:
+    """Return which card it is; raise `Unavailable` without one."""
+    import torch
+
+    require_card()
+    found = torch.cuda.get_device_properties(0)
+    return DeviceIdentity(
+        CUDA,
+        found.name,
+        (f"sm_{found.major}{found.minor}",),
+        {
+            "memory": f"{found.total_memory / 2**30:.0f} GiB",
+            "multiprocessors": str(found.multi_processor_count),
+        },
+    )
+
+
+class Event(Protocol):
+    """A mark on the device's time line, as torch.cuda.Event is."""
+
+    def record(self) -> None: ...
+
+    def synchronize(self) -> None: ...
+
+    def elapsed_time(self, end_event: Any) -> float:
+        """Return milliseconds."""
+        ...
+
+
+def new_event() -> Event:
+    """Return one of CUDA's."""
+    import torch
+
+    event: Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
+    return event
+
+
+def timed_by_events(
+    calls_of: Sequence[Callable[[], object]],
+    event: Callable[[], Event],
+    calls: int,
+    seconds: float,
+    host_ns: Callable[[], int] = time.perf_counter_ns,
+) -> BoundTimes:
+    """Return the times of at least `calls` calls that take `seconds`, by the device and the host.
+
+    Calls rotate over `calls_of`; each is waited for before the next, as a caller would.
+    """
+    begin, end = event(), event()
+    device_s: list[float] = []
+    host_s: list[float] = []
+    spent_ns = 0
+    while len(device_s) < calls or (spent_ns < seconds * 1e9 and len(device_s) < MOST_BOUND):
+        call = calls_of[len(device_s) % len(calls_of)]
+        start_ns = host_ns()
+        begin.record()
+        call()
+        end.record()
+        end.synchronize()
+        stop_ns = host_ns()
+        device_s.append(begin.elapsed_time(end) / 1e3)
+        host_s.append((stop_ns - start_ns) / 1e9)
+        spent_ns += stop_ns - start_ns
+    return BoundTimes(tuple(device_s), tuple(host_s))
+
+
+@dataclass(frozen=True)
+class Placement:
+    """Where tensors lie, and how: on which device, in which precision and memory format."""
+
+    device: str
+    precision: str
+    channels_last: bool
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Return the type of floating-point numbers; TF32 is a way to multiply float32."""
+        import torch
+
+        return {"bf16": torch.bfloat16, "fp16": torch.float16}.get(self.precision, torch.float32)
+
+    def module(self, module: nn.Module) -> nn.Module:
+        """Return the module, moved there; one that stays as it is is not touched."""
+        import torch
+
+        if self.device == CUDA:
+            module = module.to(CUDA)
+        if self.dtype is not torch.float32:
+            module = module.to(self.dtype)
+        if self.channels_last:
+            module = module.to(memory_format=torch.channels_last)
+        return module
+
+    def tensor(self, array: np.ndarray) -> torch.Tensor:
+        """Return an input, moved there; floating-point numbers are rounded there."""
+        import torch
+
+        tensor = torch.from_numpy(array)
+        if self.device == CUDA:
+            tensor = tensor.to(CUDA)
+        if tensor.is_floating_point() and self.dtype is not torch.float32:
+            tensor = tensor.to(self.dtype)
+        if self.channels_last and tensor.ndim == 4:
+            tensor = tensor.contiguous(memory_format=torch.channels_last)
+        return tensor
+
+    def wait(self) -> None:
+        """Return once the device has nothing left to do."""
+        import torch
+
+        if self.device == CUDA:
+            torch.cuda.synchronize()
+
+
+@contextmanager
+def card_memory() -> Iterator[None]:
+    """Tell a lack of the card's memory in words, within the context."""
+    import torch
+
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        raise BuildError(
+            f"cuda: the card has too little memory: take a smaller batch, or end what else holds "
+            f"memory there ({trimmed(str(error))})"
+        ) from error
+
+
+def card_items() -> tuple[EvidenceItem, ...]:
+    """Return what torch reports of the card's libraries and their settings."""
+    import torch
+
+    backends: Any = torch.backends
+    cudnn = backends.cudnn
+    return (
+        EvidenceItem("reported", "version", "CUDA", str(torch.version.cuda)),
+        EvidenceItem("reported", "version", "cuDNN", str(cudnn.version())),
+        EvidenceItem("reported", "setting", "cuDNN", "on" if cudnn.enabled else "off"),
+        EvidenceItem(
+            "reported", "setting", "cuDNN benchmark mode", "on" if cudnn.benchmark else "off"
+        ),
+        EvidenceItem("reported", "precision", "float32 convolutions", cudnn.conv.fp32_precision),
+        EvidenceItem(
+            "reported", "precision", "float32 products on cuda", backends.cuda.matmul.fp32_precision
+        ),
+    )
