@@ -19,7 +19,7 @@ from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError
 
 EFFECTS = (0.0, 0.03, 0.05, 0.1)
-ROUNDS, QUICK_ROUNDS = 20, 12
+ROUNDS, QUICK_ROUNDS = 30, 12
 PREFIX = "certify-"  # of the suite's name, and so of the folders in which such runs are kept
 
 # Small nets, for which nothing is downloaded; eager PyTorch takes as long to start as the others

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from perfsuite.domain.certificate import Certificate, KnownChange
 from perfsuite.report import words
 
-SPREAD = "one round spreads by"
+SPREAD = "spread"  # of one round
 POWER_COLUMNS = ("slower by", "found in so many gates")
 VISIBLE_COLUMNS = ("rounds at most", "time of a cell", "seen in 80 %", "seen in 95 %")
 
@@ -43,7 +43,8 @@ def _slower(effect: float) -> str:
 
 
 def _found(change: KnownChange) -> str:
-    around = words.spread(change.found, words.signed_percent)
+    low, high = (words.points(100.0 * end) for end in (change.found.low, change.found.high))
+    around = "" if low == high else f" ({low} to {high})"
     return f"{words.signed_percent(change.found.value)}{around}"
 
 

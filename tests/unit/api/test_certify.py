@@ -87,7 +87,7 @@ def test_a_cell_takes_turns_next_to_its_slowed_selves(project: Project) -> None:
     names = ["fp32", "fp32+0%", "fp32+3%", "fp32+5%", "fp32+10%"]
     assert [cell.recipe for cell in asked.cells[:5]] == names
     assert [one.slowdown for one in asked.suite.recipes[:5]] == [0.0, 0.0, 0.03, 0.05, 0.1]
-    assert asked.suite.processes == 20
+    assert asked.suite.processes == 30
     assert (asked.suite.looks, asked.suite.budgets, asked.name) == (None, (), "suite")
 
 
