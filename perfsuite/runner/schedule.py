@@ -11,16 +11,16 @@ import msgspec
 
 from perfsuite.config.expansion import inspected_in_rounds, is_inspected_beside
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.device import told_apart
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import NOT_TOGETHER, UNLABELLED, JobKind, Line
-from perfsuite.errors import Incomparable, Unsupported
+from perfsuite.errors import Unsupported
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.second_measurement import red_cells
 from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.groups import groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer
+from perfsuite.runner.one_device import OneDevice
 from perfsuite.runner.parts import References
 from perfsuite.runner.processes import Processes
 from perfsuite.store.cache import Cache
@@ -77,6 +77,7 @@ class _Schedule:
         self, journal: Journal, observer: Observer, execute: Executor, together: Together
     ) -> None:
         self.journal, self.observer = journal, observer
+        self.device = OneDevice(journal)
         self.lock = MachineLock(journal.folder, self._warn)
         self.execute, self.together = execute, together
         self.apart = False  # whether the system does not let processes take turns
@@ -87,21 +88,16 @@ class _Schedule:
         self.failed: set[str] = set()
         self.unlabelled: set[str] = set()
         self.cached: set[str] = set()  # those whose artifact was built before this run
+        self.late: list[Cell] = []  # of these, who is inspected once and was not yet
         header = journal.header
-        cells = {cell.id: cell for cell in header.cells}
         folder = Path(header.baseline) if header.baseline else None
         self.baseline = None if folder is None else Baseline(folder, header.environment)
-        self.devices = {
-            (cells[line.cell].runtime, cells[line.cell].device): line.device
-            for line in journal.lines
-            if line.device is not None and line.cell in cells
-        }
 
     def work(self, *, evaluate: bool, inspect: bool) -> list[Line]:
         """Prepare all cells, evaluate and inspect them, then measure with nothing else running.
 
         Of cells whose artifact was in the cache already there is nothing to be found out before, so
-        they are inspected last: the first measurement does not wait for that.
+        they are inspected after the first round, which does not wait for that.
         """
         suite, cells = self.journal.header.suite, self.journal.header.cells
         self.lock.look()
@@ -113,11 +109,14 @@ class _Schedule:
             else:
                 self._follow(cell, "evaluate")
         in_rounds = inspected_in_rounds(suite, cells)
-        once = [cell for cell in cells if inspect and cell not in in_rounds]
         for cell in cells:
             if not inspect:
                 self.observer.skipped(cell, "inspect")
-            elif cell in once and cell.id not in self.cached:
+            elif cell in in_rounds:
+                continue
+            elif cell.id in self.cached:
+                self.late.append(cell)
+            else:
                 self._follow(cell, "inspect")
         if suite.looks is None:
             self._inspect_rounds(in_rounds, 0)
@@ -128,10 +127,12 @@ class _Schedule:
         measured = groups(suite, cells)
         self._measure_rounds(measured, in_rounds, 0)
         self._measure_again(measured, in_rounds)
-        for cell in once:
-            if cell.id in self.cached:
-                self._follow(cell, "inspect")
         return self._all_lines()
+
+    def _inspect_late(self) -> None:
+        """Inspect those that were left for later: before verdicts, of which cells need it."""
+        while self.late:
+            self._follow(self.late.pop(0), "inspect")
 
     def _all_lines(self) -> list[Line]:
         return [*self.lines.values(), *self.further]
@@ -168,6 +169,7 @@ class _Schedule:
         for number in range(begin, begin + suite.processes):
             for group in in_turn(measured, number):
                 self._measure(group, number)
+            self._inspect_late()
 
     def _measure_until_decided(
         self,
@@ -191,6 +193,7 @@ class _Schedule:
                 self._measure(group, number)
                 if count >= looks.first and self._is_decided(group, begin, count, looks):
                     undecided = [other for other in undecided if other != group]
+            self._inspect_late()
 
     def _time_is_up(self, count: int) -> bool:
         """Tell whether the first `count` rounds took as long as the suite lets measuring take."""
@@ -367,7 +370,7 @@ class _Schedule:
             self.observer.started(job.cell, job.kind, job.round)
 
     def _keep(self, job: Job, line: Line) -> None:
-        self._check_device(job.cell, line)
+        self.device.check(job.cell, line)  # else nothing of it is kept
         self.journal.append(line)
         if line.part:
             self.further.append(line)
@@ -383,15 +386,3 @@ class _Schedule:
             self.beside.pop(cell, None)
         else:
             self.failed.add(cell)
-
-    def _check_device(self, cell: Cell, line: Line) -> None:
-        """Raise `Incomparable`, and keep nothing of `line`, if it was done on another device."""
-        if line.device is None:
-            return
-        before = self.devices.setdefault((cell.runtime, cell.device), line.device)
-        if before != line.device:
-            then, now = told_apart(before, line.device)
-            raise Incomparable(
-                f"{self.journal.folder}: this run began on another device (with {cell.runtime} "
-                f"'{cell.device}' was {then} and is {now}); start a new one here"
-            )

@@ -365,3 +365,16 @@ def test_a_plan_says_at_least(project: Project) -> None:
     assert planned.returncode == 0, planned.stderr
     # Two cells of 5 s and 1 s a process: 20 rounds more.
     assert "in all at least 1 min 57 s, at most 2 min 37 s" in planned.stdout
+
+
+def test_cells_from_the_cache_are_measured_as_long_as_others(project: Project) -> None:
+    """They are inspected after the first round, and so before a verdict on them is asked for."""
+    write(project, BUDGET + AFTER_EIGHT)
+    api.run(project.suite, project.folder / "before")
+    api.run(project.suite, project.out)
+    assert measured(project) == {FP32: list(range(8)), INT8: list(range(8))}
+    jobs = [(line.job, line.round) for line in project.lines() if line.job != "evaluate"]
+    first = [("measure", 0)] * 2
+    assert (
+        jobs[:8] == [("prepare", None)] * 2 + first + [("inspect", None)] * 2 + [("measure", 1)] * 2
+    )
