@@ -166,19 +166,22 @@ def test_a_clock_that_changes_is_a_label(card: FakeNvml, monkeypatch: pytest.Mon
 
 
 @pytest.mark.parametrize(
-    ("pid", "use", "at", "shared"),
+    ("stranger", "use", "at", "shared"),
     [
-        (1, 30, 9_900_000, True),
-        (1, 0, 9_900_000, False),
-        (1, 30, 5_000_000, False),  # long ago
-        (os.getpid(), 30, 9_900_000, False),
+        (True, 30, 9_900_000, True),
+        (True, 0, 9_900_000, False),
+        (True, 30, 5_000_000, False),  # long ago
+        (False, 30, 9_900_000, False),
     ],
 )
 def test_others_on_the_card_are_a_label(
-    card: FakeNvml, pid: int, use: int, at: int, *, shared: bool
+    card: FakeNvml, use: int, at: int, *, stranger: bool, shared: bool
 ) -> None:
     own = SimpleNamespace(pid=os.getpid(), smUtil=90, timeStamp=10_000_000)
-    card.others = [own, SimpleNamespace(pid=pid, smUtil=use, timeStamp=at)]
+    card.others = [
+        own,
+        SimpleNamespace(pid=1 if stranger else os.getpid(), smUtil=use, timeStamp=at),
+    ]
     meter = Nvml()
     window(meter)
     assert ("others use the card" in meter.labels) is shared
