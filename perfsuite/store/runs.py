@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
@@ -36,7 +35,6 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
     own: _Lines = {cell.id: {} for cell in header.cells}
     beside: _Lines = {cell.id: {} for cell in header.cells}
     strangers: dict[str, None] = {}
-    lines = list(lines)
     for line in lines:
         if line.cell not in own:
             strangers[line.key] = None
@@ -49,11 +47,12 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
     again = None
     if cells:
         again = _run(msgspec.structs.replace(header, cells=cells), own, beside, again=True)
+    counted = [line for cell in (*own.values(), *beside.values()) for line in cell.values()]
     return msgspec.structs.replace(
         run,
         warnings=(*warnings, *unknown),
         again=again,
-        measured_s=measured_s(lines, header.suite.processes),
+        measured_s=measured_s(counted, header.suite.processes),
     )
 
 
@@ -95,9 +94,7 @@ def measured_s(lines: Iterable[Line], rounds: int) -> float:
 
     Of processes that take turns one is awake at a time, so that their durations add up.
     """
-    return math.fsum(
-        line.duration_s for line in lines if line.round is not None and line.round < rounds
-    )
+    return sum(line.duration_s for line in lines if line.round is not None and line.round < rounds)
 
 
 def _round(line: Line) -> int:

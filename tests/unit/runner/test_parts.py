@@ -17,7 +17,7 @@ from perfsuite.domain.judgement import InParts
 from perfsuite.domain.recipe import PassUse, ResolvedRecipe
 from perfsuite.domain.record import MEASURED_ALONE, Line, Measurement
 from perfsuite.domain.suite import Budget, ResolvedSuite
-from perfsuite.runner import parts, schedule
+from perfsuite.runner import parts, processes
 from perfsuite.runner.groups import references
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.parts import RESERVE_BYTES, Room, measure_in_parts
@@ -220,7 +220,7 @@ passes = [{ use = "int8", calibration_samples = 7 }]
     def available() -> int:
         return (3 - sum(map(is_running, pids))) * RESERVE_BYTES  # two, and what others need
 
-    monkeypatch.setattr(schedule, "Room", lambda lines: Room(lines, available, peak))
+    monkeypatch.setattr(processes, "Room", lambda lines: Room(lines, available, peak))
     _, run, judgement = api.run(project.suite, project.out)
     assert judgement.exit_code == 0
     records = {one.cell.key: one for one in run.records.values()}
