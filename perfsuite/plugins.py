@@ -12,6 +12,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.metadata import entry_points
+from itertools import takewhile
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,8 @@ GROUPS = {
 _LISTED = 24  # words in a message
 _OURS = {"perfsuite"}  # identified by its version, even if a user's file lies beside its sources
 _importing: list[Path] = []  # files of plug-ins that are being imported, the innermost last
+# Where a process keeps what libraries read when they are imported.
+_SETTINGS = {("os", "environ"), ("os", "putenv"), ("os", "unsetenv"), ("sys", "path")}
 _ANY = "*"  # stands for names of a file that are only known after running it
 
 
@@ -115,18 +118,29 @@ def own_digest() -> str:
 
 
 def libraries_of_file(reference: str) -> tuple[str, ...]:
-    """Return the modules that the file of `file.py:name` imports first of all, sorted.
+    """Return the modules that the file of `file.py:name` imports before it does anything, sorted.
 
-    Not those that lie beside it, nor what only a function imports; but torch, wherever it or one of
-    its neighbours names it. Of a file that cannot be read or parsed there are none.
+    That is before the first statement that is no import: what follows may configure what is
+    imported after it. Not those that lie beside it; but torch, if one of these begins with it. Of a
+    file that cannot be read or parsed there are none.
     """
     path = Path(reference.rpartition(":")[0]).resolve()
     beside = names_beside(reference) | _OURS | {"__future__"}
     found = {name for name in _first_imports(path) if name.partition(".")[0] not in beside}
-    files = {path, *_neighbours(path)}
-    if any(name.partition(".")[0] == "torch" for file in files for name in _imports(file)):
+    files = _neighbours(path, _first_imports)
+    if any(name.partition(".")[0] == "torch" for file in files for name in _first_imports(file)):
         found.add("torch")
     return tuple(sorted(found))
+
+
+def configures_process(reference: str) -> bool:
+    """Tell whether the file of `file.py:name`, or one beside it, configures what it imports.
+
+    That is whether it names the environment or `sys.path` where that is done by importing it, and
+    not by a function of it: nothing may be imported before then.
+    """
+    path = Path(reference.rpartition(":")[0]).resolve()
+    return any(map(_names_settings, {path, *_neighbours(path)}))
 
 
 def names_beside(reference: str) -> set[str]:
@@ -257,12 +271,16 @@ def _bound(tree: ast.Module) -> set[str]:
     return visitor.found
 
 
-def _neighbours(path: Path) -> set[Path]:
-    """Return the files beside `path` that it imports, and those that they import in turn."""
+def _neighbours(path: Path, imports_of: Callable[[Path], Iterable[str]] | None = None) -> set[Path]:
+    """Return the files beside `path` that it imports, and those that they import in turn.
+
+    `imports_of` gives the imports of a file that count: all of them if it is not given.
+    """
+    imports_of = imports_of or _imports
     found: set[Path] = set()
     waiting = [path]
     while waiting:
-        for name in {module.partition(".")[0] for module in _imports(waiting.pop())} - _OURS:
+        for name in {module.partition(".")[0] for module in imports_of(waiting.pop())} - _OURS:
             package, file = path.parent / name, path.parent / f"{name}.py"
             new = {*package.rglob("*.py"), *([file] if file.is_file() else [])} - found
             waiting += new
@@ -277,9 +295,31 @@ def _imports(path: Path) -> Iterator[str]:
 
 
 def _first_imports(path: Path) -> Iterator[str]:
-    """Yield the modules that a file imports as soon as it is imported."""
+    """Yield the modules that a file imports before its first statement that is no import."""
     tree = _parsed(path)
-    yield from _imported(tree.body if tree else ())
+    body = tree.body if tree else []
+    docstring = bool(body) and tree is not None and ast.get_docstring(tree) is not None
+    imports = (ast.Import, ast.ImportFrom)
+    yield from _imported(takewhile(lambda node: isinstance(node, imports), body[docstring:]))
+
+
+def _names_settings(path: Path) -> bool:
+    """Tell whether importing a file runs code that names the environment or `sys.path`."""
+    tree = _parsed(path)
+    waiting: list[ast.AST] = [tree] if tree else []
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        named: set[tuple[str | None, str]] = set()
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            named = {(node.value.id, node.attr)}
+        elif isinstance(node, ast.ImportFrom):
+            named = {(node.module, alias.name) for alias in node.names}
+        if named & _SETTINGS:
+            return True
+        waiting += ast.iter_child_nodes(node)
+    return False
 
 
 def _parsed(path: Path) -> ast.Module | None:

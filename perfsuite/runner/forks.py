@@ -15,7 +15,7 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.device import PROCESSOR
-from perfsuite.plugins import libraries_of_file, names_beside
+from perfsuite.plugins import configures_process, libraries_of_file, names_beside
 from perfsuite.runner.channel import LONGEST_MS
 from perfsuite.runner.job import Job
 
@@ -53,8 +53,10 @@ def recognizable(job: Job) -> bool:
 def imports_of(job: Job) -> tuple[str, ...] | None:
     """Return the modules that `job` begins with; None if it is to begin in a fresh process.
 
-    A measure job is, because what it takes to load an engine is measured; and an inspect job whose
-    engine is not PyTorch, because the libraries that are loaded become evidence.
+    A measure job is, because what it takes to load an engine is measured; an inspect job whose
+    engine is not PyTorch, because the libraries that are loaded become evidence; and a job with a
+    user's file that sets environment variables or `sys.path`, because libraries read them when they
+    are imported.
     """
     from perfsuite.runtimes.split.session import is_split
 
@@ -62,11 +64,19 @@ def imports_of(job: Job) -> tuple[str, ...] | None:
         return None
     if job.kind == "inspect" and job.runtime != "pytorch" and not is_split(Path(job.artifact)):
         return None
+    if any(map(configures_process, _files_of(job))):
+        return None
     if job.cached_only or job.reference.endswith(".onnx"):
         return LIGHT
     if ".py:" in job.reference:
         return (*_JOBS, *libraries_of_file(job.reference))
     return HEAVY
+
+
+def _files_of(job: Job) -> list[str]:
+    """Return the plug-ins of a job that are files of a user."""
+    plug_ins = (job.reference, job.runtime, *(use.use for use in job.recipe.passes))
+    return [one for one in plug_ins if ".py:" in one]
 
 
 class Forked:
@@ -119,8 +129,7 @@ class Forks:
         if server is None or server.is_closed:
             self._make_room()
             server = self._servers[name] = _Server(shared, modules)
-        plug_ins = (job.reference, job.runtime, *(use.use for use in job.recipe.passes))
-        beside = {n for one in plug_ins if ".py:" in one for n in names_beside(one)}
+        beside = {name for one in _files_of(job) for name in names_beside(one)}
         asked = Request(str(folder), job.cell.key, tuple(sorted(beside)))
         answer = server.ask(msgspec.json.encode(asked), job.timeout_s)
         if answer is not None and answer.startswith(READY):

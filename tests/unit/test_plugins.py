@@ -225,7 +225,7 @@ def test_the_digest_is_the_same_in_another_folder(tmp_path: Path) -> None:
 
 
 def test_what_a_file_imports_first_is_known_without_running_it(tmp_path: Path) -> None:
-    text = """
+    text = """'What it is.'
 from __future__ import annotations
 import os.path, beside, package.inner
 from email.message import Message
@@ -241,7 +241,7 @@ raise RuntimeError("it is run")
     reference = f"{file(tmp_path, text)}:net"
     assert plugins.libraries_of_file(reference) == ("email.message", "os.path")
     assert plugins.names_beside(reference) == {"beside", "mine", "package"}
-    (tmp_path / "beside.py").write_text("def late():\n    from torch import nn\n")
+    (tmp_path / "beside.py").write_text("from torch import nn\n")
     assert plugins.libraries_of_file(reference) == ("email.message", "os.path", "torch")
 
 
@@ -249,3 +249,41 @@ def test_of_a_file_that_cannot_be_parsed_nothing_is_known_to_be_imported(tmp_pat
     assert plugins.libraries_of_file(f"{file(tmp_path, 'import (')}:net") == ()
     assert plugins.libraries_of_file(f"{tmp_path}/not/there.py:net") == ()
     assert plugins.names_beside(f"{tmp_path}/not/there.py:net") == set()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "import wave\nwave.setup()\nimport colorsys, torch\n",
+        "import wave\nx = 1\ndef build():\n    import torch\n",
+        "import wave\nwave.setup()\nimport beside\n",
+    ],
+)
+def test_what_is_imported_after_something_was_done_is_not_imported_beforehand(
+    text: str, tmp_path: Path
+) -> None:
+    (tmp_path / "beside.py").write_text("import torch\n")
+    assert plugins.libraries_of_file(f"{file(tmp_path, text)}:net") == ("wave",)
+
+
+@pytest.mark.parametrize(
+    ("text", "configures"),
+    [
+        ("import os\nos.environ['HF_HOME'] = '/x'\nimport wave\n", True),
+        ("import os\nif True:\n    os.environ.setdefault('A', '1')\n", True),
+        ("import os\ntry:\n    os.putenv('A', '1')\nfinally:\n    pass\n", True),
+        ("import sys\nsys.path.insert(0, 'vendor')\n", True),
+        ("from os import environ\n", True),
+        ("import os\nclass A:\n    os.environ['A'] = '1'\n", True),
+        ("import os, sys\ndef f():\n    os.environ['A'] = sys.path[0]\n", False),
+        ("import os.path\nhere = os.path.dirname(__file__) or os.getenv('A')\n", False),
+        ("import (", False),
+    ],
+)
+def test_whether_a_file_configures_what_it_imports(
+    text: str, configures: bool, tmp_path: Path
+) -> None:
+    reference = f"{file(tmp_path, text)}:net"
+    assert plugins.configures_process(reference) is configures
+    beside = f"{file(tmp_path, 'import mine', 'other.py')}:net"
+    assert plugins.configures_process(beside) is configures

@@ -47,7 +47,7 @@ def job_of(project: Project, at_import: str = "", in_inputs: str = "") -> Job:
 
 def note(what: str) -> str:
     """Return code that appends a value to the file `noted` in the environment."""
-    return f"print({what}, file=open(os.environ['NOTED'], 'a'))"
+    return f"print({what}, file=open(os.getenv('NOTED'), 'a'))"
 
 
 @pytest.fixture
@@ -157,8 +157,8 @@ def test_nobody_outlives_the_parent(project: Project) -> None:
 
 
 def test_jobs_share_nothing_but_their_imports(project: Project, forks: Forks, noted: Path) -> None:
-    said = "os.getppid(), os.environ.get('LEFT'), 'left' in sys.modules, len(sys.path)"
-    leave = "os.environ['LEFT'] = 'it'; sys.modules['left'] = sys; os.chdir('/')"
+    said = "os.getppid(), os.getenv('LEFT'), 'left' in sys.modules, len(vars(sys)['path'])"
+    leave = "vars(os)['environ']['LEFT'] = 'it'; sys.modules['left'] = sys; os.chdir('/')"
     job = job_of(project, f"{note(f'({said}, os.getcwd(), np.random.random())')}\n{leave}")
     for _ in range(2):
         run_job_in_process(job, forks=forks)
@@ -173,7 +173,7 @@ def test_each_number_of_threads_has_a_server_of_its_own(
     project: Project, forks: Forks, noted: Path
 ) -> None:
     names = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PERFSUITE_CELL")
-    found = ", ".join(f"os.environ['{name}']" for name in names)
+    found = ", ".join(f"os.getenv('{name}')" for name in names)
     job = job_of(project, note(f"os.getppid(), os.getsid(0) == os.getpid(), {found}"))
     for threads, batch in ((1, 1), (3, 1), (3, 2)):
         cell = msgspec.structs.replace(job.cell, threads=threads, batch=batch)
@@ -200,11 +200,33 @@ def test_an_import_that_starts_a_thread_is_not_forked(
     (library / "busy_library.py").write_text(text)
     before = os.environ.get("PYTHONPATH")
     monkeypatch.setenv("PYTHONPATH", f"{library}{os.pathsep}{before or ''}")
-    job = job_of(project, f"import busy_library\n{note('os.getppid()')}")
+    job = job_of(project, note("os.getppid()"))
+    net = project.folder / "net.py"
+    net.write_text(net.read_text().replace("import zlib", "import busy_library\nimport zlib"))
     assert "busy_library" in (imports_of(job) or ())
     assert run_job_in_process(job, forks=forks).status == "ok"
     assert noted.read_text().split() == [str(os.getpid())]
     assert not forks._servers
+
+
+@pytest.mark.parametrize("where", ["workload", "runtime"])
+def test_what_configures_its_libraries_begins_before_they_are_imported(
+    project: Project, forks: Forks, noted: Path, where: str
+) -> None:
+    """A library reads the environment when it is imported, which a server would have done."""
+    text = "import os\nos.environ['MODE'] = 'mine'\n"
+    if where == "workload":
+        job = job_of(project, f"import beside\n{note('os.getppid()')}")
+        (project.folder / "beside.py").write_text(text)
+    else:
+        job = job_of(project, note("os.getppid()"))
+        text += "from perfsuite.runtimes.fake.runtime import Fake"
+        (project.folder / "engine.py").write_text(text)
+        job = msgspec.structs.replace(job, runtime=f"{project.folder}/engine.py:Fake")
+    assert imports_of(job) is None
+    line = run_job_in_process(job, forks=forks)
+    assert line.status == "ok", line.error
+    assert noted.read_text().split() == [str(os.getpid())]
 
 
 def test_a_users_module_is_not_taken_for_one_that_the_server_has(
