@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from perfsuite.store.machine_lock import VARIABLE
 from perfsuite.store.places import home
 
 # Several test processes share the cores: thread pools of full width would spin against each other.
@@ -45,6 +46,7 @@ def _own_home(
         )
         patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("tmp")))
         patch.setattr(tempfile, "tempdir", None)
+        patch.setenv(VARIABLE, str(tmp_path_factory.mktemp("lock") / "lock"))
         for name in ("PERFSUITE_FAKE", "PERFSUITE_CELL"):
             patch.delenv(name, raising=False)
         yield

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
+import os
 from pathlib import Path
 
 import pytest
 from another_run import other, said
 from fake_runs import Project, wait_until
 
-from perfsuite.store.machine_lock import FILE
+from perfsuite.store.machine_lock import VARIABLE
 
 
 def test_the_second_is_told_and_measures_when_it_may(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     project = Project(tmp_path, monkeypatch)
-    first = other(Path(tempfile.gettempdir()) / FILE)
+    first = other(Path(os.environ[VARIABLE]))
     assert said(first) == "held"
     process = project.start()
 

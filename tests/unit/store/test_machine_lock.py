@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import tempfile
 from pathlib import Path
 
+import msgspec
 import pytest
 from another_run import other, said
 
 from perfsuite.store import machine_lock
 from perfsuite.store.machine_lock import MachineLock
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine_lock, "_LOOK_S", 0.01)
 
 
 @pytest.fixture
@@ -186,3 +194,91 @@ def test_made_by_two_at_once(file: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     told: list[str] = []
     with MachineLock(Path("run"), told.append, file) as lock, lock.held():
         assert told == []
+
+
+def test_a_later_suspension_is_told_too_and_who_is_third_is_told(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, told = other(file), list[str]()
+    assert said(first) == "held"
+    second = other(file)
+    assert said(second).startswith("another run (/runs/other")  # and waits, as the next
+
+    def sleep(_: float) -> None:
+        if len(told) == 1:
+            first.send_signal(signal.SIGSTOP)
+            os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WNOWAIT)
+        elif "suspended" in told[-1] and first.poll() is None:
+            first.send_signal(signal.SIGCONT)
+            first.communicate("\n")
+            assert said(second) == "held"
+            second.communicate("\n")
+
+    with MachineLock(Path("run"), told.append, file) as lock:
+        monkeypatch.setattr(machine_lock.time, "sleep", sleep)
+        with lock.held():
+            pass
+    assert len(told) == 2
+    assert told[0].startswith(f"another run (/runs/other, process {first.pid}) measures")
+    assert f"process {first.pid}, which is suspended and holds up this one) measures" in told[1]
+
+
+def holding(file: Path, holder: machine_lock.Holder) -> subprocess.Popen[str]:
+    """Start a process that keeps the lock, in the name of another."""
+    process = other(file)
+    assert said(process) == "held"
+    file.write_bytes(msgspec.json.encode(holder))
+    return process
+
+
+@pytest.mark.parametrize(
+    ("namespace", "why", "looks"),
+    [("here", "is gone", 20), ("elsewhere", "has not let go for 60 minutes", 7200)],
+)
+def test_nobody_is_waited_for_without_end(
+    file: Path, monkeypatch: pytest.MonkeyPatch, namespace: str, why: str, looks: int
+) -> None:
+    """One whose process is gone, and one in another container, whose number says nothing here."""
+    monkeypatch.setattr(machine_lock, "_LOOK_S", 0.5)
+    slept: list[float] = []
+    monkeypatch.setattr(machine_lock.time, "sleep", slept.append)
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    name = machine_lock._namespace() if namespace == "here" else namespace
+    process = holding(file, machine_lock.Holder("/runs/gone", ended.pid, name))
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        for _ in range(2):
+            with lock.held():
+                pass
+    process.communicate("\n")
+    assert len(slept) == looks  # by the second round nobody is waited for
+    _, text = told
+    assert text.startswith(f"another run (/runs/gone, process {ended.pid}) {why}")
+    assert f"goes on without the lock of {file}" in text
+
+
+def test_a_file_with_another_name_is_left_as_it_is(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    target.write_text("mine")
+    (tmp_path / "lock").hardlink_to(target)
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("lock", "pipe"):
+        told: list[str] = []
+        with MachineLock(Path("run"), told.append, tmp_path / name) as lock, lock.held():
+            (text,) = told
+        assert "cannot be locked (it is no file, or has another name as well)" in text
+    assert target.read_text() == "mine"
+
+
+def test_runs_with_another_temporary_folder_meet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(machine_lock.VARIABLE)
+    monkeypatch.setattr(machine_lock, "_FOLDERS", (str(tmp_path / "none"), str(tmp_path)))
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / name))
+        assert MachineLock(Path("run"), print).file == tmp_path / machine_lock.FILE
+    monkeypatch.setattr(machine_lock, "_FOLDERS", ())
+    assert MachineLock(Path("run"), print).file == tmp_path / "two" / machine_lock.FILE
