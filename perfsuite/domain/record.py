@@ -185,7 +185,8 @@ class Record(msgspec.Struct, frozen=True):
     `status` is `ok` if all jobs were, else that of the first that was not; it is `incomplete` if
     jobs are missing, because the run was stopped. `latencies_s` has an entry for each measuring
     process, by round, and `stages_s` one for each inspecting process: seconds by row of its
-    breakdown. `values` are the samples of other metrics, of all processes in order; `metrics`
+    breakdown. `values` are those of other metrics, one of each process in order: the median of its
+    samples; `by_round` has them of measuring processes, by metric and round. `metrics`
     defines those that are not in perfsuite's table. `accuracies` are those by all metrics of the
     task, the main one first; there are none without labelled samples. `uncounted` are operators
     that may compute and have no formula: with any, the MACs are only those of the others.
@@ -209,6 +210,7 @@ class Record(msgspec.Struct, frozen=True):
     accuracies: tuple[Accuracy, ...] = ()
     device: DeviceIdentity | None = None  # that it was done on, by the first line that tells
     uncounted: dict[str, int] = {}
+    by_round: dict[str, dict[int, float]] = {}
     looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
 
     @property

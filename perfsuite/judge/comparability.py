@@ -106,7 +106,7 @@ def _beside(
         return None
     if beside.artifact != before.artifact or not metrics.has(beside, metric):
         return None
-    return metrics.ratio_beside(now, beside, metric, statistic)
+    return metrics.ratio(now, beside, metric, statistic)
 
 
 def _stored(

@@ -30,7 +30,7 @@ def subject(budget: Budget) -> str:
 
 def has(record: Record, metric: str) -> bool:
     """Tell whether the record has values of the metric."""
-    if _has_rounds(metric):
+    if metric == LATENCY or _is_staged(metric):
         return bool(_rounds(record, metric))
     if metric in record.values:
         return bool(record.values[metric])
@@ -104,30 +104,12 @@ def log_latencies(record: Record) -> list[float]:
 def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -> Interval | None:
     """Return value / reference of two cells of one run; None where there are too few samples.
 
-    Only latencies and times of stages know their rounds and are paired.
+    What each process of both has is paired by rounds.
     """
-    if _has_rounds(metric):
+    if _has_rounds(metric, value, reference):
         paired = log_ratios(value, reference, metric, statistic)
         return intervals.mean_interval(paired, _confidence((value, paired)))
     return ratio_between_runs(value, reference, metric, statistic)
-
-
-def ratio_beside(
-    value: Record, beside: Record, metric: str, statistic: Statistic
-) -> Interval | None:
-    """Return value / beside of two artifacts that were measured in the same rounds.
-
-    Of a metric that gives each process one value, such as the time to load, pairs are the values of
-    a round, if each round has one.
-    """
-    above, below = (one.values.get(metric, ()) for one in (value, beside))
-    rounds = value.latencies_s.keys()
-    each_has_one = rounds == beside.latencies_s.keys() and len(above) == len(below) == len(rounds)
-    if _has_rounds(metric) or not each_has_one:
-        return ratio(value, beside, metric, statistic)
-    ours, theirs = ({number: (one,) for number, one in enumerate(side)} for side in (above, below))
-    paired = intervals.log_ratios(ours, theirs)
-    return intervals.mean_interval(paired, _confidence((value, paired)))
 
 
 def log_ratios(
@@ -209,7 +191,7 @@ def ratio_of_ratios(
     if _is_exact(now[0], metric):
         one, its, other, theirs = (_value(record, metric) for record in (*now, *before))
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
-    if _has_rounds(metric):
+    if _has_rounds(metric, *now, *before):
         paired = [log_ratios(one, yardstick, metric, statistic) for one, yardstick in (now, before)]
         confidence = _confidence((now[0], paired[0]), (before[0], paired[1]))
         return intervals.independent_interval(paired[:1], paired[1:], confidence)
@@ -226,7 +208,7 @@ def deviation_of_processes(
 
     Of two records a run, a cell's and its yardstick's, it is that of their log ratio.
     """
-    if len(now) == 1 or not _has_rounds(metric):
+    if len(now) == 1 or not _has_rounds(metric, *now, *before):
         pooled = (
             intervals.pooled_deviation(_logs(one, metric, statistic) for one in pair)
             for pair in zip(now, before, strict=True)
@@ -239,7 +221,7 @@ def deviation_of_processes(
 
 def same_samples(one: Record, other: Record, metric: str) -> bool:
     """Tell whether both have exactly the same measurements, as a run and a copy of it have."""
-    if _has_rounds(metric):
+    if metric == LATENCY or _is_staged(metric):
         return _rounds(one, metric) == _rounds(other, metric)
     return one.values.get(metric) == other.values.get(metric)
 
@@ -283,7 +265,7 @@ def _confidence(*found: tuple[Record, Sequence[float]]) -> float:
     confidence = intervals.CONFIDENCE
     for record, values in found:
         if record.looks is not None:
-            # A meter may give several values a round, and an invalid one is left out.
+            # An invalid one is left out.
             rounds = min(len(values), len(record.latencies_s), record.looks.most)
             confidence = max(confidence, look_confidence(record.looks, rounds))
     return confidence
@@ -298,7 +280,7 @@ def _exact(value: float) -> Interval | None:
 
 
 def _logs(record: Record, metric: str, statistic: Statistic) -> list[float]:
-    if _has_rounds(metric):
+    if metric == LATENCY or _is_staged(metric):
         found = intervals.process_statistics(_rounds(record, metric), statistic)
         return intervals.logs(tuple(found.values()))
     samples = record.values.get(metric, ())
@@ -317,14 +299,19 @@ def _is_staged(metric: str) -> bool:
     return metric.startswith((f"{STAGE}/", f"{SHARE.name}/"))
 
 
-def _has_rounds(metric: str) -> bool:
-    return metric == LATENCY or _is_staged(metric)
+def _has_rounds(metric: str, *records: Record) -> bool:
+    """Tell whether it is known of each record which round a value of the metric is of."""
+    if metric == LATENCY or _is_staged(metric):
+        return True
+    return all(metric in one.by_round and not _is_exact(one, metric) for one in records)
 
 
 def _rounds(record: Record, metric: str) -> intervals.Rounds:
     """Return the samples of each process, by round."""
     if metric == LATENCY:
         return record.latencies_s
+    if not _is_staged(metric):
+        return {number: (one,) for number, one in record.by_round.get(metric, {}).items()}
     kind, _, stage = metric.partition("/")
     return {
         number: (rows[stage] / (math.fsum(rows.values()) if kind == SHARE.name else 1.0),)

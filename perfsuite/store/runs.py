@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Literal, get_args
 
 import msgspec
@@ -114,6 +115,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
     slices: dict[int, Slices] = {}
     stages: dict[int, dict[str, float]] = {}
     values: dict[str, tuple[float, ...]] = {}
+    by_round: dict[str, dict[int, float]] = {}
     for line in done:
         for found in line.measurements:
             if line.job == "measure" and found.metric == LATENCY and found.stage is None:
@@ -122,9 +124,12 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
                     slices[_round(line)] = Slices(line.together, found.slices)
             elif found.metric == STAGE and found.stage is not None and found.samples:
                 stages.setdefault(_round(line), {})[found.stage] = found.samples[0]
-            else:
+            elif found.samples:
+                # A process is one sample, however many calls it has timed.
                 name = f"{found.metric}/{found.stage}" if found.stage else found.metric
-                values[name] = values.get(name, ()) + found.samples
+                values[name] = (*values.get(name, ()), median(found.samples))
+                if line.job == "measure":
+                    by_round.setdefault(name, {})[_round(line)] = values[name][-1]
     inspected = next((line for line in done if line.job == "inspect"), None)
     culprit = _culprit(lines)
     status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
@@ -138,6 +143,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         status=status,
         latencies_s=latencies,
         values=values,
+        by_round=by_round,
         evidence=inspected.evidence if inspected else None,
         labels=tuple(sorted({label for line in lines for label in line.labels})),
         error=culprit.error if culprit else None,

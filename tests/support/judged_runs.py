@@ -24,11 +24,16 @@ INT8 = Cell("vgg", "int8", "openvino")
 
 
 def record(cell: Cell, *latencies: float, **fields: Any) -> Record:
-    """A cell whose n-th process always took the n-th latency."""
+    """A cell whose n-th process always took the n-th latency.
+
+    `each` holds, by metric, what the processes gave of others.
+    """
+    each: dict[str, tuple[float, ...]] = fields.pop("each", {})
     defaults: dict[str, Any] = {
         "status": "ok",
         "latencies_s": {number: (one,) * 3 for number, one in enumerate(latencies)},
-        "values": {},
+        "values": dict(each),
+        "by_round": {name: dict(enumerate(values)) for name, values in each.items()},
         "evidence": None,
         "labels": (),
         "error": None,

@@ -31,6 +31,7 @@ from perfsuite.domain.record import (
 )
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import SchemaError
+from perfsuite.judge import metrics
 from perfsuite.store.journal import Journal
 from perfsuite.store.runs import fold, load_run, measured_s
 
@@ -81,12 +82,30 @@ def test_a_whole_cell() -> None:
         status="ok",
         latencies_s={0: (1.0, 2.0), 1: (3.0,)},
         values={"macs": (7.0,), "load_s": (0.0, 1.0), "latency_s/body": (9.0,)},
+        by_round={"load_s": {0: 0.0, 1: 1.0}},
         accuracies=(ACCURACY,),
         evidence=EVIDENCE,
         labels=("a", "b", "unsteady"),
         error=None,
         artifact="abc",
     )
+
+
+def test_a_process_is_one_value_however_many_calls_it_timed() -> None:
+    def timed(repeats: int) -> Record:
+        samples = ((1.0, 5.0, 2.0) * repeats, (4.0, 3.0, 8.0) * repeats)
+        lines = [
+            made("measure", round=n, measurements=(Measurement("device_latency_s", "s", one),))
+            for n, one in enumerate(samples)
+        ]
+        return record(*lines)
+
+    once, often = timed(1), timed(30)
+    assert once.values == often.values == {"device_latency_s": (2.0, 4.0)}
+    assert once.by_round == often.by_round == {"device_latency_s": {0: 2.0, 1: 4.0}}
+    narrow = metrics.level(often, "device_latency_s")
+    assert narrow is not None and narrow == metrics.level(once, "device_latency_s")
+    assert narrow.high > 10.0  # of two processes nearly nothing is known
 
 
 def test_what_only_some_lines_have() -> None:
