@@ -230,7 +230,7 @@ class Run(msgspec.Struct, frozen=True):
     run; without an artifact its status is `unavailable`, with the reason. `again` holds the rounds
     in which cells whose change looked like a regression were measured a second time, as a run of
     these cells alone.
-    `measured_s` were spent on its rounds.
+    `measured_s` were spent on its rounds, and in `again` on those of both.
     """
 
     header: Header

@@ -77,12 +77,22 @@ def _measured_badly(run: Run) -> list[Caution]:
 
 def _ended_early(run: Run, baseline: Run | None) -> list[TimeWasUp]:
     """Return that the time was up, where verdicts are open that further rounds might decide."""
-    suite = run.header.suite
-    if suite.minutes is None or run.measured_s < suite.minutes * 60.0:
+    minutes = run.header.suite.minutes
+    if minutes is None:
         return []
+    count = sum(
+        _open_to_rounds(one, baseline)
+        for one in (run, run.again)
+        if one is not None and one.measured_s >= minutes * 60.0
+    )
+    return [TimeWasUp(minutes, count)] if count else []
+
+
+def _open_to_rounds(run: Run, baseline: Run | None) -> int:
+    """Return how many verdicts are open of cells that may have further rounds."""
     rounds = {one.cell.key: len(one.latencies_s) for one in run.records.values()}
-    count = sum(rounds[one.cell] < suite.processes for one in open_questions(run, baseline))
-    return [TimeWasUp(suite.minutes, count)] if count else []
+    most = run.header.suite.processes
+    return sum(rounds[one.cell] < most for one in open_questions(run, baseline))
 
 
 def _cores(machine: MustMatch) -> int:

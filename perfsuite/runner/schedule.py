@@ -125,7 +125,7 @@ class _Schedule:
             if line.status != "ok":
                 self._give_up(line.cell, baseline=line.baseline)
         measured = groups(suite, cells)
-        self._measure_rounds(measured, in_rounds, 0)
+        self._measure_rounds(measured, in_rounds, 0, suite.least_processes)
         self._measure_again(measured, in_rounds)
         return self._all_lines()
 
@@ -156,15 +156,21 @@ class _Schedule:
         again = [cell for cell in in_rounds if cell in red]
         if suite.looks is None:
             self._inspect_rounds(again, suite.processes)
-        self._measure_rounds([group for group in left if group], again, suite.processes)
+        # If fewer were to do because the time is up, what is red would be undecided again.
+        least = max(len(first.records[cell.id].latencies_s) for cell in red)
+        self._measure_rounds([group for group in left if group], again, suite.processes, least)
 
     def _measure_rounds(
-        self, measured: Sequence[tuple[Cell, ...]], in_rounds: Sequence[Cell], begin: int
+        self,
+        measured: Sequence[tuple[Cell, ...]],
+        in_rounds: Sequence[Cell],
+        begin: int,
+        least: int,
     ) -> None:
         """Measure groups in as many rounds as the suite says, numbered from `begin` on."""
         suite = self.journal.header.suite
         if suite.looks is not None:
-            self._measure_until_decided(measured, in_rounds, suite.looks, begin)
+            self._measure_until_decided(measured, in_rounds, suite.looks, begin, least)
             return
         for number in range(begin, begin + suite.processes):
             for group in in_turn(measured, number):
@@ -177,16 +183,17 @@ class _Schedule:
         in_rounds: Sequence[Cell],
         looks: Looks,
         begin: int,
+        least: int,
     ) -> None:
         """Measure round by round, each group until nothing that rounds may decide is open.
 
         As stages are judged like latencies, their cells are inspected as often. When the time is
-        up no round begins, but those before the first look, without which nothing can be judged.
+        up no round begins after the first `least`, without which nothing can be judged.
         """
         undecided = measured
         for count in range(1, looks.most + 1):
             number = begin + count - 1
-            if count > looks.first and self._time_is_up(number):
+            if count > least and self._time_is_up(number):
                 return
             for group in in_turn(undecided, number):
                 self._inspect([cell for cell in group if cell in in_rounds], number)

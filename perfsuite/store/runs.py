@@ -49,6 +49,9 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
     if cells:
         again = _run(msgspec.structs.replace(header, cells=cells), own, beside, again=True)
     counted = [line for cell in (*own.values(), *beside.values()) for line in cell.values()]
+    if again is not None:
+        spent_s = measured_s(counted, 2 * header.suite.processes)
+        again = msgspec.structs.replace(again, measured_s=spent_s)
     return msgspec.structs.replace(
         run,
         warnings=(*warnings, *unknown),

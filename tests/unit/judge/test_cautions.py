@@ -6,7 +6,17 @@ import math
 
 import msgspec
 import pytest
-from judged_runs import EAGER, INT8, MACHINE, measured_beside, noisy, other_machine, record, run
+from judged_runs import (
+    EAGER,
+    INT8,
+    MACHINE,
+    measured_again,
+    measured_beside,
+    noisy,
+    other_machine,
+    record,
+    run,
+)
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import MustMatch
@@ -158,6 +168,15 @@ def test_that_the_time_was_up_is_told_where_verdicts_are_open() -> None:
     assert TimeWasUp(2.0, 1) in cautions(limited(beside, 2.0, 120.0), before)
     assert TimeWasUp(2.0, 1) in judge(limited(beside, 2.0, 120.0), before).warnings
     assert cautions(limited(beside, 2.0, 120.0)) == []
+    # The second measurement of what looked worse may have ended early, too.
+    slower = measured_beside(run(record(EAGER, 1.3, 1.3001)), record(EAGER, 1.0, 1.0))
+    first = limited(slower, 2.0, 60.0)
+    assert cautions(first, before) == []
+    twice = measured_again(first, record(EAGER, 0.5, 2.0), beside=(record(EAGER, 1.0, 1.0),))
+    assert twice.again is not None
+    for spent_s, told in ((119.9, []), (120.0, [TimeWasUp(2.0, 1)])):
+        again = msgspec.structs.replace(twice.again, measured_s=spent_s)
+        assert cautions(msgspec.structs.replace(twice, again=again), before) == told
     # After as many rounds as there may be, more time would not have helped.
     most = run(record(parent, *[1.0] * 3), record(INT8, 0.5, 2.0, 1.0))
     assert not any(isinstance(one, TimeWasUp) for one in cautions(limited(most, 2.0, 120.0)))

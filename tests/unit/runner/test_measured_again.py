@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 from baseline_project import BaselineProject
 from fake_runs import FP32, INT8
 
 from perfsuite import api
+from perfsuite.domain.record import Line
+from perfsuite.runner import schedule
 from perfsuite.runner.job import Job
 from perfsuite.store.journal import read
 
@@ -83,6 +87,38 @@ def test_rounds_go_on_until_the_change_is_decided_and_once_more_if_it_is_red(
         assert (run.again is not None) == (by > 0.0)
     assert rounds[0.0] == [0, 1, 2, 3, 4, 5]
     assert rounds[0.3] == [0, 1, 2, 3, 6, 7, 8, 9]  # fresh ones follow the last there may be
+
+
+def test_time_that_the_first_measurement_took_is_not_taken_from_the_second(
+    project: BaselineProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of what is 10 % slower, and swings by 4 %, four rounds are too few in both measurements."""
+
+    def latency_s(job: Job) -> float:
+        here = not job.baseline and job.round is not None
+        return 0.01 * math.exp(0.0953 + 0.04 * (-1) ** (job.round or 0)) if here else 0.01
+
+    def execute(job: Job) -> Line:
+        line = project.execute(job)
+        return msgspec.structs.replace(line, duration_s=10.0) if job.kind == "measure" else line
+
+    monkeypatch.setattr(api, "work_off", lambda j, o: schedule.work_off(j, o, execute))
+    auto = 'processes = "auto"\nminutes = 2.2'
+    project.suite.write_text(project.suite.read_text().replace("processes = 2", auto))
+    shutil.rmtree(project.before)
+    project.latency_s = lambda job: 0.01
+    api.run(project.suite, project.before, only=FP32)
+    project.change()
+    project.latency_s = latency_s
+    _, run, judgement = api.run(project.suite, project.out, baseline=project.before, only=FP32)
+    assert run.again is not None
+    (first,), (second,) = run.records.values(), run.again.records.values()
+    # The time of 132 s is over after seven rounds of 20 s, which the first measurement needs.
+    assert list(first.latencies_s) == list(range(7))
+    assert list(second.latencies_s) == list(range(24, 31))
+    assert (run.measured_s, run.again.measured_s) == (140.0, 280.0)
+    assert judgement.exit_code == 1
+    assert judgement.warnings == ()
 
 
 def test_a_stage_that_is_held_against_the_baseline_is_profiled_beside_it(
