@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -115,9 +116,16 @@ class Project:
 
 
 def here(job: Job) -> Line:
-    """Do a job in this process, which is fast: for runs in which nothing crashes."""
+    """Do a job in this process, which is fast: for runs in which nothing crashes.
+
+    Who measures collects garbage before it does, and what other tests have imported is much.
+    """
     os.environ["PERFSUITE_CELL"] = job.cell.key
-    return run_job(job)
+    gc.freeze()
+    try:
+        return run_job(job)
+    finally:
+        gc.unfreeze()
 
 
 def last_job(project: Project) -> Job:
