@@ -39,10 +39,10 @@ class Room:
         self.placed: dict[Where, int] = {}  # the part that each was in
         self.alone: set[Where] = set()  # those that did not fit beside their references
         for line in earlier:
-            self._learn(line)
+            self.learn(line)
 
-    def _learn(self, line: Line) -> None:
-        """Remember what a process needed in an earlier sitting, if its memory was measured."""
+    def learn(self, line: Line) -> None:
+        """Remember what a process needed that has ended, if its memory was measured."""
         peaks = [one.samples for one in line.measurements if one.metric in _PEAKS]
         if peaks:
             need = int(max(map(max, peaks)))
@@ -64,10 +64,8 @@ class Room:
         return left is None or need == 0 or need + RESERVE_BYTES <= left
 
     def is_enough(self, jobs: Sequence[Job]) -> bool:
-        """Return whether all of these were seen, were together, and still fit."""
-        places = {_where(job) for job in jobs}
-        together = not any(self.placed.get(one) for one in places) and not places & self.alone
-        return together and all(_who(job) in self._needs for job in jobs) and self.fits(jobs)
+        """Return whether all of these were seen, and fit together, also if they were apart."""
+        return all(_who(job) in self._needs for job in jobs) and self.fits(jobs)
 
 
 def measure_in_parts(
@@ -81,25 +79,29 @@ def measure_in_parts(
 
     In each part cells take turns with those that they are compared with, which therefore have one
     more process in each further part. A cell that does not even fit beside these is measured by
-    `alone`, and labelled. Who was in which part stays so in later rounds. Raises `Unsupported`
-    where processes cannot be stopped.
+    `alone`, and labelled. Who was in which part stays so in later rounds, unless those that are
+    left fit together. Raises `Unsupported` where processes cannot be stopped.
     """
     if room.is_enough(jobs):
         return measure_in_turns(jobs, begin)
     split = _Split({_who(job): job for job in jobs}, references, room)
     waiting, lines, number = split.units(), list[Line](), 0
     while waiting:
-        left = waiting
-        if _where(waiting[0][0]) not in room.alone:
-            with Party(begin) as party:
-                left = split.fill(party, waiting, number)
-                if len(left) < len(waiting):
-                    lines += [_in_part(line, number) for line in party.measure()]
-        if len(left) == len(waiting):
-            lonely, *left = waiting
-            room.alone.add(_where(lonely[0]))
-            lines += [_alone(job, begin, alone) for job in lonely]
-        waiting, number = left, number + 1
+        if _where(waiting[0][0]) in room.alone:
+            lonely, *waiting = waiting
+            for job in lonely:
+                lines.append(_alone(job, begin, alone))
+                room.learn(lines[-1])
+            continue
+        with Party(begin) as party:
+            left = split.fill(party, waiting, number)
+            if len(left) < len(waiting):
+                lines += [_in_part(line, number) for line in party.measure()]
+        refused = next((unit for unit in waiting if split.is_due(unit, number)), None)
+        if len(left) < len(waiting) or refused is None:  # those that are left wait for a later one
+            waiting, number = left, number + 1
+        else:  # it was the first to be opened, and did not fit
+            room.alone.add(_where(refused[0]))
     return lines
 
 
@@ -119,20 +121,27 @@ class _Split:
     def fill(
         self, party: Party, waiting: Sequence[tuple[Job, ...]], number: int
     ) -> list[tuple[Job, ...]]:
-        """Open as many as fit, each beside its references; return those that do not."""
-        left, present = [], set[Who]()
+        """Open as many as fit, each beside its references; return those that are left."""
+        left, present, before = [], set[Who](), self._processes.copy()
         for unit in waiting:
-            place = kind, cell = _where(unit[0])
-            if place in self._room.alone or self._room.placed.get(place, number) > number:
+            if not self.is_due(unit, number):
                 left.append(unit)
                 continue
+            place = kind, cell = _where(unit[0])
             held = [(kind, one, False) for one in self._references.get(cell, ())]
             beside = [self._jobs[one] for one in held if one in self._jobs]
             if all(self._opened(party, jobs, present) for jobs in (beside, unit)):
                 self._room.placed[place] = number
             else:
                 left.append(unit)
+        if len(left) == len(waiting):  # nothing of what was opened is measured
+            self._processes = before
         return left
+
+    def is_due(self, unit: Sequence[Job], number: int) -> bool:
+        """Return whether a cell may be in part `number`: it is not alone, nor in a later one."""
+        place = _where(unit[0])
+        return place not in self._room.alone and self._room.placed.get(place, number) <= number
 
     def _opened(self, party: Party, jobs: Sequence[Job], present: set[Who]) -> bool:
         """Open those that are not there yet, and return True, unless they do not fit."""

@@ -165,6 +165,50 @@ def test_a_reference_that_does_not_fit_beside_its_baseline(
     ]
 
 
+def test_who_is_measured_again_without_the_others_is_beside_its_baseline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, jobs = Machine(6, monkeypatch), made("r1", "a2", "b2", "c2", baselines=True)
+    room = machine.room()
+    measured(room, jobs, jobs[0])
+    assert [party[-1] for party in machine.parties] == ["a2'", "b2'", "c2'"]
+    machine.parties.clear()
+    lines = measured(room, jobs[4:6], jobs[0])  # b and its baseline, which were in the second part
+    assert machine.parties == [["b2", "b2'"]]
+    assert {(line.together, line.labels) for line in lines} == {("us", ())}
+    machine.parties.clear()
+    lines = measured(room, jobs[4:], jobs[0])  # there is nobody for the first part
+    assert machine.parties == [["b2", "b2'"], ["c2", "c2'"]]
+    assert [(line.together, line.labels) for line in lines] == [("us.1", ())] * 2 + [
+        ("us.2", ())
+    ] * 2
+
+
+def test_a_part_in_which_all_have_failed_leaves_the_later_ones_as_they_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine, jobs = Machine(4, monkeypatch), made("r1", "a2", "b2", "c2")
+    room = machine.room()
+    measured(room, jobs, jobs[0])
+    machine.parties.clear()
+    lines = measured(room, [*jobs[:2], jobs[3]], jobs[0])
+    assert machine.parties == [["r1", "a2"], ["r1/1", "c2"]]
+    assert not [line for line in lines if line.labels]
+
+
+def test_only_who_was_tried_by_itself_is_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    machine, jobs = Machine(6, monkeypatch), made("r1", "a2", "b1", baselines=True)
+    room = machine.room()
+    measured(room, jobs, jobs[0])
+    assert [party[-1] for party in machine.parties] == ["a2'", "b1'"]
+    machine.parties.clear()
+    machine.units = 3  # others need some of it now
+    lines = measured(room, [*jobs[4:], *jobs[2:4]], jobs[0])
+    assert machine.parties == [["b1", "b1'"]]
+    alone = [line.key.split("/")[1] for line in lines if line.labels]
+    assert alone == ["a2", "a2"]
+
+
 def test_what_earlier_sittings_needed_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, jobs = Machine(4, monkeypatch), made("r1", "a1", "b1", "c1")
     earlier = [
