@@ -63,9 +63,12 @@ def fold(header: Header, lines: Iterable[Line], warnings: Iterable[str] = ()) ->
 def _run(header: Header, own: _Lines, beside: _Lines, *, again: bool) -> Run:
     """Return the run of the first measurement, or of the second one, `again`."""
     kept = partial(_of_measurement, processes=header.suite.processes, again=again)
-    records = {cell.id: _record(cell, kept(own[cell.id]), header) for cell in header.cells}
+    records = {
+        cell.id: _record(cell, kept(own[cell.id], and_bad=not again), header)
+        for cell in header.cells
+    }
     baselines = {
-        cell.id: _record(cell, kept(beside[cell.id]), header, beside=True)
+        cell.id: _record(cell, kept(beside[cell.id], and_bad=False), header, beside=True)
         for cell in header.cells
         if beside[cell.id]
     }
@@ -78,18 +81,20 @@ def _measured_again(lines: dict[_Place, Line], header: Header) -> bool:
     )
 
 
-def _of_measurement(lines: dict[_Place, Line], processes: int, *, again: bool) -> list[Line]:
+def _of_measurement(
+    lines: dict[_Place, Line], processes: int, *, again: bool, and_bad: bool
+) -> list[Line]:
     """Return the lines by job and round, without the rounds of the other measurement.
 
-    The rounds of a second measurement follow the last that the first one may have. What went wrong
-    in them went wrong with the cell.
+    The rounds of a second measurement follow the last that the first one may have. With `and_bad`
+    what went wrong in the other one is returned, too: it went wrong with the cell.
     """
     return [
         line
         for _, line in sorted(lines.items())
         if line.round is None
         or (line.round >= processes) == again
-        or (line.status != "ok" and not again)
+        or (line.status != "ok" and and_bad)
     ]
 
 

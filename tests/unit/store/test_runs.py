@@ -368,6 +368,18 @@ def test_what_crashes_in_the_second_measurement_has_crashed() -> None:
     assert run.records[CELL.id].latencies_s == {0: (1.0, 2.0), 1: (3.0,)}
 
 
+def test_what_crashes_beside_belongs_to_its_own_measurement() -> None:
+    died = Failure("Crash", "died")
+    beside = [measured(0, 5.0, baseline=True), measured(1, 6.0, baseline=True)]
+    crash = measured(2, 7.0, status="failed", error=died, baseline=True)
+    run = fold(HEADER, [*WHOLE, *beside, measured(2, 8.0), crash])
+
+    assert run.beside[CELL.id].status == "ok"
+    assert run.beside[CELL.id].latencies_s == {0: (5.0,), 1: (6.0,)}
+    assert run.again is not None
+    assert (run.again.beside[CELL.id].status, run.again.beside[CELL.id].error) == ("failed", died)
+
+
 def test_the_seconds_of_a_run_are_those_of_its_rounds() -> None:
     lines = [
         made("prepare", duration_s=100.0),
