@@ -118,12 +118,12 @@ class _Schedule:
                 self.late.append(cell)
             else:
                 self._follow(cell, "inspect")
-        if suite.looks is None:
-            self._inspect_rounds(in_rounds, 0)
-        # One that failed in an earlier sitting is not measured together with the others again.
-        for line in self.lines.values():
+        # One that failed in an earlier sitting does not take turns with the others again.
+        for line in self._all_lines():
             if line.status != "ok":
                 self._give_up(line.cell, baseline=line.baseline)
+        if suite.looks is None:
+            self._inspect_rounds(in_rounds, 0)
         measured = groups(suite, cells)
         self._measure_rounds(measured, in_rounds, 0, suite.least_processes)
         self._measure_again(measured, in_rounds)

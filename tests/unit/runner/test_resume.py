@@ -149,6 +149,59 @@ def test_a_cell_whose_measuring_failed_is_left_alone(project: Project) -> None:
     assert [record.status for record in run.records.values()] == ["ok", "failed"]
 
 
+def kept_with(project: Project, rows: list[bytes], kept: list[dict[str, object]]) -> None:
+    """Write a journal that has the header of `rows`, and these lines."""
+    text = b"".join(json.dumps(one).encode() + b"\n" for one in kept)
+    (project.out / "run.jsonl").write_bytes(rows[0] + text)
+
+
+def failed(line: dict[str, object], **more: object) -> dict[str, object]:
+    """Return a failed line instead of one that ended well."""
+    named = {name: line[name] for name in ("cell", "key", "job", "round")}
+    return {**named, **more, "status": "failed", "error": {"kind": "Killed", "message": "gone"}}
+
+
+def test_a_cell_whose_further_process_failed_is_left_alone(project: Project) -> None:
+    rows = finished(project)
+    lines = [json.loads(row) for row in rows[1:]]
+    kept = [one for one in lines if one["job"] != "measure" or one["round"] == 0]
+    first = next(one for one in kept if (one["key"], one["job"]) == (INT8, "measure"))
+    kept.append(failed(first, part=1))
+    kept_with(project, rows, kept)
+    _, run, _ = api.run(project.suite, project.out, resume=True)
+    assert names(project.lines())[len(kept) :] == [(FP32, "measure", 1)]
+    assert [record.status for record in run.records.values()] == ["ok", "failed"]
+
+
+def test_a_cell_that_failed_in_one_round_is_not_inspected_in_the_next(project: Project) -> None:
+    project.write(
+        f"""
+[[budgets]]
+name        = "body"
+metric      = "stage_s"
+stage       = "body"
+cell        = "{INT8}"
+against     = "{FP32}"
+min_speedup = 0.1
+"""
+    )
+    net = (project.folder / "net.py").read_text()
+    net = net.replace("build=never", 'build=never, stages=(Stage("body", ("body",)),)')
+    (project.folder / "net.py").write_text(net.replace("import Model,", "import Model, Stage,"))
+    rows = finished(project)
+    lines = [json.loads(row) for row in rows[1:]]
+    kept = [one for one in lines if one["job"] in ("prepare", "evaluate")]
+    inspected = {one["key"]: one for one in lines if one["job"] == "inspect" and one["round"] == 0}
+    kept += [inspected[FP32], failed(inspected[INT8])]
+    kept_with(project, rows, kept)
+    api.run(project.suite, project.out, resume=True)
+    assert names(project.lines())[len(kept) :] == [
+        (FP32, "inspect", 1),
+        (FP32, "measure", 0),
+        (FP32, "measure", 1),
+    ]
+
+
 def changed(project: Project, *path: str, value: object) -> None:
     """Change one field of the header."""
     file = project.out / "run.jsonl"
