@@ -108,11 +108,22 @@ def test_where_the_noise_is_known_from() -> None:
         (certified(now, None), before, ("unknown", 0.0, 0)),
         (now, known_noise(before, 0.02), ("earlier runs", 0.02, 5)),  # the same machine
         (now, certified(before, 0.02), ("certificate", 0.02, 0)),
+        (certified(now, 0.03), known_noise(before, 0.02), ("earlier runs", 0.02, 5)),
         (known_noise(now, 0.02, EAGER), before, ("unknown", 0.0, 0)),  # of another cell
     ]
     for one, other, known in sources:
         verdict = only(judge(one, other).verdicts)
         assert (verdict.noise, verdict.between, verdict.noise_runs) == known
+
+
+def test_of_a_certificate_and_the_spread_of_processes_the_larger_counts() -> None:
+    # Deviations sqrt(2) * 0.01 and sqrt(2) * 0.03: together 0.0316.
+    now = run(record(INT8, 0.01 * math.exp(0.01), 0.01 * math.exp(-0.01)))
+    before = run(record(INT8, 0.01 * math.exp(0.03), 0.01 * math.exp(-0.03)))
+    small = change(INT8, certified(now, 0.03), before, "latency_s").noise
+    assert small == Noise("unknown", pytest.approx(math.sqrt(0.001)))
+    assert change(INT8, certified(now, 0.032), before, "latency_s").noise.deviation == 0.032
+    assert change(INT8, known_noise(now, 0.02), before, "latency_s").noise.deviation == 0.02
 
 
 def test_without_knowledge_it_is_the_spread_of_single_processes() -> None:
