@@ -18,13 +18,16 @@ def believed_verdict(
 ) -> Verdict:
     """Return the verdict on a change: the first one or, if that is red, that of the second rounds.
 
-    A red one stands where these are missing: then it was measured once.
+    A red one stands where these are missing: then it was measured once. An accuracy and a size are
+    what they are, however often a cell is measured.
     """
     first = verdict_on(run)
     if first.status not in RED or run.again is None:
         return first
     record = run.again.records.get(cell.id)
     if record is None or record.status != "ok" or not metrics.has(record, metric):
+        return first
+    if not metrics.is_measured(record, metric):
         return first
     again = verdict_on(run.again)
     if again.estimate is None or _basis(again) != _basis(first):

@@ -133,6 +133,14 @@ def test_no_rounds_make_an_accuracy_or_a_size_another_one() -> None:
     stored = run(timed(1.0, **before))
     assert judge(made, stored).exit_code == 1
     assert red_cells(made, stored) == []
+    # Nor is it said of them that they were measured again, where the latency was.
+    twice = measured_again(run(timed(1.2, **values), budgets=budgets), timed(1.0, 0.002, **values))
+    told = {one.metric: (one.status, one.again) for one in judge(twice, stored).verdicts}
+    assert told == {
+        "artifact_bytes": ("over_budget", False),
+        "latency_s": ("pass", True),
+        "top1": ("regressed", False),
+    }
 
 
 def test_budgets_within_the_run_are_not_measured_again() -> None:
