@@ -105,6 +105,12 @@ def _not_faster(one: NotFaster) -> str:
 
 
 def _not_visible(one: NotVisible) -> str:
+    if one.limit == 0.0:
+        return (
+            f"budget '{one.budget}' allows no increase at all, and this machine cannot show that "
+            f"there is none (certified {one.certified}): code that has not changed is never green; "
+            f"allow what would not matter, such as max_increase = 0.03"
+        )
     whose = "regressions are" if one.budget == "regression" else f"budget '{one.budget}' is"
     seen = (
         "sees no change that was tried"

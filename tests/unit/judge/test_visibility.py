@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from perfsuite.domain.judgement import NotVisible
 from perfsuite.domain.looks import Looks
 from perfsuite.judge.visibility import not_visible
+from perfsuite.report.sentences import caution_sentence
 
 SLOWER = budget(name="no slower", max_increase=0.05, against=None, baseline=True)
 
@@ -39,6 +40,12 @@ def test_what_sees_nothing_sees_no_limit():
     assert not_visible(header(SLOWER, certificate=blind)) == [
         NotVisible("no slower", 0.05, None, 8, "2026-11-26")
     ]
+
+
+def test_no_increase_since_the_baseline_cannot_be_seen():
+    (found,) = not_visible(header(replace(SLOWER, max_increase=0.0)))
+    assert found == NotVisible("no slower", 0.0, 0.07, 8, "2026-11-26")
+    assert "code that has not changed is never green; allow" in caution_sentence(found)
 
 
 def test_other_limits_are_no_question_of_noise():
