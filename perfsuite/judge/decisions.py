@@ -92,12 +92,6 @@ def decide(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus
     return "over_budget" if good > slack else "inconclusive"
 
 
-def budget_decided(estimate: Interval, limit: float, *, at_least: bool) -> VerdictStatus | None:
-    """Return `pass` or `over_budget`; None while the limit is within the interval."""
-    status = decide(estimate, limit, at_least=at_least)
-    return None if status == "inconclusive" else status
-
-
 def pace_decided(speedup: Interval, floor: float) -> bool:
     """Return whether it is known that a variant is faster than its parent, or not by the floor.
 

@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.judge.decisions import (
     believed,
-    budget_decided,
     change_decided,
     change_verdict,
     pace_decided,
@@ -82,15 +81,6 @@ def test_red_is_believed_when_it_is_found_twice(
     first: VerdictStatus, again: VerdictStatus, status: VerdictStatus
 ) -> None:
     assert believed(first, again) == status
-
-
-def test_budget_decided() -> None:
-    speedup = Interval(6.0, 5.5, 6.5)
-    assert budget_decided(speedup, 5.0, at_least=True) == "pass"
-    assert budget_decided(speedup, 7.0, at_least=True) == "over_budget"
-    assert budget_decided(speedup, 6.0, at_least=True) is None
-    assert budget_decided(speedup, 6.0, at_least=False) is None
-    assert budget_decided(speedup, 7.0, at_least=False) == "pass"
 
 
 @pytest.mark.parametrize(
