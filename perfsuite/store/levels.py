@@ -13,7 +13,8 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.environment import MustMatch
-from perfsuite.store.disk import write_whole
+from perfsuite.errors import ConfigError
+from perfsuite.store.disk import locked, write_whole
 from perfsuite.store.places import home, name_of_machine
 
 log = logging.getLogger(__name__)
@@ -56,25 +57,29 @@ def read_levels(machine: MustMatch) -> Levels:
 def add_levels(machine: MustMatch, new: Mapping[str, Mapping[str, Level]]) -> None:
     """Add the levels of one run, by cell id and artifact key, in place of what it added before.
 
-    The file is replaced at once, so that a reader sees the old or the new one. If the folder cannot
-    be written, nothing is stored, with a warning.
+    The file is replaced at once, so that a reader sees the old or the new one, and of two runs that
+    end together both are added. If the folder cannot be written, nothing is stored, with a warning.
     """
     if not new:
         return
-    levels = read_levels(machine)
+    path = _path(machine)
+    try:
+        with locked(home(), "levels.lock"):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            kept = _with(read_levels(machine), new)
+            write_whole(path, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
+    except (OSError, ConfigError) as error:
+        log.warning("%s: how long runs took is not kept: %s", path, error)
+
+
+def _with(levels: Levels, new: Mapping[str, Mapping[str, Level]]) -> Levels:
     for cell, artifacts in new.items():
         known = levels.pop(cell, {})
         for artifact, level in artifacts.items():
             others = (one for one in known.pop(artifact, ()) if one.run != level.run)
             known[artifact] = (*others, level)[-MOST_RUNS:]
         levels[cell] = dict(list(known.items())[-MOST_ARTIFACTS:])
-    path = _path(machine)
-    kept = dict(list(levels.items())[-MOST_CELLS:])
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, msgspec.json.format(msgspec.json.encode(kept), indent=1) + b"\n")
-    except OSError as error:
-        log.warning("%s: how long runs took is not kept: %s", path, error)
+    return dict(list(levels.items())[-MOST_CELLS:])
 
 
 def _path(machine: MustMatch) -> Path:

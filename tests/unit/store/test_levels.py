@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,22 @@ def test_runs_are_added_and_one_run_counts_once() -> None:
         "a": {"k": (level("1"), level("2", 3.0)), "l": (level("2"),)},
         "b": {"k": (level("1"),)},
     }
+
+
+def test_of_two_runs_that_end_together_both_are_added(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = threading.Thread(target=add_levels, args=(HERE, {"a": {"k": level("2")}}))
+    write = levels.write_whole
+
+    def slowly(path: Path, content: bytes) -> None:
+        if other.ident is None:  # the first is about to write what it has read
+            other.start()
+            other.join(0.3)
+        write(path, content)
+
+    monkeypatch.setattr(levels, "write_whole", slowly)
+    add_levels(HERE, {"a": {"k": level("1")}})
+    other.join()
+    assert [one.run for one in read_levels(HERE)["a"]["k"]] == ["1", "2"]
 
 
 def test_another_machine_knows_nothing_of_it(home: Path) -> None:
