@@ -142,7 +142,7 @@ SELECTION = (
         "--only",
         metavar="GLOB",
         multiple=True,
-        help="Only the cells whose key matches; given again, or another.",
+        help="Only cells whose key matches; may be given several times.",
     ),
     click.option("--quick", is_flag=True, help="A first look: too little to be believed."),
 )
@@ -259,7 +259,9 @@ def _again(
 @click.option("--input", "picture", type=FILE, help="A picture in place of the task's own inputs.")
 @click.option("--depth", type=click.IntRange(min=1), default=2, help="Levels of the tree.")
 @click.option("--flamegraph", is_flag=True, help="Also what py-spy sees of eager PyTorch.")
-@click.option("-o", "--output", type=FOLDER, metavar="DIR", help="Where all is kept.")
+@click.option(
+    "-o", "--output", type=FOLDER, metavar="DIR", help="The folder for breakdown and trace."
+)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def profile(
     workload: str,
