@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import json
 import os
 import signal
@@ -116,16 +115,9 @@ class Project:
 
 
 def here(job: Job) -> Line:
-    """Do a job in this process, which is fast: for runs in which nothing crashes.
-
-    Who measures collects garbage before it does, and what other tests have imported is much.
-    """
+    """Do a job in this process, which is fast: for runs in which nothing crashes."""
     os.environ["PERFSUITE_CELL"] = job.cell.key
-    gc.freeze()
-    try:
-        return run_job(job)
-    finally:
-        gc.unfreeze()
+    return run_job(job)
 
 
 def last_job(project: Project) -> Job:
