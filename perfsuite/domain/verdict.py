@@ -30,6 +30,7 @@ ReasonKind = Literal[
     "no_stage",  # names: the stage that was asked for, then those there are
     "lost_metric",  # names: the metric, which the baseline has
     "gone",  # the cell is in the baseline alone
+    "other_threads",  # names: their number here, and in the baseline
     # What a budget names that is not there, or cannot be.
     "no_baseline",
     "no_reference",

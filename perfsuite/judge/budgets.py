@@ -28,6 +28,7 @@ from perfsuite.judge.believed import believed_verdict
 from perfsuite.judge.comparability import MeasuredChange, change
 from perfsuite.judge.decisions import decide
 from perfsuite.judge.realised import realised
+from perfsuite.judge.references import other_threads
 from perfsuite.judge.status import expectation, trouble, without_breakdown
 
 _LEAST: frozenset[Limit] = frozenset({"min_speedup", "min_realised", "min"})  # least values
@@ -237,7 +238,11 @@ def _record(run: Run, cell: Cell, budget: Budget, whose: str) -> Record:
     """Return the cell's record; raise if it has no value of the budget's metric."""
     record = run.records.get(cell.id)
     if record is None:
-        raise _CannotTell("missing", Reason("not_run", whose))
+        threads = other_threads(cell, run)
+        if threads is None:
+            raise _CannotTell("missing", Reason("not_run", whose))
+        names = (str(cell.threads), str(threads))
+        raise _CannotTell("missing", Reason("other_threads", names=names))
     reason = trouble(record, whose) or _lack(record, budget, whose)
     if reason is not None:
         raise _CannotTell("missing", reason)

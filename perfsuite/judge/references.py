@@ -21,6 +21,12 @@ def ok_cells(run: Run) -> list[Cell]:
     ]
 
 
+def other_threads(cell: Cell, run: Run) -> int | None:
+    """Return with how many threads the run has this cell; None if it has it not, or as it is."""
+    alike = (other.threads for other in run.header.cells if other.key == cell.key)
+    return next((threads for threads in alike if threads != cell.threads), None)
+
+
 def not_chosen(run: Run, baseline: Run) -> dict[str, str]:
     """Return the cells of the baseline, id to key, that the run's suite has and the run has not.
 

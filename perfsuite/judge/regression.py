@@ -18,7 +18,7 @@ from perfsuite.judge import metrics
 from perfsuite.judge.believed import believed_verdict
 from perfsuite.judge.comparability import change
 from perfsuite.judge.decisions import change_verdict, loss_verdict, stored_verdict
-from perfsuite.judge.references import not_chosen, ok_cells
+from perfsuite.judge.references import not_chosen, ok_cells, other_threads
 
 ACCURACY_FLOOR = 0.1  # percentage points
 
@@ -50,10 +50,19 @@ def _gone(run: Run, baseline: Run) -> list[Verdict]:
     """
     here = {cell.id for cell in run.header.cells} | set(not_chosen(run, baseline))
     return [
-        Verdict("missing", _NAME, cell.key, "status", _NAME, "baseline", reason=Reason("gone"))
+        Verdict(
+            "missing", _NAME, cell.key, "status", _NAME, "baseline", reason=_why_gone(cell, run)
+        )
         for cell in baseline.header.cells
         if cell.id not in here
     ]
+
+
+def _why_gone(cell: Cell, run: Run) -> Reason:
+    threads = other_threads(cell, run)
+    if threads is None:
+        return Reason("gone")
+    return Reason("other_threads", names=(str(threads), str(cell.threads)))
 
 
 def _verdicts(cell: Cell, run: Run, baseline: Run) -> list[Verdict]:

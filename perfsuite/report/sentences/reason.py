@@ -15,6 +15,10 @@ _PLAIN: dict[ReasonKind, str] = {
     "no_metric": "has no {}",
     "lost_metric": "has no {}, which the baseline has",
     "gone": "is in the baseline but not here",
+    "other_threads": (
+        "runs with {} threads here, and with {} in the baseline: set `threads` in the suite, so "
+        "that it is the same cell on any machine"
+    ),
     "no_baseline": "needs a baseline run: give one with --baseline",
     "no_reference": "needs `against` or `baseline = true`",
     "none_to_run": "no matching cell was to run",

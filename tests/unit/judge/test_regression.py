@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from judged_runs import (
     EAGER,
@@ -124,6 +125,21 @@ def test_cells_that_are_gone_or_new() -> None:
     assert warned(newer) == (
         "vgg/int8/openvino/cpu/b1 has no ok record in the baseline: its changes are not judged",
     )
+
+
+def test_another_number_of_threads_is_named() -> None:
+    there = msgspec.structs.replace(INT8, threads=2)
+    kept = budget(name="kept", against=None, baseline=True, max_increase=0.05)
+    now = run(record(msgspec.structs.replace(INT8, threads=4), 0.01, 0.01), budgets=(kept,))
+    found = judge(now, run(record(there, 0.01, 0.01))).verdicts
+    assert [(one.budget, one.cell, one.status) for one in found] == [
+        ("kept", INT8.key, "missing"),
+        ("regression", INT8.key, "missing"),
+    ]
+    assert {verdict_sentence(one) for one in found} == {
+        "runs with 4 threads here, and with 2 in the baseline: set `threads` in the suite, so that "
+        "it is the same cell on any machine"
+    }
 
 
 def test_cells_that_were_not_chosen_are_told_and_not_missed() -> None:
