@@ -19,7 +19,7 @@ from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
-from perfsuite.errors import ConfigError, Unavailable
+from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judge.levels import levels_of
@@ -245,9 +245,20 @@ def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:
 
 
 def show(folder: AnyPath) -> JudgedRun:
-    """Return a stored run and the verdicts on it."""
+    """Return a stored run and the verdicts on it.
+
+    One that was measured beside a baseline is held against that, as it was when it was made. Where
+    that baseline cannot be read any more, a warning says so.
+    """
     found = load_run(Path(folder))
-    return JudgedRun(Path(folder), found, judge(found))
+    try:
+        before = load_run(Path(found.header.baseline)) if found.header.baseline else None
+    except PerfsuiteError as error:
+        judgement = judge(found)
+        gone = f"the baseline that this run was measured beside cannot be read: {error}"
+        judgement = msgspec.structs.replace(judgement, warnings=(*judgement.warnings, gone))
+        return JudgedRun(Path(folder), found, judgement)
+    return JudgedRun(Path(folder), found, judge(found, before))
 
 
 def gate(folder: AnyPath, baseline: AnyPath) -> JudgedRun:

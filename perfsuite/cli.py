@@ -316,7 +316,7 @@ def profile(
 @click.argument("other", type=FOLDER, required=False)
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def show(run: Path, other: Path | None, as_json: bool) -> None:
-    """Show one stored RUN, or how OTHER compares with it.
+    """Show one stored RUN, held against its baseline if it has one, or how OTHER compares with it.
 
     Example: perfsuite show reports/before reports/after
     """
@@ -367,7 +367,7 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
 @click.option("--format", "format_", metavar="F", help="md, csv or json; default: as FILE ends.")
 @click.option("-o", "--output", type=FILE, help="A file instead of the terminal.")
 def report(run: Path, baseline: Path | None, format_: str | None, output: Path | None) -> None:
-    """Write a stored RUN (held against BASELINE, if given) as Markdown, CSV or JSON.
+    """Write a stored RUN (held against BASELINE, else its own) as Markdown, CSV or JSON.
 
     A format of your own is file.py:name; `perfsuite list formats` lists those that are installed.
 

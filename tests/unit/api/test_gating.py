@@ -7,9 +7,11 @@ import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
-from judged_runs import INT8, run
+from judged_runs import INT8, budget, run
 
 from perfsuite import api
 from perfsuite.domain.record import Line, Measurement
@@ -33,8 +35,9 @@ def lines(artifact: str, factor: float, rounds: range, *, baseline: bool = False
         yield Line(job="measure", round=number, together="t", measurements=(found,), **common)
 
 
-def stored(folder: Path, *found: Line) -> Path:
-    header = run(cells=(INT8,), processes=PROCESSES).header
+def stored(folder: Path, *found: Line, baseline: Path | None = None, **suite: Any) -> Path:
+    header = run(cells=(INT8,), processes=PROCESSES, **suite).header
+    header = msgspec.structs.replace(header, baseline=str(baseline or ""))
     with Journal.create(folder, header) as journal:
         for line in found:
             journal.append(line)
@@ -102,3 +105,24 @@ def test_without_its_artifact_the_stored_runs_are_compared(tmp_path: Path, befor
     judged = api.gate(stored(tmp_path / "now", *lines("new", 1.0, range(PROCESSES))), before)
     (verdict,) = judged.judgement.verdicts
     assert (verdict.status, verdict.beside, verdict.noise) == ("regressed", False, "unknown")
+
+
+def test_a_run_is_shown_as_it_was_judged_when_it_was_made(tmp_path: Path, before: Path) -> None:
+    kept = budget(name="kept", against=None, baseline=True, max_increase=0.05)
+    found = [
+        *lines("new", 1.01, range(PROCESSES)),
+        *lines("old", 1.0, range(PROCESSES), baseline=True),
+    ]
+    now = stored(tmp_path / "now", *found, baseline=before, budgets=(kept,))
+    shown = api.show(now)
+    assert [one.budget for one in shown.judgement.verdicts] == ["kept", "regression"]
+    assert shown.judgement == api.gate(now, before).judgement
+    assert shown.exit_code == 0
+    assert "; beside" in api.report(now, "md")
+    before.rename(tmp_path / "moved")
+    alone = api.show(now)
+    assert [one.status for one in alone.judgement.verdicts] == ["missing"]
+    (told,) = alone.judgement.warnings
+    assert isinstance(told, str)
+    assert told.startswith("the baseline that this run was measured beside cannot be read: ")
+    assert str(before) in told
