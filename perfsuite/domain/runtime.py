@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 
+MANIFEST = "artifact.json"  # in the folder of each artifact
+
+
 class Manifest(msgspec.Struct, frozen=True):
     """The content of `artifact.json`, which describes an artifact without naming the machine."""
 

@@ -11,7 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity, told_apart
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.record import Failure, Line, Record
-from perfsuite.errors import SchemaError, Unavailable
+from perfsuite.errors import Incomparable, SchemaError, Unavailable
 from perfsuite.runner.job import Job, line_of
 from perfsuite.store.cache import Cache
 from perfsuite.store.kept import FOLDER, is_key, kept
@@ -29,13 +29,21 @@ class Baseline:
         self._here = environment
         self._recipes = {recipe.name: recipe for recipe in self.run.header.suite.recipes}
 
-    def beside(self, prepared: Job, device: DeviceIdentity | None) -> tuple[Line, Job] | None:
+    def beside(
+        self, prepared: Job, device: DeviceIdentity | None, earlier: Line | None = None
+    ) -> tuple[Line, Job] | None:
         """Return what stands beside a prepared cell: the line that says so, and the job to measure.
 
         None if the cell did not end well in the baseline. The line is `unavailable`, and tells why
         and how to have it, where the artifact cannot be had or would not be what it was then.
+        Raises `Incomparable` if it is not that of the `earlier` line of a run that is resumed.
         """
         record = self._record(prepared.cell)
+        if earlier is not None and earlier.artifact != (record.artifact if record else ""):
+            raise Incomparable(
+                f"{self.folder}: this is no longer the baseline that the run began with, which had "
+                f"another artifact of {earlier.key}; put it back, or start a new run"
+            )
         if record is None:
             return None
         before = self._recipes.get(prepared.recipe.name)
@@ -58,15 +66,30 @@ class Baseline:
 
     def _artifact(self, prepared: Job, record: Record, device: DeviceIdentity | None) -> Path:
         """Return the folder of the baseline's artifact, fit to be measured beside the new one."""
-        if record.artifact == prepared.artifact_key:
-            return Path(prepared.artifact)  # nothing of what it is made of has changed
-        _check_device(record.device, device)
-        folder = self._found(record.artifact)
         from perfsuite.runner.build.artifacts import read_facts, read_manifest
+        from perfsuite.runtimes.split.session import is_split
 
+        same = record.artifact == prepared.artifact_key
+        if not same:
+            _check_device(record.device, device)
+        here = read_facts(Path(prepared.artifact))
+        # Artifacts of earlier versions do not tell their runtime, nor whether they need the source.
+        needs_source = here.needs_source or not here.runtime
+        if same:
+            if needs_source:
+                self._check_libraries(prepared)
+            return Path(prepared.artifact)  # nothing of what it is made of has changed
+        folder = self._found(record.artifact)
         read_manifest(folder)
-        there, here = read_facts(folder), read_facts(Path(prepared.artifact))
-        if there.needs_source and (
+        there = read_facts(folder)
+        if there.needs_source or needs_source or is_split(folder):
+            self._check_module(prepared, there, here)
+        self._check_engine(there, here)
+        return folder
+
+    def _check_module(self, prepared: Job, there: Facts, here: Facts) -> None:
+        """Raise `Unavailable` unless the module can be built again as it was in the baseline."""
+        if (
             there.sources != here.sources
             or self._recipes.get(prepared.recipe.name) != prepared.recipe
         ):
@@ -74,8 +97,28 @@ class Baseline:
                 f"{prepared.cell.runtime} runs a module, whose source or recipe has changed since "
                 f"the baseline, and only the source of now is here"
             )
-        self._check_engine(there, here)
-        return folder
+        if not there.structure or there.structure != here.structure:
+            raise Unavailable(
+                f"{prepared.cell.runtime} runs a module, which would not be built as it was in the "
+                f"baseline, though its source is the same: what the source reads, such as a "
+                f"configuration, has changed, or the baseline does not tell what it was"
+            )
+        self._check_libraries(prepared)
+
+    def _check_libraries(self, prepared: Job) -> None:
+        """Raise `Unavailable` if libraries have changed, whose code may be part of a module."""
+        then, now = self.run.header.environment.subject, self._here.subject
+        changed = [
+            f"{name} {then.get(name, 'none')} there and {now.get(name, 'none')} here"
+            for name in sorted(then.keys() | now.keys())
+            if then.get(name) != now.get(name)
+        ]
+        if changed:
+            raise Unavailable(
+                f"{prepared.cell.runtime} runs a module, which would be built with the libraries "
+                f"of now ({', '.join(changed)}), so what they change is judged by the two stored "
+                f"runs"
+            )
 
     def _found(self, key: str) -> Path:
         """Return the artifact's folder: in the cache, or beside the baseline's journal."""

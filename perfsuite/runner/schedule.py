@@ -20,6 +20,7 @@ from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.groups import groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer
+from perfsuite.runner.one_artifact import OneArtifact
 from perfsuite.runner.one_device import OneDevice
 from perfsuite.runner.parts import References
 from perfsuite.runner.processes import Processes
@@ -77,7 +78,7 @@ class _Schedule:
         self, journal: Journal, observer: Observer, execute: Executor, together: Together
     ) -> None:
         self.journal, self.observer = journal, observer
-        self.device = OneDevice(journal)
+        self.device, self.artifact = OneDevice(journal), OneArtifact(journal)
         self.lock = MachineLock(journal.folder, self._warn)
         self.execute, self.together = execute, together
         self.apart = False  # whether the system does not let processes take turns
@@ -260,7 +261,7 @@ class _Schedule:
         if before is not None and before.status != "ok":
             self.observer.finished(before)
             return
-        found = None if self.baseline is None else self.baseline.beside(job, line.device)
+        found = None if self.baseline is None else self.baseline.beside(job, line.device, before)
         if found is None:
             return
         told, self.beside[cell.id] = found
@@ -378,6 +379,7 @@ class _Schedule:
 
     def _keep(self, job: Job, line: Line) -> None:
         self.device.check(job.cell, line)  # else nothing of it is kept
+        self.artifact.check(line)
         self.journal.append(line)
         if line.part:
             self.further.append(line)

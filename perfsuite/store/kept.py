@@ -7,6 +7,7 @@ import re
 import shutil
 from pathlib import Path
 
+from perfsuite.domain.runtime import MANIFEST
 from perfsuite.errors import PerfsuiteError, SchemaError
 from perfsuite.store.disk import replacing
 
@@ -74,8 +75,13 @@ def _copy(folder: Path, to: Path) -> None:
 
 
 def _listed(folder: Path) -> str:
+    return "".join(f"{_digest(folder / name)}  {name}\n" for name in _names(folder))
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the files in a folder by their paths in it."""
     files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return "".join(f"{_digest(path)}  {path.relative_to(folder).as_posix()}\n" for path in files)
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _fault(folder: Path) -> str | None:
@@ -84,8 +90,13 @@ def _fault(folder: Path) -> str | None:
         rows = (folder / LIST).read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
         return f"{folder / LIST}: the list of the artifact's files cannot be read ({error})"
-    for row in rows:
-        digest, _, name = row.partition("  ")
+    listed = {name: digest for digest, _, name in (row.partition("  ") for row in rows)}
+    for name in (MANIFEST, *_names(folder)):
+        if name not in listed and name != LIST:
+            return (
+                f"{folder / LIST}: the list of the artifact's files is not whole, it lacks {name}"
+            )
+    for name, digest in listed.items():
         path = folder / name
         try:
             if _digest(path) != digest:

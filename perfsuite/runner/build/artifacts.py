@@ -15,7 +15,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import LayerWidth
-from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions
+from perfsuite.domain.runtime import MANIFEST, Manifest, Runtime, Session, SessionOptions
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, SchemaError
 from perfsuite.plugins import load, source_digest
@@ -33,8 +33,7 @@ _T = TypeVar("_T")
 _OF_A_RUNTIME = ("name", "takes", "devices", "precisions", "probe", "build", "open")
 _OF_A_SESSION = ("run", "clock")  # evidence is asked for by one job alone
 _TAKEN = ("graph", "module", "nothing")
-MANIFEST, INPUTS = "artifact.json", "inputs.npz"
-FACTS, STAGES = "facts.json", "stages.json"
+INPUTS, FACTS, STAGES = "inputs.npz", "facts.json", "stages.json"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -50,6 +49,7 @@ class Facts(msgspec.Struct, frozen=True):
     needs_source: bool = False  # it is opened with the module, which is rebuilt from its source
     versions: dict[str, str] = {}  # of the engine's libraries; empty in artifacts that did not tell
     runtime: str = ""  # what changes when the code of the runtime may have changed
+    structure: str = ""  # the digest of the module that it is opened with, without weights
 
 
 class Parts(msgspec.Struct, frozen=True):

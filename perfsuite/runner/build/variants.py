@@ -111,7 +111,10 @@ class VariantBuilder:
             return self._module_key()
         # All that the module follows from is known, so that it need not be built to know its key.
         key = key_of("model", *self._identity, own_digest(), *_versions(), weights)
-        folder, _ = self.cache.build("model", key, self._write_module_key)
+        try:
+            folder, _ = self.cache.build("model", key, self._write_module_key)
+        except ConfigError:  # it cannot be written; all else may be there
+            return self._module_key()
         return (folder / MODULE_KEY).read_text()
 
     def _write_module_key(self, folder: Path) -> None:
@@ -161,6 +164,12 @@ class VariantBuilder:
     def rebuild(self) -> nn.Module:
         """Return the module with every model pass's edits applied, in evaluation mode."""
         return self._edited(self._applied())
+
+    def structure(self) -> str:
+        """Return a digest of what the module of `rebuild` consists of, except its weights."""
+        module = self.rebuild()
+        with user_code(f"{self.workload.name}: what its module says of itself"):
+            return key_of(_structure(module))
 
     def widths(self) -> tuple[LayerWidth, ...]:
         """Return the widths of layers before and after model passes; empty without such."""

@@ -130,6 +130,7 @@ class _Build:
         artifacts.write_inputs(folder, inputs)
         parity = self._parity(folder, manifest, inputs[:2])
         counted = self._counted(folder)
+        needs_source = self.runtime.takes == "module" or is_split(folder)
         facts = artifacts.Facts(
             build_s=build_s,
             parameters=counted.parameters if counted else None,
@@ -138,9 +139,10 @@ class _Build:
             uncounted=counted.uncounted if counted else {},
             widths=self.builder.widths() if self.variant.rebuild is not None else (),
             sources=artifacts.sources_of(self.job),
-            needs_source=self.runtime.takes == "module" or is_split(folder),
+            needs_source=needs_source,
             versions=libraries_of(self.runtime),
             runtime=source_digest("runtime", self.job.runtime),
+            structure=self.builder.structure() if needs_source else "",
         )
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder))

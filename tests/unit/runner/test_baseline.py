@@ -14,7 +14,7 @@ from fake_runs import FP32, INT8
 from perfsuite import api
 from perfsuite.config.reading import read_suite
 from perfsuite.domain.device import DeviceIdentity
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Incomparable
 from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.build.artifacts import sources_of
 from perfsuite.runner.job import first_job
@@ -259,3 +259,81 @@ def test_a_run_that_began_without_one_is_only_held_against_a_baseline(
     assert "this run began without --baseline" in str(judgement.warnings[0])
     assert {verdict.budget for verdict in judgement.verdicts} == {"regression"}
     assert not run.beside
+
+
+def other_header(project: BaselineProject) -> None:
+    """Let the baseline have been made with another torchvision."""
+    file = project.before / "run.jsonl"
+    first, _, rest = file.read_text().partition("\n")
+    header = json.loads(first)
+    header["environment"]["subject"]["torchvision"] = "0.1"
+    file.write_text(f"{json.dumps(header)}\n{rest}")
+
+
+def cached_facts(project: BaselineProject, **changes: object) -> None:
+    """Change the facts of all artifacts in the cache."""
+    for facts in (project.folder / "home" / "cache" / "artifact").glob("*/facts.json"):
+        facts.write_text(json.dumps({**json.loads(facts.read_text()), **changes}))
+
+
+@pytest.mark.parametrize("facts", [{"needs_source": True}, {"runtime": "", "versions": {}}, {}])
+def test_a_module_of_other_libraries_is_not_measured_beside_itself(
+    project: BaselineProject, facts: dict[str, object]
+) -> None:
+    """The artifact is the same, but what is built again from it has the code of now."""
+    cached_facts(project, **facts)
+    other_header(project)
+    api.run(project.suite, project.out, baseline=project.before)
+    assert {line.status for line in project.beside()} == {"unavailable" if facts else "ok"}
+    if facts:
+        (why,) = reasons(project)
+        assert why.startswith("fake runs a module, which would be built with the libraries of now")
+        assert "torchvision 0.1 there and " in why
+
+
+@pytest.mark.parametrize(
+    ("there", "here", "word"),
+    [("a", "a", ""), ("a", "b", "such as a configuration"), ("", "", "does not tell")],
+)
+def test_a_module_that_is_built_differently_now_is_not_measured_beside(
+    project: BaselineProject, there: str, here: str, word: str
+) -> None:
+    """Its source is the same, but not what it reads."""
+    kept_facts(project, needs_source=True, structure=there, sources="same")
+    api.run(project.suite, project.folder / "first")  # makes what follows from the source of now
+    cached_facts(project, needs_source=True, structure=here, sources="same")
+    api.run(project.suite, project.out, baseline=project.before)
+    assert {line.status for line in project.beside()} == {"unavailable" if word else "ok"}
+    assert all(word in why for why in reasons(project))
+
+
+def test_another_run_in_the_place_of_the_baseline_is_refused_when_a_run_goes_on(
+    project: BaselineProject,
+) -> None:
+    api.run(project.suite, project.out, baseline=project.before)
+    shutil.rmtree(project.before)
+    net = project.folder / "net.py"
+    text = net.read_text()
+    project.change()
+    api.run(project.suite, project.before)
+    net.write_text(text)
+    lines = project.lines()
+    with pytest.raises(Incomparable, match="no longer the baseline that the run began with"):
+        api.run(project.suite, project.out, resume=True)
+    shutil.rmtree(project.before)
+    api.run(project.suite, project.before, only=INT8)  # and has not the other cell
+    with pytest.raises(Incomparable, match=f"which had another artifact of {FP32}"):
+        api.run(project.suite, project.out, resume=True)
+    assert project.lines() == lines
+
+
+def test_what_is_gone_and_cannot_be_made_as_it_was_ends_a_run_that_goes_on(
+    project: BaselineProject,
+) -> None:
+    api.run(project.suite, project.out)
+    lines = project.lines()
+    project.forget()
+    project.change()
+    with pytest.raises(Incomparable, match=f"the artifact of {FP32} that this run began with is"):
+        api.run(project.suite, project.out, resume=True)
+    assert project.lines() == lines

@@ -94,6 +94,15 @@ def test_a_cached_cell_is_recognized_without_its_model(
     assert not made
 
 
+def test_where_nothing_new_can_be_written_the_rest_is_still_found(job: Job, tmp_path: Path) -> None:
+    line = run_job(job)
+    models = tmp_path / "home" / "cache" / "model"
+    shutil.rmtree(models)
+    models.write_text("no folder")
+    again = run_job(job)
+    assert (again.status, again.cached, again.artifact) == ("ok", True, line.artifact)
+
+
 def test_the_key_is_that_of_the_module_itself(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     line = run_job(job)
     monkeypatch.setattr(variants, "weights_of", lambda reference: None)

@@ -18,6 +18,7 @@ KEY = "a1" * 32
 def artifact(tmp_path: Path) -> Path:
     folder = tmp_path / "artifact"
     (folder / "pieces").mkdir(parents=True)
+    (folder / "artifact.json").write_bytes(b"{}")
     (folder / "model.onnx").write_bytes(b"net")
     (folder / "pieces" / "two  words").write_bytes(b"")
     return folder
@@ -29,9 +30,11 @@ def test_what_is_kept_is_found_with_all_its_files(tmp_path: Path, artifact: Path
     folder = keep(run, KEY, artifact)
     assert kept(run, KEY) == folder == run / "artifacts" / KEY
     assert (folder / "model.onnx").read_bytes() == b"net"
-    net, empty = (hashlib.sha256(data).hexdigest() for data in (b"net", b""))
-    assert (folder / LIST).read_text() == f"{net}  model.onnx\n{empty}  pieces/two  words\n"
-    assert size_bytes(folder) == 3 + (folder / LIST).stat().st_size
+    says, net, empty = (hashlib.sha256(data).hexdigest() for data in (b"{}", b"net", b""))
+    assert (folder / LIST).read_text() == (
+        f"{says}  artifact.json\n{net}  model.onnx\n{empty}  pieces/two  words\n"
+    )
+    assert size_bytes(folder) == 5 + (folder / LIST).stat().st_size
     subprocess.run(["sha256sum", "--check", "--quiet", LIST], cwd=folder, check=True)
 
 
@@ -42,6 +45,7 @@ def test_what_is_kept_is_found_with_all_its_files(tmp_path: Path, artifact: Path
         ("model.onnx", None, "not as it was kept (No such file or directory)"),
         (LIST, None, "the list of the artifact's files cannot be read"),
         (LIST, b"\xff", "the list of the artifact's files cannot be read"),
+        (LIST, b"", "the list of the artifact's files is not whole, it lacks artifact.json"),
     ],
 )
 def test_what_is_torn_is_refused_and_can_be_kept_anew(
@@ -73,3 +77,13 @@ def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, artifact: Path) ->
 def test_only_a_hash_is_a_key() -> None:
     assert is_key(KEY)
     assert not any(map(is_key, ("", "a1", f"../{KEY[3:]}", f"{KEY}\n", KEY.upper())))
+
+
+@pytest.mark.parametrize("lost", [0, 1, 2])
+def test_a_list_that_lacks_a_file_is_refused(tmp_path: Path, artifact: Path, lost: int) -> None:
+    file = keep(tmp_path, KEY, artifact) / LIST
+    rows = file.read_text().splitlines(keepends=True)
+    file.write_text("".join(rows[:lost] + rows[lost + 1 :]))
+    name = ("artifact.json", "model.onnx", "pieces/two  words")[lost]
+    with pytest.raises(SchemaError, match=f"is not whole, it lacks {name}"):
+        kept(tmp_path, KEY)
