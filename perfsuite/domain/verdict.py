@@ -116,3 +116,4 @@ class Verdict(msgspec.Struct, frozen=True):
     noise: NoiseSource = ""
     between: float | None = None
     noise_runs: int = 0  # how many earlier runs it is known from
+    tried_beside: bool = False  # the run was to measure it beside the baseline, and could not

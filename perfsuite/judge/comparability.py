@@ -44,7 +44,8 @@ class MeasuredChange(NamedTuple):
 
     `yardstick` is the key of the cell whose times both were divided by, if any. `beside` tells that
     both were measured in the same rounds; else the interval holds the `noise` between runs, and
-    the `sure` one, which is wider, more of it.
+    the `sure` one, which is wider, more of it. `tried_beside` tells that it was to be measured
+    beside, and could not.
     """
 
     ratio: Interval | None
@@ -53,6 +54,7 @@ class MeasuredChange(NamedTuple):
     beside: bool = False
     noise: Noise = Noise()
     sure: Interval | None = None
+    tried_beside: bool = False
 
     @property
     def status(self) -> VerdictStatus:
@@ -68,6 +70,7 @@ class MeasuredChange(NamedTuple):
             noise=self.noise.source,
             between=self.noise.deviation,
             noise_runs=self.noise.runs,
+            tried_beside=self.tried_beside,
         )
 
 
@@ -126,7 +129,14 @@ def _stored(
     same_machine = not differences(run.header.environment, baseline.header.environment)
     noise = between_runs(cells, run, baseline, metric, statistic, same_machine=same_machine)
     wide, sure = allowed_for(ratio, noise)
-    return MeasuredChange(wide, yardstick=yardstick, noise=noise, sure=sure)
+    tried = _was_tried(cells[0], run, baseline)
+    return MeasuredChange(wide, yardstick=yardstick, noise=noise, sure=sure, tried_beside=tried)
+
+
+def _was_tried(cell: Cell, run: Run, baseline: Run) -> bool:
+    """Return whether the cell was to be measured beside its artifact in this very baseline."""
+    beside = run.beside.get(cell.id)
+    return beside is not None and beside.artifact == baseline.records[cell.id].artifact
 
 
 def _relative_change(

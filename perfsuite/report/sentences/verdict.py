@@ -29,6 +29,8 @@ def verdict_sentence(verdict: Verdict) -> str:
         return text
     if verdict.uncounted:
         return f"{text}: cannot tell, there is no formula for {', '.join(verdict.uncounted)}"
+    if verdict.tried_beside:  # a warning tells why
+        return f"{text}: too close to tell, and it could not be measured beside the baseline"
     more = "measure more processes" if verdict.unit else "evaluate more samples"
     if verdict.noise:
         more = "measure it beside the baseline (run --baseline)"

@@ -106,6 +106,10 @@ def test_without_the_baselines_own_artifact_stored_runs_are_compared() -> None:
     for other in unlike:
         found = change(INT8, beside(slow, other), STORED, "latency_s")
         assert (found.beside, found.noise.source) == (False, "unknown")
+        assert found.tried_beside == (other.artifact == "old"), "in this very baseline"
+    assert not change(INT8, run(slow), STORED, "latency_s").tried_beside
+    verdict = only(judge(beside(slow, before(status="unavailable")), STORED).verdicts)
+    assert verdict.tried_beside
     (gone,) = judge(beside(slow), other_machine(run(record(INT8, 1.0, 1.0)))).verdicts
     assert (gone.status, gone.beside) == ("incomparable", False)
 

@@ -70,6 +70,11 @@ def changed(status: VerdictStatus, estimate: Interval, **fields: Any) -> Verdict
             "8 % slower than in the baseline (latency +6 % to +10 %); stored runs, noise between "
             "runs not known: too close to tell, measure it beside the baseline (run --baseline)",
         ),
+        (
+            changed("inconclusive", RED, noise="unknown", between=0.01, tried_beside=True),
+            "8 % slower than in the baseline (latency +6 % to +10 %); stored runs, noise between "
+            "runs not known: too close to tell, and it could not be measured beside the baseline",
+        ),
         (changed("pass", Interval(0.0, 0.0, 0.0)), "as fast as in the baseline"),
     ],
 )
