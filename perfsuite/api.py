@@ -215,9 +215,10 @@ def certify(
     """
     from perfsuite.config.certify_suite import certify_suite, only_measured
     from perfsuite.judge.certificate import certify as certificate_of
-    from perfsuite.store.certificates import keep
+    from perfsuite.store.certificates import keep, require_writable
 
     refuse_while_importing("perfsuite.certify")
+    require_writable()
     asked = certify_suite(None if suite is None else _suite(suite), quick=quick)
     if resume:
         journal = resumed(_path(out), asked.suite, asked.cells)

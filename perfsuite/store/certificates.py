@@ -25,7 +25,16 @@ class _Stamp(msgspec.Struct):
 
 def path_of(machine: MustMatch) -> Path:
     """Return where the certificate of a machine is kept: one for each machine that differs."""
-    return home() / "certificates" / f"{name_of_machine(machine)}.json"
+    return _folder() / f"{name_of_machine(machine)}.json"
+
+
+def require_writable() -> None:
+    """Raise `ConfigError` where no certificate could be kept, before time is spent on one."""
+    writable(_folder())
+
+
+def _folder() -> Path:
+    return home() / "certificates"
 
 
 def keep(certificate: Certificate) -> Path:
@@ -33,8 +42,8 @@ def keep(certificate: Certificate) -> Path:
 
     Raises `ConfigError` where it cannot be written, and `PerfsuiteError` on a full disk.
     """
+    require_writable()
     path = path_of(certificate.machine)
-    writable(path.parent)
     try:
         with room_for(path):
             write_whole(path, msgspec.json.format(msgspec.json.encode(certificate)) + b"\n")

@@ -162,6 +162,16 @@ def test_a_cell_that_fails_leaves_no_certificate(project: Project) -> None:
     assert certificate_of(environment().must_match) is None
 
 
+def test_that_no_certificate_can_be_kept_is_told_before_anything_is_measured(
+    project: Project,
+) -> None:
+    (project.folder / "home").mkdir()
+    (project.folder / "home" / "certificates").write_text("no folder")
+    with pytest.raises(ConfigError, match="certificates: cannot be written"):
+        api.certify(project.suite, project.out, quick=True)
+    assert not project.out.exists()
+
+
 def test_a_machine_that_misses_large_changes_is_told_by_the_exit_code() -> None:
     assert CERTIFICATE.sees(0.1) and CERTIFICATE.sees(0.03) and not CERTIFICATE.sees(0.2)
     blind = replace(CERTIFICATE, power=(Power(0.1, Interval(0.79, 0.7, 0.9)),))

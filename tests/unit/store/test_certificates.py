@@ -7,7 +7,7 @@ import pytest
 from certificates import CERTIFICATE
 
 from perfsuite.errors import ConfigError
-from perfsuite.store.certificates import certificate_of, keep, path_of
+from perfsuite.store.certificates import certificate_of, keep, path_of, require_writable
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +57,5 @@ def test_a_folder_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="cannot be written"):
         keep(CERTIFICATE)
+    with pytest.raises(ConfigError, match="cannot be written"):
+        require_writable()
