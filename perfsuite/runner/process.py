@@ -84,7 +84,8 @@ class Worker:
         self.process: subprocess.Popen[bytes] | Forked = forked or self._fresh(
             launcher, () if channel is None else channel.theirs
         )
-        self._ended = False
+        self._descriptor = _descriptor(self.process.pid)
+        self._ended = self._killed = False
         self._strays, self._looked = Strays(self.process.pid), False
 
     def _fresh(self, launcher: Sequence[str], passed: tuple[int, ...]) -> subprocess.Popen[bytes]:
@@ -110,6 +111,8 @@ class Worker:
     def __exit__(self, *_: object) -> None:
         self.kill()
         self._strays.forget()
+        if self._descriptor is not None:
+            os.close(self._descriptor)
         self._temporary.cleanup()
 
     @property
@@ -124,7 +127,7 @@ class Worker:
 
     def wait(self, timeout_s: float) -> bool:
         """Return whether the worker has ended in time."""
-        self._ended = _wait(self.process, timeout_s)
+        self._ended = _wait(self.process, timeout_s, self._descriptor)
         return self._ended
 
     def stop(self) -> None:
@@ -160,11 +163,14 @@ class Worker:
         self._signal(signal.SIGCONT)
 
     def kill(self) -> None:
-        """Kill the worker and whatever it started."""
-        if self.process.returncode is None:  # else its number may be another process's by now
+        """Kill the worker and whatever it started: once, as its number may be another's later."""
+        if self._killed:
+            return
+        if self._descriptor is not None and _has_its_number(self._descriptor):
             self._strays.look()
         self._signal(signal.SIGKILL)
         self.process.wait()
+        self._killed = True
 
     def line(self) -> Line:
         """Return what has become of the job; the worker, which is awake, is killed if it goes on.
@@ -213,22 +219,41 @@ def _watch(worker: Worker, tell: Callable[[str], None]) -> None:
     worker.wait(left_s)
 
 
-def _wait(worker: subprocess.Popen[bytes] | Forked, timeout_s: float) -> bool:
-    """Return whether the worker ended in time.
+def _descriptor(pid: int) -> int | None:
+    """Return a descriptor of a process; None where there are none, or it has ended without trace.
+
+    A forked worker does, when its server is killed: it is no child of this process.
+    """
+    if not hasattr(os, "pidfd_open"):
+        return None
+    try:
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+
+
+def _has_its_number(descriptor: int) -> bool:
+    """Tell whether a process runs, or has ended and nobody has asked how."""
+    try:
+        signal.pidfd_send_signal(descriptor, 0)
+    except OSError:
+        return False
+    return True
+
+
+def _wait(
+    worker: subprocess.Popen[bytes] | Forked, timeout_s: float, descriptor: int | None
+) -> bool:
+    """Return whether the worker ended in time; its number stays its own until it is killed.
 
     `Popen.wait` with a time limit wakes up twenty times a second. Waiting for a process descriptor
     lets this process sleep, so that it does not disturb measurements.
     """
-    if hasattr(os, "pidfd_open"):
-        descriptor = os.pidfd_open(worker.pid)
-        try:
-            poll = select.poll()
-            poll.register(descriptor, select.POLLIN)
-            # Asked again, as the time is over also if this process was suspended meanwhile.
-            ended = poll.poll(min(timeout_s * 1000, LONGEST_MS)) or poll.poll(0)
-            return bool(ended) and worker.wait() is not None
-        finally:
-            os.close(descriptor)
+    if descriptor is not None:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        # Asked again, as the time is over also if this process was suspended meanwhile.
+        return bool(poll.poll(min(timeout_s * 1000, LONGEST_MS)) or poll.poll(0))
     try:
         worker.wait(timeout_s)
     except subprocess.TimeoutExpired:

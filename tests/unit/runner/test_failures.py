@@ -143,7 +143,8 @@ def test_a_hanging_worker_is_killed_with_all_that_it_started(project: Project) -
 
 
 def test_a_time_limit_beyond_what_the_system_can_wait_for() -> None:
-    assert process._wait(subprocess.Popen(["true"]), 1e9)
+    with subprocess.Popen(["true"]) as child:
+        assert process._wait(child, 1e9, process._descriptor(child.pid))
 
 
 def test_nan_in_the_outputs(project: Project, in_process: None) -> None:
@@ -237,7 +238,7 @@ def test_no_session_of_its_own_is_left_behind(
     """`KeyboardInterrupt` while waiting kills the worker."""
     started: list[Any] = []
 
-    def interrupted(process: Any, timeout_s: float) -> bool:
+    def interrupted(process: Any, timeout_s: float, descriptor: int | None) -> bool:
         started.append(process)
         raise KeyboardInterrupt
 

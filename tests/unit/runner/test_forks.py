@@ -17,7 +17,7 @@ from perfsuite.domain.record import JobKind, Line
 from perfsuite.runner import forks as forks_module
 from perfsuite.runner.forks import HEAVY, LIGHT, Forks, imports_of
 from perfsuite.runner.job import Job, first_job
-from perfsuite.runner.process import run_job_in_process
+from perfsuite.runner.process import Worker, run_job_in_process
 from perfsuite.runner.processes import Processes
 from perfsuite.store.cache import Cache
 
@@ -140,6 +140,40 @@ def test_a_job_whose_server_is_killed_is_done_by_a_fresh_process(
     first, again, next_one = noted.read_text().split()
     assert again == str(os.getpid())
     assert next_one not in (first, again), "another server was started"
+
+
+def test_a_forked_job_that_is_gone_between_two_looks_has_ended(
+    project: Project, forks: Forks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once its server is killed, it is nobody's child, and leaves no trace."""
+
+    def nobody(pid: int) -> int:
+        raise ProcessLookupError
+
+    job = job_of(project, "import time; time.sleep(600)")
+    with Worker(job, forks=forks) as worker:
+        assert not worker.wait(0.1)
+        os.kill(next(iter(forks._servers.values()))._process.pid, signal.SIGKILL)
+        wait_until(lambda: not is_running(worker.process.pid), "its end")
+        monkeypatch.setattr(os, "pidfd_open", nobody)  # as when the system's first process reaps
+        assert worker.wait(0.1)
+        assert worker.line().status == "failed"
+        assert worker.is_lost
+
+
+def test_a_number_is_killed_once(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    killed: list[int] = []
+    truly = os.killpg
+
+    def kill(group: int, number: int) -> None:
+        killed.append(group)
+        truly(group, number)
+
+    monkeypatch.setattr(os, "killpg", kill)
+    with Worker(job_of(project, "import os; os._exit(7)")) as worker:
+        assert worker.wait(60.0)
+        worker.line()
+    assert killed == [worker.process.pid]
 
 
 def test_nobody_outlives_the_parent(project: Project) -> None:
