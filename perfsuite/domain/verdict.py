@@ -48,6 +48,7 @@ ReasonKind = Literal[
     "other_device",  # names: that of this run, and that of the baseline
     "no_yardstick",
     "not_a_number",  # names: the metric, as in the next
+    "zeros",
     "too_few_processes",
     "too_few_in_a_run",
 ]

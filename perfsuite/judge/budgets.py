@@ -213,6 +213,8 @@ def _ratio(
         _require_all_counted(one, metric, whose)
     if reference.baseline is None:
         ratio = metrics.ratio(record, other, metric, budget.statistic)
+        if ratio is None and metrics.has_zeros(metric, record, other):
+            raise _CannotTell("inconclusive", Reason("zeros", names=(metric,)))
         return _Estimate(_known(ratio, record, metric))
     changed = change(cell, run, reference.baseline, metric, budget.statistic)
     if changed.reason is not None:
@@ -265,11 +267,16 @@ def _known(interval: Interval | None, record: Record, metric: str) -> Interval:
         return interval
     accuracy = metrics.is_accuracy(record, metric)
     kind: ReasonKind = "not_a_number" if accuracy else "too_few_processes"
+    if metrics.has_zeros(metric, record):
+        kind = "zeros"
     raise _CannotTell("inconclusive", Reason(kind, names=(metric,)))
 
 
 def _inverse(ratio: Interval) -> Interval:
-    return Interval(1.0 / ratio.value, 1.0 / ratio.high, 1.0 / ratio.low)
+    value, low, high = (
+        1.0 / one if one > 0.0 else math.inf for one in (ratio.value, ratio.high, ratio.low)
+    )
+    return Interval(value, low, high)
 
 
 def _increase(ratio: Interval) -> Interval:

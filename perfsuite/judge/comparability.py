@@ -123,7 +123,10 @@ def _stored(
     """Return the change between two stored runs, with the noise between these in its interval."""
     yardstick = cells[1].key if len(cells) > 1 else ""
     if ratio is None:
-        return MeasuredChange(None, _TOO_FEW, yardstick)
+        records = [one.records[cell.id] for cell in cells for one in (run, baseline)]
+        zeros = metrics.has_zeros(metric, *records)
+        reason = Reason("zeros", names=(metric,)) if zeros else _TOO_FEW
+        return MeasuredChange(None, reason, yardstick)
     if not metrics.is_measured(run.records[cells[0].id], metric):
         return MeasuredChange(ratio, yardstick=yardstick)
     same_machine = not differences(run.header.environment, baseline.header.environment)

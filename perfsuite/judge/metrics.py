@@ -106,7 +106,7 @@ def ratio(value: Record, reference: Record, metric: str, statistic: Statistic) -
 
     What each process of both has is paired by rounds.
     """
-    if _has_rounds(metric, value, reference):
+    if _has_rounds(metric, value, reference) and not _lacks_logs(metric, value, reference):
         paired = log_ratios(value, reference, metric, statistic)
         return intervals.mean_interval(paired, _confidence((value, paired)))
     return ratio_between_runs(value, reference, metric, statistic)
@@ -159,7 +159,12 @@ def _took_turns(record: Record, number: int) -> list[Part]:
 def ratio_between_runs(
     value: Record, reference: Record, metric: str, statistic: Statistic
 ) -> Interval | None:
-    """Return value / reference of two runs; None where there are too few samples."""
+    """Return value / reference of two runs; None where samples are too few, or some are zero.
+
+    What is zero in all of both has not changed.
+    """
+    if all(_is_zero(one, metric) for one in (value, reference)):
+        return _exact(1.0)
     if _is_exact(value, metric):
         exact = _value(reference, metric)
         return _exact(_value(value, metric) / exact) if exact > 0.0 else None
@@ -177,6 +182,8 @@ def counted_ratio(value: Record, reference: Record, metric: str) -> float | None
         return None
     if uncounted(value, metric) or uncounted(reference, metric):
         return None
+    if _is_zero(reference, metric):
+        return None
     found = ratio_between_runs(value, reference, metric, "median")
     return found.value if found is not None and found.value > 0.0 else None
 
@@ -191,6 +198,8 @@ def ratio_of_ratios(
     if _is_exact(now[0], metric):
         one, its, other, theirs = (_value(record, metric) for record in (*now, *before))
         return _exact(one * theirs / (its * other)) if its * other > 0.0 else None
+    if _lacks_logs(metric, *now, *before):
+        return None
     if _has_rounds(metric, *now, *before):
         paired = [log_ratios(one, yardstick, metric, statistic) for one, yardstick in (now, before)]
         confidence = _confidence((now[0], paired[0]), (before[0], paired[1]))
@@ -283,11 +292,31 @@ def _logs(record: Record, metric: str, statistic: Statistic) -> list[float]:
     if metric == LATENCY or _is_staged(metric):
         found = intervals.process_statistics(_rounds(record, metric), statistic)
         return intervals.logs(tuple(found.values()))
-    samples = record.values.get(metric, ())
-    known = definition(record, metric)
-    if known is not None and known.summary == "mean" and not all(one > 0.0 for one in samples):
-        return []  # a mean with zeros cannot be compared with a geometric mean without them
-    return intervals.logs(samples)
+    # Without those that have no logarithm, what is left would be compared as if it were all.
+    return [] if _lacks_logs(metric, record) else intervals.logs(record.values.get(metric, ()))
+
+
+def has_zeros(metric: str, *records: Record) -> bool:
+    """Tell whether a ratio lacks because some values of a meter are zero."""
+    return not _in_rounds_always(metric) and any(
+        one == 0.0 for record in records for one in record.values.get(metric, ())
+    )
+
+
+def _in_rounds_always(metric: str) -> bool:
+    return metric == LATENCY or _is_staged(metric)
+
+
+def _lacks_logs(metric: str, *records: Record) -> bool:
+    """Tell whether values, which are not latencies, have no logarithm."""
+    return not _in_rounds_always(metric) and not all(
+        one > 0.0 for record in records for one in record.values.get(metric, ())
+    )
+
+
+def _is_zero(record: Record, metric: str) -> bool:
+    samples = () if _in_rounds_always(metric) else record.values.get(metric, ())
+    return len(samples) > 0 and not any(samples)
 
 
 def _is_exact(record: Record, metric: str) -> bool:

@@ -27,6 +27,7 @@ _PLAIN: dict[ReasonKind, str] = {
     "simulated": "is only simulated: its time is not that of real kernels",
     "no_yardstick": "no cell of both runs to divide by",
     "not_a_number": "{} has no interval: it is not a number",
+    "zeros": "{} is 0 in some processes, of which there is no ratio: limit it with max",
     "too_few_processes": "{} has no interval: it needs at least 2 processes with valid samples",
     "too_few_in_a_run": "too few processes in one of the runs: measure at least 2",
 }

@@ -47,11 +47,15 @@ def test_means_are_compared_only_where_none_is_zero() -> None:
     assert found is not None and found.value == pytest.approx(2.0)
     for one, other in ((of(0.0, 1.0, 1.0), of(1.0, 1.0)), (of(1.0, 1.0), of(0.0, 1.0, 1.0))):
         assert metrics.ratio_between_runs(one, other, "switches", "median") is None
-    # A geometric mean leaves out what has no logarithm.
-    left = metrics.ratio_between_runs(
-        of(0.0, 2.0, 2.0, name="load_s"), of(1.0, 1.0, name="load_s"), "load_s", "median"
-    )
-    assert left is not None and left.value == pytest.approx(2.0)
+    # Nor is a geometric mean of what is left.
+    loaded = (of(0.0, 2.0, 2.0, name="load_s"), of(1.0, 1.0, name="load_s"))
+    assert metrics.ratio_between_runs(*loaded, "load_s", "median") is None
+    nothing = of(0.0, 0.0), of(0.0, 0.0, 0.0)
+    assert metrics.ratio_between_runs(*nothing, "switches", "median") == Interval(1.0, 1.0, 1.0)
+    sizes = [of(*one, name="artifact_bytes") for one in ((0.0,), (0.0, 0.0), (3.0,))]
+    for one, value in ((sizes[1], 1.0), (sizes[2], 0.0)):
+        assert metrics.ratio(sizes[0], one, "artifact_bytes", "median") == Interval(*[value] * 3)
+    assert metrics.counted_ratio(sizes[0], sizes[1], "artifact_bytes") is None
     assert metrics.ratio_between_runs(record(INT8), of(1.0, 1.0), "load_s", "median") is None
 
 

@@ -111,3 +111,19 @@ def test_a_mean_may_be_zero() -> None:
     assert verdict.estimate.value == pytest.approx(1.0)
     assert verdict.estimate.high == pytest.approx(5.303, abs=0.001)
     assert verdict.status == "inconclusive"
+
+
+def test_what_is_zero_has_not_changed_or_says_that_there_is_no_ratio() -> None:
+    floored = Metric("switches", "1", summary="mean", floor=0.05)
+    kept = budget(name="kept", metric="switches", against=None, baseline=True, max_increase=0.1)
+
+    def switched(*counts: float) -> Run:
+        return run(record(INT8, each={"switches": counts}), metrics=(floored,), budgets=(kept,))
+
+    none = judge(switched(0.0, 0.0, 0.0), switched(0.0, 0.0)).verdicts
+    assert [one.status for one in none] == ["pass", "pass"]
+    some = judge(switched(0.0, 2.0, 0.0), switched(1.0, 1.0)).verdicts
+    assert [one.status for one in some] == ["incomparable", "incomparable"]
+    assert {verdict_sentence(one) for one in some} == {
+        "switches is 0 in some processes, of which there is no ratio: limit it with max"
+    }
