@@ -9,15 +9,15 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
-from pass_net import NET, SCALE, SHIFT, builder, project
+from pass_net import NET, SCALE, SHIFT, builder, project, run
 
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError
-from perfsuite.runner.build import steps, variants
+from perfsuite.runner.build import artifacts, steps, variants
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.variants import VariantBuilder
-from perfsuite.store.cache import key_of
+from perfsuite.store.cache import Cache, key_of
 
 pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -247,3 +247,13 @@ def test_a_module_that_cannot_tell_of_itself_is_named(folder: Path) -> None:
     again = VariantBuilder(workload, made.job, made.steps, made.runtime, made.cache)
     with pytest.raises(PerfsuiteError, match=r"^net: what its module says of itself.*KeyError"):
         assert again.model_key
+
+
+def test_an_artifact_that_needs_its_module_tells_the_structure_of_it(folder: Path) -> None:
+    found, _ = run(folder, SCALE)
+    told: dict[str, set[str]] = {}
+    for record in found.records.values():
+        path = Cache().get("artifact", record.artifact)
+        assert path is not None
+        told.setdefault(record.cell.runtime, set()).add(artifacts.read_facts(path).structure)
+    assert told == {"pytorch": {key_of(STRUCTURE)}, "onnxruntime": {""}}
