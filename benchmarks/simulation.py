@@ -164,7 +164,7 @@ class Outcome(NamedTuple):
 
 
 def measured(found: Samples, effect: float, allowed: float = 0.0) -> Outcome:
-    """Return the outcomes of `perfsuite.judge.decisions` at the intervals of `sequential_interval`.
+    """Return the outcomes of `perfsuite.judge.decisions` at the intervals of each look.
 
     The same rules, over whole arrays; a test holds them against those functions.
     """

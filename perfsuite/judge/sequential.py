@@ -17,15 +17,13 @@ valid for ever, `benchmarks/simulation.py` shows what comes of it in suites.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.verdict import Interval
-from perfsuite.judge.intervals import mean_interval
 from perfsuite.judge.t_distribution import t_quantile
 
 # For intervals that hold in 95 %, one would spend 0.05. But t with few degrees of freedom crosses
@@ -38,16 +36,6 @@ _POWER = 1.5
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(80)
 
 _Array = NDArray[np.float64]
-
-
-def sequential_interval(log_values: Sequence[float], looks: Looks) -> Interval | None:
-    """Return the geometric mean with the interval of the look at so many log ratios.
-
-    One log ratio comes from each round: that of a pair of processes. None for fewer than two.
-    """
-    if len(log_values) < 2:
-        return None
-    return mean_interval(log_values, look_confidence(looks, len(log_values)))
 
 
 def look_confidence(looks: Looks, rounds: int) -> float:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sequential_intervals import sequential_interval
 
 from benchmarks import simulation
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge.decisions import change_decided, change_verdict
-from perfsuite.judge.sequential import sequential_interval
 
 LOOKS, FLOOR = simulation.LOOKS, simulation.FLOOR
 

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 from judged_runs import record, run
+from sequential_intervals import sequential_interval
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.looks import Looks
@@ -14,7 +15,6 @@ from perfsuite.errors import PerfsuiteError
 from perfsuite.judge.certificate import between_runs, certify, visible
 from perfsuite.judge.decisions import believed, change_decided, change_verdict
 from perfsuite.judge.replay import Replay, noise_about_known
-from perfsuite.judge.sequential import sequential_interval
 
 EFFECTS = {"same": 0.0, "slower-3": 0.03, "slower-5": 0.05, "slower-10": 0.1}
 RECIPES = (FP32, *(ResolvedRecipe(name, slowdown=one) for name, one in EFFECTS.items()))

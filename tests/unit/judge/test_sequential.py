@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from sequential_intervals import sequential_interval
 
 from perfsuite.domain.looks import Looks
 from perfsuite.judge.intervals import mean_interval
@@ -16,7 +17,6 @@ from perfsuite.judge.sequential import (
     levels,
     look_confidence,
     rounds_needed,
-    sequential_interval,
 )
 from perfsuite.judge.t_distribution import t_quantile
 

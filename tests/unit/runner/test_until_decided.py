@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 import pytest
 from fake_runs import FP32, INT8, PERFSUITE, Project, here, names
+from sequential_intervals import sequential_interval
 
 from perfsuite import api
 from perfsuite.domain.cell import Cell
@@ -17,7 +18,6 @@ from perfsuite.domain.looks import Looks
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.judge import judge
 from perfsuite.judge.open_questions import NEVER_SLOWER, OpenQuestion
-from perfsuite.judge.sequential import sequential_interval
 from perfsuite.report.tables.cell_rows import title
 from perfsuite.runner import schedule
 from perfsuite.runner.job import Job
