@@ -10,7 +10,7 @@ import msgspec
 from perfsuite.domain.record import MEASURED_ALONE, JobKind, Line
 from perfsuite.measure.available_memory import available_bytes, peak_bytes_of
 from perfsuite.runner.job import Job
-from perfsuite.runner.turns import Begin, Party, measure_in_turns
+from perfsuite.runner.turns import Begin, Party, Stopped, measure_in_turns
 
 RESERVE_BYTES = 256 * 1024 * 1024  # that all others on the machine may need meanwhile
 
@@ -74,6 +74,7 @@ def measure_in_parts(
     jobs: Sequence[Job],
     begin: Begin,
     references: References,
+    stopped: Stopped | None = None,
 ) -> list[Line]:
     """Return the lines of measure jobs: of all together, or of as many parts as memory takes.
 
@@ -83,7 +84,7 @@ def measure_in_parts(
     left fit together. Raises `Unsupported` where processes cannot be stopped.
     """
     if room.is_enough(jobs):
-        return measure_in_turns(jobs, begin)
+        return measure_in_turns(jobs, begin, stopped)
     split = _Split({_who(job): job for job in jobs}, references, room)
     waiting, lines, number = split.units(), list[Line](), 0
     while waiting:
@@ -93,7 +94,7 @@ def measure_in_parts(
                 lines.append(_alone(job, begin, alone))
                 room.learn(lines[-1])
             continue
-        with Party(begin) as party:
+        with Party(begin, stopped) as party:
             left = split.fill(party, waiting, number)
             if len(left) < len(waiting):
                 lines += [_in_part(line, number) for line in party.measure()]

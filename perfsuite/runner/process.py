@@ -133,7 +133,7 @@ class Worker:
     def stop(self) -> None:
         """Stop the worker, and return once it is stopped; `wake` lets it go on.
 
-        Raises `Unsupported` where the system forbids it, or does not do it.
+        Raises `Unsupported` where the system forbids it, and `TimeoutError` if it does not do it.
         """
         try:
             self._signal(signal.SIGSTOP)
@@ -146,10 +146,7 @@ class Worker:
         end = time.monotonic() + STOP_S
         while os.waitid(os.P_PID, self.process.pid, ended_or_stopped) is None:
             if time.monotonic() > end:
-                raise Unsupported(
-                    f"this system lets processes go on while others take their turn: {STOP_S:g} s "
-                    f"after SIGSTOP one was not stopped"
-                )
+                raise TimeoutError(f"{STOP_S:g} s after SIGSTOP one was not stopped")
             time.sleep(0.0005)
         if not self._looked:  # what an engine starts, it starts before it is warm
             self._looked = True

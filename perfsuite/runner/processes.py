@@ -11,7 +11,7 @@ from perfsuite.runner.forks import Forks, recognizable
 from perfsuite.runner.job import Job
 from perfsuite.runner.parts import References, Room, measure_in_parts
 from perfsuite.runner.process import run_job_in_process
-from perfsuite.runner.turns import Begin
+from perfsuite.runner.turns import Begin, Stopped
 
 
 class Processes:
@@ -23,6 +23,7 @@ class Processes:
 
     def __init__(self, tell: Callable[[str], None], before: Iterable[Line] = ()) -> None:
         self._tell, self._forks, self._room = tell, Forks(), Room(before)
+        self._stopped = Stopped()
 
     def __enter__(self) -> Processes:
         return self
@@ -44,4 +45,4 @@ class Processes:
     def together(self, jobs: Sequence[Job], begin: Begin, references: References) -> list[Line]:
         """Return the lines of measure jobs whose processes take turns, as many as memory takes."""
         self._forks.close()
-        return measure_in_parts(self._room, self.execute, jobs, begin, references)
+        return measure_in_parts(self._room, self.execute, jobs, begin, references, self._stopped)

@@ -11,7 +11,10 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from itertools import count
 
-from perfsuite.domain.record import Line
+import msgspec
+
+from perfsuite.domain.record import Failure, Line
+from perfsuite.errors import Unsupported
 from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken
 from perfsuite.runner.job import PROFILES, Job
 from perfsuite.runner.pauses import Pauses
@@ -22,13 +25,21 @@ Begin = Callable[[Job], None]
 _ENDING_S = 5.0  # that a process may take to end after its last word: cards are slow to let go
 
 
-def measure_in_turns(jobs: Sequence[Job], begin: Begin) -> list[Line]:
+class Stopped:
+    """What a run knows of stopping processes: whether any was stopped yet."""
+
+    any_yet = False
+
+
+def measure_in_turns(
+    jobs: Sequence[Job], begin: Begin, stopped: Stopped | None = None
+) -> list[Line]:
     """Return the lines of measure jobs whose processes take turns, in the order of `jobs`.
 
     `begin` is told of each before it is opened. Raises `Unsupported` where processes cannot be
     stopped.
     """
-    with Party(begin) as party:
+    with Party(begin, stopped) as party:
         for job in jobs:
             party.open(job)
         return party.measure()
@@ -43,8 +54,8 @@ class Party:
     process was suspended is repeated: its slices may lie hours apart.
     """
 
-    def __init__(self, begin: Begin) -> None:
-        self._begin = begin
+    def __init__(self, begin: Begin, stopped: Stopped | None = None) -> None:
+        self._begin, self._stopped = begin, stopped or Stopped()
         self._stack = ExitStack()
         self._members: list[_Member] = []
 
@@ -57,7 +68,7 @@ class Party:
     def open(self, job: Job) -> int:
         """Open one more; return its process. Raises `Unsupported` where it cannot be stopped."""
         self._begin(job)
-        self._members.append(_Member(job, self._stack))
+        self._members.append(_Member(job, self._stack, self._stopped))
         return self._members[-1].pid
 
     def measure(self) -> list[Line]:
@@ -83,7 +94,8 @@ class _Member:
     whatever it started, so that it disturbs none of the others.
     """
 
-    def __init__(self, job: Job, stack: ExitStack) -> None:
+    def __init__(self, job: Job, stack: ExitStack, stopped: Stopped) -> None:
+        self._stopped = stopped
         self.job = job
         self._channel = stack.enter_context(Channel())
         self._worker = stack.enter_context(Worker(job, channel=self._channel))
@@ -133,7 +145,22 @@ class _Member:
     def _hear(self) -> None:
         self.taken = self._channel.hear(self.job.timeout_s, self._worker.process.pid)
         if self.taken is not None:
-            self._worker.stop()
+            self._stop()
             return
         self._worker.wait(_ENDING_S)  # one that crashed has ended, one that hangs has not
         self._failed = self._worker.line()
+
+    def _stop(self) -> None:
+        """Stop it; where others could be stopped before, one that cannot be has failed."""
+        try:
+            self._worker.stop()
+            self._stopped.any_yet = True
+        except TimeoutError as error:
+            if not self._stopped.any_yet:
+                raise Unsupported(
+                    f"this system lets processes go on while others take their turn: {error}"
+                ) from error
+            self.taken = None
+            failure = Failure("Timeout", f"{error}: killed, as it would disturb the others")
+            line = self._worker.line()
+            self._failed = msgspec.structs.replace(line, status="failed", error=failure)

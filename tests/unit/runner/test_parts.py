@@ -32,7 +32,7 @@ class Machine:
         machine = self
 
         class Party:
-            def __init__(self, begin: Callable[[Job], None]) -> None:
+            def __init__(self, begin: Callable[[Job], None], stopped: object = None) -> None:
                 self.begin, self.jobs = begin, list[Job]()
 
             def __enter__(self) -> Party:

@@ -232,6 +232,28 @@ def test_a_system_that_does_not_stop_who_it_should(
         measured(project)
 
 
+def test_one_that_is_not_stopped_where_others_were_fails_alone(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    truly, groups = os.killpg, list[int]()
+
+    def ignore(group: int, number: int) -> None:
+        if number == signal.SIGSTOP and group not in groups:
+            groups.append(group)
+        if number != signal.SIGSTOP or group == groups[0]:
+            truly(group, number)
+
+    monkeypatch.setattr(os, "killpg", ignore)
+    monkeypatch.setattr("perfsuite.runner.process.STOP_S", 0.5)
+    one, other = measured(project)
+    assert one.status == "ok", one.error
+    assert other.error is not None
+    assert (other.status, other.error.message) == (
+        "failed",
+        "0.5 s after SIGSTOP one was not stopped: killed, as it would disturb the others",
+    )
+
+
 STRAYING = """
 import os, time
 from perfsuite.runtimes.fake import runtime
