@@ -26,6 +26,7 @@ from taking_turns import jobs, measured
 from perfsuite import api
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.reading import read_suite
+from perfsuite.runner import turns
 from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken, WorkerTurns
 from perfsuite.runner.groups import groups, name_of
 from perfsuite.runner.job import Job
@@ -35,6 +36,7 @@ from perfsuite.store.runs import load_run
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setattr(turns, "_ENDING_S", 0.5)  # processors let go at once
     return Project(tmp_path, monkeypatch)
 
 
