@@ -48,7 +48,7 @@ SUITE = perfsuite.Suite(
     recipes=[perfsuite.Recipe("int8", [perfsuite.Int8()], workloads=["shufflenet-cifar10"])],
     batches=[8],  # calls of tens of microseconds would mostly time Python
     evaluate=perfsuite.Evaluate(samples=100),
-    measure=perfsuite.Measure(calls=5, seconds=0.3, warmup_seconds=0.5, timeout_seconds=120.0),
+    measure=perfsuite.Measure(calls=5, seconds=0.3, warmup_seconds=0.3, timeout_seconds=120.0),
     minutes=2.5,  # of measuring, so that a gate takes three at most
 )
 

@@ -13,7 +13,7 @@ from perfsuite.report.sentences import reason_text, verdict_sentence
 @pytest.mark.parametrize("kind", get_args(ReasonKind))
 def test_every_kind_is_told(kind: ReasonKind) -> None:
     differences = (Difference("usable_cores", 2, 64),)
-    told = reason_text(Reason(kind, names=("top1",), text="the text", differences=differences))
+    told = reason_text(Reason(kind, names=("top1", "2"), text="the text", differences=differences))
     assert told
     assert "{}" not in told
     assert (told == "the text") == (kind == "other_samples")
