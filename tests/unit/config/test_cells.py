@@ -104,7 +104,7 @@ def test_the_demo_is_a_suite_of_twelve_cells_whose_budgets_all_find_theirs() -> 
     check_budgets(suite, found)
     assert len(found) == 2 * 2 * 3
     assert {cell.threads for cell in found} == {2}
-    assert (suite.processes, suite.looks) == (24, Looks(4, 24))
+    assert (suite.processes, suite.looks) == (8, Looks(4, 8))
     assert suite.evaluate.samples == 2000
     expected = {cell.key for cell in found if any(expects(e, cell) for e in suite.expect)}
     assert expected == {f"{name}-cifar10/int8/pytorch/cpu/b1" for name in ("vgg16", "shufflenet")}
