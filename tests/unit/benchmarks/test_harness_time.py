@@ -10,6 +10,8 @@ import sys
 import time
 from pathlib import Path
 
+from fake_runs import wait_until
+
 from benchmarks.harness_time import Watch, suites
 from perfsuite.config.loading import load_suite
 
@@ -31,7 +33,8 @@ def test_a_slice_is_seen_when_a_stopped_process_goes_on(tmp_path: Path) -> None:
         started.append(subprocess.Popen([sys.executable, *words]))
     watch = Watch(time.perf_counter())
     try:
-        watch.look(os.getpid())
+        # The kernel tells a command's words only some time after it has begun.
+        wait_until(lambda: watch.look(os.getpid()) or len(watch.fresh) == 2, "both are seen")
         assert watch.measuring_s is not None
         assert watch.slice_s is None
         for process in started:
