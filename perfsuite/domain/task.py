@@ -88,6 +88,8 @@ class Task:
     metric_name: str = ""  # such as "top1"
     # Shown with every result of this task, such as `SEMI_SYNTHETIC`.
     labels: tuple[str, ...] = ()
+    # Whether `inputs` are made up (standard normal numbers, zeros), as nobody gave samples.
+    made_up: bool = False
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return realistic inputs for `batch` samples, on each array's first axis."""

@@ -84,6 +84,12 @@ class CheckedTask(Task):
             found = self.task.labels
         return tuple(require_type(one, str, whose, "texts") for one in found)
 
+    @property
+    def made_up(self) -> bool:  # type: ignore[override]
+        """Return whether the task's inputs are made up."""
+        with user_code(f"{self._name}: its made_up"):
+            return bool(self.task.made_up)
+
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return what the task gives: named arrays, at least one."""
         with user_code(self._whose("inputs")):

@@ -25,6 +25,7 @@ class Unlabelled(Task):
     """Random inputs that fit the graph: standard normal floats, zeros for everything else."""
 
     spec: tuple[InputSpec, ...]
+    made_up = True
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return seeded inputs, with `batch` samples if the graph's batch is dynamic."""
