@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, ClassVar
 import msgspec
 
 from perfsuite.domain.recipe import PassContext, Target
-from perfsuite.errors import BuildError, Unsupported
+from perfsuite.errors import Unsupported
 from perfsuite.passes.int8.calibration import ranges_of
 from perfsuite.passes.int8.placement import place
+from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme, insert
 
 if TYPE_CHECKING:
     import onnx
-
-_PER_CHANNEL_OPSET = 13  # the first whose DequantizeLinear has an axis
 
 
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,7 +50,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         infinite values in calibration, `ConfigError` when there are no calibration samples.
         """
         scheme = scheme_of(ctx.target)
-        model = _prepared(graph)
+        model = prepared(graph)
         placement = place(model.graph, sum_in_accumulator=scheme.sum_in_accumulator)
         if not placement.weighted:
             raise Unsupported(
@@ -83,30 +82,3 @@ def scheme_of(target: Target) -> Scheme:
         weight_limit=2 ** (wanted.weight_bits - 1) - 1,
         sum_in_accumulator=wanted.sum_in_accumulator,
     )
-
-
-def _prepared(graph: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy with batch normalization folded and an operator set that can be quantized."""
-    from onnx import ModelProto, version_converter
-
-    from perfsuite.export.fold import fold_batch_norms
-
-    model = ModelProto()
-    model.CopyFrom(graph)
-    # Old files list weights among the inputs too, where a caller could replace them.
-    weights = {tensor.name for tensor in model.graph.initializer}
-    inputs = [value for value in model.graph.input if value.name not in weights]
-    del model.graph.input[:]
-    model.graph.input.extend(inputs)
-    model.ir_version = max(model.ir_version, 4)  # the first that lets weights be no inputs
-    opset = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
-    if opset < _PER_CHANNEL_OPSET:
-        try:
-            model = version_converter.convert_version(model, _PER_CHANNEL_OPSET)
-        except Exception as error:
-            raise BuildError(
-                f"int8: the graph has opset {opset} and cannot be converted to "
-                f"{_PER_CHANNEL_OPSET}, which per-channel weights need: {error}; "
-                f"export it again with a newer one"
-            ) from error
-    return fold_batch_norms(model)
