@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError
-from perfsuite.export.aten_operators import counter, is_uncounted
-from perfsuite.export.aten_operators import operator_name as aten_name
+from perfsuite.export.aten_operators import counted
 from perfsuite.export.operators import infer, node_macs, operator_name, weights
 
 if TYPE_CHECKING:
@@ -63,32 +62,19 @@ def count_graph(model: Path | str | onnx.ModelProto) -> Macs:
 def count_module(module: nn.Module, inputs: Inputs) -> Macs:
     """Return the MACs of one call with `inputs`, in their order, and the parameters.
 
-    Give inputs of batch 1 for the MACs of one sample. Counts what torch's own counter does:
-    convolutions, matrix products, attention; what else ran and may compute is `uncounted`. The
-    module runs once in evaluation mode and is left as it was.
+    Give inputs of batch 1 for the MACs of one sample. What ran and may compute, but has
+    no formula, is `uncounted`. The module runs once in evaluation mode and is left as it was.
     """
     import torch
-    from torch.utils._python_dispatch import TorchDispatchMode
-
-    counting, uncounted = counter(), Counter[str]()
-
-    class Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
-        """Sees every operator after `counting` has taken apart those made of others."""
-
-        def __torch_dispatch__(
-            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
-        ) -> Any:
-            if is_uncounted(func, counting):
-                uncounted[aten_name(func)] += 1
-            return func(*args, **(kwargs or {}))
 
     modes = [(part, part.training) for part in module.modules()]
     module.eval()
     try:
-        with torch.no_grad(), Watch(), counting:  # type: ignore[no-untyped-call]
-            module(*(torch.from_numpy(array) for array in inputs.values()))
+        with torch.no_grad(), counted() as count:
+            # Copies, as a forward may change its inputs.
+            module(*(torch.from_numpy(array.copy()) for array in inputs.values()))
     finally:
         for part, training in modes:
             part.training = training
     parameters = sum(tensor.numel() for tensor in module.parameters())
-    return Macs(counting.get_total_flops() // 2, parameters, dict(uncounted))
+    return Macs(count.macs, parameters, dict(count.uncounted))

@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfsuite.domain.task import Inputs
+from perfsuite.export.aten_operators import counted
 from perfsuite.passes.shared.invocation import call
 
 if TYPE_CHECKING:
@@ -106,13 +107,11 @@ def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
 def layers_and_macs(model: nn.Module, inputs: Inputs) -> tuple[dict[str, Layer], int]:
     """Return what `layers_of` returns, and the multiply-accumulates of the whole call.
 
-    Those are counted by torch: transposed convolutions and matrix products are among them.
+    Transposed convolutions, matrix products and attention are among them.
     """
-    from torch.utils.flop_counter import FlopCounterMode
-
-    with FlopCounterMode(display=False) as counter:
+    with counted() as count:
         layers = layers_of(model, inputs)
-    return layers, counter.get_total_flops() // 2
+    return layers, count.macs
 
 
 @contextmanager

@@ -21,7 +21,7 @@ from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
-from perfsuite.export.aten_operators import counter, is_uncounted
+from perfsuite.export.aten_operators import counted
 from perfsuite.runtimes.pytorch.card import CUDA
 from perfsuite.runtimes.pytorch.trace import (
     CALL,
@@ -272,11 +272,9 @@ def works(
 
 
 def _work(func: Any, args: Any, kwargs: Any) -> tuple[Any, OperatorWork]:
-    with counter() as counting:
+    with counted() as count:
         answer = func(*args, **kwargs)
-    macs: int | None = counting.get_total_flops() // 2
-    if not macs and is_uncounted(func, counting):
-        macs = None
+    macs = None if count.uncounted else count.macs
     read, written = _tensors((args, kwargs)), _tensors(answer)
     memory = {_memory(tensor) for tensor in read}
     view = not func._schema.is_mutable and all(_memory(one) in memory for one in written)
