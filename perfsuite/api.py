@@ -18,6 +18,7 @@ from perfsuite.config.python_suite import RuntimeReference, Suite, WorkloadRefer
 from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, judge_profile
@@ -165,6 +166,8 @@ def profile(
     batch: int = 1,
     threads: int | None = None,
     picture: AnyPath | None = None,
+    samples: AnyPath | None = None,
+    shapes: GivenShapes | None = None,
     flamegraph: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun:
@@ -173,7 +176,8 @@ def profile(
     The folder also gets `breakdown.md`, `trace.json` and, with `flamegraph`, a recording of eager
     PyTorch. Without `runtimes` every engine is tried, and one that cannot run the workload is only
     a warning. `recipe` is fp32, or a pass with its defaults. `picture` takes the place of the
-    task's own inputs.
+    task's own inputs. An ONNX file's inputs are those of `samples`, an `.npz` file, or made up with
+    the `shapes` that are given by input: `{"x": (1, 3, 640, 640)}`.
     """
     from perfsuite.config.profile_suite import single_suite
     from perfsuite.report import write_profile
@@ -182,7 +186,16 @@ def profile(
 
     refuse_while_importing("perfsuite.profile")
     file = _path(picture)
-    suite = single_suite(workload, runtimes, recipe, batch=batch, threads=threads, picture=file)
+    suite = single_suite(
+        workload,
+        runtimes,
+        recipe,
+        batch=batch,
+        threads=threads,
+        picture=file,
+        samples=_path(samples),
+        shapes=shapes,
+    )
     if file is not None:
         read_picture(file)  # a mistake here must not cost a whole run
     if flamegraph:

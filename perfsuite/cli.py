@@ -16,6 +16,7 @@ import click
 from perfsuite import __version__
 from perfsuite.certify_command import certify
 from perfsuite.errors import Incomparable, PerfsuiteError
+from perfsuite.profile_command import profile
 
 # What a command needs is imported inside it: `--help` must not wait for it.
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
@@ -76,6 +77,7 @@ def main() -> None:
 
 
 main.add_command(certify)
+main.add_command(profile)
 
 
 @main.command()
@@ -248,67 +250,6 @@ def _again(
     named = [*given.items(), *(("--only", glob) for glob in only)]
     options = [word for name, value in named if value is not None for word in (name, str(value))]
     return ["perfsuite", "run", str(suite), *options, *flags, "--resume"]
-
-
-@main.command()
-@click.argument("workload")
-@click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
-@click.option("--recipe", metavar="R", default="fp32", show_default=True, help="Or a pass: int8.")
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
-@click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
-@click.option("--input", "picture", type=FILE, help="A picture in place of the task's own inputs.")
-@click.option("--depth", type=click.IntRange(min=1), default=2, help="Levels of the tree.")
-@click.option("--flamegraph", is_flag=True, help="Also what py-spy sees of eager PyTorch.")
-@click.option(
-    "-o", "--output", type=FOLDER, metavar="DIR", help="The folder for breakdown and trace."
-)
-@click.option("--json", "as_json", is_flag=True, help="For a program to read.")
-def profile(
-    workload: str,
-    runtimes: tuple[str, ...],
-    recipe: str,
-    batch: int,
-    threads: int | None,
-    picture: Path | None,
-    depth: int,
-    flamegraph: bool,
-    output: Path | None,
-    as_json: bool,
-) -> None:
-    """Show where the time of WORKLOAD goes: stages, operators, the bottleneck; write a trace.
-
-    WORKLOAD is a name, file.py:name or file.onnx. Every engine that can run it is profiled, unless
-    --runtime names some.
-
-    Example: perfsuite profile vgg-digits --runtime onnxruntime --depth 3
-    """
-    from rich.console import Console
-
-    from perfsuite import api
-    from perfsuite.report import print_profile, profile_document
-    from perfsuite.report.progress.follow import FollowRun
-
-    console, follow = Console(), FollowRun(Console(stderr=True))
-    try:
-        judged = api.profile(
-            workload,
-            output,
-            runtimes=runtimes,
-            recipe=recipe,
-            batch=batch,
-            threads=threads,
-            picture=picture,
-            flamegraph=flamegraph,
-            observe=follow,
-        )
-    finally:
-        follow.close()
-    if as_json:
-        _print_json(profile_document(*judged))
-    else:
-        print_profile(console, judged.run, judged.judgement, depth)
-        console.print(f"kept in {judged.folder}", highlight=False)
-    sys.exit(judged.exit_code)
 
 
 @main.command()

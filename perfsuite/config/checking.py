@@ -139,6 +139,10 @@ def _check_workloads(suite: ResolvedSuite, file: Location) -> None:
             raise here.error(f"no ONNX workload has this name{suggestion(name, models)}")
         if not Path(samples).is_file():
             raise here.error(f"there is no file {samples}")
+    for name in suite.shapes:
+        if name not in models:
+            here = file.key("shapes").key(name)
+            raise here.error(f"no ONNX workload has this name{suggestion(name, models)}")
 
 
 def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:

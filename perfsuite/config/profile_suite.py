@@ -12,6 +12,8 @@ from perfsuite.config.conversion import Location
 from perfsuite.config.naming import name_and_reference
 from perfsuite.config.object_references import reference_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.config.shapes import shapes_of
+from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
@@ -33,11 +35,14 @@ def single_suite(
     batch: int = 1,
     threads: int | None = None,
     picture: Path | None = None,
+    samples: Path | None = None,
+    shapes: GivenShapes | None = None,
 ) -> ResolvedSuite:
     """Return the suite of `workload` on `runtimes`, by default on all.
 
     Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults. Raises
-    `ConfigError`, with a suggestion, for names that do not exist.
+    `ConfigError`, with a suggestion, for names that do not exist, and for samples and shapes of a
+    workload that is no ONNX file.
     """
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS, check_no_module
@@ -50,8 +55,15 @@ def single_suite(
     if reference.endswith(".onnx"):
         if not Path(reference).is_file():
             raise ConfigError(f"there is no file {reference}")
+        if samples is not None and not samples.is_file():
+            raise ConfigError(f"--samples: there is no file {samples}")
     else:
         plugins.check_exists("workload", reference, WORKLOADS)
+        for option, value in (("--samples", samples), ("--shape", shapes)):
+            if value:
+                raise ConfigError(
+                    f"{option} is for ONNX files; the task of '{name}' says what its inputs are"
+                )
     engines = _engines(runtimes, here, RUNTIMES)
     chosen = _recipe(recipe, here)
     return ResolvedSuite(
@@ -65,6 +77,8 @@ def single_suite(
         measure=MEASURE,
         inspect=INSPECT,
         picture=str(picture.resolve()) if picture else "",
+        samples={name: str(samples.resolve())} if samples else {},
+        shapes={name: shapes_of(shapes, Location("--shape"))} if shapes else {},
         runtime_files={name: given for name, given in engines.items() if name != given},
     )
 

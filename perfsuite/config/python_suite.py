@@ -12,6 +12,7 @@ import msgspec
 from perfsuite.config.conversion import Location
 from perfsuite.config.object_references import reference_of
 from perfsuite.domain.meter import Meter
+from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import GraphPass, ModelPass
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
@@ -60,6 +61,7 @@ class Suite:
     evaluate: Evaluate | None = None
     measure: Measure | None = None
     samples: Mapping[str, str | os.PathLike[str]] | None = None
+    shapes: Mapping[str, GivenShapes] | None = None
     expect: Sequence[Expect] | None = None
     budgets: Sequence[Budget] | None = None
     compare: Literal["absolute", "ratio"] | None = None

@@ -10,6 +10,7 @@ from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.naming import absolute, check_name, named, refuse_twins
 from perfsuite.config.recipes import resolved_recipes
+from perfsuite.config.shapes import shapes_of
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import METRICS
@@ -69,6 +70,10 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         evaluate=table.evaluate,
         measure=table.measure,
         samples=_samples(table.samples, folder, location.key("samples")),
+        shapes={
+            name: shapes_of(given, location.key("shapes").key(name))
+            for name, given in table.shapes.items()
+        },
         expect=table.expect,
         budgets=table.budgets,
         compare=table.compare,

@@ -45,6 +45,7 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
     samples: dict[str, Any] = {}
+    shapes: dict[str, Any] = {}
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"

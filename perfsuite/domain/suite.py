@@ -102,12 +102,14 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     `workloads` maps the name used in cell keys to the reference it was given as: a name of the
     table, `path.py:name` or `path.onnx`, paths absolute. `runtimes` holds names; `runtime_files`
     maps those that were given as `path.py:name` to that reference. `samples` maps names of ONNX
-    workloads to their samples files. `picture` is the path of one that every input is made of, or
-    empty. `meters` are names of their table or `path.py:name`. `threads` None means every core that
-    this process may use. `processes` is how often each cell is measured; with `looks` it is at
-    most so often, and how often follows from what is measured. No round that comes after the first
-    look begins once `minutes` were spent on measuring. A speed-up whose interval
-    reaches further to a side than by the factor 1 + `speedups_within` needs a further round.
+    workloads to their samples files, and `shapes` to the sides of their inputs by name: a number,
+    `batch` for the side that counts samples, `?` for one that samples decide. `picture` is the path
+    of one that every input is made of, or empty. `meters` are names of their table or
+    `path.py:name`. `threads` None means every core that this process may use. `processes` is how
+    often each cell is measured; with `looks` it is at most so often, and how often follows from
+    what is measured. No round that comes after the first look begins once `minutes` were spent on
+    measuring. A speed-up whose interval reaches further to a side than by the factor 1 +
+    `speedups_within` needs a further round.
     """
 
     name: str
@@ -122,6 +124,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     evaluate: Evaluate = Evaluate()
     measure: Measure = Measure()
     samples: dict[str, str] = {}
+    shapes: dict[str, dict[str, tuple[int | str, ...]]] = {}
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"

@@ -24,14 +24,15 @@ class Workload:
         """
         sizes = (self.model.batch, self.model.batch) if self.model.batch else (2, 3)
         two, three = (self.task.inputs(size, 0) for size in sizes)
-        return tuple(
-            InputSpec(
-                name,
-                str(array.dtype),
-                tuple(
-                    "batch" if side != other else side
-                    for side, other in zip(array.shape, three[name].shape, strict=True)
-                ),
+        shapes = {
+            name: tuple(
+                "batch" if side != other else side
+                for side, other in zip(array.shape, three[name].shape, strict=True)
             )
             for name, array in two.items()
+        }
+        batched = any("batch" in shape for shape in shapes.values())
+        return tuple(
+            InputSpec(name, str(two[name].dtype), shape, batched and "batch" not in shape)
+            for name, shape in shapes.items()
         )

@@ -15,6 +15,7 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.normalize import messages, normalize
+from perfsuite.export.sides import name_batch, settle, settled, spec_of
 
 if TYPE_CHECKING:
     import onnx
@@ -85,11 +86,23 @@ def export_fixed(module: nn.Module, inputs: Inputs, path: Path) -> None:
 
 
 def load_graph(path: Path) -> onnx.ModelProto:
-    """Return the checked model in `path`, its dynamic first dimensions named `batch`.
+    """Return the checked model in `path`, its dimensions that count samples named `batch`.
 
-    Nodes without a name get a unique one from their outputs, because traces of engines refer to
-    nodes by name. External data are read from beside the file. Raises `ConfigError` for
-    a file that is missing, is not ONNX, is cut short or fails the checker.
+    They are found by their names and places, unless the graph's sides were settled. Nodes without
+    a name get a unique one from their outputs, because traces of engines refer to nodes by name.
+    Raises `ConfigError` as `read_graph` does.
+    """
+    model = read_graph(path)
+    if settled(model) is None:
+        name_batch(model)
+    _name_nodes(model)
+    return model
+
+
+def read_graph(path: Path) -> onnx.ModelProto:
+    """Return the checked model in `path` as it is; external data are read from beside the file.
+
+    Raises `ConfigError` for a file that is missing, is not ONNX, is cut short or fails the checker.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -108,9 +121,16 @@ def load_graph(path: Path) -> onnx.ModelProto:
             f"{path}: not a valid ONNX model: {_first_line(error)}; {_REBUILD}, and keep "
             f"external data beside it"
         ) from error
-    _name_batch(model)
-    _name_nodes(model)
     return model
+
+
+def write_settled(path: Path, specs: Sequence[InputSpec], target: Path) -> None:
+    """Write the model in `path` with the sides of `specs`, which nobody then guesses."""
+    import onnx
+
+    model = read_graph(path)
+    settle(model, specs)
+    onnx.save(model, target)
 
 
 def data_files(path: Path) -> list[Path]:
@@ -131,54 +151,10 @@ def data_files(path: Path) -> list[Path]:
 def graph_spec(model: onnx.ModelProto) -> tuple[tuple[InputSpec, ...], tuple[str, ...]]:
     """Return the inputs, without initializers, and the names of the outputs.
 
-    A dynamic first dimension is named `batch`; others keep their names. Raises
-    `ConfigError` for an input of unknown rank or with an unnamed dynamic dimension.
+    The model is one that `load_graph` gave. Raises `ConfigError` for an input that is no tensor, or
+    whose number of dimensions is not known.
     """
-    from onnx import helper
-
-    specs = []
-    for value in _inputs(model):
-        tensor = value.type.tensor_type
-        if not tensor.HasField("shape"):
-            raise ConfigError(f"input '{value.name}': its shape is not known; {_REBUILD}")
-        shape = [_dimension(value.name, axis, dim) for axis, dim in enumerate(tensor.shape.dim)]
-        dtype = helper.tensor_dtype_to_np_dtype(tensor.elem_type)
-        specs.append(InputSpec(value.name, str(dtype), tuple(shape)))
-    return tuple(specs), tuple(value.name for value in model.graph.output)
-
-
-def _inputs(model: onnx.ModelProto) -> list[Any]:
-    constants = {tensor.name for tensor in model.graph.initializer}
-    return [value for value in model.graph.input if value.name not in constants]
-
-
-def _dimension(name: str, axis: int, dim: Any) -> int | str:
-    if dim.HasField("dim_value") and dim.dim_value > 0:
-        return int(dim.dim_value)
-    if axis == 0:
-        return "batch"
-    if dim.dim_param:
-        return str(dim.dim_param)
-    raise ConfigError(
-        f"input '{name}': dimension {axis} is dynamic and has no name; fix it, or name it, when "
-        f"the model is exported"
-    )
-
-
-def _name_batch(model: onnx.ModelProto) -> None:
-    """Rename the dynamic first dimension of inputs to `batch`, in all values that have it."""
-    old = set()
-    for value in _inputs(model):
-        dims = value.type.tensor_type.shape.dim
-        if dims and not (dims[0].HasField("dim_value") and dims[0].dim_value > 0):
-            old.add(dims[0].dim_param)
-            dims[0].dim_param = "batch"
-    old.discard("")
-    graph = model.graph
-    for value in (*graph.input, *graph.output, *graph.value_info):
-        for dim in value.type.tensor_type.shape.dim:
-            if dim.dim_param in old:
-                dim.dim_param = "batch"
+    return spec_of(model), tuple(value.name for value in model.graph.output)
 
 
 def _name_nodes(model: onnx.ModelProto) -> None:

@@ -25,10 +25,11 @@ class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
     `reference`, `runtime` and `meters` are the references by which workload, runtime and meters are
-    loaded; `picture` is the file that inputs are made from, or ''. `artifact` is the folder of the
-    prepared artifact, '' for a prepare job; `artifact_key` is its key. `rows` is the file into
-    which an evaluate job writes the rows. `round` and `order` are those of a measure job, and of an
-    inspect job if the cell is inspected in rounds.
+    loaded; `shapes` are those that a suite gives an ONNX file's inputs; `picture` is the file that
+    inputs are made from, or ''. `artifact` is the folder of the prepared artifact, '' for a prepare
+    job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows.
+    `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
+    in rounds.
     """
 
     kind: JobKind
@@ -41,6 +42,7 @@ class Job(msgspec.Struct, frozen=True):
     measure: Measure
     inspect: Inspect = Inspect()
     meters: tuple[str, ...] = ()
+    shapes: dict[str, tuple[int | str, ...]] = {}
     picture: str = ""
     artifact: str = ""
     artifact_key: str = ""
@@ -77,6 +79,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         reference=suite.workloads[cell.workload],
         runtime=suite.runtime(cell.runtime),
         samples=suite.samples.get(cell.workload, ""),
+        shapes=suite.shapes.get(cell.workload, {}),
         recipe=recipes[cell.recipe],
         evaluate=suite.evaluate,
         measure=suite.measure,

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.domain.model import Stage
+from perfsuite.domain.model import InputSpec, Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
@@ -95,7 +95,7 @@ def _check_onnx(workload: Workload) -> Predict:
     path = workload.model.onnx
     require(path is not None and workload.model.build is None, _one_model(workload.name))
     assert path is not None
-    spec, _ = graph_spec(load_graph(path))
+    spec = workload.model.inputs or graph_spec(load_graph(path))[0]
     given = workload.task.inputs(1, 0)
     wanted = [(item.name, item.dtype) for item in spec]
     found = [(name, str(array.dtype)) for name, array in given.items()]
@@ -103,7 +103,25 @@ def _check_onnx(workload: Workload) -> Predict:
         found == wanted,
         f"workload '{workload.name}': task.inputs gives {found}, {path.name} takes {wanted}",
     )
+    for count in (workload.model.batch,) if workload.model.batch else (2, 3):
+        _check_sides(workload, spec, count)
     return lambda inputs: graph_outputs(path, inputs)
+
+
+def _check_sides(workload: Workload, spec: Sequence[InputSpec], count: int) -> None:
+    """Raise unless inputs for a batch of `count` have the sides that the file's inputs have."""
+    given = workload.task.inputs(count, 0)
+    for item in spec:
+        shape = given[item.name].shape
+        sides = tuple(count if side == "batch" else side for side in item.shape)
+        require(
+            len(shape) == len(sides)
+            and all(isinstance(b, str) or a == b for a, b in zip(shape, sides, strict=True)),
+            f"workload '{workload.name}': task.inputs gives '{item.name}' the shape {shape} for a "
+            f"batch of {count}, and the file takes {item.shape}, where 'batch' is the side that "
+            f"counts samples; if that is another one, say so: Model(onnx=..., inputs=("
+            f"InputSpec('{item.name}', '{item.dtype}', {shape} with 'batch' in its place), ...))",
+        )
 
 
 def _check_module(workload: Workload) -> Predict:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from perfsuite import plugins
+from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.user_code import user_code
@@ -63,16 +64,17 @@ def weights_of(reference: str) -> Path | None:
     return path if reference in WORKLOADS and path.is_file() else None
 
 
-def load_workload(reference: str, samples: str = "") -> Workload:
+def load_workload(reference: str, samples: str = "", shapes: GivenShapes | None = None) -> Workload:
     """Return the workload that a name, `file.py:name` or `file.onnx` refers to.
 
-    `samples` is the path of an ONNX workload's samples file. A plug-in may be a `Workload` or a
-    function without arguments that returns one.
+    `samples` is the path of an ONNX workload's samples file, `shapes` are those that its inputs are
+    to have. A plug-in may be a `Workload` or a function without arguments that returns one.
     """
     if reference.endswith(".onnx"):
         from perfsuite.workloads.onnx.file import onnx_workload
 
-        return checked(onnx_workload(Path(reference), Path(samples) if samples else None))
+        file = Path(samples) if samples else None
+        return checked(onnx_workload(Path(reference), file, shapes or {}))
     if reference in MERGED:
         check_workload_exists(reference)
     found = plugins.load("workload", reference, WORKLOADS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from open_sides import steps_first
 
-from perfsuite import Model, Stage, SubsetMetric, Task, TrainingSet, Workload
+from perfsuite import InputSpec, Model, Stage, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.testing import check_workload
 from perfsuite.testing.samples import pictures, small_net
 
@@ -168,3 +170,15 @@ def test_a_workload_without_labels_passes() -> None:
             return pictures(batch, seed)
 
     check_workload(workload(Timed()))
+
+
+def test_an_onnx_file_whose_inputs_are_of_other_sides(tmp_path: Path) -> None:
+    class Steps(Task):
+        def inputs(self, batch: int, seed: int) -> dict[str, np.ndarray]:
+            return {"x": np.random.default_rng(seed).random((7, batch, 4), np.float32)}
+
+    path = steps_first(tmp_path / "net.onnx", ("?", "?", 4))
+    with pytest.raises(AssertionError, match=r"'x' the shape \(7, 2, 4\) for a batch of 2, and"):
+        check_workload(Workload("steps", Model(onnx=path), Steps()))
+    told = (InputSpec("x", "float32", (7, "batch", 4)),)
+    check_workload(Workload("steps", Model(onnx=path, inputs=told), Steps()))

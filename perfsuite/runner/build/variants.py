@@ -223,7 +223,7 @@ class VariantBuilder:
         Raises `Unsupported` for a graph pass on a model in pieces.
         """
         if self.workload.model.onnx is not None:
-            path, key = self.workload.model.onnx, self.model_key
+            path, key = self._file(self.workload.model.onnx)
         else:
             key = self._export_key
             folder, _ = self.cache.build("export", key, self._exporter)
@@ -239,6 +239,21 @@ class VariantBuilder:
                 folder, _ = self.cache.build("graph", key, apply)
                 path = folder / GRAPH
         return Variant(path, rebuild, quantized and _is_quantized(path)), key
+
+    def _file(self, path: Path) -> tuple[Path, str]:
+        """Return the ONNX file and its key: a copy with settled sides, if it leaves them open."""
+        inputs, key = self.workload.model.inputs, self.model_key
+        if not inputs:
+            return path, key
+
+        def write(folder: Path) -> None:
+            from perfsuite.export.onnx import write_settled
+
+            write_settled(path, inputs, folder / GRAPH)
+
+        key = key_of(key, "inputs", msgspec.json.encode(inputs))
+        folder, _ = self.cache.build("graph", key, write)
+        return folder / GRAPH, key
 
     @property
     def _exporter(self) -> Exporter:
@@ -278,11 +293,15 @@ class VariantBuilder:
         import onnx
 
         from perfsuite.export.onnx import load_graph
+        from perfsuite.export.sides import keep_settled
 
         whose, context = f"{step.use.use}: its apply()", self._context(step, key)
+        before = load_graph(graph)
         with user_code(whose):
-            made = step.pass_.apply(load_graph(graph), context)
-        onnx.save(require_type(made, onnx.ModelProto, whose, "an onnx.ModelProto"), folder / GRAPH)
+            made = step.pass_.apply(before, context)
+        require_type(made, onnx.ModelProto, whose, "an onnx.ModelProto")
+        keep_settled(before, made)
+        onnx.save(made, folder / GRAPH)
 
     def _context(self, step: Step, key: str) -> PassContext:
         cell, runtime = self.job.cell, self._runtime_of(step)

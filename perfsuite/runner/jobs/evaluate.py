@@ -34,7 +34,7 @@ ROWS, ACCURACIES = "rows.npy", "accuracies.json"
 
 def evaluate(job: Job) -> Line:
     """Return the line with the accuracies; the rows are cached, and copied to the run."""
-    task = load_workload(job.reference, job.samples).task
+    task = load_workload(job.reference, job.samples, job.shapes).task
     cache = Cache(sealed=job.cached_only)
     folder, made = cache.build("rows", rows_key(job, task), partial(_answer, job, task))
     found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])

@@ -125,7 +125,7 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
                 f"was prepared; start a new run"
             )
         runtime = artifacts.load_runtime(job.runtime)
-        workload = load_workload(job.reference, job.samples)
+        workload = load_workload(job.reference, job.samples, job.shapes)
         return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache()).rebuild()
 
     return rebuild

@@ -40,7 +40,7 @@ def prepare(job: Job) -> Line:
     libraries = libraries_of(runtime)
     _check_supported(runtime, job)
     steps = steps_of(job, runtime)
-    workload = load_workload(job.reference, job.samples)
+    workload = load_workload(job.reference, job.samples, job.shapes)
     _check_batch(workload, job)
     cache = Cache(sealed=job.cached_only)
     builder = VariantBuilder(workload, job, steps, runtime, cache)
@@ -103,10 +103,11 @@ def _check_supported(runtime: Runtime, job: Job) -> None:
 
 
 def _check_batch(workload: Workload, job: Job) -> None:
-    only = workload.model.batch
+    only, reason = workload.model.batch, workload.model.why_batch
     if only is not None and only != job.cell.batch:
         raise Unsupported(
             f"{workload.name} takes batches of {only} alone, and {job.cell.batch} was asked for"
+            f"{reason and f' ({reason})'}"
         )
 
 

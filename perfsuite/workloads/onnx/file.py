@@ -1,133 +1,176 @@
-"""An ONNX file as a workload: timed and profiled as it is, judged when samples are given."""
+"""An ONNX file as a workload: timed and profiled as it is, judged when it has labelled samples."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Sequence
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import msgspec
 import numpy as np
 
-from perfsuite.domain.model import InputSpec, Model
-from perfsuite.domain.task import Inputs, Predict, Task
+from perfsuite.domain.model import GivenShapes, InputSpec, Model
+from perfsuite.domain.task import Inputs, Task
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import ConfigError, Unsupported
-from perfsuite.export.onnx import graph_spec, load_graph
-from perfsuite.workloads.onnx.samples import read_samples, written
-from perfsuite.workloads.tasks.classification import top1_rows
+from perfsuite.errors import ConfigError
+from perfsuite.export.onnx import data_files, read_graph
+from perfsuite.export.sides import BATCH, batch_sides, declared, with_sides
+from perfsuite.store.cache import Cache, key_of
+from perfsuite.workloads.onnx.arrays import NUMBERS, written
+from perfsuite.workloads.onnx.samples import LABELS, Samples, read_samples
+from perfsuite.workloads.onnx.sides import Settled, Sides, settled, sides_of
+from perfsuite.workloads.onnx.tasks import Labelled, MadeUp, Sampled, made_up
+from perfsuite.workloads.onnx.trial import Outcome, tried
 
-BATCH = 50
-_NUMBERS = "biuf"  # NumPy's kinds of types that inputs are made for: bool, integers, floats
+if TYPE_CHECKING:
+    import onnx
 
-
-@dataclass(frozen=True)
-class Unlabelled(Task):
-    """Random inputs that fit the graph: standard normal floats, zeros for everything else."""
-
-    spec: tuple[InputSpec, ...]
-    made_up = True
-
-    def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return seeded inputs, with `batch` samples if the graph's batch is dynamic."""
-        rng = np.random.default_rng(seed)
-        return {item.name: self._array(item, batch, rng) for item in self.spec}
-
-    def calibration(self, samples: int) -> Iterator[Inputs]:
-        """Raise `Unsupported`, because the ranges of random inputs are not those of real data."""
-        raise Unsupported(
-            "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
-            'samples = { <its name> = "<file>.npz" }'
-        )
-
-    @staticmethod
-    def _array(item: InputSpec, batch: int, rng: np.random.Generator) -> np.ndarray:
-        shape = [side if isinstance(side, int) else batch for side in item.shape]
-        if np.issubdtype(np.dtype(item.dtype), np.floating):
-            return rng.standard_normal(shape).astype(item.dtype)
-        return np.zeros(shape, item.dtype)
+_NO_BATCH = (
+    "no open side of its inputs is known to count samples, so none can be taken from a file; say "
+    "which one does with `batch` in its place: --shape x=10xbatchx4, in a suite shapes = "
+    '{ <its name> = { x = [10, "batch", 4] } }'
+)
+_WITHOUT = (
+    "leave the labels out: the model is then timed and calibrated, without an accuracy; or write a "
+    "task of your own in Python"
+)
+_OUTCOME = "outcome.json"
+_TRIAL = "1"  # changes when trials come out otherwise
 
 
-@dataclass(frozen=True)
-class Labelled(Task):
-    """Samples from an `.npz` file: for each input an array over samples, and `labels`.
-
-    The samples are in a seeded random order, as the file may be sorted by class. The first half is
-    for calibration, the second half for testing.
-    """
-
-    spec: tuple[InputSpec, ...]
-    arrays: dict[str, np.ndarray]
-    metric_name = "top1"
-
-    @property
-    def _half(self) -> int:
-        return len(self.arrays["labels"]) // 2
-
-    def _slice(self, chosen: np.ndarray | slice) -> Inputs:
-        return {item.name: self.arrays[item.name][chosen] for item in self.spec}
-
-    def inputs(self, batch: int, seed: int) -> Inputs:
-        """Return `batch` test samples, chosen by `seed`."""
-        count = len(self.arrays["labels"])
-        return self._slice(np.random.default_rng(seed).integers(self._half, count, batch))
-
-    def calibration(self, samples: int) -> Iterator[Inputs]:
-        """Yield up to `samples` samples of the first half."""
-        last = min(samples, self._half)
-        for start in range(0, last, BATCH):
-            yield self._slice(slice(start, min(start + BATCH, last)))
-
-    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
-        """Return (samples, 3) rows of the second half: 1 if right else 0, the answer, the label."""
-        labels = self.arrays["labels"]
-        last = len(labels) if samples is None else min(len(labels), self._half + samples)
-        rows = []
-        for start in range(self._half, last, BATCH):
-            chosen = slice(start, min(start + BATCH, last))
-            rows.append(top1_rows(predict(self._slice(chosen)), labels[chosen]))
-        return np.concatenate(rows)
-
-    def metric(self, rows: np.ndarray) -> float:
-        """Return top-1: the share of right answers."""
-        return float(rows[:, 0].mean())
-
-
-def onnx_workload(path: Path, samples: Path | None = None) -> Workload:
+def onnx_workload(
+    path: Path, samples: Path | None = None, shapes: GivenShapes | None = None
+) -> Workload:
     """Return the workload of an ONNX file, named after it.
 
-    Dynamic dimensions other than the batch are set to those of `samples`. Raises `ConfigError` for
-    a file that is no model, for inputs of a type that cannot be made, and for samples that do not
-    fit.
+    Its open sides have the lengths of `samples` or `shapes`; which one counts samples is tried out.
+    Raises `ConfigError` for a file that is no model, for inputs of a type that cannot be made, for
+    samples and shapes that do not fit, and where neither says how long an open side is.
     """
     try:
-        spec, _ = graph_spec(load_graph(path))
-        _check_inputs(spec)
-        if samples is None:
-            _check_fixed(spec)
+        graph = read_graph(path)
+        inputs = declared(graph)
+        _check_inputs(inputs)
+        sides = sides_of(inputs, shapes or {})
+        given = None
+        if samples is not None:
+            if sides.opened and not sides.batch:
+                raise ConfigError(_NO_BATCH)
+            given = read_samples(samples, sides.inputs, sides.axes)
+        trial = partial(_tried, path, samples, given, sides)
+        found = settled(sides, given, trial)
+        if given is not None and given.labels is not None:
+            _check_labels(given.labels, graph, found)
     except ConfigError as error:
-        told = str(error) if str(path) in str(error) else f"{path}: {error}"
-        raise ConfigError(told) from error
-    task = Unlabelled(spec) if samples is None else Labelled(spec, read_samples(samples, spec))
-    return Workload(path.stem, Model(onnx=path), task)
+        told = str(error)
+        whose = "" if told.startswith((f"{path}", f"{samples}")) else f"{path}: "
+        raise ConfigError(whose + told) from error
+    task: Task = MadeUp(found.inputs)
+    if given is not None:
+        kind = Sampled if given.labels is None else Labelled
+        task = kind(given, found.only or _fixed_size(sides, given))
+    settled_inputs = () if found.inputs == _as_read(inputs) else found.inputs
+    model = Model(onnx=path, batch=found.only, why_batch=found.why, inputs=settled_inputs)
+    return Workload(path.stem, model, task)
 
 
-def _check_inputs(spec: tuple[InputSpec, ...]) -> None:
-    if not spec:
+def _fixed_size(sides: Sides, given: Samples) -> int:
+    """Return the samples in a call of a model without open sides; 0 for one with such."""
+    if sides.opened:
+        return 0
+    name, axis = next(iter(given.axes.items()))
+    return next(int(spec.shape[axis]) for spec in sides.inputs if spec.name == name)
+
+
+def _check_inputs(inputs: Sequence[InputSpec]) -> None:
+    if not inputs:
         raise ConfigError("the graph has no inputs, so there is nothing to run it on; give it one")
-    for item in spec:
-        if np.dtype(item.dtype).kind not in _NUMBERS:
+    for item in inputs:
+        if np.dtype(item.dtype).kind not in NUMBERS:
             raise ConfigError(
                 f"input '{item.name}' takes {item.dtype} (strings, or numbers that NumPy lacks); "
                 "export the model so that it takes plain integers or floats"
             )
 
 
-def _check_fixed(spec: tuple[InputSpec, ...]) -> None:
-    for item in spec:
-        sides = [side for side in item.shape if isinstance(side, str) and side != "batch"]
-        if sides:
-            raise ConfigError(
-                f"input '{item.name}' leaves {' and '.join(sides)} open: {written(item.shape)}; "
-                "give samples with the shape that you use (in the suite: samples = "
-                '{ <its name> = "<file>.npz" }), or export the model with fixed ones'
-            )
+def _as_read(inputs: tuple[InputSpec, ...]) -> tuple[InputSpec, ...]:
+    """Return the inputs as they are read from a file about which nothing else is known."""
+    read = with_sides(inputs, dict.fromkeys(batch_sides(inputs).names, BATCH))
+    batched = any(BATCH in spec.shape for spec in read)
+    return tuple(
+        msgspec.structs.replace(spec, per_call=batched and BATCH not in spec.shape) for spec in read
+    )
+
+
+def _tried(
+    path: Path,
+    samples: Path | None,
+    given: Samples | None,
+    sides: Sides,
+    inputs: tuple[InputSpec, ...],
+) -> Outcome:
+    """Return the outcome of a trial with three samples, which is cached."""
+
+    def make(folder: Path) -> None:
+        three = made_up(inputs, 3, 0) if given is None else _three(given)
+        outcome = tried(path, three, sides.axes, named=sides.named)
+        (folder / _OUTCOME).write_bytes(msgspec.json.encode(outcome))
+
+    key = key_of(
+        _TRIAL,
+        _engine(),
+        path,
+        *data_files(path),
+        samples or "",
+        msgspec.json.encode([inputs, sides.batch, sides.named]),
+    )
+    folder, _ = Cache().build("sides", key, make)
+    return msgspec.json.decode((folder / _OUTCOME).read_bytes(), type=Outcome)
+
+
+def _engine() -> str:
+    """Return the version of what trials are made with; '' where it is not installed."""
+    try:
+        return version("onnxruntime")
+    except PackageNotFoundError:
+        return ""
+
+
+def _three(given: Samples) -> Inputs:
+    alike = given.alike(0, range(len(given)))
+    return given.call([alike[index % len(alike)] for index in range(3)])
+
+
+def _check_labels(labels: np.ndarray, graph: onnx.ModelProto, found: Settled) -> None:
+    """Raise `ConfigError` for labels of a model whose answers are no scores of classes."""
+    late = [spec.name for spec in found.inputs if BATCH in spec.shape[1:]]
+    if late:
+        raise ConfigError(
+            f"top-1 needs answers that are told apart by the first side, and input '{late[0]}' "
+            f"counts samples by another; {_WITHOUT}"
+        )
+    first = graph.graph.output[0]
+    shape = found.outputs[0] if found.outputs else _declared_shape(first)
+    if shape is None:
+        return
+    if len(shape) != 2:
+        raise ConfigError(
+            f"the file has '{LABELS}', for top-1, which needs scores (samples, classes) as the "
+            f"first output, and '{first.name}' is {written(shape)}; {_WITHOUT}"
+        )
+    classes = shape[1]
+    if isinstance(classes, int) and labels.max() >= classes:
+        raise ConfigError(
+            f"there is a label {labels.max()}, but output '{first.name}' has {classes} classes: "
+            f"labels run from 0 to {classes - 1}; {_WITHOUT}"
+        )
+
+
+def _declared_shape(value: Any) -> tuple[int | str, ...] | None:
+    """Return the shape that a graph declares for an output, `?` for open sides; None for none."""
+    tensor = value.type.tensor_type
+    if not tensor.HasField("shape"):
+        return None
+    return tuple(dim.dim_value or dim.dim_param or "?" for dim in tensor.shape.dim)

@@ -167,6 +167,9 @@ def test_samples_belong_to_an_onnx_workload(tmp_path: Path) -> None:
     assert refusal(suite(workloads=workloads, samples={"net": f"{tmp_path}/x.npz"})) == (
         f"s.toml: samples.net: there is no file {tmp_path}/x.npz"
     )
+    assert refusal(suite(workloads=workloads, shapes={"vgg": {"x": (1,)}})) == (
+        "s.toml: shapes.vgg: no ONNX workload has this name; known: net"
+    )
 
 
 def test_devices_and_precisions_are_those_of_some_runtime(mine: str) -> None:

@@ -39,6 +39,13 @@ def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert suite.runtime_files == {"engine": f"{tmp_path}/mine.py:engine"}
     assert suite.picture == f"{tmp_path}/cat.jpg"
     assert single_suite("net.onnx").workloads == {"net": f"{tmp_path}/net.onnx"}
+    Path("s.npz").write_bytes(b"")
+    shapes = {"x": [1, 3, "?", "batch"]}
+    suite = single_suite("net.onnx", samples=Path("s.npz"), shapes=shapes)
+    assert suite.samples == {"net": f"{tmp_path}/s.npz"}
+    assert suite.shapes == {"net": {"x": (1, 3, "?", "batch")}}
+    with pytest.raises(ConfigError, match="--samples: there is no file t"):
+        single_suite("net.onnx", samples=Path("t.npz"))
 
 
 @pytest.mark.parametrize(
@@ -67,6 +74,8 @@ def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
             "its defaults; a suite gives it fields",
         ),
         ("vgg-digits", {"recipe": "no.py:Pass"}, "--recipe: use: pass '"),
+        ("vgg-digits", {"samples": Path("s.npz")}, "--samples is for ONNX files; the task of 'vgg"),
+        ("vgg-digits", {"shapes": {"x": (1, 3)}}, "--shape is for ONNX files; the task of 'vgg-d"),
     ],
 )
 def test_what_is_not_there_is_refused(workload: str, more: dict[str, Any], message: str) -> None:

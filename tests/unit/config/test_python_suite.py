@@ -69,6 +69,7 @@ processes = 4
 evaluate = { samples = 100 }
 measure = { calls = 1000, seconds = 2 }
 samples = { other = "samples.npz" }
+shapes = { other = { x = ["batch", 3, 64, 64] } }
 compare = "ratio"
 meters = ["memory", "mine_in_python.py:Steps"]
 
@@ -135,6 +136,7 @@ def test_it_is_what_a_file_gives(mine: ModuleType) -> None:
         evaluate=Evaluate(100),
         measure=Measure(calls=1000, seconds=2),
         samples={"other": Path("samples.npz")},
+        shapes={"other": {"x": ("batch", 3, 64, 64)}},
         compare="ratio",
         meters=[Memory, mine.Steps],
         recipes=(Recipe("int8", [Int8(calibration_samples=64)]), small),

@@ -66,6 +66,7 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
             evaluate = { samples = 100 }
             measure = { calls = 1000, seconds = 2 }
             samples = { detector = "faces.npz" }
+            shapes = { detector = { image = ["batch", 3, "?", "?"] } }
             compare = "ratio"
             [[recipes]]
             name = "small"
@@ -98,6 +99,7 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
         ),
     )
     assert suite.samples == {"detector": f"{tmp_path}/faces.npz"}
+    assert suite.shapes == {"detector": {"image": ("batch", 3, "?", "?")}}
     assert suite.measure == Measure(calls=1000, seconds=2.0)
     assert suite.expect == (Expect(status="unsupported", reason="why", recipe="small"),)
     assert suite.budgets == (
@@ -123,6 +125,7 @@ def test_a_whole_suite_keeps_all_that_it_says(tmp_path: Path) -> None:
         (HEAD + "threads = true", "threads: Expected `integer`, got `boolean`"),
         (HEAD + "evaluate = 3", "evaluate: Expected `table`, got `integer`"),
         (HEAD + "samples = { x = 3 }", "samples.x: the path of a samples file"),
+        (HEAD + "shapes = { net = { x = [1, 0] } }", "shapes.net.x[1]: 0 is no side"),
         (HEAD + 'compare = "ration"', "compare: 'ration' is none of absolute, ratio"),
         ('workloads = ["vgg"]', "suite.toml: missing key `runtimes`"),
         # numbers out of range

@@ -278,9 +278,8 @@ def test_a_fixed_batch_stays_fixed(tmp_path: Path) -> None:
     assert graph_spec(load_graph(path))[0][0].shape == (2, 4)
 
 
-def test_an_unnamed_dynamic_dimension_is_refused_by_name() -> None:
-    with pytest.raises(ConfigError, match="input 'x': dimension 1 is dynamic and has no name"):
-        graph_spec(small([1, None, 4]))
+def test_an_unnamed_dynamic_dimension_gets_a_name() -> None:
+    assert graph_spec(small([1, None, 4]))[0][0].shape == (1, "x[1]", 4)
 
 
 def test_renamed_values_are_followed_into_control_flow(tmp_path: Path) -> None:

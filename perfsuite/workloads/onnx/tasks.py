@@ -1,0 +1,116 @@
+"""The tasks of ONNX files: inputs that are made up, samples without labels, samples with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.task import Inputs, Predict, Task
+from perfsuite.errors import Unsupported
+from perfsuite.workloads.onnx.samples import Samples
+from perfsuite.workloads.tasks.classification import top1_rows
+
+BATCH = 50  # samples of a call
+
+
+@dataclass(frozen=True)
+class MadeUp(Task):
+    """Random inputs that fit the graph: standard normal floats, zeros for everything else."""
+
+    spec: tuple[InputSpec, ...]
+    made_up = True
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return seeded inputs, with `batch` samples if the graph's batch is dynamic."""
+        return made_up(self.spec, batch, seed)
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Raise `Unsupported`, because the ranges of random inputs are not those of real data."""
+        raise Unsupported(
+            "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
+            'samples = { <its name> = "<file>.npz" }, or to profile: --samples <file>.npz'
+        )
+
+    def fingerprint(self) -> str:
+        """Return a text that changes when the inputs do."""
+        return repr(self.spec)
+
+
+def made_up(spec: Sequence[InputSpec], length: int, seed: int) -> Inputs:
+    """Return seeded inputs whose open sides all have the same length."""
+    rng = np.random.default_rng(seed)
+    return {item.name: _array(item, length, rng) for item in spec}
+
+
+def _array(item: InputSpec, length: int, rng: np.random.Generator) -> np.ndarray:
+    shape = [side if isinstance(side, int) else length for side in item.shape]
+    if np.issubdtype(np.dtype(item.dtype), np.floating):
+        return np.asarray(rng.standard_normal(shape)).astype(item.dtype)
+    return np.zeros(shape, item.dtype)
+
+
+@dataclass(frozen=True)
+class Sampled(Task):
+    """Samples from an `.npz` file, without labels: to time, to profile and to calibrate.
+
+    The first half is for calibration, the second half for everything else. A single sample serves
+    for both. `size` is the number of samples in a call of a model that takes no other; 0 if it
+    takes any.
+    """
+
+    samples: Samples
+    size: int = 0
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Return which types were converted."""
+        return self.samples.notes
+
+    @property
+    def _half(self) -> int:
+        return len(self.samples) // 2
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` samples of the second half, chosen by `seed`, of the same shapes."""
+        rng, last = np.random.default_rng(seed), len(self.samples)
+        chosen = rng.integers(self._half, last, batch).tolist()
+        if self.samples.is_ragged:
+            alike = self.samples.alike(chosen[0], range(self._half, last))
+            chosen[1:] = rng.choice(alike, batch - 1).tolist()
+        return self.samples.call(chosen)
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield up to `samples` samples of the first half."""
+        for chosen in self._calls(0, min(samples, self._half or len(self.samples))):
+            yield self.samples.call(chosen)
+
+    def _calls(self, start: int, stop: int) -> Iterator[range]:
+        """Yield the samples of each call: one where samples differ in shape."""
+        size = 1 if self.samples.is_ragged else self.size or BATCH
+        for first in range(start, stop, size):
+            yield range(first, min(first + size, stop))
+
+
+class Labelled(Sampled):
+    """Samples with `labels`, of a model whose first output are scores of classes."""
+
+    metric_name = "top1"
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return (samples, 3) rows of the second half: 1 if right else 0, the answer, the label."""
+        labels = self.samples.labels
+        if labels is None:
+            raise ValueError("a task with labels was made of samples without any")
+        last = len(labels) if samples is None else min(len(labels), self._half + samples)
+        rows = [
+            top1_rows(predict(self.samples.call(chosen)), labels[chosen.start : chosen.stop])
+            for chosen in self._calls(self._half, last)
+        ]
+        return np.concatenate(rows)
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return top-1: the share of right answers."""
+        return float(rows[:, 0].mean())

@@ -1,0 +1,207 @@
+"""Samples of plain ONNX files: without labels, of several sizes, beside inputs given once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from open_sides import (
+    folding,
+    running_sum,
+    segmenter,
+    steps_first,
+    thresholded,
+    with_positions,
+)
+
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import ConfigError
+from perfsuite.workloads.onnx.file import onnx_workload
+
+pytest.importorskip("onnx")
+pytest.importorskip("onnxruntime")
+
+RNG = np.random.default_rng(0)
+
+
+def normal(*shape: int) -> np.ndarray:
+    return RNG.normal(size=shape).astype(np.float32)
+
+
+def workload(path: Path, **arrays: Any) -> Workload:
+    np.savez(path.with_suffix(".npz"), **arrays)
+    return onnx_workload(path, path.with_suffix(".npz"))
+
+
+def refusal(path: Path, **arrays: Any) -> str:
+    with pytest.raises(ConfigError) as caught:
+        workload(path, **arrays)
+    return str(caught.value)
+
+
+def shapes(inputs: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in inputs.items()}
+
+
+def test_without_labels_they_time_and_calibrate(tmp_path: Path) -> None:
+    x = normal(10, 3, 6, 8)
+    task = workload(segmenter(tmp_path / "net.onnx"), x=x).task
+    assert not task.metrics()
+    assert not task.made_up
+    assert shapes(task.inputs(4, 0)) == {"x": (4, 3, 6, 8)}
+    calibrated = np.concatenate([batch["x"] for batch in task.calibration(100)])
+    assert len(calibrated) == 5, "the first half"
+    timed = np.concatenate([task.inputs(4, seed)["x"] for seed in range(8)])
+    assert not {one.tobytes() for one in timed} & {one.tobytes() for one in calibrated}
+    assert {one.tobytes() for one in timed} < {one.tobytes() for one in x}
+
+
+def test_a_single_sample_will_do(tmp_path: Path) -> None:
+    task = workload(segmenter(tmp_path / "net.onnx", ("?", 3, "?", "?")), x=normal(1, 3, 6, 8)).task
+    assert shapes(task.inputs(2, 3)) == {"x": (2, 3, 6, 8)}
+    assert [shapes(one) for one in task.calibration(9)] == [{"x": (1, 3, 6, 8)}]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_samples_of_several_sizes_are_written_one_by_one(tmp_path: Path, whole: bool) -> None:
+    sizes = [(6, 8), (8, 6), (6, 8), (10, 4), (8, 6), (6, 8)]
+    given = {f"x/{i}": normal(*(1,) * whole, 3, *size) for i, size in enumerate(sizes)}
+    found = workload(segmenter(tmp_path / "net.onnx", ("?", 3, "?", "?")), **given)
+    assert found.model.batch is None
+    for seed in range(6):
+        batch = found.task.inputs(3, seed)["x"]
+        assert batch.shape[0] == 3
+        assert batch.shape[2:] in sizes
+    assert [len(one["x"]) for one in found.task.calibration(9)] == [1, 1, 1]
+    assert {one["x"].shape[2:] for one in found.task.calibration(9)} <= set(sizes)
+
+
+def test_a_missing_one_is_named(tmp_path: Path) -> None:
+    path, x = segmenter(tmp_path / "net.onnx"), normal(3, 6, 8)
+    told = refusal(path, **{"x/0": x, "x/1": x, "x/3": x})
+    assert told.endswith("net.npz: no array named x/2, and there are later ones")
+    assert "array 'x/1' is float32 (6, 8), but" in refusal(path, **{"x/0": x, "x/1": x[0]})
+
+
+def test_pictures_of_several_sizes_cannot_be_stacked_by_pickle(tmp_path: Path) -> None:
+    ragged = np.empty(2, object)
+    ragged[:] = [normal(3, 6, 8), normal(3, 8, 6)]
+    told = refusal(segmenter(tmp_path / "net.onnx"), x=ragged)
+    assert (
+        "samples of different sizes one by one: numpy.savez(file, **{f'x/{i}': one for i," in told
+    )
+
+
+def test_what_is_given_once_is_the_same_in_every_call(tmp_path: Path) -> None:
+    iou, scale = np.array([0.5], np.float32), np.float32(2)
+    path = thresholded(tmp_path / "net.onnx")
+    found = workload(path, x=normal(9, 3, 4, 4), iou=iou, scale=scale, labels=np.zeros(9, int))
+    asked = []
+
+    def predict(inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+        asked.append(shapes(inputs))
+        return [inputs["x"].mean(axis=(2, 3))]
+
+    assert len(found.task.rows(predict)) == 5
+    assert asked == [{"x": (5, 3, 4, 4), "iou": (1,), "scale": ()}]
+    assert shapes(found.task.inputs(2, 0)) == {"x": (2, 3, 4, 4), "iou": (1,), "scale": ()}
+    assert found.task.inputs(2, 0)["iou"] == iou
+
+
+def test_an_input_with_a_first_side_of_one_may_differ_between_samples(tmp_path: Path) -> None:
+    path, x, scale = thresholded(tmp_path / "net.onnx"), normal(9, 3, 4, 4), np.float32(2)
+    found = workload(path, x=x, iou=np.arange(9, dtype=np.float32), scale=scale)
+    assert found.model.batch == 1
+    assert shapes(found.task.inputs(1, 0)) == {"x": (1, 3, 4, 4), "iou": (1,), "scale": ()}
+    assert len({float(found.task.inputs(1, seed)["iou"][0]) for seed in range(20)}) > 1
+    told = refusal(path, x=x, iou=np.zeros(1, np.float32), scale=np.zeros(9, np.float32))
+    assert "array 'scale' is float32 (9,), but the model takes float32 ()" in told
+
+
+def test_beside_a_fixed_batch_too(tmp_path: Path) -> None:
+    path = thresholded(tmp_path / "net.onnx", (1, 3, 4, 4))
+    given = {"x": normal(9, 3, 4, 4), "iou": np.float32([0.5]), "scale": np.float32(2)}
+    found = workload(path, **given)
+    assert [spec.per_call for spec in found.model.inputs] == [False, True, True]
+    assert [shapes(one) for one in found.task.calibration(3)] == 3 * [
+        {"x": (1, 3, 4, 4), "iou": (1,), "scale": ()}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("dtype", "taken"),
+    [(np.float64, True), (np.uint8, True), (np.int64, True), (np.float16, True), ("U3", False)],
+)
+def test_types_are_converted_where_that_is_exact(tmp_path: Path, dtype: Any, taken: bool) -> None:
+    x = RNG.integers(0, 200, (4, 3, 6, 8))
+    path = segmenter(tmp_path / "net.onnx")
+    if not taken:
+        assert "array 'x' is <U3" in refusal(path, x=x.astype(dtype))
+        return
+    task = workload(path, x=x.astype(dtype)).task
+    assert task.inputs(1, 0)["x"].dtype == np.float32
+    assert task.labels == (f"x: {np.dtype(dtype)} read as float32",)
+    assert "float64" in refusal(path, x=x + 0.1)
+    assert "int64" in refusal(path, x=x + 2**30)
+
+
+def test_another_side_than_the_first_counts_samples(tmp_path: Path) -> None:
+    path = steps_first(tmp_path / "net.onnx")
+    found = workload(path, x=normal(6, 7, 4))
+    assert [spec.shape for spec in found.model.inputs] == [(7, "batch", 4)]
+    assert shapes(found.task.inputs(2, 0)) == {"x": (7, 2, 4)}
+    assert [shapes(one) for one in found.task.calibration(2)] == [{"x": (7, 2, 4)}]
+    told = refusal(path, x=normal(6, 7, 4), labels=np.zeros(6, int))
+    assert "input 'x' counts samples by another; leave the labels out" in told
+    told = refusal(path, x=normal(6, 7, 5))
+    assert "takes float32 (seq, batch, 4); convert the array, which is (samples, seq, 4)" in told
+
+
+def test_ids_and_positions(tmp_path: Path) -> None:
+    ids, pos = RNG.integers(0, 9, (6, 5)), np.arange(5, dtype=np.float32)
+    found = workload(with_positions(tmp_path / "net.onnx"), ids=ids, pos=pos)
+    assert shapes(found.task.inputs(2, 0)) == {"ids": (2, 5), "pos": (5,)}
+    made_up = onnx_workload(tmp_path / "net.onnx", shapes={"ids": (1, 5)}).task.inputs(2, 0)
+    assert shapes(made_up) == {"ids": (2, 5), "pos": (5,)}
+
+
+def test_a_batch_that_is_folded_inside(tmp_path: Path) -> None:
+    path = folding(tmp_path / "net.onnx")
+    found = workload(path, x=normal(6, 3, 2, 2), labels=np.zeros(6, int))
+    assert found.model.batch == 1
+    assert "MatMul" in found.model.why_batch
+    assert [spec.shape for spec in found.model.inputs] == [(1, 3, 2, 2)]
+    asked = []
+    found.task.rows(lambda inputs: asked.append(inputs["x"].shape) or [np.zeros((1, 5))])
+    assert asked == [(1, 3, 2, 2)] * 3
+    assert onnx_workload(path).model.batch == 1
+
+
+def test_steps_are_asked_for(tmp_path: Path) -> None:
+    path = running_sum(tmp_path / "net.onnx", ("?", 4))
+    with pytest.raises(ConfigError, match=r"'x' \(\?, 4\) counts samples: its answer to one entry"):
+        onnx_workload(path)
+    assert onnx_workload(path, shapes={"x": (9, 4)}).task.inputs(1, 0)["x"].shape == (9, 4)
+    named = running_sum(tmp_path / "named.onnx", ("time", 4))
+    with pytest.raises(ConfigError, match="no open side of its inputs is known to count samples"):
+        workload(named, x=normal(6, 4))
+
+
+def test_labels_of_what_has_no_classes_are_told(tmp_path: Path) -> None:
+    labels = np.zeros(6, int)
+    told = refusal(segmenter(tmp_path / "net.onnx"), x=normal(6, 3, 6, 8), labels=labels)
+    assert "as the first output, and 'y' is (batch, 2, 6, 8); leave the labels out" in told
+    told = refusal(folding(tmp_path / "five.onnx"), x=normal(6, 3, 2, 2), labels=labels + 5)
+    assert "there is a label 5, but output 'y' has 5 classes: labels run from 0 to 4" in told
+
+
+def test_a_trial_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfsuite.workloads.onnx import file
+
+    path = segmenter(tmp_path / "net.onnx", ("odd", 3, 5, 7))
+    first = onnx_workload(path).model
+    monkeypatch.setattr(file, "tried", None)
+    assert onnx_workload(path).model == first
