@@ -13,6 +13,7 @@ from perfsuite.domain.environment import Environment
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
+from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite
 
 SCHEMA = 1
@@ -151,6 +152,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     widths: tuple[LayerWidth, ...] = ()  # of a prepare line, where passes changed any
     device: DeviceIdentity | None = None  # that it was done on; None in journals that did not tell
     uncounted: dict[str, int] = {}  # beside its macs: operators that may compute, to their number
+    input_shapes: InputShapes = {}  # of a prepare line: of the calls that are timed
+    made_up: bool = False  # beside them: the inputs are made up, as nobody gave samples
 
 
 class BetweenRuns(msgspec.Struct, frozen=True):
@@ -190,6 +193,8 @@ class Record(msgspec.Struct, frozen=True):
     defines those that are not in perfsuite's table. `accuracies` are those by all metrics of the
     task, the main one first; there are none without labelled samples. `uncounted` are operators
     that may compute and have no formula: with any, the MACs are only those of the others.
+    `input_shapes` are those of the timed calls, empty in runs that did not tell; they are `made_up`
+    where nobody gave samples.
     """
 
     cell: Cell
@@ -211,6 +216,8 @@ class Record(msgspec.Struct, frozen=True):
     device: DeviceIdentity | None = None  # that it was done on, by the first line that tells
     uncounted: dict[str, int] = {}
     by_round: dict[str, dict[int, float]] = {}
+    input_shapes: InputShapes = {}
+    made_up: bool = False
     looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
 
     @property

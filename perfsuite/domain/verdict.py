@@ -44,6 +44,7 @@ ReasonKind = Literal[
     "no_fewer_macs",
     "uncounted",  # names: the operators, each with its number
     "other_samples",  # text: in what the samples differ
+    "other_shapes",  # names: those of the inputs timed here, and in the baseline
     "other_machine",  # differences
     "other_device",  # names: that of this run, and that of the baseline
     "no_yardstick",

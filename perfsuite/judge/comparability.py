@@ -11,6 +11,7 @@ from perfsuite.domain.device import told_apart
 from perfsuite.domain.environment import Environment
 from perfsuite.domain.judgement import VersionChange
 from perfsuite.domain.record import Record, Run
+from perfsuite.domain.shapes import shapes_text
 from perfsuite.domain.suite import Statistic
 from perfsuite.domain.verdict import Difference, Interval, Reason, Verdict, VerdictStatus
 from perfsuite.judge import metrics
@@ -80,10 +81,14 @@ def change(
     """Return how `metric` of `cell` changed; both runs must have an ok record with it.
 
     What was measured beside the baseline's own artifact is compared with that, whatever the machine
-    was. With `compare = "ratio"` in the run's suite, other times are first divided by those of a
-    reference cell of the same run, so that runs of two machines can be compared.
+    was. Times of inputs of other shapes are not compared. With `compare = "ratio"` in the run's
+    suite, other times are first divided by those of a reference cell of the same run, so that runs
+    of two machines can be compared.
     """
     now, before = run.records[cell.id], baseline.records[cell.id]
+    if metrics.is_measured(now, metric) and _shapes_differ(now, before):
+        texts = (shapes_text(now.input_shapes), shapes_text(before.input_shapes))
+        return MeasuredChange(None, Reason("other_shapes", names=texts))
     same = metrics.same_samples(now, before, metric)
     if not same and (ratio := _beside(now, before, run.beside.get(cell.id), metric, statistic)):
         return MeasuredChange(ratio, beside=True)
@@ -99,6 +104,12 @@ def change(
         return MeasuredChange(Interval(1.0, 1.0, 1.0))
     ratio = metrics.ratio_between_runs(now, before, metric, statistic)
     return _stored(ratio, (cell,), run, baseline, metric, statistic)
+
+
+def _shapes_differ(now: Record, before: Record) -> bool:
+    """Return whether both tell the shapes of their inputs, and these are others."""
+    known = bool(now.input_shapes and before.input_shapes)
+    return known and now.input_shapes != before.input_shapes
 
 
 def _beside(

@@ -17,7 +17,7 @@ from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 from perfsuite.report.sentences.certificate import certificate_sentence
-from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
+from perfsuite.report.tables import accuracies, inputs, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -178,6 +178,8 @@ def _table(console: Console, group: list[CellRow]) -> Table:
 
 def _print_notes(console: Console, group: list[CellRow]) -> None:
     """Print the notes on cells below their table."""
+    for sentence in inputs.sentences(group):
+        console.print(as_text(console, f"  {sentence}", "dim"))
     if used := instruction_sets_sentence(group):
         console.print(as_text(console, f"  {used}", "dim"))
     for sentence in uncounted.sentences(group):

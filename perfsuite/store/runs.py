@@ -164,6 +164,8 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
         device=next((line.device for line in done if line.device), None),
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
+        input_shapes=next((line.input_shapes for line in done if line.job == "prepare"), {}),
+        made_up=any(line.made_up for line in done),
         metrics=header.metrics,
         looks=header.suite.looks,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),

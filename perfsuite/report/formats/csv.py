@@ -11,6 +11,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import Gain
 from perfsuite.report.tables.cell_rows import CellRow, plain, rows
+from perfsuite.report.tables.inputs import inputs_text
 from perfsuite.report.tables.texts import measured_text
 from perfsuite.report.tables.uncounted import operators_text
 
@@ -49,6 +50,7 @@ def _row(row: CellRow) -> dict[str, _Value]:
         "precision": row.cell.precision,
         "batch": row.cell.batch,
         "threads": row.cell.threads,
+        "inputs": inputs_text(row),
         "status": row.status,
         "verdict": row.verdict,
         "processes": row.processes,

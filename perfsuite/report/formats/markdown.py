@@ -11,7 +11,7 @@ from perfsuite.domain.record import Run
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
-from perfsuite.report.tables import accuracies, layers, other_metrics, theory, uncounted
+from perfsuite.report.tables import accuracies, inputs, layers, other_metrics, theory, uncounted
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -52,6 +52,7 @@ class Markdown:
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
             parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+            parts += [escape(one) for one in inputs.sentences(group)]
             parts += [escape(one) for one in uncounted.sentences(group)]
             if accuracies.metrics(group):
                 parts += [

@@ -11,6 +11,7 @@ import msgspec
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.record import Record, Run
+from perfsuite.domain.shapes import InputShapes, shapes_text
 from perfsuite.judge import metrics, trouble, without_breakdown
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report.formats.markdown import escape
@@ -48,6 +49,8 @@ class Profiled(msgspec.Struct, frozen=True):
     bottleneck: tuple[str, ...]
     profiling: tuple[str, ...]
     lacking: str = ""
+    input_shapes: InputShapes = {}
+    made_up: bool = False  # those inputs are made up, as nobody gave samples
     uncounted: dict[str, int] = {}  # operators without a formula: MACs are those of the others
 
 
@@ -116,6 +119,8 @@ def _profiled(record: Record) -> Profiled:
             bottleneck(found, record.roofline, latency_s) if found else None
         ),
         profiling=profiling_sentences(profiling_cost(found, latency_s)) if found else (),
+        input_shapes=record.input_shapes,
+        made_up=record.made_up,
         uncounted=record.uncounted,
         lacking="" if found else reason_text(trouble(record) or without_breakdown(record)),
     )
@@ -127,4 +132,5 @@ def _records(run: Run) -> Iterator[Record]:
 
 def _heading(record: Record) -> str:
     threads = f"{record.cell.threads} thread{'s' * (record.cell.threads != 1)}"
-    return ", ".join([record.cell.key, threads, *record.labels])
+    inputs = plain(shapes_text(record.input_shapes)) + " (made up)" * record.made_up
+    return ", ".join(filter(None, [record.cell.key, threads, inputs, *record.labels]))

@@ -25,6 +25,10 @@ _PLAIN: dict[ReasonKind, str] = {
     "not_an_accuracy": "{} is no accuracy: points are not lost",
     "an_accuracy": "{} is an accuracy: limit max_drop_points",
     "simulated": "is only simulated: its time is not that of real kernels",
+    "other_shapes": (
+        "the inputs that were timed differ in shape ({} here, {} in the baseline): times are not "
+        "comparable; make a new baseline"
+    ),
     "no_yardstick": "no cell of both runs to divide by",
     "not_a_number": "{} has no interval: it is not a number",
     "zeros": "{} is 0 in some processes, of which there is no ratio: limit it with max",

@@ -12,6 +12,7 @@ from perfsuite.domain.device import PROCESSOR, DeviceIdentity
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Record, Run
+from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
@@ -90,6 +91,8 @@ class CellRow(msgspec.Struct, frozen=True):
     device_name: str = ""  # of the processor or card; empty where the run does not tell
     device_instruction_sets: tuple[str, ...] = ()  # the best that the processor has
     instruction_sets: tuple[str, ...] = ()  # that the cell's kernels use; empty where not known
+    input_shapes: InputShapes = {}  # of the timed calls; empty where the run does not tell
+    made_up: bool = False  # those inputs are made up, as nobody gave samples
     instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
 
 
@@ -219,6 +222,8 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         artifact_bytes=_middle(record, "artifact_bytes"),
         macs=_middle(record, MACS),
         uncounted=record.uncounted,
+        input_shapes=record.input_shapes,
+        made_up=record.made_up,
         labels=record.labels,
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",

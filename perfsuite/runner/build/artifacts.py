@@ -16,6 +16,7 @@ from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import MANIFEST, Manifest, Runtime, Session, SessionOptions
+from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, SchemaError
 from perfsuite.plugins import load, source_digest
@@ -49,6 +50,7 @@ class Facts(msgspec.Struct, frozen=True):
     needs_source: bool = False  # it is opened with the module, which is rebuilt from its source
     versions: dict[str, str] = {}  # of the engine's libraries; empty in artifacts that did not tell
     runtime: str = ""  # what changes when the code of the runtime may have changed
+    input_shapes: InputShapes = {}  # of the timed calls; empty in artifacts that did not tell
     structure: str = ""  # the digest of the module that it is opened with, without weights
 
 
@@ -134,6 +136,11 @@ def write_inputs(folder: Path, inputs: Sequence[Inputs]) -> None:
     """Write the list of inputs that timing rotates over."""
     arrays = {f"{i}/{name}": value for i, item in enumerate(inputs) for name, value in item.items()}
     np.savez(folder / INPUTS, **arrays)  # type: ignore[arg-type]
+
+
+def shapes_of(inputs: Sequence[Inputs]) -> InputShapes:
+    """Return the shapes that each input has in these calls, each once."""
+    return {name: tuple(dict.fromkeys(call[name].shape for call in inputs)) for name in inputs[0]}
 
 
 def read_inputs(folder: Path) -> list[Inputs]:

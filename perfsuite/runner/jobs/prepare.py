@@ -77,6 +77,8 @@ def prepare(job: Job) -> Line:
             parity=dict(facts.parity),
             widths=facts.widths,
             uncounted=facts.uncounted,
+            input_shapes=facts.input_shapes,
+            made_up=workload.task.made_up and not job.picture,
         ),
         artifact=key,
     )
@@ -143,6 +145,7 @@ class _Build:
             needs_source=needs_source,
             versions=libraries_of(self.runtime),
             runtime=source_digest("runtime", self.job.runtime),
+            input_shapes=artifacts.shapes_of(inputs),
             structure=self.builder.structure() if needs_source else "",
         )
         artifacts.write_facts(folder, facts)

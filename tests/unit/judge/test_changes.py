@@ -41,6 +41,18 @@ def test_all_that_a_regression_says() -> None:
     ]  # fmt: skip
 
 
+def test_times_of_inputs_of_other_shapes_are_not_compared() -> None:
+    large, small = ({"x": ((1, 3, side, side),)} for side in (640, 320))
+    before = record(INT8, 0.010, 0.010, input_shapes=large, accuracies=(accuracy(0.93),))
+    now = record(INT8, 0.012, 0.012, input_shapes=small, accuracies=(accuracy(0.93),))
+    time, lost = regressions(now, before)
+    reason = Reason("other_shapes", names=("x 1x3x320x320", "x 1x3x640x640"))
+    assert (time.status, time.reason) == ("incomparable", reason)
+    assert lost.status == "pass"
+    untold = msgspec.structs.replace(before, input_shapes={})  # by an earlier version
+    assert regressions(now, untold)[0].status == "regressed"
+
+
 def test_what_the_baseline_alone_has() -> None:
     before = record(INT8, 0.01, 0.01, accuracies=(accuracy(0.93),))
     both = (
