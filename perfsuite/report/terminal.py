@@ -257,6 +257,8 @@ def _print_widths(console: Console, group: list[CellRow]) -> None:
     console.print(as_text(console, f"{layers.TITLE} (each layer: perfsuite report RUN)", "bold"))
     for name, net in nets.items():
         console.print(as_text(console, f"{name}: {layers.sentence(net)}"))
+        for reason in layers.reasons(net):
+            console.print(as_text(console, f"  {reason}"))
 
 
 def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:

@@ -15,6 +15,7 @@ from perfsuite.config.checking import make_pass
 from perfsuite.domain.recipe import Edits, PassContext, PassUse, Target
 from perfsuite.domain.task import Inputs, TrainingSet
 from perfsuite.measure.macs import count_module
+from perfsuite.passes.prune.channels import Member
 from perfsuite.passes.prune.prune import Prune
 from perfsuite.training.plan import SgdPlan
 
@@ -198,3 +199,8 @@ def fitted(net: nn.Module, folder: Path, clock: Any = by_macs, **fields: Any) ->
 
 def share_of_macs(net: nn.Module, of: nn.Module) -> float:
     return count_module(net, pictures()).macs / count_module(of, pictures()).macs
+
+
+def member(name: str, side: str, width: int, axis: int = 0) -> Member:
+    """Return a member with one place for each unit."""
+    return Member(name, side, tuple((place,) for place in range(width)), axis)  # type: ignore[arg-type]

@@ -1,59 +1,64 @@
-"""Channels that can only be removed together: the groups of a model's dependency graph.
+"""Channels that can only be removed together: the groups of a net.
 
-Torch-Pruning's graph (Fang et al. 2023, arXiv:2301.12900) says which operation follows which. Its
-own index arithmetic is not used: it fails where a net splits and shuffles channels (ShuffleNetV2),
-and treats unknown operations as elementwise. Here a group is followed only through operations that
-are known to leave every channel in its place. A group that meets any other is refused, with the
-reason.
+A call of the net is followed operation by operation (`following.py`), and positions along the axes
+of its parameters are tied to each other where an operation needs it. What then goes together is a
+*unit*: a channel through a residual sum, a whole group of a grouped convolution, a head of
+attention. Units that lie in the same tensors are a group. A unit that meets an operation that is
+not known, or that makes one value of several channels, stays, with the reason.
 """
 
 from __future__ import annotations
 
-import warnings
-from collections import Counter
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
+import numpy as np
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import Unsupported
-from perfsuite.passes.shared.invocation import arguments, copied, first_line, tensors_in
-from perfsuite.passes.shared.layers import convolution_kinds, layer_kinds
+from perfsuite.passes.prune.branches import branch
+from perfsuite.passes.prune.following import attributes_of, followed, settled
+from perfsuite.passes.prune.heads import can_lose_heads
+from perfsuite.passes.prune.positions import Labels
+from perfsuite.passes.prune.sizes import weighted_kinds, why_fixed
 
 if TYPE_CHECKING:
     from torch import nn
 
-Side = Literal["out", "in"]
-
-# Autograd's names of operations that leave every channel in its place.
-_POINTWISE = (
-    "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "hardsigmoid", "silu", "gelu", "mish",
-    "sigmoid", "tanh", "add", "sub", "mul", "div", "clamp", "clone", "tocopy", "dropout",
-)  # fmt: skip
-_SPATIAL = ("maxpool2d", "avgpool2d", "adaptiveavgpool2d", "mean", "upsample", "nativebatchnorm")
-_ZERO_STAYS_ZERO = (
-    "relu", "leakyrelu", "elu", "hardtanh", "hardswish", "silu", "gelu", "mish", "tanh", "clone",
-)  # fmt: skip
-# Autograd's name of the transposition of a linear layer's weights, which is an input of it too.
-_TRANSPOSED = "t"
+Side = Literal["out", "in", "size"]
 
 
 class Member(msgspec.Struct, frozen=True):
-    """A module of a group: its result (`out`) or its input (`in`) has the group's channels.
+    """What a group has along one axis of a parameter or buffer, or counted by an attribute.
 
-    `repeat` is the number of inputs that a linear layer has for each channel, after flattening.
+    `name` is its name in the model, such as `stem.weight`; `places` has the positions of each
+    unit along the axis. Side `out`: they are channels of a result; `in`: they multiply channels;
+    `size`: an attribute, such as `stem.groups`, that becomes less by as many.
     """
 
-    path: str
+    name: str
     side: Side
-    repeat: int = 1
+    places: tuple[tuple[int, ...], ...]
+    axis: int = 0
+
+    @property
+    def path(self) -> str:
+        """Return the path of the module that it belongs to."""
+        return self.name.rpartition(".")[0]
+
+    @property
+    def repeat(self) -> int:
+        """Return the number of positions of each unit."""
+        return len(self.places[0])
 
 
 class Group(msgspec.Struct, frozen=True):
-    """`width` channels that all `members` share; `name` is the path of the first that gives them.
+    """`width` units that all `members` share.
 
-    `removable` says that all of them may be removed, because the layers that read them end in a
-    sum, where zero can stand for them. `after` are the norms between those layers and the sum.
+    `name` is the path of the first layer that gives them. A second group of the same layer is
+    called `path#2`. `removable` says that all units may be removed, because the layers that read
+    them end in a sum, where zero can stand for them. `after` are the norms between those layers and
+    the sum.
     """
 
     name: str
@@ -63,236 +68,210 @@ class Group(msgspec.Struct, frozen=True):
     after: tuple[str, ...] = ()
 
     def paths(self, side: Side) -> list[str]:
-        """Return the paths of the members on one side."""
-        return [member.path for member in self.members if member.side == side]
+        """Return the paths of the modules with members on one side."""
+        return list(dict.fromkeys(each.path for each in self.members if each.side == side))
+
+    @property
+    def layer(self) -> str:
+        """Return the path of the first layer that gives these channels."""
+        return self.name.partition("#")[0]
 
 
 def channel_groups(model: nn.Module, inputs: Inputs) -> tuple[list[Group], dict[str, str]]:
     """Return the groups of `model`, and why other convolutions and linear layers are in none.
 
-    Raises `Unsupported` for a model that autograd cannot follow.
+    Raises `Unsupported` for a model that fails or gives no tensors.
     """
-    nodes = _nodes(copied(model), inputs)  # which changes the module
-    closed = _closed(model)
-    groups: list[Group] = []
-    refused = dict(closed)
-    done: set[str] = set()
-    for path, module in model.named_modules():
-        if not _is_dense(module) or path in done or path in refused:
-            continue
-        if path not in nodes:
-            refused[path] = "it was not called, or nothing that comes of it is an output"
-            continue
-        walk = _Walk(nodes[path], closed)
-        reason = walk.run()
-        done.update(walk.producers)
-        if reason:
-            refused.update(dict.fromkeys(walk.producers, reason))
-        else:
-            groups.append(walk.group(path, int(module.weight.shape[0])))
-    return groups, refused
+    return Channels(model, inputs).groups()
 
 
-def _nodes(model: nn.Module, inputs: Inputs) -> dict[str, Any]:
-    """Return the nodes of Torch-Pruning's graph by the paths of their modules.
+class Channels:
+    """A net's call, followed once, of which groups can be made in several ways."""
 
-    `model` is changed: it is a copy that nothing else uses.
-    """
-    import torch
-    from torch_pruning import DependencyGraph
+    def __init__(self, model: nn.Module, inputs: Inputs) -> None:
+        self.trace, self.axes, self.outputs = followed(model, inputs)
+        self.modules = dict(model.named_modules())
+        self.fixed = why_fixed(model)
+        self.givers = {
+            _joined(path, "in_proj_weight" if can_lose_heads(module) else "weight")
+            for path, module in self.modules.items()
+            if isinstance(module, weighted_kinds()) or can_lose_heads(module)
+        }
+        self._fix()
+        self.before = self.trace.positions
 
-    graph = DependencyGraph()
-    for parameter in model.parameters():
-        parameter.requires_grad_(True)  # a frozen layer leaves no trace
-    try:
-        with torch.enable_grad(), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            graph.build_dependency(
-                model,
-                example_inputs=arguments(inputs),
-                forward_fn=lambda module, given: module(*given),
-                output_transform=lambda answer: list(tensors_in(answer)),
-                verbose=False,
+    def _fix(self) -> None:
+        """Let the positions stay of what cannot get another shape."""
+        for axis in self.axes:
+            path, _, name = axis.name.rpartition(".")
+            why = self.fixed.get(axis.name)
+            if name == "in_proj_weight" and axis.axis == 1:
+                why = "it is a MultiheadAttention, which keeps the width of its input"
+            if why:
+                self.trace.positions.freeze(
+                    axis.labels, f"{path or axis.name} has its channels, and {why}"
+                )
+
+    def groups(
+        self, outer: Iterable[str] = (), counted: Iterable[str] = ()
+    ) -> tuple[list[Group], dict[str, str]]:
+        """Return the groups, and why layers are in none.
+
+        Where channels are cut up into rows and columns, by a view, each row loses as many columns;
+        in the groups of the layers `outer` whole rows go. In those of `counted` attributes of the
+        module whose code cuts them up become less, if they are the number of rows or columns.
+        """
+        outside, counts = set(outer), set(counted)
+        self.trace.positions = self.before.copy()
+        found = settled(self.trace, lambda number: bool(outside & self._layers_at(number)))
+        sizes = [(size.name, size.labels) for size in self.trace.sizes]
+        for number, labels in found.items():
+            if counts and counts & self._layers_at(number):
+                path = self.trace.cuts[number].path
+                module = self.modules.get(path)
+                for name in attributes_of(module, len(labels)):
+                    sizes.append((f"{path}.{name}", labels))
+        return _Grouping(self, dict(sizes)).run()
+
+    def has_forms(self, layer: str) -> bool:
+        """Tell whether the channels of a layer are cut up somewhere."""
+        return any(layer in self._layers_at(number) for number in range(len(self.trace.cuts)))
+
+    def _layers_at(self, number: int) -> set[str]:
+        """Return the layers that give the channels of a cut, as they were before it was settled."""
+        if not hasattr(self, "_at"):
+            self._at = self._all_layers()
+        return self._at[number]
+
+    def _all_layers(self) -> list[set[str]]:
+        givers: dict[int, set[str]] = {}
+        for axis in self.axes:
+            path = axis.name.rpartition(".")[0]
+            if axis.name in self.givers:
+                for root in set(self.before.find(axis.labels).tolist()):
+                    givers.setdefault(root, set()).add(path)
+        return [
+            set().union(
+                *(givers.get(r, set()) for r in set(self.before.find(c.labels).ravel().tolist()))
             )
-    except Exception as error:
-        # Its arithmetic on indices, which is done last and not used here, fails on a channel
-        # shuffle: by then the nodes are there.
-        if not hasattr(graph, "module2node"):
-            raise Unsupported(
-                f"prune: {type(model).__name__} cannot be traced ({first_line(error)}); every call "
-                f"must take the same path, and give tensors that depend on the weights"
-            ) from error
-    paths = {module: path for path, module in model.named_modules()}
-    found: dict[Any, Any] = getattr(graph, "module2node", {})
-    nodes = {paths[module]: node for module, node in found.items() if module in paths}
-    if not nodes:
-        raise Unsupported(
-            f"prune: no layer of {type(model).__name__} leads to an output: it must give tensors, "
-            f"or tuples, lists or dicts of them, that autograd can follow back to its weights"
-        )
-    for path, node in nodes.items():
-        node.path = path
-    return nodes
+            for c in self.trace.cuts
+        ]
 
 
-def _closed(model: nn.Module) -> dict[str, str]:
-    """Return the reasons, by path, why modules' weights must keep their shapes.
+class _Grouping:
+    """Makes groups of the classes of a net's positions."""
 
-    They share a parameter with another module, or their weights are computed from other parameters.
-    """
-    owners: dict[int, list[str]] = {}
-    for name, parameter in model.named_parameters(remove_duplicate=False):
-        owners.setdefault(id(parameter), []).append(name.rpartition(".")[0])
-    closed = {}
-    for paths in owners.values():
-        for path in paths:
-            other = next((each for each in paths if each != path), None)
-            if other is not None:
-                closed[path] = f"its weights are also those of {other}"
-    for path, module in model.named_modules():
-        computed = hasattr(module, "parametrizations") or "weight" not in module._parameters
-        if computed and (_is_dense(module) or _is_depthwise(module) or _is_norm(module)):
-            closed[path] = "its weights are computed of others (a parametrization)"
-    return closed
+    def __init__(self, channels: Channels, sizes: dict[str, Labels]) -> None:
+        self.channels, self.trace = channels, channels.trace
+        self.positions = self.trace.positions
+        self.read = {
+            int(first) for labels in self.trace.read for first in np.unique(self._owner(labels))
+        }
+        # By root: the places along each axis, and then those of each attribute.
+        self.units: dict[int, dict[int, list[int]]] = {}
+        for number, axis in enumerate(channels.axes):
+            self._collect(number, axis.labels)
+        self.sizes = list(sizes.items())
+        for number, (_, labels) in enumerate(self.sizes):
+            self._collect(len(channels.axes) + number, labels)
 
+    def _owner(self, labels: Labels) -> Any:
+        """Return the numbers of the axes that positions of parameters belong to."""
+        starts = np.array([int(axis.labels[0]) for axis in self.channels.axes])
+        return np.searchsorted(starts, labels[labels >= 0], "right") - 1
 
-def _is_dense(module: Any) -> bool:
-    return isinstance(module, layer_kinds()) and getattr(module, "groups", 1) == 1
+    def _collect(self, number: int, labels: Labels) -> None:
+        for place, root in enumerate(self.positions.find(labels).tolist()):
+            if root >= 0:
+                self.units.setdefault(root, {}).setdefault(number, []).append(place)
 
+    def run(self) -> tuple[list[Group], dict[str, str]]:
+        alike: dict[tuple[tuple[int, int], ...], list[int]] = {}
+        for root, unit in self.units.items():
+            if not self._why(root):
+                signature = tuple(sorted((number, len(places)) for number, places in unit.items()))
+                alike.setdefault(signature, []).append(root)
+        groups = [self._group(signature, roots) for signature, roots in alike.items()]
+        order = {path: place for place, path in enumerate(self.channels.modules)}
+        groups.sort(key=lambda group: order[group.name])
+        named: list[Group] = []
+        for group in groups:
+            again = sum(each.layer == group.name for each in named)
+            name = f"{group.name}#{again + 1}" if again else group.name
+            named.append(msgspec.structs.replace(group, name=name))
+        inside = {path for group in named for path in group.paths("out")}
+        layers = [p for p, m in self.channels.modules.items() if _prunes(m) and p not in inside]
+        return named, {path: self._left(path) for path in layers}
 
-def _is_depthwise(module: Any) -> bool:
-    return (
-        isinstance(module, convolution_kinds())
-        and module.groups == module.in_channels == module.out_channels
-        and module.groups > 1
-    )
-
-
-def _is_norm(module: Any) -> bool:
-    from torch import nn
-
-    return isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d)
-
-
-class _Refusal(Exception):
-    pass
-
-
-class _Walk:
-    """Follows the channels of one layer's result to all modules that must change with them."""
-
-    def __init__(self, root: Any, closed: dict[str, str]) -> None:
-        self.root, self.closed = root, closed
-        self.seen: set[int] = set()
-        self.producers: list[str] = []
-        self.passed: list[str] = []  # norms and depthwise convolutions
-        self.consumers: Counter[tuple[str, int]] = Counter()
-        self.readers: list[Any] = []
-        self.pointwise: list[str] = []
-        self.width = int(root.module.weight.shape[0])
-
-    def run(self) -> str:
-        """Return why the channels cannot be cut; '' if they can."""
-        waiting = [self.root]
-        try:
-            while waiting:
-                node = waiting.pop()
-                if id(node) not in self.seen:
-                    self.seen.add(id(node))
-                    waiting += self._visit(node)
-        except _Refusal as refusal:
-            return str(refusal)
+    def _why(self, root: int) -> str:
+        """Return why a unit is none that could go; '' if it is one."""
+        unit = self.units[root]
+        if why := self.positions.why(root):
+            return why
+        if not any(number in self.read for number in unit):
+            return "it was not called, or nothing that comes of it is an output"
+        if not any(self._gives(number) for number in unit):
+            return "no layer gives these channels"
+        if any(
+            len(unit[number]) == len(self.channels.axes[number].labels)
+            for number in unit
+            if number < len(self.channels.axes)
+        ):
+            return f"all its channels could only go together{self._cut_up(root)}"
         return ""
 
-    def _visit(self, node: Any) -> list[Any]:
-        """Return the neighbours of `node` whose outputs have the same channels as its output."""
-        module, more = node.module, []
-        if _is_dense(module):
-            self._own(node.path)
-            if int(module.weight.shape[0]) != self.width:
-                raise _Refusal(f"its channels are added to the {len(module.weight)} of {node.path}")
-            self.producers.append(node.path)
-        elif _is_norm(module) or _is_depthwise(module):
-            self._own(node.path)
-            self.passed.append(node.path)
-            more += node.inputs
-        else:
-            self._known(node)
-            more += node.inputs
-        if not node.outputs:
-            raise _Refusal("its channels are an output of the model")
-        for follower in node.outputs:
-            more += self._follow(follower)
-        return more
+    def _cut_up(self, root: int) -> str:
+        """Return where a unit's channels are cut up, in the code; '' if nowhere."""
+        if not hasattr(self, "_lines"):
+            self._lines = {
+                place: cut.line
+                for cut in reversed(self.trace.cuts)
+                if cut.line
+                for place in np.unique(self.positions.find(cut.labels)).tolist()
+            }
+        line = self._lines.get(root, "")
+        return f": they are split, shuffled or joined at {line}" if line else ""
 
-    def _follow(self, node: Any) -> list[Any]:
-        if _is_dense(node.module):
-            self._read(node, 1)
-            return _sources(node)  # several, if the layer is called more than once
-        if "Reshape" in type(node.module).__name__:
-            for reader in node.outputs:
-                if type(reader.module).__name__ != "Linear" or len(_sources(reader)) > 1:
-                    raise _Refusal("its channels are reshaped")
-                self._read(reader, reader.module.in_features // self.width)
-            return []
-        return [node]
+    def _gives(self, number: int) -> bool:
+        if number >= len(self.channels.axes) or number in self.read:
+            return False
+        return self.channels.axes[number].name in self.channels.givers
 
-    def _read(self, node: Any, repeat: int) -> None:
-        self._own(node.path)
-        if node.module.weight.shape[1] != self.width * repeat:
-            raise _Refusal(f"its channels are rearranged before {node.path}")
-        self.consumers[node.path, repeat] += 1
-        self.readers.append(node)
+    def _group(self, signature: Sequence[tuple[int, int]], roots: Sequence[int]) -> Group:
+        members = tuple(self._member(number, roots) for number, _ in signature)
+        givers = {
+            self.channels.axes[number].name.rpartition(".")[0]
+            for number, _ in signature
+            if self._gives(number)
+        }
+        name = next(path for path in self.channels.modules if path in givers)
+        after = branch(self.channels, members, self.positions.find(np.array(roots)))
+        return Group(name, len(roots), members, after is not None, after or ())
 
-    def _own(self, path: str) -> None:
-        if path in self.closed:
-            raise _Refusal(f"{path} has its channels, and {self.closed[path]}")
+    def _member(self, number: int, roots: Sequence[int]) -> Member:
+        places = tuple(tuple(self.units[root][number]) for root in roots)
+        if number >= len(self.channels.axes):
+            return Member(self.sizes[number - len(self.channels.axes)][0], "size", places)
+        axis = self.channels.axes[number]
+        return Member(axis.name, "in" if number in self.read else "out", places, axis.axis)
 
-    def _known(self, node: Any) -> None:
-        name = _operation(node)
-        if not name.startswith((*_POINTWISE, *_SPATIAL)):
-            kind = type(node.module).__name__
-            own = hasattr(node, "path")  # a module of the model, not an operation
-            what = f"{node.path}, a {kind}" if own else name or kind
-            raise _Refusal(f"its channels go through {what}")
-        self.pointwise.append(name)
-
-    def group(self, name: str, width: int) -> Group:
-        """Return the group that was walked; `run` must have returned ''."""
-        members = [Member(path, "out") for path in (*self.producers, *self.passed)]
-        members += [Member(path, "in", repeat) for path, repeat in self.consumers]
-        after = self._branch()
-        return Group(name, width, tuple(members), after is not None, after or ())
-
-    def _branch(self) -> tuple[str, ...] | None:
-        """Return the norms between the readers and a sum; None if a reader does not end in a sum.
-
-        A removed branch is replaced by zero, so every operation between the channels and their
-        readers must map zero to zero.
-        """
-        if not all(name.startswith(_ZERO_STAYS_ZERO) for name in self.pointwise):
-            return None
-        norms = []
-        for node in self.readers:
-            while True:
-                if len(node.outputs) != 1:
-                    return None
-                node = node.outputs[0]
-                if not _is_norm(node.module):
-                    break
-                norms.append(node.path)
-            if _operation(node) != "add" or len(node.inputs) < 2:
-                return None
-        return tuple(norms)
+    def _left(self, path: str) -> str:
+        """Return why none of a layer's channels could go."""
+        module = self.channels.modules[path]
+        own = self.channels.fixed.get(_joined(path, "weight"))
+        if own:
+            return own
+        transposed = type(module).__name__.startswith("ConvTranspose")
+        for axis in self.channels.axes:
+            if axis.name == _joined(path, "weight") and axis.axis == (1 if transposed else 0):
+                roots = dict.fromkeys(self.positions.find(axis.labels).tolist())
+                return next(filter(None, (self._why(root) for root in roots)), "")
+        return "it has one channel"
 
 
-def _sources(node: Any) -> list[Any]:
-    """Return the nodes whose channels a layer reads, in all its calls."""
-    return [source for source in node.inputs if _operation(source) != _TRANSPOSED]
+def _joined(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
 
 
-def _operation(node: Any) -> str:
-    """Return autograd's name for the operation of a node, in small letters, such as `cat`."""
-    if node.grad_fn is not None and hasattr(node.grad_fn, "name"):
-        return str(node.grad_fn.name()).lower().rpartition("::")[2].partition("backward")[0]
-    return ""
+def _prunes(module: Any) -> bool:
+    return isinstance(module, weighted_kinds())

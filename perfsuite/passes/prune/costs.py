@@ -36,31 +36,46 @@ class Costs:
     def __init__(self, layers: Mapping[str, Layer], groups: Iterable[Group]) -> None:
         self.layers = layers
         self.other_macs = 0.0  # of operations outside of `layers`
+        # As they are now: the modules may be cut later.
+        self.sides = {path: tuple(layer.module.weight.shape[:2]) for path, layer in layers.items()}
+        self.all_macs = {
+            path: each.macs(each.inside, each.outside) for path, each in layers.items()
+        }
+        self.divided = {path: getattr(layer.module, "groups", 1) for path, layer in layers.items()}
         self.groups = {group.name: group for group in groups}
-        # By the path of a layer: the group of its input's channels, with the inputs for each
-        # channel, and the group of its result's channels.
-        self.inside: dict[str, tuple[str, int]] = {}
-        self.outside: dict[str, str] = {}
+        # By the path of a layer and what of it: the groups that have places there, and how many
+        # each unit has. Of the weights' axes, 0 is that of the result, 1 that of the input.
+        self.shares: dict[tuple[str, int | str], list[tuple[str, int]]] = {}
         for group in self.groups.values():
             for member in group.members:
-                if member.path not in layers:
-                    continue
-                if member.side == "in":
-                    self.inside[member.path] = group.name, member.repeat
-                else:
-                    self.outside[member.path] = group.name
-                    if layers[member.path].is_grouped:
-                        self.inside[member.path] = group.name, 1
+                path, _, name = member.name.rpartition(".")
+                if path in layers and name in ("weight", "groups"):
+                    what: int | str = member.axis if name == "weight" else name
+                    self.shares.setdefault((path, what), []).append((group.name, member.repeat))
         self.full = {name: group.width for name, group in self.groups.items()}
 
     def size(self, path: str, widths: Widths) -> tuple[int, int]:
         """Return the channels of a layer's input and result; (0, 0) if the layer is removed."""
-        layer = self.layers[path]
-        name, repeat = self.inside.get(path, ("", 1))
-        inside = widths.get(name, self.full[name]) * repeat if name else layer.inside
-        owner = self.outside.get(path, "")
-        outside = widths.get(owner, self.full[owner]) if owner else layer.outside
+        outside, columns = self._sides(path, widths)
+        inside = columns * self.parts(path, widths)
         return (inside, outside) if inside and outside else (0, 0)
+
+    def parts(self, path: str, widths: Widths) -> int:
+        """Return the number of groups of a convolution; 1 of other layers."""
+        return self._less(path, "groups", self.divided[path], widths)
+
+    def _sides(self, path: str, widths: Widths) -> tuple[int, int]:
+        """Return the first two sides of a layer's weights."""
+        rows, columns = self.sides[path]
+        return self._less(path, 0, rows, widths), self._less(path, 1, columns, widths)
+
+    def _less(self, path: str, what: int | str, full: int, widths: Widths) -> int:
+        shares = self.shares.get((path, what), [])
+        if any(not widths.get(name, 1) for name, _ in shares):
+            return 0  # the whole branch is removed
+        return full - sum(
+            count * (self.full[name] - widths.get(name, self.full[name])) for name, count in shares
+        )
 
     def touched(self, name: str) -> list[Layer]:
         """Return the layers with channels of a group, in the order of their first call."""
@@ -69,12 +84,17 @@ class Costs:
 
     def group_macs(self, name: str, widths: Widths) -> float:
         """Return the multiply-accumulates of the layers with channels of a group."""
-        return sum(layer.macs(*self.size(layer.path, widths)) for layer in self.touched(name))
+        return sum(self._macs(layer, widths) for layer in self.touched(name))
 
     def macs(self, widths: Widths) -> float:
         """Return the multiply-accumulates of the whole net."""
-        layers = sum(layer.macs(*self.size(path, widths)) for path, layer in self.layers.items())
-        return layers + self.other_macs
+        return sum(self._macs(layer, widths) for layer in self.layers.values()) + self.other_macs
+
+    def _macs(self, layer: Layer, widths: Widths) -> float:
+        """Return the multiply-accumulates of a layer, in proportion to its weights' sides."""
+        rows, columns = self.sides[layer.path]
+        outside, inside = self._sides(layer.path, widths)
+        return float(self.all_macs[layer.path] * outside * inside // (rows * columns))
 
     def channels(self, widths: Widths) -> float:
         """Return the number of channels of all groups together."""

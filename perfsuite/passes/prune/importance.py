@@ -9,7 +9,8 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, Unsupported
-from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.channels import Group, Member
+from perfsuite.passes.prune.sizes import is_norm
 from perfsuite.passes.prune.surgery import masked
 from perfsuite.passes.shared.invocation import copied
 
@@ -32,14 +33,14 @@ def l2(model: nn.Module, groups: Sequence[Group]) -> Scores:
     """Return the Euclidean norm of the weights that give each channel (Li et al. 2017,
     arXiv:1608.08710), over all layers of its group, divided by the group's mean.
     """
-    modules = dict(model.named_modules())
+    parameters = dict(model.named_parameters())
     scores = {}
     for group in groups:
         squares = np.zeros(group.width)
-        for path in group.paths("out"):
-            weight = modules[path].weight
-            if weight is not None and weight.ndim > 1:  # not of norms; see `bn`
-                squares += weight.detach().flatten(1).square().sum(1).double().numpy()
+        for member in _given(group, parameters):
+            weight = parameters[member.name].detach()
+            if weight.ndim > 1:  # not of norms; see `bn`
+                squares += _by_unit(member, weight.square())
         scores[group.name] = _relative(np.sqrt(_finite(group, squares)))
     return scores
 
@@ -49,17 +50,17 @@ def bn(model: nn.Module, groups: Sequence[Group]) -> Scores:
 
     They are summed over the norms of a group. Raises `Unsupported` for a group without one.
     """
-    modules = dict(model.named_modules())
+    parameters = dict(model.named_parameters())
     scores = {}
     for group in groups:
-        norms = [modules[path] for path in _scaling(modules, group)]
-        if not norms:
+        scales = [m for m in _scaling(model, group) if m.name.endswith(".weight")]
+        if not scales:
             raise Unsupported(
                 f"prune: importance 'bn' needs a batch normalization behind {group.name}, and "
                 f"there is none; use 'l2' or 'taylor'"
             )
-        scales = (m.weight.detach().abs().double().numpy() for m in norms)
-        scores[group.name] = _finite(group, sum(scales, np.zeros(group.width)))
+        sizes = (_by_unit(member, parameters[member.name].detach().abs()) for member in scales)
+        scores[group.name] = _finite(group, sum(sizes, np.zeros(group.width)))
     return scores
 
 
@@ -79,7 +80,6 @@ def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scor
         parameter.requires_grad_(True)
     # A detector gives losses in training mode alone.
     trial.train(data.loss is not None)
-    modules = dict(trial.named_modules())
     scores = {group.name: np.zeros(group.width) for group in groups}
     batches = 0
     for inputs, targets in _batches(data, SAMPLES):
@@ -88,7 +88,7 @@ def taylor(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> Scor
             loss = (data.loss or _cross_entropy)(trial, inputs, targets)
             torch.autograd.backward(loss)
         for group in groups:
-            scores[group.name] += _first_order(modules, group) ** 2
+            scores[group.name] += _first_order(trial, group) ** 2
         batches += 1
     for name, values in scores.items():
         if not np.isfinite(values).all():
@@ -158,21 +158,38 @@ def best(values: np.ndarray, width: int) -> list[int]:
     return sorted(int(channel) for channel in order[:width])
 
 
-def _first_order(modules: dict[str, Any], group: Group) -> np.ndarray:
-    """Return, by channel, the sum of weight times gradient."""
+def _first_order(model: nn.Module, group: Group) -> np.ndarray:
+    """Return, by unit, the sum of weight times gradient."""
+    parameters = dict(model.named_parameters())
     total = np.zeros(group.width)
-    for path in _scaling(modules, group) or group.paths("out"):
-        for parameter in modules[path]._parameters.values():
-            if parameter is not None and parameter.grad is not None:
-                product = parameter.detach() * parameter.grad
-                total += product.reshape(group.width, -1).sum(1).double().numpy()
+    for member in _scaling(model, group) or _given(group, parameters):
+        parameter = parameters[member.name]
+        if parameter.grad is not None:
+            total += _by_unit(member, parameter.detach() * parameter.grad)
     return total
 
 
-def _scaling(modules: dict[str, Any], group: Group) -> list[str]:
-    """Return the paths of a group's norms that have scales."""
-    found = {path: modules[path].weight for path in group.paths("out")}
-    return [path for path, weight in found.items() if weight is not None and weight.ndim == 1]
+def _given(group: Group, parameters: Mapping[str, Any]) -> list[Member]:
+    """Return the parameters that give a group's channels, or come behind such."""
+    return [each for each in group.members if each.side == "out" and each.name in parameters]
+
+
+def _scaling(model: nn.Module, group: Group) -> list[Member]:
+    """Return the scales and shifts of a group's norms, of those that have scales."""
+    modules = dict(model.named_modules())
+    parameters = dict(model.named_parameters())
+    return [
+        member
+        for member in _given(group, parameters)
+        if is_norm(modules[member.path]) and f"{member.path}.weight" in parameters
+    ]
+
+
+def _by_unit(member: Member, values: torch.Tensor) -> np.ndarray:
+    """Return the sums of a parameter's values over each unit of a member."""
+    rows = values.movedim(member.axis, 0).flatten(1) if values.ndim > 1 else values[:, None]
+    sums = rows.sum(1).double().numpy()
+    return np.asarray(sums[np.asarray(member.places)].sum(1))
 
 
 def _finite(group: Group, values: np.ndarray) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
-from perfsuite.passes.prune.channels import Group, channel_groups
+from perfsuite.passes.prune.channels import Channels, Group
 from perfsuite.passes.prune.surgery import is_absent
 from perfsuite.passes.prune.verification import cuttable_groups
 from perfsuite.plugins import suggestion
@@ -17,6 +18,7 @@ from perfsuite.plugins import suggestion
 if TYPE_CHECKING:
     from torch import nn
 
+_REASONS = 3  # that an error names
 _SAMPLES = 4  # besides the timed input, on which a cut net is tried
 
 
@@ -29,19 +31,59 @@ def prunable(
     pattern that names no module, `Unsupported` where a named layer, or any at all, cannot be
     pruned.
     """
-    found, left = channel_groups(model, ctx.inputs)
-    wanted = [g for g in found if not layers or any(fnmatchcase(g.name, p) for p in layers)]
-    groups, unsound = cuttable_groups(model, wanted, _samples(ctx))
+    channels = Channels(model, ctx.inputs)
+    found, left = channels.groups()
+    wanted = [g for g in found if not layers or any(fnmatchcase(g.layer, p) for p in layers)]
+    samples = list(_samples(ctx))
+    groups, unsound = cuttable_groups(model, wanted, samples)
+    groups, unsound = _otherwise(model, channels, groups, unsound, samples)
+    names = {group.name for group in wanted if group.name in unsound}
     for group in wanted:
-        if group.name in unsound:
+        if group.name in names:
             left |= dict.fromkeys(_layers(model, group), unsound[group.name])
     for pattern in layers:
-        _check_layers(model, pattern, {group.name for group in groups}, found, left)
+        _check_layers(model, pattern, {group.layer for group in groups}, found, left)
     if not groups:
-        first = [f"{path or 'the model itself'}: {why}" for path, why in list(left.items())[:3]]
-        reasons = "; ".join(first) or "it has no convolution and no linear layer"
+        reasons = _reasons(left) or "it has no convolution and no linear layer"
         raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
     return groups, left
+
+
+def _otherwise(
+    model: nn.Module,
+    channels: Channels,
+    groups: list[Group],
+    unsound: dict[str, str],
+    samples: list[Inputs],
+) -> tuple[list[Group], dict[str, str]]:
+    """Return more groups, of those whose channels a net's code cuts up in another way than thought.
+
+    Whole rows may go instead of as many columns of each, and attributes may be the numbers of them.
+    """
+    for outer, counted in ((False, True), (True, True), (True, False)):
+        waiting = {name for name in unsound if channels.has_forms(name.partition("#")[0])}
+        if not waiting:
+            break
+        names = {name.partition("#")[0] for name in waiting}
+        others, _ = channels.groups(names if outer else (), names if counted else ())
+        have = {group.name for group in groups}
+        new = [g for g in others if g.name in waiting and g.name not in have]
+        good, _ = cuttable_groups(model, [*groups, *new], samples) if new else (groups, {})
+        if len(good) > len(groups) and have <= {group.name for group in good}:
+            groups = good
+            unsound = {n: why for n, why in unsound.items() if n not in {g.name for g in good}}
+    order = list(dict(model.named_modules()))
+    return sorted(groups, key=lambda group: order.index(group.layer)), unsound
+
+
+def _reasons(left: dict[str, str]) -> str:
+    """Return the commonest reasons why layers are left, with one layer that has each."""
+    common = Counter(left.values()).most_common(_REASONS)
+    return "; ".join(
+        f"{next(path for path, each in left.items() if each == why) or 'the model itself'}"
+        f"{f' and {count - 1} more' if count > 1 else ''}: {why}"
+        for why, count in common
+    )
 
 
 def _layers(model: nn.Module, group: Group) -> list[str]:
@@ -82,22 +124,7 @@ def _why(
     layers = [*(group.name for group in found), *left]
     if any(fnmatchcase(path, f"{pattern}.*") for path in layers):
         return f"it is no layer; those in it are '{pattern}.*'"
-    return next(
-        filter(None, map(_other, named.values())), "it is no convolution and no linear layer"
-    )
-
-
-def _other(module: nn.Module) -> str:
-    """Return why the channels of this kind of convolution are never pruned; '' for all else."""
-    from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
-
-    if isinstance(module, _ConvTransposeNd):
-        return f"it is a {type(module).__name__}: convolutions and linear layers alone are"
-    if not isinstance(module, _ConvNd):
-        return ""
-    if module.groups == module.in_channels == module.out_channels:
-        return "it is depthwise: its channels are those of the layer before it; name that"
-    return f"it is a convolution in {module.groups} groups"
+    return "it is no convolution and no linear layer"
 
 
 def _samples(ctx: PassContext) -> Iterator[Inputs]:

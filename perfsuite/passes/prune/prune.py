@@ -18,7 +18,14 @@ from perfsuite.passes.prune.costs import Costs, Widths, costs_of
 from perfsuite.passes.prune.importance import Criterion, GroupWidth, Scores
 from perfsuite.passes.prune.prunable import prunable
 from perfsuite.passes.prune.reconstruction import reconstruct
-from perfsuite.passes.prune.surgery import absent, cut, load
+from perfsuite.passes.prune.surgery import (
+    absent,
+    attributes_of,
+    channels_kept,
+    cut,
+    load,
+    set_attributes,
+)
 from perfsuite.passes.prune.timing import group_times, lanes, smooth
 from perfsuite.passes.prune.width_search import (
     ByClock,
@@ -102,29 +109,31 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
         """Return the channels kept, by layer, and all tensors of the pruned net.
 
-        `data` is `{"kept": {path: channels}, "removed": paths, "left": {path: reason}}`. Raises
-        `Unsupported` for a model that cannot be traced or has nothing to prune, `ConfigError` for
+        `data` is `{"kept": {path: channels}, "removed": paths, "left": {path: reason}}`, and, where
+        modules count channels, `"attributes": {"path.groups": number}`. Raises `Unsupported` for a
+        model that cannot be traced or has nothing to prune, `ConfigError` for
         `layers` that are not there, `BuildError` where the target cannot be reached.
         """
         whole = copied(model).eval()
         kept: dict[str, np.ndarray] = {}
         removed: set[str] = set()
         left: dict[str, str] = {}
+        attributes: dict[str, int] = {}
         for step in range(self.steps):
             # A training that goes on after a stop must have the shapes that it began with.
             path = ctx.checkpoint.with_suffix(f".step{step}.json")
             choice = load_or_choose(path, _PruneChoice, partial(self._choose, model, ctx))
             groups, now = choice["groups"], choice["kept"]
-            stay = {layer: now[group.name] for group in groups for layer in group.paths("out")}
-            widths = {layer: group.width for group in groups for layer in group.paths("out")}
+            stay = channels_kept(model, groups, now)
             for layer, channels in stay.items():
-                before = kept.get(layer, np.arange(widths[layer]))
-                kept[layer] = before[np.asarray(channels, dtype=int)]
+                places = np.asarray(channels, dtype=int)
+                kept[layer] = kept[layer][places] if layer in kept else places
             left = choice["left"]
             trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
             fits = self.reconstruct > 0 and not trained.exists()
             uncut = copied(model).eval() if fits else whole
             removed.update(cut(model, groups, now))
+            attributes |= attributes_of(model, groups)
             if fits:
                 # To the net before this step: the whole net has not learned in the steps before.
                 samples = list(ctx.calibration(self.reconstruct))
@@ -132,11 +141,14 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             self._tune(model, whole, ctx, step, trained)
         layers = {path: channels.tolist() for path, channels in kept.items()}
         data = {"kept": layers, "removed": sorted(removed), "left": left}
+        if attributes:
+            data["attributes"] = attributes
         return Edits(data, tensors_of(model))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model` with the shapes and the values of the edits' tensors."""
         absent(model, edits.data["removed"])
+        set_attributes(model, edits.data.get("attributes", {}))
         load(model, edits.tensors)
         return model
 

@@ -105,10 +105,11 @@ def _fit(
             return
         for mine, theirs in zip(given, wanted, strict=True):
             with torch.no_grad():
-                target, missing = _missing(path, original(theirs), layer(mine), kept)
+                target, missing = _missing(path, layer, original(theirs), layer(mine), kept)
             changed = changed or float(missing.abs().max()) > 1e-4 * float(target.abs().max())
-            places = _places(missing)
-            rows, errors = _rows(layer, mine)[places], _flat(missing)[places]
+            errors = _flat(layer, missing)
+            places = _places(errors, len(missing))
+            rows, errors = _rows(layer, mine)[places], errors[places]
             pair = rows.T @ rows, rows.T @ errors
             sums = [a + b for a, b in zip(sums, pair, strict=True)] if sums else list(pair)
         if not changed:
@@ -124,6 +125,7 @@ def _fit(
 
 def _missing(
     path: str,
+    layer: Any,
     wanted: torch.Tensor,
     result: torch.Tensor,
     kept: Sequence[int] | np.ndarray | None,
@@ -132,7 +134,7 @@ def _missing(
     import torch
 
     if kept is not None:
-        wanted = wanted[:, torch.as_tensor(np.asarray(kept))]
+        wanted = wanted.index_select(_axis(layer), torch.as_tensor(np.asarray(kept)))
     missing = wanted - result
     if not bool(missing.isfinite().all()):
         raise BuildError(
@@ -165,22 +167,26 @@ def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torc
     return found
 
 
-def _places(values: torch.Tensor) -> torch.Tensor | slice:
+def _axis(layer: Any) -> int:
+    """Return the axis of a layer's channels: the last, or that before the places of pictures."""
+    return 1 if hasattr(layer, "kernel_size") else -1
+
+
+def _places(rows: torch.Tensor, samples: int) -> torch.Tensor | slice:
     """Return the rows to use: all, or of large pictures a random part."""
     import torch
 
-    rows = _flat(values).shape[0]
-    most = len(values) * PLACES
-    if rows <= most:
+    most = samples * PLACES
+    if len(rows) <= most:
         return slice(None)
-    return torch.from_numpy(np.random.default_rng(0).permutation(rows)[:most])
+    return torch.from_numpy(np.random.default_rng(0).permutation(len(rows))[:most])
 
 
 def _rows(layer: Any, given: torch.Tensor) -> torch.Tensor:
     """Return the inputs of the weights, one row for each place where they are applied."""
     import torch
 
-    if given.ndim != 4:
+    if _axis(layer) == -1:
         return given.flatten(0, -2)
     padding = layer.padding if not isinstance(layer.padding, str) else None
     if padding is None or layer.padding_mode != "zeros":
@@ -199,12 +205,9 @@ def _padded(layer: Any, given: torch.Tensor) -> torch.Tensor:
     return torch.nn.functional.pad(given, layer._reversed_padding_repeated_twice, mode=mode)
 
 
-def _flat(values: torch.Tensor) -> torch.Tensor:
-    return (
-        values.flatten(2).transpose(1, 2).flatten(0, 1)
-        if values.ndim == 4
-        else values.flatten(0, -2)
-    )
+def _flat(layer: Any, values: torch.Tensor) -> torch.Tensor:
+    """Return a layer's result, one row for each place."""
+    return values.movedim(_axis(layer), -1).flatten(0, -2)
 
 
 def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:

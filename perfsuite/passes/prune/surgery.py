@@ -2,30 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import OrderedDict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.errors import BuildError
-from perfsuite.passes.prune.channels import Group
-from perfsuite.passes.shared.layers import convolution_kinds
+from perfsuite.passes.prune.channels import Group, Member
+from perfsuite.passes.prune.sizes import is_norm, rule_of, weighted_kinds
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
-State = dict[str, "torch.Tensor"]
-Kept = Mapping[str, Sequence[int]]  # the channels that stay, ascending, by the group's name
+Kept = Mapping[str, Sequence[int]]  # the units that stay, ascending, by the group's name
 
 
 def cut(model: nn.Module, groups: Iterable[Group], kept: Kept) -> tuple[str, ...]:
     """Return the paths of modules that were removed, after cutting each group down to `kept`.
 
-    `model` is changed in place. Where a group keeps no channel, its whole branch of a sum is
-    removed: its members and the norms behind them.
+    `model` is changed in place. Where a group keeps no unit, its whole branch of a sum is removed:
+    its members and the norms behind them.
     """
+    import torch
+
     chosen = [group for group in groups if group.name in kept]
     gone = [group for group in chosen if not kept[group.name]]
     replaced = tuple(path for group in gone for path in _branch(group))
@@ -34,30 +36,98 @@ def cut(model: nn.Module, groups: Iterable[Group], kept: Kept) -> tuple[str, ...
         for name, tensor in model.state_dict().items()
         if name.rpartition(".")[0] not in replaced
     }
+    lost: dict[tuple[str, int], set[int]] = {}
     for group in chosen:
         for member in group.members:
-            if member.path not in replaced:
-                _slice(state, member.path, member.side, kept[group.name], member.repeat)
+            places = lost_places(group, member, kept[group.name])
+            if member.side == "size":
+                _count_less(model, member.name, len(places))
+            elif member.name in state:
+                lost.setdefault((member.name, member.axis), set()).update(places)
+    for (name, axis), gone_places in lost.items():
+        stay = [place for place in range(state[name].shape[axis]) if place not in gone_places]
+        state[name] = state[name].index_select(axis, torch.tensor(stay, dtype=torch.long))
     absent(model, replaced)
     shape(model, state)
     return replaced
+
+
+def lost_places(group: Group, member: Member, kept: Sequence[int]) -> list[int]:
+    """Return the positions of a member that go where a group keeps the units `kept`."""
+    stay = set(kept)
+    return [p for unit in range(group.width) if unit not in stay for p in member.places[unit]]
+
+
+def channels_kept(model: nn.Module, groups: Iterable[Group], kept: Kept) -> dict[str, list[int]]:
+    """Return the channels that stay of the layers and norms of groups, by path.
+
+    `model` has not been cut yet.
+    """
+    lost: dict[str, tuple[int, set[int]]] = {}
+    for group in groups:
+        if group.name not in kept:
+            continue
+        for member in group.members:
+            module = model.get_submodule(member.path)
+            if member.side == "out" and (isinstance(module, weighted_kinds()) or is_norm(module)):
+                tensor = _tensor(model, member.name)
+                _, places = lost.setdefault(member.path, (tensor.shape[member.axis], set()))
+                places.update(lost_places(group, member, kept[group.name]))
+    return {
+        path: [place for place in range(count) if place not in places]
+        for path, (count, places) in lost.items()
+    }
 
 
 def masked(model: nn.Module, groups: Iterable[Group], kept: Kept) -> None:
     """Set the weights to zero that read channels not `kept`; `model` then answers as if cut."""
     import torch
 
-    modules = dict(model.named_modules())
     with torch.no_grad():
         for group in groups:
             if group.name not in kept:
                 continue
-            lost = sorted(set(range(group.width)) - set(kept[group.name]))
             for member in group.members:
                 if member.side == "in":
-                    modules[member.path].weight[:, _spread(lost, member.repeat)] = 0
+                    places = torch.tensor(lost_places(group, member, kept[group.name]))
+                    _tensor(model, member.name).index_fill_(member.axis, places.long(), 0)
             if not kept[group.name]:
                 absent(model, (*group.paths("in"), *group.after))
+
+
+def set_attributes(model: nn.Module, values: Mapping[str, int]) -> None:
+    """Set attributes of modules, such as `layer.groups`.
+
+    Raises `BuildError` for a module that the model has not.
+    """
+    for name, value in values.items():
+        path, _, attribute = name.rpartition(".")
+        try:
+            module = model.get_submodule(path)
+        except AttributeError as error:
+            raise BuildError(f"stored edits belong to another model: {error}") from error
+        setattr(module, attribute, value)
+
+
+def attributes_of(model: nn.Module, groups: Iterable[Group]) -> dict[str, int]:
+    """Return the attributes that count channels of groups, as they are now."""
+    names = [each.name for group in groups for each in group.members if each.side == "size"]
+    return {name: _attribute(model, name) for name in dict.fromkeys(names)}
+
+
+def _count_less(model: nn.Module, name: str, count: int) -> None:
+    set_attributes(model, {name: _attribute(model, name) - count})
+
+
+def _attribute(model: nn.Module, name: str) -> int:
+    path, _, attribute = name.rpartition(".")
+    return int(getattr(model.get_submodule(path), attribute, 0))
+
+
+def _tensor(model: nn.Module, name: str) -> torch.Tensor:
+    path, _, own = name.rpartition(".")
+    found: torch.Tensor = getattr(model.get_submodule(path), own)
+    return found
 
 
 def absent(model: nn.Module, paths: Iterable[str]) -> None:
@@ -90,8 +160,11 @@ def shape(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
         wanted = {name: state[prefix + name] for name in own if prefix + name in state}
         if any(own[n] is not None and own[n].shape != t.shape for n, t in wanted.items()):
             _resize(path, module, wanted)
+    whole = OrderedDict(state)
+    # Versions of modules' states, which some modules ask for.
+    whole._metadata = getattr(model.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
     try:
-        model.load_state_dict(dict(state), strict=True)
+        model.load_state_dict(whole, strict=True)
     except RuntimeError as error:
         raise BuildError(f"stored edits belong to another model: {error}") from error
 
@@ -107,28 +180,12 @@ def _branch(group: Group) -> tuple[str, ...]:
     return (*(member.path for member in group.members), *group.after)
 
 
-def _slice(state: State, path: str, side: str, kept: Sequence[int], repeat: int) -> None:
-    import torch
-
-    if side == "in":
-        name = f"{path}.weight"
-        state[name] = state[name][:, torch.as_tensor(_spread(kept, repeat), dtype=torch.long)]
-        return
-    for name in [n for n in state if n.rpartition(".")[0] == path and state[n].ndim > 0]:
-        state[name] = state[name][torch.as_tensor(list(kept), dtype=torch.long)]
-
-
-def _spread(channels: Sequence[int], repeat: int) -> list[int]:
-    """Return the inputs of a linear layer that belong to `channels`, `repeat` for each."""
-    return [channel * repeat + place for channel in channels for place in range(repeat)]
-
-
 def _resize(path: str, module: Any, wanted: Mapping[str, torch.Tensor]) -> None:
     import torch
     from torch import nn
 
-    rule = _rule(module)
-    if rule is None or not all(_fits(getattr(module, n), t) for n, t in wanted.items()):
+    rule = rule_of(module)
+    if rule is None or not all(_fits(module, n, t) for n, t in wanted.items()):
         raise BuildError(
             f"{path}: stored edits give this {type(module).__name__} another shape; they belong to "
             f"another model"
@@ -143,38 +200,14 @@ def _resize(path: str, module: Any, wanted: Mapping[str, torch.Tensor]) -> None:
             module._buffers[name] = torch.empty_like(tensor)
 
 
-def _fits(own: torch.Tensor | None, wanted: torch.Tensor) -> bool:
-    """Tell whether `wanted` may be `own` without some of its channels."""
-    if own is None or own.ndim != wanted.ndim or own.shape[2:] != wanted.shape[2:]:
+def _fits(module: Any, name: str, wanted: torch.Tensor) -> bool:
+    """Tell whether `wanted` may be a module's tensor without some of its channels."""
+    own = getattr(module, name)
+    if own is None or own.ndim != wanted.ndim:
+        return False
+    if isinstance(module, weighted_kinds()) and own.shape[2:] != wanted.shape[2:]:
         return False
     return all(size <= full for size, full in zip(wanted.shape, own.shape, strict=True))
-
-
-def _rule(module: nn.Module) -> Callable[[Any, torch.Size], None] | None:
-    """Return the function that sets a module's size attributes from the shape of its weights."""
-    from torch import nn
-
-    if isinstance(module, convolution_kinds()):
-        return _conv
-    if isinstance(module, nn.Linear):
-        return _linear
-    if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-        return _norm
-    return None
-
-
-def _conv(module: Any, size: torch.Size) -> None:
-    if module.groups > 1:  # depthwise: as many groups as channels
-        module.groups = size[0]
-    module.out_channels, module.in_channels = size[0], size[1] * module.groups
-
-
-def _linear(module: Any, size: torch.Size) -> None:
-    module.out_features, module.in_features = size[0], size[1]
-
-
-def _norm(module: Any, size: torch.Size) -> None:
-    module.num_features = size[0]
 
 
 @cache

@@ -130,7 +130,8 @@ def _times_s(candidates: list[Candidate], model: nn.Module, ctx: PassContext) ->
 def _alike(costs: Costs, name: str, sizes: Widths) -> tuple[object, ...]:
     """Return a value that is equal for groups that take the same time."""
     return tuple(
-        (*_settings(layer), *costs.size(layer.path, sizes)) for layer in costs.touched(name)
+        (*_settings(layer), *costs.size(layer.path, sizes), costs.parts(layer.path, sizes))
+        for layer in costs.touched(name)
     )
 
 
@@ -140,7 +141,7 @@ def _settings(layer: Layer) -> tuple[object, ...]:
     names = ("kernel_size", "stride", "padding", "dilation", "padding_mode")
     shapes = tuple(layer.without_channels(made.given) for made in layer.calls)
     geometry = (getattr(module, name, None) for name in names)
-    return (type(module), layer.is_grouped, *geometry, shapes)
+    return (type(module), *geometry, shapes)
 
 
 def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
@@ -158,7 +159,7 @@ def _candidates(costs: Costs, group: Group, sizes: Widths) -> list[Candidate]:
         if all(chain is not None for chain in chains):
             return [chain for chain in chains if chain is not None]
     return [
-        (_trial(layer, *costs.size(layer.path, sizes)), _inputs(costs, layer, sizes, call))
+        (_trial(costs, layer, sizes), _inputs(costs, layer, sizes, call))
         for layer in layers
         for call in range(len(layer.calls))
     ]
@@ -180,7 +181,9 @@ def _chain(
         return None
     if any(type(layer.module) not in layer_kinds() for layer in (*first, *last)):
         return None
-    modules = [_trial(layer, *costs.size(layer.path, sizes)) for layer in first]
+    if not _fit_together(costs, [*first, *last], sizes):
+        return None
+    modules = [_trial(costs, layer, sizes) for layer in first]
     inputs = _inputs(costs, first[0], sizes, call)
     shape = (torch.from_numpy(inputs["input"])).shape
     steps: list[nn.Module] = []
@@ -195,8 +198,21 @@ def _chain(
         between = _between(shape, layer.calls[call].given)
         if between is None:
             return None
-        readers.append(nn.Sequential(*between, _trial(layer, *costs.size(layer.path, sizes))))
+        readers.append(nn.Sequential(*between, _trial(costs, layer, sizes)))
     return _fork()(nn.Sequential(*steps), readers), inputs
+
+
+def _fit_together(costs: Costs, layers: list[Layer], sizes: Widths) -> bool:
+    """Tell whether each layer takes the channels that the one before it gives, and no others."""
+    for widths in (costs.full, sizes):
+        given = 0
+        for layer in layers:
+            inside, outside = costs.size(layer.path, widths)
+            spread = layer.is_linear and given and inside % given == 0  # flattened pictures
+            if given and inside != given and not spread:
+                return False
+            given = outside if not given or layer.is_grouped else given
+    return True
 
 
 def _between(have: tuple[int, ...], need: tuple[int, ...]) -> list[nn.Module] | None:
@@ -260,7 +276,7 @@ def _mean() -> type[nn.Module]:
     return Mean
 
 
-def _trial(layer: Layer, inside: int, outside: int) -> Any:
+def _trial(costs: Costs, layer: Layer, sizes: Widths) -> Any:
     """Return a layer of the same kind with other widths and random weights.
 
     For a user's subclass, whose constructor is not known, it is torch's own layer.
@@ -268,9 +284,10 @@ def _trial(layer: Layer, inside: int, outside: int) -> Any:
     from torch import nn
 
     module = layer.module
+    inside, outside = costs.size(layer.path, sizes)
     if isinstance(module, nn.Linear):
         return nn.Linear(inside, outside, module.bias is not None)
-    groups = outside if layer.is_grouped else 1
+    groups = costs.parts(layer.path, sizes)
     settings = (module.kernel_size, module.stride, module.padding, module.dilation, groups)
     kind = next(each for each in convolution_kinds() if isinstance(module, each))
     # It has a bias, because engines fold the norm behind a layer into one.

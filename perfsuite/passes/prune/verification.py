@@ -7,6 +7,7 @@ channels unseen.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from traceback import walk_tb
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -14,6 +15,7 @@ import msgspec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
 from perfsuite.passes.prune.channels import Group
+from perfsuite.passes.prune.operations import is_users, quoted
 from perfsuite.passes.prune.surgery import Kept, cut, masked
 from perfsuite.passes.shared.invocation import call, copied, first_line
 from perfsuite.passes.shared.layers import layer_kinds, watched
@@ -115,7 +117,22 @@ def _failure(
         )
         return next((difference for difference in differences if difference), "")
     except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason
-        return f"without some of its channels the model fails: {first_line(error)}"
+        where = _where(error)
+        hint = f"; {_HINT}" if where else ""
+        return f"without some of its channels the model fails: {first_line(error)}{where}{hint}"
+
+
+_HINT = "numbers of channels in the code must come of the tensors (x.shape[1], or -1 in a view)"
+
+
+def _where(error: BaseException) -> str:
+    """Return the innermost line of a user's code that an error came through, in brackets."""
+    lines = [
+        quoted(frame.f_code.co_filename, number)
+        for frame, number in walk_tb(error.__traceback__)
+        if is_users(frame.f_code.co_filename)
+    ]
+    return f" ({lines[-1]})" if lines else ""
 
 
 def _difference(

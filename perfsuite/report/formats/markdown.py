@@ -96,10 +96,16 @@ def _widths(group: Sequence[CellRow]) -> list[str]:
     nets = layers.changed(group)
     tables = (
         f"<details><summary>{html.escape(f'{name}: {layers.sentence(net)}')}</summary>\n\n"
-        f"{_table(layers.COLUMNS, layers.lines(net))}\n\n</details>"
+        f"{_table(layers.COLUMNS, layers.lines(net))}\n\n{_reasons(net)}</details>"
         for name, net in nets.items()
     )
     return [f"### {layers.TITLE}", *tables] if nets else []
+
+
+def _reasons(net: layers.Widths) -> str:
+    """Return a list of the reasons why layers were left alone, and a blank line; '' for none."""
+    lines = [f"- {escape(reason)}" for reason in layers.reasons(net)]
+    return "\n".join([*lines, "", ""]) if lines else ""
 
 
 def _breakdowns(run: Run) -> list[str]:

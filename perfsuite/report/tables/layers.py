@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 
 from perfsuite.domain.record import LayerWidth
@@ -12,6 +13,8 @@ TITLE = "What was changed"
 COLUMNS = ("layer", "before", "after", "stays", "why left alone")
 
 _BAR = 16  # characters
+_NAMED = 3  # layers, where several have one reason
+_NUMBER = re.compile(r"\.\d+(?=[.,])")
 
 Widths = tuple[LayerWidth, ...]
 
@@ -45,6 +48,22 @@ def sentence(widths: Widths) -> str:
     before, after = (sum(getattr(one, side) for one in widths) for side in ("before", "after"))
     rest = f"; {words.percent(after / before)} of all channels stay" if after != before else ""
     return f"{len(widths)} layer{'s' * (len(widths) != 1)}: {', '.join(told)}{rest}"
+
+
+def reasons(widths: Widths) -> Iterator[str]:
+    """Yield a line for each reason why layers were left alone: `2 layers (a, b): their reason`.
+
+    Reasons that name modules of blocks that are alike, such as `blocks.1.norm` and
+    `blocks.2.norm`, are one.
+    """
+    found: dict[str, list[str]] = {}
+    for one in widths:
+        if one.left:
+            found.setdefault(_NUMBER.sub(".*", one.left), []).append(one.layer)
+    for why, layers in sorted(found.items(), key=lambda item: -len(item[1])):
+        some = ", ".join(layers[:_NAMED]) + (", …" if len(layers) > _NAMED else "")
+        count = f"{len(layers)} layer{'s' * (len(layers) != 1)}"
+        yield plain(f"left alone: {count} ({some}): {why}")
 
 
 def lines(widths: Widths) -> Iterator[tuple[str, ...]]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from prune_nets import CLASSES, conv, pair, pictures, pooled, seeded
+from prune_nets import CLASSES, conv, member, pair, pictures, pooled, seeded
 from torch import nn
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.passes.prune import importance
-from perfsuite.passes.prune.channels import Group, Member, channel_groups
+from perfsuite.passes.prune.channels import Group, channel_groups
 
-PAIR = Group("a", 2, (Member("a", "out"), Member("norm", "out"), Member("b", "in")))
+LAYER = (member("a.weight", "out", 2), member("a.bias", "out", 2))
+NORM = (member("norm.weight", "out", 2), member("norm.bias", "out", 2))
+READER = member("b.weight", "in", 2, axis=1)
+PAIR = Group("a", 2, (*LAYER, *NORM, READER))
 
 
 def tiny() -> nn.Module:
@@ -40,7 +43,7 @@ def test_l2_is_the_norm_of_all_weights_of_a_channel_over_the_groups_mean() -> No
     with torch.no_grad():
         net.a.weight.copy_(torch.tensor([3.0, 6.0]).view(2, 1, 1, 1))
         net.b.weight.copy_(torch.tensor([4.0, -8.0]).view(2, 1, 1, 1))
-    group = Group("a", 2, (Member("a", "out"), Member("b", "out"), Member("head", "in")))
+    group = Group("a", 2, (*LAYER, member("b.weight", "out", 2), member("head.weight", "in", 2, 1)))
     # sqrt(9 + 16) = 5 and sqrt(36 + 64) = 10, with a mean of 7.5
     np.testing.assert_allclose(importance.l2(net, [group])["a"], [5 / 7.5, 10 / 7.5])
 
@@ -56,13 +59,14 @@ def test_bn_is_the_size_of_the_scales() -> None:
     np.testing.assert_allclose(importance.bn(tiny(), [PAIR])["a"], [0.5, 2.0])
     two = pair(n1=nn.BatchNorm2d(16), n2=nn.BatchNorm2d(16))
     nn.init.constant_(two.n1.weight, -0.25)
-    group = Group("a", 16, (Member("a", "out"), Member("n1", "out"), Member("n2", "out")))
+    norms = [member(f"{path}.weight", "out", 16) for path in ("n1", "n2")]
+    group = Group("a", 16, (member("a.weight", "out", 16), *norms))
     np.testing.assert_allclose(importance.bn(two, [group])["a"], np.full(16, 1.25))
 
 
 @pytest.mark.parametrize("norm", [nn.BatchNorm2d(2, affine=False), None])
 def test_bn_needs_scales(norm: nn.Module | None) -> None:
-    members = PAIR.members if norm else (Member("a", "out"), Member("b", "in"))
+    members = PAIR.members if norm and norm.affine else (*LAYER, READER)
     net = tiny()
     net.norm = norm
     with pytest.raises(Unsupported, match="needs a batch normalization behind a, and there is no"):
@@ -81,7 +85,7 @@ def test_taylor_is_weight_times_gradient_of_the_norm() -> None:
 def test_taylor_takes_the_layers_weights_where_there_is_no_scale() -> None:
     net = tiny()
     net.norm = nn.Identity()
-    group = Group("a", 2, (Member("a", "out"), Member("b", "in")))
+    group = Group("a", 2, (*LAYER, READER))
     slope = 1 / (1 + np.exp(-3)) - 1  # y0 = 3
     found = importance.taylor(net, [group], samples())["a"]
     np.testing.assert_allclose(found, [-3 * slope, 0.0], rtol=1e-5)
@@ -150,7 +154,7 @@ def test_taylor_says_that_it_needs_scores() -> None:
 
 
 def test_sums_are_of_the_least_channels() -> None:
-    group = Group("a", 4, (Member("a", "out"),))
+    group = Group("a", 4, (member("a.weight", "out", 4),))
     found = importance.sums([group], {"a": np.array([3.0, 0.5, 2.0, 1.0])}, {"a": [0, 1, 3, 4]})
     assert found == {("a", 0): 6.5, ("a", 1): 3.5, ("a", 3): 0.5, ("a", 4): 0.0}
 

@@ -101,7 +101,7 @@ def test_layers_called_by_name_or_on_sequences_are_counted() -> None:
     costs = costs_of(net)
     places = 2 * SIDE * SIDE
     assert costs.macs(costs.full) == places * 16 * 27 + places * 16 * 32 + 2 * 32 * CLASSES
-    assert set(costs.full) == {"up"}
+    assert set(costs.full) == {"a", "up"}
 
 
 # -- shares ------------------------------------------------------------------------------------
