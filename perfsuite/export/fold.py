@@ -26,6 +26,20 @@ if TYPE_CHECKING:
 _WHOLE = 2**28  # bytes; larger results of operators on constants are not folded
 
 
+def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Return a copy of `model` with constants folded and nothing that only passes values on.
+
+    What a graph computes of constants alone becomes an initializer, as do `Constant` nodes. Names
+    of inputs and outputs, the `batch` axis and the operator set do not change.
+    """
+    import onnx_ir as ir
+
+    graph_model = ir.from_proto(model)
+    _simplify(graph_model)
+    made: onnx.ModelProto = ir.to_proto(graph_model)
+    return made
+
+
 def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of `model` with constants and batch normalizations folded.
 
@@ -34,10 +48,22 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     Names, the `batch` axis and the operator set do not change.
     """
     import onnx_ir as ir
-    from onnx_ir.passes.common import IdentityEliminationPass, RemoveUnusedNodesPass
-    from onnxscript.optimizer import fold_constants
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
 
     graph_model = ir.from_proto(model)
+    _simplify(graph_model)
+    for node in list(graph_model.graph):
+        if _is_inference_norm(node):
+            _fold(graph_model.graph, node)
+    RemoveUnusedNodesPass()(graph_model)
+    folded: onnx.ModelProto = ir.to_proto(graph_model)
+    return folded
+
+
+def _simplify(graph_model: Any) -> None:
+    from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
+    from onnxscript.optimizer import fold_constants
+
     try:
         fold_constants(
             graph_model,
@@ -47,13 +73,35 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
         )
     except Exception as error:
         raise BuildError(f"constants of the graph cannot be folded: {error}") from error
-    IdentityEliminationPass()(graph_model)
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph_model)
     for node in list(graph_model.graph):
-        if _is_inference_norm(node):
-            _fold(graph_model.graph, node)
+        if node.op_type == "Identity" and node.domain == "":
+            _pass_over(graph_model.graph, node)
     RemoveUnusedNodesPass()(graph_model)
-    folded: onnx.ModelProto = ir.to_proto(graph_model)
-    return folded
+
+
+def _pass_over(graph: Any, node: Any) -> None:
+    """Remove an `Identity` of the outermost graph, unless it gives an output its own name.
+
+    In a body of control flow it stays: there it may be what makes an outer value a result.
+    """
+    given, result = node.inputs[0], node.outputs[0]
+    if given is None:
+        return
+    if result.is_graph_output():
+        if (
+            given.producer() is None
+            or given.is_graph_output()
+            or given.producer().graph is not graph
+        ):
+            return
+        graph.outputs[list(graph.outputs).index(result)] = given
+        given.shape, given.type = result.shape or given.shape, result.type or given.type
+        name = result.name
+        result.name = None
+        given.name = name
+    result.replace_all_uses_with(given)
+    graph.remove(node, safe=True)
 
 
 def _is_inference_norm(node: Any) -> bool:

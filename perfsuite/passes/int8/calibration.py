@@ -111,6 +111,12 @@ def _pieces(batch: Inputs, fixed: int) -> Iterator[Inputs]:
         yield {name: array[start : start + fixed] for name, array in batch.items()}
 
 
+def first_piece(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Inputs | None:
+    """Return the first of `batches`, or a piece of it as long as the model's fixed batch."""
+    fixed = _fixed_batch(model)
+    return next((piece for batch in batches for piece in _pieces(batch, fixed)), None)
+
+
 def _check_finite(name: str, low: float, high: float, total: float) -> None:
     # A minimum or a maximum may ignore a NaN; a sum does not.
     if not all(map(math.isfinite, (low, high, total))):

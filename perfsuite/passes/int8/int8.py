@@ -8,13 +8,15 @@ import msgspec
 
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.errors import Unsupported
-from perfsuite.passes.int8.calibration import ranges_of
+from perfsuite.passes.int8.calibration import first_piece, ranges_of
 from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme, insert
 
 if TYPE_CHECKING:
     import onnx
+
+_COMPARED = 8  # samples on which a prepared graph must answer as before
 
 
 class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -28,7 +30,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     calibration_samples: int = 256
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         if self.calibration_samples < 1:
@@ -50,14 +52,15 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         infinite values in calibration, `ConfigError` when there are no calibration samples.
         """
         scheme = scheme_of(ctx.target)
-        model = prepared(graph)
+        samples = self.calibration_samples
+        few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
+        model = prepared(graph, [one for one in (ctx.inputs, few) if one])
         placement = place(model.graph, sum_in_accumulator=scheme.sum_in_accumulator)
         if not placement.weighted:
             raise Unsupported(
                 "int8: the graph has no convolution or matrix product with constant float32 "
                 "weights, so there is nothing to quantize"
             )
-        samples = self.calibration_samples
         ranges = ranges_of(
             model,
             [tensor for group in placement.groups for tensor in group],

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from perfsuite.passes.int8.graphs import names_made, names_read
 from perfsuite.passes.int8.placement import ACTIVATIONS, Placement, channel_axis
 
 if TYPE_CHECKING:
@@ -87,8 +88,9 @@ class _Writer:
         self.graph, self.placement, self.scheme = graph, placement, scheme
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.reader = {name: node for node in reversed(graph.node) for name in node.input}
-        self.taken = {name for node in graph.node for name in (node.name, *node.output)}
-        self.taken.update(self.constants, (value.name for value in graph.input))
+        self.taken = names_made(graph)
+        self.stored: dict[tuple[str, int], list[str]] = {}  # by the weights' name and axis
+        self.copies: dict[tuple[object, ...], list[str]] = {}  # by what they hold
         self.nodes: list[onnx.NodeProto] = []
         self.dequantized: dict[str, str] = {}
         self.scales: dict[str, float] = {}
@@ -134,25 +136,48 @@ class _Writer:
         self.dequantized[name] = self._node("DequantizeLinear", [rounded, scale, zero], owner)
 
     def _quantize_weights(self, node: onnx.NodeProto) -> None:
+        key = node.input[1], channel_axis(node)
+        if key not in self.stored:
+            self.stored[key] = self._stored(*key)
+        node.input[1] = self._node("DequantizeLinear", self.stored[key], node, axis=key[1])
+
+    def _stored(self, name: str, axis: int) -> list[str]:
+        """Return the names of 8-bit weights, scales and zero points, once for all their readers."""
         from onnx import numpy_helper
 
-        name, axis = node.input[1], channel_axis(node)
         weights = numpy_helper.to_array(self.constants[name])
-        least: np.ndarray | float = 0.0
-        bias = self.constants.get(node.input[2]) if len(node.input) > 2 else None
-        if bias is not None:
-            # Engines round the bias to int32 in units of the product of both scales. It must fit
-            # even where a channel's weights are nearly zero and would have a tiny scale.
-            units = self.scales[node.input[0]] * _LARGEST_BIAS
-            largest = np.atleast_1d(np.abs(numpy_helper.to_array(bias)))
-            least = largest.reshape(-1, largest.shape[-1]).max(axis=0) / units
+        least = self._least_scales(name, axis)
         rounded, scales = quantized_weights(weights, axis, self.scheme.weight_limit, least)
-        inputs = [
-            self._constant(name, "int8", rounded),
-            self._constant(name, "scale", scales),
-            self._constant(name, "zero", np.zeros(len(scales), np.int8)),
-        ]
-        node.input[1] = self._node("DequantizeLinear", inputs, node, axis=axis)
+        # Layers that share weights may have copies of them, after normalizations were folded.
+        found = axis, rounded.shape, rounded.tobytes(), scales.tobytes()
+        if found not in self.copies:
+            self.copies[found] = [
+                self._constant(name, "int8", rounded),
+                self._constant(name, "scale", scales),
+                self._constant(name, "zero", np.zeros(len(scales), np.int8)),
+            ]
+        return self.copies[found]
+
+    def _least_scales(self, name: str, axis: int) -> np.ndarray | float:
+        """Return the least scales of weights, by channel, with which all readers' biases fit.
+
+        Engines round a bias to int32 in units of the product of both scales. It must fit even where
+        a channel's weights are nearly zero and would have a tiny scale.
+        """
+        from onnx import numpy_helper
+
+        least: np.ndarray | float = 0.0
+        for node in self.graph.node:
+            weighted = node.output and node.output[0] in self.placement.weighted
+            if not weighted or (node.input[1], channel_axis(node)) != (name, axis):
+                continue
+            bias = self.constants.get(node.input[2]) if len(node.input) > 2 else None
+            if bias is not None:
+                units = self.scales[node.input[0]] * _LARGEST_BIAS
+                largest = np.atleast_1d(np.abs(numpy_helper.to_array(bias)))
+                needed = largest.reshape(-1, largest.shape[-1]).max(axis=0) / units
+                least = np.maximum(least, needed)
+        return least
 
     def _split_bias(self, node: onnx.NodeProto) -> None:
         """Add the bias in a node of its own if the result stays float.
@@ -208,19 +233,8 @@ class _Writer:
         return name
 
     def _drop_unused(self) -> None:
-        used = {value.name for value in self.graph.output} | _read_names(self.graph)
+        used = {value.name for value in self.graph.output} | names_read(self.graph)
         kept = [tensor for tensor in self.graph.initializer if tensor.name in used]
         del self.graph.initializer[:]
         self.graph.initializer.extend(kept)
         del self.graph.value_info[:]  # engines infer shapes themselves
-
-
-def _read_names(graph: onnx.GraphProto) -> set[str]:
-    """Return the names of all inputs of nodes, those in bodies of control flow included."""
-    names: set[str] = set()
-    for node in graph.node:
-        names.update(node.input)
-        for attribute in node.attribute:
-            for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-                names |= _read_names(body) | {value.name for value in body.output}
-    return names

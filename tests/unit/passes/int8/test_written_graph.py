@@ -53,7 +53,7 @@ def convolutions() -> onnx.GraphProto:
         node("Conv", "m w2", "y"),
     ]
     nodes[0].metadata_props.add(key="module", value="a")
-    return graph(nodes, "y", w1=weights, w2=weights)
+    return graph(nodes, "y", w1=weights, w2=-weights)
 
 
 def test_where_every_value_is_rounded() -> None:
@@ -86,7 +86,8 @@ def test_where_every_value_is_rounded() -> None:
     assert constants(found) == {
         **{f"{name}_scale": 1.0 for name in "xcy"},
         **{f"{name}_zero": 0 for name in "xcy"},
-        **{f"{name}_int8": whole for name in ("w1", "w2")},
+        "w1_int8": whole,
+        "w2_int8": np.negative(whole).tolist(),
         **{f"{name}_scale": [half, half] for name in ("w1", "w2")},
         **{f"{name}_zero": [0, 0] for name in ("w1", "w2")},
     }
@@ -237,3 +238,28 @@ def test_new_nodes_lie_in_the_innermost_scope() -> None:
     given.node[0].name = "net/body/conv/Conv"
     found = told(quantized(given, accumulator=True))
     assert "[net/body/conv/QuantizeLinear]" in found[0]
+
+
+def test_weights_that_layers_share_are_stored_once() -> None:
+    weights = np.full((2, 2, 1, 1), 0.5, np.float32)
+    tiny, large = np.zeros(2, np.float32), np.full(2, 2.0**40, np.float32)
+    nodes = [
+        node("Conv", "x w tiny", "a"),
+        node("Conv", "a w large", "b"),
+        node("Conv", "b v", "y"),
+    ]
+    given = graph(nodes, "y", w=weights, v=weights.copy(), tiny=tiny, large=large)
+    found = constants(quantized(given, accumulator=True))
+    assert [name for name in found if name.endswith("_int8")] == ["w_int8", "v_int8"]
+    # The scale that the largest bias needs holds for both: 2^40 / (2^30 x 1).
+    assert found["w_scale"] == [1024.0, 1024.0]
+    assert found["v_scale"] == pytest.approx([0.5 / 127] * 2)
+    readers = [one for one in given.node if "w_int8" in one.input]
+    assert [list(one.input[1:]) for one in readers] == [["w_scale", "w_zero"]] * 2
+
+
+def test_copies_of_weights_are_stored_once() -> None:
+    weights = np.full((2, 2, 1, 1), 0.5, np.float32)
+    given = graph([node("Conv", "x v", "a"), node("Conv", "a w", "y")], "y", v=weights, w=weights)
+    found = constants(quantized(given))
+    assert [name for name in found if name.endswith("_int8")] == ["v_int8"]

@@ -1,0 +1,37 @@
+"""What a graph holds, the bodies of its control flow included."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import onnx
+
+
+def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
+    """Yield the graphs that a node of control flow holds."""
+    for attribute in node.attribute:
+        yield from attribute.graphs
+        if attribute.HasField("g"):
+            yield attribute.g
+
+
+def names_made(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all nodes and of all values that exist."""
+    names = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}
+    for node in graph.node:
+        names.update((node.name, *node.output))
+        for body in bodies(node):
+            names |= names_made(body)
+    return names
+
+
+def names_read(graph: onnx.GraphProto) -> set[str]:
+    """Return the names of all inputs of nodes, and of the outputs of bodies."""
+    names: set[str] = set()
+    for node in graph.node:
+        names.update(node.input)
+        for body in bodies(node):
+            names |= names_read(body) | {value.name for value in body.output}
+    return names

@@ -1,0 +1,182 @@
+"""What is done to a graph before it is rounded: weights are found, and answers stay."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError
+from perfsuite.passes.int8 import prepare
+from perfsuite.passes.int8.placement import place
+from perfsuite.passes.int8.prepare import prepared
+from perfsuite.passes.int8.unchanged import difference, steady
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(2, 3, 8, 8)).astype(np.float32)
+SAMPLES: list[Inputs] = [{"x": X}]
+W = RNG.normal(size=(4, 3, 3, 3)).astype(np.float32)
+
+
+def value(name: str, shape: list[Any] | None = None, kind: int = TensorProto.FLOAT) -> Any:
+    return helper.make_tensor_value_info(name, kind, shape)
+
+
+def model(
+    nodes: list[onnx.NodeProto],
+    constants: dict[str, np.ndarray] | None = None,
+    *,
+    opset: int = 17,
+    functions: tuple[onnx.FunctionProto, ...] = (),
+    outputs: tuple[str, ...] = ("y",),
+    shape: tuple[int | str, ...] = ("batch", 3, 8, 8),
+) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [value("x", list(shape))],
+        [value(name) for name in outputs],
+        [numpy_helper.from_array(array, name) for name, array in (constants or {}).items()],
+    )
+    versions = [helper.make_opsetid("", opset), *(helper.make_opsetid("own", 1) for _ in functions)]
+    return helper.make_model(graph, opset_imports=versions, functions=functions, ir_version=8)
+
+
+def weighted(graph: onnx.ModelProto) -> tuple[str, ...]:
+    return place(prepared(graph, SAMPLES).graph, sum_in_accumulator=True).weighted
+
+
+def kinds(graph: onnx.ModelProto) -> list[str]:
+    return [node.op_type for node in graph.graph.node]
+
+
+def constant(name: str, array: np.ndarray) -> onnx.NodeProto:
+    return helper.make_node("Constant", [], [name], name, value=numpy_helper.from_array(array))
+
+
+def test_weights_in_nodes_behind_nodes_and_in_functions_are_found() -> None:
+    half = np.ascontiguousarray(W.transpose(1, 0, 2, 3)).astype(np.float16).reshape(-1)
+    behind = [
+        constant("half", half),
+        helper.make_node("Cast", ["half"], ["single"], "cast", to=TensorProto.FLOAT),
+        constant("sides", np.array([3, 4, 3, 3])),
+        helper.make_node("Reshape", ["single", "sides"], ["turned"], "reshape"),
+        helper.make_node("Transpose", ["turned"], ["upright"], "turn", perm=[1, 0, 2, 3]),
+        helper.make_node("Identity", ["upright"], ["w"], "same"),
+        helper.make_node("Conv", ["x", "w"], ["y"], "conv"),
+    ]
+    for opset in (9, 17):
+        assert weighted(model(behind, opset=opset)) == ("y",)
+    body = [constant("w", W), helper.make_node("Conv", ["a", "w"], ["b"], "conv")]
+    versions = [helper.make_opsetid("", 17)]
+    function = helper.make_function("own", "Layer", ["a"], ["b"], body, versions)
+    call = helper.make_node("Layer", ["x"], ["y"], "call", domain="own")
+    assert weighted(model([call], functions=(function,))) == ("y",)
+
+
+def branch(name: str, nodes: list[onnx.NodeProto], *results: str) -> onnx.GraphProto:
+    return helper.make_graph(nodes, name, [], [value(one) for one in results])
+
+
+def test_branches_that_give_outer_values_stay_valid() -> None:
+    same = helper.make_node("Identity", ["l"], ["t"], "same")
+    again = helper.make_node("Identity", ["l"], ["u"], "again")
+    opposite = [helper.make_node("Neg", ["l"], [name], name) for name in ("e", "f")]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["l"], "conv"),
+        helper.make_node("Size", ["x"], ["n"], "size"),
+        helper.make_node("Greater", ["n", "none"], ["c"], "any"),
+        helper.make_node(
+            "If",
+            ["c"],
+            ["y", "z"],
+            "if",
+            then_branch=branch("then", [same, again], "t", "u"),
+            else_branch=branch("else", opposite, "e", "f"),
+        ),
+    ]
+    given = model(nodes, {"w": W, "none": np.array(0)}, outputs=("y", "z"))
+    made = prepared(given, SAMPLES)
+    assert place(made.graph, sum_in_accumulator=True).weighted == ("l",)
+    assert difference(given, made, SAMPLES, ["y", "z"]) == ""
+    for chosen in (True, False):  # a branch that is known is taken out
+        nodes[2] = constant("c", np.array(chosen))
+        given = model(nodes, {"w": W}, outputs=("y", "z"))
+        made = prepared(given, SAMPLES)
+        assert "If" not in kinds(made)
+        assert [one.name for one in made.graph.output] == ["y", "z"]
+        assert difference(given, made, SAMPLES, ["y", "z"]) == ""
+
+
+def test_results_that_fold_into_outer_values_get_nodes_of_their_own() -> None:
+    given = branch("then", [helper.make_node("Neg", ["l"], ["t"], "neg")], "l", "t", "t")
+    prepare._own_results(given, {"l", "t", "neg", "l_result"})
+    assert [one.name for one in given.output] == ["l_result_1", "t", "t_result"]
+    assert [(list(one.input), list(one.output)) for one in given.node[1:]] == [
+        (["l"], ["l_result_1"]),
+        (["t"], ["t_result"]),
+    ]
+
+
+def test_a_preparation_that_changes_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = model([helper.make_node("Conv", ["x", "w"], ["y"], "conv")], {"w": W}, opset=11)
+
+    def wrong(graph: onnx.ModelProto) -> onnx.ModelProto:
+        copy = onnx.ModelProto.FromString(graph.SerializeToString())
+        copy.graph.initializer[0].CopyFrom(numpy_helper.from_array(W * 1.01, "w"))
+        return copy
+
+    monkeypatch.setattr(prepare, "converted", wrong)
+    with pytest.raises(BuildError, match=r"before anything is rounded: 'y': max\|a-b\|/max\|b\| ="):
+        prepared(given, SAMPLES)
+
+
+def test_what_only_makes_layers_quantizable_is_left_out_where_it_changes_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weights = {"m": RNG.normal(size=(8, 4)).astype(np.float32), "b": np.ones(4, np.float32)}
+    nodes = [
+        helper.make_node("MatMul", ["x", "m"], ["p"], "mul"),
+        helper.make_node("Add", ["p", "b"], ["y"], "add"),
+    ]
+    given = model(nodes, weights)
+
+    def wrong(graph: onnx.ModelProto) -> onnx.ModelProto:
+        copy = onnx.ModelProto.FromString(graph.SerializeToString())
+        copy.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights["m"] * 2, "m"))
+        return copy
+
+    monkeypatch.setattr(prepare, "in_known_forms", wrong)
+    made = prepared(given, SAMPLES)
+    assert numpy_helper.to_array(made.graph.initializer[0]).tolist() == weights["m"].tolist()
+
+
+def test_what_may_jump_is_compared_before_it_jumps() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("ArgMax", ["c"], ["i"], "best", axis=1),
+        helper.make_node("Cast", ["i"], ["y"], "cast", to=TensorProto.FLOAT),
+        helper.make_node("Relu", ["c"], ["z"], "relu"),
+    ]
+    given = model(nodes, {"w": W}, outputs=("y", "z"))
+    assert steady(given.graph, given.graph) == ["c", "z"]
+
+
+def test_infinities_by_design_are_equal() -> None:
+    nodes = [helper.make_node("Add", ["x", "mask"], ["y"], "add")]
+    one, other = (
+        model(nodes, {"mask": np.array([mask, 0, 0, 0, 0, 0, 0, 0], np.float32)})
+        for mask in (-np.inf, 0)
+    )
+    assert difference(one, one, SAMPLES, ["y"]) == ""
+    assert difference(one, other, SAMPLES, ["y"]) == "'y': other values are infinite or NaN"
+    assert difference(other, one, SAMPLES, ["y"]) == "'y': other values are infinite or NaN"
+
+
+def test_a_graph_that_does_not_run_is_said() -> None:
+    with pytest.raises(BuildError, match="ONNX Runtime cannot run this graph"):
+        prepared(model([helper.make_node("Conv", ["x", "w"], ["y"])], {"w": W}), [{"z": X}])
