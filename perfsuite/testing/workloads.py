@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,8 +41,8 @@ def check_workload(workload: Workload) -> None:
     _check_inputs(workload)
     predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
     task = workload.task
-    if type(task).calibration is not Task.calibration:
-        _check_calibration(workload.name, task)
+    if type(task).calibration is not Task.calibration and not task.made_up:
+        _check_calibration(workload)
     if type(task).train is not Task.train:
         _check_train(workload.name, task)
     require(
@@ -90,12 +90,10 @@ def _check_inputs(workload: Workload) -> None:
 
 
 def _check_onnx(workload: Workload) -> Predict:
-    from perfsuite.export.onnx import graph_spec, load_graph
-
     path = workload.model.onnx
     require(path is not None and workload.model.build is None, _one_model(workload.name))
     assert path is not None
-    spec = workload.model.inputs or graph_spec(load_graph(path))[0]
+    spec = _spec(workload)
     given = workload.task.inputs(1, 0)
     wanted = [(item.name, item.dtype) for item in spec]
     found = [(name, str(array.dtype)) for name, array in given.items()]
@@ -103,9 +101,28 @@ def _check_onnx(workload: Workload) -> Predict:
         found == wanted,
         f"workload '{workload.name}': task.inputs gives {found}, {path.name} takes {wanted}",
     )
-    for count in (workload.model.batch,) if workload.model.batch else (2, 3):
+    for count in _sizes(workload, spec):
         _check_sides(workload, spec, count)
     return lambda inputs: graph_outputs(path, inputs)
+
+
+def _spec(workload: Workload) -> tuple[InputSpec, ...]:
+    """Return the inputs of an ONNX file; none for a module, whose inputs are its task's."""
+    from perfsuite.export.onnx import graph_spec, load_graph
+
+    model = workload.model
+    if model.inputs or model.onnx is None:
+        return model.inputs
+    return graph_spec(load_graph(model.onnx))[0]
+
+
+def _sizes(workload: Workload, spec: Sequence[InputSpec]) -> tuple[int, ...]:
+    """Return sizes of batches that an ONNX file takes."""
+    if any("batch" in item.shape for item in spec):
+        return 2, 3
+    fixed = [item.shape[0] for item in spec if item.shape and not item.per_call]
+    only = workload.model.batch or next(iter(fixed), 1)
+    return (only if isinstance(only, int) else 1,)
 
 
 def _check_sides(workload: Workload, spec: Sequence[InputSpec], count: int) -> None:
@@ -189,14 +206,20 @@ def _check_stages(name: str, module: nn.Module, stages: tuple[Stage, ...]) -> No
         raise AssertionError(str(error)) from error
 
 
-def _check_calibration(name: str, task: Task) -> None:
-    who = f"workload '{name}': task.calibration({CALIBRATED})"
+def _check_calibration(workload: Workload) -> None:
+    who, task = f"workload '{workload.name}': task.calibration({CALIBRATED})", workload.task
     batches, again = list(task.calibration(CALIBRATED)), list(task.calibration(CALIBRATED))
-    expected = task.inputs(1, 0)
+    two, three = task.inputs(2, 0), task.inputs(3, 0)
     total = 0
+    named = {
+        (item.name, axis)
+        for item in _spec(workload)
+        for axis, side in enumerate(item.shape)
+        if isinstance(side, str)
+    }
     for batch in batches:
-        _check_like(who, batch, expected)
-        total += len(next(iter(batch.values())))
+        _check_like(who, batch, two, three, named)
+        total += _samples(batch, two, three)
     require(
         total == CALIBRATED,
         f"{who} yields {total} samples; it must yield as many as it was asked for, in batches",
@@ -209,17 +232,39 @@ def _check_calibration(name: str, task: Task) -> None:
     require(same, f"{who} yields other samples the second time; take a seeded or fixed choice")
 
 
-def _check_like(who: str, inputs: Inputs, expected: Inputs) -> None:
-    """Raise unless `inputs` have the names, types and shapes of `expected`, except the batch."""
+def _check_like(
+    who: str, inputs: Inputs, two: Inputs, three: Inputs, open_sides: Set[tuple[str, int]]
+) -> None:
+    """Raise unless `inputs` have the names, types and shapes of calls of two and of three samples.
 
-    def kinds(given: Inputs) -> dict[str, tuple[str, tuple[int, ...]]]:
-        return {name: (str(array.dtype), array.shape[1:]) for name, array in given.items()}
+    Sides that differ between those count samples. Neither are open ones of a file compared.
+    """
+
+    def kinds(given: Inputs) -> dict[str, tuple[str, tuple[int | str, ...]]]:
+        return {name: (str(array.dtype), sides(name, array.shape)) for name, array in given.items()}
+
+    def sides(name: str, shape: tuple[int, ...]) -> tuple[int | str, ...]:
+        if name not in two or len(shape) != two[name].ndim:
+            return shape
+        lengths = enumerate(zip(shape, two[name].shape, three[name].shape, strict=True))
+        return tuple(
+            "?" if a != b or (name, axis) in open_sides else one for axis, (one, a, b) in lengths
+        )
 
     require(
-        kinds(inputs) == kinds(expected),
-        f"{who} gives {kinds(inputs)}, task.inputs gives {kinds(expected)}; names, types and "
+        kinds(inputs) == kinds(two),
+        f"{who} gives {kinds(inputs)}, task.inputs gives {kinds(two)}; names, types and "
         f"shapes must agree",
     )
+
+
+def _samples(inputs: Inputs, two: Inputs, three: Inputs) -> int:
+    """Return how many samples a call has, by the first side that differs between two and three."""
+    for name, array in inputs.items():
+        for length, a, b in zip(array.shape, two[name].shape, three[name].shape, strict=True):
+            if (a, b) == (2, 3):
+                return int(length)
+    return next(len(array) for array in inputs.values() if array.ndim)
 
 
 def _check_train(name: str, task: Task) -> None:

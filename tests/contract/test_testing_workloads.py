@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from open_sides import steps_first
+from open_sides import segmenter, steps_first, thresholded
 
 from perfsuite import InputSpec, Model, Stage, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.testing import check_workload
 from perfsuite.testing.samples import pictures, small_net
+from perfsuite.workloads.onnx.file import onnx_workload
 
 
 class Good(Task):
@@ -182,3 +183,25 @@ def test_an_onnx_file_whose_inputs_are_of_other_sides(tmp_path: Path) -> None:
         check_workload(Workload("steps", Model(onnx=path), Steps()))
     told = (InputSpec("x", "float32", (7, "batch", 4)),)
     check_workload(Workload("steps", Model(onnx=path, inputs=told), Steps()))
+
+
+@pytest.mark.parametrize("kind", ["made up", "sizes", "steps", "once"])
+def test_plain_onnx_files_pass(tmp_path: Path, kind: str) -> None:
+    def normal(*shape: int) -> np.ndarray:
+        return np.random.default_rng(0).normal(size=shape).astype(np.float32)
+
+    path, samples = tmp_path / "net.onnx", tmp_path / "s.npz"
+    if kind == "made up":
+        check_workload(onnx_workload(segmenter(path), shapes={"x": (1, 3, 8, 8)}))
+        return
+    if kind == "sizes":
+        segmenter(path)
+        np.savez(samples, **{f"x/{i}": normal(3, 8, 8 + i % 2) for i in range(12)})  # type: ignore[arg-type]
+    elif kind == "steps":
+        steps_first(path)
+        np.savez(samples, x=normal(12, 7, 4))
+    else:
+        thresholded(path, (1, 3, 4, 4))
+        once = {"iou": normal(1), "scale": np.float32(1)}
+        np.savez(samples, x=normal(20, 3, 4, 4), labels=np.arange(20) % 3, **once)  # type: ignore[arg-type]
+    check_workload(onnx_workload(path, samples))
