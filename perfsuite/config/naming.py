@@ -31,7 +31,7 @@ def name_and_reference(given: str, folder: Path, location: Location) -> tuple[st
     Raises `ConfigError`, with `location`, for a name that cannot be part of a key.
     """
     reference = absolute(given, folder, location)
-    if ".py:" in reference:
+    if ":" in reference:  # file.py:name, torchvision:name
         name = reference.rpartition(":")[2]
     elif reference.endswith(".onnx"):
         name = Path(reference).stem

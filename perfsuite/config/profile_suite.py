@@ -45,7 +45,7 @@ def single_suite(
     workload that is no ONNX file.
     """
     from perfsuite.runtimes.table import RUNTIMES
-    from perfsuite.workloads.table import WORKLOADS, check_no_module
+    from perfsuite.workloads.table import WORKLOADS, check_no_module, check_workload_exists
 
     here = Path.cwd()
     place = Location("WORKLOAD")
@@ -58,7 +58,7 @@ def single_suite(
         if samples is not None and not samples.is_file():
             raise ConfigError(f"--samples: there is no file {samples}")
     else:
-        plugins.check_exists("workload", reference, WORKLOADS)
+        check_workload_exists(reference)
         for option, value in (("--samples", samples), ("--shape", shapes)):
             if value:
                 raise ConfigError(

@@ -12,6 +12,7 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.user_code import user_code
 from perfsuite.workloads.checked import checked
+from perfsuite.workloads.packages import check_packaged, is_packaged, packaged_workload
 from perfsuite.workloads.zoo import (
     captions,
     cifar10,
@@ -45,7 +46,13 @@ MERGED = {
 
 
 def check_workload_exists(reference: str) -> None:
-    """Raise `ConfigError` unless `load_workload` would find a name or `file.py:name`."""
+    """Raise `ConfigError` unless `load_workload` would find a name or `file.py:name`.
+
+    Of a net of torchvision or timm only whether the package is there: its names need torch.
+    """
+    if is_packaged(reference):
+        check_packaged(reference)
+        return
     if reference in MERGED:
         workload, metric = MERGED[reference]
         raise ConfigError(
@@ -65,7 +72,7 @@ def weights_of(reference: str) -> Path | None:
 
 
 def load_workload(reference: str, samples: str = "", shapes: GivenShapes | None = None) -> Workload:
-    """Return the workload that a name, `file.py:name` or `file.onnx` refers to.
+    """Return the workload of a name, `file.py:name`, `file.onnx`, or `torchvision:NAME`.
 
     `samples` is the path of an ONNX workload's samples file, `shapes` are those that its inputs are
     to have. A plug-in may be a `Workload` or a function without arguments that returns one.
@@ -75,6 +82,8 @@ def load_workload(reference: str, samples: str = "", shapes: GivenShapes | None 
 
         file = Path(samples) if samples else None
         return checked(onnx_workload(Path(reference), file, shapes or {}))
+    if is_packaged(reference):
+        return checked(packaged_workload(reference))
     if reference in MERGED:
         check_workload_exists(reference)
     found = plugins.load("workload", reference, WORKLOADS)
@@ -100,12 +109,9 @@ def check_no_module(found: object, where: str) -> None:
     if issubclass(kind, torch.nn.Module):
         raise ConfigError(
             f"{where}: a torch module does not say what goes into it; name a workload, written "
-            f"beside it with inputs of the right name and shape:\n"
-            f"    class Pictures(perfsuite.Task):\n"
-            f"        def inputs(self, batch, seed):\n"
-            f"            rng = numpy.random.default_rng(seed)\n"
-            f'            return {{"x": rng.random((batch, 3, 224, 224), numpy.float32)}}\n'
+            f"beside it with a data loader, or a list of batches:\n"
             f"    def build():\n"
             f"        return {kind.__name__}(...)  # its weights loaded, alike each time\n"
-            f'    net = perfsuite.Workload("net", perfsuite.Model(build), Pictures())'
+            f"    task = perfsuite.Batches(loader)\n"
+            f'    net = perfsuite.Workload("net", perfsuite.Model(build), task)'
         )

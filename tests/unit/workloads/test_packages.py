@@ -1,0 +1,80 @@
+"""The nets of torchvision and timm by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from perfsuite import ConfigError
+from perfsuite.config.conversion import Location
+from perfsuite.config.naming import name_and_reference
+from perfsuite.workloads import packages
+from perfsuite.workloads.packages import RANDOM, check_packaged, is_packaged, packaged_workload
+from perfsuite.workloads.table import check_workload_exists, load_workload
+
+
+def test_references_of_packages_are_told_from_files() -> None:
+    assert is_packaged("torchvision:resnet50") and is_packaged("timm:vit_tiny")
+    assert not is_packaged("resnet50") and not is_packaged("my_models.py:net")
+    here = Location("WORKLOAD")
+    assert name_and_reference("timm:a.b", Path(), here) == ("a.b", "timm:a.b")
+
+
+def test_a_package_that_is_not_there_is_said_before_anything_runs(monkeypatch) -> None:
+    monkeypatch.setattr(packages, "find_spec", lambda name: None)
+    with pytest.raises(ConfigError, match="timm is not installed; pip install timm"):
+        check_workload_exists("timm:resnet18")
+    with pytest.raises(ConfigError, match="write torchvision:NAME"):
+        check_packaged("torchvision:")
+
+
+def test_a_name_that_torchvision_has_not_gets_a_suggestion() -> None:
+    with pytest.raises(ConfigError, match="did you mean 'resnet50'"):
+        packaged_workload("torchvision:resnet5O")
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("mobilenet_v3_small", (2, 3, 224, 224)),
+        ("inception_v3", (2, 3, 299, 299)),
+        ("fcn_resnet50", (2, 3, 520, 520)),
+        ("r3d_18", (2, 3, 16, 112, 112)),
+        ("ssdlite320_mobilenet_v3_large", (2, 3, 320, 320)),
+    ],
+)
+def test_nets_get_pictures_of_the_size_that_they_were_trained_for(name, shape) -> None:
+    inputs = packaged_workload(f"torchvision:{name}").task.inputs(2, 0)
+    assert [array.shape for array in inputs.values()] == [shape]
+
+
+def test_a_net_has_the_same_random_weights_each_time_and_says_so() -> None:
+    import torch
+
+    workload = load_workload("torchvision:squeezenet1_1")
+    assert workload.name == "squeezenet1_1" and RANDOM in workload.task.labels
+    torch.manual_seed(3)
+    first = workload.model.build().state_dict()
+    torch.manual_seed(4)
+    second = workload.model.build().state_dict()
+    assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_detector_takes_one_picture() -> None:
+    import torch
+
+    workload = load_workload("torchvision:ssdlite320_mobilenet_v3_large")
+    assert workload.model.batch == 1
+    net = workload.model.build()
+    with torch.inference_mode():
+        found = net(*map(torch.from_numpy, workload.task.inputs(1, 0).values()))
+    assert set(found[0]) == {"boxes", "scores", "labels"}
+
+
+def test_calibration_samples_are_no_inputs() -> None:
+    task = load_workload("torchvision:squeezenet1_1").task
+    samples = list(task.calibration(2))
+    assert len(samples) == 2
+    assert not np.array_equal(samples[0]["pictures"], samples[1]["pictures"])
