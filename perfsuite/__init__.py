@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "AdamPlan",
+    "Batches",
     "Budget",
     "BuildError",
     "Cell",
@@ -36,6 +37,7 @@ __all__ = [
     "Metric",
     "Model",
     "ModelPass",
+    "ModuleProfile",
     "ParityError",
     "PassContext",
     "PerfsuiteError",
@@ -103,10 +105,12 @@ _HOMES = {
     "domain.verdict": ("Verdict",),
     "domain.workload": ("Workload",),
     "judged_run": ("JudgedRun",),
+    "module_profile": ("ModuleProfile",),
     "passes.int8.int8": ("Int8",),
     "passes.lowrank.lowrank": ("Lowrank",),
     "passes.prune.prune": ("Prune",),
     "training.plan": ("AdamPlan", "SgdPlan"),
+    "workloads.tasks.batches": ("Batches",),
     "errors": (
         "BuildError",
         "ConfigError",
@@ -162,10 +166,12 @@ if TYPE_CHECKING:
         Unsupported,
     )
     from perfsuite.judged_run import JudgedRun
+    from perfsuite.module_profile import ModuleProfile
     from perfsuite.passes.int8.int8 import Int8
     from perfsuite.passes.lowrank.lowrank import Lowrank
     from perfsuite.passes.prune.prune import Prune
     from perfsuite.training.plan import AdamPlan, SgdPlan
+    from perfsuite.workloads.tasks.batches import Batches
 
 
 def __getattr__(name: str) -> Any:

@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast, overload
 
 import msgspec
 
@@ -34,6 +35,12 @@ from perfsuite.runner.schedule import work_off
 from perfsuite.store.journal import Journal, read
 from perfsuite.store.levels import add_levels
 from perfsuite.store.runs import load_run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from perfsuite.domain.model import Stage
+    from perfsuite.module_profile import ModuleProfile
 
 AnyPath = str | os.PathLike[str]  # as it is: relative to the working folder, `~` a name like others
 Observe = Callable[[Header, RunPlan], Observer]
@@ -157,7 +164,53 @@ def run(
     return JudgedRun(journal.folder, found, judgement)
 
 
+@overload
 def profile(
+    workload: nn.Module, inputs: object, /, *, stages: Sequence[Stage] = ()
+) -> ModuleProfile: ...
+
+
+@overload
+def profile(
+    workload: WorkloadReference,
+    out: AnyPath | None = None,
+    *,
+    runtimes: Sequence[RuntimeReference] = (),
+    recipe: str = "fp32",
+    batch: int = 1,
+    threads: int | None = None,
+    picture: AnyPath | None = None,
+    samples: AnyPath | None = None,
+    shapes: GivenShapes | None = None,
+    flamegraph: bool = False,
+    observe: Observe | None = None,
+) -> JudgedRun: ...
+
+
+def profile(
+    workload: WorkloadReference | nn.Module,
+    out: Any = None,
+    *,
+    stages: Sequence[Stage] = (),
+    **given: Any,
+) -> JudgedRun | ModuleProfile:
+    """Profile a workload, or a live torch module.
+
+    A module in hand is profiled in this process and nothing is kept:
+    `perfsuite.profile(net, (pictures,))` returns a `ModuleProfile`, which prints as the breakdown
+    by module and the bottleneck; `stages` may name its parts. Of anything else the arguments are
+    those of `profile_workload`.
+    """
+    from perfsuite.workloads.checked import is_module
+
+    if is_module(workload):
+        from perfsuite.module_profile import profile_module
+
+        return profile_module(cast("nn.Module", workload), out, stages, **given)
+    return profile_workload(cast("WorkloadReference", workload), out, **given)
+
+
+def profile_workload(
     workload: WorkloadReference,
     out: AnyPath | None = None,
     *,

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import numbers
-from collections.abc import Callable, Iterator, Mapping
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
@@ -24,9 +26,12 @@ from perfsuite.domain.task import (
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.user_code import kind_of, require_type, user_code, user_items
+from perfsuite.workloads.tasks.batches import Batches
 
 if TYPE_CHECKING:
     from torch import nn
+
+_OWN_REFERENCES = 2
 
 
 def checked(workload: Workload) -> Workload:
@@ -34,6 +39,7 @@ def checked(workload: Workload) -> Workload:
 
     Raises `ConfigError` where model or task are none.
     """
+    workload = plain(workload)
     name, model, task = workload.name, workload.model, workload.task
     for what, found, wanted in (("model", model, Model), ("task", task, Task)):
         if not isinstance(found, wanted):
@@ -50,6 +56,23 @@ def checked(workload: Workload) -> Workload:
     return replace(workload, model=model, task=CheckedTask(name, task, metric_name))
 
 
+def plain(workload: Workload) -> Workload:
+    """Return a workload that was made of a torch module, or of a data loader, as any other."""
+    model: object = workload.model
+    task: object = workload.task
+    if is_module(model):
+        workload = replace(workload, model=Model(lambda: cast("nn.Module", model)))
+    if not isinstance(task, Task) and isinstance(task, Iterable) and not isinstance(task, str):
+        workload = replace(workload, task=Batches(task))
+    return workload
+
+
+def is_module(found: object) -> bool:
+    """Tell whether it is a torch module; whoever has one has loaded torch."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(found, torch.nn.Module)
+
+
 def unchecked(task: Task) -> Task:
     """Return a user's task itself, also where it was checked."""
     return task.task if isinstance(task, CheckedTask) else task
@@ -61,7 +84,14 @@ def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn
 
         with user_code(f"{name}: its build()"):
             module = build()
-        return require_type(module, nn.Module, f"{name}: its build()", "a torch.nn.Module")
+        found = require_type(module, nn.Module, f"{name}: its build()", "a torch.nn.Module")
+        del module
+        # Besides a local name and the argument of `getrefcount`, somebody holds it. If that is to
+        # give it again, what a pass changes in it would be changed for the reference, too.
+        if sys.getrefcount(found) > _OWN_REFERENCES and build() is found:
+            with user_code(f"{name}: copying the module that its build() gives each time"):
+                found = copy.deepcopy(found)
+        return found
 
     return built
 

@@ -1,0 +1,210 @@
+"""The profile of a live torch module, in the process that holds it; nothing is written for it."""
+
+from __future__ import annotations
+
+import io
+import statistics
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.domain.device import PROCESSOR
+from perfsuite.domain.model import Stage
+from perfsuite.domain.profile import Breakdown, Roofline
+from perfsuite.domain.suite import Measure
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import ConfigError, Unavailable, Unsupported
+from perfsuite.export.nodes import module_nodes
+from perfsuite.judge.bottleneck import bottleneck
+from perfsuite.measure.latency import time_calls
+from perfsuite.measure.roofline import roofline
+from perfsuite.measure.stages import breakdown
+from perfsuite.report.profile.tree import Tree, render
+from perfsuite.report.sentences import bottleneck_sentences
+from perfsuite.runner.build.stages import check, paths, spans
+from perfsuite.runtimes.pytorch.card import CUDA
+from perfsuite.runtimes.pytorch.profile import profile
+from perfsuite.user_code import kind_of, user_code
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+CALLS, SECONDS = 10, 1.0  # that are timed, and as many that are profiled
+MOST_CALLS = 100
+_MEASURE = Measure(calls=CALLS, seconds=SECONDS, warmup_seconds=2.0)
+_WIDTH = 110  # characters of a printed table
+
+
+@dataclass(frozen=True, repr=False)
+class ModuleProfile:
+    """Where the time of a module's call goes, in eager PyTorch as it was handed over.
+
+    Printed, or as the last value of a notebook's cell, it is the breakdown by module with the
+    bottleneck in words. `latencies_s` are the seconds of calls that were not profiled, of this one
+    process: what is to be believed or compared wants `perfsuite.run`.
+    """
+
+    name: str
+    latencies_s: tuple[float, ...]
+    breakdown: Breakdown
+    roofline: Roofline | None
+
+    @property
+    def latency_s(self) -> float:
+        """Return the median seconds of a call that is not profiled."""
+        return statistics.median(self.latencies_s)
+
+    @property
+    def bottleneck(self) -> tuple[str, ...]:
+        """Return what holds the module back, in sentences."""
+        return bottleneck_sentences(bottleneck(self.breakdown, self.roofline, self.latency_s))
+
+    def __repr__(self) -> str:
+        from rich.console import Console
+
+        out = io.StringIO()
+        console = Console(file=out, width=_WIDTH, color_system=None)
+        console.print(self.name, markup=False)
+        console.print(Tree(self.breakdown, self.roofline, latency_s=self.latency_s))
+        return out.getvalue().rstrip()
+
+    def _repr_markdown_(self) -> str:
+        """Return the breakdown as notebooks show it."""
+        table = render(self.breakdown, self.roofline, latency_s=self.latency_s)
+        return f"**{self.name}**\n\n{table}"
+
+
+def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -> ModuleProfile:
+    """Return where the time of `module(*inputs)` goes; a mapping is given by keyword.
+
+    Arrays become tensors on the module's device; what else there is goes in as it is. The module
+    runs in evaluation mode without gradients, with this process's threads, and is left as it was.
+    Raises `ConfigError` for stages or inputs that do not fit, and for a compiled module.
+    """
+    import torch
+
+    module = _plain(module)
+    device = _device(module)
+    calls = _Calls(module, *_arguments(inputs, device), device)
+    check(type(module).__name__, stages, paths(stages, module))
+    with _evaluating(module), torch.inference_mode():
+        with user_code(f"{type(module).__name__}: its forward on the given inputs"):
+            calls.run({})
+        timed = time_calls(calls, [{}], _MEASURE)
+        usual_s = statistics.median(timed.samples_s)
+        count = min(MOST_CALLS, max(CALLS, round(SECONDS / usual_s)))
+        traced = profile(module, calls.run, spans(stages, module), [{}], count, device)
+    return ModuleProfile(
+        f"{type(module).__name__}, eager PyTorch on {device}, {_threads(device)}",
+        timed.samples_s,
+        breakdown(traced, module_nodes(module), stages),
+        _roofline(module, device),
+    )
+
+
+@dataclass(frozen=True)
+class _Calls:
+    """Calls of a module with the same arguments, as the clock and the profiler want them."""
+
+    module: nn.Module
+    args: tuple[Any, ...]
+    kwargs: dict[str, Any]
+    device: str
+
+    def run(self, inputs: Inputs) -> Outputs:
+        """Return nothing, once the device has finished; `inputs` are none."""
+        import torch
+
+        self.module(*self.args, **self.kwargs)
+        if self.device == CUDA:
+            torch.cuda.synchronize()
+        return []
+
+
+def _plain(module: nn.Module) -> nn.Module:
+    import torch
+
+    if hasattr(module, "_orig_mod"):
+        raise ConfigError(
+            "a module of torch.compile has no modules inside any more that time could be given to; "
+            "profile the module that was compiled"
+        )
+    if isinstance(module, torch.nn.DataParallel):
+        inner: nn.Module = module.module
+        return inner
+    return module
+
+
+def _device(module: nn.Module) -> str:
+    kinds = {tensor.device.type for tensor in (*module.parameters(), *module.buffers())}
+    if len(kinds) > 1 or not kinds <= {PROCESSOR, CUDA}:
+        raise Unsupported(
+            f"the module's tensors lie on {', '.join(sorted(kinds))}; profiled is what lies on "
+            f"'{PROCESSOR}' or on '{CUDA}' as a whole: module.to('{PROCESSOR}')"
+        )
+    return kinds.pop() if kinds else PROCESSOR
+
+
+def _arguments(inputs: object, device: str) -> tuple[tuple[Any, ...], dict[str, Any]]:
+    import numpy as np
+    import torch
+
+    if inputs is None:
+        raise ConfigError(
+            "a torch module does not say what goes into it; give its inputs: "
+            "perfsuite.profile(net, (pictures,))"
+        )
+    if isinstance(inputs, str):
+        raise ConfigError(f"the inputs of the module were expected, not {kind_of(inputs)}")
+    named = dict(inputs) if isinstance(inputs, Mapping) else {}
+    listed = () if named else tuple(inputs) if isinstance(inputs, tuple | list) else (inputs,)
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            value = torch.tensor(value)  # a copy: a module may change what it is given
+        elif isinstance(value, torch.Tensor):
+            value = value.detach().clone()
+        elif isinstance(value, list | tuple):
+            return type(value)(map(placed, value)) if type(value) in (list, tuple) else value
+        return value.to(device) if isinstance(value, torch.Tensor) else value
+
+    return tuple(map(placed, listed)), {name: placed(value) for name, value in named.items()}
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    """Have all parts in evaluation mode, each as it was afterwards."""
+    before = [(part, part.training) for part in module.modules()]
+    try:
+        for part, _ in before:
+            part.training = False
+        yield
+    finally:
+        for part, training in before:
+            part.training = training
+
+
+def _threads(device: str) -> str:
+    import torch
+
+    if device == CUDA:
+        return torch.cuda.get_device_name(0)
+    count = torch.get_num_threads()
+    return f"{count} thread{'s' * (count != 1)}"
+
+
+def _roofline(module: nn.Module, device: str) -> Roofline | None:
+    """Return what the processor reaches in the module's precision, if that is measured."""
+    import torch
+
+    names = {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}
+    kinds: set[torch.dtype] = {one.dtype for one in module.parameters() if one.is_floating_point()}
+    precision = names.get(kinds.pop()) if len(kinds) == 1 else None
+    if device != PROCESSOR or precision is None:
+        return None
+    try:
+        return roofline(torch.get_num_threads(), precision)
+    except Unavailable:
+        return None

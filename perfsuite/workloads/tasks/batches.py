@@ -1,0 +1,284 @@
+"""The task of a data loader: anything that gives batches of arrays or tensors."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from perfsuite.domain.task import Inputs, Predict, RowsMetric, Task
+from perfsuite.errors import ConfigError
+from perfsuite.user_code import kind_of
+from perfsuite.workloads.tasks.classification import top1_rows
+
+LABELS = "labels"
+UNUSED = "targets unused"  # what no metric of this task takes, such as masks or boxes
+_POOL = 256  # test samples among which those that are timed are drawn
+
+
+class Batch(NamedTuple):
+    """What the model takes, by name, and the targets, if the loader gives any."""
+
+    inputs: Inputs
+    targets: Any = None
+
+
+@dataclass(frozen=True)
+class Batches(Task):
+    """The samples of `loader`, which gives batches of arrays or tensors each time it is iterated.
+
+    A batch is an array, or a dict of arrays by input name. With targets it is a pair of that and
+    the targets, or a dict with `labels`. Class labels, one integer a sample, are judged by top-1;
+    of other targets nothing is made, and a label of the results says so. A tuple of more arrays
+    holds several inputs and the targets last; `targets=False` says that there are none.
+
+    Test samples are all of `loader` if there is another loader for `calibration`. Otherwise every
+    second sample is for testing, and the others for calibration. Random numbers are seeded while a
+    loader is read, so that one that shuffles gives each job the same samples.
+    """
+
+    loader: Iterable[Any]
+    calibration_loader: Iterable[Any] | None = None
+    targets: bool = True
+
+    @cached_property
+    def _first(self) -> Batch:
+        return next(self._read(self.loader))
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Return the word for targets that are not used, if there are such."""
+        first = self._first
+        return (UNUSED,) if first.targets is not None and _classes(first) is None else ()
+
+    def metrics(self) -> Mapping[str, RowsMetric]:
+        """Return top-1 if there are class labels, else nothing."""
+        return {} if _classes(self._first) is None else {"top1": _top1}
+
+    def inputs(self, batch: int, seed: int) -> Inputs:
+        """Return `batch` of the first test samples, chosen by `seed`."""
+        pool = self._pool
+        length = len(next(iter(pool.values())))
+        chosen = np.random.default_rng(seed).integers(0, length, batch)
+        return {name: array[chosen] for name, array in pool.items()}
+
+    @cached_property
+    def _pool(self) -> Inputs:
+        """Return the first test samples that have one shape."""
+        found: list[Inputs] = []
+        count = 0
+        for inputs, _ in self._test():
+            if found and any(found[0][name].shape[1:] != a.shape[1:] for name, a in inputs.items()):
+                continue
+            found.append(inputs)
+            count += len(next(iter(inputs.values())))
+            if count >= _POOL:
+                break
+        return {name: np.concatenate([one[name] for one in found])[:_POOL] for name in found[0]}
+
+    def calibration(self, samples: int) -> Iterator[Inputs]:
+        """Yield up to `samples` samples that are no test samples."""
+        left = samples
+        for inputs, _ in self._calibrating():
+            length = min(left, len(next(iter(inputs.values()))))
+            yield {name: array[:length] for name, array in inputs.items()}
+            left -= length
+            if not left:
+                return
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return (samples, 3) rows: 1 if right else 0, the answer, the label."""
+        rows: list[np.ndarray] = []
+        left = samples
+        for batch in self._test():
+            labels = _classes(batch)
+            if labels is None:
+                raise ConfigError("a batch of the loader has no class labels, and others have")
+            length = len(labels) if left is None else min(left, len(labels))
+            inputs = {name: array[:length] for name, array in batch.inputs.items()}
+            rows.append(top1_rows(predict(inputs), labels[:length]))
+            if left is not None:
+                left -= length
+                if not left:
+                    break
+        return np.concatenate(rows)
+
+    def fingerprint(self) -> str:
+        """Return a digest of the first samples, and how many batches there are, if that is known.
+
+        Raises `ConfigError` for a loader that gives other samples the second time.
+        """
+        once, again = (_digest(next(self._read(self.loader))) for _ in range(2))
+        if once != again:
+            raise ConfigError(
+                f"{kind_of(self.loader)}: it gives other samples the second time, even with the "
+                f"same seeds of random, NumPy and torch; every job must see the same samples: turn "
+                f"shuffling and augmentation off"
+            )
+        size = len(self.loader) if isinstance(self.loader, Sized) else "?"
+        return f"{once} {size}"
+
+    def _test(self) -> Iterator[Batch]:
+        if self.calibration_loader is not None:
+            return self._read(self.loader)
+        return _every_second(self._read(self.loader), 0)
+
+    def _calibrating(self) -> Iterator[Batch]:
+        if self.calibration_loader is not None:
+            return self._read(self.calibration_loader)
+        return _every_second(self._read(self.loader), 1)
+
+    def _read(self, loader: Iterable[Any]) -> Iterator[Batch]:
+        if iter(loader) is loader:
+            raise ConfigError(
+                f"{kind_of(loader)}: it gives its batches once, and every job reads them again; "
+                f"give a list of batches, or a loader such as torch.utils.data.DataLoader"
+            )
+        empty = True
+        for given in _seeded(loader):
+            empty = False
+            yield _batch(given, targets=self.targets)
+        if empty:
+            raise ConfigError(f"{kind_of(loader)}: it gives no batch")
+
+
+def _every_second(batches: Iterator[Batch], begin: int) -> Iterator[Batch]:
+    """Yield every second sample of all batches together, from the first or the second on."""
+    seen = 0
+    for inputs, targets in batches:
+        length = len(next(iter(inputs.values())))
+        start = (begin - seen) % 2
+        seen += length
+        if start < length:
+            chosen = {name: array[start::2] for name, array in inputs.items()}
+            yield Batch(chosen, targets[start::2] if isinstance(targets, np.ndarray) else targets)
+
+
+def _batch(given: Any, *, targets: bool) -> Batch:
+    found: Any = None
+    if isinstance(given, Mapping):
+        given = dict(given)
+        if targets:
+            found = given.pop(LABELS, None)
+        inputs = {str(name): _array(value, str(name)) for name, value in given.items()}
+    elif isinstance(given, tuple | list):
+        parts = list(given)
+        if targets and len(parts) > 1:
+            found = parts.pop()
+        if len(parts) == 1 and isinstance(parts[0], Mapping):
+            return _batch(parts[0], targets=False)._replace(targets=_target(found))
+        names = ["x"] if len(parts) == 1 else [f"x{number}" for number in range(len(parts))]
+        inputs = {name: _array(part, name) for name, part in zip(names, parts, strict=True)}
+    else:
+        inputs = {"x": _array(given, "x")}
+    lengths = {name: len(array) for name, array in inputs.items()}
+    if not inputs or len(set(lengths.values())) != 1 or not all(lengths.values()):
+        raise ConfigError(
+            f"a batch of the loader has inputs of {lengths} samples: each input is an array over "
+            f"the samples of the batch, all of the same length"
+        )
+    return Batch(inputs, _target(found))
+
+
+def _array(value: Any, name: str) -> np.ndarray:
+    """Return an array or a tensor as an array; raise `ConfigError` for anything else."""
+    found = _numpy(value)
+    if found is None or not found.ndim or found.dtype.kind not in "biuf":
+        raise ConfigError(
+            f"a batch of the loader has {kind_of(value)} as '{name}': arrays or tensors of numbers "
+            f"were expected, their first axis over samples"
+        )
+    return found
+
+
+def _numpy(value: Any) -> np.ndarray | None:
+    if hasattr(value, "detach"):  # a tensor
+        value = value.detach().cpu()
+        value = value.float() if str(value.dtype) == "torch.bfloat16" else value
+        return np.asarray(value.numpy())
+    if isinstance(value, np.ndarray):
+        return value
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        try:
+            return np.asarray(value)
+        except ValueError:  # of different lengths
+            return None
+    return None
+
+
+def _target(found: Any) -> Any:
+    array = None if found is None else _numpy(found)
+    return found if array is None else array
+
+
+def _classes(batch: Batch) -> np.ndarray | None:
+    """Return the targets if they are class labels: one integer a sample."""
+    found = batch.targets
+    length = len(next(iter(batch.inputs.values())))
+    fits = isinstance(found, np.ndarray) and found.shape == (length,) and found.dtype.kind in "iu"
+    return found if fits else None
+
+
+def _top1(rows: np.ndarray) -> float:
+    return float(rows[:, 0].mean())
+
+
+def _digest(batch: Batch) -> str:
+    digest = hashlib.sha256()
+    for name, array in batch.inputs.items():
+        digest.update(f"{name} {array.dtype} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).tobytes())
+    if isinstance(batch.targets, np.ndarray):
+        digest.update(np.ascontiguousarray(batch.targets).tobytes())
+    return digest.hexdigest()
+
+
+def _seeded(loader: Iterable[Any]) -> Iterator[Any]:
+    """Yield what a loader gives, with its own seeded random numbers while it is asked.
+
+    The program's generators are as before whenever an item is out.
+    """
+    outer = _states()
+    _seed()
+    iterator = iter(loader)
+    while True:
+        try:
+            item = next(iterator)
+        except StopIteration:
+            _restore(outer)
+            return
+        except BaseException:
+            _restore(outer)
+            raise
+        inner = _states()
+        _restore(outer)
+        yield item
+        outer = _states()
+        _restore(inner)
+
+
+def _states() -> tuple[Any, ...]:
+    torch = sys.modules.get("torch")  # whoever gives tensors has loaded it
+    return random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
+
+
+def _seed() -> None:
+    random.seed(0)
+    np.random.seed(0)  # the generator that users' loaders draw from
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+
+
+def _restore(states: tuple[Any, ...]) -> None:
+    python, numpy, torch_state = states
+    random.setstate(python)
+    np.random.set_state(numpy)
+    if torch_state is not None:
+        sys.modules["torch"].set_rng_state(torch_state)

@@ -1,0 +1,73 @@
+"""The profile of a live module: rows that add up, and a module that stays as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import perfsuite
+from perfsuite import ConfigError, Stage, module_profile
+from perfsuite.domain.suite import Measure
+
+torch = pytest.importorskip("torch")
+nn = torch.nn
+
+
+class Net(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(3, 8, 3, padding=1)
+        self.norm = nn.BatchNorm2d(8)
+        self.head = nn.Linear(8, 4)
+
+    def forward(self, pictures, *, scale=1.0):
+        pictures -= 0.5  # what it is given is its own
+        return self.head(self.norm(self.stem(pictures)).mean((2, 3))) * scale
+
+
+@pytest.fixture(autouse=True)
+def _short(monkeypatch, tmp_path) -> None:
+    monkeypatch.setattr(module_profile, "SECONDS", 0.01)
+    quick = Measure(calls=2, seconds=0.0, warmup_seconds=0.01)
+    monkeypatch.setattr(module_profile, "_MEASURE", quick)
+    monkeypatch.setattr(module_profile, "roofline", lambda threads, precision: None)
+
+
+def test_the_rows_add_up_and_the_module_is_left_as_it_was() -> None:
+    net = Net().train()
+    net.norm.eval()
+    pictures = torch.ones(2, 3, 8, 8)
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    found = perfsuite.profile(net, (pictures,))
+    assert found.breakdown.total_s == pytest.approx(sum(row.time_s for row in found.breakdown.rows))
+    assert {"stem", "norm", "head"} <= {row.name for row in found.breakdown.rows}
+    assert found.latency_s > 0
+    assert net.training and net.stem.training and not net.norm.training
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert torch.equal(pictures, torch.ones(2, 3, 8, 8))
+
+
+def test_it_prints_as_the_breakdown() -> None:
+    found = perfsuite.profile(Net(), (np.ones((1, 3, 8, 8), np.float32),))
+    text = str(found)
+    assert text.startswith("Net, eager PyTorch on cpu") and "stem" in text and "total" in text
+    assert found.bottleneck[0] in " ".join(text.split()) or len(found.bottleneck[0]) > 110
+    assert "| stem |" in found._repr_markdown_()
+
+
+def test_inputs_may_be_named_and_stages_declared() -> None:
+    named = {"pictures": torch.ones(1, 3, 8, 8), "scale": 2.0}
+    stages = (Stage("features", ("stem", "norm")), Stage("readout", ("head",)))
+    found = perfsuite.profile(Net(), named, stages=stages)
+    assert {"features", "readout"} <= {row.name for row in found.breakdown.rows}
+    with pytest.raises(ConfigError, match="no module or method 'steam'"):
+        perfsuite.profile(Net(), named, stages=(Stage("one", ("steam",)),))
+
+
+def test_a_module_without_inputs_or_a_compiled_one_is_told() -> None:
+    with pytest.raises(ConfigError, match=r"give its inputs: perfsuite.profile\(net, "):
+        perfsuite.profile(Net(), None)
+    with pytest.raises(ConfigError, match="profile the module that was compiled"):
+        perfsuite.profile(torch.compile(Net()), (torch.ones(1, 3, 8, 8),))
+    with pytest.raises(perfsuite.BuildError, match="its forward on the given inputs"):
+        perfsuite.profile(Net(), (torch.ones(1, 4, 8, 8),))
