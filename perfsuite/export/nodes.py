@@ -11,6 +11,7 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.profile import Node
+from perfsuite.export.functions import calls
 from perfsuite.export.normalize import module_path
 from perfsuite.export.operators import Inferred, infer, node_macs, operator_name, weights
 
@@ -111,25 +112,10 @@ def _paths(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
     owners = _weight_owners(graph)
     paths = [
         module_path(node.name) or module_path(call) or owners.get(index, "")
-        for index, (node, call) in enumerate(zip(graph.node, _calls(before, graph), strict=True))
+        for index, (node, call) in enumerate(zip(graph.node, calls(before, graph), strict=True))
     ]
     _trace_rounding(graph, paths)
     return paths
-
-
-def _calls(before: onnx.GraphProto, graph: onnx.GraphProto) -> list[str]:
-    """Return, for each expanded node, the name of the node of `before` that it is part of.
-
-    Expansion keeps the order of nodes and the names of a call's outputs, so all nodes up to the one
-    with a call's output belong to that call.
-    """
-    made = {output: node.name for node in before.node for output in node.output if output}
-    calls: list[str] = []
-    for index, node in enumerate(graph.node):
-        call = next((made[output] for output in node.output if output in made), None)
-        if call is not None:
-            calls += [call] * (index + 1 - len(calls))
-    return calls + [""] * (len(graph.node) - len(calls))
 
 
 def _weight_owners(graph: onnx.GraphProto) -> dict[int, str]:

@@ -6,6 +6,7 @@ import contextlib
 import inspect
 import io
 import logging
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -14,14 +15,18 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.sides import name_batch, settle, settled, spec_of
+from perfsuite.export.validity import check_outputs, check_versions
 
 if TYPE_CHECKING:
     import onnx
     from torch import nn
 
 EXPORTER = "perfsuite.exporter"  # the metadata key: "dynamo" or "torchscript"
+# What engines write into lists and traces of names without marking it.
+_UNREADABLE = re.compile(r'[",\\\x00-\x1f]')
 _REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True)"
 
 
@@ -100,9 +105,10 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
-    """Return the checked model in `path` as it is; external data are read from beside the file.
+    """Return the checked model in `path`, local functions expanded.
 
-    Raises `ConfigError` for a file that is missing, is not ONNX, is cut short or fails the checker.
+    External data are read from beside the file. Raises `ConfigError` for a file that is missing, is
+    not ONNX, is cut short, is too new or fails the checker.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -113,6 +119,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         model = onnx.load(path, format="protobuf")
         if not model.graph.node:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
+        check_versions(path, model)
         onnx.checker.check_model(model)
     except DecodeError as error:
         raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
@@ -121,6 +128,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
             f"{path}: not a valid ONNX model: {_first_line(error)}; {_REBUILD}, and keep "
             f"external data beside it"
         ) from error
+    check_outputs(path, model)
+    if model.functions:
+        _name_nodes(model)  # what is expanded is named after its call
+        model = inlined(model)
     return model
 
 
@@ -160,7 +171,7 @@ def graph_spec(model: onnx.ModelProto) -> tuple[tuple[InputSpec, ...], tuple[str
 def _name_nodes(model: onnx.ModelProto) -> None:
     taken: set[str] = set()
     for node in model.graph.node:
-        name = node.name or next(filter(None, node.output), node.op_type)
+        name = _UNREADABLE.sub("_", node.name or next(filter(None, node.output), node.op_type))
         unique, again = name, 1
         while unique in taken:
             unique, again = f"{name}_{again}", again + 1

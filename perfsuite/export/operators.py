@@ -77,8 +77,8 @@ def _folded(model: onnx.ModelProto) -> Inferred:
     import onnx_ir as ir
     from onnxscript.optimizer import fold_constants
 
-    copy = ir.from_proto(model)
     try:
+        copy = ir.from_proto(model)  # which takes no maps
         fold_constants(copy, onnx_shape_inference=True)
     except Exception as error:  # noqa: BLE001  (it raises whatever an operator raises)
         warnings.warn(

@@ -11,6 +11,7 @@ import msgspec
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.errors import ConfigError
+from perfsuite.export.validity import kind_of_value
 
 if TYPE_CHECKING:
     import onnx
@@ -59,12 +60,10 @@ def declared(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
 
     specs = []
     for value in tensor_inputs(model):
-        kind = value.type.WhichOneof("value")
-        if kind != "tensor_type":
-            word = (kind or "value of no type").removesuffix("_type")
+        if value.type.WhichOneof("value") != "tensor_type":
             raise ConfigError(
-                f"input '{value.name}' is a {word}, not a tensor; export the model so that it "
-                f"takes tensors alone"
+                f"input '{value.name}' is {kind_of_value(value)}, not a tensor; export the model "
+                f"so that it takes tensors alone"
             )
         shape = _shape(value)
         if shape is None:
