@@ -57,9 +57,9 @@ def mean_times(profile: Profile) -> Times:
         total = busy  # the kernels fill the call, up to rounding
     if busy > total:
         raise Unsupported(
-            f"the kernels of a call take {busy:.6g} s, the call itself {total:.6g} s: kernels ran "
-            "at the same time, so their times do not add up; let the engine run one after another "
-            "(one stream, sequential execution)"
+            f"the kernels of a call take {busy:.6g} s, the call itself {total:.6g} s: their times "
+            "do not add up, because kernels ran at the same time, or the engine counts what it "
+            "does outside of calls; let it run one after another (one stream, sequential execution)"
         )
     starts = tuple(mean(one.starts_s) if one.starts_s else None for one in profile.kernels)
     return Times(len(chosen), total, times, starts)

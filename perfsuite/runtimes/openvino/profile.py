@@ -18,7 +18,10 @@ from perfsuite.runtimes.shared.precision import PRECISIONS
 
 NOT_RUN = "not_executed"
 MEMORY = ("Input", "Output", "Const", "Parameter", "Result")
+_CONSTANT = "Const"
 _PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+# Layers that read constants alone, and yet give something else in each call.
+_LIVE = ("RandomUniform", "Multinomial", "MemoryInput", "ReadValue")
 
 
 class CompiledLayer(NamedTuple):
@@ -28,6 +31,7 @@ class CompiledLayer(NamedTuple):
     merged: tuple[str, ...]
     precision: str
     time_s: float | None  # in a call; None if it did not run, or for less than a microsecond
+    primitive: str = ""  # the implementation, such as "jit_avx2_FP32"
 
 
 def profile(
@@ -40,7 +44,8 @@ def profile(
     """Return the profile of `calls` calls, with mean times, after one call with each input.
 
     `compiled` must not have run yet: its counters give the mean, in whole microseconds, over all
-    calls since it was compiled, from which the first calls are subtracted.
+    calls since it was compiled, from which the first calls are subtracted. What depends on
+    constants alone ran once, when the graph was compiled, and is no part of a call.
     """
     for entry in inputs:
         run(entry)
@@ -49,7 +54,7 @@ def profile(
     for index in range(calls):
         run(inputs[index % len(inputs)])
     wall_s = (time.perf_counter_ns() - begin_ns) / 1e9 / calls
-    found = layers(compiled)
+    found = in_calls(layers(compiled))
     names, nearby = origins(graph, found)
     kernels = []
     for layer, own, near in zip(found, names, nearby, strict=True):
@@ -78,10 +83,51 @@ def layers(compiled: Any) -> list[CompiledLayer]:
                     tuple(name for name in info["originalLayersNames"].split(",") if name),
                     info["runtimePrecision"],
                     None if spent == NOT_RUN else float(spent) / 1e6,
+                    info.get("primitiveType", ""),
                 ),
             )
         )
     return [layer for _, layer in sorted(found, key=lambda pair: pair[0])]
+
+
+def in_calls(found: Sequence[CompiledLayer]) -> list[CompiledLayer]:
+    """Return the layers that run in every call: those on a path from an input of the graph."""
+    done = _once(found)
+    return [layer for layer in found if layer.node.name not in done]
+
+
+def once(found: Sequence[CompiledLayer]) -> list[CompiledLayer]:
+    """Return the layers that computed something when the graph was compiled, and never again."""
+    done = _once(found)
+    return [
+        layer
+        for layer in found
+        if layer.node.name in done and layer.time_s is not None and layer.node.kind not in MEMORY
+    ]
+
+
+def _once(found: Sequence[CompiledLayer]) -> set[str]:
+    """Return the names of the layers that depend on constants alone, constants included.
+
+    It is found by a walk from what does not, because layers may be listed in any order.
+    """
+    readers: dict[str, list[int]] = {}
+    for index, layer in enumerate(found):
+        for value in layer.node.inputs:
+            readers.setdefault(value, []).append(index)
+    live = [
+        index
+        for index, layer in enumerate(found)
+        if layer.node.kind in _LIVE or (not layer.node.inputs and layer.node.kind != _CONSTANT)
+    ]
+    reached = set(live)
+    while live:
+        for value in found[live.pop()].node.outputs:
+            for index in readers.get(value, ()):
+                if index not in reached:
+                    reached.add(index)
+                    live.append(index)
+    return {layer.node.name for index, layer in enumerate(found) if index not in reached}
 
 
 def graph_nodes(model: Any) -> list[Node]:

@@ -15,22 +15,28 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
-from perfsuite.runtimes.openvino.profile import MEMORY, NOT_RUN, graph_nodes, profile
+from perfsuite.export.validity import kind_of_value
+from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
     build_error,
     fixed_batch,
+    no_such_type,
     open_error,
     versions,
 )
 from perfsuite.runtimes.shared.precision import count, precision_item
 from perfsuite.runtimes.shared.quantization import weight_bits
+from perfsuite.store.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
     import onnx
 
 MODEL, WEIGHTS = "model.xml", "model.bin"
+# Types that NumPy lacks, in OpenVINO's words.
+_NO_NUMPY = ("bf16", "f8e4m3", "f8e5m2", "f8e8m0", "f4e2m1", "nf4", "i4", "u4", "u1", "u2", "u3",
+             "u6")  # fmt: skip
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
@@ -60,10 +66,14 @@ class OpenVino:
         if variant.graph is None:
             raise BuildError("openvino takes an ONNX graph, and there is none")
         graph = load_graph(variant.graph)  # a file that is no ONNX model is the user's error
+        _check_kinds(graph)
         try:
-            model = openvino.Core().read_model(str(variant.graph))
-            _name_last(model, graph)
-            openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
+            with TemporaryFolder() as own:
+                path = _readable(variant.graph, graph, Path(own))
+                model = openvino.Core().read_model(str(path))
+                _check_types(model, manifest.outputs)
+                _name_last(model, graph)
+                openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error
 
@@ -79,6 +89,7 @@ class OpenVino:
         path, _ = artifact_file(folder, MODEL), artifact_file(folder, WEIGHTS)
         settings: dict[str, Any] = {
             "INFERENCE_PRECISION_HINT": _HINTS[manifest.precision],
+            "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,  # which rounds what meets weights in few bits
             "INFERENCE_NUM_THREADS": options.threads,
             "NUM_STREAMS": 1,
             "PERF_COUNT": options.inspect,
@@ -123,6 +134,8 @@ class OpenVinoSession(BaseSession):
         tensors = {spec.name: self._request.get_tensor(spec.name) for spec in manifest.inputs}
         self._targets = {name: (tensor, tensor.data) for name, tensor in tensors.items()}
         self._outputs = range(len(manifest.outputs))
+        texts = [port.get_element_type().to_string() == "string" for port in compiled.outputs]
+        self._texts = frozenset(index for index, one in enumerate(texts) if one)
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return copies of the outputs, which the next call does not overwrite."""
@@ -135,6 +148,12 @@ class OpenVinoSession(BaseSession):
                 self._targets[name] = (tensor, target)
             np.copyto(target, value, casting="equiv")
         request.infer()
+        if self._texts:
+            found = [request.get_output_tensor(index) for index in self._outputs]
+            return [
+                tensor.str_data if index in self._texts else tensor.data.copy()
+                for index, tensor in enumerate(found)
+            ]
         return [request.get_output_tensor(index).data.copy() for index in self._outputs]
 
     def evidence(self) -> Evidence:
@@ -150,15 +169,19 @@ class OpenVinoSession(BaseSession):
         )
         if self._again is None:
             return Evidence(tuple(items))
-        layers = [_info(node) for node in compiled.get_runtime_model().get_ordered_ops()]
+        found = layers(compiled)
         ran = [
             layer
-            for layer in layers
-            if layer["layerType"] not in MEMORY and layer["execTimeMcs"] != NOT_RUN
+            for layer in in_calls(found)
+            if layer.node.kind not in MEMORY and layer.time_s is not None
         ]
-        kernels = count((layer["layerType"], layer["runtimePrecision"]) for layer in ran)
-        for primitive, times in sorted(Counter(layer["primitiveType"] for layer in ran).items()):
+        kernels = count((layer.node.kind, layer.precision) for layer in ran)
+        for primitive, times in sorted(Counter(layer.primitive for layer in ran).items()):
             items.append(EvidenceItem("observed", "kernel", primitive, f"{times} layers"))
+        if prepared := once(found):
+            items.append(
+                EvidenceItem("observed", "kernel", "when compiled alone", f"{len(prepared)} layers")
+            )
         return Evidence((*items, precision_item(kernels)), kernels)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
@@ -175,12 +198,55 @@ class OpenVinoSession(BaseSession):
         self._request = self._compiled = self._again = None
 
 
+def _check_kinds(graph: onnx.ModelProto) -> None:
+    """Raise `Unsupported` for outputs that are no tensors."""
+    for value in graph.graph.output:
+        if value.type.WhichOneof("value") not in (None, "tensor_type"):
+            raise Unsupported(
+                f"output '{value.name}' is {kind_of_value(value)}, and openvino gives tensors "
+                f"alone; take onnxruntime, or export the model with tensors as outputs"
+            )
+
+
+def _check_types(model: Any, names: Sequence[str]) -> None:
+    """Raise `Unsupported` for outputs of types that NumPy lacks."""
+    for name, result in zip(names, model.get_results(), strict=True):
+        kind = result.get_element_type().get_type_name()
+        if kind in _NO_NUMPY:
+            raise no_such_type(name, kind)
+
+
+def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
+    """Return the file in `path` or, if its nodes are not named as in `graph`, a copy in `folder`.
+
+    Of two nodes with one name the engine's layers could not be told apart, and local functions,
+    which `graph` has no more, it does not take.
+    """
+    import onnx
+
+    written = onnx.load(path, format="protobuf", load_external_data=False)
+    named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
+    if named == [node.name for node in graph.graph.node]:
+        return path
+    copy = folder / path.name
+    onnx.save(graph, copy)
+    return copy
+
+
 def _name_last(model: Any, graph: onnx.ModelProto) -> None:
-    """Restore the names of nodes that make outputs, which OpenVINO replaces by the outputs'."""
-    names = {value: node.name for node in graph.graph.node for value in node.output if node.name}
+    """Restore the names of nodes that make outputs, which OpenVINO replaces by the outputs'.
+
+    An Identity is no layer: the outputs that it makes are made by the node before it.
+    """
+    makers = {value: node for node in graph.graph.node for value in node.output}
     for result in model.get_results():
         layer = result.input_value(0).get_node()
-        layer.set_friendly_name(names.get(layer.get_friendly_name(), layer.get_friendly_name()))
+        name = str(layer.get_friendly_name())
+        maker = makers.get(name)
+        while maker is not None and maker.op_type == "Identity" and maker.input[0] in makers:
+            maker = makers[maker.input[0]]
+        if maker is not None and maker.name:
+            layer.set_friendly_name(maker.name)
 
 
 def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
@@ -188,9 +254,3 @@ def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
 
     sides = [batch if side == "batch" else -1 if isinstance(side, str) else side for side in shape]
     return openvino.PartialShape(sides)
-
-
-def _info(node: Any) -> dict[str, str]:
-    info = node.get_rt_info()
-    keys = ("layerType", "runtimePrecision", "primitiveType", "execTimeMcs")
-    return {key: str(info[key].astype(str)) if key in info else NOT_RUN for key in keys}

@@ -24,6 +24,16 @@ _LACKS_OPERATOR = (
     re.compile(r"Unsupported operation of type: (\w+)"),
 )
 
+# What a file has, what it has of it, and up to what the engine knows it.
+_TOO_NEW = (
+    ("IR version", re.compile(r"model IR version: (\d+), max supported IR version: (\d+)")),
+    (
+        "operator set",
+        re.compile(r"Opset (\d+) is under development.*till opset (\d+)", re.DOTALL),
+    ),
+)
+_STANDARD = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "org.openvinotoolkit")
+
 
 class BaseSession:
     """A context manager that closes itself once, and runs on the real clock."""
@@ -76,15 +86,47 @@ def artifact_file(folder: Path, name: str) -> Path:
 
 
 def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
-    """Return `Unsupported` if the message says that an operator is missing, else `BuildError`."""
+    """Return `Unsupported` if the message says that an operator is missing, else `BuildError`.
+
+    `Unsupported` is also what is too new for the engine.
+    """
     text = str(error)
     for pattern in _LACKS_OPERATOR:
         if found := pattern.search(text):
             return Unsupported(
-                f"{engine} has no operator {found[1].strip()}, which {where.name} uses; take "
-                f"another engine, or export the model without it"
+                f"{engine} has no operator {found[1].strip()}, which {where.name} uses; "
+                f"{_advice(found[1].strip())}"
+            )
+    for what, pattern in _TOO_NEW:
+        if found := pattern.search(text):
+            return Unsupported(
+                f"{engine} knows {what} {found[2]} at most, and {where.name} has {found[1]}; "
+                f"upgrade {engine}, or export the model for an older one"
             )
     return BuildError(f"{engine} cannot build {where.name}: {trimmed(text)}")
+
+
+def _advice(operators: str) -> str:
+    """Return what to do about missing operators: `Type`, `domain:Type` or `domain.Type`, each."""
+    named = [one.replace(":", ".").rpartition(".") for one in re.split(r",\s*", operators)]
+    if any(domain.strip(".") not in _STANDARD for domain, _, _ in named):
+        return (
+            "it is an operator of your own: on onnxruntime, name the library that has it in a "
+            "runtime of yours (CONTRIBUTING.md, A runtime), or export the model without it"
+        )
+    if any(kind.startswith("Q") for _, _, kind in named):
+        return (
+            "take onnxruntime, or quantize the model with QDQ pairs, which other engines take too"
+        )
+    return "take another engine, or export the model without it"
+
+
+def no_such_type(output: str, kind: str) -> Unsupported:
+    """Return the error for an output of a type that NumPy lacks."""
+    return Unsupported(
+        f"output '{output}' is of {kind}, a type that NumPy lacks; end the graph with a Cast to "
+        f"float or an integer type"
+    )
 
 
 def open_error(engine: str, where: Path, error: Exception) -> SchemaError:

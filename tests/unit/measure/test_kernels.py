@@ -188,9 +188,9 @@ def test_a_profile_that_contradicts_itself_says_how() -> None:
         f"profile: kernel 'a' {wrong}"
     )
     assert refused(Profile((1.0,), (Kernel("a", "K", (2.0,)),))) == (
-        "the kernels of a call take 2 s, the call itself 1 s: kernels ran at the same time, so "
-        "their times do not add up; let the engine run one after another (one stream, sequential "
-        "execution)"
+        "the kernels of a call take 2 s, the call itself 1 s: their times do not add up, because "
+        "kernels ran at the same time, or the engine counts what it does outside of calls; let it "
+        "run one after another (one stream, sequential execution)"
     )
 
 

@@ -10,7 +10,7 @@ from profile_net import check_traced, export, profiled
 
 from perfsuite.domain.profile import Node
 from perfsuite.runtimes.openvino import profile as openvino_profile
-from perfsuite.runtimes.openvino.profile import CompiledLayer, origins, profile
+from perfsuite.runtimes.openvino.profile import CompiledLayer, in_calls, once, origins, profile
 from perfsuite.runtimes.openvino.runtime import OpenVino
 
 
@@ -61,16 +61,34 @@ def test_made_up_names_own_nothing_and_appended_parts_are_dropped() -> None:
     assert nearby == [("a/Conv",), (), ("a/Conv",)]
 
 
+def test_what_depends_on_constants_alone_ran_when_the_graph_was_compiled() -> None:
+    """A weight is restored and laid out anew before the convolution; listed in no order."""
+    found = [
+        layer("conv", "x:0 laid:0", "conv", "Convolution"),
+        layer("laid", "restored:0", "", "Reorder"),
+        layer("restored", "w:0 s:0", "dq", "Subgraph"),
+        layer("w", "", "w", "Const"),
+        layer("s", "", "s", "Const"),
+        layer("x", "", "x", "Input"),
+        layer("noise", "s:0", "noise", "RandomUniform"),
+        layer("sum", "noise:0 s:0", "sum", "Eltwise"),
+    ]
+    assert [one.node.name for one in in_calls(found)] == ["conv", "x", "noise", "sum"]
+    assert [one.node.name for one in once(found)] == ["laid", "restored"]
+
+
 def test_the_share_of_the_warm_up_is_taken_off(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two warm calls of 10 us on average, then the mean of all 2 + 4 is 6 us: 4 us a call."""
     means = iter([10e-6, 6e-6])
 
     def counters(_: Any) -> list[CompiledLayer]:
         mean_s = next(means)
+        given = CompiledLayer(node("x", "Input", "", "x:0"), (), "f32", None)
         idle = CompiledLayer(node("w", "Const", "", "w:0"), (), "f32", None)
+        done = CompiledLayer(node("v", "Convert", "w:0", "v:0"), ("a/Conv",), "f32", 1.0)
         brief = CompiledLayer(node("a/Q", "Convert", "r:0", "q:0"), ("a/Quantize",), "u8", None)
         ran = CompiledLayer(node("a/Relu", "Eltwise", "x:0", "r:0"), ("a/Relu",), "f32", mean_s)
-        return [idle, ran, brief]
+        return [given, idle, done, ran, brief]
 
     monkeypatch.setattr(openvino_profile, "layers", counters)
     ran: list[Any] = []
