@@ -93,6 +93,13 @@ class NotTogether(_Kind, frozen=True):
     cells: tuple[str, ...]
 
 
+class Labelled(_Kind, frozen=True):
+    """Cells have a label that needs a sentence of its own."""
+
+    label: str
+    cells: tuple[str, ...]
+
+
 class InParts(_Kind, frozen=True):
     """Not all cells that are compared fitted into memory together.
 
@@ -196,6 +203,7 @@ Caution = (
     | TimeWasUp
     | LatenciesLeftOut
     | NotTogether
+    | Labelled
     | InParts
     | ExpectationUnmet
     | NotFaster

@@ -29,6 +29,16 @@ NOT_TOGETHER = "not measured together"
 MEASURED_ALONE = "measured alone"
 # The label of a cell whose engine cannot be profiled; its evidence holds the reason.
 NO_BREAKDOWN = "no breakdown"
+# Of a cell whose model gives infinite values by itself, as masked logits are.
+INFINITE = "infinite outputs"
+# Of one that gives NaN on inputs that nobody gave: samples decide whether that is a fault.
+NAN_OF_MADE_UP = "NaN on made-up inputs"
+# Of one whose answers nothing could be held against, as nothing else here runs the model.
+NOT_COMPARED = "answers not compared"
+# Of one whose file is INT8 already, where no kernel of the engine computed in 8 bits.
+IN_FLOAT = "computed in float"
+# Of one whose file is INT8 already, as somebody quantized it before.
+INT8_ALREADY = "int8 already"
 
 Status = Literal["ok", "failed", "unsupported", "unavailable"]
 

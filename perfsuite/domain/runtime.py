@@ -32,7 +32,14 @@ class Manifest(msgspec.Struct, frozen=True):
     inputs: tuple[InputSpec, ...]
     outputs: tuple[str, ...]
     lossy: bool  # a pass changed the answers, so it is judged by accuracy, not by parity
-    quantized: bool  # the graph has Q/DQ pairs
+    quantized: bool  # a pass has written Q/DQ pairs
+    own_precisions: tuple[str, ...] = ()  # below fp32, to which the graph rounds values unasked
+    not_finite: tuple[str, ...] = ()  # outputs in which the model itself gives NaN or infinities
+
+    @property
+    def rounds_to_8_bits(self) -> bool:
+        """Return whether values are rounded to 8 bits, by a pass or by the given graph."""
+        return self.quantized or "int8" in self.own_precisions
 
 
 @dataclass(frozen=True)

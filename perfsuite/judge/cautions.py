@@ -12,6 +12,7 @@ from perfsuite.domain.judgement import (
     DividedBy,
     ExpectationUnmet,
     InParts,
+    Labelled,
     LatenciesLeftOut,
     NotBeside,
     NotChosen,
@@ -24,7 +25,15 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.metrics import LATENCY
-from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Run
+from perfsuite.domain.record import (
+    IN_FLOAT,
+    INT8_ALREADY,
+    MEASURED_ALONE,
+    NAN_OF_MADE_UP,
+    NOT_COMPARED,
+    NOT_TOGETHER,
+    Run,
+)
 from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.open_questions import open_questions
@@ -42,6 +51,7 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
         *_ended_early(run, baseline),
         *_left_out(run),
         *_not_together(run),
+        *_in_words(run),
         *_in_parts(run),
         *_unmet_expectations(run),
         *unproven(run),
@@ -113,6 +123,15 @@ def _left_out(run: Run) -> list[LatenciesLeftOut]:
 def _not_together(run: Run) -> list[NotTogether]:
     cells = _labelled(run, NOT_TOGETHER)
     return [NotTogether(cells)] if cells else []
+
+
+def _in_words(run: Run) -> list[Labelled]:
+    """Return the labels that do not explain themselves, with their cells."""
+    return [
+        Labelled(label, cells)
+        for label in (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT)
+        if (cells := _labelled(run, label))
+    ]
 
 
 def _in_parts(run: Run) -> list[InParts]:

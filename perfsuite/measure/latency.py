@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import statistics
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import cycle, pairwise
 from typing import Literal, Protocol
@@ -72,6 +72,7 @@ def time_calls(
     clock: Callable[[], int] = time.perf_counter_ns,
     metering: Metering | None = None,
     turns: Turns | None = None,
+    not_finite: Collection[int] = (),
 ) -> Latencies:
     """Return the latencies of calls that rotate over `inputs`, from host arrays to host arrays.
 
@@ -79,8 +80,8 @@ def time_calls(
     `MOST_CALLS` calls unless `settings.calls` asks for more; with `turns` it goes on in slices for
     as long as these say. Freeing the outputs is not timed; the garbage collector is off. `clock`
     counts nanoseconds; `metering` samples while calls are timed. Raises `ConfigError` without
-    inputs, `BuildError` if an output of the last call has NaN or infinite values, and what the
-    session raises.
+    inputs, `BuildError` if an output of the last call has NaN or infinite values, but for those at
+    the places `not_finite`, in which the model itself has them, and what the session raises.
     """
     if not inputs:
         raise ConfigError("there are no inputs to time: give at least one")
@@ -103,7 +104,8 @@ def time_calls(
             )
             meters.stop("calls", len(samples_ns))
     # Times of NaN values are worthless, because kernels may take other paths for them.
-    check_finite(outputs, [str(index) for index in range(len(outputs))])
+    names = [str(index) for index in range(len(outputs))]
+    check_finite(outputs, names, {str(index) for index in not_finite})
     return Latencies(
         samples_s=tuple(sample / 1e9 for sample in samples_ns),
         first_call_s=first_call_ns / 1e9,

@@ -48,9 +48,17 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
         """Return `graph` with Q/DQ pairs; names, inputs, outputs and the `batch` axis stay.
 
-        Raises `Unsupported` for a graph without anything to quantize, `BuildError` for NaN or
-        infinite values in calibration, `ConfigError` when there are no calibration samples.
+        Raises `Unsupported` for a graph without anything to quantize, or that is quantized already,
+        `BuildError` for NaN or infinite values in calibration, `ConfigError` when there are no
+        calibration samples.
         """
+        from perfsuite.export.own_precision import own_precisions
+
+        if "int8" in own_precisions(graph).values:
+            raise Unsupported(
+                "int8: the graph is INT8 already (it rounds its values to 8 bits); time it as it "
+                "is, with recipe fp32, or give the float model that it was made from"
+            )
         scheme = scheme_of(ctx.target)
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))

@@ -8,6 +8,7 @@ from perfsuite.domain.judgement import (
     DividedBy,
     ExpectationUnmet,
     InParts,
+    Labelled,
     LatenciesLeftOut,
     LittleComputes,
     MacsNotFewer,
@@ -28,9 +29,26 @@ from perfsuite.domain.judgement import (
     VersionChange,
     VersionsDiffer,
 )
+from perfsuite.domain.record import IN_FLOAT, INT8_ALREADY, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.judge.realised import FEWER
 from perfsuite.report import words
 from perfsuite.report.sentences.reason import reason_text
+
+_LABELS = {
+    NAN_OF_MADE_UP: (
+        "the model gives NaN on inputs that were made up, and its times need not be those of real "
+        "ones: give samples, which decide whether that is a fault"
+    ),
+    NOT_COMPARED: (
+        "its answers were not compared with those of the file, because onnxruntime, which gives "
+        "these, does not take it"
+    ),
+    INT8_ALREADY: (
+        "the file rounds to 8 bits by itself and is timed as it is; what that costs in accuracy "
+        "a budget tells, against the float file as another workload with the same samples"
+    ),
+    IN_FLOAT: "the file is INT8, but this engine computed all of its products in float",
+}
 
 
 def caution_sentence(caution: Caution) -> str:
@@ -60,6 +78,8 @@ def caution_sentence(caution: Caution) -> str:
                 f"{', '.join(cells)}: measured one after the other, because this system lets no "
                 f"processes take turns: what disturbs one alone is in its ratios"
             )
+        case Labelled(label=label, cells=cells):
+            return f"{', '.join(cells)}: {_LABELS.get(label, label)}"
         case InParts():
             return _in_parts(caution)
         case ExpectationUnmet(cell=cell, status=status, reason=why):

@@ -52,6 +52,7 @@ class Facts(msgspec.Struct, frozen=True):
     runtime: str = ""  # what changes when the code of the runtime may have changed
     input_shapes: InputShapes = {}  # of the timed calls; empty in artifacts that did not tell
     structure: str = ""  # the digest of the module that it is opened with, without weights
+    labels: tuple[str, ...] = ()  # what is told of the graph and of its answers
 
 
 class Parts(msgspec.Struct, frozen=True):

@@ -27,7 +27,7 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions,
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.export.onnx import export_fixed, graph_spec, load_graph
-from perfsuite.export.parity import check_finite
+from perfsuite.export.parity import check_numbers
 from perfsuite.measure.latency import garbage_collector_off
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.store.temporary import TemporaryFolder
@@ -136,7 +136,7 @@ class _Racer:
         self._rest()
         outputs = session.run(inputs)
         # Times of NaN values are worthless, because kernels may take other paths for them.
-        check_finite(outputs, [str(index) for index in range(len(outputs))])
+        check_numbers(outputs, [str(index) for index in range(len(outputs))])
         self.calls = self._pace()
 
     def _pace(self) -> int:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.runtime import Variant
 from perfsuite.domain.task import Inputs, Outputs, Task
-from perfsuite.errors import ParityError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, ParityError, Unsupported
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
+
+_PROVIDER = "CPUExecutionProvider"
 
 
 def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
@@ -22,32 +24,68 @@ def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
     """
     from perfsuite.runtimes.pytorch.runtime import run_module
 
-    given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
-    with user_code(f"{type(module).__name__}: its forward on what inputs() gives ({given})"):
+    with user_code(f"{type(module).__name__}: its forward on what inputs() gives ({told(inputs)})"):
         return run_module(module, inputs)
 
 
-def graph_outputs(graph: Path, inputs: Inputs) -> Outputs:
-    """Return the answers of ONNX Runtime for the graph, without graph optimizations."""
+def graph_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) -> Outputs:
+    """Return the answers of ONNX Runtime for the graph, without graph optimizations.
+
+    `operators` are the libraries of custom operators. Raises `Unsupported` for a graph that cannot
+    be loaded, `BuildError` for one that fails on the inputs.
+    """
+    from perfsuite.runtimes.onnxruntime.outputs import arrays, check_types
+    from perfsuite.runtimes.shared.base import trimmed
+
+    try:
+        session = _unoptimized(graph, operators)
+    except Exception as error:  # ONNX Runtime's errors have no common class
+        raise Unsupported(f"onnxruntime cannot load {graph.name}: {trimmed(str(error))}") from error
+    check_types(session.get_outputs())
+    try:
+        return arrays(session.run(None, inputs))
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise BuildError(
+            f"{graph.name} fails on these inputs ({told(inputs)}), as onnxruntime runs it without "
+            f"optimizations: {trimmed(str(error))}"
+        ) from error
+
+
+def _unoptimized(graph: Path, operators: Sequence[str]) -> Any:
+    """Return a session on the graph; what it does not take of the file, as `load_graph` gives it.
+
+    So nodes of one name are told apart.
+    """
     import onnxruntime as ort
+
+    from perfsuite.export.onnx import load_graph
 
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
+    options.log_severity_level = 4  # only fatal; errors are raised as exceptions
+    for library in operators:
+        options.register_custom_ops_library(library)
     try:
-        session = ort.InferenceSession(str(graph), options, providers=["CPUExecutionProvider"])
-    except ort.capi.onnxruntime_pybind11_state.NotImplemented as error:
-        raise Unsupported(f"{graph.name}: {str(error)[:300]}") from error
-    return list(session.run(None, inputs))
+        return ort.InferenceSession(str(graph), options, providers=[_PROVIDER])
+    except Exception:  # noqa: BLE001 - its errors have no common class
+        content = load_graph(graph).SerializeToString()
+        return ort.InferenceSession(content, options, providers=[_PROVIDER])
 
 
-def reference_outputs(variant: Variant, inputs: Inputs) -> Outputs:
+def told(inputs: Inputs) -> str:
+    """Return the name, type and shape of each input."""
+    return ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
+
+
+def reference_outputs(variant: Variant, inputs: Inputs, operators: Sequence[str] = ()) -> Outputs:
     """Return the answers of the module or, if the model is an ONNX file, of the graph."""
     if variant.rebuild is not None:
         return module_outputs(variant.rebuild(), inputs)
     if variant.graph is None:
         raise ValueError("a variant without a module and without a graph has no answers")
-    return graph_outputs(variant.graph, inputs)
+    return graph_outputs(variant.graph, inputs, operators)
 
 
 def differences(
@@ -65,18 +103,23 @@ def differences(
 
 
 def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task: Task) -> None:
-    """Raise `ParityError` unless the exported graph answers all samples as the module does."""
-    from perfsuite.export.onnx import graph_spec, load_graph
+    """Raise `ParityError` unless the exported graph answers all samples as the module does.
 
-    _, names = graph_spec(load_graph(graph))
+    Of a graph that rounds by itself, as that of a module with fake quantization does, the answers
+    may differ by what rounding to the next step makes of them.
+    """
+    from perfsuite.export.onnx import graph_spec, load_graph
+    from perfsuite.export.own_precision import own_precisions
+    from perfsuite.export.parity import looser
+
+    model = load_graph(graph)
+    names, precision = graph_spec(model)[1], looser("fp32", own_precisions(model).values)
     for inputs in samples:
         expected = module_outputs(module, inputs)
         try:
             answered = graph_outputs(graph, inputs)
-        except (PerfsuiteError, MemoryError):
-            raise
-        except Exception as error:  # ONNX Runtime's errors have no common class
+        except BuildError as error:
             raise ParityError(
                 f"the exported graph fails on an input that the module answers: {error}"
             ) from error
-        differences(task, expected, answered, names, "fp32")
+        differences(task, expected, answered, names, precision)

@@ -14,7 +14,7 @@ from perfsuite.domain.record import Accuracy, Line
 from perfsuite.domain.runtime import Manifest, Session
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError
-from perfsuite.export.parity import check_finite
+from perfsuite.export.parity import check_numbers, largest_difference
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
@@ -111,7 +111,7 @@ class Answering:
                 for start in range(0, count, self.batch)
             ]
             outputs = [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-        check_finite(outputs, self.manifest.outputs)
+        check_numbers(outputs, self.manifest.outputs)
         if self._first is None:
             self._first = (inputs, outputs)
         return outputs
@@ -121,15 +121,14 @@ class Answering:
         if self._first is None:
             return
         inputs, outputs = self._first
-        allowed = QUANTIZED_DRIFT if self.manifest.quantized else DRIFT
+        rounded = self.manifest.quantized or self.manifest.own_precisions
+        allowed = QUANTIZED_DRIFT if rounded else DRIFT
         count = min(CHECKED, len(outputs[0]))
         for start in range(0, count, batch):
             stop = min(start + batch, count)
             again = answer_padded(session, inputs, start, stop, batch)
             for name, one, other in zip(self.manifest.outputs, again, outputs, strict=True):
-                expected = other[start:stop].astype(np.float64)
-                scale = float(np.abs(other).max()) or 1.0
-                off = float(np.abs(one.astype(np.float64) - expected).max()) / scale
+                off = largest_difference(one, other[start:stop], other)
                 if not off <= allowed:  # NaN is no agreement
                     raise ParityError(
                         f"output '{name}': batch {self.batch} and batch {batch} differ by "

@@ -15,7 +15,14 @@ import msgspec
 
 from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import Breakdown, Profile, Roofline
-from perfsuite.domain.record import NO_BREAKDOWN, Evidence, EvidenceItem, Line, Measurement
+from perfsuite.domain.record import (
+    IN_FLOAT,
+    NO_BREAKDOWN,
+    Evidence,
+    EvidenceItem,
+    Line,
+    Measurement,
+)
 from perfsuite.domain.runtime import Manifest, Runtime, Session
 from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
@@ -30,7 +37,7 @@ from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.job import PROFILES, Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
-from perfsuite.runtimes.shared.precision import check_precision
+from perfsuite.runtimes.shared.precision import check_precision, computed_in_float
 from perfsuite.user_code import require_type, user_code
 
 CALLS = 3  # the first builds kernels; the others show which run
@@ -65,7 +72,7 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
             profile, untraced_s = _profile(session, plain, inputs, job, turns)
             found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
         except Unsupported as error:
-            return _without(job, evidence, error)
+            return _without(job, evidence, _labels(evidence, manifest), error)
     roofs: Roofline | None = None
     if job.inspect.roofline:
         try:
@@ -75,6 +82,7 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
     return line_of(
         job,
         status="ok",
+        labels=_labels(evidence, manifest),
         evidence=evidence,
         breakdown=found,
         roofline=roofs,
@@ -89,10 +97,14 @@ def _evidence(session: Session, job: Job) -> Evidence:
     return require_type(found, Evidence, whose, "perfsuite.Evidence")
 
 
-def _without(job: Job, evidence: Evidence, error: Unsupported) -> Line:
+def _labels(evidence: Evidence, manifest: Manifest) -> tuple[str, ...]:
+    return (IN_FLOAT,) if computed_in_float(evidence, manifest) else ()
+
+
+def _without(job: Job, evidence: Evidence, labels: tuple[str, ...], error: Unsupported) -> Line:
     reason = EvidenceItem("reported", "profile", NO_BREAKDOWN, str(error))
     evidence = _with(evidence, reason)
-    return line_of(job, status="ok", labels=(NO_BREAKDOWN,), evidence=evidence)
+    return line_of(job, status="ok", labels=(NO_BREAKDOWN, *labels), evidence=evidence)
 
 
 def _with(evidence: Evidence, *items: EvidenceItem) -> Evidence:
@@ -105,7 +117,7 @@ def _roofline(job: Job, manifest: Manifest, runtime: Runtime) -> Roofline:
     Raises `Unavailable` where nothing measures it: torch does for the processor, and the runtime's
     own `roofline` for any other device.
     """
-    precision = "int8" if manifest.quantized else manifest.precision
+    precision = "int8" if manifest.rounds_to_8_bits else manifest.precision
     device = identity_of(runtime, job.cell.device)
     if device.is_processor:
         return roofline(job.cell.threads, precision)

@@ -59,7 +59,13 @@ def measure(job: Job, turns: Turns | None = None) -> Line:
         clock = timed.clock or time.perf_counter_ns
         with user_code(f"{job.cell.key}: a call"):
             latencies = time_calls(
-                timed, inputs, job.measure, clock=clock, metering=metering, turns=turns
+                timed,
+                inputs,
+                job.measure,
+                clock=clock,
+                metering=metering,
+                turns=turns,
+                not_finite=[manifest.outputs.index(name) for name in manifest.not_finite],
             )
             bound = _bound(session, inputs, job.measure)
             if metering.window_s > 0:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,9 @@ from perfsuite.user_code import require_type, user_code
 from perfsuite.workloads.table import load_workload
 
 if TYPE_CHECKING:
+    from perfsuite.export.own_precision import OwnPrecisions
     from perfsuite.measure.macs import Macs
+    from perfsuite.runner.build.answers import Compared
 
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
 
@@ -72,7 +75,7 @@ def prepare(job: Job) -> Line:
             job,
             status="ok",
             cached=not made,
-            labels=_labels(workload, folder),
+            labels=(*_labels(workload, folder), *facts.labels),
             measurements=tuple(measurements),
             parity=dict(facts.parity),
             widths=facts.widths,
@@ -131,14 +134,17 @@ class _Build:
         build_s = time.perf_counter() - started
         artifacts.write_manifest(folder, manifest)
         artifacts.write_inputs(folder, inputs)
-        parity = self._parity(folder, manifest, inputs[:2])
+        compared = self._compared(folder, manifest, inputs[:2])
+        if compared.not_finite:
+            manifest = msgspec.structs.replace(manifest, not_finite=compared.not_finite)
+            artifacts.write_manifest(folder, manifest)
         counted = self._counted(folder)
         needs_source = self.runtime.takes == "module" or is_split(folder)
         facts = artifacts.Facts(
             build_s=build_s,
             parameters=counted.parameters if counted else None,
             macs=counted.macs if counted else None,
-            parity=parity,
+            parity=compared.parity,
             uncounted=counted.uncounted if counted else {},
             widths=self.builder.widths() if self.variant.rebuild is not None else (),
             sources=artifacts.sources_of(self.job),
@@ -147,6 +153,7 @@ class _Build:
             runtime=source_digest("runtime", self.job.runtime),
             input_shapes=artifacts.shapes_of(inputs),
             structure=self.builder.structure() if needs_source else "",
+            labels=(*self._own.labels, *compared.labels),
         )
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder))
@@ -223,7 +230,18 @@ class _Build:
             outputs=outputs,
             lossy=bool(self.builder.steps),
             quantized=self.variant.quantized,
+            own_precisions=self._own.values,
         )
+
+    @cached_property
+    def _own(self) -> OwnPrecisions:
+        """Return the precisions that the graph has by itself; those of a pass are not its own."""
+        from perfsuite.export.onnx import load_graph
+        from perfsuite.export.own_precision import OwnPrecisions, own_precisions
+
+        if self.variant.graph is None or self.variant.quantized:
+            return OwnPrecisions()
+        return own_precisions(load_graph(self.variant.graph))
 
     def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
         if self.variant.rebuild is None:
@@ -233,13 +251,11 @@ class _Build:
         outputs = module_outputs(self.variant.rebuild(), inputs)
         return tuple(f"output{index}" for index in range(len(outputs)))
 
-    def _parity(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> dict[str, float]:
-        """Return the largest difference of each output from the model's own answers.
-
-        A quantized graph answers differently on purpose; its answers must only be finite.
-        """
+    def _compared(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> Compared:
+        """Return how the artifact's answers compare with the model's own."""
         from perfsuite.export.parity import check_finite
-        from perfsuite.runner.build.reference import differences, reference_outputs
+        from perfsuite.runner.build.answers import Compared, Comparison
+        from perfsuite.runner.build.reference import reference_outputs
 
         options = artifacts.options(self.job.cell, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, options) as session:
@@ -249,16 +265,22 @@ class _Build:
                 raise BuildError(
                     f"{self.job.cell.key}: {len(answer)} outputs, {len(manifest.outputs)} expected"
                 )
-            check_finite(answer, manifest.outputs)
-        if self.variant.quantized or self.runtime.takes == "nothing":
-            return {}
-        task = self.builder.workload.task
-        worst: dict[str, float] = {}
-        for item, answer in zip(inputs, answers, strict=True):
-            reference = reference_outputs(self.variant, item)
-            found = differences(task, reference, answer, manifest.outputs, manifest.precision)
-            worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
-        return worst
+        if self.runtime.takes == "nothing":
+            for answer in answers:
+                check_finite(answer, manifest.outputs)
+            return Compared({})
+        workload, model = self.builder.workload, self.variant
+        if model.quantized:  # the answers before rounding are the model's own
+            model = replace(model, graph=workload.model.onnx)
+        operators = getattr(self.runtime, "operators", ())  # libraries of custom ones
+        comparison = Comparison(
+            workload.task,
+            manifest,
+            partial(reference_outputs, model, operators=operators),
+            made_up=workload.task.made_up and not self.job.picture,
+        )
+        compare = comparison.quantized if self.variant.quantized else comparison.of
+        return compare(inputs, answers)
 
     def _answer(self, session: Session, inputs: Inputs) -> Outputs:
         """Return the engine's answers; what the model's own code raises is told as that."""

@@ -29,6 +29,7 @@ _SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
 _PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operators that only change a layout or a type, and that the engine inserts.
 _SAME_VALUE = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
+_ROUNDS_ITSELF = re.compile(r"DynamicQuantize(?!Linear)")
 # Operators that a kernel may apply to its result before storing it.
 _EPILOGUE = ("Add", "Sum", "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "Tanh",
              "QuantizeLinear")  # fmt: skip
@@ -51,7 +52,7 @@ def profile(
         begin_ns = time.perf_counter_ns()
         session.run(None, entry)
         walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
-    events = json.loads(Path(session.end_profiling()).read_text())
+    events = read_trace(Path(session.end_profiling()))
     traced = list(_calls(events))[-calls:]
     if len(traced) < calls:
         raise Unsupported(
@@ -59,6 +60,12 @@ def profile(
         )
     graph = Graph(graph_nodes(path))
     return Profile(tuple(walls_s), tuple(_kernels(traced, graph, graph_nodes(optimized))))
+
+
+def read_trace(path: Path) -> list[Event]:
+    """Return the events of a trace, which names nodes in UTF-8."""
+    events: list[Event] = json.loads(path.read_text(encoding="utf-8", errors="replace"))
+    return events
 
 
 def graph_nodes(path: Path) -> list[Node]:
@@ -136,9 +143,19 @@ def _begin_and_length(item: tuple[str, Event]) -> tuple[int, int]:
     return item[1]["ts"], -item[1]["dur"]
 
 
-def _precision(arguments: dict[str, Any]) -> str:
+def data_type(arguments: dict[str, Any]) -> str:
+    """Return the type in which a kernel computes, of its arguments in the trace.
+
+    It is that of its first input, unless the kernel rounds that to 8 bits itself.
+    """
+    if _ROUNDS_ITSELF.match(arguments.get("op_name", "")):
+        return "uint8"
     shapes = arguments.get("input_type_shape") or arguments.get("output_type_shape") or [{}]
-    dtype = next(iter(shapes[0]), "")
+    return next(iter(shapes[0]), "")
+
+
+def _precision(arguments: dict[str, Any]) -> str:
+    dtype = data_type(arguments)
     return PRECISIONS.get(dtype, dtype)
 
 

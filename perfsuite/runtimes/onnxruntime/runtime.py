@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,8 +12,9 @@ from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError
-from perfsuite.runtimes.onnxruntime.profile import profile
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.runtimes.onnxruntime.outputs import are_plain, arrays, check_types
+from perfsuite.runtimes.onnxruntime.profile import data_type, profile, read_trace
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -39,6 +39,7 @@ class OnnxRuntime:
     takes: ClassVar[str] = "graph"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    operators: ClassVar[tuple[str, ...]] = ()  # libraries of custom ones, which a subclass names
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -62,7 +63,10 @@ class OnnxRuntime:
         path = folder / MODEL
         onnx.save(model, path)
         try:
-            _session(path, _options(1))
+            check_types(_session(path, _options(1, self.operators)).get_outputs())
+        except Unsupported:
+            path.unlink()
+            raise
         except Exception as error:
             path.unlink()
             raise build_error(self.name, variant.graph, error) from error
@@ -74,13 +78,15 @@ class OnnxRuntime:
         traces = TemporaryFolder() if options.inspect else None
         try:
             session, started = counted(
-                lambda: _opened(path, options, None if traces is None else Path(traces.name))
+                lambda: _opened(
+                    path, options, self.operators, None if traces is None else Path(traces.name)
+                )
             )
         except Exception as error:
             if traces is not None:
                 traces.cleanup()
             raise open_error(self.name, path, error) from error
-        return OnnxSession(session, path, options, traces, started)
+        return OnnxSession(session, path, options, traces, started, self.operators)
 
 
 class OnnxSession(BaseSession):
@@ -96,17 +102,20 @@ class OnnxSession(BaseSession):
         options: SessionOptions,
         traces: TemporaryFolder | None,
         started: int | None,
+        operators: tuple[str, ...],
     ) -> None:
         self._session = session
         self._run = session.run
+        self._plain = are_plain(session.get_outputs())
         self._path, self._options = path, options
         self._traces, self._started = traces, started
+        self._operators = operators
         self._evidence: Evidence | None = None
 
     def run(self, inputs: Inputs) -> Outputs:
-        """Return all outputs as host arrays."""
+        """Return all outputs as host arrays; see `arrays` for what is no array by itself."""
         outputs: Outputs = self._run(None, inputs)
-        return outputs
+        return outputs if self._plain else arrays(outputs)
 
     def evidence(self) -> Evidence:
         """Return provider and precision of each node that ran; this ends the trace."""
@@ -120,7 +129,7 @@ class OnnxSession(BaseSession):
             return super().profile(inputs, calls)
         with TemporaryFolder() as name:
             optimized = Path(name) / "optimized.onnx"
-            session = _opened(self._path, self._options, Path(name), optimized)
+            session = _opened(self._path, self._options, self._operators, Path(name), optimized)
             return profile(session, self._path, optimized, inputs, calls)
 
     def close(self) -> None:
@@ -138,9 +147,9 @@ class OnnxSession(BaseSession):
         ]
         if self._traces is None:
             return Evidence(tuple(items))
-        events = json.loads(Path(self._session.end_profiling()).read_text())
+        events = read_trace(Path(self._session.end_profiling()))
         nodes = list(_nodes(events).values())
-        kernels = count((node["op_name"], _dtype(node)) for node in nodes)
+        kernels = count((node["op_name"], data_type(node) or "unknown") for node in nodes)
         for provider, times in Counter(node["provider"] for node in nodes).items():
             items.append(EvidenceItem("observed", "provider", provider, f"{times} nodes"))
         return Evidence((*items, precision_item(kernels)), kernels)
@@ -155,29 +164,31 @@ def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]
     }
 
 
-def _dtype(node: dict[str, Any]) -> str:
-    """Return the data type of a node's first input, in which its kernel computes."""
-    shapes = node.get("input_type_shape") or node.get("output_type_shape") or [{}]
-    return next(iter(shapes[0]), "unknown")
-
-
-def _options(threads: int) -> Any:
+def _options(threads: int, operators: tuple[str, ...] = ()) -> Any:
     import onnxruntime
 
     settings = onnxruntime.SessionOptions()
+    for library in operators:
+        settings.register_custom_ops_library(library)
     settings.intra_op_num_threads = threads
     settings.inter_op_num_threads = 1
     settings.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
     settings.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_ALL
     settings.log_severity_level = 4  # only fatal; errors are raised as exceptions
+    # Products with weights in few bits are computed in fp32, not with rounded activations.
+    settings.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     return settings
 
 
 def _opened(
-    path: Path, options: SessionOptions, traces: Path | None, optimized: Path | None = None
+    path: Path,
+    options: SessionOptions,
+    operators: tuple[str, ...],
+    traces: Path | None,
+    optimized: Path | None = None,
 ) -> Any:
     """Return a session that writes a trace into `traces` and the graph that it `optimized`."""
-    settings = _options(options.threads)
+    settings = _options(options.threads, operators)
     if options.batch:  # with known shapes, memory and layouts are planned once
         settings.add_free_dimension_override_by_name("batch", options.batch)
     if traces is not None:

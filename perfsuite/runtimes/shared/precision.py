@@ -28,6 +28,8 @@ PRECISIONS = {
     "double": "fp64", "float64": "fp64", "f64": "fp64",
 }  # fmt: skip
 
+_LOWERED = {"tf32", "fp16", "bf16", "int8"}
+
 
 def count(kernels: Iterable[tuple[str, str]]) -> dict[str, int]:
     """Return how often each (type, engine's word for the data type) ran, in sorted order."""
@@ -55,9 +57,11 @@ def precision_item(kernels: dict[str, int]) -> EvidenceItem:
 def check_precision(evidence: Evidence, manifest: Manifest) -> None:
     """Raise `SilentFallback` if compute kernels ran in another precision than asked for.
 
-    For fp32, none may have run in TF32, fp16, bf16 or, unless the graph is quantized, int8. For
-    these, at least one must have run in that precision. For a quantized graph, at least one must
-    have run in int8. Evidence without compute kernels is refused, unless plain fp32 was asked for.
+    For fp32, none may have run in TF32, fp16, bf16 or int8, but for those that a pass has written
+    into the graph or that it has by itself. For the others, at least one must have run in that
+    precision, unless the graph is of integers. For a graph that a pass has quantized, at least one
+    must have run in int8. Evidence without compute kernels is refused, unless plain fp32 was asked
+    for.
     """
     ran = compute_precisions(evidence.kernels)
     words = ", ".join(f"{times} in {precision}" for precision, times in ran.items()) or "none"
@@ -73,11 +77,17 @@ def check_precision(evidence: Evidence, manifest: Manifest) -> None:
             f"{where}: the graph is quantized, but no int8 compute kernel ran ({words}); the "
             f"processor or the engine has none for these layers, so nothing is gained"
         )
+    own = {*manifest.own_precisions, *(["int8"] if manifest.quantized else [])}
     if manifest.precision == "fp32":
-        lowered = {"tf32", "fp16", "bf16"} | (set() if manifest.quantized else {"int8"})
-        if lowered & set(ran):
+        if _LOWERED & set(ran) - own:
             raise SilentFallback(f"{where}: fp32 was asked for, compute kernels ran: {words}")
-    elif not manifest.quantized and manifest.precision not in ran:
+    elif not ("int8" in own and "int8" in ran) and manifest.precision not in ran:
         raise SilentFallback(
             f"{where}: {manifest.precision} was asked for, compute kernels ran: {words}"
         )
+
+
+def computed_in_float(evidence: Evidence, manifest: Manifest) -> bool:
+    """Tell whether a file that is INT8 already was computed without any kernel of 8 bits."""
+    ran = compute_precisions(evidence.kernels)
+    return "int8" in manifest.own_precisions and bool(ran) and "int8" not in ran

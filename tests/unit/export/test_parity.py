@@ -6,7 +6,13 @@ import numpy as np
 import pytest
 
 from perfsuite.errors import BuildError, ConfigError, ParityError
-from perfsuite.export.parity import check_finite, parity
+from perfsuite.export.parity import (
+    check_finite,
+    check_numbers,
+    largest_difference,
+    looser,
+    parity,
+)
 
 
 def test_the_difference_is_relative_to_the_largest_reference_value() -> None:
@@ -76,3 +82,62 @@ def test_check_finite_names_the_output() -> None:
     check_finite([good, np.array([1, 2])], ["a", "labels"])
     with pytest.raises(BuildError, match="output 'b': 1 NaN and 0 infinite of 2"):
         check_finite([good, np.array([0, np.nan])], ["a", "b"])
+
+
+def test_outputs_that_may_have_nan_are_named() -> None:
+    bad = np.array([np.nan, 1.0])
+    check_finite([bad, np.ones(2)], ["a", "b"], ["a"])
+    with pytest.raises(BuildError, match="output 'b'"):
+        check_finite([bad, bad], ["a", "b"], ["a"])
+
+
+def test_an_infinity_may_be_meant_and_a_nan_is_no_number() -> None:
+    check_numbers([np.array([-np.inf, 1.0]), np.array(["text"])], ["a", "b"])
+    with pytest.raises(BuildError, match="output 'a': 1 NaN and 1 infinite of 2"):
+        check_numbers([np.array([np.inf, np.nan])], ["a"])
+
+
+def test_infinities_and_nan_are_equal_to_their_like() -> None:
+    reference = np.array([[-np.inf, 2.0, np.nan, np.inf]])
+    near = np.array([[-np.inf, 2.0001, np.nan, np.inf]])
+    assert parity([reference], [near], ["y"], "fp32")["y"] == pytest.approx(5e-5)
+    with pytest.raises(ParityError, match=r"differs: .* = 0.5"):
+        parity([reference], [np.array([[-np.inf, 3.0, np.nan, np.inf]])], ["y"], "fp32")
+    with pytest.raises(ParityError, match=r"1 NaN and 2 infinite of 4 .*, at other places"):
+        parity([reference], [reference[:, ::-1].copy()], ["y"], "fp32")
+    with pytest.raises(ParityError, match=r"the model gives .* infinite of 1 values, the export"):
+        parity([np.array([np.inf])], [np.array([-np.inf])], ["y"], "fp32")
+
+
+def test_texts_are_equal_or_not() -> None:
+    words = np.array(["cat", "dog"])
+    assert parity([words], [words.copy()], ["t"], "fp32") == {"t": 0.0}
+    with pytest.raises(ParityError, match=r"output 't': 1 of 2 values differ, the first .*'cow'"):
+        parity([words], [np.array(["cat", "cow"])], ["t"], "fp32")
+
+
+def test_what_follows_from_rounded_values_may_differ_in_int8() -> None:
+    labels, others = np.array([1, 2, 3, 4]), np.array([1, 2, 3, 5])
+    assert parity([labels], [others], ["i"], "int8") == {"i": 0.25}
+    assert parity([np.ones((3, 4))], [np.ones((2, 4))], ["boxes"], "int8") == {"boxes": 1.0}
+    with pytest.raises(ParityError, match="shape"):
+        parity([np.ones((3, 4))], [np.ones(4)], ["boxes"], "int8")
+    with pytest.raises(ParityError, match="differs"):
+        parity([np.ones(4)], [np.zeros(4)], ["y"], "int8")
+
+
+def test_the_looser_of_the_asked_precision_and_the_graphs_own() -> None:
+    assert looser("fp32", ()) == "fp32"
+    assert looser("fp32", ("fp16",)) == "fp16"
+    assert looser("fp32", ("fp16", "int8")) == "int8"
+    assert looser("bf16", ("fp16",)) == "bf16"
+    assert looser("fp32", ("fp8",)) == "int8"
+
+
+def test_the_largest_difference() -> None:
+    whole = np.array([1.0, -4.0, np.inf])
+    assert largest_difference(np.array([2.0, np.inf]), np.array([1.0, np.inf]), whole) == 0.25
+    assert largest_difference(np.array(["a", "b"]), np.array(["a", "c"]), np.array(["a"])) == 0.5
+    assert np.isnan(largest_difference(np.array([np.nan]), np.array([1.0]), whole))
+    assert largest_difference(np.array([np.inf]), np.array([1.0]), whole) == np.inf
+    assert largest_difference(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2))) == 0.0

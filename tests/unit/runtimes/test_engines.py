@@ -257,7 +257,7 @@ def test_the_request_is_not_repeated_as_evidence(
     """An engine that is not told how many threads to start takes as many as it likes."""
     quantized_graph(tmp_path / "q.onnx")
     plain = engine_module._options
-    monkeypatch.setattr(engine_module, "_options", lambda threads: plain(1))
+    monkeypatch.setattr(engine_module, "_options", lambda threads, operators: plain(1))
     assert threads_seen(OnnxRuntime(), tmp_path, 3) == {"intra-op": "1"}
 
 

@@ -10,13 +10,16 @@ from perfsuite.errors import SilentFallback
 from perfsuite.runtimes.shared.precision import (
     check_precision,
     compute_precisions,
+    computed_in_float,
     count,
     precision_item,
 )
 
 
-def manifest(precision: str = "fp32", *, quantized: bool = False) -> Manifest:
-    return Manifest("openvino", "cpu", precision, 1, (), ("y",), quantized, quantized)
+def manifest(
+    precision: str = "fp32", *, quantized: bool = False, own: tuple[str, ...] = ()
+) -> Manifest:
+    return Manifest("openvino", "cpu", precision, 1, (), ("y",), quantized, quantized, own)
 
 
 def test_kernels_are_counted_by_type_and_precision_in_sorted_order() -> None:
@@ -94,3 +97,23 @@ def test_tf32_is_another_precision_than_fp32() -> None:
         check_precision(rounded, manifest("fp32"))
     with pytest.raises(SilentFallback, match="tf32 was asked for"):
         check_precision(Evidence(kernels={"addmm fp32": 3}), manifest("tf32"))
+
+
+def test_what_a_file_has_by_itself_is_no_fallback() -> None:
+    already = {"QLinearConv int8": 3, "Conv fp32": 1}
+    check_precision(Evidence(kernels=already), manifest(own=("int8",)))
+    check_precision(Evidence(kernels=already), manifest("bf16", own=("int8",)))
+    check_precision(Evidence(kernels={"Conv fp32": 3}), manifest(own=("int8",)))
+    check_precision(Evidence(kernels={"Conv fp16": 3}), manifest(own=("fp16",)))
+    with pytest.raises(SilentFallback, match="fp32 was asked for"):
+        check_precision(Evidence(kernels={"Conv bf16": 3}), manifest(own=("int8", "fp16")))
+    with pytest.raises(SilentFallback, match="bf16 was asked for"):
+        check_precision(Evidence(kernels={"Conv fp32": 3}), manifest("bf16", own=("int8",)))
+
+
+def test_a_file_of_8_bits_that_was_computed_in_float() -> None:
+    in_float, in_int8 = Evidence(kernels={"Conv fp32": 3}), Evidence(kernels={"Conv int8": 1})
+    assert computed_in_float(in_float, manifest(own=("int8",)))
+    assert not computed_in_float(in_int8, manifest(own=("int8",)))
+    assert not computed_in_float(in_float, manifest())
+    assert not computed_in_float(Evidence(), manifest(own=("int8",))), "nothing is known"

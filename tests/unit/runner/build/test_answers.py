@@ -1,0 +1,80 @@
+"""An artifact's answers beside the model's own: NaN, infinities, what cannot be compared."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.record import INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
+from perfsuite.domain.runtime import Manifest
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.errors import BuildError, ParityError, Unsupported
+from perfsuite.runner.build.answers import Compared, Comparison
+
+GOOD = np.array([[1.0, 2.0]])
+MASKED = np.array([[-np.inf, 2.0]])
+NAN = np.array([[np.nan, 2.0]])
+
+
+def comparison(
+    *answers: np.ndarray, made_up: bool = False, own: tuple[str, ...] = ()
+) -> Comparison:
+    names = tuple("yz"[: len(answers)])
+    manifest = Manifest("engine", "cpu", "fp32", 1, (), names, False, False, own)
+    return Comparison(Task(), manifest, lambda inputs: list(answers), made_up)
+
+
+def refuse(inputs: Inputs) -> Outputs:
+    raise Unsupported("not here")
+
+
+def test_answers_that_agree() -> None:
+    assert comparison(GOOD).of([{}, {}], [[GOOD], [GOOD + 1e-5]]) == Compared(
+        {"y": pytest.approx(5e-6)}
+    )
+    with pytest.raises(ParityError, match="output 'y' differs"):
+        comparison(GOOD).of([{}], [[GOOD + 0.1]])
+
+
+def test_infinities_of_the_model_are_told() -> None:
+    assert comparison(MASKED).of([{}], [[MASKED]]) == Compared({"y": 0.0}, ("y",), (INFINITE,))
+    with pytest.raises(ParityError, match=r"the export gives 0 NaN and 1 infinite of 2 values$"):
+        comparison(GOOD).of([{}], [[MASKED]])
+
+
+def test_nan_of_real_samples_is_an_error_and_of_made_up_inputs_a_label() -> None:
+    with pytest.raises(BuildError, match=r"'y': the model gives 1 NaN .*: give samples that it is"):
+        comparison(NAN).of([{}], [[NAN]])
+    found = comparison(GOOD, NAN, made_up=True).of([{}], [[GOOD, NAN]])
+    assert found == Compared({"y": 0.0}, ("z",), (NAN_OF_MADE_UP,))
+    # Engines take the maximum of a NaN and a number differently.
+    assert comparison(GOOD, NAN, made_up=True).of([{}], [[GOOD, GOOD]]) == found
+
+
+def test_nan_of_the_engine_alone_is_an_error_with_made_up_inputs_too() -> None:
+    with pytest.raises(ParityError, match=r"the export gives 1 NaN .*the inputs are made up"):
+        comparison(GOOD, made_up=True).of([{}], [[NAN]])
+
+
+def test_a_graph_that_rounds_by_itself_has_the_tolerance_of_its_steps() -> None:
+    far = GOOD + 0.01  # half a per cent of the largest
+    assert comparison(GOOD, own=("int8",)).of([{}], [[far]]).parity == {"y": pytest.approx(0.005)}
+
+
+def test_a_model_that_nothing_else_runs_is_not_compared() -> None:
+    alone = Comparison(Task(), comparison(GOOD).manifest, refuse, made_up=True)
+    assert alone.of([{}], [[GOOD]]) == Compared({}, labels=(NOT_COMPARED,))
+    with pytest.raises(BuildError, match="output 'y': 1 NaN"):
+        alone.of([{}], [[NAN]])
+
+
+def test_a_quantized_graph_may_have_the_infinities_of_the_model_alone() -> None:
+    assert comparison(GOOD).quantized([{}], [[GOOD * 2]]) == Compared({})
+    assert comparison(MASKED).quantized([{}], [[MASKED[:, ::-1]]]) == Compared(
+        {}, ("y",), (INFINITE,)
+    )
+    with pytest.raises(BuildError, match="output 'y': 0 NaN and 1 infinite of 2 values"):
+        comparison(GOOD).quantized([{}], [[MASKED]])
+    alone = Comparison(Task(), comparison(GOOD).manifest, refuse, made_up=False)
+    with pytest.raises(BuildError, match="output 'y': 1 NaN"):
+        alone.quantized([{}], [[NAN]])
