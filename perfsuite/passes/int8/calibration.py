@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.passes.int8.qdq import Range
+from perfsuite.passes.int8.sharing import Range
 
 if TYPE_CHECKING:
     import onnx

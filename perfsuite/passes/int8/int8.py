@@ -75,6 +75,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ctx.calibration(samples),
             lambda done: ctx.progress(min(done, samples), samples),
         )
+        placement = place(model.graph, sum_in_accumulator=scheme.sum_in_accumulator, ranges=ranges)
         insert(model.graph, placement, ranges, scheme)
         return model
 

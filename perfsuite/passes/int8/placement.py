@@ -1,4 +1,4 @@
-"""Which tensors of a graph are quantized, and which share a scale.
+"""Which tensors of a graph are quantized; `sharing.py` says which of them share a scale.
 
 The rules follow what engines fuse. ONNX Runtime's `QLinearConv` and `QLinearAdd` want every value
 between two operators quantized; OpenVINO and TensorRT add a convolution's result to a shortcut
@@ -8,8 +8,11 @@ inside its 32-bit accumulator, and lose speed and accuracy if the result is quan
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+
+from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared
 
 if TYPE_CHECKING:
     import onnx
@@ -25,31 +28,23 @@ MOVES = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Placement:
-    """The tensors to quantize, by name.
-
-    `groups` are tensors that share a scale, in the graph's order. `carriers` maps tensors that only
-    carry the values of a group (behind a max-pooling, a reshape, a concatenation) to its index:
-    they have the group's scale and need no calibration. `weighted` are the results of nodes whose
-    weights become 8-bit.
-    """
-
-    groups: tuple[tuple[str, ...], ...]
-    carriers: dict[str, int]
-    weighted: tuple[str, ...]
-
-
-def place(graph: onnx.GraphProto, *, sum_in_accumulator: bool) -> Placement:
+def place(
+    graph: onnx.GraphProto,
+    *,
+    sum_in_accumulator: bool,
+    ranges: Mapping[str, Range] | None = None,
+) -> Placement:
     """Return what to quantize in `graph`, whose nodes are in topological order.
 
     `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
-    they round it.
+    they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
+    name all tensors to calibrate; with these tensors' `ranges`, what would lose too many bits keeps
+    a scale of its own.
     """
     flow = _Flow(graph, sum_in_accumulator)
     for node in graph.node:
         flow.visit(node)
-    return flow.placement()
+    return flow.placement(ranges)
 
 
 def channel_axis(node: onnx.NodeProto) -> int:
@@ -155,48 +150,38 @@ class _Flow:
         constant = self.constants.get(name)
         return constant is not None and not numpy_helper.to_array(constant).any()
 
-    def placement(self) -> Placement:
+    def placement(self, ranges: Mapping[str, Range] | None) -> Placement:
         """Return the placement: every needed tensor is traced back to where its values arise."""
-        parent: dict[str, str] = {}
-
-        def root(name: str) -> str:
-            while parent[name] != name:
-                name = parent[name]
-            return name
-
-        carriers: dict[str, str] = {}
-        for name in sorted(self.needed, key=lambda n: self.place_of.get(n, -1)):
-            sources, behind = self._trace(name)
-            for source in sources:
-                parent.setdefault(source, source)
-                parent[root(source)] = root(sources[0])
-            carriers.update(dict.fromkeys(behind, sources[0]))
+        carried: dict[str, tuple[str, ...]] = {}
+        waiting = list(self.needed)
+        while waiting:
+            name = waiting.pop()
+            node = self.producer.get(name)
+            if name not in carried and node is not None:
+                if node.op_type == "Concat":
+                    carried[name] = tuple(node.input)
+                elif self._moves(node):
+                    carried[name] = (node.input[0],)
+                waiting += carried.get(name, ())
         order = [value.name for value in self.graph.input]
         order += [tensor.name for tensor in self.graph.initializer]
         order += [name for node in self.graph.node for name in node.output]
-        groups: dict[str, list[str]] = {}
-        for name in order:
-            if name in parent:
-                groups.setdefault(root(name), []).append(name)
-        index = {name: i for i, name in enumerate(groups)}
-        return Placement(
-            tuple(tuple(group) for group in groups.values()),
-            {carrier: index[root(source)] for carrier, source in carriers.items()},
-            tuple(self.weighted),
+        sources = self.needed.union(*carried.values()).difference(carried)
+        groups, carriers, joined = shared(
+            [name for name in order if name in carried or name in sources],
+            carried,
+            self._readers(),
+            ranges,
         )
+        return Placement(groups, carriers, tuple(self.weighted), joined)
 
-    def _trace(self, name: str) -> tuple[list[str], list[str]]:
-        """Return the tensors whose values `name` carries, and those that carry them to it."""
-        sources: list[str] = []
-        carriers: list[str] = []
-        waiting = [name]
-        while waiting:
-            current = waiting.pop()
-            node = self.producer.get(current)
-            if node is None or not (node.op_type == "Concat" or self._moves(node)):
-                if current not in sources:
-                    sources.append(current)
-            elif current not in carriers:
-                carriers.append(current)
-                waiting += node.input if node.op_type == "Concat" else node.input[:1]
-        return sources, carriers
+    def _readers(self) -> Readers:
+        """Return what reads each tensor for its values, the graph's outputs included."""
+        readers: Readers = {}
+        for node in self.graph.node:
+            if node.op_type not in ("Shape", "Size"):
+                for name in node.input:
+                    readers.setdefault(name, set()).add(node.output[0])
+        for value in self.graph.output:
+            readers.setdefault(value.name, set()).add("")
+        return readers

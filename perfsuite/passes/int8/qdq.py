@@ -13,12 +13,12 @@ import msgspec
 import numpy as np
 
 from perfsuite.passes.int8.graphs import names_made, names_read
-from perfsuite.passes.int8.placement import ACTIVATIONS, Placement, channel_axis
+from perfsuite.passes.int8.placement import ACTIVATIONS, channel_axis
+from perfsuite.passes.int8.sharing import Placement, Range
 
 if TYPE_CHECKING:
     import onnx
 
-Range = tuple[float, float]  # the least and the greatest value
 _LARGEST_BIAS = 2.0**30  # half of the range of int32; the other half is for the sum of products
 
 
@@ -70,9 +70,9 @@ def insert(
 ) -> None:
     """Quantize the placed tensors and weights of `graph` in place; biases stay as they are.
 
-    `ranges` holds every tensor of the placement's groups.
+    `ranges` holds every tensor of the placement's groups but for those that it has joined.
     """
-    _Writer(graph, placement, ranges, scheme).write()
+    _Writer(graph, placement, {**ranges, **placement.joined}, scheme).write()
 
 
 class _Writer:

@@ -9,14 +9,20 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from perfsuite.passes.int8.placement import Placement, channel_axis, place
+from perfsuite.passes.int8.placement import channel_axis, place
+from perfsuite.passes.int8.sharing import Placement, Range
 
 
 def node(operator: str, inputs: str, outputs: str, **attributes: Any) -> onnx.NodeProto:
     return helper.make_node(operator, inputs.split(), outputs.split(), outputs, **attributes)
 
 
-def placed(nodes: list[onnx.NodeProto], accumulator: bool, *outputs: str) -> Placement:
+def placed(
+    nodes: list[onnx.NodeProto],
+    accumulator: bool,
+    *outputs: str,
+    ranges: dict[str, Range] | None = None,
+) -> Placement:
     """Place in a graph with the input `x`, weights `w1`, `w2`, `w3` and some other constants."""
     weights = [numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float32), f"w{i}") for i in "123"]
     others = {"flat": np.ones((2, 2), np.float32), "zero": np.float32(0), "one": np.float32(1)}
@@ -29,7 +35,7 @@ def placed(nodes: list[onnx.NodeProto], accumulator: bool, *outputs: str) -> Pla
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [*weights, *named],
     )
-    return place(graph, sum_in_accumulator=accumulator)
+    return place(graph, sum_in_accumulator=accumulator, ranges=ranges)
 
 
 RESIDUAL = [
@@ -123,6 +129,77 @@ def test_concatenated_and_moved_values_share_one_scale() -> None:
     assert placement.groups == (("x",), ("a", "b", "c"))
     assert set(placement.carriers) == {"ab", "t", "left", "right", "y"}
     assert set(placement.carriers.values()) == {1}
+
+
+JOINED = [
+    node("Conv", "x w1", "a"),
+    node("Conv", "a w2", "b"),
+    node("Concat", "a b", "ab", axis=1),
+    node("Conv", "ab w3", "y"),
+]
+
+
+@pytest.mark.parametrize("accumulator", [True, False])
+def test_what_others_read_too_has_a_scale_of_its_own_where_ranges_differ(
+    accumulator: bool,
+) -> None:
+    result = () if accumulator else (("y",),)
+    wide = {"x": (0.0, 1.0), "a": (-0.1, 0.4), "b": (-1.0, 0.25), "y": (0.0, 1.0)}
+    placement = placed(JOINED, accumulator, "y", ranges=wide)
+    # `b` is read by the concatenation alone, and rounded to its scale at once.
+    assert placement.groups == (("x",), ("a",), ("b", "ab"), *result)
+    assert placement.joined == {"ab": (-1.0, 0.4)}
+    assert placement.carriers == {}
+    # From -0.4 to 0.6 are 1.0, which is twice what `a` covers.
+    near = {**wide, "a": (0.1, 0.5), "b": (-0.4, 0.6)}
+    placement = placed(JOINED, accumulator, "y", ranges=near)
+    assert placement.groups == (("x",), ("a", "b"), *result)
+    assert (placement.joined, placement.carriers) == ({}, {"ab": 1})
+
+
+def test_what_only_a_concatenation_reads_shares_its_scale_however_small() -> None:
+    nodes = [
+        node("Conv", "x w1", "a"),
+        node("MaxPool", "a", "m", kernel_shape=[1, 1]),
+        node("Conv", "x w2", "b"),
+        node("Concat", "m b", "ab", axis=1),
+        node("Conv", "ab w3", "y"),
+    ]
+    ranges = {"x": (0.0, 1.0), "a": (0.0, 0.01), "b": (0.0, 8.0)}
+    placement = placed(nodes, True, "y", ranges=ranges)
+    assert placement.groups == (("x",), ("a", "b"))
+    # An output of the graph is read by others too, and so is what a shape does not stand for.
+    assert placed(nodes, True, "y", "a", ranges=ranges).groups == (("x",), ("a",), ("b", "ab"))
+    shape = node("Shape", "a", "s")
+    assert placed([*nodes, shape], True, "y", "s", ranges=ranges).groups == placement.groups
+
+
+def test_scales_do_not_creep_along_a_chain_of_concatenations() -> None:
+    nodes = [node("Conv", "x w1", "c0")]
+    for index in range(1, 4):
+        before = f"k{index - 1}" if index > 1 else "c0"
+        nodes.append(node("Conv", f"{before} w1", f"c{index}"))
+        nodes.append(node("Concat", f"{before} c{index}", f"k{index}", axis=1))
+    nodes.append(node("Conv", "k3 w2", "y"))
+    ranges = {"x": (0.0, 1.0), "c0": (0.0, 1.0), "c1": (0.0, 1.5), "c2": (0.0, 2.2)}
+    placement = placed(nodes, True, "y", ranges={**ranges, "c3": (0.0, 3.0)})
+    # c0 shares with k1 (1.5), not with k2 (2.2), which shares with k3.
+    assert placement.groups == (("x",), ("c0", "c1"), ("c2", "k2", "c3"))
+    assert placement.joined == {"k2": (0.0, 2.2)}
+
+
+def test_operands_of_sums_and_choices_never_share() -> None:
+    nodes = [
+        node("Conv", "x w1", "a"),
+        node("Conv", "x w2", "b"),
+        node("Add", "a b", "s"),
+        node("Max", "a s", "m"),
+        node("Where", "x m b", "z"),
+        node("Conv", "z w3", "y"),
+    ]
+    for accumulator in (True, False):
+        groups = placed(nodes, accumulator, "y").groups
+        assert all(len(group) == 1 for group in groups)
 
 
 @pytest.mark.parametrize(
