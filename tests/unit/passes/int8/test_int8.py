@@ -68,8 +68,10 @@ def shufflenet(units: int = 2) -> onnx.ModelProto:
         return outputs[0]
 
     def convolution(name: str, value: str, shape: tuple[int, ...], **attributes: Any) -> str:
-        constants[f"{name}.weight"] = rng.normal(size=shape).astype(np.float32)
-        constants[f"{name}.bias"] = rng.normal(size=shape[0]).astype(np.float32)
+        # Values keep their size from unit to unit, as in trained nets: all share a scale.
+        spread = (2 / np.prod(shape[1:])) ** 0.5
+        constants[f"{name}.weight"] = rng.normal(0, spread, size=shape).astype(np.float32)
+        constants[f"{name}.bias"] = rng.normal(0, 0.1, size=shape[0]).astype(np.float32)
         inputs = [value, f"{name}.weight", f"{name}.bias"]
         return add("Conv", inputs, [f"{name}_out"], **attributes)
 
