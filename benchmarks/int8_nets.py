@@ -14,189 +14,54 @@ from typing import Any
 import numpy as np
 import onnx
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as f
+from int8_parts import (
+    Attention,
+    Net,
+    broadcast,
+    concat_map,
+    concat_ranges,
+    conv,
+    convnext,
+    dense,
+    gru,
+    head,
+    largest,
+    middle_out,
+    plain,
+    pyramid,
+    residual,
+    scalar_sums,
+    shuffle,
+    split_in_two,
+    squeeze,
+    unet,
+    unet_transposed,
+)
+from torch import nn
 
 Shape = tuple[int, ...]
 Kind = tuple[Callable[[], nn.Module], Shape]
-
-
-class Net(nn.Module):
-    """A net of named parts and a function over them and the input."""
-
-    def __init__(self, forward: Callable[[Net, Tensor], Any], **parts: nn.Module) -> None:
-        super().__init__()
-        for name, part in parts.items():
-            setattr(self, name, part)
-        self._forward = forward
-
-    def forward(self, x: Tensor) -> Any:
-        """Return what the function makes of `x`."""
-        return self._forward(self, x)
-
-
-def conv(
-    inputs: int,
-    outputs: int,
-    size: int = 3,
-    act: type[nn.Module] | None = nn.ReLU,
-    norm: bool = True,
-    **more: Any,
-) -> nn.Sequential:
-    """Return a convolution that keeps the size, a normalization and an activation."""
-    more.setdefault("padding", size // 2 * more.get("dilation", 1))
-    parts: list[nn.Module] = [nn.Conv2d(inputs, outputs, size, bias=not norm, **more)]
-    parts += [nn.BatchNorm2d(outputs)] if norm else []
-    parts += [act()] if act else []
-    return nn.Sequential(*parts)
-
-
-def head(inputs: int, classes: int = 10) -> nn.Sequential:
-    """Return global pooling and a linear layer."""
-    return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, classes))
-
-
-def _plain(act: type[nn.Module] = nn.ReLU) -> nn.Module:
-    return nn.Sequential(
-        conv(3, 16, act=act), conv(16, 32, act=act, stride=2), conv(32, 32, act=act), head(32)
-    )
-
-
-def _residual(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    x = f.relu(x + n.a2(n.a1(x)))
-    return n.head(f.relu(x + n.b2(n.b1(x))))
-
-
-def _unet(n: Any, x: Tensor) -> Tensor:
-    one = n.one(x)
-    two = n.two(f.max_pool2d(one, 2))
-    up = f.interpolate(two, scale_factor=2.0, mode="nearest")
-    return n.last(n.three(torch.cat([one, up], 1)))
-
-
-def _unet_transposed(n: Any, x: Tensor) -> Tensor:
-    one = n.one(x)
-    return n.last(n.three(torch.cat([one, n.up(n.two(f.max_pool2d(one, 2)))], 1)))
-
-
-def _concat_ranges(n: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    small = 0.02 * n.small(x)
-    small = n.keep(small)
-    large = n.large(x) * 30
-    joined = n.joined(torch.cat([small, large], 1))
-    return n.head(joined), n.fine(small)
-
-
-def _concat_map(n: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    small, large = n.small(x), n.large(x)
-    return n.joined(torch.cat([small, large], 1)), n.fine(small)
-
-
-def _dense(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    for layer in (n.a, n.b, n.c):
-        x = torch.cat([x, layer(x)], 1)
-    return n.head(x)
-
-
-def _middle(n: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    middle = n.two(n.one(x))
-    return n.four(n.three(f.relu(middle))), middle
-
-
-def _broadcast(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    rows, columns = n.rows(x.mean(3, keepdim=True)), n.columns(x.mean(2, keepdim=True))
-    return n.head(n.mix(rows + columns))
-
-
-def _scalar_sums(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    return n.head(n.mix(x + n.gate(f.adaptive_avg_pool2d(x, 1))))
-
-
-def _squeeze(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    gate = torch.sigmoid(n.up(f.relu(n.down(f.adaptive_avg_pool2d(x, 1)))))
-    return n.head(n.mix(x * gate))
-
-
-def _maximum(n: Any, x: Tensor) -> Tensor:
-    a, b = n.a(x), n.b(x)
-    return n.head(n.mix(torch.where(a > 0.3, torch.maximum(a, b), 0.1 * b)))
-
-
-def _split(n: Any, x: Tensor) -> Tensor:
-    a, b = n.stem(x).chunk(2, 1)
-    return n.head(torch.cat([a, n.one(b), n.two(n.one(b))], 1))
-
-
-def _shuffle(n: Any, x: Tensor) -> Tensor:
-    a, b = n.stem(x).chunk(2, 1)
-    x = torch.cat([a, n.one(b)], 1)
-    x = x.unflatten(1, (2, -1)).transpose(1, 2).flatten(1, 2)
-    return n.head(n.two(x))
-
-
-def _pyramid(n: Any, x: Tensor) -> tuple[Tensor, Tensor]:
-    one = n.one(x)
-    two = n.two(one)
-    top = n.lateral2(two)
-    bottom = n.lateral1(one) + f.interpolate(top, scale_factor=2.0, mode="nearest")
-    return n.shared(top), n.shared(bottom)
-
-
-def _attention(n: Any, x: Tensor) -> Tensor:
-    x = n.patches(x).flatten(2).transpose(1, 2) + n.place
-    y = n.norm1(x)
-    q, k, v = (t.unflatten(2, (2, 16)).transpose(1, 2) for t in n.qkv(y).chunk(3, 2))
-    y = torch.softmax(q @ k.transpose(2, 3) / 4, -1) @ v
-    x = x + n.out(y.transpose(1, 2).flatten(2))
-    x = x + n.mlp2(f.gelu(n.mlp1(n.norm2(x))))
-    return n.head(n.norm3(x).mean(1))
-
-
-class _Attention(Net):
-    def __init__(self) -> None:
-        norms = {f"norm{i}": nn.LayerNorm(32) for i in (1, 2, 3)}
-        linear = {"qkv": nn.Linear(32, 96), "out": nn.Linear(32, 32), "head": nn.Linear(32, 10)}
-        mlp = {"mlp1": nn.Linear(32, 64), "mlp2": nn.Linear(64, 32)}
-        super().__init__(_attention, patches=nn.Conv2d(3, 32, 8, 8), **norms, **linear, **mlp)
-        self.place = nn.Parameter(0.3 * torch.randn(1, 16, 32))
-
-
-def _convnext(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x)
-    y = n.norm(n.depth(x).permute(0, 2, 3, 1))
-    x = x + n.narrow(f.gelu(n.wide(y))).permute(0, 3, 1, 2)
-    return n.head(x)
-
-
-def _gru(n: Any, x: Tensor) -> Tensor:
-    x = n.stem(x).mean(2).transpose(1, 2)
-    return n.last(n.gru(x)[0][:, -1])
 
 
 def _kinds() -> dict[str, Kind]:
     picture = (3, 32, 32)
     relu6 = nn.ReLU6
     return {
-        "plain": (_plain, picture),
+        "plain": (plain, picture),
         "no normalization": (
             lambda: nn.Sequential(
-                conv(3, 16, norm=False), conv(16, 16, norm=False), conv(16, 32, norm=False), head(32)
+                *(conv(i, o, norm=False) for i, o in ((3, 16), (16, 16), (16, 32))), head(32)
             ),
             picture,
         ),
-        "clipped (ReLU6)": (lambda: _plain(relu6), picture),
-        "hard swish": (lambda: _plain(nn.Hardswish), picture),
-        "SiLU": (lambda: _plain(nn.SiLU), picture),
-        "leaky ReLU": (lambda: _plain(nn.LeakyReLU), picture),
-        "PReLU": (lambda: _plain(nn.PReLU), picture),
+        "clipped (ReLU6)": (lambda: plain(relu6), picture),
+        "hard swish": (lambda: plain(nn.Hardswish), picture),
+        "SiLU": (lambda: plain(nn.SiLU), picture),
+        "leaky ReLU": (lambda: plain(nn.LeakyReLU), picture),
+        "PReLU": (lambda: plain(nn.PReLU), picture),
         "residual": (
             lambda: Net(
-                _residual, stem=conv(3, 16), a1=conv(16, 16), a2=conv(16, 16, act=None),
+                residual, stem=conv(3, 16), a1=conv(16, 16), a2=conv(16, 16, act=None),
                 b1=conv(16, 16), b2=conv(16, 16, act=None), head=head(16),
             ),
             picture,
@@ -217,23 +82,24 @@ def _kinds() -> dict[str, Kind]:
         ),
         "shuffle": (
             lambda: Net(
-                _shuffle, stem=conv(3, 16), one=conv(8, 8), two=conv(16, 16), head=head(16)
+                shuffle, stem=conv(3, 16), one=conv(8, 8), two=conv(16, 16), head=head(16)
             ),
             picture,
         ),
         "split and concat": (
-            lambda: Net(_split, stem=conv(3, 16), one=conv(8, 8), two=conv(8, 8), head=head(24)),
+            lambda: Net(split_in_two, stem=conv(3, 16),
+ one=conv(8, 8), two=conv(8, 8), head=head(24)),
             picture,
         ),
         "dense": (
             lambda: Net(
-                _dense, stem=conv(3, 8), a=conv(8, 8), b=conv(16, 8), c=conv(24, 8), head=head(32)
+                dense, stem=conv(3, 8), a=conv(8, 8), b=conv(16, 8), c=conv(24, 8), head=head(32)
             ),
             picture,
         ),
         "concat, two ranges": (
             lambda: Net(
-                _concat_ranges, small=conv(3, 8), keep=conv(8, 8, norm=False),
+                concat_ranges, small=conv(3, 8), keep=conv(8, 8, norm=False),
                 large=conv(3, 8, norm=False), joined=conv(16, 16), head=head(16),
                 fine=conv(8, 8, norm=False),
             ),
@@ -242,7 +108,7 @@ def _kinds() -> dict[str, Kind]:
         "concat, hidden small map": (
             lambda: _scaled(
                 Net(
-                    _concat_map, small=conv(3, 8, norm=False), large=conv(3, 8, norm=False),
+                    concat_map, small=conv(3, 8, norm=False), large=conv(3, 8, norm=False),
                     joined=conv(16, 16), fine=conv(8, 8, norm=False),
                 )
             ),
@@ -250,20 +116,20 @@ def _kinds() -> dict[str, Kind]:
         ),
         "U-Net": (
             lambda: Net(
-                _unet, one=conv(3, 8), two=conv(8, 16), three=conv(24, 8), last=nn.Conv2d(8, 2, 1)
+                unet, one=conv(3, 8), two=conv(8, 16), three=conv(24, 8), last=nn.Conv2d(8, 2, 1)
             ),
             picture,
         ),
         "U-Net, transposed": (
             lambda: Net(
-                _unet_transposed, one=conv(3, 8), two=conv(8, 16),
+                unet_transposed, one=conv(3, 8), two=conv(8, 16),
                 up=nn.ConvTranspose2d(16, 8, 2, 2), three=conv(16, 8), last=nn.Conv2d(8, 2, 1),
             ),
             picture,
         ),
         "feature pyramid": (
             lambda: Net(
-                _pyramid, one=conv(3, 16), two=conv(16, 32, stride=2),
+                pyramid, one=conv(3, 16), two=conv(16, 32, stride=2),
                 lateral1=nn.Conv2d(16, 16, 1), lateral2=nn.Conv2d(32, 16, 1),
                 shared=conv(16, 8, norm=False, act=None),
             ),
@@ -271,7 +137,7 @@ def _kinds() -> dict[str, Kind]:
         ),
         "output in the middle": (
             lambda: Net(
-                _middle, one=conv(3, 16), two=conv(16, 16, act=None), three=conv(16, 32),
+                middle_out, one=conv(3, 16), two=conv(16, 16, act=None), three=conv(16, 32),
                 four=head(32),
             ),
             picture,
@@ -287,30 +153,30 @@ def _kinds() -> dict[str, Kind]:
             ),
             picture,
         ),
-        "tiny variances": (lambda: _tiny(_plain()), picture),
+        "tiny variances": (lambda: _tiny(plain()), picture),
         "broadcast sum": (
             lambda: Net(
-                _broadcast, stem=conv(3, 16), rows=conv(16, 16, 1, act=None),
+                broadcast, stem=conv(3, 16), rows=conv(16, 16, 1, act=None),
                 columns=conv(16, 16, 1, act=None), mix=conv(16, 16), head=head(16),
             ),
             picture,
         ),
         "sum with a pooled map": (
             lambda: Net(
-                _scalar_sums, stem=conv(3, 16), gate=nn.Conv2d(16, 16, 1), mix=conv(16, 16),
+                scalar_sums, stem=conv(3, 16), gate=nn.Conv2d(16, 16, 1), mix=conv(16, 16),
                 head=head(16),
             ),
             picture,
         ),
         "where and maximum": (
             lambda: Net(
-                _maximum, a=conv(3, 16), b=conv(3, 16), mix=conv(16, 16), head=head(16)
+                largest, a=conv(3, 16), b=conv(3, 16), mix=conv(16, 16), head=head(16)
             ),
             picture,
         ),
         "squeeze and excitation": (
             lambda: Net(
-                _squeeze, stem=conv(3, 16), down=nn.Conv2d(16, 4, 1), up=nn.Conv2d(4, 16, 1),
+                squeeze, stem=conv(3, 16), down=nn.Conv2d(16, 4, 1), up=nn.Conv2d(4, 16, 1),
                 mix=conv(16, 16), head=head(16),
             ),
             picture,
@@ -354,10 +220,10 @@ def _kinds() -> dict[str, Kind]:
             ),
             (3, 8, 8),
         ),
-        "attention": (_Attention, picture),
+        "attention": (Attention, picture),
         "ConvNeXt": (
             lambda: Net(
-                _convnext, stem=nn.Conv2d(3, 16, 4, 4),
+                convnext, stem=nn.Conv2d(3, 16, 4, 4),
                 depth=nn.Conv2d(16, 16, 7, padding=3, groups=16), norm=nn.LayerNorm(16),
                 wide=nn.Linear(16, 64), narrow=nn.Linear(64, 16), head=head(16),
             ),
@@ -365,7 +231,7 @@ def _kinds() -> dict[str, Kind]:
         ),
         "GRU": (
             lambda: Net(
-                _gru, stem=conv(3, 16), gru=nn.GRU(16, 24, batch_first=True), last=nn.Linear(24, 10)
+                gru, stem=conv(3, 16), gru=nn.GRU(16, 24, batch_first=True), last=nn.Linear(24, 10)
             ),
             picture,
         ),

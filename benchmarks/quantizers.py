@@ -9,6 +9,7 @@ The last command prints, for each cell, in which precision its convolutions and 
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import tempfile
 from pathlib import Path
@@ -69,7 +70,8 @@ class OnnxRuntimeStatic(msgspec.Struct, frozen=True):
                 return next(self.batches, None)
 
         calibration_samples = self.calibration_samples
-        with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
+        # The preprocessing leaves files in the working folder when it fails.
+        with tempfile.TemporaryDirectory(prefix="perfsuite-") as name, contextlib.chdir(name):
             plain, ready, made = (Path(name) / f"{one}.onnx" for one in ("plain", "ready", "made"))
             onnx.save(graph, plain)
             try:
