@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import onnx
 
 _NO_BATCH = (
-    "no open side of its inputs is known to count samples, so none can be taken from a file; say "
+    "no side of its inputs is known to count samples, so none can be taken from a file; say "
     "which one does with `batch` in its place: --shape x=10xbatchx4, in a suite shapes = "
     '{ <its name> = { x = [10, "batch", 4] } }'
 )
@@ -56,9 +56,9 @@ def onnx_workload(
         sides = sides_of(inputs, shapes or {})
         given = None
         if samples is not None:
-            if sides.opened and not sides.batch:
+            if not sides.batch and not sides.fixed:
                 raise ConfigError(_NO_BATCH)
-            given = read_samples(samples, sides.inputs, sides.axes)
+            given = read_samples(samples, sides.inputs, sides.axes, sides.fixed)
         trial = partial(_tried, path, samples, given, sides)
         found = settled(sides, given, trial)
         if given is not None and given.labels is not None:
@@ -77,8 +77,8 @@ def onnx_workload(
 
 
 def _fixed_size(sides: Sides, given: Samples) -> int:
-    """Return the samples in a call of a model without open sides; 0 for one with such."""
-    if sides.opened:
+    """Return the samples in a call of a model without an open batch; 0 for one with it."""
+    if sides.batch:
         return 0
     name, axis = next(iter(given.axes.items()))
     return next(int(spec.shape[axis]) for spec in sides.inputs if spec.name == name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -96,11 +96,16 @@ class Samples:
         return found
 
 
-def read_samples(path: Path, inputs: Sequence[InputSpec], axes: Mapping[str, int]) -> Samples:
+def read_samples(
+    path: Path,
+    inputs: Sequence[InputSpec],
+    axes: Mapping[str, int],
+    fixed: Set[str],
+) -> Samples:
     """Return the samples of an `.npz` file: an array for each of `inputs`, and maybe `labels`.
 
-    `axes` has the side that counts samples of each input whose side does; of a model without open
-    sides it is empty, and the first side counts them. Raises `ConfigError`, naming the array, if
+    `axes` has the open side of each input that counts samples. Where there is none, the first sides
+    count them of those inputs where they are `fixed`. Raises `ConfigError`, naming the array, if
     the file cannot be read or does not fit.
     """
     arrays, labels = _read(path, inputs)
@@ -110,7 +115,7 @@ def read_samples(path: Path, inputs: Sequence[InputSpec], axes: Mapping[str, int
     found_axes = {
         spec.name: axis
         for spec in inputs
-        if (axis := _axis(arrays[spec.name], spec, axes, count)) is not None
+        if (axis := _axis(arrays[spec.name], spec, axes, count, fixed)) is not None
     }
     each: dict[str, Found] = {}
     once: dict[str, np.ndarray] = {}
@@ -227,12 +232,14 @@ def _has_length(found: Found) -> bool:
     return isinstance(found, list) or found.ndim > 0
 
 
-def _axis(found: Found, spec: InputSpec, axes: Mapping[str, int], count: int | None) -> int | None:
+def _axis(
+    found: Found, spec: InputSpec, axes: Mapping[str, int], count: int | None, fixed: Set[str]
+) -> int | None:
     """Return the side of an input that counts samples; None if what is given is for every call.
 
     In a model with an open batch, an input whose first side is 1 may have samples of its own, too.
     """
-    if spec.name in axes or not spec.shape:
+    if spec.name in axes or spec.name not in fixed:
         return axes.get(spec.name)
     if isinstance(found, list):
         return 0
@@ -260,9 +267,14 @@ def _taken(
         if right is None:
             raise _misfit(path, spec.name, found, spec, axis)
         return right if axis is not None else [right]
+    if axis is None:
+        raise ConfigError(
+            f"{path}: no side of input '{spec.name}' {written(spec.shape)} counts samples, so it "
+            f"is given once, as '{spec.name}', and not as '{spec.name}/0', ..."
+        )
     taken = []
     for index, one in enumerate(found):
-        if axis is not None and one.ndim == len(spec.shape) and one.shape[axis] == 1:
+        if one.ndim == len(spec.shape) and one.shape[axis] == 1:
             one = one.squeeze(axis)
         right = _converted(spec, one, notes) if fits(one.shape, sides) else None
         if right is None:

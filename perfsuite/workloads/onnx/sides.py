@@ -27,12 +27,13 @@ class Sides(NamedTuple):
 
     `inputs` have the lengths that a user told, and names elsewhere. `batch` are the names of the
     sides that may count samples: as `told` by the user, or as they are `named`, or by their place.
-    `numbers` are lengths that a user gave them. `opened` tells whether the file has open sides.
+    `numbers` are lengths that a user gave them. `fixed` are the inputs whose first side has a
+    length in the file: without an open batch it counts their samples, as far as a file can tell.
     """
 
     inputs: tuple[InputSpec, ...]
     batch: tuple[str, ...]
-    opened: bool
+    fixed: frozenset[str]
     told: bool = False
     named: bool = False
     numbers: Mapping[str, int] = {}
@@ -67,16 +68,16 @@ def sides_of(inputs: tuple[InputSpec, ...], shapes: GivenShapes) -> Sides:
     Raises `ConfigError` for shapes that do not fit the inputs.
     """
     told = _told(inputs, shapes)
+    fixed = frozenset(one.name for one in inputs if one.shape and isinstance(one.shape[0], int))
     lengths = {name: side for name, side in told.items() if isinstance(side, int)}
     if len(lengths) < len(told):
         batch = tuple(name for name in told if name not in lengths)
-        return Sides(with_sides(inputs, lengths), batch, opened=True, told=True, named=True)
+        return Sides(with_sides(inputs, lengths), batch, fixed, told=True, named=True)
     names, named = batch_sides(inputs)
     if not named and len({lengths.get(name, 1) for name in names}) > 1:
         names = tuple(name for name in names if lengths.get(name, 1) == 1)
     numbers = {name: lengths.pop(name) for name in names if name in lengths}
-    opened = any(_open(inputs))
-    found = Sides(with_sides(inputs, lengths), names, opened, False, named, numbers)
+    found = Sides(with_sides(inputs, lengths), names, fixed, False, named, numbers)
     if named and max(numbers.values(), default=1) > 1:
         raise _counts_samples(found)
     return found
@@ -137,15 +138,13 @@ def _fixed(
 
 
 def _without_batch(sides: Sides, inputs: tuple[InputSpec, ...], given: Samples | None) -> Settled:
-    """Return the inputs of a model that has no open side that counts samples.
-
-    Without any open side at all it is the first one that counts them, as far as a file can tell.
-    """
-    if sides.opened:
-        why = "no open side of its inputs counts samples"
-        return Settled(_per_call(inputs, lambda spec: True), 1, why)
+    """Return the inputs of a model without an open side that counts samples: a fixed one may."""
     once = () if given is None else given.once
-    return Settled(_per_call(inputs, lambda spec: spec.name in once))
+    opened = {spec.name for spec in inputs if spec.shape} - sides.fixed
+    found = _per_call(inputs, lambda spec: spec.name in once or spec.name in opened)
+    if not opened or sides.fixed.difference(once):
+        return Settled(found)
+    return Settled(found, 1, "no side of its inputs counts samples")
 
 
 def _per_call(

@@ -47,7 +47,9 @@ def records(folder: Path, text: str, **arrays: object) -> dict[str, Record]:
     return {one.cell.key: one for one in found.records.values()}
 
 
-@pytest.mark.parametrize("sides", [("N", 3, "h", "w"), ("?", 3, "?", "?"), (None, 3, None, None)])
+@pytest.mark.parametrize(
+    "sides", [("N", 3, "h", "w"), ("?", 3, "?", "?"), (None, 3, None, None), (1, 3, "h", "w")]
+)
 def test_a_segmenter_with_samples_is_timed_and_quantized(
     folder: Path, sides: tuple[str | int | None, ...]
 ) -> None:

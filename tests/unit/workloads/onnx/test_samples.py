@@ -180,13 +180,34 @@ def test_a_batch_that_is_folded_inside(tmp_path: Path) -> None:
     assert onnx_workload(path).model.batch == 1
 
 
+@pytest.mark.parametrize("sizes", [[(6, 8)] * 5, [(6, 8), (8, 6), (6, 8), (6, 8), (8, 6)]])
+def test_a_fixed_batch_beside_open_sides(tmp_path: Path, sizes: list[tuple[int, int]]) -> None:
+    path = segmenter(tmp_path / "net.onnx", (1, 3, "h", "w"))
+    alike = len(set(sizes)) == 1
+    given = {"x": normal(5, 3, 6, 8)}
+    if not alike:
+        given = {f"x/{i}": normal(3, *size) for i, size in enumerate(sizes)}
+    found = workload(path, **given)
+    assert [spec.shape for spec in found.model.inputs] == ([(1, 3, 6, 8)] if alike else [])
+    assert found.task.inputs(1, 0)["x"].shape[2:] in sizes
+    assert [len(one["x"]) for one in found.task.calibration(9)] == [1, 1]
+    (told,) = onnx_workload(path, shapes={"x": (1, 3, 5, 7)}).model.inputs
+    assert (told.shape, told.per_call) == ((1, 3, 5, 7), False)
+
+
+def test_samples_of_what_counts_none_are_refused(tmp_path: Path) -> None:
+    given = {f"pos/{i}": np.zeros(5, np.float32) for i in range(6)}
+    told = refusal(with_positions(tmp_path / "net.onnx"), ids=np.zeros((6, 5), int), **given)
+    assert "no side of input 'pos' (seq,) counts samples, so it is given once, as 'pos'" in told
+
+
 def test_steps_are_asked_for(tmp_path: Path) -> None:
     path = running_sum(tmp_path / "net.onnx", ("?", 4))
     with pytest.raises(ConfigError, match=r"'x' \(\?, 4\) counts samples: its answer to one entry"):
         onnx_workload(path)
     assert onnx_workload(path, shapes={"x": (9, 4)}).task.inputs(1, 0)["x"].shape == (9, 4)
     named = running_sum(tmp_path / "named.onnx", ("time", 4))
-    with pytest.raises(ConfigError, match="no open side of its inputs is known to count samples"):
+    with pytest.raises(ConfigError, match="no side of its inputs is known to count samples"):
         workload(named, x=normal(6, 4))
 
 

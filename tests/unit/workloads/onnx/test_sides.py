@@ -152,7 +152,7 @@ def test_shapes_that_do_not_fit(
 def read(path: Path, inputs: tuple[InputSpec, ...], **arrays: Any) -> Samples:
     np.savez(path, **arrays)
     found = sides_of(inputs, {})
-    return read_samples(path, found.inputs, found.axes)
+    return read_samples(path, found.inputs, found.axes, found.fixed)
 
 
 def test_samples_say_how_long_sides_are(tmp_path: Path) -> None:
