@@ -300,6 +300,20 @@ def test_a_sum_in_place_keeps_its_branch() -> None:
     assert not any(group.removable for group in good)  # nothing cannot be added to in place
 
 
+def test_a_picture_without_a_detection_refuses_nothing() -> None:
+    net = seeded(pair)
+
+    def detecting(n: Any, x: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        scores = n.head(pooled(n.b(n.a(x).relu()).relu()))
+        return scores, scores[scores > 1e9]
+
+    net.how = detecting
+    groups = channel_groups(net, pictures())[0]
+    good, refused = cuttable_groups(net, groups, [pictures()])
+    assert refused == {}
+    assert {group.name for group in good} == {"a", "b"}
+
+
 def test_a_model_that_fails_on_its_samples_is_told_from_a_cut_one() -> None:
     net = seeded(pair)
     groups = channel_groups(net, pictures())[0]
