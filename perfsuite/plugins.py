@@ -102,14 +102,19 @@ def source_digest(kind: str, reference: str) -> str:
     version and the SHA-256 of its Python files; of perfsuite's own tables perfsuite's version.
     """
     if ".py:" in reference:
-        path = _file("plug-in", reference)
-        files = (path, *sorted(_neighbours(path) - {path}))
-        return f"{reference.rpartition(':')[2]} {_digest(path.parent, files)}"
+        files = source_files(reference)
+        return f"{reference.rpartition(':')[2]} {_digest(files[0].parent, files)}"
     for point in entry_points(group=GROUPS[kind]):
         if point.name == reference:
             installed = f"{point.dist.name} {point.dist.version}" if point.dist else ""
             return f"{point.value} {installed} {_package_digest(point.module)}"
     return f"perfsuite {__version__}"
+
+
+def source_files(reference: str) -> tuple[Path, ...]:
+    """Return the file of `file.py:name`, and then those beside it that it imports, sorted."""
+    path = _file("plug-in", reference)
+    return (path, *sorted(_neighbours(path) - {path}))
 
 
 def own_digest() -> str:

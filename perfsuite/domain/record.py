@@ -190,6 +190,8 @@ class Header(msgspec.Struct, frozen=True):
     baseline: str = ""  # the folder of the run that it is measured beside, if any
     certificate: Certificate | None = None  # of this machine, when the run began
     between_runs: dict[str, BetweenRuns] = {}  # by cell id: known when this run began
+    # SHA-256 by path: models, samples and the source of plug-ins; empty in earlier versions.
+    files: dict[str, str] = {}
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from perfsuite.domain.record import SCHEMA, Header
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable
 from perfsuite.judge.levels import learned
+from perfsuite.runner.run_files import RunFiles, digests_of
 from perfsuite.store.certificates import certificate_of
 from perfsuite.store.journal import Journal
 from perfsuite.store.levels import read_levels
@@ -48,6 +49,7 @@ def created(
         metrics=definitions(suite.meters),
         baseline=_named(baseline),
         certificate=certificate_of(machine.must_match),
+        files=digests_of(suite, cells),
     )
     return Journal.create(folder, header)
 
@@ -60,8 +62,9 @@ def resumed(
 ) -> Journal:
     """Return the journal in `out`, by default the suite's newest, to go on with.
 
-    Without a `baseline` it has the one that it began with. Raises `Incomparable` on another machine
-    or with other versions, and `ConfigError` for another suite or baseline.
+    Without a `baseline` it has the one that it began with. Raises `Incomparable` on another
+    machine, with other versions and with files that have changed, and `ConfigError` for another
+    suite or baseline.
     """
     from perfsuite.measure.environment import environment
 
@@ -70,6 +73,7 @@ def resumed(
     try:
         _check_same(folder, journal.header, Header(SCHEMA, "", "", suite, cells, environment()))
         _check_baseline(journal, baseline)
+        RunFiles(journal).check_resumed()
     except BaseException:
         journal.close()
         raise

@@ -24,6 +24,7 @@ from perfsuite.runner.one_artifact import OneArtifact
 from perfsuite.runner.one_device import OneDevice
 from perfsuite.runner.parts import References
 from perfsuite.runner.processes import Processes
+from perfsuite.runner.run_files import RunFiles
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
@@ -79,6 +80,7 @@ class _Schedule:
     ) -> None:
         self.journal, self.observer = journal, observer
         self.device, self.artifact = OneDevice(journal), OneArtifact(journal)
+        self.files = RunFiles(journal)
         self.lock = MachineLock(journal.folder, self._warn)
         self.execute, self.together = execute, together
         self.apart = False  # whether the system does not let processes take turns
@@ -378,7 +380,8 @@ class _Schedule:
             self.observer.started(job.cell, job.kind, job.round)
 
     def _keep(self, job: Job, line: Line) -> None:
-        self.device.check(job.cell, line)  # else nothing of it is kept
+        self.files.check(job.kind)  # else nothing of it is kept
+        self.device.check(job.cell, line)
         self.artifact.check(line)
         self.journal.append(line)
         if line.part:

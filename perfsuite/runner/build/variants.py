@@ -102,10 +102,7 @@ class VariantBuilder:
     def model_key(self) -> str:
         """Return the key of the workload's model, weights included."""
         if self.workload.model.onnx is not None:
-            from perfsuite.export.onnx import data_files
-
-            path = self.workload.model.onnx
-            return key_of("onnx", path, *data_files(path))
+            return _onnx_key(self.workload.model.onnx)
         weights = weights_of(self.job.reference)
         if weights is None:
             return self._module_key()
@@ -128,6 +125,18 @@ class VariantBuilder:
         for name, tensor in sorted(module.state_dict().items()):
             parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
         return key_of("module", *parts)
+
+    def require_same_file(self) -> None:
+        """Raise `ConfigError` if the ONNX file was replaced since its key was made.
+
+        What was built of it meanwhile must not be kept under that key.
+        """
+        path = self.workload.model.onnx
+        if path is not None and _onnx_key(path) != self.model_key:
+            raise ConfigError(
+                f"{path}: it was replaced while a job was at work on it; leave it as it is until "
+                f"the run has ended"
+            )
 
     @property
     def _identity(self) -> tuple[str, str]:
@@ -250,6 +259,7 @@ class VariantBuilder:
             from perfsuite.export.onnx import write_settled
 
             write_settled(path, inputs, folder / GRAPH)
+            self.require_same_file()
 
         key = key_of(key, "inputs", msgspec.json.encode(inputs))
         folder, _ = self.cache.build("graph", key, write)
@@ -301,6 +311,7 @@ class VariantBuilder:
             made = step.pass_.apply(before, context)
         require_type(made, onnx.ModelProto, whose, "an onnx.ModelProto")
         keep_settled(before, made)
+        self.require_same_file()
         onnx.save(made, folder / GRAPH)
 
     def _context(self, step: Step, key: str) -> PassContext:
@@ -317,6 +328,13 @@ class VariantBuilder:
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
         return self.workload.task.calibration(samples)
+
+
+def _onnx_key(path: Path) -> str:
+    """Return the key of an ONNX file, its external data included."""
+    from perfsuite.export.onnx import data_files
+
+    return key_of("onnx", path, *data_files(path))
 
 
 def _is_quantized(graph: Path) -> bool:

@@ -157,6 +157,7 @@ class _Build:
         )
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder))
+        self.builder.require_same_file()
 
     def _built(self, manifest: Manifest, folder: Path) -> None:
         """Build the model or, if the engine refuses the whole of it, its stages."""
