@@ -89,12 +89,14 @@ def _check_reference(budget: Budget, limit: str, location: Location) -> None:
         )
     if limit == "min_realised" and budget.against is None:
         raise location.key(limit).error(
-            'needs the cell of this run that was compressed: against = "<its key>"'
+            'needs the cell of this run that was compressed: against = "<its key>" or, of the same '
+            'workload, "<recipe>/<runtime>"'
         )
     has_reference = budget.baseline or budget.against is not None
     if limit in RELATIVE and not has_reference:
         raise location.key(limit).error(
-            'needs a reference: against = "<a cell\'s key>" or baseline = true'
+            'needs a reference: against = "<a cell\'s key>" or, for the cell of the same workload, '
+            '"<recipe>/<runtime>"; or baseline = true'
         )
     if limit in ABSOLUTE and has_reference:
         raise location.key(limit).error("is absolute: remove against and baseline")

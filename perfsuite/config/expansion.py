@@ -7,8 +7,9 @@ from fnmatch import fnmatchcase
 from itertools import product
 
 from perfsuite.config.conversion import Location
+from perfsuite.config.references import held_against, referred, whole_matches
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.suite import Expect, ResolvedSuite
+from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 _SHOWN = 8  # keys in one message
@@ -74,7 +75,8 @@ def inspected_in_rounds(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[Cel
         named = {cell for cell in cells if match(budget.cell, cell.key)}
         found |= named
         if budget.against is not None:
-            found |= {cell for cell in cells if match(budget.against, cell.key)}
+            held = held_against((budget,), named, cells).values()
+            found |= {other for others in held for other in others}
         elif budget.baseline and suite.compare == "ratio":
             kinds = {(cell.workload, cell.batch) for cell in named}
             found |= {cell for cell in cells if (cell.workload, cell.batch) in kinds}
@@ -99,8 +101,8 @@ def check_budgets(
 ) -> None:
     """Raise `ConfigError` for a budget or an expectation that matches no cell of the suite.
 
-    `against` must match exactly one. `cells` are all cells of the suite, even if only some will
-    run. Messages begin with `file`, by default the suite's TOML file.
+    `against` must name exactly one for each cell. `cells` are all cells of the suite, even if only
+    some will run. Messages begin with `file`, by default the suite's TOML file.
     """
     file = file or suite_file(suite)
     keys = [cell.key for cell in cells]
@@ -108,16 +110,8 @@ def check_budgets(
         location = file.key("budgets").item(index)
         if not any(match(budget.cell, key) for key in keys):
             raise _unmatched(location.key("cell"), budget.name, budget.cell, keys)
-        if budget.against is None:
-            continue
-        matching = [key for key in keys if match(budget.against, key)]
-        if not matching:
-            raise _unmatched(location.key("against"), budget.name, budget.against, keys)
-        if len(matching) > 1:
-            raise location.key("against").error(
-                f"budget '{budget.name}': '{budget.against}' matches {len(matching)} cells where "
-                f"one reference is needed: {_some(matching)}"
-            )
+        if budget.against is not None:
+            _check_against(budget, budget.against, cells, location.key("against"))
     for index, expect in enumerate(suite.expect):
         if not any(expects(expect, cell) for cell in cells):
             raise (
@@ -125,6 +119,35 @@ def check_budgets(
                 .item(index)
                 .error(f"matches no cell of this suite: {_some(keys)}")
             )
+
+
+def _check_against(budget: Budget, against: str, cells: Sequence[Cell], location: Location) -> None:
+    """Raise unless `against` names one cell for each that the budget is about."""
+    keys = [cell.key for cell in cells]
+    named = [cell for cell in cells if match(budget.cell, cell.key)]
+    found = {cell: referred(against, cell, cells) for cell in named}
+    if not any(found.values()):
+        raise _unmatched(location, budget.name, against, keys)
+    for cell, others in found.items():
+        if len(others) == 1:
+            continue
+        if not others:
+            raise location.error(
+                f"budget '{budget.name}': {cell.workload} has no cell '{against}' of a batch of "
+                f"{cell.batch}, to hold {cell.key} against; let `cell` name only those that have"
+            )
+        workloads = dict.fromkeys(other.workload for other in others)
+        _, _, rest = others[0].key.partition("/")
+        hint = ""
+        if len(workloads) > 1:
+            recipe, runtime = others[0].recipe, others[0].runtime
+            hint = f'; for the cell of the same workload write against = "{recipe}/{runtime}"'
+        elif not whole_matches(against, cells):
+            hint = f'; write more of it, such as against = "{rest}"'
+        raise location.error(
+            f"budget '{budget.name}': '{against}' matches {len(others)} cells where one reference "
+            f"is needed: {_some([other.key for other in others])}{hint}"
+        )
 
 
 def _unmatched(location: Location, budget: str, pattern: str, keys: Sequence[str]) -> ConfigError:

@@ -14,6 +14,7 @@ from perfsuite.config.expansion import check_budgets, expects, match
 from perfsuite.config.naming import check_name
 from perfsuite.config.python_suite import Suite, table_of
 from perfsuite.config.reading import read_toml, resolve
+from perfsuite.config.references import held_against
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import Budget, Evaluate, Inspect, ResolvedSuite
@@ -68,8 +69,10 @@ def _narrowed(
     """Return the suite without the budgets and expectations of cells that were not chosen."""
 
     def whole(budget: Budget) -> bool:
-        patterns = [budget.cell] if budget.against is None else [budget.cell, budget.against]
-        return all(any(match(pattern, cell.key) for cell in cells) for pattern in patterns)
+        named = [cell for cell in cells if match(budget.cell, cell.key)]
+        if budget.against is None:
+            return bool(named)
+        return any(held_against((budget,), named, cells).values())
 
     kept = tuple(budget for budget in suite.budgets if whole(budget))
     expect = tuple(e for e in suite.expect if any(expects(e, cell) for cell in cells))

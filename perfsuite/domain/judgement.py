@@ -189,6 +189,14 @@ class NotVisible(_Kind, frozen=True):
     certified: str
 
 
+class OfOtherWorkload(_Kind, frozen=True):
+    """A budget on several workloads holds these cells of it against a cell of another workload."""
+
+    budget: str  # its name
+    cells: tuple[str, ...]
+    against: str
+
+
 class OfOtherRun(_Kind, frozen=True):
     """A caution of the baseline, or of one of two runs that are compared."""
 
@@ -214,6 +222,7 @@ Caution = (
     | DividedBy
     | NotProfiled
     | NotVisible
+    | OfOtherWorkload
     | OfOtherRun
 )
 

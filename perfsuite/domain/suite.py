@@ -65,8 +65,10 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A limit on one metric of the cells that `cell` (a glob on keys) matches.
 
-    `against` names the one reference cell, by key or glob; with `baseline = true` the reference is
-    the same cell of the baseline run; with neither, the limit is absolute. Exactly one limit:
+    `against` names the one reference cell, by key or glob, or without a workload that of the same
+    workload, as `fp32/pytorch`, and of the same batch unless it names one; with `baseline = true`
+    the reference is the same cell of the baseline run; with neither, the limit is absolute. Exactly
+    one limit:
 
     - `min_speedup`: reference / value, at least
     - `min_realised`: (reference / value) / (reference's MACs / its own), at least: the share of the

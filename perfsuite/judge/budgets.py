@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ import msgspec
 
 from perfsuite.config import match
 from perfsuite.config.budget_rules import ABSOLUTE, RELATIVE
+from perfsuite.config.references import referred, whole_matches
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import MACS, known_metrics
 from perfsuite.domain.record import Record, Run
@@ -48,6 +49,7 @@ class _Reference(NamedTuple):
     key: str  # or "baseline"; empty where the limit is absolute
     cell: Cell | None  # of the same run
     baseline: Run | None
+    reason: Reason | None = None  # why there is none
 
 
 def budget_verdicts(run: Run, baseline: Run | None) -> list[Verdict]:
@@ -60,13 +62,13 @@ def budget_verdicts(run: Run, baseline: Run | None) -> list[Verdict]:
 
 
 def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
+    matching = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
     try:
-        reference = _reference(budget, run, baseline)
+        references = _references(budget, matching, run, baseline)
     except _CannotTell as error:
         return [_unjudged(budget, budget.cell, error.reason)]
-    matching = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
     # A glob may match the reference itself, which is not judged.
-    cells = [cell for cell in matching if cell != reference.cell] or matching
+    cells = [cell for cell in matching if cell != references[cell].cell] or matching
     judged = [cell for cell in cells if expectation(run, cell) is None]
     if not judged:
         reason = Reason("none_to_run") if cells else Reason("no_cell", text=budget.cell)
@@ -76,27 +78,39 @@ def _verdicts(budget: Budget, run: Run, baseline: Run | None) -> list[Verdict]:
             run,
             cell,
             metrics.subject(budget),
-            partial(_verdict, budget, cell, reference=reference),
+            partial(_verdict, budget, cell, reference=references[cell]),
         )
-        if reference.baseline is not None
-        else _verdict(budget, cell, run, reference)
+        if budget.baseline
+        else _verdict(budget, cell, run, references[cell])
         for cell in judged
     ]
 
 
-def _reference(budget: Budget, run: Run, baseline: Run | None) -> _Reference:
+def _references(
+    budget: Budget, matching: Sequence[Cell], run: Run, baseline: Run | None
+) -> dict[Cell, _Reference]:
+    """Return the reference of each matching cell; raise if the budget has one for all, and not."""
     if budget.baseline:
         if baseline is None:
             raise _CannotTell("missing", Reason("no_baseline"))
-        return _Reference("baseline", None, baseline)
+        return dict.fromkeys(matching, _Reference("baseline", None, baseline))
     if budget.against is None:
-        return _Reference("", None, None)
-    found = [cell for cell in run.header.cells if match(budget.against, cell.key)]
-    if len(found) != 1:
-        keys = tuple(cell.key for cell in found)
-        reason = Reason("not_one_reference", names=keys, text=budget.against)
-        raise _CannotTell("missing", reason)
-    return _Reference(found[0].key, found[0], None)
+        return dict.fromkeys(matching, _Reference("", None, None))
+    cells = run.header.cells
+    whole = whole_matches(budget.against, cells)
+    found = {cell: whole or referred(budget.against, cell, cells) for cell in matching}
+    if len(whole) != 1 and (whole or not any(found.values())):
+        raise _CannotTell("missing", _not_one(budget.against, whole))
+    return {
+        cell: _Reference(others[0].key, others[0], None)
+        if len(others) == 1
+        else _Reference("", None, None, _not_one(budget.against, others))
+        for cell, others in found.items()
+    }
+
+
+def _not_one(against: str, others: Sequence[Cell]) -> Reason:
+    return Reason("not_one_reference", names=tuple(cell.key for cell in others), text=against)
 
 
 def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Verdict:
@@ -108,6 +122,8 @@ def _verdict(budget: Budget, cell: Cell, run: Run, reference: _Reference) -> Ver
     uncounted: tuple[str, ...] = ()
     found = MeasuredChange(None)
     try:
+        if reference.reason is not None:
+            raise _CannotTell("missing", reference.reason)
         estimate, sure, found = _estimate(budget, cell, run, reference)
     except _CannotTell as error:
         status, reason = error.status, error.reason

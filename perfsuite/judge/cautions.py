@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-from perfsuite.config import expects
+from perfsuite.config import expects, match
+from perfsuite.config.references import whole_matches
 from perfsuite.domain.environment import MustMatch
 from perfsuite.domain.judgement import (
     Caution,
@@ -19,6 +20,7 @@ from perfsuite.domain.judgement import (
     NotInBaseline,
     NotTogether,
     OfOtherRun,
+    OfOtherWorkload,
     Quick,
     TimeWasUp,
     TooManyThreads,
@@ -48,6 +50,7 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
         *run.warnings,
         *_measured_badly(run),
         *not_visible(run.header),
+        *_of_other_workloads(run),
         *_ended_early(run, baseline),
         *_left_out(run),
         *_not_together(run),
@@ -83,6 +86,24 @@ def _measured_badly(run: Run) -> list[Caution]:
     cores = _cores(run.header.environment.must_match)
     most = max((cell.threads for cell in run.header.cells), default=0)
     return [*found, TooManyThreads(most, cores)] if most > cores else found
+
+
+def _of_other_workloads(run: Run) -> list[OfOtherWorkload]:
+    """Return what is held against a cell of another workload, by a budget on several of them.
+
+    One on a single workload names both, and so means it: a student's teacher, for instance.
+    """
+    found = []
+    for budget in run.header.suite.budgets:
+        if budget.against is None:
+            continue
+        whole = whole_matches(budget.against, run.header.cells)
+        named = [cell for cell in run.header.cells if match(budget.cell, cell.key)]
+        if len(whole) != 1 or len({cell.workload for cell in named}) < 2:
+            continue
+        others = tuple(cell.key for cell in named if cell.workload != whole[0].workload)
+        found.append(OfOtherWorkload(budget.name, others, whole[0].key))
+    return found
 
 
 def _ended_early(run: Run, baseline: Run | None) -> list[TimeWasUp]:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from perfsuite.config.expansion import match
+from perfsuite.config.references import held_against
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.judge.references import reference_cell
@@ -19,9 +19,10 @@ def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]
     Cells of one workload and batch are compared in tables; a budget ties its cells to the one that
     it holds them against.
     """
+    held = held_against(suite.budgets, cells, cells)
     found: list[list[Cell]] = []
     for cell in cells:
-        ties = [group for group in found if any(_compared(suite, cell, other) for other in group)]
+        ties = [group for group in found if any(_compared(held, cell, other) for other in group)]
         joined = [cell for group in ties for cell in group] + [cell]
         found = [group for group in found if group not in ties] + [joined]
     place = {cell: index for index, cell in enumerate(cells)}
@@ -36,11 +37,9 @@ def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[s
     down on purpose, also the one that is not.
     """
     found = {}
+    of_budgets = held_against(suite.budgets, group, group)
     for cell in group:
-        held = [reference_cell(cell, group), _original(suite, cell, group)]
-        for budget in suite.budgets:
-            if budget.against is not None and match(budget.cell, cell.key):
-                held += [other for other in group if match(budget.against, other.key)]
+        held = [reference_cell(cell, group), _original(suite, cell, group), *of_budgets[cell]]
         found[cell.id] = tuple(
             dict.fromkeys(one.id for one in held if one is not None and one != cell)
         )
@@ -60,14 +59,6 @@ def name_of(group: Sequence[Cell]) -> str:
     return hashlib.sha256("".join(sorted(cell.id for cell in group)).encode()).hexdigest()[:16]
 
 
-def _compared(suite: ResolvedSuite, one: Cell, other: Cell) -> bool:
-    if (one.workload, one.batch) == (other.workload, other.batch):
-        return True
-    return any(
-        budget.against is not None
-        and (
-            (match(budget.cell, one.key) and match(budget.against, other.key))
-            or (match(budget.cell, other.key) and match(budget.against, one.key))
-        )
-        for budget in suite.budgets
-    )
+def _compared(held: Mapping[Cell, tuple[Cell, ...]], one: Cell, other: Cell) -> bool:
+    alike = (one.workload, one.batch) == (other.workload, other.batch)
+    return alike or other in held[one] or one in held[other]

@@ -20,6 +20,7 @@ from perfsuite.domain.judgement import (
     NotTogether,
     NotVisible,
     OfOtherRun,
+    OfOtherWorkload,
     OnlySimulated,
     ProcessesDiffer,
     Quick,
@@ -104,6 +105,12 @@ def caution_sentence(caution: Caution) -> str:
             return f"{cell} {reason_text(reason)}"
         case NotVisible():
             return _not_visible(caution)
+        case OfOtherWorkload(budget=budget, cells=cells, against=against):
+            same = "/".join(against.split("/")[1:3])
+            return (
+                f"budget '{budget}' holds {', '.join(cells)} against {against}, of another "
+                f'workload; for the cell of the same workload write against = "{same}"'
+            )
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
 

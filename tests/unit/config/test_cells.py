@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from perfsuite.config import cells, check_budgets, expects, match, read_suite
+from perfsuite.config.references import held_against, referred
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
@@ -84,6 +85,80 @@ def test_a_budget_must_find_cells_and_one_reference() -> None:
     assert str(caught.value) == (
         "s.toml: budgets[0].against: budget 'fast': 'vgg/fp32/pytorch/*' matches 2 cells where one "
         "reference is needed: vgg/fp32/pytorch/cpu/b1, vgg/fp32/pytorch/cpu/b8"
+    )
+
+
+@pytest.mark.parametrize(
+    ("against", "cell", "found"),
+    [
+        ("fp32/pytorch", "net/int8/openvino/cpu/b8", ["net/fp32/pytorch/cpu/b8"]),
+        ("fp32/pytorch/*", "net/int8/openvino/cpu/b8", ["net/fp32/pytorch/cpu/b8"]),
+        ("fp32/pytorch/cpu/b1", "net/int8/openvino/cpu/b8", ["net/fp32/pytorch/cpu/b1"]),
+        ("fp32/*torch", "vgg/int8/openvino/cpu/b1", ["vgg/fp32/pytorch/cpu/b1"]),
+        ("vgg/fp32/pytorch/cpu/b1", "net/int8/openvino/cpu/b8", ["vgg/fp32/pytorch/cpu/b1"]),
+        (
+            "fp32",
+            "vgg/int8/openvino/cpu/b1",
+            ["vgg/fp32/pytorch/cpu/b1", "vgg/fp32/openvino/cpu/b1"],
+        ),
+        ("fp32/torch", "vgg/int8/openvino/cpu/b1", []),
+        ("fp32/pytorch/cpu/b2", "vgg/int8/openvino/cpu/b1", []),
+        ("pytorch", "vgg/int8/openvino/cpu/b1", []),
+    ],
+)
+def test_a_reference_without_a_workload_is_of_the_cells_own(
+    against: str, cell: str, found: list[str]
+) -> None:
+    every = cells(SUITE)
+    own = next(one for one in every if one.key == cell)
+    assert [one.key for one in referred(against, own, every)] == found
+
+
+def test_a_workloads_name_is_no_glob() -> None:
+    every = (Cell("a[b]", "fp32", "fake"), Cell("ab", "fp32", "fake"), Cell("a[b]", "int8", "fake"))
+    assert referred("fp32/fake", every[2], every) == [every[0]]
+
+
+def test_one_budget_may_speak_of_many_workloads() -> None:
+    suite = held(cell="*/int8/openvino/*", against="fp32/pytorch")
+    check_budgets(suite, cells(SUITE))
+    of = held_against(suite.budgets, cells(SUITE), cells(SUITE))
+    assert {cell.key: [other.key for other in others] for cell, others in of.items() if others} == {
+        f"{name}/int8/openvino/cpu/b{batch}": [f"{name}/fp32/pytorch/cpu/b{batch}"]
+        for name in ("vgg", "net")
+        for batch in (1, 8)
+    }
+
+
+@pytest.mark.parametrize(
+    ("against", "told"),
+    [
+        (
+            "*/fp32/pytorch/cpu/b1",
+            "'*/fp32/pytorch/cpu/b1' matches 2 cells where one reference is needed: "
+            "vgg/fp32/pytorch/cpu/b1, net/fp32/pytorch/cpu/b1; for the cell of the same workload "
+            'write against = "fp32/pytorch"',
+        ),
+        (
+            "fp32",
+            "'fp32' matches 2 cells where one reference is needed: vgg/fp32/pytorch/cpu/b1, "
+            'vgg/fp32/openvino/cpu/b1; write more of it, such as against = "fp32/pytorch/cpu/b1"',
+        ),
+    ],
+)
+def test_an_ambiguous_reference_is_told_with_what_to_write(against: str, told: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_budgets(held(cell="*/int8/*", against=against), cells(SUITE))
+    assert str(caught.value) == f"s.toml: budgets[0].against: budget 'fast': {told}"
+
+
+def test_a_workload_without_the_reference_is_named() -> None:
+    kept = [cell for cell in cells(SUITE) if cell.key != "net/fp32/pytorch/cpu/b8"]
+    with pytest.raises(ConfigError) as caught:
+        check_budgets(held(cell="*/int8/*", against="fp32/pytorch"), kept)
+    assert str(caught.value) == (
+        "s.toml: budgets[0].against: budget 'fast': net has no cell 'fp32/pytorch' of a batch of "
+        "8, to hold net/int8/pytorch/cpu/b8 against; let `cell` name only those that have"
     )
 
 

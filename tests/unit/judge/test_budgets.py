@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import msgspec
 import pytest
 from judged_runs import (
     EAGER,
@@ -20,9 +21,10 @@ from judged_runs import (
     warned,
 )
 
+from perfsuite.domain.judgement import OfOtherWorkload
 from perfsuite.domain.record import Run
 from perfsuite.judge import judge
-from perfsuite.report.sentences import verdict_sentence
+from perfsuite.report.sentences import caution_sentence, verdict_sentence
 
 
 @pytest.mark.parametrize(
@@ -40,6 +42,46 @@ def test_min_speedup(needs: float, status: str, code: int) -> None:
     assert verdict.estimate.low < verdict.estimate.value < verdict.estimate.high
     assert verdict_sentence(verdict).startswith("9.98x faster than vgg/fp32/pytorch/cpu/b1 (9.")
     assert ("measure more processes" in verdict_sentence(verdict)) == (status == "inconclusive")
+
+
+OTHER_EAGER = msgspec.structs.replace(EAGER, workload="net")
+OTHER_INT8 = msgspec.structs.replace(INT8, workload="net")
+
+
+def test_each_workload_is_held_against_its_own_reference() -> None:
+    """The other net is ten times as fast, and gains nothing from INT8."""
+    own = (record(OTHER_EAGER, 0.01, 0.011, 0.0105), record(OTHER_INT8, 0.01, 0.0109, 0.0104))
+    limit = budget(cell="*/int8/*", against="fp32/pytorch", min_speedup=5.0)
+    found = judge(run(*PAIR, *own, budgets=(limit,)))
+    assert [(one.cell, one.against, one.status) for one in found.verdicts] == [
+        (INT8.key, EAGER.key, "pass"),
+        (OTHER_INT8.key, OTHER_EAGER.key, "over_budget"),
+    ]
+    assert not [one for one in found.warnings if isinstance(one, OfOtherWorkload)]
+
+
+def test_one_workload_for_all_is_warned_of() -> None:
+    own = (record(OTHER_EAGER, 0.01, 0.011, 0.0105), record(OTHER_INT8, 0.01, 0.0109, 0.0104))
+    limit = budget(cell="*/int8/*", against=EAGER.key, min_speedup=5.0)
+    found = judge(run(*PAIR, *own, budgets=(limit,)))
+    assert [one.status for one in found.verdicts] == ["pass", "pass"]
+    (caution,) = (one for one in found.warnings if isinstance(one, OfOtherWorkload))
+    assert caution_sentence(caution) == (
+        f"budget 'b' holds {OTHER_INT8.key} against {EAGER.key}, of another workload; for the cell "
+        f'of the same workload write against = "fp32/pytorch"'
+    )
+    student = budget(cell=OTHER_INT8.key, against=EAGER.key, min_speedup=5.0)
+    found = judge(run(*PAIR, *own, budgets=(student,)))
+    assert not [one for one in found.warnings if isinstance(one, OfOtherWorkload)]
+
+
+def test_a_workload_whose_reference_was_not_run_is_not_judged() -> None:
+    limit = budget(cell="*/int8/*", against="fp32/pytorch", min_speedup=5.0)
+    found = judge(run(*PAIR, record(OTHER_INT8, 0.01, 0.0109, 0.0104), budgets=(limit,)))
+    assert [one.status for one in found.verdicts] == ["pass", "missing"]
+    assert verdict_sentence(found.verdicts[1]) == (
+        "against = 'fp32/pytorch' must match one cell of the run, not 0"
+    )
 
 
 def test_exact_limit_passes() -> None:
