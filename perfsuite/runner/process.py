@@ -26,6 +26,7 @@ from perfsuite.store.temporary import TemporaryFolder
 
 if TYPE_CHECKING:  # a measuring process needs nothing of it
     from perfsuite.runner.forks import Forked, Forks
+    from perfsuite.runner.guardian import Guardian
 
 WORKER = "perfsuite.runner.worker"
 STOP_S = 30.0  # that a system may take to stop a process: a card's driver may hold it up
@@ -71,8 +72,12 @@ class Worker:
         launcher: Sequence[str] = (),
         channel: Channel | None = None,
         forks: Forks | None = None,
+        guardian: Guardian | None = None,
     ) -> None:
-        """Start the process; over the `channel` it is told when it is its turn."""
+        """Start the process; over the `channel` it is told when it is its turn.
+
+        The `guardian` ends what it has started, should this process be killed.
+        """
         self.job = job
         self._started_at = datetime.now(UTC)
         self._awake_s, self._awake_since = 0.0, time.perf_counter()
@@ -87,6 +92,9 @@ class Worker:
         self._descriptor = _descriptor(self.process.pid)
         self._ended = self._killed = False
         self._strays, self._looked = Strays(self.process.pid), False
+        self._guardian = guardian
+        if guardian is not None:
+            guardian.watch(self.process.pid)
 
     def _fresh(self, launcher: Sequence[str], passed: tuple[int, ...]) -> subprocess.Popen[bytes]:
         with self.output.open("wb") as output:
@@ -151,6 +159,8 @@ class Worker:
         if not self._looked:  # what an engine starts, it starts before it is warm
             self._looked = True
             self._strays.look()
+            if self._guardian is not None:
+                self._guardian.watch_strays(self._strays.numbers)
             self._strays.signal(signal.SIGSTOP)
         self._awake_s += time.perf_counter() - self._awake_since
 
@@ -168,6 +178,8 @@ class Worker:
         self._signal(signal.SIGKILL)
         self.process.wait()
         self._killed = True
+        if self._guardian is not None:
+            self._guardian.forget([self.process.pid, *self._strays.numbers])
 
     def line(self) -> Line:
         """Return what has become of the job; the worker, which is awake, is killed if it goes on.

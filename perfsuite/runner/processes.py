@@ -30,6 +30,7 @@ class Processes:
 
     def __exit__(self, *_: object) -> None:
         self._forks.close()
+        self._stopped.guardian.close()
 
     def execute(self, job: Job) -> Line:
         """Return the line of a job; what is cached is recognized without building the model."""

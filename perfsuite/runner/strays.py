@@ -20,6 +20,11 @@ class Strays:
         self._worker = worker
         self._found: dict[int, int] = {}  # process to descriptor
 
+    @property
+    def numbers(self) -> list[int]:
+        """Return the numbers of those that have been found."""
+        return list(self._found)
+
     def look(self) -> None:
         """Find those that there are now; the worker must still be there."""
         for pid in set(_descendants(self._worker)) - self._found.keys():

@@ -16,6 +16,7 @@ import msgspec
 from perfsuite.domain.record import Failure, Line
 from perfsuite.errors import Unsupported
 from perfsuite.runner.channel import END, FORGET, SLICE, Channel, Taken
+from perfsuite.runner.guardian import Guardian
 from perfsuite.runner.job import PROFILES, Job
 from perfsuite.runner.pauses import Pauses
 from perfsuite.runner.process import Worker
@@ -26,9 +27,19 @@ _ENDING_S = 5.0  # that a process may take to end after its last word: cards are
 
 
 class Stopped:
-    """What a run knows of stopping processes: whether any was stopped yet."""
+    """What a run knows of stopping processes: whether any was yet, and who ends them with it.
 
-    any_yet = False
+    A context manager, at whose end nobody is stopped any more.
+    """
+
+    def __init__(self) -> None:
+        self.any_yet, self.guardian = False, Guardian()
+
+    def __enter__(self) -> Stopped:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.guardian.close()
 
 
 def measure_in_turns(
@@ -55,8 +66,8 @@ class Party:
     """
 
     def __init__(self, begin: Begin, stopped: Stopped | None = None) -> None:
-        self._begin, self._stopped = begin, stopped or Stopped()
-        self._stack = ExitStack()
+        self._begin, self._stack = begin, ExitStack()
+        self._stopped = stopped or self._stack.enter_context(Stopped())
         self._members: list[_Member] = []
 
     def __enter__(self) -> Party:
@@ -98,7 +109,9 @@ class _Member:
         self._stopped = stopped
         self.job = job
         self._channel = stack.enter_context(Channel())
-        self._worker = stack.enter_context(Worker(job, channel=self._channel))
+        self._worker = stack.enter_context(
+            Worker(job, channel=self._channel, guardian=stopped.guardian)
+        )
         self._channel.keep_ours()
         self.taken: Taken | None = None
         self._failed: Line | None = None

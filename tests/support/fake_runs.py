@@ -158,11 +158,15 @@ def children(pid: int) -> list[int]:
 
 
 def workers(pid: int) -> list[int]:
-    """Return the processes that do jobs for `pid`: its children, and those that a server forked."""
+    """Return the processes that do jobs for `pid`: its children, and those that a server forked.
+
+    The guardian of the run does none.
+    """
     found = []
     for child in children(pid):
-        is_server = b"fork_server" in Path(f"/proc/{child}/cmdline").read_bytes()
-        found += children(child) if is_server else [child]
+        command = Path(f"/proc/{child}/cmdline").read_bytes()
+        if b"guardian_process" not in command:
+            found += children(child) if b"fork_server" in command else [child]
     return found
 
 
