@@ -35,6 +35,7 @@ class Manifest(msgspec.Struct, frozen=True):
     quantized: bool  # a pass has written Q/DQ pairs
     own_precisions: tuple[str, ...] = ()  # below fp32, to which the graph rounds values unasked
     not_finite: tuple[str, ...] = ()  # outputs in which the model itself gives NaN or infinities
+    single: bool = False  # a call takes one sample, though the first dimension is open
 
     @property
     def rounds_to_8_bits(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
@@ -31,18 +31,18 @@ def ranges_of(
     no samples, `BuildError` naming the tensor that has NaN or infinite values.
     """
     session = _session(_reduced(model, tensors))
-    fixed = _fixed_batch(model)
+    lengths = _first_sides(model)
     ranges: dict[str, Range] = {}
     done = 0
     for batch in batches:
-        for piece in _pieces(batch, fixed):
+        for piece in _pieces(batch, lengths):
             values = iter(_run(session, piece))
             for name in tensors:
                 low, high, total = (float(next(values)) for _ in _STATISTICS)
                 _check_finite(name, low, high, total)
                 before = ranges.get(name, (low, high))
                 ranges[name] = min(low, before[0]), max(high, before[1])
-        done += len(next(iter(batch.values())))
+        done += _samples(batch, lengths)
         progress(done)
     if not ranges:
         raise ConfigError(
@@ -91,30 +91,49 @@ def _run(session: Any, batch: Inputs) -> list[Any]:
     return results
 
 
-def _fixed_batch(model: onnx.ModelProto) -> int:
-    """Return the constant first dimension of the model's inputs, or 0 if it is dynamic."""
+def _first_sides(model: onnx.ModelProto) -> dict[str, int]:
+    """Return the first dimension of each input that has one, 0 if it is dynamic."""
     constants = {tensor.name for tensor in model.graph.initializer}
-    for value in model.graph.input:
-        dims = value.type.tensor_type.shape.dim
-        if value.name not in constants and dims:
-            return int(dims[0].dim_value)
-    return 0
+    dims = {
+        value.name: value.type.tensor_type.shape.dim
+        for value in model.graph.input
+        if value.name not in constants
+    }
+    return {name: int(sides[0].dim_value) for name, sides in dims.items() if sides}
 
 
-def _pieces(batch: Inputs, fixed: int) -> Iterator[Inputs]:
-    """Yield `batch`, cut into pieces of `fixed` samples; an incomplete last one is left out."""
-    length = len(next(iter(batch.values())))
-    if fixed in (0, length):
+def _samples(batch: Inputs, lengths: Mapping[str, int]) -> int:
+    """Return how many samples a batch has: those of the first input, in the model's order."""
+    named = [name for name in lengths if name in batch] or list(batch)
+    return len(batch[named[0]])
+
+
+def _pieces(batch: Inputs, lengths: Mapping[str, int]) -> Iterator[Inputs]:
+    """Yield `batch`, cut into pieces of as many samples as the model's first input is fixed to.
+
+    An incomplete last piece is left out. An input of another length, which the model takes as it
+    is, is the same for all samples and is not cut.
+    """
+    fixed, count = next(iter(lengths.values()), 0), _samples(batch, lengths)
+    if fixed in (0, count):
         yield batch
         return
-    for start in range(0, length - fixed + 1, fixed):
-        yield {name: array[start : start + fixed] for name, array in batch.items()}
+    whole = {
+        name
+        for name, array in batch.items()
+        if array.shape[:1] != (count,) or lengths.get(name, 0) not in (0, fixed)
+    }
+    for start in range(0, count - fixed + 1, fixed):
+        yield {
+            name: array if name in whole else array[start : start + fixed]
+            for name, array in batch.items()
+        }
 
 
 def first_piece(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Inputs | None:
     """Return the first of `batches`, or a piece of it as long as the model's fixed batch."""
-    fixed = _fixed_batch(model)
-    return next((piece for batch in batches for piece in _pieces(batch, fixed)), None)
+    lengths = _first_sides(model)
+    return next((piece for batch in batches for piece in _pieces(batch, lengths)), None)
 
 
 def _check_finite(name: str, low: float, high: float, total: float) -> None:

@@ -25,6 +25,7 @@ from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.pieces import read_pieces
 from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.batching import WHY, singles, spec_of, try_two
 from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
@@ -155,6 +156,21 @@ class VariantBuilder:
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
         return build().eval()
+
+    @cached_property
+    def one_at_a_time(self) -> str:
+        """Return why a call takes one sample alone, though the batch is open; '' if it does not.
+
+        It is tried once, of an ONNX file for an engine that takes graphs: a module says it itself
+        (`Model.batch`), and fails where it does not.
+        """
+        model = self.workload.model
+        if model.onnx is None or model.batch is not None or self.runtime.takes != "graph":
+            return ""
+        key = key_of("batching", self.model_key, self.data_key)
+        folder, _ = self.cache.build("batching", key, partial(try_two, self.workload))
+        self.require_same_file()
+        return (folder / WHY).read_text()
 
     # -- model passes -----------------------------------------------------------------------
 
@@ -327,7 +343,8 @@ class VariantBuilder:
         )
 
     def _calibration(self, samples: int) -> Iterator[Inputs]:
-        return self.workload.task.calibration(samples)
+        batches = self.workload.task.calibration(samples)
+        return singles(batches, spec_of(self.workload)) if self.one_at_a_time else batches
 
 
 def _onnx_key(path: Path) -> str:

@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.profile import Node
-from perfsuite.domain.record import SPLIT, UNLABELLED, Line, Measurement
+from perfsuite.domain.record import ONE_AT_A_TIME, SPLIT, UNLABELLED, Line, Measurement
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     from perfsuite.measure.macs import Macs
     from perfsuite.runner.build.answers import Compared
 
+# What makes a file take a batch of one alone though it leaves the batch open.
+_INSIDE = (
+    "a constant in the graph, such as that of a Reshape to [1, ...], fixes its batch inside: "
+    "export it so that this follows the batch"
+)
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
 
 
@@ -47,6 +52,7 @@ def prepare(job: Job) -> Line:
     _check_batch(workload, job)
     cache = Cache(sealed=job.cached_only)
     builder = VariantBuilder(workload, job, steps, runtime, cache)
+    _check_takes_batches(builder)
     variant, variant_key = builder.variant()
     key = key_of(
         variant_key,
@@ -75,7 +81,7 @@ def prepare(job: Job) -> Line:
             job,
             status="ok",
             cached=not made,
-            labels=(*_labels(workload, folder), *facts.labels),
+            labels=(*_labels(builder, folder), *facts.labels),
             measurements=tuple(measurements),
             parity=dict(facts.parity),
             widths=facts.widths,
@@ -87,9 +93,12 @@ def prepare(job: Job) -> Line:
     )
 
 
-def _labels(workload: Workload, folder: Path) -> tuple[str, ...]:
-    unlabelled = () if workload.task.metrics() else (UNLABELLED,)
-    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *workload.task.labels)
+def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
+    task, model = builder.workload.task, builder.workload.model
+    unlabelled = () if task.metrics() else (UNLABELLED,)
+    found_out = builder.one_at_a_time or (model.batch == 1 and model.why_batch)
+    single = (ONE_AT_A_TIME,) if found_out else ()
+    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *single, *task.labels)
 
 
 def _check_supported(runtime: Runtime, job: Job) -> None:
@@ -110,9 +119,19 @@ def _check_supported(runtime: Runtime, job: Job) -> None:
 def _check_batch(workload: Workload, job: Job) -> None:
     only, reason = workload.model.batch, workload.model.why_batch
     if only is not None and only != job.cell.batch:
+        advice = f"; {_INSIDE}" if "ONNXRuntimeError" in reason else ""
         raise Unsupported(
             f"{workload.name} takes batches of {only} alone, and {job.cell.batch} was asked for"
-            f"{reason and f' ({reason})'}"
+            f"{reason and f' ({reason})'}{advice}"
+        )
+
+
+def _check_takes_batches(builder: VariantBuilder) -> None:
+    """Raise `Unsupported` for several samples in a call of a graph that takes one alone."""
+    batch, name = builder.job.cell.batch, builder.workload.name
+    if batch > 1 and (why := builder.one_at_a_time):
+        raise Unsupported(
+            f"{name} takes batches of 1 alone, and {batch} was asked for ({why}); {_INSIDE}"
         )
 
 
@@ -232,6 +251,7 @@ class _Build:
             lossy=bool(self.builder.steps),
             quantized=self.variant.quantized,
             own_precisions=self._own.values,
+            single=bool(self.builder.one_at_a_time),
         )
 
     @cached_property

@@ -190,8 +190,8 @@ def test_the_batch_of_a_model_is_that_of_its_first_true_input(batch: str | int, 
     del given.graph.input[:]
     given.graph.input.extend(inputs)
     given.graph.initializer.append(numpy_helper.from_array(np.zeros((7, 2), np.float32), "w"))
-    assert calibration._fixed_batch(given) == fixed
-    assert calibration._fixed_batch(onnx.ModelProto()) == 0
+    assert calibration._first_sides(given) == {"x": fixed}
+    assert calibration._first_sides(onnx.ModelProto()) == {}
 
 
 @pytest.mark.parametrize(
@@ -207,6 +207,27 @@ def test_the_batch_of_a_model_is_that_of_its_first_true_input(batch: str | int, 
 )
 def test_pieces_of_a_batch(length: int, fixed: int, pieces: list[list[int]]) -> None:
     batch = {"a": np.arange(length), "b": np.arange(length) * 10}
-    found = list(calibration._pieces(batch, fixed))
+    found = list(calibration._pieces(batch, {"a": fixed, "b": fixed}))
     assert [one["a"].tolist() for one in found] == pieces
     assert [one["b"].tolist() for one in found] == [[10 * i for i in some] for some in pieces]
+
+
+@pytest.mark.parametrize(("name", "shared"), [("threshold", 1), ("anchors", 4), ("scalar", 0)])
+def test_what_all_samples_share_is_not_cut(name: str, shared: int) -> None:
+    value = np.arange(shared) if shared else np.array(7.0)
+    sides = {"a": 2, name: shared} if shared else {"a": 2}
+    batch = {name: value, "a": np.arange(4)}  # the task may give them in another order
+    found = list(calibration._pieces(batch, sides))
+    assert [one["a"].tolist() for one in found] == [[0, 1], [2, 3]]
+    assert all(np.array_equal(one[name], value) for one in found)
+    assert calibration._samples(batch, sides) == 4
+
+
+def test_a_threshold_beside_single_samples() -> None:
+    batch = {"a": np.arange(3), "threshold": np.zeros(1)}
+    found = list(calibration._pieces(batch, {"a": 1, "threshold": 1}))
+    assert [(one["a"].tolist(), len(one["threshold"])) for one in found] == [
+        ([0], 1),
+        ([1], 1),
+        ([2], 1),
+    ]

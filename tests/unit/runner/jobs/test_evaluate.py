@@ -1,121 +1,21 @@
-"""The evaluate job: answers in batches, what is checked of them, what cached rows follow from."""
+"""The evaluate job: what cached rows follow from, and what is told of how samples were answered."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 import pytest
 from fake_runs import FP32, NET, Project, here
 
 from perfsuite import api
-from perfsuite.domain.model import InputSpec
 from perfsuite.domain.record import Line
-from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.suite import Evaluate
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, ParityError
 from perfsuite.runner import schedule
 from perfsuite.runner.job import Job
-from perfsuite.runner.jobs.evaluate import Answering
 from perfsuite.runtimes.fake.runtime import FakeSession
-
-MANIFEST = Manifest(
-    "fake", "cpu", "fp32", 1, (InputSpec("x", "float32", ("batch", 2)),), ("y", "z"), False, False
-)
-
-
-class Doubling:
-    """A session of a fixed batch that doubles, adds `error`, and notes what it was asked."""
-
-    clock = None
-
-    def __init__(self, batch: int, error: float = 0.0) -> None:
-        self.batch, self.error = batch, error
-        self.asked: list[np.ndarray] = []
-
-    def run(self, inputs: Inputs) -> Outputs:
-        x = inputs["x"]
-        assert len(x) == self.batch
-        assert x.flags.c_contiguous
-        self.asked.append(x.copy())
-        return [2.0 * x + self.error, x.sum(axis=1)]
-
-
-def answering(batch: int, error: float = 0.0) -> tuple[Any, Doubling]:
-    session = Doubling(batch, error)
-    return Answering(session, MANIFEST, batch), session  # type: ignore[arg-type]
-
-
-def numbers(count: int) -> np.ndarray:
-    return np.arange(2.0 * count, dtype=np.float32).reshape(count, 2)
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 4, 6, 7])
-@pytest.mark.parametrize("batch", [1, 3, 50])
-def test_any_number_of_samples_is_answered(count: int, batch: int) -> None:
-    predict, session = answering(batch)
-    doubled, sums = predict({"x": numbers(count)})
-    np.testing.assert_array_equal(doubled, 2.0 * numbers(count))
-    np.testing.assert_array_equal(sums, numbers(count).sum(axis=1))
-    assert len(session.asked) == math.ceil(count / batch)
-
-
-def test_the_last_sample_fills_up_the_batch() -> None:
-    predict, session = answering(3)
-    predict({"x": numbers(4)})
-    np.testing.assert_array_equal(session.asked[1], numbers(4)[[3, 3, 3]])
-
-
-def test_the_digest_tells_samples_and_not_batches_apart() -> None:
-    def digest(batch: int, *parts: np.ndarray) -> str:
-        predict, _ = answering(batch)
-        for part in parts:
-            predict({"x": part})
-        return str(predict.digest)
-
-    whole = digest(1, numbers(6))
-    assert digest(4, numbers(6)) == whole
-    assert digest(4, numbers(6)[:2], numbers(6)[2:]) == whole
-    assert digest(4, numbers(5)) != whole
-    assert digest(4, numbers(6)[::-1]) != whole
-
-
-@pytest.mark.parametrize(("error", "agrees"), [(0.0, True), (0.009, True), (0.1, False)])
-def test_batches_are_checked_against_the_timed_batch(error: float, agrees: bool) -> None:
-    predict, _ = answering(4)
-    predict({"x": numbers(6)})  # the largest answer is 22, or 21 for the sum
-    single = Doubling(1, error=error)
-    if agrees:
-        predict.check_against(single, 1)
-    else:
-        with pytest.raises(ParityError, match="output 'y': batch 4 and batch 1 differ"):
-            predict.check_against(single, 1)
-    assert len(single.asked) == (6 if agrees else 1)
-
-
-def test_nothing_asked_is_nothing_to_check() -> None:
-    predict, _ = answering(4)
-    predict.check_against(Doubling(1), 1)
-
-
-def test_nan_is_no_answer() -> None:
-    predict, _ = answering(2)
-    with pytest.raises(BuildError, match="output 'y': 1 NaN and 0 infinite of 2 values"):
-        predict({"x": np.array([[np.nan, 1.0]], np.float32)})
-
-
-def test_a_timed_batch_that_answers_nan_is_no_agreement() -> None:
-    predict, _ = answering(4)
-    predict({"x": numbers(6)})
-    with pytest.raises(ParityError, match="output 'y': batch 4 and batch 1 differ by nan"):
-        predict.check_against(Doubling(1, error=math.nan), 1)  # type: ignore[arg-type]
-
-
-# -- the whole job --------------------------------------------------------------------------------
 
 TOLD = """    def fingerprint(self):
         from pathlib import Path
@@ -186,17 +86,33 @@ def test_every_metric_of_the_task_is_in_the_line(job: Job, tmp_path: Path) -> No
     assert evaluated(job).accuracies[0] == found[0]
 
 
+def otherwise(job: Job) -> Any:
+    """Return a call of the scripted engine that answers otherwise at another batch than timed."""
+    run = FakeSession.run
+
+    def called(session: FakeSession, inputs: Inputs) -> Outputs:
+        outputs = run(session, inputs)
+        return outputs if session._options.batch == job.cell.batch else [-one for one in outputs]
+
+    return called
+
+
 def test_what_is_evaluated_in_batches_is_held_against_the_batch_that_is_timed(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run = FakeSession.run
+    """Where they differ, the answers are those of the batch that is timed; that is told again."""
+    right = evaluated(job, evaluate=Evaluate(samples=20), artifact_key="alike")
+    assert right.labels == ()
+    monkeypatch.setattr(FakeSession, "run", otherwise(job))
+    for cached in (False, True):
+        line = evaluated(job, evaluate=Evaluate(samples=20))
+        assert line.cached is cached
+        assert line.accuracies == right.accuracies
+        assert line.labels == ("answered 1 at a time: answers at 20 differ",)
 
-    def otherwise(session: FakeSession, inputs: Inputs) -> Outputs:
-        outputs = run(session, inputs)
-        return outputs if session._options.batch != job.cell.batch else [-one for one in outputs]
 
-    monkeypatch.setattr(FakeSession, "run", otherwise)
-    line = here(msgspec.structs.replace(job, evaluate=Evaluate(samples=20)))
-    assert line.error is not None
-    assert line.error.kind == "ParityError"
-    assert "batch 50 and batch 1 differ by 2 of the largest value" in line.error.message
+def test_rows_of_earlier_versions_have_no_labels(job: Job, tmp_path: Path) -> None:
+    for file in (tmp_path / "home/cache/rows").glob("*/labels.json"):
+        file.unlink()
+    line = evaluated(job)
+    assert (line.cached, line.labels) == (True, ())
