@@ -29,6 +29,7 @@ from perfsuite.runner.build.batching import WHY, singles, spec_of, try_two
 from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
+from perfsuite.runner.build.hints import training_set
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import layer_widths
 from perfsuite.runner.build.stages import prefixes
@@ -335,7 +336,7 @@ class VariantBuilder:
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._calibration,
-            train=self.workload.task.train,
+            train=partial(training_set, self.workload),
             target=self._target(step),
             checkpoint=_checkpoints() / key,
             progress=PassProgress(cell.key, step.use.use.rpartition(":")[2]),

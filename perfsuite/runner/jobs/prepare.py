@@ -20,6 +20,7 @@ from perfsuite.errors import BuildError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.capabilities import identity_of, libraries_of
+from perfsuite.runner.build.hints import with_batch_hint
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
@@ -53,6 +54,17 @@ def prepare(job: Job) -> Line:
     cache = Cache(sealed=job.cached_only)
     builder = VariantBuilder(workload, job, steps, runtime, cache)
     _check_takes_batches(builder)
+    try:
+        return _prepared(job, builder, libraries)
+    except BuildError as error:
+        if (told := with_batch_hint(workload, error)) is error:
+            raise
+        raise told from error
+
+
+def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> Line:
+    """Return the line of a cell whose passes, export and build are done, or found in the cache."""
+    runtime, workload, cache = builder.runtime, builder.workload, builder.cache
     variant, variant_key = builder.variant()
     key = key_of(
         variant_key,

@@ -9,6 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from perfsuite.data.images import cropped
+from perfsuite.data.labels import misfit
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 
@@ -29,7 +30,7 @@ def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
     """Return (samples, 3) rows: 1 if right else 0, the answer, the label.
 
     The first output must be scores (samples, classes). Raises `ConfigError` for another shape, and
-    for a label that is no class.
+    for labels that are no classes, with what to do.
     """
     scores = np.asarray(outputs[0])
     if scores.ndim != 2 or len(scores) != len(labels):
@@ -37,11 +38,8 @@ def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
             f"the model's first output has the shape {scores.shape} for {len(labels)} samples; "
             f"top-1 needs one row a sample and one column a class: ({len(labels)}, classes)"
         )
-    if len(labels) and labels.max() >= scores.shape[1]:
-        raise ConfigError(
-            f"there is a label {labels.max()}, but the model's first output has "
-            f"{scores.shape[1]} classes: labels run from 0 to {scores.shape[1] - 1}"
-        )
+    if told := misfit(labels, scores.shape):
+        raise ConfigError(told)
     answers = scores.argmax(axis=1)
     return np.stack([answers == labels, answers, labels], axis=1).astype(np.float64)
 
@@ -85,12 +83,20 @@ class Classification(Task):
         images, labels = self.load("test").images, self.load("test").labels
         order = np.random.default_rng(0).permutation(len(images))[:samples]
         order.sort()
-        rows = []
+        rows: list[np.ndarray] = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
             outputs = predict({self.input_name: self.prepare(images[chosen])})
+            if not rows:
+                self._check_labels(labels, outputs)
             rows.append(self.answer_rows(outputs, labels[chosen]))
         return np.concatenate(rows)
+
+    def _check_labels(self, labels: np.ndarray, outputs: Outputs) -> None:
+        """Raise `ConfigError` for any label that is no class, before the others are answered."""
+        judges_classes = type(self).answer_rows is Classification.answer_rows
+        if judges_classes and (told := misfit(labels, np.shape(outputs[0]))):
+            raise ConfigError(told)
 
     def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
         """Return one row for each picture of a batch."""
