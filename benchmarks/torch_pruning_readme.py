@@ -19,9 +19,9 @@ import msgspec
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.state import as_arrays
 from perfsuite.measure.macs import count_module
 from perfsuite.passes.prune.surgery import load
-from perfsuite.passes.shared.invocation import tensors_of
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import TrainingProgress
 from perfsuite.training.plan import AdamPlan, SgdPlan
@@ -63,7 +63,7 @@ class TorchPruning(msgspec.Struct, frozen=True):
         ratio, smaller = self._search(model.eval(), ctx.inputs)
         if self.finetune is not None:
             _tune(smaller, model, self.finetune, ctx)
-        return Edits({"ratio": ratio, "widths": _widths(smaller)}, tensors_of(smaller))
+        return Edits({"ratio": ratio, "widths": _widths(smaller)}, as_arrays(smaller))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model` with the shapes and the values of the edits' tensors."""

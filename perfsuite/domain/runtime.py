@@ -97,6 +97,9 @@ class Session(Protocol):
     `time_bound(inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None` times at
     least `calls` calls that take `seconds` together, with inputs that are on the device already.
     None means that the session's device is none of these.
+
+    A session whose module's code may change its inputs in place sets `shares_memory` once a call
+    has shown that: it then has `run_in_place`, which is `run` for inputs of which there are copies.
     """
 
     clock: Callable[[], int] | None

@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.sides import name_batch, settle, settled, spec_of
 from perfsuite.export.validity import check_outputs, check_versions
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     import onnx
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 EXPORTER = "perfsuite.exporter"  # the metadata key: "dynamo" or "torchscript"
 # What engines write into lists and traces of names without marking it.
 _UNREADABLE = re.compile(r'[",\\\x00-\x1f]')
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, which exporters write into messages
+_STEPS = ("TorchExportError", "ConversionError", "DispatchError")  # that tell only how far it got
 _REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True)"
 
 
@@ -41,9 +45,10 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
     import torch
 
     _check_example(spec, example)
-    arguments = tuple(torch.from_numpy(example[entry.name]) for entry in spec)
+    given = {entry.name: example[entry.name] for entry in spec}
     module.eval()
-    with torch.no_grad():
+    with torch.no_grad(), _flattened(module, given):
+        arguments = tuple(tensors_of(given))  # the call may have changed its own
         try:
             with _quiet():
                 model = _dynamo(module, spec, arguments)
@@ -68,6 +73,16 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
+@contextlib.contextmanager
+def _flattened(module: nn.Module, inputs: Inputs) -> Iterator[None]:
+    """Flatten `module` within the context; what its own code raises is no exporter's refusal."""
+    given = ", ".join(f"{name} {item.dtype} {item.shape}" for name, item in inputs.items())
+    with contextlib.ExitStack() as stack:
+        with user_code(f"{type(module).__name__}: its forward on what is exported ({given})"):
+            stack.enter_context(flattened(module, inputs))
+        yield
+
+
 def export_fixed(module: nn.Module, inputs: Inputs, path: Path) -> None:
     """Write `module`, in evaluation mode, as an ONNX file for exactly the shapes of `inputs`.
 
@@ -78,10 +93,9 @@ def export_fixed(module: nn.Module, inputs: Inputs, path: Path) -> None:
     import torch
 
     spec = [InputSpec(name, str(array.dtype), array.shape) for name, array in inputs.items()]
-    arguments = tuple(torch.from_numpy(array) for array in inputs.values())
     try:
-        with torch.no_grad(), _quiet():
-            model = _torchscript(module, spec, arguments)
+        with torch.no_grad(), _quiet(), flattened(module, inputs):
+            model = _torchscript(module, spec, tuple(tensors_of(inputs)))
     except Exception as error:
         raise BuildError(
             f"{type(module).__name__} does not export to ONNX: TorchScript: {_first_line(error)}"
@@ -260,7 +274,8 @@ def _quiet() -> Iterator[None]:
 
 def _first_line(error: BaseException) -> str:
     """Return the cause of an exporter's error in one line; dynamo's own message tells its steps."""
-    if type(error).__name__ == "TorchExportError" and error.__cause__ is not None:
+    while type(error).__name__ in _STEPS and error.__cause__ is not None:
         error = error.__cause__
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    plain = _COLOURS.sub("", str(error))
+    lines = [line.strip() for line in plain.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__

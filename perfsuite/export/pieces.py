@@ -18,6 +18,7 @@ import numpy as np
 from perfsuite.domain.model import InputSpec, Stage
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.export.calls import called
 from perfsuite.export.onnx import export_graph, graph_spec, load_graph
 from perfsuite.export.spans import methods
 
@@ -164,7 +165,8 @@ def _watched(
         def hook(_: Any, given: Any, named: Any, answer: Any) -> None:
             try:
                 takes, tensors = flatten([list(given), named])
-                calls[path].append(_Call(takes, flatten(answer)[0], tensors))
+                kept = [tensor.clone() for tensor in tensors]  # later code may change them in place
+                calls[path].append(_Call(takes, flatten(answer)[0], kept))
             except Unsupported as error:
                 calls[path].append(error)
 
@@ -177,7 +179,7 @@ def _watched(
     try:
         with torch.no_grad():
             for example in examples:
-                module(*(torch.from_numpy(array) for array in example.values()))
+                called(module, example)
     finally:
         for handle in hooks:
             handle.remove()

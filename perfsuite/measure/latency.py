@@ -15,6 +15,7 @@ import msgspec
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError
+from perfsuite.export.calls import copies
 from perfsuite.export.parity import check_finite
 from perfsuite.measure.metering import Metering
 
@@ -165,6 +166,21 @@ def call_for(session: Runs, inputs: Sequence[Inputs], seconds: float) -> int:
     return done
 
 
+def timed_run(session: Runs) -> tuple[Callable[[Inputs], Outputs], Callable[[Inputs], Inputs]]:
+    """Return what to time, and what makes its inputs, which is not timed.
+
+    A module that changes its inputs in place is given copies; making them is not its work.
+    """
+    if not getattr(session, "shares_memory", False):
+        return session.run, _as_it_is
+    in_place: Callable[[Inputs], Outputs] = session.run_in_place  # type: ignore[attr-defined]
+    return in_place, copies
+
+
+def _as_it_is(inputs: Inputs) -> Inputs:
+    return inputs
+
+
 def is_steady(medians: Sequence[float]) -> bool:
     """Tell whether the last `WINDOW` block medians lie close together and show no trend.
 
@@ -214,14 +230,15 @@ def _until(
     names are used, because they are the fastest.
     """
     samples: list[int] = []
-    keep, run, advance = samples.append, session.run, rotation.__next__
+    run, give = timed_run(session)
+    keep, advance = samples.append, rotation.__next__
     most = max(MOST_CALLS, calls)
     done = 0
     outputs: Outputs = []
     stop = clock()
     end = stop + duration_ns
     while done < calls or (stop < end and done < most):
-        one = advance()
+        one = give(advance())
         outputs = []  # frees those of the last call, outside of the timed part
         start = clock()
         outputs = run(one)

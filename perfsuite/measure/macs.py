@@ -14,6 +14,7 @@ import msgspec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError
 from perfsuite.export.aten_operators import counted
+from perfsuite.export.calls import called
 from perfsuite.export.operators import infer, node_macs, operator_name, weights
 
 if TYPE_CHECKING:
@@ -71,8 +72,7 @@ def count_module(module: nn.Module, inputs: Inputs) -> Macs:
     module.eval()
     try:
         with torch.no_grad(), counted() as count:
-            # Copies, as a forward may change its inputs.
-            module(*(torch.from_numpy(array.copy()) for array in inputs.values()))
+            called(module, inputs)
     finally:
         for part, training in modes:
             part.training = training

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import numbers
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,6 +24,8 @@ from perfsuite.domain.task import (
 )
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
+from perfsuite.export.state import check_loaded, duplicate, on_processor
+from perfsuite.export.wrappers import unwrapped, wrapped_weights
 from perfsuite.user_code import kind_of, require_type, user_code, user_items
 from perfsuite.workloads.tasks.batches import Batches
 
@@ -82,16 +83,18 @@ def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn
     def built() -> nn.Module:
         from torch import nn
 
-        with user_code(f"{name}: its build()"):
+        whose = f"{name}: its build()"
+        with user_code(whose), wrapped_weights():
             module = build()
-        found = require_type(module, nn.Module, f"{name}: its build()", "a torch.nn.Module")
+        found = require_type(unwrapped(module), nn.Module, whose, "a torch.nn.Module")
         del module
+        check_loaded(found, whose)
         # Besides a local name and the argument of `getrefcount`, somebody holds it. If that is to
         # give it again, what a pass changes in it would be changed for the reference, too.
-        if sys.getrefcount(found) > _OWN_REFERENCES and build() is found:
+        if sys.getrefcount(found) > _OWN_REFERENCES and unwrapped(build()) is found:
             with user_code(f"{name}: copying the module that its build() gives each time"):
-                found = copy.deepcopy(found)
-        return found
+                found = duplicate(found)
+        return on_processor(found)
 
     return built
 

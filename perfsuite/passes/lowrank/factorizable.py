@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
-from perfsuite.passes.lowrank.factor_modules import replace
+from perfsuite.passes.lowrank.factor_modules import Method
+from perfsuite.passes.lowrank.trial import unfaithful
 from perfsuite.passes.shared.invocation import call
 from perfsuite.passes.shared.layers import Layer, layers_and_macs
 
@@ -30,16 +31,17 @@ class Factorizable:
     macs: int
 
 
-def factorizable(model: nn.Module, inputs: Inputs) -> Factorizable:
-    """Return the layers of `model` that can be factorized, found in calls with `inputs`.
+def factorizable(model: nn.Module, samples: Sequence[Inputs], method: Method) -> Factorizable:
+    """Return the layers of `model` that can be factorized, tried in calls with `samples`.
 
-    `model` is left as it was. Raises `BuildError` for weights that are not finite.
+    The first of these are the inputs that are timed. `model` is left as it was. Raises
+    `BuildError` for weights that are not finite.
     """
     left = _unfit(model)
     for path, module in model.named_modules():
         if path not in left and isinstance(module, _kinds()):
             _check_finite(path, module)
-    called, macs = layers_and_macs(model, inputs)
+    called, macs = layers_and_macs(model, samples[0])
     layers = {}
     for path, module in model.named_modules():
         if path in left or not isinstance(module, _kinds()):
@@ -49,9 +51,9 @@ def factorizable(model: nn.Module, inputs: Inputs) -> Factorizable:
             layers[path] = layer
         else:
             left[path] = "not called with the task's inputs"
-    for path in _read_from_outside(model, inputs, layers):
+    for path, reason in unfaithful(model, list(layers.values()), method, samples).items():
         del layers[path]
-        left[path] = "code outside of the layer reads its attributes"
+        left[path] = reason
     return Factorizable(list(layers.values()), left, macs)
 
 
@@ -110,31 +112,3 @@ def _unfit(model: nn.Module) -> dict[str, str]:
         elif module._forward_hooks or module._forward_pre_hooks:
             left[path] = "it has hooks"
     return left
-
-
-def _read_from_outside(model: nn.Module, inputs: Inputs, layers: dict[str, Layer]) -> Iterator[str]:
-    """Yield the layers whose attributes, such as `weight`, other code of the net reads.
-
-    The net is called with each layer inside a sequence, which has none of a layer's attributes.
-    """
-    if "" in layers or _runs_wrapped(model, inputs, list(layers.values())):
-        return
-    for path, layer in list(layers.items()):
-        if not _runs_wrapped(model, inputs, [layer]):
-            yield path
-
-
-def _runs_wrapped(model: nn.Module, inputs: Inputs, layers: Sequence[Layer]) -> bool:
-    """Tell whether the net can be called with these layers inside of sequences."""
-    from torch import nn
-
-    try:
-        for layer in layers:
-            replace(model, layer.path, nn.Sequential(OrderedDict(reduce=layer.module)))
-        call(model, inputs)
-    except AttributeError:
-        return False
-    finally:
-        for layer in layers:
-            replace(model, layer.path, layer.module)
-    return True

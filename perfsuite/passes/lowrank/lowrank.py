@@ -11,7 +11,9 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
+from perfsuite.export.state import as_arrays, from_arrays, load
 from perfsuite.passes.lowrank.factor_modules import (
     Method,
     Ranks,
@@ -31,13 +33,15 @@ from perfsuite.passes.lowrank.rank_search import (
     within_speedup,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import call, copied, tensors_of
+from perfsuite.passes.shared.invocation import call, copied
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress
 
 if TYPE_CHECKING:
     from torch import nn
+
+_SAMPLES = 4  # besides the timed inputs, on which factors are tried
 
 _Weights = Callable[["nn.Module", Ranks], Mapping[str, np.ndarray]]
 
@@ -73,6 +77,9 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
     peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `runtime`
     names the runtime whose clock decides, if not that of each cell: one net for all.
+
+    A layer also stays if the net answers samples otherwise with some factors in its place than with
+    their product as its weight: code that asks what a layer is would compute something else.
     """
 
     energy: float | None = None
@@ -82,7 +89,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     finetune: SgdPlan | AdamPlan | None = None
     runtime: str = ""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)
@@ -112,22 +119,19 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         check_answers(module, ctx.inputs, before)
         if self.finetune:
             _fine_tune(module, teacher, self.finetune, ctx)
-        return Edits(dict(data), tensors_of(module))
+        return Edits(dict(data), as_arrays(module))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model`, freshly built, with the edits applied."""
-        import torch
-
         for path, ranks in _ranks(edits.data).items():
             layer = model.get_submodule(path)
             model = replace(model, path, sequence(layer, ranks, self.method))
-        state = {name: torch.from_numpy(array.copy()) for name, array in edits.tensors.items()}
-        model.load_state_dict(state, strict=True)
+        load(model, from_arrays(model, edits.tensors))
         return model
 
     def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _LowrankChoice:
         """Return the edits' data."""
-        found = factorizable(model, ctx.inputs)
+        found = factorizable(model, _samples(ctx), self.method)
         who = f"lowrank on {type(model).__name__}"
         if not found.layers:
             what = _named(found.left) or "it has no linear layer and no convolution"
@@ -135,7 +139,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         menu_list = menus(found.layers, self.method, self.energy, ctx, cold)
         if not any(menu.options for menu in menu_list):
-            raise Unsupported(f"{who}: {_nothing_pays(menu_list, ctx.target, self.energy)}")
+            left = f". Left alone: {_named(found.left, 1)}" if found.left else ""
+            raise Unsupported(f"{who}: {_nothing_pays(menu_list, ctx.target, self.energy)}{left}")
         choice = self._target(who, model, ctx, factorize, found.macs, menu_list)
         taken: dict[str, _Taken] = {
             menu.layer.path: {
@@ -214,6 +219,14 @@ def _fine_tune(
         ctx.progress(now.epoch * now.steps + now.step, plan.epochs * now.steps)
 
     fine_tune(module, ctx.train(), plan, teacher=teacher, checkpoint=ctx.checkpoint, report=report)
+
+
+def _samples(ctx: PassContext) -> list[Inputs]:
+    """Return the timed inputs and some other samples, for which the net may take another path."""
+    try:
+        return [ctx.inputs, *ctx.calibration(_SAMPLES)]
+    except Unsupported:
+        return [ctx.inputs]  # the task has no others
 
 
 def _ranks(data: Mapping[str, Any]) -> dict[str, Ranks]:

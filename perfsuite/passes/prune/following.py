@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
+from perfsuite.export.calls import caller, evaluated, tensors_in, tensors_of
 from perfsuite.passes.prune.operations import Operation, Trace, along
 from perfsuite.passes.prune.positions import Labels
 from perfsuite.passes.prune.rules import rule_of
-from perfsuite.passes.shared.invocation import arguments, copied, first_line, tensors_in
+from perfsuite.passes.shared.invocation import copied, first_line
 
 if TYPE_CHECKING:
     from torch import nn
@@ -33,19 +34,19 @@ def followed(model: nn.Module, inputs: Inputs) -> tuple[Trace, list[Axis], set[i
     """
     import torch
 
-    trial = copied(model).eval()
+    trial = evaluated(copied(model))
     trace = Trace(modules=dict(trial.named_modules()))
     axes = _axes(trial, trace)
-    given = [value.clone() for value in arguments(inputs)]
+    given = tensors_of(inputs)
     try:
         with torch.no_grad(), _running(trial, trace), _seen(trace), _slow_attention():
-            answer = trial(*given)
+            answer = caller(trial, list(inputs))(given)
     except Exception as error:  # whatever a user's module raises
         raise Unsupported(
             f"prune: {type(model).__name__} cannot be traced ({first_line(error)}); it is called "
             f"with the task's inputs in evaluation mode"
         ) from error
-    outputs = list(tensors_in(answer))
+    outputs = tensors_in(answer, type(model).__name__)
     if not outputs:
         raise Unsupported(
             f"prune: no layer of {type(model).__name__} leads to an output: it must give tensors, "

@@ -12,6 +12,8 @@ import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.calls import evaluated
+from perfsuite.export.state import as_arrays
 from perfsuite.passes.prune import importance
 from perfsuite.passes.prune.channels import Group
 from perfsuite.passes.prune.costs import Costs, Widths, costs_of
@@ -38,7 +40,7 @@ from perfsuite.passes.prune.width_search import (
     uniform,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import copied, tensors_of
+from perfsuite.passes.shared.invocation import copied
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import TrainingProgress
@@ -114,7 +116,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model that cannot be traced or has nothing to prune, `ConfigError` for
         `layers` that are not there, `BuildError` where the target cannot be reached.
         """
-        whole = copied(model).eval()
+        whole = evaluated(copied(model))
         kept: dict[str, np.ndarray] = {}
         removed: set[str] = set()
         left: dict[str, str] = {}
@@ -131,7 +133,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             left = choice["left"]
             trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
             fits = self.reconstruct > 0 and not trained.exists()
-            uncut = copied(model).eval() if fits else whole
+            uncut = evaluated(copied(model)) if fits else whole
             removed.update(cut(model, groups, now))
             attributes |= attributes_of(model, groups)
             if fits:
@@ -143,7 +145,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         data = {"kept": layers, "removed": sorted(removed), "left": left}
         if attributes:
             data["attributes"] = attributes
-        return Edits(data, tensors_of(model))
+        return Edits(data, as_arrays(model))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model` with the shapes and the values of the edits' tensors."""

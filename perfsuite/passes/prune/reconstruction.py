@@ -15,7 +15,7 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.passes.shared.invocation import arguments
+from perfsuite.export.calls import called
 from perfsuite.passes.shared.layers import layers_of
 from perfsuite.training.averaging import norms_of, settling
 
@@ -159,7 +159,7 @@ def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torc
     handle = model.get_submodule(path).register_forward_pre_hook(record, with_kwargs=True)
     try:
         with torch.no_grad():
-            model(*arguments(inputs))
+            called(model, inputs)
     except _Enough:
         pass
     finally:
@@ -224,7 +224,7 @@ def _settle(model: nn.Module, batches: Sequence[Inputs]) -> None:
     with settling(norms), torch.no_grad():
         for inputs in batches:
             if _length(inputs) == count:
-                model(*arguments(inputs))
+                called(model, inputs)
 
 
 def _length(inputs: Inputs) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -10,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import BuildError
+from perfsuite.export.state import from_arrays
+from perfsuite.export.state import load as load_state
 from perfsuite.passes.prune.channels import Group, Member
 from perfsuite.passes.prune.sizes import is_norm, rule_of, weighted_kinds
 
@@ -34,7 +35,7 @@ def cut(model: nn.Module, groups: Iterable[Group], kept: Kept) -> tuple[str, ...
     state = {
         name: tensor
         for name, tensor in model.state_dict().items()
-        if name.rpartition(".")[0] not in replaced
+        if name.rpartition(".")[0] not in replaced and isinstance(tensor, torch.Tensor)
     }
     lost: dict[tuple[str, int], set[int]] = {}
     for group in chosen:
@@ -160,20 +161,15 @@ def shape(model: nn.Module, state: Mapping[str, torch.Tensor]) -> None:
         wanted = {name: state[prefix + name] for name in own if prefix + name in state}
         if any(own[n] is not None and own[n].shape != t.shape for n, t in wanted.items()):
             _resize(path, module, wanted)
-    whole = OrderedDict(state)
-    # Versions of modules' states, which some modules ask for.
-    whole._metadata = getattr(model.state_dict(), "_metadata", {})  # type: ignore[attr-defined]
     try:
-        model.load_state_dict(whole, strict=True)
+        load_state(model, state)
     except RuntimeError as error:
         raise BuildError(f"stored edits belong to another model: {error}") from error
 
 
 def load(model: nn.Module, tensors: Mapping[str, np.ndarray]) -> None:
     """Give the layers of `model` the shapes of NumPy arrays, and load them, as `shape` does."""
-    import torch
-
-    shape(model, {name: torch.from_numpy(array) for name, array in tensors.items()})
+    shape(model, from_arrays(model, tensors))
 
 
 def _branch(group: Group) -> tuple[str, ...]:

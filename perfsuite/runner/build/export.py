@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.domain.task import Inputs
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.task import Inputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
 from perfsuite.export.onnx import export_graph
 from perfsuite.export.pieces import export_pieces, piece_paths
 from perfsuite.export.spans import spans as placed
 from perfsuite.runner.build.reference import check_export, module_outputs
+from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import spans
+from perfsuite.workloads.checked import unchecked
 
 if TYPE_CHECKING:
     from torch import nn
@@ -34,12 +37,16 @@ class Exporter:
     def __call__(self, folder: Path) -> None:
         """Write the graph of the module or, if its export fails, the pieces."""
         module = self.rebuild()
+        _refuse_quantized(module)
         # What its code raises is no refusal of an exporter, which would not tell the line either.
-        module_outputs(module, self.inputs(self.workload.model.batch or 1, 0))
+        self._try(module)
         try:
             self._whole(module, folder / GRAPH)
         except (BuildError, ParityError, Unsupported) as refusal:
             (folder / GRAPH).unlink(missing_ok=True)
+            if not piece_paths(module, self.workload.model.stages):
+                advice = self._advice(module, refusal, folder / GRAPH)
+                raise type(refusal)(f"{refusal}; {advice}") from refusal
             self.pieces(module, refusal, folder)
 
     def pieces(self, module: nn.Module, refusal: PerfsuiteError, folder: Path) -> None:
@@ -49,13 +56,32 @@ class Exporter:
         """
         paths = piece_paths(module, self.workload.model.stages)
         if not paths:
-            raise type(refusal)(
-                f"{refusal}; with stages declared (perfsuite.Stage) it could run in pieces"
-            ) from refusal
+            raise type(refusal)(f"{refusal}; {_STAGES}") from refusal
         try:
             export_pieces(module, paths, self._samples(), folder, str(refusal))
         except BuildError as error:
             raise type(refusal)(f"{refusal}; in pieces: {error}") from error
+
+    def _try(self, module: nn.Module) -> None:
+        """Raise unless the module answers, twice alike, in each of the sizes that are exported."""
+        only = self.workload.model.batch
+        if only is not None:
+            check_repeatable(module, self.inputs(only, 0))
+            return
+        refused: dict[int, PerfsuiteError] = {}
+        for size in (1, 2):
+            try:
+                module_outputs(module, self.inputs(size, 0))
+            except BuildError as error:
+                refused[size] = error
+        if len(refused) == 1:
+            ((size, raised),) = refused.items()
+            taken = 3 - size
+            raise BuildError(
+                f"{raised}; a batch of {taken} it answers, and one of {size} not: if it takes that "
+                f"alone, say so: Model(build, batch={taken})"
+            ) from raised
+        check_repeatable(module, self.inputs(1, 0))  # raises what has been refused twice
 
     def _whole(self, module: nn.Module, graph: Path) -> None:
         spec, only = self.workload.input_spec(), self.workload.model.batch
@@ -67,3 +93,49 @@ class Exporter:
     def _samples(self) -> list[Inputs]:
         only = self.workload.model.batch
         return [self.inputs(only or 1 + n % 2, n) for n in range(CHECKED)]
+
+    def _advice(self, module: nn.Module, refusal: PerfsuiteError, graph: Path) -> str:
+        """Return what to change for a model that does not export whole and has no stages."""
+        own = type(unchecked(self.workload.task)).agreement is not Task.agreement
+        if isinstance(refusal, ParityError) and not own and self._detects(module):
+            return (
+                "its outputs do not have one row a sample, as those of detectors: where their "
+                "order and number have no meaning, Task.agreement says how they are compared"
+            )
+        if self.workload.model.batch is None and self._exports_fixed(module, graph):
+            return "for batches of one size it exports: say which, such as Model(build, batch=1)"
+        return _STAGES
+
+    def _detects(self, module: nn.Module) -> bool:
+        size = self.workload.model.batch or 1
+        outputs = module_outputs(module, self.inputs(size, 0))
+        return any(output.shape[:1] != (size,) for output in outputs)
+
+    def _exports_fixed(self, module: nn.Module, graph: Path) -> bool:
+        """Tell whether batches of one sample export, and are answered as by the module."""
+        example = self.inputs(1, 0)
+        spec = [InputSpec(name, str(array.dtype), array.shape) for name, array in example.items()]
+        try:
+            export_graph(module, spec, example, graph)
+            samples = [self.inputs(1, seed) for seed in range(CHECKED)]
+            check_export(module, graph, samples, self.workload.task)
+        except (BuildError, ParityError, Unsupported):
+            return False
+        finally:
+            graph.unlink(missing_ok=True)
+        return True
+
+
+_STAGES = "with stages declared (perfsuite.Stage) it could run in pieces"
+
+
+def _refuse_quantized(module: nn.Module) -> None:
+    """Raise `Unsupported` for layers that torch has quantized, which have no graph of their own."""
+    for path, part in module.named_modules():
+        if ".quantized." in type(part).__module__ and type(part).__module__.startswith("torch."):
+            raise Unsupported(
+                f"{type(module).__name__}: torch has quantized it already ('{path}' is a "
+                f"{type(part).__module__.rpartition('.modules')[0]} layer), and such layers do not "
+                f"export to ONNX; give the float module, which the pass int8 quantizes. The "
+                f"runtime pytorch takes it as it is"
+            )

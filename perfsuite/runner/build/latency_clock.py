@@ -12,7 +12,6 @@ Runtime for 40 ms. So with several threads, a turn begins when the threads of th
 
 from __future__ import annotations
 
-import copy
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
@@ -26,9 +25,11 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.export.calls import evaluated
 from perfsuite.export.onnx import export_fixed, graph_spec, load_graph
 from perfsuite.export.parity import check_numbers
-from perfsuite.measure.latency import garbage_collector_off
+from perfsuite.measure.latency import garbage_collector_off, timed_run
+from perfsuite.passes.shared.invocation import copied
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.store.temporary import TemporaryFolder
 from perfsuite.user_code import user_code
@@ -91,7 +92,7 @@ class Clock:
         folder.mkdir()
 
         def rebuild() -> nn.Module:
-            return copy.deepcopy(module).eval()  # an engine may change its precision
+            return evaluated(copied(module))  # an engine may change its precision
 
         graph: Path | None = None
         outputs: tuple[str, ...] = ("output",)
@@ -169,7 +170,8 @@ class _Racer:
     def _call(self) -> int:
         """Return the nanoseconds of one call; the outputs are freed after its end."""
         self.reader(self.inputs)
-        run, clock, inputs = self.session.run, self.clock, self.inputs
+        (run, give), clock = timed_run(self.session), self.clock
+        inputs = give(self.inputs)
         start = clock()
         outputs = run(inputs)
         stop = clock()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.runtime import Variant
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
+from perfsuite.runner.build.forward_hints import forward_hint
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
@@ -24,8 +25,15 @@ def module_outputs(module: nn.Module, inputs: Inputs) -> Outputs:
     """
     from perfsuite.runtimes.pytorch.runtime import run_module
 
-    with user_code(f"{type(module).__name__}: its forward on what inputs() gives ({told(inputs)})"):
-        return run_module(module, inputs)
+    try:
+        whose = f"{type(module).__name__}: its forward on what inputs() gives ({told(inputs)})"
+        with user_code(whose):
+            return run_module(module, inputs)
+    except BuildError as error:
+        hint = forward_hint(module, inputs)
+        if not hint:
+            raise
+        raise BuildError(f"{error}; {hint}") from error
 
 
 def graph_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) -> Outputs:

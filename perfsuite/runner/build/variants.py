@@ -22,7 +22,9 @@ from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
+from perfsuite.export.calls import evaluated
 from perfsuite.export.pieces import read_pieces
+from perfsuite.export.state import state_parts
 from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.batching import WHY, singles, spec_of, try_two
@@ -32,6 +34,7 @@ from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.hints import training_set
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import layer_widths
+from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step
 from perfsuite.runner.job import Job
@@ -46,6 +49,7 @@ if TYPE_CHECKING:
 
 
 MODULE_KEY = "key.txt"
+_FULL = ("fp32", "tf32")  # the precisions that need weights of 32 bits
 _BUILT_WITH = ("torch", "torchvision", "numpy", "safetensors")  # the modules of the table
 
 Rebuild = Callable[[], "nn.Module"]
@@ -124,8 +128,8 @@ class VariantBuilder:
         with user_code(f"{self.workload.name}: what its module says of itself"):
             structure = _structure(module)
         parts: list[str | bytes] = [*self._identity, structure]
-        for name, tensor in sorted(module.state_dict().items()):
-            parts += [name, str(tensor.dtype), tensor.detach().cpu().contiguous().numpy().tobytes()]
+        with user_code(f"{self.workload.name}: the state of its module"):
+            parts += state_parts(module)
         return key_of("module", *parts)
 
     def require_same_file(self) -> None:
@@ -152,11 +156,27 @@ class VariantBuilder:
         return key_of(self.workload.task.fingerprint(), samples)
 
     def build(self) -> nn.Module:
-        """Return the workload's module without passes, freshly built, in evaluation mode."""
+        """Return the workload's module without passes, freshly built, in evaluation mode.
+
+        Raises `Unsupported` for weights in 16 bits where more precision is asked for: the engine
+        would compute with what they are.
+        """
         build = self.workload.model.build
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
-        return build().eval()
+        module = evaluated(build())
+        self._check_weights(module)
+        return module
+
+    def _check_weights(self, module: nn.Module) -> None:
+        weights = {one.dtype for one in module.parameters() if one.is_floating_point()}
+        asked = self.job.cell.precision
+        if asked in _FULL and weights and all(dtype.itemsize < 4 for dtype in weights):
+            words = " and ".join(sorted(str(one).removeprefix("torch.") for one in weights))
+            raise Unsupported(
+                f"{self.workload.name}: its weights are {words}, and {asked} was asked for; let "
+                f"build() return net.float(), or ask for a precision that they have"
+            )
 
     @cached_property
     def one_at_a_time(self) -> str:
@@ -222,6 +242,7 @@ class VariantBuilder:
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
         model, context, whose = self._edited(before), self._context(step, key), step.use.use
+        check_repeatable(model, context.inputs)
         with user_code(f"{whose}: its fit()"):
             edits = step.pass_.fit(model, context)
         write_edits(folder, require_type(edits, Edits, f"{whose}: its fit()", "perfsuite.Edits"))
@@ -235,7 +256,7 @@ class VariantBuilder:
             with user_code(whose):
                 rebuilt = pass_.rebuild(module, edits)
             module = require_type(rebuilt, nn.Module, whose, "a torch.nn.Module")
-        return module.eval()
+        return evaluated(module)
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return the task's `inputs`."""

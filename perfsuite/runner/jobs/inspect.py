@@ -30,7 +30,7 @@ from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
 from perfsuite.measure.joined_profile import joined
 from perfsuite.measure.kernels import mean_times
-from perfsuite.measure.latency import Turns
+from perfsuite.measure.latency import Turns, timed_run
 from perfsuite.measure.roofline import roofline, roofline_of
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
@@ -188,9 +188,10 @@ def _timed(session: Session, inputs: Sequence[Inputs], calls: range) -> list[flo
     clock = session.clock or time.perf_counter_ns
     walls_s = []
     for index in calls:
-        entry = inputs[index % len(inputs)]
+        run, give = timed_run(session)
+        entry = give(inputs[index % len(inputs)])
         begin_ns = clock()
-        session.run(entry)
+        run(entry)
         walls_s.append((clock() - begin_ns) / 1e9)
     return walls_s
 

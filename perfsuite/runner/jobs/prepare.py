@@ -279,9 +279,9 @@ class _Build:
     def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
         if self.variant.rebuild is None:
             return ("output",)
-        from perfsuite.runner.build.reference import module_outputs
+        from perfsuite.runner.build.repeatable import check_repeatable
 
-        outputs = module_outputs(self.variant.rebuild(), inputs)
+        outputs = check_repeatable(self.variant.rebuild(), inputs)
         return tuple(f"output{index}" for index in range(len(outputs)))
 
     def _compared(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> Compared:

@@ -14,6 +14,7 @@ from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.domain.runtime import BoundTimes
 from perfsuite.errors import BuildError, Unavailable
+from perfsuite.export.calls import tensor_of
 from perfsuite.runtimes.shared.base import trimmed
 
 if TYPE_CHECKING:
@@ -165,7 +166,7 @@ class Placement:
         """Return an input, moved there; floating-point numbers are rounded there."""
         import torch
 
-        tensor = torch.from_numpy(array)
+        tensor = tensor_of(array)
         if self.device == CUDA:
             tensor = tensor.to(CUDA)
         if tensor.is_floating_point() and self.dtype is not torch.float32:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -16,6 +16,8 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import BoundTimes, Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
+from perfsuite.export.calls import Caller, caller, copies, evaluated, tensors_in
+from perfsuite.export.state import load, storable
 from perfsuite.processor import read_processor
 from perfsuite.runtimes.pytorch.card import (
     CUDA,
@@ -31,7 +33,8 @@ from perfsuite.runtimes.pytorch.kernel_names import kernel_items, operator_preci
 from perfsuite.runtimes.pytorch.profile import activities, profile
 from perfsuite.runtimes.pytorch.roofline import card_roofline
 from perfsuite.runtimes.pytorch.trace import launched
-from perfsuite.runtimes.shared.base import BaseSession, artifact_file, trimmed, versions
+from perfsuite.runtimes.shared.base import artifact_file, trimmed, versions
+from perfsuite.runtimes.shared.module_session import ModuleSession
 from perfsuite.runtimes.shared.precision import count, precision_item
 
 if TYPE_CHECKING:
@@ -89,7 +92,7 @@ class PyTorch:
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write the module's weights and buffers; shared tensors are written once."""
-        from safetensors.torch import save_model
+        from safetensors.torch import save_file
 
         if variant.quantized:
             raise Unsupported(
@@ -99,11 +102,8 @@ class PyTorch:
         if variant.rebuild is None:
             raise Unsupported("pytorch takes torch modules, not an ONNX file")
         module = variant.rebuild()
-        if not module.state_dict():
-            (folder / WEIGHTS).write_bytes(_no_weights())
-            return
         try:
-            save_model(module, str(folder / WEIGHTS))
+            save_file(storable(module), folder / WEIGHTS)
         except Exception as error:
             raise BuildError(
                 f"the weights of {type(module).__name__} cannot be written as safetensors: "
@@ -121,7 +121,8 @@ class PyTorch:
             settle_card_precision(manifest.precision)
         module = options.rebuild()
         _load(module, path)
-        return PyTorchSession(module.eval(), manifest, options, channels_last=self.channels_last)
+        evaluated(module)
+        return PyTorchSession(module, manifest, options, channels_last=self.channels_last)
 
 
 class PyTorchChannelsLast(PyTorch):
@@ -131,7 +132,7 @@ class PyTorchChannelsLast(PyTorch):
     channels_last: ClassVar[bool] = True
 
 
-class PyTorchSession(BaseSession):
+class PyTorchSession(ModuleSession):
     """A module in evaluation mode, on the processor or on a card."""
 
     def __init__(
@@ -142,30 +143,31 @@ class PyTorchSession(BaseSession):
         *,
         channels_last: bool = False,
     ) -> None:
-
         self._device = manifest.device
         self._place = Placement(manifest.device, manifest.precision, channels_last)
         with card_memory():
-            self._module: Any = self._place.module(module)
+            super().__init__(self._place.module(module))
         self._names = [spec.name for spec in manifest.inputs]
+        self._call: Any = caller(self._module, self._names)
         self._inspect, self._spans = options.inspect, options.spans
         self._last: Inputs | None = None
 
-    def run(self, inputs: Inputs) -> Outputs:
+    def run_in_place(self, inputs: Inputs) -> Outputs:
         """Return the module's tensors, in order, as host arrays; lower precisions as float32."""
         if self._inspect:
             self._last = inputs
-        return _call(self._module, [inputs[name] for name in self._names], self._place)
+        given = [inputs[name] for name in self._names]
+        return _answers(self._module, self._call, given, self._place)
 
     def time_bound(self, inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None:
         """Return the times of calls with inputs on the card, by its clock; None without a card."""
         import torch
 
-        if self._device != CUDA:
+        if self._device != CUDA or self.shares_memory:  # each call would change what is bound
             return None
         with torch.inference_mode(), card_memory():
             bound = [[self._place.tensor(one[name]) for name in self._names] for one in inputs]
-            calls_of = [partial(self._module, *tensors) for tensors in bound]
+            calls_of = [partial(self._call, tensors) for tensors in bound]
             for call in calls_of:
                 call()
             torch.cuda.synchronize()
@@ -209,7 +211,7 @@ class PyTorchSession(BaseSession):
 
     def close(self) -> None:
         """Free the module."""
-        self._module = self._last = None
+        self._module = self._call = self._last = None
 
     def _trace(self, inputs: Inputs) -> list[Any]:
         import torch
@@ -222,17 +224,26 @@ class PyTorchSession(BaseSession):
 
 
 def run_module(module: nn.Module, inputs: Inputs) -> Outputs:
-    """Return what `module` answers in evaluation mode and IEEE single precision."""
+    """Return what `module` answers in evaluation mode and IEEE single precision.
+
+    The answers and the inputs share no memory with the module.
+    """
     _ieee()
-    return _call(module.eval(), list(inputs.values()), Placement(PROCESSOR, "fp32", False))
+    call = caller(evaluated(module), list(inputs))
+    place = Placement(PROCESSOR, "fp32", False)
+    return [
+        output.copy() for output in _answers(module, call, list(copies(inputs).values()), place)
+    ]
 
 
-def _call(module: nn.Module, inputs: Sequence[np.ndarray], place: Placement) -> Outputs:
+def _answers(
+    module: nn.Module, call: Caller, inputs: Sequence[np.ndarray], place: Placement
+) -> Outputs:
     import torch
 
     with torch.inference_mode(), card_memory():
-        answer = module(*(place.tensor(value) for value in inputs))
-        found = [_host(tensor) for tensor in _leaves(answer)]
+        answer = call([place.tensor(value) for value in inputs])
+        found = [_host(tensor) for tensor in tensors_in(answer, type(module).__name__)]
         place.wait()
     return found
 
@@ -290,12 +301,10 @@ def _ieee() -> None:
 
 def _load(module: nn.Module, path: Path) -> None:
     from safetensors import SafetensorError
-    from safetensors.torch import load_model
+    from safetensors.torch import load_file
 
-    if not module.state_dict():
-        return
     try:
-        load_model(module, str(path), strict=True)
+        load(module, load_file(path))
     except (SafetensorError, RuntimeError, OSError) as error:
         raise SchemaError(
             f"{path}: these weights do not fit {type(module).__name__} or are corrupt "
@@ -303,27 +312,16 @@ def _load(module: nn.Module, path: Path) -> None:
         ) from error
 
 
-def _no_weights() -> bytes:
-    from safetensors.numpy import save
-
-    return bytes(save({}))
-
-
-def _leaves(answer: Any) -> Iterator[torch.Tensor]:
-    """Yield the tensors of nested tuples, lists and dictionaries, in their order."""
-    if isinstance(answer, Mapping):
-        answer = list(answer.values())
-    if isinstance(answer, list | tuple):
-        for part in answer:
-            yield from _leaves(part)
-    elif answer is not None:
-        yield answer
-
-
 def _host(tensor: torch.Tensor) -> np.ndarray:
     import torch
 
-    if tensor.dtype in (torch.bfloat16, torch.float16):
+    if tensor.is_quantized:
+        tensor = tensor.dequantize()
+    if tensor.layout is not torch.strided:
+        tensor = tensor.to_dense()
+    if tensor.is_floating_point() and tensor.dtype not in (torch.float32, torch.float64):
         tensor = tensor.float()
+    if tensor.is_conj() or tensor.is_neg():
+        tensor = tensor.resolve_conj().resolve_neg()
     array: np.ndarray = tensor.cpu().numpy()
     return array

@@ -20,8 +20,9 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.export.calls import caller, evaluated, tensor_of, tensors_in
 from perfsuite.export.pieces import PIECES, Piece, Pieces, as_array, flatten, read_pieces, restore
-from perfsuite.runtimes.shared.base import BaseSession
+from perfsuite.runtimes.shared.module_session import ModuleSession
 from perfsuite.runtimes.split.profile import profile
 from perfsuite.user_code import user_code
 
@@ -71,7 +72,7 @@ def open_split(
     found = read_pieces(folder)
     if found is None or options.rebuild is None:
         raise BuildError(f"{folder}: a split artifact needs {PIECES} and the module")
-    module = options.rebuild().eval()
+    module = evaluated(options.rebuild())
     with ExitStack() as stack:
         engines = []
         for piece in found.pieces:
@@ -85,7 +86,7 @@ def open_split(
         return SplitSession(module, manifest, found, engines, options, stack.pop_all())
 
 
-class SplitSession(BaseSession):
+class SplitSession(ModuleSession):
     """A module in evaluation mode whose stages run on an engine."""
 
     def __init__(
@@ -97,25 +98,26 @@ class SplitSession(BaseSession):
         options: SessionOptions,
         opened: ExitStack,
     ) -> None:
-        self._module: Any = module
+        super().__init__(module)
         self._names = [spec.name for spec in manifest.inputs]
+        self._call: Any = caller(module, self._names)
         self._runtime = manifest.runtime
         self._pieces, self._engines, self._opened = pieces, engines, opened
         self._spans, self._rebuild = options.spans, options.rebuild if options.inspect else None
 
-    def run(self, inputs: Inputs) -> Outputs:
+    def run_in_place(self, inputs: Inputs) -> Outputs:
         """Return the module's tensors, in order, as host arrays."""
         import torch
 
-        tensors = [torch.from_numpy(inputs[name]) for name in self._names]
+        tensors = [tensor_of(inputs[name]) for name in self._names]
         stages = ", ".join(engine.piece.path for engine in self._engines)
         whose = (
             f"the model runs in pieces, where its code can call the modules of its stages "
             f"({stages}), and nothing else of them; that code"
         )
         with user_code(whose), torch.inference_mode():
-            answer = self._module(*tensors)
-        return [as_array(tensor) for tensor in flatten(answer)[1]]
+            answer = self._call(tensors)
+        return [as_array(tensor) for tensor in tensors_in(answer, type(self._module).__name__)]
 
     def evidence(self) -> Evidence:
         """Return the engine's evidence of each piece, and the stages that do not run on it."""
@@ -142,7 +144,7 @@ class SplitSession(BaseSession):
     def close(self) -> None:
         """Close the engine's sessions and free the module."""
         self._opened.close()
-        self._module = None
+        self._module = self._call = None
 
 
 def _manifest(piece: Piece, whole: Manifest) -> Manifest:

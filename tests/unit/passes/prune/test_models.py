@@ -175,7 +175,10 @@ def test_a_task_without_calibration_samples_will_do(tmp_path: Path) -> None:
             "no layer of Sequential can be pruned: 1: its channels are an output of the model",
         ),
         (lambda: nn.LayerNorm([3, 8, 8]), "no layer of LayerNorm can be pruned: it has no convol"),
-        (lambda: pair(b=nn.utils.weight_norm(conv(16, 16))), "Toy cannot be copied"),
+        (
+            lambda: pair(b=nn.utils.weight_norm(conv(16, 16))),
+            "b: its weights are computed of others",
+        ),
     ],
 )
 def test_models_without_anything_to_prune_are_unsupported(

@@ -18,10 +18,10 @@ from torch import nn
 from torchvision.models.shufflenetv2 import ShuffleNetV2
 
 from perfsuite.errors import BuildError
+from perfsuite.export.state import as_arrays
 from perfsuite.passes.prune.channels import Group, channel_groups
 from perfsuite.passes.prune.surgery import absent, channels_kept, cut, load, masked
 from perfsuite.passes.prune.verification import cuttable_groups
-from perfsuite.passes.shared.invocation import tensors_of
 
 
 def shuffled() -> nn.Module:
@@ -89,7 +89,7 @@ def test_a_fresh_net_takes_up_what_was_cut(name: str) -> None:
     smaller = copy.deepcopy(net)
     cut(smaller, groups, {g.name: list(range(1, g.width, 2)) for g in groups})
     fresh = NETS[name]().eval()
-    load(fresh, tensors_of(smaller))
+    load(fresh, as_arrays(smaller))
     for one, two in zip(answers(fresh, pictures()), answers(smaller, pictures()), strict=True):
         assert_alike(one, two)
     assert repr(fresh) == repr(smaller)  # with the sizes that modules say they have
@@ -137,7 +137,7 @@ def test_a_branch_goes_with_all_its_norms(option: str) -> None:
     assert not any(name.startswith("3.") for name in smaller.state_dict())
     fresh = NETS[f"option {option}"]().eval()
     absent(fresh, gone)
-    load(fresh, tensors_of(smaller))
+    load(fresh, as_arrays(smaller))
     assert_alike(answers(fresh, pictures())[0], answers(bare, pictures())[0])
 
 
@@ -177,22 +177,22 @@ def test_edits_of_another_model_are_refused(
     other: Callable[[], nn.Module], reason: str | None
 ) -> None:
     if reason is None:
-        load(pair(), tensors_of(other()))
+        load(pair(), as_arrays(other()))
         return
     with pytest.raises(BuildError, match=reason) as caught:
-        load(pair(), tensors_of(other()))
+        load(pair(), as_arrays(other()))
     assert "another model" in str(caught.value)
 
 
 def test_a_bias_that_the_model_has_not_is_another_model() -> None:
-    tensors = tensors_of(pair(b=conv(16, 8), head=nn.Linear(8, CLASSES)))
+    tensors = as_arrays(pair(b=conv(16, 8), head=nn.Linear(8, CLASSES)))
     with pytest.raises(BuildError, match="another model"):
         load(pair(b=conv(16, 16, bias=False)), tensors)
 
 
 def test_a_norm_of_another_size_in_a_model_is_another_model() -> None:
     net = pair(norm=nn.LayerNorm([16, 8, 8]))
-    tensors = {**tensors_of(net), "norm.weight": np.ones((16, 4, 4), np.float32)}
+    tensors = {**as_arrays(net), "norm.weight": np.ones((16, 4, 4), np.float32)}
     with pytest.raises(BuildError, match="norm: stored edits give this LayerNorm another shape"):
         load(net, tensors)
 

@@ -1,0 +1,61 @@
+"""What a user may have to change where a module's forward fails on the inputs that it is given."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import PerfsuiteError
+from perfsuite.export.calls import tensors_of
+from perfsuite.user_code import user_code
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def forward_hint(module: nn.Module, inputs: Inputs) -> str:
+    """Return what may be the reason, in words; '' where none is known."""
+    return _of_types(module, inputs) or _of_packing(module, inputs)
+
+
+def _of_types(module: nn.Module, inputs: Inputs) -> str:
+    import torch
+
+    weights = {one.dtype for one in module.parameters() if one.is_floating_point()}
+    given = {str(array.dtype) for array in inputs.values() if array.dtype.kind == "f"}
+    if len(weights) != 1 or torch.float32 in weights or not given:
+        return ""
+    own = str(next(iter(weights))).removeprefix("torch.")
+    if own in given:
+        return ""
+    return (
+        f"its weights are {own} and inputs() gives {' and '.join(sorted(given))}: let forward "
+        f"convert its inputs (x.to(torch.{own})), or build() return net.float(); suites ask for "
+        f"lower precisions by `precision`"
+    )
+
+
+def _of_packing(module: nn.Module, inputs: Inputs) -> str:
+    """Return how forward's parameter must be annotated, if it answers a list or a dict."""
+    import torch
+
+    try:
+        parameters = list(inspect.signature(module.forward).parameters)
+    except (TypeError, ValueError):
+        return ""
+    if not parameters:
+        return ""
+    tensors = tensors_of(inputs)
+    listed = list(tensors[0].unbind(0)) if len(tensors) == 1 and tensors[0].ndim else tensors
+    for packed, words in (
+        (listed, "list[torch.Tensor]"),
+        (dict(zip(inputs, tensors, strict=True)), "dict[str, torch.Tensor]"),
+    ):
+        try:
+            with user_code("trying it"), torch.no_grad():
+                module(packed)
+        except PerfsuiteError:  # it does not take this either
+            continue
+        return f"say what it takes by an annotation: forward(self, {parameters[0]}: {words})"
+    return ""
