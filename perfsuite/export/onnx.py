@@ -134,6 +134,8 @@ def read_graph(path: Path) -> onnx.ModelProto:
         if not model.graph.node:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
         check_versions(path, model)
+        if any(map(_lacks_shape, model.graph.output)):  # as where a graph was cut
+            model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model)
     except DecodeError as error:
         raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
@@ -147,6 +149,11 @@ def read_graph(path: Path) -> onnx.ModelProto:
         _name_nodes(model)  # what is expanded is named after its call
         model = inlined(model)
     return model
+
+
+def _lacks_shape(value: Any) -> bool:
+    kind = value.type.WhichOneof("value")
+    return kind == "tensor_type" and not value.type.tensor_type.HasField("shape")
 
 
 def write_settled(path: Path, specs: Sequence[InputSpec], target: Path) -> None:

@@ -109,7 +109,8 @@ def settled(
             raise _counts_samples(sides)
         return _batched(sides, inputs, outcome.outputs)
     if outcome.kind == "one" and number == 1:
-        return _fixed(sides, inputs, given, 1, outcome.why, outcome.outputs)
+        why = f"{outcome.why}; if it takes more all the same, say so with `{BATCH}` in a shape"
+        return _fixed(sides, inputs, given, 1, why, outcome.outputs)
     if given is None and len(sides.numbers) < len(sides.batch):
         raise ConfigError(_asked_for_batch(sides, outcome.why))
     return _fixed(sides, inputs, given, number, outcome.why)
@@ -188,7 +189,9 @@ def _told(inputs: Sequence[InputSpec], shapes: GivenShapes) -> dict[str, int | s
                     )
             elif given != ANY:
                 other, whose = told.setdefault(side, (given, name))
-                if other != given:
+                if {other, given} == {BATCH, 1}:  # one sample
+                    told[side] = (BATCH, name)
+                elif other != given:
                     raise ConfigError(
                         f"shapes: side '{side}' is {other} in '{whose}' and {given} in '{name}', "
                         f"and is the same in both"

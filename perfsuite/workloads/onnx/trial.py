@@ -42,7 +42,8 @@ def tried(path: Path, three: Inputs, axes: Mapping[str, int], *, named: bool) ->
         return Outcome("untried", session)
     two, one = (_rows(three, axes, rows) for rows in ([0, 2], [0]))
     fewer, more = _run(session, two), _run(session, three)
-    error = next((one for one in (fewer, more) if isinstance(one, str)), "")
+    errors = [one for one in (fewer, more) if isinstance(one, str)]
+    error = f"of more it fails: {errors[0]}" if errors else ""
     if "alloc" in error:  # too little memory says nothing about the model
         return Outcome("untried", error)
     if not isinstance(fewer, str) and not isinstance(more, str):
@@ -51,7 +52,7 @@ def tried(path: Path, three: Inputs, axes: Mapping[str, int], *, named: bool) ->
             if named or independent(fewer, more, sides):
                 return Outcome("batch", "", _shapes(more, sides))
             return Outcome("unclear", "its answer to one entry depends on those beside it")
-        error = "no side of an output follows it"
+        error = "no side of an output grows with it"
         if not named:
             return Outcome("unclear", error)
     alone = _run(session, one)

@@ -101,6 +101,13 @@ def test_lengths_are_not_written_into_what_may_have_others(tmp_path: Path) -> No
     assert [dim.dim_param or dim.dim_value for dim in dims] == ["batch", 3, 0, "u"]
 
 
+def test_outputs_of_unknown_shape_are_inferred(tmp_path: Path) -> None:
+    path = save(tmp_path / "net.onnx", [node("Relu", "x", "y")], {"x": ("N", 3)}, {"y": None})
+    (output,) = load_graph(path).graph.output
+    dims = output.type.tensor_type.shape.dim
+    assert [dim.dim_param or dim.dim_value for dim in dims] == ["batch", 3]
+
+
 def test_inputs_that_are_no_tensors_are_told() -> None:
     from onnx import TensorProto, helper
 

@@ -128,15 +128,13 @@ def test_inputs_that_are_given_once(folder: Path, sides: tuple[int | str, ...]) 
     thresholded(folder / "net.onnx", sides)
     text = f'workloads = ["net.onnx"]\nsamples = {{ net = "s.npz" }}\n{SUITE}'
     x = np.random.default_rng(0).normal(size=(20, 3, 4, 4)).astype(np.float32)
-    given = {"iou": np.float32([0.5]), "scale": np.float32(2.0)}
-    if sides[0] == 1:
-        given["labels"] = x.mean(axis=(2, 3)).argmax(axis=1)
+    labels = x.mean(axis=(2, 3)).argmax(axis=1)
+    given = {"iou": np.float32([0.5]), "scale": np.float32(2.0), "labels": labels}
     for record in records(folder, text, x=x, **given).values():
         assert record.status == "ok", record.error
         assert record.input_shapes == {"x": ((1, 3, 4, 4),), "iou": ((1,),), "scale": ((),)}
-        if sides[0] == 1:
-            assert record.accuracy is not None
-            assert record.accuracy.value == 1.0
+        assert record.accuracy is not None
+        assert record.accuracy.value == 1.0
 
 
 def test_a_profile_with_samples_and_with_shapes(

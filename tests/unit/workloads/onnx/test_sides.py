@@ -57,6 +57,9 @@ def test_what_is_told_of_one_input_holds_for_the_others_of_that_name() -> None:
     assert sides(found) == [("batch", 128), (128,)]
     assert [spec.per_call for spec in found.inputs] == [False, True]
     assert settle(TEXT, {"pos": (128,)}).inputs == found.inputs
+    inputs = (*NAMED, InputSpec("size", "float32", ("N", 2)))
+    found = settle(inputs, {"x": ("batch", 3, 8, 8), "size": (1, 2)})
+    assert sides(found) == [("batch", 3, 8, 8), ("batch", 2)]
     told = refusal(TEXT, {"ids": (1, 128), "pos": (64,)})
     assert told == "shapes: side 'seq' is 128 in 'ids' and 64 in 'pos', and is the same in both"
 
@@ -100,7 +103,8 @@ def test_a_number_where_the_batch_may_be() -> None:
 
 def test_only_one_sample_goes_in_where_a_trial_says_so() -> None:
     found = settle(NAMED, {"x": (1, 3, 8, 8)}, outcome="one")
-    assert (sides(found), found.only, found.why) == ([(1, 3, 8, 8)], 1, "for a reason")
+    assert (sides(found), found.only) == ([(1, 3, 8, 8)], 1)
+    assert found.why.startswith("for a reason; if it takes more all the same, say so with `batch`")
     assert not found.inputs[0].per_call
 
 

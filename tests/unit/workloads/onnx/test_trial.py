@@ -43,7 +43,7 @@ def test_steps_that_depend_on_each_other_are_no_samples(tmp_path: Path) -> None:
 def test_a_side_that_no_output_follows_is_not_known_to_count_samples(tmp_path: Path) -> None:
     path = steps_first(tmp_path / "net.onnx", ("?", 5, 4))
     found = trial(path, 3, 5, 4)
-    assert found == Outcome("unclear", "no side of an output follows it")
+    assert found == Outcome("unclear", "no side of an output grows with it")
     assert trial(path, 3, 5, 4, named=True).kind == "one"
 
 
