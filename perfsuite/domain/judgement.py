@@ -100,6 +100,24 @@ class Labelled(_Kind, frozen=True):
     cells: tuple[str, ...]
 
 
+class LittleInt8(_Kind, frozen=True):
+    """Of a quantized cell's MACs only a `share` ran in 8 bits; the rest stayed in float."""
+
+    cell: str
+    share: float
+
+
+class Unlike(_Kind, frozen=True):
+    """A cell answers little like the fp32 model: the mean cosine of its `output` is so low.
+
+    Nothing labelled tells whether that matters.
+    """
+
+    cell: str
+    output: str
+    cosine: float
+
+
 class InParts(_Kind, frozen=True):
     """Not all cells that are compared fitted into memory together.
 
@@ -212,6 +230,8 @@ Caution = (
     | LatenciesLeftOut
     | NotTogether
     | Labelled
+    | LittleInt8
+    | Unlike
     | InParts
     | ExpectationUnmet
     | NotFaster

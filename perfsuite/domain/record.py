@@ -136,6 +136,21 @@ class LayerWidth(msgspec.Struct, frozen=True, omit_defaults=True):
     left: str = ""
 
 
+class Likeness(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How alike an output's answers are to those of the fp32 model without passes.
+
+    `cosine` is the mean over `samples` of the cosine of the angle between both answers, and
+    `relative_error` that of |a-b| / |b|, in Euclidean norms. Both are None for an output that was
+    `left_out`, for the reason that this gives.
+    """
+
+    output: str
+    cosine: float | None = None
+    relative_error: float | None = None
+    samples: int = 0
+    left_out: str = ""
+
+
 class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     """One finished job."""
 
@@ -165,6 +180,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     device: DeviceIdentity | None = None  # that it was done on; None in journals that did not tell
     uncounted: dict[str, int] = {}  # beside its macs: operators that may compute, to their number
     input_shapes: InputShapes = {}  # of a prepare line: of the calls that are timed
+    likeness: tuple[Likeness, ...] = ()  # of a prepare line, where passes changed answers
+    int8_share: float | None = None  # of an inspect line: of the MACs, ran in 8 bits
     made_up: bool = False  # beside them: the inputs are made up, as nobody gave samples
 
 
@@ -207,6 +224,8 @@ class Record(msgspec.Struct, frozen=True):
     defines those that are not in perfsuite's table. `accuracies` are those by all metrics of the
     task, the main one first; there are none without labelled samples. `uncounted` are operators
     that may compute and have no formula: with any, the MACs are only those of the others.
+    `likeness` is how alike the answers are to those of fp32, empty where no pass changed any, and
+    `int8_share` which part of the MACs ran in 8 bits, None where none were to.
     `input_shapes` are those of the timed calls, empty in runs that did not tell; they are `made_up`
     where nobody gave samples.
     """
@@ -232,7 +251,15 @@ class Record(msgspec.Struct, frozen=True):
     by_round: dict[str, dict[int, float]] = {}
     input_shapes: InputShapes = {}
     made_up: bool = False
+    likeness: tuple[Likeness, ...] = ()
+    int8_share: float | None = None
     looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
+
+    @property
+    def least_like(self) -> Likeness | None:
+        """Return the output whose answers are least like those of fp32, if any was compared."""
+        compared = [one for one in self.likeness if one.cosine is not None]
+        return min(compared, key=lambda one: one.cosine or 0.0, default=None)
 
     @property
     def accuracy(self) -> Accuracy | None:

@@ -15,6 +15,7 @@ from perfsuite.domain.judgement import (
     InParts,
     Labelled,
     LatenciesLeftOut,
+    LittleInt8,
     NotBeside,
     NotChosen,
     NotInBaseline,
@@ -24,6 +25,7 @@ from perfsuite.domain.judgement import (
     Quick,
     TimeWasUp,
     TooManyThreads,
+    Unlike,
     VersionsDiffer,
 )
 from perfsuite.domain.metrics import LATENCY
@@ -43,6 +45,11 @@ from perfsuite.judge.realised import unproven
 from perfsuite.judge.references import not_chosen, ok_cells
 from perfsuite.judge.visibility import not_visible
 
+# Below this share of MACs in 8 bits, a quantized model is mostly a float one.
+LEAST_INT8_SHARE = 0.5
+# Below this mean cosine to the answers of fp32, a model without labelled samples may be spoilt.
+LEAST_COSINE = 0.9
+
 
 def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
     """Return the cautions about the run, whose changes are judged against `baseline`, if at all."""
@@ -56,6 +63,8 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
         *_not_together(run),
         *_in_words(run),
         *_in_parts(run),
+        *_little_int8(run),
+        *_unlike(run),
         *_unmet_expectations(run),
         *unproven(run),
     ]
@@ -169,6 +178,26 @@ def _in_parts(run: Run) -> list[InParts]:
     found = tuple(tuple(keys) for name, keys in members.items() if name in split)
     alone = _labelled(run, MEASURED_ALONE)
     return [InParts(found, alone)] if found or alone else []
+
+
+def _little_int8(run: Run) -> list[LittleInt8]:
+    return [
+        LittleInt8(record.cell.key, record.int8_share)
+        for record in run.records.values()
+        if record.int8_share is not None and record.int8_share < LEAST_INT8_SHARE
+    ]
+
+
+def _unlike(run: Run) -> list[Unlike]:
+    """Return the cells that answer little like fp32, where no labelled samples judge them."""
+    return [
+        Unlike(record.cell.key, least.output, least.cosine)
+        for record in run.records.values()
+        if (least := record.least_like) is not None
+        and least.cosine is not None
+        and least.cosine < LEAST_COSINE
+        and not record.accuracies
+    ]
 
 
 def _labelled(run: Run, label: str) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from perfsuite.report.tables.cell_rows import (
     summary,
     title,
 )
+from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
     change_text,
@@ -188,6 +189,8 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
         name = f"  {short_key(row)}: "
         if row.labels:
             console.print(as_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
+        if rounded := rounding_text(row):
+            console.print(as_text(console, name + rounded, "dim"))
         if slow := pace_text(row):
             console.print(as_text(console, name + slow, "yellow"))
         if row.expected:

@@ -166,6 +166,8 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
         input_shapes=next((line.input_shapes for line in done if line.job == "prepare"), {}),
         made_up=any(line.made_up for line in done),
+        likeness=next((line.likeness for line in done if line.job == "prepare"), ()),
+        int8_share=inspected.int8_share if inspected else None,
         metrics=header.metrics,
         looks=header.suite.looks,
         accuracies=next((_accuracies(line) for line in done if line.job == "evaluate"), ()),

@@ -21,6 +21,7 @@ from perfsuite.report.tables.cell_rows import (
     summary,
     title,
 )
+from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
     instruction_sets_text,
@@ -133,7 +134,7 @@ def escape(text: str) -> str:
 
 
 def _cells(row: CellRow) -> tuple[str, ...]:
-    notes = [*row.labels, pace_text(row), row.expected or row.error]
+    notes = [*row.labels, rounding_text(row), pace_text(row), row.expected or row.error]
     metric = f"{row.accuracy_metric} " if row.accuracy is not None else ""
     return (
         row_symbol(row),

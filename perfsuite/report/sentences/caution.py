@@ -11,6 +11,7 @@ from perfsuite.domain.judgement import (
     Labelled,
     LatenciesLeftOut,
     LittleComputes,
+    LittleInt8,
     MacsNotFewer,
     NotBeside,
     NotChosen,
@@ -27,6 +28,7 @@ from perfsuite.domain.judgement import (
     RowTooSlow,
     TimeWasUp,
     TooManyThreads,
+    Unlike,
     VersionChange,
     VersionsDiffer,
 )
@@ -81,6 +83,16 @@ def caution_sentence(caution: Caution) -> str:
             )
         case Labelled(label=label, cells=cells):
             return f"{', '.join(cells)}: {_LABELS.get(label, label)}"
+        case LittleInt8(cell=cell, share=share):
+            return (
+                f"{cell}: only {words.percent(share)} of its MACs ran in 8 bits: the engine has no "
+                f"8-bit kernels for the rest, or its weights are not constant"
+            )
+        case Unlike(cell=cell, output=output, cosine=cosine):
+            return (
+                f"{cell}: it answers little like the fp32 model: the mean cosine of output "
+                f"'{output}' is {cosine:.3f}, and no labelled samples tell whether that matters"
+            )
         case InParts():
             return _in_parts(caution)
         case ExpectationUnmet(cell=cell, status=status, reason=why):

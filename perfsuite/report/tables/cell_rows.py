@@ -11,7 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
-from perfsuite.domain.record import LayerWidth, Record, Run
+from perfsuite.domain.record import LayerWidth, Likeness, Record, Run
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
@@ -92,6 +92,9 @@ class CellRow(msgspec.Struct, frozen=True):
     device_instruction_sets: tuple[str, ...] = ()  # the best that the processor has
     instruction_sets: tuple[str, ...] = ()  # that the cell's kernels use; empty where not known
     input_shapes: InputShapes = {}  # of the timed calls; empty where the run does not tell
+    likeness: tuple[Likeness, ...] = ()  # to the answers of fp32, where passes changed any
+    least_like: Likeness | None = None  # of these, the one with the lowest cosine
+    int8_share: float | None = None  # of the MACs, that ran in 8 bits
     made_up: bool = False  # those inputs are made up, as nobody gave samples
     instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
 
@@ -224,6 +227,9 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         uncounted=record.uncounted,
         input_shapes=record.input_shapes,
         made_up=record.made_up,
+        likeness=record.likeness,
+        least_like=record.least_like,
+        int8_share=record.int8_share,
         labels=record.labels,
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",

@@ -14,7 +14,7 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
-from perfsuite.domain.record import LayerWidth
+from perfsuite.domain.record import LayerWidth, Likeness
 from perfsuite.domain.runtime import MANIFEST, Manifest, Runtime, Session, SessionOptions
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.task import Inputs
@@ -51,6 +51,7 @@ class Facts(msgspec.Struct, frozen=True):
     versions: dict[str, str] = {}  # of the engine's libraries; empty in artifacts that did not tell
     runtime: str = ""  # what changes when the code of the runtime may have changed
     input_shapes: InputShapes = {}  # of the timed calls; empty in artifacts that did not tell
+    likeness: tuple[Likeness, ...] = ()  # to fp32, where passes changed answers
     structure: str = ""  # the digest of the module that it is opened with, without weights
     labels: tuple[str, ...] = ()  # what is told of the graph and of its answers
 

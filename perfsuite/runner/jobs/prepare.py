@@ -12,7 +12,14 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.profile import Node
-from perfsuite.domain.record import ONE_AT_A_TIME, SPLIT, UNLABELLED, Line, Measurement
+from perfsuite.domain.record import (
+    ONE_AT_A_TIME,
+    SPLIT,
+    UNLABELLED,
+    Likeness,
+    Line,
+    Measurement,
+)
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.domain.workload import Workload
@@ -21,6 +28,7 @@ from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.capabilities import identity_of, libraries_of
 from perfsuite.runner.build.hints import with_batch_hint
+from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
@@ -98,6 +106,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
             parity=dict(facts.parity),
             widths=facts.widths,
             uncounted=facts.uncounted,
+            likeness=facts.likeness,
             input_shapes=facts.input_shapes,
             made_up=workload.task.made_up and not job.picture,
         ),
@@ -183,6 +192,7 @@ class _Build:
             versions=libraries_of(self.runtime),
             runtime=source_digest("runtime", self.job.runtime),
             input_shapes=artifacts.shapes_of(inputs),
+            likeness=self._likeness(folder, manifest, inputs[:2]),
             structure=self.builder.structure() if needs_source else "",
             labels=(*self._own.labels, *compared.labels),
         )
@@ -314,6 +324,37 @@ class _Build:
         )
         compare = comparison.quantized if self.variant.quantized else comparison.of
         return compare(inputs, answers)
+
+    def _likeness(
+        self, folder: Path, manifest: Manifest, inputs: list[Inputs]
+    ) -> tuple[Likeness, ...]:
+        """Return how alike the answers are to those of the model before its passes.
+
+        There are none without passes, whose answers parity compares.
+        """
+        if not manifest.lossy or self.runtime.takes == "nothing":
+            return ()
+        workload = self.builder.workload
+        calibrates = any(step.is_graph for step in self.builder.steps)
+        given = [*inputs, *(calls_like(inputs[0], workload.task) if calibrates else [])]
+        try:
+            expected = self._expected(given)
+        except Unsupported:  # nothing here runs the model as it was
+            return ()
+        options = artifacts.options(self.job.cell, self.variant.rebuild)
+        with artifacts.open_session(self.runtime, folder, manifest, options) as session:
+            answered = [self._answer(session, one) for one in given]
+        return likeness(workload.task, manifest, expected, answered)
+
+    def _expected(self, given: list[Inputs]) -> list[Outputs]:
+        """Return the answers of the workload's model without passes."""
+        from perfsuite.runner.build.reference import graph_outputs, module_outputs
+
+        path = self.builder.workload.model.onnx
+        if path is not None:
+            return [graph_outputs(path, one) for one in given]
+        module = self.builder.build()
+        return [module_outputs(module, one) for one in given]
 
     def _answer(self, session: Session, inputs: Inputs) -> Outputs:
         """Return the engine's answers; what the model's own code raises is told as that."""

@@ -94,6 +94,12 @@ def test_with_samples_it_is_judged_in_fp32_and_int8(folder: Path) -> None:
     assert all(
         one.evidence and any("int8" in name for name in one.evidence.kernels) for one in int8
     )
+    for record in found.records.values():
+        quantized = record.cell.recipe == "int8"
+        assert record.int8_share == (1.0 if quantized else None)
+        assert [one.output for one in record.likeness] == ["y"] * quantized
+        assert all(one.cosine and 0.99 < one.cosine < 1.0 for one in record.likeness)
+        assert all(one.samples == 2 + 4 for one in record.likeness)  # timed, and of calibration
 
 
 def test_other_samples_calibrate_anew(folder: Path) -> None:

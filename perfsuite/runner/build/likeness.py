@@ -1,0 +1,87 @@
+"""How alike the answers of a lossy variant are to those of the fp32 model: a fact, no judgement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from statistics import fmean
+
+import numpy as np
+
+from perfsuite.domain.record import Likeness
+from perfsuite.domain.runtime import Manifest
+from perfsuite.domain.task import Inputs, Outputs, Task
+
+SETS = "the order of its values has no meaning"
+NOT_FLOAT = "its values are no fractions"
+OTHER_SHAPE = "its shape depends on the answers"
+NOT_FINITE = "no value of it is finite"
+
+_CALLS = 4  # with calibration samples
+
+
+def calls_like(example: Inputs, task: Task) -> list[Inputs]:
+    """Return some calibration samples of the task, in calls like `example`."""
+    count = len(next(iter(example.values())))
+    calls: list[Inputs] = []
+    for batch in task.calibration(_CALLS * count):
+        for place in range(0, len(next(iter(batch.values()))), count):
+            call = {
+                name: array if array.shape == example[name].shape else array[place:][:count]
+                for name, array in batch.items()
+            }
+            alike = all(call[name].shape == one.shape for name, one in example.items())
+            calls += [call] if alike else []
+    return calls[:_CALLS]
+
+
+def likeness(
+    task: Task, manifest: Manifest, expected: Sequence[Outputs], answered: Sequence[Outputs]
+) -> tuple[Likeness, ...]:
+    """Return the likeness of each output, over all samples of all calls.
+
+    Left out are outputs that a cosine says nothing of: of integers, of a number of values that
+    changes, as of detections, and all of a task that compares them by its own `agreement`.
+    """
+    names = manifest.outputs
+    if not expected or not all(len(one) == len(names) for one in (*expected, *answered)):
+        return ()
+    if task.agreement(expected[0], expected[0], manifest.precision) is not None:
+        return tuple(Likeness(name, left_out=SETS) for name in names)
+    return tuple(
+        _of_output(name, [one[at] for one in expected], [one[at] for one in answered], manifest)
+        for at, name in enumerate(names)
+    )
+
+
+def _of_output(
+    name: str, expected: Sequence[np.ndarray], answered: Sequence[np.ndarray], manifest: Manifest
+) -> Likeness:
+    if not all(np.issubdtype(one.dtype, np.floating) for one in (*expected, *answered)):
+        return Likeness(name, left_out=NOT_FLOAT)
+    pairs = list(zip(expected, answered, strict=True))
+    if any(b.shape != a.shape for b, a in pairs) or len({b.shape for b in expected}) > 1:
+        return Likeness(name, left_out=OTHER_SHAPE)
+    found = [one for b, a in pairs for one in _of_samples(b, a, manifest.batch)]
+    if not found:
+        return Likeness(name, left_out=NOT_FINITE)
+    cosines, errors = zip(*found, strict=True)
+    return Likeness(name, fmean(cosines), fmean(errors), len(found))
+
+
+def _of_samples(b: np.ndarray, a: np.ndarray, batch: int) -> Iterator[tuple[float, float]]:
+    """Yield the cosine and the relative error of each sample, over values that are finite in both.
+
+    An answer of zeros alone is like another such, and unlike all others.
+    """
+    count = batch if b.shape[:1] == (batch,) else 1
+    for one, other in zip(b.reshape(count, -1), a.reshape(count, -1), strict=True):
+        finite = np.isfinite(one) & np.isfinite(other)
+        x, y = one[finite].astype(np.float64), other[finite].astype(np.float64)
+        if not x.size:
+            continue
+        lengths = float(np.linalg.norm(x)), float(np.linalg.norm(y))
+        if not all(lengths):
+            same = not any(lengths)
+            yield float(same), float(not same)
+            continue
+        yield float(x @ y) / (lengths[0] * lengths[1]), float(np.linalg.norm(x - y)) / lengths[0]

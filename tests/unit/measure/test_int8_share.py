@@ -1,0 +1,42 @@
+"""Which part of the MACs ran in 8 bits, by hand."""
+
+from __future__ import annotations
+
+from perfsuite.domain.profile import Kernel, Node, Profile
+from perfsuite.measure.int8_share import int8_share
+
+
+def node(name: str, macs: int | None) -> Node:
+    return Node(name, "Conv", "", (), (), macs)
+
+
+def kernel(precision: str, *origins: str, kind: str = "Conv", macs: int | None = None) -> Kernel:
+    return Kernel("k", kind, (1.0,), (), origins, (), precision, macs)
+
+
+NODES = [node("a", 900), node("b", 90), node("c", 10), node("relu", 0), node("odd", None)]
+
+
+def share(*kernels: Kernel) -> float | None:
+    return int8_share(Profile((1.0,), kernels), NODES)
+
+
+def test_macs_are_those_of_the_nodes_merged_into_a_kernel() -> None:
+    found = share(kernel("int8", "a", "relu"), kernel("fp32", "b", "odd"), kernel("int8", "c"))
+    assert found == 0.91
+
+
+def test_an_engine_may_report_them_itself() -> None:
+    assert share(kernel("int8", "a", macs=1), kernel("fp32", macs=3)) == 0.25
+
+
+def test_a_kernel_may_round_its_float_operand_itself() -> None:
+    assert (
+        share(kernel("fp32", "a", kind="DynamicQuantizeMatMul"), kernel("fp32", "c")) == 900 / 910
+    )
+
+
+def test_where_nothing_is_counted_there_is_no_share() -> None:
+    assert share(kernel("int8", "relu", "odd"), kernel("int8", "unknown")) is None
+    assert share() is None
+    assert share(kernel("fp32", "a")) == 0.0

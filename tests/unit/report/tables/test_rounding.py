@@ -1,0 +1,78 @@
+"""What tables and warnings say of 8-bit arithmetic and of answers that differ from fp32."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+from judged_runs import INT8, record, run
+
+from perfsuite.domain.judgement import LittleInt8, Unlike
+from perfsuite.domain.record import Accuracy, Likeness
+from perfsuite.judge import judge
+from perfsuite.judge.cautions import cautions
+from perfsuite.report.formats.csv import Csv
+from perfsuite.report.formats.markdown import Markdown
+from perfsuite.report.sentences import caution_sentence
+from perfsuite.report.tables.cell_rows import CellRow, rows
+from perfsuite.report.tables.rounding import rounding_text
+
+ALIKE, UNLIKE = Likeness("y", 0.99834, 0.05, 8), Likeness("z", 0.52, 0.9, 8)
+BOXES = Likeness("boxes", left_out="its shape depends on the answers")
+
+
+def row(**fields: Any) -> CellRow:
+    made = run(record(INT8, 0.1, **fields))
+    return rows(made, judge(made))[0]
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({}, ""),
+        ({"int8_share": 0.96}, "int8: 96 % of MACs"),
+        ({"likeness": (ALIKE,)}, "cos 0.9983 to fp32"),
+        ({"likeness": (ALIKE, UNLIKE), "int8_share": 1.0},
+         "int8: 100 % of MACs, cos 0.5200 to fp32 (z)"),
+        ({"likeness": (BOXES,)},
+         "boxes not compared with fp32: its shape depends on the answers"),
+        ({"likeness": (BOXES, ALIKE)}, "cos 0.9983 to fp32 (y); boxes not compared with fp32: its "
+         "shape depends on the answers"),
+    ],
+)  # fmt: skip
+def test_texts(fields: dict[str, Any], text: str) -> None:
+    assert rounding_text(row(**fields)) == text
+
+
+def test_all_formats_tell() -> None:
+    made = run(record(INT8, 0.1, likeness=(ALIKE, UNLIKE), int8_share=0.25))
+    judgement = judge(made)
+    header, line = (text.split(",") for text in Csv().render(made, judgement).splitlines())
+    told = dict(zip(header, line, strict=True))
+    assert (told["int8_share"], told["cosine"], told["relative_error"]) == ("0.25", "0.52", "0.9")
+    assert "int8: 25 % of MACs, cos 0.5200 to fp32 (z)" in Markdown().render(made, judgement)
+
+
+def test_little_of_it_in_8_bits_is_a_warning() -> None:
+    made = run(record(INT8, 0.1, int8_share=0.49))
+    (found,) = cautions(made)
+    assert found == LittleInt8(INT8.key, 0.49)
+    assert caution_sentence(found).startswith(f"{INT8.key}: only 49 % of its MACs ran in 8 bits: ")
+    assert cautions(run(record(INT8, 0.1, int8_share=0.5))) == []
+
+
+def test_answers_that_nothing_else_judges_and_differ_are_a_warning() -> None:
+    made = run(record(INT8, 0.1, likeness=(ALIKE, UNLIKE, BOXES)))
+    (found,) = cautions(made)
+    assert found == Unlike(INT8.key, "z", 0.52)
+    assert "the mean cosine of output 'z' is 0.520, and no labelled" in caution_sentence(found)
+    known = Accuracy("top1", 0.9, 10, "d", (0.9,))
+    assert cautions(run(record(INT8, 0.1, likeness=(UNLIKE,), accuracies=(known,)))) == []
+    assert cautions(run(record(INT8, 0.1, likeness=(ALIKE, BOXES)))) == []
+
+
+def test_records_of_earlier_versions_tell_neither() -> None:
+    made = record(INT8, 0.1)
+    assert (made.likeness, made.int8_share, made.least_like) == ((), None, None)
+    assert msgspec.json.decode(msgspec.json.encode(ALIKE), type=Likeness) == ALIKE

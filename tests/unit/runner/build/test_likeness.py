@@ -1,0 +1,75 @@
+"""How alike answers are, by hand; and what a cosine says nothing of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from perfsuite.domain.record import Likeness
+from perfsuite.domain.runtime import Manifest
+from perfsuite.domain.task import Outputs, Task
+from perfsuite.runner.build.likeness import NOT_FINITE, NOT_FLOAT, OTHER_SHAPE, SETS, likeness
+
+
+class Boxes(Task):
+    def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
+        return {"boxes": 0.0}
+
+
+def manifest(outputs: str = "y", batch: int = 1) -> Manifest:
+    return Manifest("fake", "cpu", "fp32", batch, (), tuple(outputs.split()), True, True)
+
+
+def floats(*values: object) -> np.ndarray:
+    return np.array(values, np.float32)
+
+
+@pytest.mark.parametrize(
+    ("expected", "answered", "cosine", "error"),
+    [
+        (floats([3, 4]), floats([3, 4]), 1.0, 0.0),
+        (floats([3, 4]), floats([6, 8]), 1.0, 1.0),
+        (floats([3, 4]), floats([4, -3]), 0.0, 2**0.5),
+        (floats([3, 4]), floats([-3, -4]), -1.0, 2.0),
+        (floats([0, 0]), floats([0, 0]), 1.0, 0.0),
+        (floats([0, 0]), floats([0, 1]), 0.0, 1.0),
+        (floats([3, 4, -np.inf]), floats([3, 4, -np.inf]), 1.0, 0.0),
+    ],
+)
+def test_by_hand(expected: np.ndarray, answered: np.ndarray, cosine: float, error: float) -> None:
+    (one,) = likeness(Task(), manifest(), [[expected]], [[answered]])
+    assert (one.output, one.samples, one.left_out) == ("y", 1, "")
+    assert one.cosine == pytest.approx(cosine)
+    assert one.relative_error == pytest.approx(error)
+
+
+def test_the_mean_is_over_all_samples_of_all_calls() -> None:
+    expected = [[floats([1, 0], [0, 5])], [floats([2, 0], [0, 1])]]
+    answered = [[floats([1, 0], [5, 0])], [floats([4, 0], [0, 1])]]
+    (one,) = likeness(Task(), manifest(batch=2), expected, answered)
+    assert (one.cosine, one.samples) == (pytest.approx(0.75), 4)
+    assert one.relative_error == pytest.approx((2**0.5 + 1) / 4)
+
+
+@pytest.mark.parametrize(
+    ("make", "reason"),
+    [
+        (lambda n: np.array([[n, 1]]), NOT_FLOAT),
+        (lambda n: np.ones((1, 2 + n), np.float32), OTHER_SHAPE),
+        (lambda n: np.full((1, 2), np.nan, np.float32), NOT_FINITE),
+    ],
+)
+def test_what_is_left_out_is_told(make: Callable[[int], np.ndarray], reason: str) -> None:
+    values = [[make(n), floats([1])] for n in (0, 1)]
+    assert likeness(Task(), manifest("y z"), values, values) == (
+        Likeness("y", left_out=reason),
+        Likeness("z", 1.0, 0.0, 2),
+    )
+
+
+def test_sets_are_not_compared_value_by_value() -> None:
+    values = [[floats([1, 2])]]
+    assert likeness(Boxes(), manifest(), values, values) == (Likeness("y", left_out=SETS),)
+    assert likeness(Task(), manifest("y z"), values, values) == ()
