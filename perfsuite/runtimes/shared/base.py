@@ -147,11 +147,13 @@ def trimmed(text: str) -> str:
 def fixed_batch(inputs: Sequence[InputSpec], batch: int) -> None:
     """Raise `Unsupported` if the inputs' first dimension is constant and not `batch`.
 
-    A dynamic first dimension with another name than `batch` does not count samples, and is ignored.
+    A dynamic first dimension with another name than `batch` does not count samples, and is ignored,
+    as is that of an input that is the same for all samples of a call.
     """
-    if not inputs or any("batch" in spec.shape for spec in inputs):
+    counting = [spec for spec in inputs if not spec.per_call]
+    if not counting or any("batch" in spec.shape for spec in inputs):
         return
-    first = inputs[0]
+    first = counting[0]
     if first.shape and isinstance(first.shape[0], int) and first.shape[0] != batch:
         raise Unsupported(
             f"input '{first.name}': its first dimension is fixed to {first.shape[0]}, a batch of "

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from fake_runs import here
-from open_sides import folding, segmenter, steps_first, thresholded
+from open_sides import folding, running_sum, segmenter, steps_first, thresholded
 
 from perfsuite import api
 from perfsuite.config import profile_suite
@@ -98,6 +98,19 @@ def test_made_up_inputs_have_the_shape_that_was_told(folder: Path) -> None:
     assert "x 1x3x10x12 (made up) (b1); x 2x3x10x12 (made up) (b2)" in api.report(
         folder / "run", "md"
     ).replace("\\", "")
+
+
+def test_steps_are_no_samples(folder: Path) -> None:
+    running_sum(folder / "net.onnx", ("?", 4))
+    text = 'workloads = ["net.onnx"]\nbatches = [1, 9]\nshapes = { net = { x = [9, 4] } }\n'
+    for key, record in records(folder, text + SUITE).items():
+        if key.endswith("b1"):
+            assert record.status == "ok", record.error
+            assert record.input_shapes == {"x": ((9, 4),)}
+        else:
+            assert record.status == "unsupported"
+            assert record.error is not None
+            assert "9 was asked for (its answer to one entry depends on" in record.error.message
 
 
 def test_open_sides_that_nobody_told_fail_their_cell_with_what_to_say(folder: Path) -> None:
