@@ -11,9 +11,13 @@ from math import prod
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.profile import Node
+from perfsuite.domain.task import Inputs
+from perfsuite.export.counting import NodeCount, count_nodes
 from perfsuite.export.functions import calls
 from perfsuite.export.normalize import module_path
-from perfsuite.export.operators import Inferred, infer, node_macs, operator_name, weights
+from perfsuite.export.operators import operator_name
+from perfsuite.export.parameters import weights
+from perfsuite.export.shapes import Inferred
 
 if TYPE_CHECKING:
     import onnx
@@ -27,21 +31,22 @@ _QUANTIZE = ("QuantizeLinear", "DequantizeLinear")
 _OPTIONAL = ""  # the name of an input or output that is left out
 
 
-def graph_nodes(model: onnx.ModelProto, batch: int) -> tuple[Node, ...]:
-    """Return the nodes in the graph's order, functions expanded, for calls of `batch` samples.
+def graph_nodes(model: onnx.ModelProto, inputs: Inputs | None = None) -> tuple[Node, ...]:
+    """Return the nodes in the graph's order, functions expanded, for calls with `inputs`.
 
+    Without inputs every open axis is 1.
     `Constant` nodes are left out. The module path of a node comes from its name
     (`<path>/<operator>`, or TorchScript's `/layer1/layer1.0/conv1/Conv`), else from the weight that
     it reads, else, for a Q/DQ pair, from the node whose value it rounds. A node of a function has
     the path of the function's call. A weight is counted as a parameter of the node that reads it
     first, or that reads it after a node which only dequantizes or reshapes it.
     """
-    inferred = infer(model, batch)
+    inferred, counts = count_nodes(model, inputs, every_shape=True)
     graph = inferred.graph
     paths = _paths(model.graph, graph)
     parameters = _parameters(graph)
     return tuple(
-        _node(node, path, parameters[index], inferred)
+        _node(node, path, parameters[index], inferred, counts[index])
         for index, (node, path) in enumerate(zip(graph.node, paths, strict=True))
         if node.op_type != "Constant"
     )
@@ -65,7 +70,9 @@ def module_nodes(module: nn.Module) -> tuple[Node, ...]:
     return tuple(nodes)
 
 
-def _node(node: onnx.NodeProto, path: str, parameters: int, inferred: Inferred) -> Node:
+def _node(
+    node: onnx.NodeProto, path: str, parameters: int, inferred: Inferred, count: NodeCount
+) -> Node:
     inputs = tuple(name for name in node.input if name != _OPTIONAL)
     outputs = tuple(name for name in node.output if name != _OPTIONAL)
     sizes = _sizes(node, inputs, outputs, inferred)
@@ -78,7 +85,7 @@ def _node(node: onnx.NodeProto, path: str, parameters: int, inferred: Inferred) 
         path=path,
         inputs=inputs,
         outputs=outputs,
-        macs=node_macs(node, inferred.shapes),
+        macs=None if count.uncounted else count.macs,
         parameters=parameters,
         bytes=_total(moved.values()),
         sizes=sizes,

@@ -1,4 +1,4 @@
-"""The shapes, multiply-accumulates (MACs) and weights of an ONNX graph's nodes.
+"""The multiply-accumulates (MACs) of ONNX's operators.
 
 MACs are products of activations with weights or with each other; biases are not counted, as is
 usual (Sze et al., "Efficient processing of deep neural networks", 2017, IV).
@@ -6,94 +6,16 @@ usual (Sze et al., "Efficient processing of deep neural networks", 2017, IV).
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from math import prod
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
+
+from perfsuite.export.shapes import Shapes
 
 if TYPE_CHECKING:
     import onnx
 
-Shape = tuple[int, ...]
-Shapes = dict[str, Shape]
-
-
-class Inferred(NamedTuple):
-    """A graph with functions expanded, and its tensors' shapes and bytes per element, by name.
-
-    A tensor whose shape cannot be inferred is missing.
-    """
-
-    graph: onnx.GraphProto
-    shapes: Shapes
-    widths: dict[str, int]
-
-
-def infer(model: onnx.ModelProto, batch: int, rest: int | None = None) -> Inferred:
-    """Return the graph with shapes inferred for inputs of `batch` samples.
-
-    Other dynamic axes are set to `rest`; with None they stay unknown. `model` is not changed.
-    """
-    import onnx
-    from onnx import inliner
-
-    copy = onnx.ModelProto()
-    copy.CopyFrom(model)
-    if copy.functions:
-        copy = inliner.inline_local_functions(copy)
-    del copy.graph.value_info[:]  # they may have dynamic axes
-    for value in copy.graph.input:
-        for axis, side in enumerate(value.type.tensor_type.shape.dim):
-            length = batch if axis == 0 or side.dim_param == "batch" else rest
-            if length is not None and (not side.HasField("dim_value") or side.dim_value < 1):
-                side.dim_value = length
-    inferred = _inferred(copy)
-    if all(name in inferred.shapes for node in inferred.graph.node for name in node.output if name):
-        return inferred
-    folded = _folded(copy)
-    return Inferred(
-        inferred.graph, {**folded.shapes, **inferred.shapes}, {**folded.widths, **inferred.widths}
-    )
-
-
-def _inferred(model: onnx.ModelProto) -> Inferred:
-    from onnx import shape_inference
-
-    graph = shape_inference.infer_shapes(model, data_prop=True).graph
-    shapes: Shapes = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
-    widths = {tensor.name: _width(tensor.data_type) for tensor in graph.initializer}
-    for value in (*graph.input, *graph.value_info, *graph.output):
-        kind = value.type.tensor_type
-        sides = kind.shape.dim
-        if kind.HasField("shape") and all(side.HasField("dim_value") for side in sides):
-            shapes.setdefault(value.name, tuple(side.dim_value for side in sides))
-        if kind.elem_type:
-            widths.setdefault(value.name, _width(kind.elem_type))
-    return Inferred(graph, shapes, widths)
-
-
-def _folded(model: onnx.ModelProto) -> Inferred:
-    """Return what can be inferred after folding constants, such as shapes computed in the graph."""
-    import onnx_ir as ir
-    from onnxscript.optimizer import fold_constants
-
-    try:
-        copy = ir.from_proto(model)  # which takes no maps
-        fold_constants(copy, onnx_shape_inference=True)
-    except Exception as error:  # noqa: BLE001  (it raises whatever an operator raises)
-        warnings.warn(
-            f"shapes that the graph computes stay unknown, and what depends on them is not "
-            f"counted: {type(error).__name__}: {error}",
-            stacklevel=4,
-        )
-        return _inferred(model)
-    return _inferred(ir.to_proto(copy))
-
-
-def _width(data_type: int) -> int:
-    from onnx import helper
-
-    return int(helper.tensor_dtype_to_np_dtype(data_type).itemsize)
+Formula = Callable[["onnx.NodeProto", Shapes], int]
 
 
 def operator_name(node: onnx.NodeProto) -> str:
@@ -102,41 +24,43 @@ def operator_name(node: onnx.NodeProto) -> str:
     return str(node.op_type) if standard else f"{node.domain}::{node.op_type}"
 
 
-def node_macs(node: onnx.NodeProto, shapes: Shapes) -> int | None:
-    """Return the MACs of one node; None if its operator has no formula or a shape is missing."""
-    name = operator_name(node)
-    if name in NO_MACS:
-        return 0
-    try:
-        return MACS[name](node, shapes)
-    except KeyError:  # an operator without a formula, or a tensor without a shape
-        return None
+# Formulas: from a node and the shapes of all tensors to MACs. They raise `KeyError` for a tensor
+# whose shape is not known.
 
 
-# Formulas: from a node and the shapes of all tensors to MACs.
+def attributes(node: onnx.NodeProto) -> dict[str, Any]:
+    """Return the values of a node's attributes, by name; texts are bytes."""
+    from onnx import helper
+
+    return {one.name: helper.get_attribute_value(one) for one in node.attribute}
 
 
-def _convolution(weight: int) -> Callable[[onnx.NodeProto, Shapes], int]:
+def given(node: onnx.NodeProto, place: int) -> str:
+    """Return the name of an input of a node; '' if it is left out."""
+    return str(node.input[place]) if len(node.input) > place else ""
+
+
+def convolution(weight: int) -> Formula:
     """Per output element one product with each weight of its filter: (M, C / groups, kernel)."""
     return lambda node, shapes: prod(shapes[node.output[0]]) * prod(shapes[node.input[weight]][1:])
 
 
-def _transposed(node: onnx.NodeProto, shapes: Shapes) -> int:
+def transposed(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Per input element one product with each weight of its filter: (C, M / groups, kernel)."""
     return prod(shapes[node.input[0]]) * prod(shapes[node.input[1]][1:])
 
 
-def _matrices(node: onnx.NodeProto, shapes: Shapes) -> int:
+def matrices(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Per output element a scalar product along the last axis of the first factor."""
     return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
 
 
-def _gemm(node: onnx.NodeProto, shapes: Shapes) -> int:
-    first = 0 if any(a.name == "transA" and a.i for a in node.attribute) else 1
+def gemm(node: onnx.NodeProto, shapes: Shapes) -> int:
+    first = 0 if attributes(node).get("transA") else 1
     return prod(shapes[node.output[0]]) * shapes[node.input[0]][first]
 
 
-def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
+def recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Per step and sample one product with each weight: of the input, (directions, gates x H, I),
     and of the state before, (directions, gates x H, H). The first two axes are steps and samples.
     """
@@ -144,114 +68,141 @@ def _recurrent(node: onnx.NodeProto, shapes: Shapes) -> int:
     return prod(shapes[node.input[0]][:2]) * weights
 
 
-def _sampled(node: onnx.NodeProto, shapes: Shapes) -> int:
+def sampled(node: onnx.NodeProto, shapes: Shapes) -> int:
     """Per value one product with each neighbour in each direction: the grid weights them."""
-    mode = next((one.s.decode() for one in node.attribute if one.name == "mode"), "linear")
+    mode = attributes(node).get("mode", b"linear").decode()
     neighbours: int = {"nearest": 0, "cubic": 4, "bicubic": 4}.get(mode, 2)
     output = shapes[node.output[0]]
     products: int = neighbours ** (len(output) - 2)
     return prod(output) * products
 
 
-MACS: dict[str, Callable[[onnx.NodeProto, Shapes], int]] = {
-    "Conv": _convolution(weight=1),
-    "ConvInteger": _convolution(weight=1),
-    "QLinearConv": _convolution(weight=3),
-    "ConvTranspose": _transposed,
-    "Gemm": _gemm,
-    "MatMul": _matrices,
-    "MatMulInteger": _matrices,
-    "QLinearMatMul": _matrices,
-    "GRU": _recurrent,
-    "GridSample": _sampled,
-    "LSTM": _recurrent,
-    "RNN": _recurrent,
+def _attention(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Per query one product with each element of each key, and one of each key with its value.
+
+    Values are (batch, heads, length, size) or (batch, length, heads x size); keys of the past come
+    before the new ones.
+    """
+    past = given(node, 4)
+    keys = shapes[node.input[1]][-2] + (shapes[past][-2] if past else 0)
+    return (prod(shapes[node.input[0]]) + prod(shapes[node.output[0]])) * keys
+
+
+def _linear_attention(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Per step, the state of a head is multiplied with a query, and changed by a key and a value.
+
+    The state has as many elements as a key times those of a value; the delta rule multiplies it
+    with the key too.
+    """
+    said = attributes(node)
+    query, value = shapes[node.input[0]], shapes[node.input[2]]
+    heads, shared = said["q_num_heads"], said["kv_num_heads"]
+    state = (query[-1] // heads) * (value[-1] // shared)
+    delta = b"delta" in said.get("update_rule", b"gated_delta")
+    return int(prod(query[:-1]) * state * (heads + shared * (1 + delta)))
+
+
+def _causal_convolution(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Each channel has a filter of its own."""
+    return prod(shapes[node.output[0]]) * shapes[node.input[1]][-1]
+
+
+def _affine_grid(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Each place is a product of its own coordinates and 1 with a matrix."""
+    return prod(shapes[node.output[0]]) * shapes[node.input[0]][-1]
+
+
+def _einsum(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Return the products of two factors at a time, from left to right.
+
+    There are as many as combinations of all their letters; where no letter is summed, the product
+    is element by element and counts as none.
+    """
+    equation = attributes(node)["equation"].decode().replace(" ", "")
+    terms, _, answer = equation.partition("->")
+    sides: dict[str, int] = {}
+    factors = []
+    for term, name in zip(terms.split(","), node.input, strict=True):
+        letters = _letters(term, len(shapes[name]))
+        for letter, side in zip(letters, shapes[name], strict=True):
+            sides[letter] = max(side, sides.get(letter, 1))
+        factors.append(set(letters))
+    all_letters = [letter for letter in sides if letter.startswith("...")]
+    if "->" in equation:
+        kept = {*answer.replace("...", "")} | (set(all_letters) if "..." in answer else set())
+    else:
+        kept = {x for x in sides if len(x) > 1 or terms.count(x) == 1}
+    macs, left = 0, factors[0]
+    for place, right in enumerate(factors[1:], start=2):
+        needed = kept.union(*factors[place:])
+        # What one factor alone has and nobody needs is summed before.
+        left, right = left & (needed | right), right & (needed | left)
+        if (left | right) - needed:
+            macs += prod(sides[letter] for letter in left | right)
+        left = (left | right) & needed
+    return macs
+
+
+def _letters(term: str, rank: int) -> list[str]:
+    """Return the letters of one factor; the axes of `...` are counted from the last one."""
+    before, dots, after = term.partition("...")
+    hidden = rank - len(before) - len(after) if dots else 0
+    return [*before, *(f"...{place}" for place in range(hidden, 0, -1)), *after]
+
+
+MACS: dict[str, Formula] = {
+    "AffineGrid": _affine_grid,
+    "Attention": _attention,
+    "CausalConvWithState": _causal_convolution,
+    "Conv": convolution(weight=1),
+    "ConvInteger": convolution(weight=1),
+    "ConvTranspose": transposed,
+    "DeformConv": convolution(weight=1),  # its sampling is free, as that of RoiAlign is
+    "Einsum": _einsum,
+    "GRU": recurrent,
+    "Gemm": gemm,
+    "GridSample": sampled,
+    "LSTM": recurrent,
+    "LinearAttention": _linear_attention,
+    "MatMul": matrices,
+    "MatMulInteger": matrices,
+    "QLinearConv": convolution(weight=3),
+    "QLinearMatMul": matrices,
+    "RNN": recurrent,
 }
+# Operators that compute, by a rule that sizes alone do not tell: they are told to be uncounted.
+TOLD = frozenset({"DFT", "Det", "STFT"})
+# Operators that run the subgraphs that they have.
+CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 
 _FREE = """
 arithmetic-by-element:
-    Abs Add And Ceil Cos Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf IsNaN Less
-    LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Round Sign Sin Sqrt Sub Sum
-    Tan Where Xor
+    Abs Acos Acosh Add And Asin Asinh Atan Atanh BitCast BitShift BitwiseAnd BitwiseNot BitwiseOr
+    BitwiseXor Ceil Cos Cosh CumProd CumSum Div Equal Erf Exp Floor Greater GreaterOrEqual IsInf
+    IsNaN Less LessOrEqual Log Max Mean Min Mod Mul Neg Not Or Pow Reciprocal Round Sign Sin Sinh
+    Sqrt Sub Sum Tan Where Xor
 activations:
     Celu Clip Elu Gelu HardSigmoid HardSwish Hardmax LeakyRelu LogSoftmax Mish PRelu Relu Selu
-    Shrink Sigmoid Softmax Softplus Softsign Swish Tanh ThresholdedRelu
+    Shrink Sigmoid Softmax Softplus Softsign SwiGLU Swish Tanh ThresholdedRelu
 normalization-pooling-reduction:
     BatchNormalization GroupNormalization InstanceNormalization LRN LayerNormalization
-    LpNormalization MeanVarianceNormalization RMSNormalization
-    AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool MaxPool
-    ArgMax ArgMin ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin
-    ReduceProd ReduceSum ReduceSumSquare TopK
+    LpNormalization MeanVarianceNormalization RMSNormalization RotaryEmbedding
+    SimplifiedLayerNormalization AveragePool GlobalAveragePool GlobalLpPool GlobalMaxPool LpPool
+    MaxPool MaxRoiPool MaxUnpool NegativeLogLikelihoodLoss SoftmaxCrossEntropyLoss ArgMax ArgMin
+    ReduceL1 ReduceL2 ReduceLogSum ReduceLogSumExp ReduceMax ReduceMean ReduceMin ReduceProd
+    ReduceSum ReduceSumSquare TopK
 shapes-movement-constants:
-    Cast CastLike CenterCropPad Compress Concat Constant ConstantOfShape DepthToSpace Dropout
-    Expand EyeLike Flatten Gather GatherElements GatherND Identity NonZero OneHot Pad Range
-    Reshape Resize ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze Tile
-    Transpose Trilu Unsqueeze Upsample
+    Bernoulli BlackmanWindow Cast CastLike CenterCropPad Col2Im Compress Concat Constant
+    ConstantOfShape DepthToSpace Dropout Expand EyeLike Flatten Gather GatherElements GatherND
+    HammingWindow HannWindow Identity ImageDecoder MelWeightMatrix Multinomial NonZero OneHot Pad
+    Range RandomNormal RandomNormalLike RandomUniform RandomUniformLike Reshape Resize
+    ReverseSequence Scatter ScatterElements ScatterND Shape Size Slice SpaceToDepth Split Squeeze
+    TensorScatter Tile Transpose Trilu Unique Unsqueeze Upsample
 quantization-and-boxes:
     DequantizeLinear DynamicQuantizeLinear QuantizeLinear NonMaxSuppression RoiAlign
+sequences-texts:
+    ConcatFromSequence Optional OptionalGetElement OptionalHasElement RegexFullMatch SequenceAt
+    SequenceConstruct SequenceEmpty SequenceErase SequenceInsert SequenceLength SplitToSequence
+    StringConcat StringNormalizer StringSplit TfIdfVectorizer
 """
 NO_MACS = frozenset(word for word in _FREE.split() if not word.endswith(":"))
-
-# The inputs, by operator, that are no parameters though constant: scales, zero points, limits,
-# running statistics. Integer constants are parameters only as inputs that `QUANTIZED` names.
-NOT_PARAMETERS: dict[str, tuple[int, ...]] = {
-    "BatchNormalization": (3, 4),
-    "Clip": (1, 2),
-    "DequantizeLinear": (1, 2),
-    "Pad": (1, 2, 3),
-    "QLinearConv": (1, 2, 4, 5, 6, 7),
-    "QLinearMatMul": (1, 2, 4, 5, 6, 7),
-    "QuantizeLinear": (1, 2),
-    "Resize": (1, 2, 3),
-    "Upsample": (1,),
-}
-QUANTIZED: dict[str, tuple[int, ...]] = {
-    "ConvInteger": (1,),
-    "DequantizeLinear": (0,),
-    "MatMulInteger": (1,),
-    "QLinearConv": (3, 8),
-    "QLinearMatMul": (3,),
-}
-
-
-def weights(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
-    """Return (number of elements, index of the first reader) of each weight and bias, by name.
-
-    Indices, shapes, scales, zero points, running statistics and scalars are left out.
-    """
-    constants = {tensor.name: tensor for tensor in _constants(graph)}
-    found: dict[str, tuple[int, int]] = {}
-    for index, node in enumerate(graph.node):
-        for place, name in enumerate(node.input):
-            tensor = constants.get(name)
-            if tensor is not None and _is_parameter(node.op_type, place, tensor):
-                found.setdefault(name, (prod(tensor.dims), index))
-    return found
-
-
-def _constants(graph: onnx.GraphProto) -> Iterator[Any]:
-    """Yield the initializers, and the tensors of `Constant` nodes under their outputs' names."""
-    import onnx
-
-    yield from graph.initializer
-    for node in graph.node:
-        for attribute in node.attribute:
-            if node.op_type == "Constant" and attribute.name == "value":
-                tensor = onnx.TensorProto()
-                tensor.CopyFrom(attribute.t)
-                tensor.name = node.output[0]
-                yield tensor
-
-
-def _is_parameter(op_type: str, place: int, tensor: onnx.TensorProto) -> bool:
-    import onnx
-
-    if not tensor.dims or place in NOT_PARAMETERS.get(op_type, ()):
-        return False
-    floating = tensor.data_type in (
-        onnx.TensorProto.FLOAT,
-        onnx.TensorProto.FLOAT16,
-        onnx.TensorProto.BFLOAT16,
-        onnx.TensorProto.DOUBLE,
-    )
-    return floating or place in QUANTIZED.get(op_type, ())

@@ -5,7 +5,6 @@ Operators that could not be counted are listed in the result.
 
 from __future__ import annotations
 
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError
 from perfsuite.export.aten_operators import counted
 from perfsuite.export.calls import called
-from perfsuite.export.operators import infer, node_macs, operator_name, weights
+from perfsuite.export.counting import count_nodes, together
+from perfsuite.export.parameters import weights
 
 if TYPE_CHECKING:
     import onnx
@@ -30,13 +30,15 @@ class Macs(msgspec.Struct, frozen=True):
     uncounted: dict[str, int]
 
 
-def count_graph(model: Path | str | onnx.ModelProto) -> Macs:
-    """Return the MACs for one sample (every dynamic axis is set to 1) and the parameters.
+def count_graph(model: Path | str | onnx.ModelProto, inputs: Inputs | None = None) -> Macs:
+    """Return the MACs of a call with `inputs` and the parameters.
 
-    Parameters are the elements of all weights and biases, quantized or not, each counted once;
-    indices, shapes, scales, zero points, running statistics and scalars are not counted. A node
-    whose shapes cannot be inferred is `uncounted`. Raises `ConfigError` for a file that is no ONNX
-    model.
+    Give inputs of batch 1 for the MACs of one sample; without inputs every open axis is 1. Where
+    sizes, branches or loops depend on values the graph is run once, with `inputs`: what ran is
+    counted. Parameters are the elements of all weights and biases, quantized or not, each counted
+    once; indices, shapes, scales, zero points, running statistics and scalars are not counted. A
+    node without a formula, or whose size cannot be known, is `uncounted`. Raises `ConfigError` for
+    a file that is no ONNX model.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -48,16 +50,10 @@ def count_graph(model: Path | str | onnx.ModelProto) -> Macs:
             raise ConfigError(f"{model}: cannot be read as an ONNX model: {err}") from err
     if not model.ir_version:
         raise ConfigError("this is not an ONNX model: it has no IR version (an empty file?)")
-    graph, shapes, _ = infer(model, batch=1, rest=1)
-    macs, uncounted = 0, Counter[str]()
-    for node in graph.node:
-        found = node_macs(node, shapes)
-        if found is None:
-            uncounted[operator_name(node)] += 1
-        else:
-            macs += found
-    parameters = sum(elements for elements, _ in weights(graph).values())
-    return Macs(macs, parameters, dict(uncounted))
+    graph, counts = count_nodes(model, inputs)
+    found = together(counts)
+    parameters = sum(elements for elements, _ in weights(graph.graph).values())
+    return Macs(found.macs, parameters, dict(found.uncounted))
 
 
 def count_module(module: nn.Module, inputs: Inputs) -> Macs:

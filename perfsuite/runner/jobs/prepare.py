@@ -197,7 +197,7 @@ class _Build:
             labels=(*self._own.labels, *compared.labels),
         )
         artifacts.write_facts(folder, facts)
-        artifacts.write_parts(folder, self._parts(folder))
+        artifacts.write_parts(folder, self._parts(folder, inputs[0]))
         self.builder.require_same_file()
 
     def _built(self, manifest: Manifest, folder: Path) -> None:
@@ -220,10 +220,29 @@ class _Build:
         batch = self.job.cell.batch
         if not self.job.picture:
             return [self.builder.inputs(batch, seed) for seed in range(ROTATION)]
-        one = self.builder.workload.task.from_picture(read_picture(Path(self.job.picture)))
-        return [{name: np.repeat(array, batch, axis=0) for name, array in one.items()}]
+        return [self._picture(batch)]
 
-    def _parts(self, folder: Path) -> artifacts.Parts:
+    def _picture(self, batch: int) -> Inputs:
+        """Return the picture that the user gave, as often as a batch has samples."""
+        assert self.job.picture
+        one = self.builder.workload.task.from_picture(read_picture(Path(self.job.picture)))
+        return {name: np.repeat(array, batch, axis=0) for name, array in one.items()}
+
+    def _one_sample(self) -> Inputs:
+        """Return inputs of one sample, or of the only batch that the model takes."""
+        if self.job.picture:
+            return self._picture(1)
+        model = self.builder.workload.model
+        batch = model.batch or 1
+        if model.onnx is not None:
+            from perfsuite.export.onnx import graph_spec, load_graph
+
+            spec, _ = graph_spec(load_graph(model.onnx))
+            if not any("batch" in item.shape for item in spec):
+                batch = self.job.cell.batch
+        return self.builder.inputs(batch, 0)
+
+    def _parts(self, folder: Path, inputs: Inputs) -> artifacts.Parts:
         """Return the nodes of the graph or module that the engine was given, and the stages."""
         from perfsuite.export.nodes import graph_nodes, module_nodes
         from perfsuite.export.onnx import load_graph
@@ -236,7 +255,7 @@ class _Build:
             nodes = module_nodes(module)
             methods = stages.watched(workload.model.stages, module)
         elif self.variant.graph is not None:
-            nodes = graph_nodes(load_graph(self.variant.graph), self.job.cell.batch)
+            nodes = graph_nodes(load_graph(self.variant.graph), inputs)
         elif self.variant.rebuild is not None:
             module = self.variant.rebuild()
             nodes, methods = module_nodes(module), stages.spans(workload.model.stages, module)
@@ -369,8 +388,7 @@ class _Build:
         from perfsuite.measure.macs import count_graph, count_module
 
         if self.variant.graph is not None and not is_split(folder):
-            return count_graph(self.variant.graph)
+            return count_graph(self.variant.graph, self._one_sample())
         if self.variant.rebuild is not None:
-            batch = self.builder.workload.model.batch or 1
-            return count_module(self.variant.rebuild(), self.builder.inputs(batch, 0))
+            return count_module(self.variant.rebuild(), self._one_sample())
         return None

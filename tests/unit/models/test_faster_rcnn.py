@@ -173,7 +173,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
 
 
 def test_every_node_of_the_graph_belongs_to_a_stage(exported: Any) -> None:
-    nodes = graph_nodes(load_graph(exported[1]), 1)
+    nodes = graph_nodes(load_graph(exported[1]))
     lost = [
         node.name
         for node in nodes
