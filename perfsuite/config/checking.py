@@ -16,7 +16,7 @@ from perfsuite.config.expansion import cells, match, suite_file
 from perfsuite.domain.metrics import METRICS, Metric, known_metrics
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
-from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.domain.suite import DetectionTable, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.plugins import suggestion
 from perfsuite.user_code import user_code
@@ -143,6 +143,31 @@ def _check_workloads(suite: ResolvedSuite, file: Location) -> None:
         if name not in models:
             here = file.key("shapes").key(name)
             raise here.error(f"no ONNX workload has this name{suggestion(name, models)}")
+    for name, table in suite.detection.items():
+        here = file.key("detection").key(name)
+        if name not in models:
+            raise here.error(f"no ONNX workload has this name{suggestion(name, models)}")
+        if name in suite.samples:
+            raise here.error("it has samples, too; a detector is judged by one of both")
+        _check_detection(table, here)
+
+
+def _check_detection(table: DetectionTable, here: Location) -> None:
+    from perfsuite.workloads.tasks.layouts import LAYOUTS
+
+    if table.layout not in LAYOUTS:
+        raise here.key("layout").error(f"unknown layout{suggestion(table.layout, LAYOUTS)}")
+    coco = table.annotations.endswith(".json")
+    if not (Path(table.annotations).is_file() if coco else Path(table.annotations).is_dir()):
+        raise here.key("annotations").error(
+            f"there is no {'file' if coco else 'folder'} {table.annotations}; a COCO file ends "
+            f"with .json, and a folder has the layout of Pascal VOC"
+        )
+    if coco and not Path(table.pictures or "?").is_dir():
+        raise here.key("pictures").error(
+            f"the folder of the pictures that {Path(table.annotations).name} lists was expected"
+            + (f"; there is no folder {table.pictures}" if table.pictures else "")
+        )
 
 
 def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:

@@ -62,6 +62,7 @@ class Suite:
     measure: Measure | None = None
     samples: Mapping[str, str | os.PathLike[str]] | None = None
     shapes: Mapping[str, GivenShapes] | None = None
+    detection: Mapping[str, Mapping[str, Any]] | None = None
     expect: Sequence[Expect] | None = None
     budgets: Sequence[Budget] | None = None
     compare: Literal["absolute", "ratio"] | None = None

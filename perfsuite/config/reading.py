@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.naming import absolute, check_name, named, refuse_twins
@@ -14,7 +16,7 @@ from perfsuite.config.shapes import shapes_of
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import METRICS
-from perfsuite.domain.suite import Inspect, ResolvedSuite
+from perfsuite.domain.suite import DetectionTable, Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.measure.meters.table import METERS
 
@@ -74,6 +76,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
             name: shapes_of(given, location.key("shapes").key(name))
             for name, given in table.shapes.items()
         },
+        detection={name: _detection(given, folder) for name, given in table.detection.items()},
         expect=table.expect,
         budgets=table.budgets,
         compare=table.compare,
@@ -117,6 +120,13 @@ def _processes(table: SuiteTable, location: Location) -> tuple[int, Looks | None
         )
     plan = Looks(plan.first, plan.most if most is None else most)
     return plan.most, plan
+
+
+def _detection(table: DetectionTable, folder: Path) -> DetectionTable:
+    """Return the table with its paths made absolute."""
+    pictures = str((folder / table.pictures).resolve()) if table.pictures else ""
+    annotations = str((folder / table.annotations).resolve())
+    return msgspec.structs.replace(table, annotations=annotations, pictures=pictures)
 
 
 def _samples(table: dict[str, Any], folder: Path, location: Location) -> dict[str, str]:

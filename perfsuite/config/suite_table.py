@@ -7,7 +7,15 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from perfsuite.domain.suite import Budget, Count, Evaluate, Expect, Measure, Positive
+from perfsuite.domain.suite import (
+    Budget,
+    Count,
+    DetectionTable,
+    Evaluate,
+    Expect,
+    Measure,
+    Positive,
+)
 
 Within = Annotated[float, Meta(gt=0, lt=1)]
 Names = Annotated[tuple[str, ...], Meta(min_length=1)]
@@ -46,6 +54,7 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     measure: Measure = Measure()
     samples: dict[str, Any] = {}
     shapes: dict[str, Any] = {}
+    detection: dict[str, DetectionTable] = {}
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"

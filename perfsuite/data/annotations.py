@@ -59,11 +59,15 @@ class Annotated:
 
 @dataclass(frozen=True)
 class Annotations:
-    """A list of pictures with boxes, and a report of what was skipped."""
+    """A list of pictures with boxes, and a report of what was skipped.
+
+    `ids` are the numbers that the data set itself gives the classes; without them it counts from 1.
+    """
 
     classes: tuple[str, ...]
     pictures: tuple[Annotated, ...]
     skips: tuple[Skip, ...] = ()
+    ids: tuple[int, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """Return the number of skips for each reason."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,9 @@ def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Anno
         marks[box.image_id].append(_mark(box, names))
     for number, image in images.items():
         collector.add(pictures / image.file_name, marks[number], f"{path.name}: image {number}")
-    return collector.finish(str(path))
+    numbers = {name: number for number, name in names.items()}
+    ids = tuple(numbers.get(name, 0) for name in collector.classes)
+    return replace(collector.finish(str(path)), ids=ids)
 
 
 def _mark(box: _Box, names: dict[int, str]) -> Mark:

@@ -38,6 +38,22 @@ def load_voc(folder: Path, split: str, classes: tuple[str, ...]) -> Annotations:
     return collector.finish(f"{folder} ({split})")
 
 
+def voc_classes(folder: Path, split: str) -> tuple[str, ...]:
+    """Return the names that the annotations of a split give to boxes, in alphabetical order.
+
+    That is the order of Pascal VOC's own twenty classes. Annotations that cannot be read are left
+    out here, and counted when they are loaded.
+    """
+    names: set[str] = set()
+    for entry in _listed(folder, split):
+        try:
+            root = ElementTree.parse(folder / "Annotations" / f"{entry}.xml").getroot()
+        except (ElementTree.ParseError, OSError, ValueError, LookupError):
+            continue
+        names.update(item.findtext("name", "").strip() for item in root.findall("object"))
+    return tuple(sorted(names - {""}))
+
+
 def _listed(folder: Path, split: str) -> list[str]:
     lists = folder / "ImageSets" / "Main"
     path = lists / f"{split}.txt"

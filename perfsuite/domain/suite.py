@@ -98,6 +98,27 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     max_share: Share | None = None
 
 
+class DetectionTable(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a detector that is an ONNX file is judged by, and how its answers are read.
+
+    `annotations` is a COCO file (.json), whose pictures lie in the folder `pictures`, or a folder
+    in the layout of Pascal VOC, of which `split` names a list. `layout` is one of
+    `workloads.tasks.layouts.LAYOUTS`. `pixels` says which values the model takes: from 0 to 1, from
+    0 to 255, or normalized as ImageNet's. `size` is the height and width of pictures where the
+    model leaves them open. `classes` and `labels` (see `Layout`) are needed only where the model
+    counts its classes otherwise than the data set does.
+    """
+
+    annotations: Text
+    layout: Text
+    pictures: str = ""
+    split: str = "val"
+    pixels: Literal["0-1", "0-255", "imagenet"] = "0-1"
+    size: tuple[Count, Count] | None = None
+    classes: tuple[str, ...] = ()
+    labels: Literal["index", "label", "id"] | None = None
+
+
 class ResolvedSuite(msgspec.Struct, frozen=True):
     """What a suite says, read and resolved, as a run keeps it.
 
@@ -127,6 +148,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     measure: Measure = Measure()
     samples: dict[str, str] = {}
     shapes: dict[str, dict[str, tuple[int | str, ...]]] = {}
+    detection: dict[str, DetectionTable] = {}
     expect: tuple[Expect, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"

@@ -10,7 +10,7 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import JobKind, Line
-from perfsuite.domain.suite import Evaluate, Inspect, Measure, ResolvedSuite
+from perfsuite.domain.suite import DetectionTable, Evaluate, Inspect, Measure, ResolvedSuite
 
 T = TypeVar("T")
 
@@ -25,8 +25,9 @@ class Job(msgspec.Struct, frozen=True):
     """One job of one cell.
 
     `reference`, `runtime` and `meters` are the references by which workload, runtime and meters are
-    loaded; `shapes` are those that a suite gives an ONNX file's inputs; `picture` is the file that
-    inputs are made from, or ''. `artifact` is the folder of the prepared artifact, '' for a prepare
+    loaded; `shapes` are those that a suite gives an ONNX file's inputs, `detection` how one is
+    judged that is a detector; `picture` is the file that inputs are made from, or ''.
+    `artifact` is the folder of the prepared artifact, '' for a prepare
     job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
     in rounds.
@@ -43,6 +44,7 @@ class Job(msgspec.Struct, frozen=True):
     inspect: Inspect = Inspect()
     meters: tuple[str, ...] = ()
     shapes: dict[str, tuple[int | str, ...]] = {}
+    detection: DetectionTable | None = None
     picture: str = ""
     artifact: str = ""
     artifact_key: str = ""
@@ -80,6 +82,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         runtime=suite.runtime(cell.runtime),
         samples=suite.samples.get(cell.workload, ""),
         shapes=suite.shapes.get(cell.workload, {}),
+        detection=suite.detection.get(cell.workload),
         recipe=recipes[cell.recipe],
         evaluate=suite.evaluate,
         measure=suite.measure,

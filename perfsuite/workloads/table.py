@@ -8,6 +8,7 @@ from pathlib import Path
 
 from perfsuite import plugins
 from perfsuite.domain.model import GivenShapes
+from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.user_code import user_code
@@ -71,17 +72,23 @@ def weights_of(reference: str) -> Path | None:
     return path if reference in WORKLOADS and path.is_file() else None
 
 
-def load_workload(reference: str, samples: str = "", shapes: GivenShapes | None = None) -> Workload:
+def load_workload(
+    reference: str,
+    samples: str = "",
+    shapes: GivenShapes | None = None,
+    detection: DetectionTable | None = None,
+) -> Workload:
     """Return the workload of a name, `file.py:name`, `file.onnx`, or `torchvision:NAME`.
 
     `samples` is the path of an ONNX workload's samples file, `shapes` are those that its inputs are
-    to have. A plug-in may be a `Workload` or a function without arguments that returns one.
+    to have, and `detection` says how it is judged as a detector. A plug-in may be a `Workload` or a
+    function without arguments that returns one.
     """
     if reference.endswith(".onnx"):
         from perfsuite.workloads.onnx.file import onnx_workload
 
         file = Path(samples) if samples else None
-        return checked(onnx_workload(Path(reference), file, shapes or {}))
+        return checked(onnx_workload(Path(reference), file, shapes, detection))
     if is_packaged(reference):
         return checked(packaged_workload(reference))
     if reference in MERGED:

@@ -15,18 +15,18 @@ from perfsuite.domain.task import Task
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.answering import Answering
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.store.cache import Cache, key_of
-from perfsuite.workloads.table import load_workload
 
 ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 
 
 def evaluate(job: Job) -> Line:
     """Return the line with the accuracies; the rows are cached, and copied to the run."""
-    task = load_workload(job.reference, job.samples, job.shapes).task
+    task = workload_of(job).task
     cache = Cache(sealed=job.cached_only)
     folder, made = cache.build("rows", rows_key(job, task), partial(_answer, job, task))
     found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])

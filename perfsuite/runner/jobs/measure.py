@@ -122,8 +122,8 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
     def rebuild() -> nn.Module:
         from perfsuite.runner.build.steps import steps_of
         from perfsuite.runner.build.variants import VariantBuilder
+        from perfsuite.runner.build.workload import workload_of
         from perfsuite.store.cache import Cache
-        from perfsuite.workloads.table import load_workload
 
         if artifacts.read_facts(Path(job.artifact)).sources != artifacts.sources_of(job):
             raise ConfigError(
@@ -131,7 +131,7 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
                 f"was prepared; start a new run"
             )
         runtime = artifacts.load_runtime(job.runtime)
-        workload = load_workload(job.reference, job.samples, job.shapes)
+        workload = workload_of(job)
         return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache()).rebuild()
 
     return rebuild

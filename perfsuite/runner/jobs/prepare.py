@@ -32,11 +32,11 @@ from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
+from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.user_code import require_type, user_code
-from perfsuite.workloads.table import load_workload
 
 if TYPE_CHECKING:
     from perfsuite.export.own_precision import OwnPrecisions
@@ -57,7 +57,7 @@ def prepare(job: Job) -> Line:
     libraries = libraries_of(runtime)
     _check_supported(runtime, job)
     steps = steps_of(job, runtime)
-    workload = load_workload(job.reference, job.samples, job.shapes)
+    workload = workload_of(job)
     _check_batch(workload, job)
     cache = Cache(sealed=job.cached_only)
     builder = VariantBuilder(workload, job, steps, runtime, cache)

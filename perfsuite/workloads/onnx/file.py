@@ -12,16 +12,19 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.model import GivenShapes, InputSpec, Model
+from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.task import Inputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.export.onnx import data_files, read_graph
 from perfsuite.export.sides import BATCH, batch_sides, declared, with_sides
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.workloads.onnx.agreement import Agreeing
 from perfsuite.workloads.onnx.arrays import NUMBERS, written
+from perfsuite.workloads.onnx.detector import DetectorFile, pictures_shape
 from perfsuite.workloads.onnx.samples import LABELS, Samples, read_samples
 from perfsuite.workloads.onnx.sides import Settled, Sides, settled, sides_of
-from perfsuite.workloads.onnx.tasks import Labelled, MadeUp, Sampled, made_up
+from perfsuite.workloads.onnx.tasks import Labelled, MadeUp, made_up
 from perfsuite.workloads.onnx.trial import Outcome, tried
 
 if TYPE_CHECKING:
@@ -41,11 +44,16 @@ _TRIAL = "1"  # changes when trials come out otherwise
 
 
 def onnx_workload(
-    path: Path, samples: Path | None = None, shapes: GivenShapes | None = None
+    path: Path,
+    samples: Path | None = None,
+    shapes: GivenShapes | None = None,
+    detection: DetectionTable | None = None,
 ) -> Workload:
     """Return the workload of an ONNX file, named after it.
 
     Its open sides have the lengths of `samples` or `shapes`; which one counts samples is tried out.
+    A detector is judged by `detection`, other files by the labels among their samples or, without
+    any, by how far a variant agrees with the file.
     Raises `ConfigError` for a file that is no model, for inputs of a type that cannot be made, for
     samples and shapes that do not fit, and where neither says how long an open side is.
     """
@@ -53,6 +61,8 @@ def onnx_workload(
         graph = read_graph(path)
         inputs = declared(graph)
         _check_inputs(inputs)
+        if detection is not None:
+            shapes = {**pictures_shape(inputs, detection), **(shapes or {})}
         sides = sides_of(inputs, shapes or {})
         given = None
         if samples is not None:
@@ -68,9 +78,11 @@ def onnx_workload(
         whose = "" if told.startswith((f"{path}", f"{samples}")) else f"{path}: "
         raise ConfigError(whose + told) from error
     task: Task = MadeUp(found.inputs)
-    if given is not None:
-        kind = Sampled if given.labels is None else Labelled
-        task = kind(given, found.only or _fixed_size(sides, given))
+    if detection is not None:
+        task = DetectorFile(found.inputs[0], detection)
+    elif given is not None:
+        size = found.only or _fixed_size(sides, given)
+        task = Agreeing(given, size, path) if given.labels is None else Labelled(given, size)
     settled_inputs = () if found.inputs == _as_read(inputs) else found.inputs
     model = Model(onnx=path, batch=found.only, why_batch=found.why, inputs=settled_inputs)
     return Workload(path.stem, model, task)

@@ -19,6 +19,7 @@ from open_sides import (
 
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
+from perfsuite.workloads.onnx.agreement import COMPARED
 from perfsuite.workloads.onnx.file import onnx_workload
 
 pytest.importorskip("onnx")
@@ -46,10 +47,10 @@ def shapes(inputs: Mapping[str, np.ndarray]) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in inputs.items()}
 
 
-def test_without_labels_they_time_and_calibrate(tmp_path: Path) -> None:
+def test_without_labels_they_time_calibrate_and_agree(tmp_path: Path) -> None:
     x = normal(10, 3, 6, 8)
     task = workload(segmenter(tmp_path / "net.onnx"), x=x).task
-    assert not task.metrics()
+    assert list(task.metrics()) == ["agreement"]
     assert not task.made_up
     assert shapes(task.inputs(4, 0)) == {"x": (4, 3, 6, 8)}
     calibrated = np.concatenate([batch["x"] for batch in task.calibration(100)])
@@ -143,7 +144,7 @@ def test_types_are_converted_where_that_is_exact(tmp_path: Path, dtype: Any, tak
         return
     task = workload(path, x=x.astype(dtype)).task
     assert task.inputs(1, 0)["x"].dtype == np.float32
-    assert task.labels == (f"x: {np.dtype(dtype)} read as float32",)
+    assert task.labels == (COMPARED, f"x: {np.dtype(dtype)} read as float32")
     assert "float64" in refusal(path, x=x + 0.1)
     assert "int64" in refusal(path, x=x + 2**30)
 

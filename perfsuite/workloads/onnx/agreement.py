@@ -1,0 +1,77 @@
+"""The task of an ONNX file with samples and without labels: how far a variant answers as the file.
+
+It is no accuracy: a file that is wrong is agreed with, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from perfsuite.domain.task import Inputs, Outputs, Predict
+from perfsuite.errors import Unavailable
+from perfsuite.workloads.onnx.tasks import Sampled
+from perfsuite.workloads.tasks.agreement import AGREEMENT, agreement
+
+COMPARED = "compared with the file's own answers"
+
+
+@dataclass(frozen=True)
+class Agreeing(Sampled):
+    """Samples whose answers are compared with those that ONNX Runtime gives for the file itself."""
+
+    file: Path = Path()
+    metric_name = AGREEMENT
+
+    @property
+    def labels(self) -> tuple[str, ...]:  # type: ignore[override]
+        """Return that there is no accuracy, and which types of samples were converted."""
+        return (COMPARED, *super().labels)
+
+    def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return (samples, 1) rows of the second half: the agreement of the call of each sample."""
+        answers = _answers(self.file)
+        count = len(self.samples)
+        last = count if samples is None else min(count, self._half + samples)
+        rows: list[float] = []
+        for chosen in self._singly(last):
+            inputs = self.samples.call(chosen)
+            rows += [agreement(answers(inputs), predict(inputs))] * len(chosen)
+        return np.array(rows, np.float64)[:, None]
+
+    def metric(self, rows: np.ndarray) -> float:
+        """Return the mean agreement."""
+        return float(rows[:, 0].mean())
+
+    def _singly(self, last: int) -> list[range]:
+        size = self.size or 1
+        starts = range(self._half, last, size)
+        return [range(start, min(start + size, last)) for start in starts]
+
+
+def _answers(file: Path) -> Callable[[Inputs], Outputs]:
+    """Return what answers as the file does; raise `Unavailable` without ONNX Runtime."""
+    try:
+        import onnxruntime as ort
+    except ImportError as error:
+        raise Unavailable(
+            f"{file.name} has samples without labels, which are compared with what ONNX Runtime "
+            f"answers, and that is not installed; pip install onnxruntime"
+        ) from error
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+    return lambda inputs: list(_arrays(session.run(None, inputs)))
+
+
+def _arrays(answered: Any) -> Iterator[np.ndarray]:
+    """Yield the arrays of outputs, of which some may be sequences or maps."""
+    for one in answered.values() if isinstance(answered, dict) else answered:
+        if isinstance(one, list | dict):
+            yield from _arrays(one)
+        else:
+            yield np.asarray(one)

@@ -1,0 +1,137 @@
+"""A detector that is an ONNX file, judged by pictures with boxes in COCO's format."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from perfsuite import ConfigError
+from perfsuite.config.loading import load_suite
+from perfsuite.domain.suite import DetectionTable
+from perfsuite.workloads.onnx.file import onnx_workload
+
+IDS = {"cat": 17, "dog": 18}  # as COCO numbers them
+
+
+@pytest.fixture
+def coco(tmp_path: Path) -> Path:
+    """Write four pictures of 64x32, each with a dog at (10, 4) to (30, 24)."""
+    (tmp_path / "images").mkdir()
+    for number in range(4):
+        picture = np.full((32, 64, 3), 40 * number, np.uint8)
+        Image.fromarray(picture).save(tmp_path / "images" / f"{number}.png")
+    content = {
+        "images": [{"id": n, "file_name": f"{n}.png"} for n in range(4)],
+        "annotations": [
+            {"image_id": n, "category_id": 18, "bbox": [10, 4, 20, 20]} for n in range(4)
+        ],
+        "categories": [{"id": number, "name": name} for name, number in IDS.items()],
+    }
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    return tmp_path
+
+
+def detector(folder: Path, output: np.ndarray, sides: tuple = (3, 32, 32)) -> Path:
+    """Write a model that answers `output` to any picture."""
+    nodes = [
+        helper.make_node("ReduceMean", ["x"], ["mean"], "mean", keepdims=0),
+        helper.make_node("Mul", ["mean", "zero"], ["nothing"], "nothing"),
+        helper.make_node("Add", ["boxes", "nothing"], ["y"], "add"),
+    ]
+    shape = list(output.shape)
+    graph = helper.make_graph(
+        nodes,
+        "detector",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *sides])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
+        [
+            numpy_helper.from_array(output.astype(np.float32), "boxes"),
+            numpy_helper.from_array(np.float32(0), "zero"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, folder / "net.onnx")
+    return folder / "net.onnx"
+
+
+def table(folder: Path, **given: object) -> DetectionTable:
+    fields = {"layout": "yolov8", "pictures": str(folder / "images"), **given}
+    return DetectionTable(annotations=str(folder / "boxes.json"), **fields)  # type: ignore[arg-type]
+
+
+# In the picture scaled to 32x16, the dog stands at (5, 2) to (15, 12).
+DOG = np.array([[[10.0, 7.0, 10.0, 10.0, 0.1, 0.9]]]).transpose(0, 2, 1)
+
+
+def test_a_detector_that_is_right_has_a_precision_of_one(coco: Path) -> None:
+    task = onnx_workload(detector(coco, DOG), detection=table(coco)).task
+    rows = task.rows(lambda inputs: [DOG.astype(np.float32)])
+    assert len(rows) == 2  # every second picture
+    assert task.metrics()["map50"](rows) == 1.0
+    cat = DOG[:, [0, 1, 2, 3, 5, 4]]
+    assert task.metrics()["map50"](task.rows(lambda inputs: [cat])) == 0.0
+
+
+def test_pictures_are_scaled_to_the_models_size_and_its_values(coco: Path) -> None:
+    file = detector(coco, DOG)
+    (found,) = onnx_workload(file, detection=table(coco)).task.inputs(1, 0).values()
+    assert found.shape == (1, 3, 32, 32) and found.dtype == np.float32 and found.max() <= 1
+    assert not found[:, :, 16:].any(), "padded below"
+    (raw,) = onnx_workload(file, detection=table(coco, pixels="0-255")).task.inputs(1, 0).values()
+    np.testing.assert_allclose(raw, found * 255, rtol=1e-6)
+    (other,) = (
+        onnx_workload(file, detection=table(coco, pixels="imagenet")).task.inputs(1, 0).values()
+    )
+    np.testing.assert_allclose(other[0, 0], (found[0, 0] - 0.485) / 0.229, rtol=1e-5)
+
+
+def test_calibration_pictures_are_not_tested(coco: Path) -> None:
+    task = onnx_workload(detector(coco, DOG), detection=table(coco)).task
+    tested, calibrated = [], [float(one["x"].max()) for one in task.calibration(10)]
+
+    def predict(inputs):
+        tested.append(float(inputs["x"].max()))
+        return [DOG.astype(np.float32)]
+
+    task.rows(predict)
+    assert len(calibrated) == len(tested) == 2 and not set(calibrated) & set(tested)
+
+
+def test_labels_may_be_the_data_sets_own_ids(coco: Path) -> None:
+    task = onnx_workload(detector(coco, DOG), detection=table(coco, layout="torchvision")).task
+    boxes, scores = np.array([[5.0, 2, 15, 12]], np.float32), np.array([0.9], np.float32)
+    right = task.rows(lambda inputs: [boxes, np.array([18]), scores])
+    unknown = task.rows(lambda inputs: [boxes, np.array([90]), scores])
+    assert task.metrics()["map50"](right) == 1.0
+    assert task.metrics()["map50"](unknown) == 0.0
+
+
+def test_open_sides_get_the_size_that_is_given_or_are_asked_for(coco: Path) -> None:
+    file = detector(coco, DOG, (3, "h", "w"))
+    with pytest.raises(ConfigError, match=r"size = \[height, width\]"):
+        onnx_workload(file, detection=table(coco))
+    (found,) = onnx_workload(file, detection=table(coco, size=(16, 24))).task.inputs(1, 0).values()
+    assert found.shape == (1, 3, 16, 24)
+
+
+def test_a_suite_names_the_data_and_the_layout(coco: Path) -> None:
+    detector(coco, DOG)
+    text = (
+        'workloads = ["net.onnx"]\nruntimes = ["onnxruntime"]\n[detection.net]\n'
+        'annotations = "boxes.json"\npictures = "images"\nlayout = "{}"\n'
+    )
+    (coco / "suite.toml").write_text(text.format("yolov8"))
+    suite, _, _ = load_suite(coco / "suite.toml")
+    assert suite.detection["net"] == table(coco)
+    (coco / "wrong.toml").write_text(text.format("yolo8"))
+    with pytest.raises(ConfigError, match="unknown layout; did you mean 'yolov8'"):
+        load_suite(coco / "wrong.toml")
+    (coco / "gone.toml").write_text(text.format("yolov8").replace("boxes.json", "none.json"))
+    with pytest.raises(ConfigError, match="there is no file"):
+        load_suite(coco / "gone.toml")
