@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -117,25 +118,51 @@ def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) 
     found = origins(graph, kernels)
     products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
     nearby = neighbours(kernels, found, products)
-    rows = {kernel.name: row for row, kernel in enumerate(kernels)}
-    until = 0
-    for name, event in sorted(traced[0].items(), key=_begin_and_length):
-        row = rows.get(name)
-        if row is None and event["ts"] < until:
-            continue  # inside of a body
-        until = max(until, event["ts"] + event["dur"])
+    for name, row in _rows(traced[0], kernels):
         every = [call[name] for call in traced if name in call]
         if len(every) < len(traced):
             raise Unsupported(f"onnxruntime: its trace has kernel '{name}' in some calls only")
+        arguments = traced[0][name]["args"]
         yield Kernel(
             name,
-            event["args"].get("op_name", "") if row is None else kernels[row].kind,
+            arguments.get("op_name", "") if row is None else kernels[row].kind,
             tuple(each["dur"] / 1e6 for each in every),
             tuple(each["ts"] / 1e6 for each in every),
             () if row is None else found[row],
             () if row is None else nearby[row],
-            _precision(event["args"]),
+            _precision(arguments),
         )
+
+
+def _rows(call: dict[str, Event], kernels: Sequence[Node]) -> list[tuple[str, int | None]]:
+    """Return the kernels of a call in their order, each with its place in the optimized graph.
+
+    Nodes that have no name there, as those of an operator that the engine expands, the trace calls
+    `<operator>_<number>`. They run in the order of the graph.
+    """
+    rows = {kernel.name: row for row, kernel in enumerate(kernels)}
+    found: list[tuple[str, int | None]] = []
+    until = 0
+    for name, event in sorted(call.items(), key=_begin_and_length):
+        row = rows.get(name)
+        if row is None and event["ts"] < until:
+            continue  # inside of a body
+        until = max(until, event["ts"] + event["dur"])
+        found.append((name, row))
+    nameless: dict[str, list[int]] = defaultdict(list)
+    for row, kernel in enumerate(kernels):
+        if kernel.name not in call and kernel.outputs and kernel.name == kernel.outputs[0]:
+            nameless[kernel.kind].append(row)
+    called: dict[str, list[int]] = defaultdict(list)
+    for place, (name, row) in enumerate(found):
+        kind = call[name]["args"].get("op_name", "")
+        if row is None and name == f"{kind}_{call[name]['args'].get('node_index')}":
+            called[kind].append(place)
+    for kind, places in called.items():
+        if len(places) == len(nameless[kind]):  # else nobody knows which is which
+            for place, row in zip(places, nameless[kind], strict=True):
+                found[place] = (found[place][0], row)
+    return found
 
 
 def _begin_and_length(item: tuple[str, Event]) -> tuple[int, int]:

@@ -139,6 +139,39 @@ def test_what_the_optimized_graph_does_not_name_is_nobodys_and_bodies_are_left_o
     assert found[1].times_s == (5e-6, 5e-6)
 
 
+def test_what_an_expanded_operator_became_is_found_by_its_order() -> None:
+    """The engine makes two nodes without names of each HardSwish, and counts them."""
+    given = [
+        Node("conv", "Conv", "", ("x",), ("c",)),
+        Node("act", "HardSwish", "", ("c",), ("h",)),
+        Node("round", "QuantizeLinear", "", ("h",), ("q",)),
+    ]
+    kernels = [
+        Node("conv", "Conv", "", ("x",), ("c",)),
+        Node("_1", "HardSigmoid", "", ("c",), ("_1",)),
+        Node("_2", "Mul", "", ("c", "_1"), ("_2",)),
+        Node("round", "QuantizeLinear", "", ("_2",), ("q",)),
+    ]
+
+    def event(start: int, kind: str, index: int) -> dict[str, Any]:
+        return {"ts": start, "dur": 1, "args": {"op_name": kind, "node_index": str(index)}}
+
+    call = {
+        "conv": event(0, "Conv", 0),
+        "HardSigmoid_7": event(2, "HardSigmoid", 7),
+        "Mul_8": event(4, "Mul", 8),
+        "round": event(6, "QuantizeLinear", 3),
+    }
+    found = {one.name: one for one in _kernels([call], Graph(given), kernels)}
+    assert found["round"].origins == ("act", "round")
+    assert found["HardSigmoid_7"].neighbours[:1] == ("conv",)
+    assert "act" in found["Mul_8"].neighbours
+    # Where there are more of them than the graph has, nobody knows which is which.
+    more = {**call, "Mul_9": event(8, "Mul", 9)}
+    lost = {one.name: one for one in _kernels([more], Graph(given), kernels)}
+    assert lost["Mul_8"].neighbours == lost["Mul_9"].neighbours == ()
+
+
 class Short:
     """A session whose trace holds one call."""
 
