@@ -10,9 +10,12 @@ from perfsuite.domain.task import Outputs
 from perfsuite.errors import BuildError, ConfigError, ParityError
 from perfsuite.plugins import suggestion
 
-# The largest |a-b| / max|b|. That of int8 is for graphs that round by themselves: engines that sum
-# in another order, or fuse, round some values to the next step, and further on it shows.
-TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.25}
+# The largest |a-b| / max|b|. That of int8, of root mean squares, is for graphs that round by
+# themselves: engines that sum in another order, or fuse, round some values to the next step, and
+# in deep nets that grows. Without trained weights MobileNetV2 reached 0.31 on OpenVINO, ResNet-18
+# 0.05; answers that have nothing to do with each other differ by 1.4.
+TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.5}
+_FEW = 4  # values, whose mean square may be next to nothing
 _INT32 = 2.0**31  # integers below it fit into 32 bits
 # NumPy's kinds of types: texts, and what has no rounding (bool, integers, texts).
 _TEXTS, _DISCRETE = "SUO", "biuSUO"
@@ -29,8 +32,9 @@ def parity(
     tolerance times max|b|. Raises `ParityError` if the numbers of outputs differ, and for the first
     output that differs in shape, finiteness, value or top-1.
 
-    In int8, where a value near the edge of a step may be rounded to either side, integers, texts
-    and shapes that follow from such values may differ: of these it is the share that differs.
+    In int8, where a value near the edge of a step may be rounded to either side, it is the quotient
+    of root mean squares, and there is no comparison of top-1. Integers, texts and shapes that
+    follow from such values may differ: of these it is the share that differs.
     """
     if precision not in TOLERANCES:
         raise ConfigError(f"precision '{precision}' has no tolerance{_known(precision)}")
@@ -48,10 +52,15 @@ def parity(
 def looser(precision: str, own: Sequence[str]) -> str:
     """Return which has the largest tolerance: the precision asked for, or one of the graph's own.
 
-    An own one without a tolerance, such as fp8, has that of int8.
+    A graph that rounds every value is further from one that is computed in fp32 than what an engine
+    keeps in that precision; so its own has the tolerance of the next lower one.
     """
-    known = [one if one in TOLERANCES else "int8" for one in own]
-    return max((precision, *known), key=lambda one: TOLERANCES.get(one, 0.0))
+    lower = {"fp16": "bf16"}
+    return max((precision, *(lower.get(one, "int8") for one in own)), key=_tolerance)
+
+
+def _tolerance(precision: str) -> float:
+    return TOLERANCES.get(precision, 0.0)
 
 
 def check_finite(outputs: Outputs, names: Sequence[str], but: Collection[str] = ()) -> None:
@@ -109,6 +118,8 @@ def _one(name: str, reference: np.ndarray, actual: np.ndarray, precision: str) -
         return _discrete(name, reference, actual, rounded=rounded)
     b, a = reference.astype(np.float64), actual.astype(np.float64)
     _check_not_finite(name, b, a)
+    if rounded:
+        return _steps(name, b, a)
     scale = float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) or 1.0
     with np.errstate(invalid="ignore"):  # of equal infinities
         off = np.where(np.isfinite(b), np.abs(a - b), 0.0)
@@ -120,6 +131,19 @@ def _one(name: str, reference: np.ndarray, actual: np.ndarray, precision: str) -
         )
     if b.ndim == 2 and b.shape[1] > 1:
         _same_top1(name, b, a, tolerance * scale)
+    return difference
+
+
+def _steps(name: str, b: np.ndarray, a: np.ndarray) -> float:
+    """Return rms(a-b) / rms(b) of the finite values; of few of them any may differ."""
+    b, a = b[np.isfinite(b)], a[np.isfinite(b)]
+    scale = float(np.sqrt(np.square(b).mean())) if b.size else 0.0
+    difference = float(np.sqrt(np.square(a - b).mean())) / (scale or 1.0) if b.size else 0.0
+    if difference > TOLERANCES["int8"] and b.size >= _FEW:
+        raise ParityError(
+            f"output '{name}' differs by more than rounding to 8 bits makes of it: "
+            f"rms(a-b)/rms(b) = {difference:.3g}, the tolerance is {TOLERANCES['int8']:g}"
+        )
     return difference
 
 
