@@ -68,8 +68,11 @@ class QuantizedGraphs(msgspec.Struct, frozen=True):
     - `sum_in_accumulator`: a shortcut is added to a convolution's result before that is rounded;
       otherwise every value between two operators is quantized.
     - `weight_bits`: 7 (-63 to 63) where two 8-bit products are added in 16 bits, which saturate.
+    - `float_operators`: operators that it has no 8-bit kernels for, such as ConvTranspose; they
+      stay as they are.
     """
 
     activations: Literal["uint8", "int8"] = "uint8"
     sum_in_accumulator: bool = False
     weight_bits: Literal[7, 8] = 8
+    float_operators: tuple[str, ...] = ()

@@ -29,6 +29,7 @@ def ranges_of(
     after every batch with the samples seen so far. For a model with a fixed first dimension,
     batches are cut into pieces of that length. Raises `ConfigError` when there are
     no samples, `BuildError` naming the tensor that has NaN or infinite values.
+    Minus infinity makes a range that begins there.
     """
     session = _session(_reduced(model, tensors))
     lengths = _first_sides(model)
@@ -39,7 +40,7 @@ def ranges_of(
             values = iter(_run(session, piece))
             for name in tensors:
                 low, high, total = (float(next(values)) for _ in _STATISTICS)
-                _check_finite(name, low, high, total)
+                _check_numbers(name, low, high, total)
                 before = ranges.get(name, (low, high))
                 ranges[name] = min(low, before[0]), max(high, before[1])
         done += _samples(batch, lengths)
@@ -136,9 +137,12 @@ def first_piece(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Inputs | N
     return next((piece for batch in batches for piece in _pieces(batch, lengths)), None)
 
 
-def _check_finite(name: str, low: float, high: float, total: float) -> None:
-    # A minimum or a maximum may ignore a NaN; a sum does not.
-    if not all(map(math.isfinite, (low, high, total))):
+def _check_numbers(name: str, low: float, high: float, total: float) -> None:
+    """Raise for NaN and infinity; minus infinity is what masks put in, so that a softmax gives 0.
+
+    A minimum or a maximum may ignore a NaN; a sum does not.
+    """
+    if math.inf in (low, total) or not math.isfinite(high) or math.isnan(low) or math.isnan(total):
         kind = "NaN" if math.isnan(total) and math.isfinite(low + high) else "NaN or infinity"
         raise BuildError(
             f"int8: tensor '{name}' has the value {kind} on the calibration samples; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, ClassVar
 
 import msgspec
@@ -9,13 +10,14 @@ import msgspec
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.errors import Unsupported
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
-from perfsuite.passes.int8.placement import place
+from perfsuite.passes.int8.placement import place, without
 from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme, insert
 
 if TYPE_CHECKING:
     import onnx
 
+_LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
 _COMPARED = 8  # samples on which a prepared graph must answer as before
 
 
@@ -30,7 +32,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     calibration_samples: int = 256
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 4
 
     def __post_init__(self) -> None:
         if self.calibration_samples < 1:
@@ -49,7 +51,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return `graph` with Q/DQ pairs; names, inputs, outputs and the `batch` axis stay.
 
         Raises `Unsupported` for a graph without anything to quantize, or that is quantized already,
-        `BuildError` for NaN or infinite values in calibration, `ConfigError` when there are no
+        `BuildError` for NaN in calibration, `ConfigError` when there are no
         calibration samples.
         """
         from perfsuite.export.own_precision import own_precisions
@@ -63,7 +65,13 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
         model = prepared(graph, [one for one in (ctx.inputs, few) if one])
-        placement = place(model.graph, sum_in_accumulator=scheme.sum_in_accumulator)
+        placed = partial(
+            place,
+            model.graph,
+            sum_in_accumulator=scheme.sum_in_accumulator,
+            float_operators=scheme.float_operators,
+        )
+        placement = placed()
         if not placement.weighted:
             raise Unsupported(
                 "int8: the graph has no convolution or matrix product with constant float32 "
@@ -75,7 +83,14 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ctx.calibration(samples),
             lambda done: ctx.progress(min(done, samples), samples),
         )
-        placement = place(model.graph, sum_in_accumulator=scheme.sum_in_accumulator, ranges=ranges)
+        infinite = [name for name, found in ranges.items() if max(map(abs, found)) > _LARGEST]
+        ranges |= dict.fromkeys(infinite, (0.0, 0.0))
+        placement = without(placed(ranges=ranges), model.graph, infinite)
+        if not placement.weighted:
+            raise Unsupported(
+                f"int8: what the layers read is infinite on the calibration samples "
+                f"({', '.join(infinite)}), so nothing can be quantized"
+            )
         insert(model.graph, placement, ranges, scheme)
         return model
 
@@ -93,4 +108,5 @@ def scheme_of(target: Target) -> Scheme:
         signed=wanted.activations == "int8",
         weight_limit=2 ** (wanted.weight_bits - 1) - 1,
         sum_in_accumulator=wanted.sum_in_accumulator,
+        float_operators=wanted.float_operators,
     )

@@ -8,8 +8,8 @@ inside its 32-bit accumulator, and lose speed and accuracy if the result is quan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared
@@ -33,18 +33,33 @@ def place(
     *,
     sum_in_accumulator: bool,
     ranges: Mapping[str, Range] | None = None,
+    float_operators: tuple[str, ...] = (),
 ) -> Placement:
     """Return what to quantize in `graph`, whose nodes are in topological order.
 
     `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
     they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
     name all tensors to calibrate; with these tensors' `ranges`, what would lose too many bits keeps
-    a scale of its own.
+    a scale of its own. Operators that the engine runs in float alone are left as they are.
     """
-    flow = _Flow(graph, sum_in_accumulator)
+    flow = _Flow(graph, sum_in_accumulator, float_operators)
     for node in graph.node:
         flow.visit(node)
     return flow.placement(ranges)
+
+
+def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[str]) -> Placement:
+    """Return `placement` without the groups of `tensors`, and the layers that read such a group.
+
+    They stay float: what holds infinities by design, as masked scores do, cannot be rounded.
+    """
+    kept = [place for place, group in enumerate(placement.groups) if not {*group} & {*tensors}]
+    groups = tuple(placement.groups[place] for place in kept)
+    carriers = {name: kept.index(i) for name, i in placement.carriers.items() if i in kept}
+    rounded = carriers.keys() | {name for group in groups for name in group}
+    read = {node.output[0]: node.input[0] for node in graph.node if node.output and node.input}
+    weighted = tuple(name for name in placement.weighted if read[name] in rounded)
+    return replace(placement, groups=groups, carriers=carriers, weighted=weighted)
 
 
 def channel_axis(node: onnx.NodeProto) -> int:
@@ -60,6 +75,7 @@ class _Flow:
 
     graph: onnx.GraphProto
     sum_in_accumulator: bool
+    float_operators: tuple[str, ...] = ()
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
@@ -80,6 +96,8 @@ class _Flow:
     def visit(self, node: onnx.NodeProto) -> None:
         """Note what `node` needs quantized and whether its results are 8-bit."""
         operator = node.op_type
+        if operator in self.float_operators:
+            return
         if operator in (*CONVOLUTIONS, *PRODUCTS):
             if self._has_weights(node):
                 self.weighted.append(node.output[0])

@@ -28,11 +28,13 @@ class Scheme(msgspec.Struct, frozen=True):
     `signed`: activations are int8 with zero point 0, else uint8. `weight_limit`: the greatest
     absolute value of an 8-bit weight, 127 or 63. `sum_in_accumulator`: the engine adds a shortcut
     to a convolution's result before it rounds, and finds by itself what carries 8-bit values.
+    `float_operators`: it has no 8-bit kernels for these.
     """
 
     signed: bool
     weight_limit: int
     sum_in_accumulator: bool
+    float_operators: tuple[str, ...] = ()
 
 
 def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.ndarray, ...]:

@@ -48,8 +48,16 @@ class OnnxRuntime:
         )
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return uint8 activations, because it fuses a ReLU into their rounding, all quantized."""
-        return QuantizedGraphs("uint8", sum_in_accumulator=False, weight_bits=weight_bits())
+        """Return uint8 activations, because it fuses a ReLU into their rounding, all quantized.
+
+        It has no 8-bit kernel for transposed convolutions.
+        """
+        return QuantizedGraphs(
+            "uint8",
+            sum_in_accumulator=False,
+            weight_bits=weight_bits(),
+            float_operators=("ConvTranspose",),
+        )
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.onnx` with its weights, after a trial that finds missing operators."""

@@ -139,16 +139,18 @@ def test_messages_name_the_tensor_and_what_to_look_at() -> None:
         ((1.0, 2.0, float("inf")), "NaN or infinity"),
         ((float("nan"), 2.0, float("nan")), "NaN or infinity"),
         ((1.0, 2.0, 3.0), ""),
+        ((float("-inf"), 2.0, float("-inf")), ""),
+        ((float("-inf"), float("inf"), float("nan")), "NaN or infinity"),
     ],
 )
 def test_a_nan_that_only_the_sum_shows_is_one(
     numbers: tuple[float, float, float], kind: str
 ) -> None:
     if not kind:
-        calibration._check_finite("t", *numbers)
+        calibration._check_numbers("t", *numbers)
         return
     with pytest.raises(BuildError, match=f"^int8: tensor 't' has the value {kind} on the cal"):
-        calibration._check_finite("t", *numbers)
+        calibration._check_numbers("t", *numbers)
 
 
 def test_the_statistics_are_those_of_all_of_a_tensor() -> None:

@@ -24,7 +24,7 @@ from perfsuite.passes.int8.int8 import Int8, scheme_of
 from perfsuite.passes.int8.qdq import Scheme
 
 QUANTIZED = {
-    "onnxruntime": QuantizedGraphs("uint8", sum_in_accumulator=False),
+    "onnxruntime": QuantizedGraphs("uint8", float_operators=("ConvTranspose",)),
     "openvino": QuantizedGraphs("uint8", sum_in_accumulator=True),
 }
 
@@ -292,6 +292,7 @@ def test_a_new_file_keeps_its_version_and_the_one_given_stays_as_it_is() -> None
         (QuantizedGraphs(), Scheme(False, 127, False)),
         (QuantizedGraphs("int8", True, 8), Scheme(True, 127, True)),
         (QuantizedGraphs("uint8", False, 7), Scheme(False, 63, False)),
+        (QuantizedGraphs(float_operators=("A",)), Scheme(False, 127, False, ("A",))),
     ],
 )
 def test_the_scheme_is_the_engines(wanted: QuantizedGraphs, scheme: Scheme) -> None:
@@ -327,3 +328,49 @@ def test_no_more_samples_are_told_than_were_asked_for() -> None:
     told = dataclasses.replace(given, progress=lambda done, total: seen.append((done, total)))
     Int8(calibration_samples=2).apply(small_model(13), told)
     assert seen == [(1, 2), (2, 2), (2, 2)]
+
+
+def test_operators_without_8_bit_kernels_stay_as_they_are() -> None:
+    model = small_model(13)
+    model.graph.node[0].output[0] = "c"
+    model.graph.node.append(helper.make_node("ConvTranspose", ["c", "v"], ["y"], "up"))
+    weights = np.ones((2, 2, 1, 1), np.float32)
+    model.graph.initializer.append(numpy_helper.from_array(weights, "v"))
+    for runtime, left in (("onnxruntime", True), ("openvino", False)):
+        changed = Int8(2).apply(model, context(runtime, 4))
+        (up,) = (one for one in changed.graph.node if one.op_type == "ConvTranspose")
+        assert (up.input[1] == "v") == left
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize("mask", [-np.inf, np.finfo(np.float32).min])
+def test_what_is_masked_by_design_stays_float(runtime: str, mask: float) -> None:
+    """Of two convolutions, the scores of the first are masked before the second reads them."""
+    model = small_model(13)
+    model.graph.node[0].output[0] = "scores"
+    model.graph.node.extend(
+        [
+            helper.make_node("Where", ["visible", "scores", "mask"], ["masked"], "hide"),
+            helper.make_node("MaxPool", ["masked"], ["best"], "best", kernel_shape=[2, 2]),
+            helper.make_node("Conv", ["best", "v"], ["y"], "second"),
+        ]
+    )
+    constants = {
+        "visible": np.arange(4) > 0,
+        "mask": np.float32(mask),
+        "v": np.ones((2, 2, 1, 1), np.float32),
+    }
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.asarray(array), name) for name, array in constants.items()
+    )
+    changed = Int8(2).apply(model, context(runtime, 4))
+    first, second = (one for one in changed.graph.node if one.op_type == "Conv")
+    assert (first.input[1] == "w", second.input[1] == "v") == (False, True)
+    assert "masked_scale" not in {one.name for one in changed.graph.initializer}
+    model.graph.node[0].CopyFrom(helper.make_node("Identity", ["images"], ["scores"], "none"))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_value = 3
+    model.graph.initializer[-1].CopyFrom(
+        numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "v")
+    )
+    with pytest.raises(Unsupported, match=r"infinite on the calibration samples \(masked\)"):
+        Int8(2).apply(model, context(runtime, 4))
