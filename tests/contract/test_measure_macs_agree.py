@@ -48,3 +48,33 @@ def test_module_and_exported_graph_agree(tmp_path: Path) -> None:
     # The exporter folds the normalization (8 scales, 8 shifts) into the convolution.
     assert module.parameters == 8 * 27 + 8 + 16 + 8 * 9 + 16 * 8 + 16 + 160 + 10
     assert counted.parameters == module.parameters - 16
+
+
+def test_they_agree_where_the_number_of_rows_depends_on_values(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    class Proposals(nn.Module):
+        """The head of a detector: places with a high score are looked at again."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.trunk, self.head = nn.Conv2d(3, 8, 3, padding=1), nn.Linear(8, 5)
+
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            maps = self.trunk(image).flatten(2)[0].transpose(0, 1)
+            rows = torch.nonzero(image[0, 0].flatten() > 0).flatten()
+            return self.head(maps[rows])
+
+    torch.manual_seed(0)
+    net, path = Proposals().eval(), tmp_path / "net.onnx"
+    image = np.random.default_rng(0).standard_normal((1, 3, 8, 8)).astype(np.float32)
+    rows = int((image[0, 0] > 0).sum())
+    torch.onnx.export(
+        net, (torch.from_numpy(image),), str(path), input_names=["image"], dynamo=False
+    )
+    counted, module = count_graph(path, {"image": image}), count_module(net, {"image": image})
+    assert 0 < rows < 64
+    assert module.macs == counted.macs == 64 * 8 * 27 + rows * 8 * 5
+    assert counted.uncounted == module.uncounted == {}
+    assert counted.parameters == module.parameters

@@ -13,7 +13,7 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.measure.accuracy import accuracy, resamplings
 from perfsuite.measure.latency import is_steady, time_calls
-from perfsuite.measure.macs import count_graph
+from perfsuite.measure.macs import count_graph, count_module
 
 QUIET = settings(deadline=None)  # timing never decides a test
 FEW = settings(max_examples=25, deadline=None)
@@ -95,3 +95,51 @@ def test_a_product_of_matrices(batch: int, m: int, k: int, n: int) -> None:
     )
     got = count_graph(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]))
     assert (got.macs, got.parameters) == (batch * m * k * n, k * n)
+
+
+@FEW
+@given(st.data())
+def test_a_chain_counts_as_its_module_and_by_hand(data: st.DataObject) -> None:
+    """Convolutions, then linear layers as Gemm or MatMul; the sides of the picture stay open."""
+    from torch import nn
+
+    number, side = st.integers(1, 4), st.integers(5, 9)
+    batch, height, width = data.draw(number), data.draw(side), data.draw(side)
+    channels, expected = data.draw(number), 0
+    x = np.ones((batch, channels, height, width), np.float32)
+    nodes, weights, parts, last = [], [], [], "x"
+    for index in range(data.draw(st.integers(1, 3))):
+        groups = data.draw(st.sampled_from([one for one in (1, 2, 4) if channels % one == 0]))
+        wider, kernel = groups * data.draw(number), data.draw(st.sampled_from([1, 3]))
+        stride = data.draw(st.integers(1, 2))
+        name, weight = f"c{index}", np.ones((wider, channels // groups, kernel, kernel), np.float32)
+        pads = [kernel // 2] * 4
+        sides = {"pads": pads, "strides": [stride] * 2, "group": groups}
+        nodes.append(helper.make_node("Conv", [last, f"w{index}"], [name], **sides))
+        parts.append(nn.Conv2d(channels, wider, kernel, stride, kernel // 2, 1, groups, bias=False))
+        weights.append(numpy_helper.from_array(weight, f"w{index}"))
+        height, width = (height - 1) // stride + 1, (width - 1) // stride + 1
+        expected += batch * wider * height * width * weight[0].size
+        channels, last = wider, name
+    nodes += [
+        helper.make_node("GlobalAveragePool", [last], ["p"]),
+        helper.make_node("Flatten", ["p"], ["f"]),
+    ]
+    parts += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    features = data.draw(number)
+    kind = data.draw(st.sampled_from(["Gemm", "MatMul"]))
+    nodes.append(helper.make_node(kind, ["f", "v"], ["y"]))
+    parts.append(nn.Linear(channels, features, bias=False))
+    weights.append(numpy_helper.from_array(np.ones((channels, features), np.float32), "v"))
+    expected += batch * channels * features
+    graph = helper.make_graph(
+        nodes,
+        "chain",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", x.shape[1], "h", "w"])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        weights,
+    )
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    counted, module = count_graph(made, {"x": x}), count_module(nn.Sequential(*parts), {"x": x})
+    assert counted.macs == module.macs == expected
+    assert counted.parameters == module.parameters
