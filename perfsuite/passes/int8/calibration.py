@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.passes.int8.sharing import Range
@@ -50,6 +52,24 @@ def ranges_of(
             "int8: the task yields no calibration samples; let calibration(samples) yield some"
         )
     return ranges
+
+
+def means_of(model: onnx.ModelProto, batches: Iterable[Inputs]) -> list[np.ndarray]:
+    """Return the means of all outputs of `model` over `batches`, weighted by their samples.
+
+    Memory depends on the largest batch. The list is empty if there are no samples.
+    """
+    session = _session(model)
+    lengths = _first_sides(model)
+    sums: list[np.ndarray] = []
+    done = 0
+    for batch in batches:
+        for piece in _pieces(batch, lengths):
+            count = _samples(piece, lengths)
+            found = [count * np.asarray(value, np.float64) for value in _run(session, piece)]
+            sums = [one + other for one, other in zip(sums, found, strict=True)] if sums else found
+            done += count
+    return [total / done for total in sums]
 
 
 def _reduced(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:

@@ -29,9 +29,12 @@ def names_made(graph: onnx.GraphProto) -> set[str]:
 
 def names_read(graph: onnx.GraphProto) -> set[str]:
     """Return the names of all inputs of nodes, and of the outputs of bodies."""
-    names: set[str] = set()
-    for node in graph.node:
-        names.update(node.input)
-        for body in bodies(node):
-            names |= names_read(body) | {value.name for value in body.output}
+    return set().union(*(names_read_by(node) for node in graph.node))
+
+
+def names_read_by(node: onnx.NodeProto) -> set[str]:
+    """Return the names of a node's inputs, and of all that its bodies read or give."""
+    names = set(node.input)
+    for body in bodies(node):
+        names |= names_read(body) | {value.name for value in body.output}
     return names

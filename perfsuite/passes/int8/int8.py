@@ -10,6 +10,7 @@ import msgspec
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.errors import Unsupported
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
+from perfsuite.passes.int8.correction import correct_biases
 from perfsuite.passes.int8.placement import place, without
 from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme, insert
@@ -17,6 +18,7 @@ from perfsuite.passes.int8.qdq import Scheme, insert
 if TYPE_CHECKING:
     import onnx
 
+_CORRECTING = 64  # samples from which means are taken
 _LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
 _COMPARED = 8  # samples on which a prepared graph must answer as before
 
@@ -25,9 +27,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Post-training INT8 for convolutions and matrix products with constant weights.
 
     Weights are symmetric and per output channel, activations per tensor with the range that they
-    have on `calibration_samples` samples, biases stay float, batch normalization is folded first.
-    The engine says how it wants the rest (`QuantizedGraphs`): the type of activations, whether
-    every value between two operators is quantized, and how many bits weights may use.
+    have on `calibration_samples` samples. Biases stay float and make up for the mean error of
+    rounded weights; batch normalization is folded first. The engine says how it wants the rest
+    (`QuantizedGraphs`): the type of activations, whether every value between two operators is
+    quantized, and how many bits weights may use.
     """
 
     calibration_samples: int = 256
@@ -91,8 +94,13 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"int8: what the layers read is infinite on the calibration samples "
                 f"({', '.join(infinite)}), so nothing can be quantized"
             )
-        insert(model.graph, placement, ranges, scheme)
-        return model
+        rounded = type(model)()
+        rounded.CopyFrom(model)
+        insert(rounded.graph, placement, ranges, scheme)
+        correct_biases(
+            rounded, model, placement.weighted, ctx.calibration(min(samples, _CORRECTING))
+        )
+        return rounded
 
 
 def scheme_of(target: Target) -> Scheme:

@@ -12,6 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from perfsuite.passes.int8.graphs import names_read_by
 from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class _Flow:
         readers: Readers = {}
         for node in self.graph.node:
             if node.op_type not in ("Shape", "Size"):
-                for name in node.input:
+                for name in names_read_by(node):
                     readers.setdefault(name, set()).add(node.output[0])
         for value in self.graph.output:
             readers.setdefault(value.name, set()).add("")
