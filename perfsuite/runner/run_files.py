@@ -19,9 +19,9 @@ _GONE = ""  # instead of the digest of a file that cannot be read
 def digests_of(suite: ResolvedSuite, cells: Iterable[Cell]) -> dict[str, str]:
     """Return the SHA-256 of each file that these cells are made of, by its path.
 
-    They are ONNX files with their external data, samples, a picture, and the files of plug-ins with
-    those beside them that they import. A plug-in of an installed package has its digest under its
-    own name. What cannot be read has an empty one.
+    They are ONNX files with their external data, samples, annotations, a picture, and the files of
+    plug-ins with those beside them that they import. A plug-in of an installed package has its
+    digest under its own name. What cannot be read has an empty one.
     """
     cells = tuple(cells)
     found: dict[str, str] = {}
@@ -34,6 +34,8 @@ def digests_of(suite: ResolvedSuite, cells: Iterable[Cell]) -> dict[str, str]:
             found[reference] = source_digest(kind, reference)
     names = {cell.workload for cell in cells}
     data = [path for name, path in suite.samples.items() if name in names]
+    marked = (table.annotations for name, table in suite.detection.items() if name in names)
+    data += [path for path in marked if Path(path).is_file()]  # a folder's are the task's to tell
     found |= {path: _digest(Path(path)) for path in (*data, suite.picture) if path}
     return dict(sorted(found.items()))
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.data.labels import misfit
 from perfsuite.domain.model import InputSpec, Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
 from perfsuite.domain.workload import Workload
@@ -44,7 +45,7 @@ def check_workload(workload: Workload) -> None:
     if type(task).calibration is not Task.calibration and not task.made_up:
         _check_calibration(workload)
     if type(task).train is not Task.train:
-        _check_train(workload.name, task)
+        _check_train(workload, task, predict)
     require(
         isinstance(task.metrics(), Mapping),
         f"workload '{workload.name}': task.metrics() must return a dict of names and functions of "
@@ -267,8 +268,8 @@ def _samples(inputs: Inputs, two: Inputs, three: Inputs) -> int:
     return next(len(array) for array in inputs.values() if array.ndim)
 
 
-def _check_train(name: str, task: Task) -> None:
-    who = f"workload '{name}': task.train()"
+def _check_train(workload: Workload, task: Task, predict: Predict) -> None:
+    who = f"workload '{workload.name}': task.train()"
     data = task.train()
     require(
         len(data.inputs) == len(data.targets) > 0,
@@ -282,6 +283,10 @@ def _check_train(name: str, task: Task) -> None:
         f"{who}: prepare gives {prepared.dtype} {prepared.shape}; the model takes float32 "
         f"{first.shape}",
     )
+    if data.loss is None:  # else its targets are its own affair
+        outputs = predict(task.inputs(workload.model.batch or TRAINED, 0))
+        told = misfit(data.targets, outputs[0].shape) if len(outputs) == 1 else ""
+        require(not told, f"{who}: its targets: {told}")
 
 
 def _check_rows(name: str, task: Task, predict: Predict) -> None:

@@ -57,6 +57,7 @@ class Question:
             for item in self.spec
             if item.name in self.inputs
             and item.shape
+            and not item.per_call
             and isinstance(item.shape[0], int)
             and (shape := self.inputs[item.name].shape)
             and shape[0] != item.shape[0]

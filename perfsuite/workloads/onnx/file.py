@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import numpy as np
 
+from perfsuite.data.labels import misfit
 from perfsuite.domain.model import GivenShapes, InputSpec, Model
 from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.task import Inputs, Task
@@ -173,11 +174,8 @@ def _check_labels(labels: np.ndarray, graph: onnx.ModelProto, found: Settled) ->
             f"first output, and '{first.name}' is {written(shape)}; {_WITHOUT}"
         )
     classes = shape[1]
-    if isinstance(classes, int) and labels.max() >= classes:
-        raise ConfigError(
-            f"there is a label {labels.max()}, but output '{first.name}' has {classes} classes: "
-            f"labels run from 0 to {classes - 1}; {_WITHOUT}"
-        )
+    if isinstance(classes, int) and (told := misfit(labels, (len(labels), classes))):
+        raise ConfigError(f"{told}; or {_WITHOUT}")
 
 
 def _declared_shape(value: Any) -> tuple[int | str, ...] | None:

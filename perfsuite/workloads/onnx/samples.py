@@ -337,6 +337,8 @@ def _advice(labels: np.ndarray) -> str:
         return "; of one-hot labels take labels.argmax(axis=1)"
     if labels.ndim == 2:
         return "; take labels[:, 0]"
+    if labels.dtype.kind == "f" and (labels == np.floor(labels)).all():
+        return "; take labels.astype(int)"
     if labels.dtype.kind == "i" and labels.size and labels.min() < 0:
         return f"; there is {labels.min()}"
     return ""

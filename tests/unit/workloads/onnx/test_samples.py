@@ -217,7 +217,14 @@ def test_labels_of_what_has_no_classes_are_told(tmp_path: Path) -> None:
     told = refusal(segmenter(tmp_path / "net.onnx"), x=normal(6, 3, 6, 8), labels=labels)
     assert "as the first output, and 'y' is (batch, 2, 6, 8); leave the labels out" in told
     told = refusal(folding(tmp_path / "five.onnx"), x=normal(6, 3, 2, 2), labels=labels + 5)
-    assert "there is a label 5, but output 'y' has 5 classes: labels run from 0 to 4" in told
+    assert (
+        "there is a label 5, but the model's first output has 5 classes: labels run from " in told
+    )
+    assert "or leave the labels out: the model is then timed and calibrated" in told
+    counted = refusal(tmp_path / "five.onnx", x=normal(5, 3, 2, 2), labels=np.arange(5) + 1)
+    assert "they seem to be counted from 1: subtract 1" in counted
+    whole = refusal(tmp_path / "five.onnx", x=normal(5, 3, 2, 2), labels=np.arange(5.0))
+    assert whole.endswith("(samples,); take labels.astype(int)")
 
 
 def test_a_trial_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
