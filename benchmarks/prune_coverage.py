@@ -11,7 +11,6 @@ from __future__ import annotations
 import re
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from fnmatch import fnmatchcase
@@ -108,7 +107,6 @@ def _no_clock(*_: Any) -> tuple[float, ...]:
 
 def row(name: str) -> tuple[str, ...]:
     """Return a line of the table."""
-    began_s = time.perf_counter()
     net, shape = build(name)
     ctx = context(shape)
     layers = layers_of(net, ctx.inputs)
@@ -120,14 +118,12 @@ def row(name: str) -> tuple[str, ...]:
     weights = {path: layer.module.weight.numel() for path, layer in layers.items()}
     everything = sum(parameter.numel() for parameter in net.parameters())
     macs = {p: layer.macs(layer.inside, layer.outside) for p, layer in layers.items()}
-    took = f"{time.perf_counter() - began_s:.0f} s"
     return (
         name,
         f"{sum(weights.get(path, 0) for path in inside) / everything:.0%}",
         f"{sum(macs.get(path, 0) for path in inside) / max(1, sum(macs.values())):.0%}",
         f"{len(groups)}",
         "; ".join(reasons(left)),
-        took,
     )
 
 
@@ -141,13 +137,12 @@ def reasons(left: dict[str, str]) -> Iterator[str]:
 def main() -> None:
     patterns = sys.argv[1:] or ["*"]
     names = [*CLASSIFIERS, *SEGMENTERS, *DETECTORS, *VIDEO]
-    print("| net | parameters | MACs | groups | left alone | took |")
-    print("| --- | ---: | ---: | ---: | --- | ---: |")
+    print("| net | parameters | MACs | groups | left alone |")
+    print("| --- | ---: | ---: | ---: | --- |")
     for name in names:
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             print("| " + " | ".join(row(name)) + " |", flush=True)
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(2)
     main()

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.passes.prune.operations import Node
 from perfsuite.passes.prune.sizes import is_norm, weighted_kinds
 
 if TYPE_CHECKING:
@@ -19,73 +18,72 @@ _ZERO_STAYS_ZERO = {
 }  # fmt: skip
 
 
-def branch(
-    channels: Channels, members: Sequence[Member], roots: np.ndarray
-) -> tuple[str, ...] | None:
-    """Return the norms between a group's readers and a sum; None if a reader does not end in one.
+class Branches:
+    """Finds the branches of a net whose positions have been tied."""
 
-    A removed branch is replaced by zero, so every operation between the channels and their readers
-    must map zero to zero, and every tensor of the group must be a layer's or a norm's.
-    """
-    for member in members:
-        module = channels.modules.get(member.path)
-        if not (isinstance(module, weighted_kinds()) or is_norm(module)):
-            return None
-        if member.side == "in" and member.repeat * len(member.places) < _side(module, member):
-            return None
-    readers = {member.path for member in members if member.side == "in"}
-    owners = {member.path for member in members}
-    norms: list[str] = []
-    for place, node in enumerate(channels.trace.nodes):
-        if node.reads is not None and np.isin(_roots(channels, node.reads), roots).any():
-            found = _behind(channels, place, readers)
-            if found is None:
+    def __init__(self, channels: Channels) -> None:
+        self.channels, self.nodes = channels, channels.trace.nodes
+        self.reads = [self._roots([n.reads] if n.reads is not None else []) for n in self.nodes]
+        self.gives = [self._roots(node.facets) for node in self.nodes]
+        self.followers: dict[int, list[int]] = {}
+        for number, node in enumerate(self.nodes):
+            for before in node.inputs:
+                self.followers.setdefault(before, []).append(number)
+
+    def _roots(self, labels: Sequence[np.ndarray]) -> set[int]:
+        find = self.channels.trace.positions.find
+        return {root for each in labels for root in np.unique(find(each)).tolist()}
+
+    def of(self, members: Sequence[Member], roots: Sequence[int]) -> tuple[str, ...] | None:
+        """Return the norms between a group's readers and a sum; None if a reader ends in none.
+
+        A removed branch is replaced by zero, so every operation between the channels and their
+        readers must map zero to zero, and every tensor of the group must be a layer's or a norm's.
+        """
+        for member in members:
+            module = self.channels.modules.get(member.path)
+            if not (isinstance(module, weighted_kinds()) or is_norm(module)):
                 return None
-            norms += found
-        elif (
-            node.path not in owners
-            and any(np.isin(_roots(channels, facet), roots).any() for facet in node.facets)
-            and node.name.removesuffix("_") not in _ZERO_STAYS_ZERO
-        ):
+            if member.side == "in" and member.repeat * len(member.places) < _side(module, member):
+                return None
+        readers = {member.path for member in members if member.side == "in"}
+        owners = {member.path for member in members}
+        norms: list[str] = []
+        for place, node in enumerate(self.nodes):
+            if not self.reads[place].isdisjoint(roots):
+                found = self._behind(place, readers)
+                if found is None:
+                    return None
+                norms += found
+            elif (
+                node.path not in owners
+                and not self.gives[place].isdisjoint(roots)
+                and node.name.removesuffix("_") not in _ZERO_STAYS_ZERO
+            ):
+                return None
+        return tuple(dict.fromkeys(norms))
+
+    def _behind(self, place: int, readers: set[str]) -> list[str] | None:
+        """Return the norms between a reader and the sum behind it; None if there is no such sum."""
+        own = self.nodes[place].path
+        if own not in readers:
             return None
-    return tuple(dict.fromkeys(norms))
+        norms: list[str] = []
+        while True:
+            followers = self.followers.get(place, [])
+            if place in self.channels.outputs or len(followers) != 1:
+                return None
+            place = followers[0]
+            node = self.nodes[place]
+            if node.path == own or node.path in norms:
+                continue
+            if is_norm(self.channels.modules.get(node.path)):
+                norms.append(node.path)
+            elif node.name.removesuffix("_") == "add" and node.activations >= 2:
+                return norms
+            elif node.name != "dropout":
+                return None
 
 
 def _side(module: Any, member: Member) -> int:
     return int(module.get_parameter(member.name.rpartition(".")[2]).shape[member.axis])
-
-
-def _roots(channels: Channels, labels: np.ndarray) -> np.ndarray:
-    return np.unique(channels.trace.positions.find(labels))
-
-
-def _behind(channels: Channels, place: int, readers: set[str]) -> list[str] | None:
-    """Return the norms between a reader and the sum behind it; None if there is no such sum."""
-    if channels.trace.nodes[place].path not in readers:
-        return None
-    norms: list[str] = []
-    own = channels.trace.nodes[place].path
-    while True:
-        followers = _followers(channels, place)
-        if place in channels.outputs or len(followers) != 1:
-            return None
-        place = followers[0]
-        node: Node = channels.trace.nodes[place]
-        if node.path == own or node.path in norms:
-            continue
-        if is_norm(channels.modules.get(node.path)):
-            norms.append(node.path)
-        elif node.name.removesuffix("_") == "add" and node.activations >= 2:
-            return norms
-        elif node.name != "dropout":
-            return None
-
-
-def _followers(channels: Channels, place: int) -> list[int]:
-    if not hasattr(channels, "_followers"):
-        found: dict[int, list[int]] = {}
-        for number, node in enumerate(channels.trace.nodes):
-            for before in node.inputs:
-                found.setdefault(before, []).append(number)
-        channels._followers = found  # type: ignore[attr-defined]
-    return channels._followers.get(place, [])  # type: ignore[attr-defined,no-any-return]

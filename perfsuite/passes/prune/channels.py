@@ -16,7 +16,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.task import Inputs
-from perfsuite.passes.prune.branches import branch
+from perfsuite.passes.prune.branches import Branches
 from perfsuite.passes.prune.following import attributes_of, followed, settled
 from perfsuite.passes.prune.heads import can_lose_heads
 from perfsuite.passes.prune.positions import Labels
@@ -167,6 +167,7 @@ class _Grouping:
         self.read = {
             int(first) for labels in self.trace.read for first in np.unique(self._owner(labels))
         }
+        self.branches = Branches(channels)
         # By root: the places along each axis, and then those of each attribute.
         self.units: dict[int, dict[int, list[int]]] = {}
         for number, axis in enumerate(channels.axes):
@@ -245,7 +246,7 @@ class _Grouping:
             if self._gives(number)
         }
         name = next(path for path in self.channels.modules if path in givers)
-        after = branch(self.channels, members, self.positions.find(np.array(roots)))
+        after = self.branches.of(members, roots)
         return Group(name, len(roots), members, after is not None, after or ())
 
     def _member(self, number: int, roots: Sequence[int]) -> Member:

@@ -68,7 +68,8 @@ def _otherwise(
         others, _ = channels.groups(names if outer else (), names if counted else ())
         have = {group.name for group in groups}
         new = [g for g in others if g.name in waiting and g.name not in have]
-        good, _ = cuttable_groups(model, [*groups, *new], samples) if new else (groups, {})
+        sound, _ = cuttable_groups(model, new, samples)
+        good, _ = cuttable_groups(model, [*groups, *sound], samples) if sound else (groups, {})
         if len(good) > len(groups) and have <= {group.name for group in good}:
             groups = good
             unsound = {n: why for n, why in unsound.items() if n not in {g.name for g in good}}

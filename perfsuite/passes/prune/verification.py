@@ -122,7 +122,10 @@ def _failure(
         return f"without some of its channels the model fails: {first_line(error)}{where}{hint}"
 
 
-_HINT = "numbers of channels in the code must come of the tensors (x.shape[1], or -1 in a view)"
+_HINT = (
+    "numbers of channels in the code must come of the tensors (x.shape[1], or -1 in a view), or be "
+    "attributes of the module"
+)
 
 
 def _where(error: BaseException) -> str:
