@@ -69,8 +69,10 @@ def _axes(model: nn.Module, trace: Trace) -> list[Axis]:
             if side > 1:
                 axes.append(Axis(name, axis, trace.positions.fresh(side)))
                 facets.append(along(axes[-1].labels, axis, tensor.ndim))
-                trace.widths.add(side)
+                if axis < 2 or tensor.ndim < 4:  # not of kernels
+                    trace.widths.add(side)
         trace.set(tensor, tuple(facets), True)
+    trace.first_made = sum(len(axis.labels) for axis in axes)
     return axes
 
 

@@ -70,7 +70,7 @@ def fewer_heads() -> type[nn.Module]:
             if need_weights:
                 scores = (q * self.head_dim**-0.5) @ k.transpose(-2, -1)
                 shares = (scores if mask is None else scores + mask).softmax(-1)
-                result = functional.dropout(shares, dropped) @ v
+                result = functional.dropout(shares, self.dropout, self.training) @ v
                 shares = shares.mean(1) if average_attn_weights else shares
                 shares = shares if batched else shares.squeeze(0)
             else:

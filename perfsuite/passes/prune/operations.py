@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 Facets = tuple[Labels, ...]
 _MARK = "_perfsuite_channels"  # the attribute by which a tensor carries what is known of it
-_OWN = str(Path(__file__).parent.parent) + "/"
+_OWN = f"{Path(__file__).parents[2]}/"
+_NETS = f"{_OWN}models/"  # its code is a net's like any other
 _CODE = 60  # characters of a line that are quoted
 
 
@@ -115,6 +116,7 @@ class Trace:
     sizes: list[Size] = field(default_factory=list)
     read: list[Labels] = field(default_factory=list)  # positions of weights that multiply channels
     widths: set[int] = field(default_factory=set)  # of all parameters' axes
+    first_made: int = 0  # the first position that is no parameter's
     modules: dict[str, Any] = field(default_factory=dict)
     path: str = ""  # of the module that is running
     reading: Labels | None = None  # in the operation that is looked at
@@ -273,11 +275,11 @@ def line_of(frame: Any) -> str:
 
     '' where there is none, such as in a net that is a sequence of torch's own modules.
     """
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN):
+    while frame is not None and _is_own(frame.f_code.co_filename):
         frame = frame.f_back
     while frame is not None:
         name = frame.f_code.co_filename
-        if name.startswith(_OWN):
+        if _is_own(name):
             return ""
         if is_users(name):
             return quoted(name, frame.f_lineno)
@@ -286,10 +288,14 @@ def line_of(frame: Any) -> str:
 
 
 def is_users(name: str) -> bool:
-    """Tell whether a file is neither PyTorch's nor one of perfsuite's passes."""
+    """Tell whether a file is neither PyTorch's nor one of perfsuite's own."""
     import torch
 
-    return not name.startswith((f"{Path(torch.__file__).parent}/", _OWN, "<"))
+    return not (_is_own(name) or name.startswith((f"{Path(torch.__file__).parent}/", "<")))
+
+
+def _is_own(name: str) -> bool:
+    return name.startswith(_OWN) and not name.startswith(_NETS)
 
 
 def quoted(name: str, number: int) -> str:

@@ -224,7 +224,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ) -> Callable[[float], dict[str, int]]:
         wanted = {name: tried(costs, name) for name in costs.full}
         times_s = group_times(model, costs, ctx, wanted)
-        times_s = smooth(times_s, lanes(times_s))
+        times_s = smooth(times_s, lanes(times_s, costs.each), costs.each)
         by_clock = ByClock(costs, self._lost(model, costs, scores, ctx, times_s), times_s)
         if self.speedup is None:
             return lambda limit: by_clock.narrow(lambda: cost(by_clock.widths), limit)

@@ -79,6 +79,7 @@ _BY_RULE: tuple[tuple[Rule, str], ...] = (
     (forms.flipped, "flip"),
     (forms.rolled, "roll"),
     (forms.indexed, "index"),
+    (forms.put, "index_put _index_put_impl"),
     (forms.chosen, "index_select"),
     (forms.embedded, "embedding"),
     (forms.unfolded, "im2col"),

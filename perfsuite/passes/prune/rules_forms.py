@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.passes.prune.operations import Facets, Operation, Trace, along
 from perfsuite.passes.prune.positions import Labels, compact, varying
+from perfsuite.passes.prune.rules_values import merged
 
 Result = list[Facets] | None
 _MOST = 1 << 20  # places of a facet; a larger one is of no layer's channels
@@ -285,6 +286,26 @@ def indexed(trace: Trace, op: Operation) -> Result:
     index = indices[asked[0]]
     taken = index.ndim if str(index.dtype) in ("torch.bool", "torch.uint8") else 1
     return _taken(trace, op, given, list(range(asked[0], asked[0] + taken)), index)
+
+
+def put(trace: Trace, op: Operation) -> Result:
+    """Values are written over places of an axis; the other axes of both go together."""
+    given, values, indices = op.first, op["values"], list(op["indices"])
+    trace.stay(op, *(index for index in indices if index is not None))
+    asked = [place for place, index in enumerate(indices) if index is not None]
+    rank = given.ndim
+    if asked != [0] or indices[0].ndim != 1 or values.ndim > rank:
+        return None
+    operands = []
+    for tensor in (given, values):
+        raised = [1] * (rank - tensor.ndim)
+        facets = [facet.reshape(raised + list(facet.shape)) for facet in trace.facets(tensor)]
+        for facet in facets:
+            if facet.shape[0] > 1:
+                trace.freeze(facet, f"are picked by numbers ({op.name})")
+        shape = [1, *(raised + list(tensor.shape))[1:]]
+        operands.append((shape, tuple(facet for facet in facets if facet.shape[0] == 1)))
+    return [merged(trace, given.ndim, operands)]
 
 
 def chosen(trace: Trace, op: Operation) -> Result:

@@ -25,13 +25,15 @@ def merged(trace: Trace, rank: int, operands: Sequence[Operand]) -> Facets:
     kept: list[Labels] = []
     for index, (_, facets) in enumerate(placed):
         for facet in facets:
-            for other, (sides, others) in enumerate(placed):
-                fixed = other != index and any(
-                    sides[axis] > 1 and all(each.shape[axis] == 1 for each in others)
-                    for axis in varying(facet)
-                )
-                if fixed:
-                    trace.freeze(facet, "meet a tensor that keeps its size")
+            fixed = any(
+                other != index and sides[axis] > 1 and all(each.shape[axis] == 1 for each in others)
+                for other, (sides, others) in enumerate(placed)
+                for axis in varying(facet)
+            )
+            if fixed:
+                trace.freeze(facet, "meet a tensor that keeps its size")
+            if fixed and int(facet.min()) >= trace.first_made:
+                continue  # a tensor that the forward makes, of that size
             for mine in kept:
                 if set(varying(mine)) & set(varying(facet)):
                     trace.tie(mine, facet)

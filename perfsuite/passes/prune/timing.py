@@ -58,23 +58,24 @@ def group_times(
     return {place: known[key] if place[1] else 0.0 for place, key in keys.items()}
 
 
-def lanes(times_s: Mapping[GroupWidth, float]) -> int:
+def lanes(times_s: Mapping[GroupWidth, float], each: Mapping[str, int] = {}) -> int:
     """Return how many channels the engine's kernels compute at once: 8, 16 or 32.
 
     For each of these, times that grow in steps, a + b * ceil(width / lanes) for each group, are
     fitted by least squares. Returned is the one with the least error summed over all groups, whose
-    times are relative to those at full width. The times of one group are too noisy to tell.
+    times are relative to those at full width. The times of one group are too noisy to tell. `each`
+    has the channels of a unit of a group, where it has several.
     """
-    return min(LANES, key=lambda count: (_error(times_s, count), count))
+    return min(LANES, key=lambda count: (_error(times_s, count, each), count))
 
 
-def _error(times_s: Mapping[GroupWidth, float], count: int) -> float:
+def _error(times_s: Mapping[GroupWidth, float], count: int, each: Mapping[str, int]) -> float:
     total = 0.0
-    for curve in _curves(times_s).values():
+    for name, curve in _curves(times_s).items():
         widths = [width for width in curve if width]
         if curve[max(widths)] == 0:  # no longer than a call that computes nothing
             continue
-        stairs = np.array([-(-width // count) for width in widths], dtype=float)
+        stairs = np.array([-(-width * each.get(name, 1) // count) for width in widths], dtype=float)
         times = np.array([curve[width] for width in widths]) / curve[max(widths)]
         design = np.stack([np.ones_like(stairs), stairs], axis=1)
         fitted = design @ np.linalg.lstsq(design, times, rcond=None)[0]
@@ -82,16 +83,19 @@ def _error(times_s: Mapping[GroupWidth, float], count: int) -> float:
     return total
 
 
-def smooth(times_s: Mapping[GroupWidth, float], count: int) -> dict[GroupWidth, float]:
+def smooth(
+    times_s: Mapping[GroupWidth, float], count: int, each: Mapping[str, int] = {}
+) -> dict[GroupWidth, float]:
     """Return the times at multiples of `count` channels and at full width, never falling with it.
 
     This is isotonic regression: neighbours out of order are replaced by their mean (Ayer et al.
-    1955).
+    1955). `each` is as for `lanes`.
     """
     found: dict[GroupWidth, float] = {}
     for name, curve in _curves(times_s).items():
         full = max(curve)
-        widths = sorted(width for width in curve if width % count == 0 or width == full)
+        channels = each.get(name, 1)
+        widths = sorted(w for w in curve if w * channels % count == 0 or w == full)
         blocks: list[list[float]] = []  # mean and number of widths
         for width in widths:
             blocks.append([curve[width], 1.0])

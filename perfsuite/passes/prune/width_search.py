@@ -137,7 +137,8 @@ class ByClock:
 def tried(costs: Costs, name: str) -> list[int]:
     """Return the widths to try for a group: about eight, its full width, and 0 if removable."""
     full = costs.full[name]
-    step = max(_NARROWEST, round(full / _TRIED / _NARROWEST) * _NARROWEST)
+    least = max(1, _NARROWEST // costs.each[name])
+    step = max(least, round(full / _TRIED / least) * least)
     return [*range(0 if costs.groups[name].removable else step, full, step), full]
 
 

@@ -269,6 +269,14 @@ def test_a_path_that_only_some_inputs_take_is_found_out() -> None:
     assert "not all inputs take the same path: b is called for some of them" in refused["a"]
 
 
+def test_outputs_without_a_value_do_not_differ() -> None:
+    net = seeded(pair)
+    net.how = lambda n, x: (y := n.head(pooled(n.b(n.a(x).relu()))), y[y > 1e6])
+    groups = channel_groups(net, pictures())[0]
+    good, refused = cuttable_groups(net, groups, [pictures()])
+    assert [group.name for group in good] == ["a", "b"] and refused == {}
+
+
 def test_of_two_branches_of_a_sum_only_one_may_go() -> None:
     layers = {name: conv(16, 16) for name in ("a1", "a2", "b1", "b2", "last")}
     net = seeded(lambda: pair(**layers))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from common_nets import NETS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prune_nets import (
@@ -35,6 +36,7 @@ from perfsuite.measure.macs import count_module
 from perfsuite.passes.prune import timing, width_search
 from perfsuite.passes.prune.channels import channel_groups
 from perfsuite.passes.prune.costs import Costs
+from perfsuite.passes.prune.costs import costs_of as full_costs
 from perfsuite.passes.prune.importance import sums
 from perfsuite.passes.prune.surgery import cut
 from perfsuite.passes.prune.timing import group_times, lanes, smooth
@@ -104,6 +106,23 @@ def test_layers_called_by_name_or_on_sequences_are_counted() -> None:
     assert set(costs.full) == {"a", "up"}
 
 
+@pytest.mark.parametrize(
+    "kind", ["unet", "torchs_heads", "grouped", "grouped_large", "c2f", "dense"]
+)
+def test_macs_of_other_kinds_are_those_of_the_cut_net(kind: str) -> None:
+    net = seeded(NETS[kind][0])
+    groups, _ = channel_groups(net, pictures())
+    groups = [group for group in groups if group.name != "a"]
+    costs = full_costs(net, pictures(), groups)
+    asked = {group.name: max(1, group.width // 2) for group in groups}
+    before = costs.macs(asked)
+    cut(net, groups, {name: list(range(width)) for name, width in asked.items()})
+    changed = full_costs(net, pictures(), [])
+    # The products of attention become fewer too, which is not foreseen.
+    attention = 2 * 2 * 4 * SIDE**4 * 2 if kind == "torchs_heads" else 0
+    assert before == changed.macs({}) + attention
+
+
 # -- shares ------------------------------------------------------------------------------------
 
 
@@ -163,6 +182,17 @@ def test_some_eight_widths_are_tried(full: int, expected: list[int]) -> None:
     assert tried(costs, "a") == expected
     costs = costs_of(seeded(lambda: resnet("B")))
     assert tried(costs, "4.conv1") == [0, 8, 16]  # the branch may go
+
+
+def test_widths_of_groups_of_channels_are_some_eight_channels_apart() -> None:
+    layers = {"a": conv(3, 64), "n": nn.GroupNorm(16, 64), "b": conv(64, 8)}
+    net = Toy(lambda n, x: n.head(pooled(n.b(n.n(n.a(x))))), **layers, head=nn.Linear(8, 4))
+    costs = costs_of(net.eval())
+    assert costs.each["a"] == 4
+    assert tried(costs, "a") == [2, 4, 6, 8, 10, 12, 14, 16]  # groups of four
+    times = {("a", width): 1e-6 * width for width in (2, 3, 4, 16)}
+    assert [width for _, width in smooth(times, 16, costs.each)] == [4, 16]
+    assert lanes({("a", w): -(-w // 8) * 1.0 for w in range(2, 17, 2)}, costs.each) == 32
 
 
 # -- the clock ---------------------------------------------------------------------------------
