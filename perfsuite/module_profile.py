@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Breakdown, Roofline
@@ -59,7 +61,7 @@ class ModuleProfile:
     @property
     def bottleneck(self) -> tuple[str, ...]:
         """Return what holds the module back, in sentences."""
-        return bottleneck_sentences(bottleneck(self.breakdown, self.roofline, self.latency_s))
+        return bottleneck_sentences(bottleneck(self.breakdown, self.roofline, None))
 
     def __repr__(self) -> str:
         from rich.console import Console
@@ -67,13 +69,12 @@ class ModuleProfile:
         out = io.StringIO()
         console = Console(file=out, width=_WIDTH, color_system=None)
         console.print(self.name, markup=False)
-        console.print(Tree(self.breakdown, self.roofline, latency_s=self.latency_s))
+        console.print(Tree(self.breakdown, self.roofline))
         return out.getvalue().rstrip()
 
     def _repr_markdown_(self) -> str:
         """Return the breakdown as notebooks show it."""
-        table = render(self.breakdown, self.roofline, latency_s=self.latency_s)
-        return f"**{self.name}**\n\n{table}"
+        return f"**{self.name}**\n\n{render(self.breakdown, self.roofline)}"
 
 
 def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -> ModuleProfile:
@@ -96,10 +97,11 @@ def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -
         usual_s = statistics.median(timed.samples_s)
         count = min(MOST_CALLS, max(CALLS, round(SECONDS / usual_s)))
         traced = profile(module, calls.run, spans(stages, module), [{}], count, device)
+    found = breakdown(traced, module_nodes(module), stages)
     return ModuleProfile(
         f"{type(module).__name__}, eager PyTorch on {device}, {_threads(device)}",
         timed.samples_s,
-        breakdown(traced, module_nodes(module), stages),
+        msgspec.structs.replace(found, untraced_s=statistics.fmean(timed.samples_s)),
         _roofline(module, device),
     )
 
