@@ -65,10 +65,15 @@ def duplicate(module: nn.Module) -> nn.Module:
 def state_parts(module: nn.Module) -> Iterator[str | bytes]:
     """Yield texts and bytes that differ if anything in the module's state does, by name."""
     for name, value in sorted(module.state_dict().items()):
-        if _is_dense(value):
-            yield from (name, str(value.dtype), _bytes(value))
-        else:
-            yield from (name, *_parts(value))
+        yield from (name, *value_parts(value))
+
+
+def value_parts(value: Any) -> Iterator[str | bytes]:
+    """Yield texts and bytes that differ if a value of a state does."""
+    if _is_dense(value):
+        yield from (str(value.dtype), _bytes(value))
+    else:
+        yield from _parts(value)
 
 
 def storable(module: nn.Module) -> dict[str, torch.Tensor]:

@@ -65,6 +65,8 @@ def _without_modes(module: Any) -> Any:
     """Return the module of an exported program, which has the mode that it was exported in."""
     module.train = MethodType(_stay, module)
     module.eval = MethodType(_stay, module)
+    for part in module.modules():
+        part.training = False
     return module
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,9 +13,13 @@ from perfsuite.data.labels import misfit
 from perfsuite.domain.model import InputSpec, Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import ConfigError
+from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.state import check_loaded, value_parts
+from perfsuite.export.wrappers import unwrapped
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
+from perfsuite.runner.build.repeatable import answered_twice
 from perfsuite.runner.build.stages import check, paths
+from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.samples import require, require_name
 from perfsuite.workloads.checked import unchecked
 
@@ -31,6 +36,7 @@ def check_workload(workload: Workload) -> None:
     must be the same each time it is built, be in evaluation mode and give finite answers; its
     stages must name modules or methods. Calibration and training samples are tried if its task has
     them, rows and each metric if it has metrics. What the workload's own code raises is raised.
+    What a torch module has that some engine or pass cannot follow is told by `warnings.warn`.
     """
     require(
         isinstance(workload, Workload),
@@ -148,25 +154,43 @@ def _check_module(workload: Workload) -> Predict:
     build, who = workload.model.build, f"workload '{workload.name}': build()"
     if build is None:
         raise AssertionError(_one_model(workload.name))
-    module, twin = build(), build()
+    built = build()
+    module, twin = unwrapped(built), unwrapped(build())
     require(
         isinstance(module, nn.Module),
         f"{who} must return a torch.nn.Module, not {type(module).__name__}",
     )
+    try:
+        check_loaded(module, who)
+    except ConfigError as error:
+        raise AssertionError(str(error)) from error
     training = [name or "the module" for name, part in module.named_modules() if part.training]
     require(
         not training,
         f"{who}: {', '.join(training[:3])} is in training mode; return module.eval()",
     )
     _check_twins(who, module, twin)
-    inputs = workload.task.inputs(2, 0)
-    outputs, others = module_outputs(module, inputs), module_outputs(twin, inputs)
+    only = workload.model.batch
+    inputs = workload.task.inputs(only or 2, 0)
+    try:
+        outputs, by_chance = answered_twice(module, inputs)
+    except BuildError as error:
+        if only is None and answers(module, workload.task.inputs(1, 0)):
+            raise AssertionError(
+                f"{who}: {error}; a batch of 1 it answers: if it takes that alone, say so: "
+                f"Model(build, batch=1)"
+            ) from error
+        raise
+    require(not by_chance, f"{who}: {by_chance}")
+    others = module_outputs(twin, inputs)
     _check_finite(f"{who}: the module", outputs)
     require(
         all(np.array_equal(a, b) for a, b in zip(outputs, others, strict=True)),
         f"{who}: two builds answer differently; nothing random may be left in evaluation mode",
     )
     _check_stages(workload.name, module, workload.model.stages)
+    for remark in remarks(workload, built, module, outputs):
+        warnings.warn(f"workload '{workload.name}': {remark}", stacklevel=3)
     return lambda asked: module_outputs(module, asked)
 
 
@@ -182,10 +206,19 @@ def _check_twins(who: str, module: nn.Module, twin: nn.Module) -> None:
     require(list(one) == list(other), f"{who}: two builds have different parameters")
     for name, tensor in one.items():
         require(
-            tensor.shape == other[name].shape and bool((tensor == other[name]).all()),
+            _alike(tensor, other[name]),
             f"{who}: '{name}' differs between two builds (or is not finite); load trained weights, "
             f"or call torch.manual_seed before the module is made: caches rely on it",
         )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Tell whether two values of a state are the same, and finite."""
+    from torch import Tensor
+
+    if isinstance(one, Tensor) and one.is_floating_point() and not one.is_sparse:
+        return one.shape == other.shape and bool((one == other).all())
+    return list(value_parts(one)) == list(value_parts(other))
 
 
 def _check_finite(who: str, outputs: Outputs) -> None:

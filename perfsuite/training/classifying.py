@@ -33,7 +33,8 @@ def classifying(
     import torch
     from torch.nn.functional import cross_entropy
 
-    scores = module(inputs)
+    # A copy, because its forward may change its input, which is the teacher's, too.
+    scores = module(inputs if teacher is None else inputs.clone())
     if not isinstance(scores, torch.Tensor):
         raise Unsupported(
             f"training: the loss of a net that answers a {type(scores).__name__} is not known; "

@@ -17,6 +17,7 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.calls import evaluated
 from perfsuite.training.averaging import WeightAverage, norms_of, settling
 from perfsuite.training.checkpoint import restore, save
 from perfsuite.training.classifying import classifying
@@ -76,7 +77,7 @@ def train(
     torch.manual_seed(plan.seed)
     _channels_last(module)
     if teacher is not None:
-        _channels_last(teacher.eval())
+        _channels_last(evaluated(teacher))
     optimizer = _optimizer(module, plan)
     steps = _steps(data, plan)
     mean = WeightAverage(module) if plan.averaging else None

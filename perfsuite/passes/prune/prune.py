@@ -29,6 +29,7 @@ from perfsuite.passes.prune.surgery import (
     set_attributes,
 )
 from perfsuite.passes.prune.timing import group_times, lanes, smooth
+from perfsuite.passes.prune.training_trial import untrainable
 from perfsuite.passes.prune.width_search import (
     ByClock,
     Scope,
@@ -158,6 +159,8 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the groups to cut, their channels that stay, and why other layers are left."""
         model.eval()
         groups, left = prunable(model, ctx, self.layers)
+        if self.finetune is not None:
+            groups = _trainable(model, groups, left, ctx)
         scores = self._scores(model, groups, ctx)
         costs = costs_of(model, ctx.inputs, groups)
         widths = self._widths(model, groups, costs, scores, ctx)
@@ -260,3 +263,22 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
         fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=checkpoint, report=report)
+
+
+def _trainable(
+    model: nn.Module, groups: list[Group], left: dict[str, str], ctx: PassContext
+) -> list[Group]:
+    """Return the groups that training can do without, and add why others are `left`.
+
+    Raises `Unsupported` if there are none.
+    """
+    refused = untrainable(model, groups, ctx.train())
+    for group in groups:
+        if group.name in refused:
+            left |= dict.fromkeys(group.paths("out"), refused[group.name])
+    if len(refused) == len(groups):
+        raise Unsupported(
+            f"prune: no layer of {type(model).__name__} can be pruned and trained: "
+            f"{next(iter(refused.values()))}"
+        )
+    return [group for group in groups if group.name not in refused]

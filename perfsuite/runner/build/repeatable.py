@@ -28,13 +28,21 @@ def check_repeatable(module: nn.Module, inputs: Inputs) -> Outputs:
 
     What calls change of its buffers is put back. Raises what `module_outputs` does.
     """
+    outputs, why = answered_twice(module, inputs)
+    if why:
+        raise BuildError(why)
+    return outputs
+
+
+def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
+    """Return the module's answers, and why those of a second call differ; '' if they do not."""
     first, second, state = _twice(module, inputs)
     index = _differing(first, second)
     if index is None:
-        return first
+        return first, ""
     who, where = type(module).__name__, f"output {index} of {len(first)}"
     if state:
-        raise BuildError(
+        return first, (
             f"{who} answers otherwise the second time it is given the same inputs ({where}): its "
             f"forward changes '{state[0]}', which the next call reads. An engine keeps no such "
             f"state; give it in inputs() and let forward return it, or reset it in forward"
@@ -45,7 +53,7 @@ def check_repeatable(module: nn.Module, inputs: Inputs) -> Outputs:
         if left
         else ""
     )
-    raise BuildError(
+    return first, (
         f"{who} answers by chance: given the same inputs twice, {where} differs{mode}. Dropout "
         f"must be off in evaluation mode (F.dropout needs training=self.training), and noise must "
         f"be an input or come from a generator that forward seeds"

@@ -1,0 +1,121 @@
+"""What a torch module has that perfsuite works round, or that some engine or pass cannot follow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.domain.workload import Workload
+from perfsuite.errors import PerfsuiteError
+from perfsuite.export.calls import called, copies, evaluated, tensor_of
+from perfsuite.export.calls import caller as caller_of
+from perfsuite.runner.build.reference import module_outputs
+from perfsuite.user_code import user_code
+from perfsuite.workloads.checked import unchecked
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs) -> Iterator[str]:
+    """Yield sentences on `module`, which was taken out of what was `built` and answers `outputs`.
+
+    The answers are those to the inputs of `Model.batch` samples, or of two.
+    """
+    if built is not module:
+        yield f"build() gives a {type(built).__name__}; perfsuite takes the net out of it"
+    yield from _of_weights(module)
+    only = workload.model.batch
+    inputs = workload.task.inputs(only or 2, 0)
+    if _changes(module, inputs):
+        yield (
+            "its forward changes its inputs in place; it gets copies of them, which are not timed"
+        )
+    later = _only_while_training(module, inputs)
+    if later:
+        yield (
+            f"'{later[0]}' is called in training mode alone: prune with finetune keeps all "
+            f"channels that it reads"
+        )
+    if only is None and not answers(module, workload.task.inputs(1, 0)):
+        yield "it answers a batch of 2, and none of 1; if it takes one size alone: Model(batch=2)"
+    compared = type(unchecked(workload.task)).agreement is not Task.agreement
+    if not compared and any(output.shape[:1] != (only or 2,) for output in outputs):
+        yield (
+            "not all of its outputs have one row a sample: where their order or number has no "
+            "meaning, as of detections, let Task.agreement say how they are compared"
+        )
+
+
+def _of_weights(module: nn.Module) -> Iterator[str]:
+    weights = {one.dtype for one in module.parameters() if one.is_floating_point()}
+    if weights and all(dtype.itemsize < 4 for dtype in weights):
+        words = " and ".join(sorted(str(one).removeprefix("torch.") for one in weights))
+        yield f"its weights are {words}: it cannot run in fp32; let build() return net.float()"
+    for path, part in module.named_modules():
+        if type(part).__module__.startswith("torch.") and ".quantized." in type(part).__module__:
+            yield (
+                f"'{path}' is quantized by torch, and does not export to ONNX: only the runtime "
+                f"pytorch takes it; the pass int8 takes the float module"
+            )
+            return
+
+
+def _changes(module: nn.Module, inputs: Inputs) -> bool:
+    """Tell whether a call changes the arrays that it is given."""
+    import torch
+
+    given = copies(inputs)
+    with torch.no_grad():
+        caller_of(module, list(given))([tensor_of(array) for array in given.values()])
+    return any(not np.array_equal(given[name], inputs[name], equal_nan=True) for name in inputs)
+
+
+def _only_while_training(module: nn.Module, inputs: Inputs) -> list[str]:
+    """Return the parts that are called in training mode and not otherwise; none if that fails."""
+    import torch
+
+    modes = [(part, part.training) for part in module.modules()]
+    state = {name: value.clone() for name, value in module.named_buffers()}
+    try:
+        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+            usual = _calls(evaluated(module), inputs)
+            module.train()
+            with user_code("training mode"):
+                trained = _calls(module, inputs)
+    except PerfsuiteError:
+        return []
+    finally:
+        for part, training in modes:
+            part.training = training
+        with torch.no_grad():
+            for name, value in module.named_buffers():
+                value.copy_(state[name])
+    return [path for path in trained if path not in usual]
+
+
+def _calls(module: nn.Module, inputs: Inputs) -> list[str]:
+    seen: list[str] = []
+
+    def note(path: str) -> Callable[..., None]:
+        return lambda *_: seen.append(path)
+
+    with ExitStack() as stack:
+        for path, part in module.named_modules():
+            if path and next(part.parameters(), None) is not None:
+                stack.callback(part.register_forward_hook(note(path)).remove)
+        called(module, inputs)
+    return seen
+
+
+def answers(module: nn.Module, inputs: Inputs) -> bool:
+    """Tell whether a module can be called with these inputs."""
+    try:
+        module_outputs(module, inputs)
+    except PerfsuiteError:
+        return False
+    return True

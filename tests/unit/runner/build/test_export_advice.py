@@ -1,0 +1,108 @@
+"""What is said of a model that does not export: the reason that is its own, and no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("onnxruntime")
+nn = torch.nn
+
+from odd_nets import Pictures, Two  # noqa: E402
+
+from perfsuite.domain.model import Model  # noqa: E402
+from perfsuite.domain.task import Inputs  # noqa: E402
+from perfsuite.domain.workload import Workload  # noqa: E402
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported  # noqa: E402
+from perfsuite.export.onnx import _first_line  # noqa: E402
+from perfsuite.runner.build.export import Exporter  # noqa: E402
+from perfsuite.runner.build.reference import module_outputs  # noqa: E402
+
+
+def refusal(module: nn.Module, folder: Path) -> PerfsuiteError:
+    task = Pictures()
+    work = Workload("net", Model(lambda: module), task)
+    with pytest.raises(PerfsuiteError) as caught:
+        Exporter(work, lambda: module.eval(), task.inputs)(folder)
+    return caught.value
+
+
+class Fixed(Two):
+    def forward(self, x: Any) -> Any:
+        return self.scores(x.reshape(1, 3, 16, 16))
+
+
+class Chance(Two):
+    def forward(self, x: Any) -> Any:
+        return self.scores(x + torch.rand_like(x))
+
+
+class Baked(Two):
+    """A list of pictures, whose number its graph cannot leave open."""
+
+    def forward(self, images: list[Any]) -> Any:  # type: ignore[override]
+        return self.scores(torch.stack([image * 2 for image in images]))
+
+
+def test_a_batch_that_forward_fixes_is_named(tmp_path: Path) -> None:
+    assert str(refusal(Fixed(), tmp_path)).endswith("say so: Model(build, batch=1)")
+
+
+def test_a_batch_that_the_graph_fixes_is_named(tmp_path: Path) -> None:
+    words = str(refusal(Baked(), tmp_path))
+    assert words.endswith("such as Model(build, batch=1)")
+    assert "Stage" not in words
+
+
+def test_chance_is_not_the_exports_fault(tmp_path: Path) -> None:
+    words = str(refusal(Chance(), tmp_path))
+    assert words.startswith("Chance answers by chance")
+    assert not ({"export", "Stage"} & set(words.split()))
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_layers_that_torch_has_quantized_are_named(tmp_path: Path) -> None:
+    net = torch.ao.quantization.quantize_dynamic(Two().eval(), {nn.Linear}, dtype=torch.qint8)
+    error = refusal(net, tmp_path)
+    assert isinstance(error, Unsupported)
+    assert "torch has quantized it already ('h'" in str(error)
+
+
+def test_exporters_colours_and_steps_are_left_out() -> None:
+    class ConversionError(Exception):
+        pass
+
+    try:
+        raise ConversionError("\x1b[96mstep 2/3\x1b[0m") from ValueError(
+            "\x1b[31mno such op\x1b[0m"
+        )
+    except ConversionError as error:
+        assert _first_line(error) == "ValueError: no such op"
+
+
+class Listed(Two):
+    def forward(self, images: Any) -> Any:
+        assert isinstance(images, list)
+        return self.scores(torch.stack(images))
+
+
+class Sixteen(Two):
+    pass
+
+
+def given() -> Inputs:
+    return Pictures().inputs(2, 0)
+
+
+def test_what_forward_takes_is_told() -> None:
+    with pytest.raises(BuildError, match=r"annotation: forward\(self, images: list\[torch\.Tensor"):
+        module_outputs(Listed(), given())
+    with pytest.raises(BuildError, match=r"weights are float16 and inputs\(\) gives float32"):
+        module_outputs(Sixteen().half(), given())
+    with pytest.raises(BuildError) as caught:
+        module_outputs(Two(), {"x": np.ones((1, 4, 16, 16), np.float32)})
+    assert "annotation" not in str(caught.value)
