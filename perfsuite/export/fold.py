@@ -37,6 +37,7 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     graph_model = ir.from_proto(model)
     _simplify(graph_model)
     made: onnx.ModelProto = ir.to_proto(graph_model)
+    _lift_constants(made.graph)
     return made
 
 
@@ -61,7 +62,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
 
 
 def _simplify(graph_model: Any) -> None:
-    from onnx_ir.passes.common import LiftConstantsToInitializersPass, RemoveUnusedNodesPass
+    from onnx_ir.passes.common import RemoveUnusedNodesPass
     from onnxscript.optimizer import fold_constants
 
     try:
@@ -70,14 +71,44 @@ def _simplify(graph_model: Any) -> None:
             onnx_shape_inference=False,
             input_size_limit=_WHOLE,
             output_size_limit=_WHOLE,
+            should_fold=_may_fold,
         )
     except Exception as error:
         raise BuildError(f"constants of the graph cannot be folded: {error}") from error
-    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0)(graph_model)
     for node in list(graph_model.graph):
         if node.op_type == "Identity" and node.domain == "":
             _pass_over(graph_model.graph, node)
     RemoveUnusedNodesPass()(graph_model)
+
+
+def _may_fold(node: Any) -> bool | None:
+    """Return False for texts, which cannot be written again; None leaves it to the rules."""
+    import onnx_ir as ir
+
+    constants = [value.const_value for value in node.inputs if value is not None]
+    texts = any(one is not None and one.dtype == ir.DataType.STRING for one in constants)
+    return False if texts or node.attributes.get_int("to", 0) == ir.DataType.STRING else None
+
+
+def _lift_constants(graph: onnx.GraphProto) -> None:
+    """Make initializers of `Constant` nodes; texts, sparse tensors and outputs stay nodes."""
+    from onnx import helper, numpy_helper
+
+    outputs = {value.name for value in graph.output}
+    for node in [one for one in graph.node if one.op_type == "Constant" and not one.domain]:
+        (attribute,) = node.attribute
+        value = helper.get_attribute_value(attribute)
+        if attribute.name == "value" and value.data_type != value.STRING:
+            array = numpy_helper.to_array(value)
+        elif attribute.name in ("value_float", "value_floats"):
+            array = np.asarray(value, np.float32)
+        elif attribute.name in ("value_int", "value_ints"):
+            array = np.asarray(value, np.int64)
+        else:
+            continue
+        if node.output[0] not in outputs:
+            graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
+            graph.node.remove(node)
 
 
 def _pass_over(graph: Any, node: Any) -> None:

@@ -36,7 +36,7 @@ def prepared(graph: onnx.ModelProto, samples: Sequence[Inputs]) -> onnx.ModelPro
     if told and opset_of(graph) >= PER_CHANNEL:
         # Constants may have been rounded otherwise, which can exchange two equal detections.
         told = difference(graph, simple, samples, steady(graph.graph, simple.graph))
-    if told:
+    if told and not difference(graph, graph, samples, outputs):  # else it answers by chance
         raise BuildError(
             f"int8: the graph would answer otherwise before anything is rounded: {told}; this is "
             f"a fault of perfsuite's, which a graph exported with opset 17 or newer may avoid"

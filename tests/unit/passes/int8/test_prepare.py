@@ -180,3 +180,26 @@ def test_infinities_by_design_are_equal() -> None:
 def test_a_graph_that_does_not_run_is_said() -> None:
     with pytest.raises(BuildError, match="ONNX Runtime cannot run this graph"):
         prepared(model([helper.make_node("Conv", ["x", "w"], ["y"])], {"w": W}), [{"z": X}])
+
+
+def test_a_graph_that_answers_by_chance_is_not_held_against_itself() -> None:
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("RandomNormalLike", ["c"], ["noise"], "noise"),
+        helper.make_node("Add", ["c", "noise"], ["y"], "add"),
+    ]
+    assert "RandomNormalLike" in kinds(prepared(model(nodes, {"w": W}), SAMPLES))
+
+
+def test_constants_of_every_kind_are_lifted() -> None:
+    nodes = [
+        helper.make_node("Constant", [], ["axis"], "axis", value_ints=[1]),
+        helper.make_node("Constant", [], ["half"], "half", value_float=0.5),
+        helper.make_node("Constant", [], ["words"], "words", value_strings=[b"a", b"b"]),
+        helper.make_node("Unsqueeze", ["x", "axis"], ["u"], "u"),
+        helper.make_node("Mul", ["u", "half"], ["y"], "mul"),
+        helper.make_node("Identity", ["words"], ["z"], "z"),
+    ]
+    given = model(nodes, outputs=("y", "z"))
+    given.graph.output[1].type.tensor_type.elem_type = TensorProto.STRING
+    assert kinds(prepared(given, SAMPLES)) == ["Constant", "Unsqueeze", "Mul"]
