@@ -88,7 +88,8 @@ def suites(draw: st.DrawFn) -> ResolvedSuite:
 def as_table(suite: ResolvedSuite) -> dict[str, Any]:
     """Return what a user would write for the suite."""
     table = msgspec.to_builtins(suite)
-    for key in ("name", "samples", "runtime_files", "inspect", "picture"):  # no keys of a file
+    # They are no keys of a file, or tables with a user's own keys.
+    for key in ("name", "samples", "shapes", "runtime_files", "inspect", "picture"):
         del table[key]
     table["workloads"] = list(suite.workloads.values())
     table["recipes"] = [
