@@ -89,7 +89,8 @@ def as_table(suite: ResolvedSuite) -> dict[str, Any]:
     """Return what a user would write for the suite."""
     table = msgspec.to_builtins(suite)
     # They are no keys of a file, or tables with a user's own keys.
-    for key in ("name", "samples", "shapes", "runtime_files", "inspect", "picture"):
+    own = ("samples", "shapes", "detection")
+    for key in ("name", "runtime_files", "inspect", "picture", *own):
         del table[key]
     table["workloads"] = list(suite.workloads.values())
     table["recipes"] = [

@@ -109,8 +109,7 @@ def settled(
             raise _counts_samples(sides)
         return _batched(sides, inputs, outcome.outputs)
     if outcome.kind == "one" and number == 1:
-        why = f"{outcome.why}; if it takes more all the same, say so with `{BATCH}` in a shape"
-        return _fixed(sides, inputs, given, 1, why, outcome.outputs)
+        return _fixed(sides, inputs, given, 1, outcome.why, outcome.outputs)
     if given is None and len(sides.numbers) < len(sides.batch):
         raise ConfigError(_asked_for_batch(sides, outcome.why))
     return _fixed(sides, inputs, given, number, outcome.why)

@@ -55,6 +55,7 @@ def tried(path: Path, three: Inputs, axes: Mapping[str, int], *, named: bool) ->
         error = "no side of an output grows with it"
         if not named:
             return Outcome("unclear", error)
+        error += "; if it takes more all the same, say so with `batch` in a shape"
     alone = _run(session, one)
     if isinstance(alone, str):
         return Outcome("untried", alone)

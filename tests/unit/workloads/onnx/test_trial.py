@@ -44,7 +44,9 @@ def test_a_side_that_no_output_follows_is_not_known_to_count_samples(tmp_path: P
     path = steps_first(tmp_path / "net.onnx", ("?", 5, 4))
     found = trial(path, 3, 5, 4)
     assert found == Outcome("unclear", "no side of an output grows with it")
-    assert trial(path, 3, 5, 4, named=True).kind == "one"
+    told = trial(path, 3, 5, 4, named=True)
+    assert told.kind == "one"
+    assert "grows with it; if it takes more all the same, say so with `batch`" in told.why
 
 
 def test_what_does_not_run_is_untried(tmp_path: Path) -> None:
