@@ -167,6 +167,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     duration_s: float = 0.0
     cached: bool = False  # all of it was in the cache
     artifact: str = ""  # the artifact key
+    model: str = ""  # of a prepare line: a digest of the model's bytes before any pass, if read
     labels: tuple[str, ...] = ()  # such as "unsteady"
     measurements: tuple[Measurement, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()  # of an evaluate line, the main metric first

@@ -49,8 +49,6 @@ ONLY = {
         "_model_steps",
         "edits_key",
         "_export_key",
-        "_structure",
-        "_is_plain",
     }
 }
 

@@ -32,6 +32,7 @@ from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.hints import training_set
+from perfsuite.runner.build.identity import onnx_key, structure_of
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import layer_widths
 from perfsuite.runner.build.repeatable import check_repeatable
@@ -65,6 +66,7 @@ class VariantBuilder:
     steps: list[Step]
     runtime: Runtime
     cache: Cache
+    weights_key: str = ""  # of the module's weights alone, once they were read for another key
 
     def variant(self) -> tuple[Variant, str]:
         """Return the variant that the runtime takes, and its key.
@@ -108,7 +110,7 @@ class VariantBuilder:
     def model_key(self) -> str:
         """Return the key of the workload's model, weights included."""
         if self.workload.model.onnx is not None:
-            return _onnx_key(self.workload.model.onnx)
+            return onnx_key(self.workload.model.onnx)
         weights = weights_of(self.job.reference)
         if weights is None:
             return self._module_key()
@@ -126,11 +128,17 @@ class VariantBuilder:
     def _module_key(self) -> str:
         module = self.build()
         with user_code(f"{self.workload.name}: what its module says of itself"):
-            structure = _structure(module)
-        parts: list[str | bytes] = [*self._identity, structure]
+            structure = structure_of(module)
         with user_code(f"{self.workload.name}: the state of its module"):
-            parts += state_parts(module)
-        return key_of("module", *parts)
+            state = list(state_parts(module))
+        self.weights_key = key_of(*state)
+        return key_of("module", *self._identity, structure, *state)
+
+    @property
+    def bytes_key(self) -> str:
+        """Return a digest of the ONNX file, or of the module's weights; '' if neither was read."""
+        is_file = self.workload.model.onnx is not None and self.runtime.takes != "nothing"
+        return self.model_key if is_file else self.weights_key
 
     def require_same_file(self) -> None:
         """Raise `ConfigError` if the ONNX file was replaced since its key was made.
@@ -138,7 +146,7 @@ class VariantBuilder:
         What was built of it meanwhile must not be kept under that key.
         """
         path = self.workload.model.onnx
-        if path is not None and _onnx_key(path) != self.model_key:
+        if path is not None and onnx_key(path) != self.model_key:
             raise ConfigError(
                 f"{path}: it was replaced while a job was at work on it; leave it as it is until "
                 f"the run has ended"
@@ -215,7 +223,7 @@ class VariantBuilder:
         """Return a digest of what the module of `rebuild` consists of, except its weights."""
         module = self.rebuild()
         with user_code(f"{self.workload.name}: what its module says of itself"):
-            return key_of(_structure(module))
+            return key_of(structure_of(module))
 
     def widths(self) -> tuple[LayerWidth, ...]:
         """Return the widths of layers before and after model passes; empty without such."""
@@ -369,13 +377,6 @@ class VariantBuilder:
         return singles(batches, spec_of(self.workload)) if self.one_at_a_time else batches
 
 
-def _onnx_key(path: Path) -> str:
-    """Return the key of an ONNX file, its external data included."""
-    from perfsuite.export.onnx import data_files
-
-    return key_of("onnx", path, *data_files(path))
-
-
 def _is_quantized(graph: Path) -> bool:
     """Return whether the graph has Q/DQ pairs, which not every graph pass writes."""
     from perfsuite.export.onnx import load_graph
@@ -396,24 +397,3 @@ def _versions() -> Iterator[str]:
 def _checkpoints() -> Path:
     """Return the folder of the checkpoints of passes, by the keys of their edits."""
     return home() / "checkpoints"
-
-
-def _structure(module: nn.Module) -> str:
-    """Return a text of all of a module that its key depends on, except its weights.
-
-    It has the plain attributes too, because `repr` may not show all that `forward` uses.
-    """
-    attributes = [
-        f"{path}.{name}={value!r}"
-        for path, part in module.named_modules()
-        for name, value in sorted(vars(part).items())
-        if _is_plain(value) and name != "training"
-    ]
-    return "\n".join([repr(module), *attributes])
-
-
-def _is_plain(value: object) -> bool:
-    """Tell whether the `repr` of `value` is complete, and the same in every process."""
-    if isinstance(value, tuple | list):
-        return all(_is_plain(item) for item in value)
-    return value is None or isinstance(value, bool | int | float | str | bytes)

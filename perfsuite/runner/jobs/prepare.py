@@ -111,6 +111,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
             made_up=workload.task.made_up and not job.picture,
         ),
         artifact=key,
+        model=builder.bytes_key,
     )
 
 

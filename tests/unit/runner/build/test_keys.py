@@ -14,7 +14,7 @@ from pass_net import NET, SCALE, SHIFT, builder, project, run
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError
-from perfsuite.runner.build import artifacts, steps, variants
+from perfsuite.runner.build import artifacts, identity, steps, variants
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.store.cache import Cache, key_of
@@ -218,17 +218,17 @@ def test_a_pass_that_names_an_engine_is_resolved_for_it(folder: Path) -> None:
     ],
 )
 def test_what_a_module_holds_plainly(value: object, plain: bool) -> None:
-    assert variants._is_plain(value) == plain
+    assert identity.is_plain(value) == plain
 
 
 def test_what_is_not_plain_or_changes_with_the_mode_is_no_part_of_the_structure(
     folder: Path,
 ) -> None:
     net = builder(folder, SCALE).build()
-    told = variants._structure(net)
+    told = identity.structure_of(net)
     assert told == STRUCTURE
     net.helper = object()  # type: ignore[assignment]
-    assert variants._structure(net.train()) == told
+    assert identity.structure_of(net.train()) == told
 
 
 def test_a_module_that_cannot_tell_of_itself_is_named(folder: Path) -> None:
