@@ -19,6 +19,7 @@ from perfsuite.export.wrappers import unwrapped
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice
 from perfsuite.runner.build.stages import check, paths
+from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.samples import require, require_name
 from perfsuite.workloads.checked import unchecked
@@ -36,7 +37,8 @@ def check_workload(workload: Workload) -> None:
     must be the same each time it is built, be in evaluation mode and give finite answers; its
     stages must name modules or methods. Calibration and training samples are tried if its task has
     them, rows and each metric if it has metrics. What the workload's own code raises is raised.
-    What a torch module has that some engine or pass cannot follow is told by `warnings.warn`.
+    What a torch module has that some engine or pass cannot follow, and what of a model cannot be
+    counted, is told by `warnings.warn`.
     """
     require(
         isinstance(workload, Workload),
@@ -59,6 +61,7 @@ def check_workload(workload: Workload) -> None:
     )
     if task.metrics():
         _check_rows(workload.name, task, predict)
+    warn_of_uncounted(workload)
 
 
 def _check_inputs(workload: Workload) -> None:
