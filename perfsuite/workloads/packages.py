@@ -102,6 +102,8 @@ def _torchvision(name: str) -> Workload:
         # Detectors and segmenters would fetch a backbone's weights.
         given = {"weights_backbone": None} if family in ("detection", "segmentation") else {}
         net: nn.Module = _seeded(lambda: models.get_model(name, weights=None, **given))
+        if "ssdlite" in name:
+            _seeded(lambda: settled(net))
         return one_picture(net) if family == "detection" else net
 
     task = RandomPictures(_torchvision_inputs(models, name, family))
@@ -121,6 +123,25 @@ def _torchvision_inputs(models: Any, name: str, family: str) -> dict[str, tuple[
         return {"clip": (3, _FRAMES, height, width)}
     side = side[0] if isinstance(side, list | tuple) else side
     return {"pictures": (3, side, side) if side else _PICTURE}
+
+
+def settled(net: Any) -> nn.Module:
+    """Return the single-stage detector, with batch norms that have seen some random pictures.
+
+    As torchvision draws SSDlite's weights, signals vanish on the way: every picture gets the same
+    answers, all with one score, of which nobody can tell whether two engines agree.
+    """
+    import torch
+
+    for part in net.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):
+            part.momentum = None  # the mean over all calls
+    with torch.no_grad():
+        net.train()
+        features = net.backbone(torch.randn(2, 3, 320, 320))
+        net.head(list(features.values()))
+    quiet: nn.Module = net.eval()
+    return quiet
 
 
 def one_picture(net: nn.Module) -> nn.Module:

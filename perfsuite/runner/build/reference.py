@@ -110,26 +110,24 @@ def differences(
     """Return the difference of each output from the model's answers.
 
     It is the task's own measure if it has one, as for sets of detections; else arrays are compared
-    element by element. Raises `ParityError` if they differ too much.
+    element by element, but for the order of detections with equal scores. Raises `ParityError` if
+    they differ too much.
     """
-    from perfsuite.export.parity import parity
+    from perfsuite.export.parity import TOLERANCES, parity
+    from perfsuite.export.ties import in_same_order
 
     own = task.agreement(expected, answered, precision)
     if own is not None:
         return own
     try:
         return parity(expected, answered, names, precision)
-    except ParityError as error:
-        if not _are_detections(expected):
+    except ParityError:
+        if len(expected) != len(answered):
             raise
-        raise ParityError(f"{error}; {_AGREEMENT}") from error
-
-
-def _are_detections(outputs: Outputs) -> bool:
-    """Tell whether answers look like boxes with a number for each, such as scores or labels."""
-    shapes = [output.shape for output in outputs]
-    boxes = [shape for shape in shapes if len(shape) >= 2 and shape[-1] == _CORNERS]
-    return any(shape[:-1] in shapes for shape in boxes)
+        reordered = in_same_order(expected, answered, TOLERANCES[precision])
+        if reordered is None:
+            raise
+        return parity(expected, reordered, names, precision)
 
 
 def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task: Task) -> None:

@@ -78,3 +78,27 @@ def test_calibration_samples_are_no_inputs() -> None:
     samples = list(task.calibration(2))
     assert len(samples) == 2
     assert not np.array_equal(samples[0]["pictures"], samples[1]["pictures"])
+
+
+def test_batch_norms_of_a_detector_settle_on_random_pictures() -> None:
+    import torch
+    from torch import nn
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.body = nn.Sequential(nn.Conv2d(3, 4, 3, stride=32), nn.BatchNorm2d(4))
+            self.asked = 0
+
+        def backbone(self, pictures: torch.Tensor) -> dict[str, torch.Tensor]:
+            return {"0": self.body(pictures)}
+
+        def head(self, features: list[torch.Tensor]) -> None:
+            self.asked += len(features)
+
+    net = packages.settled(Small())
+    (norm,) = (part for part in net.modules() if isinstance(part, nn.BatchNorm2d))
+    assert not net.training
+    assert net.asked == 1
+    out = norm(net.body[0](torch.randn(2, 3, 320, 320)))  # type: ignore[index]
+    assert 0.5 < float(out.detach().std()) < 1.5
