@@ -210,7 +210,7 @@ class _Grouping:
         if why := self.positions.why(root):
             return why
         if not any(number in self.read for number in unit):
-            return "it was not called, or nothing that comes of it is an output"
+            return "it was not called, or no layer reads its channels"
         if not any(self._gives(number) for number in unit):
             return "no layer gives these channels"
         if any(

@@ -224,7 +224,7 @@ def test_weights_that_are_computed_are_left_alone(wrap: object) -> None:
 
 def test_a_layer_that_is_not_called_is_named() -> None:
     _, left = groups_of(pair(spare=conv(16, 16)))
-    assert left["spare"] == "it was not called, or nothing that comes of it is an output"
+    assert left["spare"] == "it was not called, or no layer reads its channels"
 
 
 def test_weights_used_by_a_function_are_followed() -> None:
