@@ -109,8 +109,13 @@ def test_two_steps_name_the_channels_of_the_whole_net(
 def test_a_killed_fit_goes_on_with_the_shapes_that_it_had(tmp_path: Path) -> None:
     prune = Prune(macs=0.5, importance="l2", finetune=TUNE)
 
+    asked: list[TrainingSet] = []
+
     def killed() -> TrainingSet:
-        raise KeyboardInterrupt
+        if asked:  # the choice is made; now it is to be trained
+            raise KeyboardInterrupt
+        asked.append(context(tmp_path).train())
+        return asked[0]
 
     with pytest.raises(KeyboardInterrupt):
         prune.fit(seeded(wide), context(tmp_path, clock=in_stairs, train=killed))
