@@ -116,9 +116,11 @@ def check_no_module(found: object, where: str) -> None:
     if issubclass(kind, torch.nn.Module):
         raise ConfigError(
             f"{where}: a torch module does not say what goes into it; name a workload, written "
-            f"beside it with a data loader, or a list of batches:\n"
+            f"beside it with batches of your own, or a data loader in the place of the list:\n"
+            f"    rng = numpy.random.default_rng(0)\n"
+            f"    pictures = rng.random((8, 3, 224, 224), numpy.float32)\n"
             f"    def build():\n"
             f"        return {kind.__name__}(...)  # its weights loaded, alike each time\n"
-            f"    task = perfsuite.Batches(loader)\n"
+            f"    task = perfsuite.Batches([pictures])\n"
             f'    net = perfsuite.Workload("net", perfsuite.Model(build), task)'
         )

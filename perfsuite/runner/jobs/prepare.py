@@ -49,6 +49,7 @@ _INSIDE = (
     "export it so that this follows the batch"
 )
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
+_FACTS = "2"  # changes when other facts are found out of the same artifact, such as its MACs
 
 
 def prepare(job: Job) -> Line:
@@ -75,6 +76,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
     runtime, workload, cache = builder.runtime, builder.workload, builder.cache
     variant, variant_key = builder.variant()
     key = key_of(
+        _FACTS,
         variant_key,
         builder.data_key,  # of the data that the artifact's inputs are taken from
         job.cell.runtime,
