@@ -90,7 +90,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     finetune: SgdPlan | AdamPlan | None = None
     runtime: str = ""
 
-    version: ClassVar[int] = 1
+    version: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)
