@@ -18,6 +18,7 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unavailable, Unsupported
 from perfsuite.export.nodes import module_nodes
+from perfsuite.export.wrappers import unwrapped
 from perfsuite.judge.bottleneck import bottleneck
 from perfsuite.measure.latency import time_calls
 from perfsuite.measure.roofline import roofline
@@ -81,12 +82,13 @@ def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -
     """Return where the time of `module(*inputs)` goes; a mapping is given by keyword.
 
     Arrays become tensors on the module's device; what else there is goes in as it is. The module
-    runs in evaluation mode without gradients, with this process's threads, and is left as it was.
-    Raises `ConfigError` for stages or inputs that do not fit, and for a compiled module.
+    runs in evaluation mode without gradients, with this process's threads, and is left as it was;
+    one of torch.compile is the net inside. Raises `ConfigError` for stages or inputs that do not
+    fit.
     """
     import torch
 
-    module = _plain(module)
+    module = unwrapped(module)
     device = _device(module)
     calls = _Calls(module, *_arguments(inputs, device), device)
     check(type(module).__name__, stages, paths(stages, module))
@@ -123,20 +125,6 @@ class _Calls:
         if self.device == CUDA:
             torch.cuda.synchronize()
         return []
-
-
-def _plain(module: nn.Module) -> nn.Module:
-    import torch
-
-    if hasattr(module, "_orig_mod"):
-        raise ConfigError(
-            "a module of torch.compile has no modules inside any more that time could be given to; "
-            "profile the module that was compiled"
-        )
-    if isinstance(module, torch.nn.DataParallel):
-        inner: nn.Module = module.module
-        return inner
-    return module
 
 
 def _device(module: nn.Module) -> str:

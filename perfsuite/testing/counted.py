@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 
 from perfsuite.domain.workload import Workload
+from perfsuite.export.wrappers import unwrapped
 from perfsuite.measure.macs import count_graph, count_module
 
 
@@ -18,7 +19,7 @@ def warn_of_uncounted(workload: Workload) -> None:
     if model.onnx is not None:
         counted = count_graph(model.onnx, inputs)
     elif model.build is not None:
-        counted = count_module(model.build(), inputs)
+        counted = count_module(unwrapped(model.build()), inputs)
     else:
         return
     if counted.uncounted:

@@ -64,10 +64,10 @@ def test_inputs_may_be_named_and_stages_declared() -> None:
         perfsuite.profile(Net(), named, stages=(Stage("one", ("steam",)),))
 
 
-def test_a_module_without_inputs_or_a_compiled_one_is_told() -> None:
+def test_a_module_without_inputs_is_told_and_a_compiled_one_taken_eagerly() -> None:
     with pytest.raises(ConfigError, match=r"give its inputs: perfsuite.profile\(net, "):
         perfsuite.profile(Net(), None)
-    with pytest.raises(ConfigError, match="profile the module that was compiled"):
-        perfsuite.profile(torch.compile(Net()), (torch.ones(1, 3, 8, 8),))
+    compiled = perfsuite.profile(torch.compile(Net()), (torch.ones(1, 3, 8, 8),))
+    assert "stem" in str(compiled), "eager, by its modules"
     with pytest.raises(perfsuite.BuildError, match="its forward on the given inputs"):
         perfsuite.profile(Net(), (torch.ones(1, 4, 8, 8),))
