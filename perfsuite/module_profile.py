@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import statistics
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -94,7 +94,7 @@ def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -
     check(type(module).__name__, stages, paths(stages, module))
     with _evaluating(module), torch.inference_mode():
         with user_code(f"{type(module).__name__}: its forward on the given inputs"):
-            calls.run({})
+            calls = calls.tried()
         timed = time_calls(calls, [{}], _MEASURE)
         usual_s = statistics.median(timed.samples_s)
         count = min(MOST_CALLS, max(CALLS, round(SECONDS / usual_s)))
@@ -116,11 +116,20 @@ class _Calls:
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     device: str
+    changed: tuple[tuple[torch.Tensor, torch.Tensor], ...] = ()  # arguments, and what they were
+
+    def tried(self) -> _Calls:
+        """Return these calls after a first one, with the arguments that the module changes."""
+        given = _remembered(_tensors([*self.args, *self.kwargs.values()]))
+        self.run({})
+        return replace(self, changed=tuple(_changed(given)))
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return nothing, once the device has finished; `inputs` are none."""
         import torch
 
+        for argument, was in self.changed:
+            argument.copy_(was)
         self.module(*self.args, **self.kwargs)
         if self.device == CUDA:
             torch.cuda.synchronize()
@@ -163,10 +172,40 @@ def _arguments(inputs: object, device: str) -> tuple[tuple[Any, ...], dict[str, 
     return tuple(map(placed, listed)), {name: placed(value) for name, value in named.items()}
 
 
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    """Yield the tensors in nested arguments."""
+    import torch
+
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, list | tuple):
+        for one in value:
+            yield from _tensors(one)
+
+
+def _remembered(
+    tensors: Iterable[torch.Tensor],
+) -> list[tuple[torch.Tensor, torch.Tensor, int]]:
+    """Return tensors with copies, and how often each was written to, where torch counts that."""
+    from torch.nn.parameter import is_lazy
+
+    counted = [one for one in tensors if not is_lazy(one) and not one.is_inference()]
+    return [(one, one.clone(), one._version) for one in counted]
+
+
+def _changed(
+    remembered: Iterable[tuple[torch.Tensor, torch.Tensor, int]],
+) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """Yield the tensors that were written to since, each with its copy."""
+    return ((one, was) for one, was, version in remembered if one._version != version)
+
+
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Have all parts in evaluation mode, each as it was afterwards."""
+    """Have all parts in evaluation mode, each as it was afterwards, and so its buffers."""
     before = [(part, part.training) for part in module.modules()]
+    held = [(part._buffers, dict(part._buffers.items())) for part, _ in before]
+    values = _remembered(module.buffers())
     try:
         for part, _ in before:
             part.training = False
@@ -174,6 +213,11 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
     finally:
         for part, training in before:
             part.training = training
+        for buffers, own in held:
+            if isinstance(buffers, dict):  # those of a scripted module cannot be replaced
+                buffers.update(own)
+        for buffer, was in _changed(values):
+            buffer.copy_(was)
 
 
 def _threads(device: str) -> str:

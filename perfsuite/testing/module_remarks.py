@@ -79,6 +79,8 @@ def _only_while_training(module: nn.Module, inputs: Inputs) -> list[str]:
     """Return the parts that are called in training mode and not otherwise; none if that fails."""
     import torch
 
+    if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
+        return []  # torch tells nobody which parts of such a module are called
     modes = [(part, part.training) for part in module.modules()]
     state = {name: value.clone() for name, value in module.named_buffers()}
     try:

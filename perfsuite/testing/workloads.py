@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.data.labels import misfit
-from perfsuite.domain.model import InputSpec, Stage
+from perfsuite.domain.model import InputSpec, Model, Stage
 from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.export.state import check_loaded, value_parts
+from perfsuite.export.calls import evaluated
+from perfsuite.export.state import check_loaded, duplicate, value_parts
 from perfsuite.export.wrappers import unwrapped
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice
@@ -22,7 +23,7 @@ from perfsuite.runner.build.stages import check, paths
 from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.samples import require, require_name
-from perfsuite.workloads.checked import unchecked
+from perfsuite.workloads.checked import is_module, plain, unchecked
 
 if TYPE_CHECKING:
     from torch import nn
@@ -46,6 +47,7 @@ def check_workload(workload: Workload) -> None:
         f"return Workload(name, Model(build), task)",
     )
     require_name(workload.name, f"workload '{workload.name}'")
+    workload = _plain(workload)
     workload = replace(workload, task=unchecked(workload.task))
     _check_inputs(workload)
     predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
@@ -62,6 +64,18 @@ def check_workload(workload: Workload) -> None:
     if task.metrics():
         _check_rows(workload.name, task, predict)
     warn_of_uncounted(workload)
+
+
+def _plain(workload: Workload) -> Workload:
+    """Return a workload that was made of a module with one that builds copies of it.
+
+    As in a run, a module in hand may be in training mode, and stays as it is.
+    """
+    module: Any = workload.model
+    if is_module(module):
+        model = Model(lambda: evaluated(duplicate(unwrapped(module))))
+        workload = replace(workload, model=model)
+    return plain(workload)
 
 
 def _check_inputs(workload: Workload) -> None:

@@ -151,6 +151,13 @@ def test_a_good_workload_passes() -> None:
     check_workload(workload(stages=(Stage("first", ("0", "1")), Stage("head", ("7",)))))
 
 
+def test_a_module_with_batches_passes() -> None:
+    batch = pictures(8, 0)["image"]
+    net = small_net().train()
+    check_workload(Workload("net", net, [(batch, np.zeros(8, int))]))
+    assert net.training
+
+
 def test_a_metric_about_none_of_the_samples_that_are_tried_passes() -> None:
     def rows(_: Task, predict: Any, samples: int) -> np.ndarray:
         return np.zeros((samples, 1))

@@ -47,6 +47,29 @@ def test_the_rows_add_up_and_the_module_is_left_as_it_was() -> None:
     assert torch.equal(pictures, torch.ones(2, 3, 8, 8))
 
 
+def test_each_call_has_the_same_inputs_and_buffers_are_as_before() -> None:
+    class Counting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("calls", torch.zeros(1))
+            self.register_buffer("last", torch.zeros(1))
+            self.seen = set()
+
+        def forward(self, pictures):
+            self.calls += 1
+            self.last = pictures[:1] + self.calls
+            pictures *= 2
+            self.seen.add(float(pictures[0]))
+            return pictures
+
+    net = Counting()
+    given = torch.ones(2)
+    perfsuite.profile(net, (given,))
+    assert net.seen == {2.0}, "a call had what the call before had made of its inputs"
+    assert net.calls.item() == 0 and net.last.item() == 0
+    assert not net.last.is_inference(), "it could not be trained with any more"
+
+
 def test_it_prints_as_the_breakdown() -> None:
     found = perfsuite.profile(Net(), (np.ones((1, 3, 8, 8), np.float32),))
     text = str(found)

@@ -214,6 +214,13 @@ def _numpy(value: Any) -> np.ndarray | None:
 
 def _target(found: Any) -> Any:
     array = None if found is None else _numpy(found)
+    single = isinstance(found, int | float | np.number)
+    if single or (array is not None and not array.ndim):
+        raise ConfigError(
+            "a batch of the loader has one number as its target, where each sample has one: a "
+            "data set gives samples, not batches; give torch.utils.data.DataLoader(dataset, "
+            "batch_size=...)"
+        )
     return found if array is None else array
 
 

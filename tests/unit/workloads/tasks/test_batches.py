@@ -111,6 +111,9 @@ def test_what_is_no_array_is_named() -> None:
         Batches([("abc", LABELS)]).inputs(1, 0)
     with pytest.raises(ConfigError, match="all of the same length"):
         Batches([{"a": PICTURES, "b": PICTURES[:3]}]).inputs(1, 0)
+    for label in (1, np.int64(1), np.array(1)):
+        with pytest.raises(ConfigError, match="a data set gives samples, not batches"):
+            Batches([(PICTURES, label)]).inputs(1, 0)
 
 
 def test_a_workload_may_be_a_module_and_a_loader() -> None:
