@@ -93,7 +93,7 @@ def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -
     calls = _Calls(module, *_arguments(inputs, device), device)
     check(type(module).__name__, stages, paths(stages, module))
     with _evaluating(module), torch.inference_mode():
-        with user_code(f"{type(module).__name__}: its forward on the given inputs"):
+        with user_code(f"{type(module).__name__}: its forward on {_said(inputs)}"):
             calls = calls.tried()
         timed = time_calls(calls, [{}], _MEASURE)
         usual_s = statistics.median(timed.samples_s)
@@ -170,6 +170,13 @@ def _arguments(inputs: object, device: str) -> tuple[tuple[Any, ...], dict[str, 
         return value.to(device) if isinstance(value, torch.Tensor) else value
 
     return tuple(map(placed, listed)), {name: placed(value) for name, value in named.items()}
+
+
+def _said(inputs: object) -> str:
+    """Return which inputs a call has, with a word on a list, which may have been meant as one."""
+    if isinstance(inputs, list) and len(inputs) > 1:
+        return f"{len(inputs)} inputs (a list that is one input is given as ([...],))"
+    return "the given inputs"
 
 
 def _tensors(value: Any) -> Iterator[torch.Tensor]:

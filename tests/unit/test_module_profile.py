@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import perfsuite
-from perfsuite import ConfigError, Stage, module_profile
+from perfsuite import BuildError, ConfigError, Stage, module_profile
 from perfsuite.domain.suite import Measure
 
 torch = pytest.importorskip("torch")
@@ -94,3 +94,14 @@ def test_a_module_without_inputs_is_told_and_a_compiled_one_taken_eagerly() -> N
     assert "stem" in str(compiled), "eager, by its modules"
     with pytest.raises(perfsuite.BuildError, match="its forward on the given inputs"):
         perfsuite.profile(Net(), (torch.ones(1, 4, 8, 8),))
+
+
+def test_a_list_that_is_one_input_is_told_how_it_is_given() -> None:
+    class Many(nn.Module):
+        def forward(self, pictures):
+            return [one.mean() for one in pictures]
+
+    pictures = [torch.ones(3, 4, 4), torch.ones(3, 4, 5)]
+    assert perfsuite.profile(Many(), (pictures,)).latency_s > 0
+    with pytest.raises(BuildError, match=r"on 2 inputs \(a list that is one input is given as"):
+        perfsuite.profile(Many(), pictures)

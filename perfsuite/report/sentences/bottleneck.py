@@ -119,6 +119,9 @@ def _gain(before_s: float, after_s: float) -> str:
     return f"{words.times(before_s / after_s)} faster ({words.seconds(after_s)})"
 
 
+_MOST_SAVED = 4.0  # products of a 3x3 convolution over those of Winograd's F(4x4, 3x3)
+
+
 def _bound(bound: Bound) -> str:
     known = [*_computing(bound), *_moving(bound)]
     if bound.limit == "unknown":
@@ -166,6 +169,11 @@ def _moving(bound: Bound) -> Iterator[str]:
 def _more_than_all(bound: Bound) -> str:
     """Return why a row may exceed a roof, which is measured with plain products and main memory."""
     roofline = bound.roofline
+    if (bound.flops_per_s or 0.0) > _MOST_SAVED * roofline.flops_per_s:
+        return (
+            " (far more than all, so something else was running when it was measured what can be "
+            "done; delete the folder roofline in PERFSUITE_HOME, and that is measured again)"
+        )
     if bound.limit == "computation" and (bound.flops_per_s or 0.0) > roofline.flops_per_s:
         return " (more than all, as by algorithms that need fewer products, such as Winograd's)"
     if bound.limit == "memory" and (bound.bytes_per_s or 0.0) > roofline.bytes_per_s:

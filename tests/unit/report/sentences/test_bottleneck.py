@@ -112,6 +112,12 @@ def test_more_than_a_roof_is_explained(macs: int, size: int, words: str) -> None
     assert words in bound
 
 
+def test_no_algorithm_explains_ten_times_a_roof() -> None:
+    *_, bound = bottleneck(call(stage("a", 1.0, 500 * 10**9, 10**9), *rest()), ROOFS)
+    assert "1000 %" in bound and "Winograd" not in bound
+    assert "delete the folder roofline in PERFSUITE_HOME" in bound
+
+
 def test_what_is_not_known_is_said_and_what_is_known_too() -> None:
     said = [
         bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)[-1]
