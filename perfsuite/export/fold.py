@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import onnx
 
 _WHOLE = 2**28  # bytes; larger results of operators on constants are not folded
+_SPLIT_BY_NUMBER = 18  # the operator set from which on `Split` has `num_outputs`
 
 
 def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -75,10 +76,24 @@ def _simplify(graph_model: Any) -> None:
         )
     except Exception as error:
         raise BuildError(f"constants of the graph cannot be folded: {error}") from error
+    _as_old_splits(graph_model)
     for node in list(graph_model.graph):
         if node.op_type == "Identity" and node.domain == "":
             _pass_over(graph_model.graph, node)
     RemoveUnusedNodesPass()(graph_model)
+
+
+def _as_old_splits(graph_model: Any) -> None:
+    """Take `num_outputs` off each `Split` where the operator set has no such attribute.
+
+    Folding makes a `Split` into equal parts of a `SplitToSequence`, with the attribute whatever the
+    operator set is. Without it, and without sizes, parts are equal in the older ones.
+    """
+    if graph_model.graph.opset_imports.get("", 0) >= _SPLIT_BY_NUMBER:
+        return
+    for node in graph_model.graph.all_nodes():
+        if node.op_type == "Split" and node.domain == "":
+            node.attributes.pop("num_outputs", None)
 
 
 def _may_fold(node: Any) -> bool | None:

@@ -169,7 +169,8 @@ class MachineLock:
             return None
 
     def _other(self, holder: Holder | None) -> str:
-        if holder is None:
+        # Its own name still stands there where the other run is about to write its own.
+        if holder is None or holder == self._me:
             return "another run"
         # Anybody may write into the file: nothing of it gets at a terminal as it is.
         folder = "".join(one for one in holder.run if one.isprintable())

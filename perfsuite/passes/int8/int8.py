@@ -67,7 +67,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         scheme = scheme_of(ctx.target)
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
-        model = prepared(graph, [one for one in (ctx.inputs, few) if one])
+        asked = first_piece(
+            graph, filter(None, [ctx.inputs])
+        )  # none if the graph's batch is another one
+        model = prepared(graph, [one for one in (asked, few) if one])
         placed = partial(
             place,
             model.graph,

@@ -50,7 +50,8 @@ def graph_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) ->
     `operators` are the libraries of custom operators. Raises `Unsupported` for a graph that cannot
     be loaded, `BuildError` for one that fails on the inputs.
     """
-    from perfsuite.runtimes.onnxruntime.outputs import arrays, check_types
+    from perfsuite.export.values import arrays
+    from perfsuite.runtimes.onnxruntime.outputs import check_types
     from perfsuite.runtimes.shared.base import trimmed
 
     try:

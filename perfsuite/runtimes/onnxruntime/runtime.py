@@ -13,7 +13,8 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
-from perfsuite.runtimes.onnxruntime.outputs import are_plain, arrays, check_types
+from perfsuite.export.values import arrays
+from perfsuite.runtimes.onnxruntime.outputs import are_plain, check_types
 from perfsuite.runtimes.onnxruntime.profile import data_type, profile, read_trace
 from perfsuite.runtimes.shared.base import (
     BaseSession,

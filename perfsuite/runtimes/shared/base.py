@@ -154,8 +154,10 @@ def fixed_batch(inputs: Sequence[InputSpec], batch: int) -> None:
     if not counting or any("batch" in spec.shape for spec in inputs):
         return
     first = counting[0]
-    if first.shape and isinstance(first.shape[0], int) and first.shape[0] != batch:
+    fixed = first.shape[0] if first.shape else "batch"
+    if isinstance(fixed, int) and fixed != batch:
         raise Unsupported(
-            f"input '{first.name}': its first dimension is fixed to {first.shape[0]}, a batch of "
-            f"{batch} was asked for; export the model with a dynamic first dimension"
+            f"input '{first.name}': its first dimension is fixed to {fixed}, a batch of {batch} "
+            f"was asked for; ask for a batch of {fixed} (--batch {fixed}, in a suite batches = "
+            f"[{fixed}]), or export the model with a dynamic first dimension"
         )

@@ -5,15 +5,15 @@ It is no accuracy: a file that is wrong is agreed with, too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from perfsuite.domain.task import Inputs, Outputs, Predict
 from perfsuite.errors import Unavailable
+from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.agreement import AGREEMENT, agreement
 
@@ -65,13 +65,4 @@ def _answers(file: Path) -> Callable[[Inputs], Outputs]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = ort.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
-    return lambda inputs: list(_arrays(session.run(None, inputs)))
-
-
-def _arrays(answered: Any) -> Iterator[np.ndarray]:
-    """Yield the arrays of outputs, of which some may be sequences or maps."""
-    for one in answered.values() if isinstance(answered, dict) else answered:
-        if isinstance(one, list | dict):
-            yield from _arrays(one)
-        else:
-            yield np.asarray(one)
+    return lambda inputs: arrays(session.run(None, inputs))

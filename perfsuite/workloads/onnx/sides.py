@@ -5,6 +5,7 @@ What a file leaves open is told by a user, or by samples, or found out in a tria
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from perfsuite.workloads.onnx.samples import Samples
 from perfsuite.workloads.onnx.trial import Outcome
 
 ANY = "?"  # stands for a side that samples decide
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")  # of TOML
 _PICTURE = 4  # sides: samples, channels, height, width
 
 
@@ -241,13 +243,18 @@ def _say(sides: Sides, asked: Sequence[InputSpec], batch: str) -> str:
         for spec in asked
     }
     options = " ".join(f"--shape {name}={'x'.join(words)}" for name, words in told.items())
-    table = ", ".join(f"{name} = [{', '.join(words)}]" for name, words in told.items())
+    table = ", ".join(f"{_key(name)} = [{', '.join(words)}]" for name, words in told.items())
     table = table.replace(BATCH, f'"{BATCH}"') if batch == BATCH else table
     capitals = any(word.isupper() for words in told.values() for word in words)
     return (
         f"Say it with {options}, in a suite shapes = {{ <its name> = {{ {table} }} }}"
         f"{', with numbers for the words in capitals' if capitals else ''}"
     )
+
+
+def _key(name: str) -> str:
+    """Return a name as a key of TOML: TensorFlow's `input:0` and PyTorch's `x.1` are quoted."""
+    return name if _BARE_KEY.fullmatch(name) else f'"{name}"'
 
 
 def _placeholder(side: int | str, axis: int) -> str:

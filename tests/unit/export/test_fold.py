@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfsuite.export.fold import fold_batch_norms
+from perfsuite.export.fold import fold_batch_norms, simplified
 
 RNG = np.random.default_rng(7)
 STATISTICS = ("gamma", "beta", "mean", "var")
@@ -206,3 +206,23 @@ def test_a_norm_in_training_mode_has_no_fixed_statistics() -> None:
     trained.output.extend(["mean_of_batch", "var_of_batch"])
     nodes = [helper.make_node("Conv", ["x", "w"], ["c"], name="c"), trained]
     check(model(nodes, [4, 3, 3], {"w": array(6, 4, 1, 1), **statistics(6)}), 4, 3, 3, left=1)
+
+
+@pytest.mark.parametrize("opset", [13, 18])
+def test_equal_parts_of_a_sequence_split_as_the_operator_set_has_it(opset: int) -> None:
+    import onnx
+    import onnxruntime as ort
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("SplitToSequence", ["x", "two"], ["parts"], "split", axis=1),
+        helper.make_node("SequenceAt", ["parts", "one"], ["y"], "second"),
+    ]
+    made = model(nodes, [4], {"two": np.array(2), "one": np.array(1)})
+    made.opset_import[0].version = opset
+    simple = simplified(made)
+    assert [node.op_type for node in simple.graph.node] == ["Split"]
+    onnx.checker.check_model(simple)
+    session = ort.InferenceSession(simple.SerializeToString(), providers=["CPUExecutionProvider"])
+    x = array(1, 4)
+    np.testing.assert_array_equal(session.run(None, {"x": x})[0], x[:, 2:])

@@ -133,6 +133,21 @@ def test_whatever_stands_in_the_file(file: Path, text: bytes) -> None:
     assert warning.startswith("another run measures on this machine too")
 
 
+def test_a_run_is_not_told_of_itself(file: Path) -> None:
+    process = other(file)
+    assert said(process) == "held"
+    told: list[str] = []
+    with MachineLock(Path("run"), told.append, file) as lock:
+        me = machine_lock.Holder(
+            str(Path("run").resolve()), os.getpid(), machine_lock._namespace()
+        )  # as where the other has the lock, and has not written its name yet
+        file.write_bytes(msgspec.json.encode(me))
+        lock.look()
+    process.communicate("\n")
+    (warning,) = told
+    assert warning.startswith("another run measures on this machine too")
+
+
 def test_what_others_wrote_cannot_steer_a_terminal(file: Path) -> None:
     process = other(file)
     assert said(process) == "held"

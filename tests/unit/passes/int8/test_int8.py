@@ -207,6 +207,17 @@ def test_old_files_are_brought_to_an_operator_set_that_can_be_quantized() -> Non
     assert "w" not in {tensor.name for tensor in changed.graph.initializer}
 
 
+def test_a_graph_of_a_fixed_batch_is_quantized_whatever_batch_was_asked_for() -> None:
+    model = small_model(13)
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_value = 2
+    one, two = ({"images": np.ones((count, 3, 4, 4), np.float32)} for count in (1, 2))
+    ctx = dataclasses.replace(
+        context("openvino", 4), inputs=one, calibration=lambda samples: iter([two])
+    )  # the engine refuses one sample by itself, as it does for the float graph
+    assert "QuantizeLinear" in {node.op_type for node in Int8(4).apply(model, ctx).graph.node}
+
+
 def test_nothing_to_quantize_is_said() -> None:
     model = small_model(13)
     model.graph.node[0].CopyFrom(helper.make_node("Relu", ["images"], ["y"], "relu"))

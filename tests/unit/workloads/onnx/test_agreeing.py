@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from onnx_net import SIDE, save, weights
 
+from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.agreement import COMPARED
 from perfsuite.workloads.onnx.file import onnx_workload
 
@@ -28,3 +30,36 @@ def test_the_file_agrees_with_itself_and_a_wrong_variant_does_not(tmp_path: Path
     turned = task.rows(lambda inputs: [-one for one in session.run(None, inputs)])
     assert task.metrics()["agreement"](turned) == 0.0
     assert len(task.rows(lambda inputs: session.run(None, inputs), 2)) == 2
+
+
+def test_a_sequence_counts_as_one_output(tmp_path: Path) -> None:
+    import onnx
+    import onnxruntime as ort
+    from onnx import TensorProto, helper, numpy_helper
+
+    graph = helper.make_graph(
+        [
+            helper.make_node("SplitToSequence", ["x", "two"], ["parts"], "split", axis=1),
+            helper.make_node("Relu", ["x"], ["y"], "relu"),
+        ],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        [
+            helper.make_tensor_sequence_value_info("parts", TensorProto.FLOAT, None),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, ["batch", 4]),
+        ],
+        [numpy_helper.from_array(np.array(2), "two")],
+    )
+    file = tmp_path / "parts.onnx"
+    opset = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), file)
+    x = np.random.default_rng(0).standard_normal((6, 4)).astype(np.float32)
+    np.savez(tmp_path / "s.npz", x=x)
+    task = onnx_workload(file, tmp_path / "s.npz").task
+    session = ort.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+
+    def answered(inputs: Inputs) -> Outputs:
+        return arrays(session.run(None, inputs))  # as sessions of perfsuite do
+
+    assert task.metrics()["agreement"](task.rows(answered)) == pytest.approx(1.0)
+    assert task.metrics()["agreement"](task.rows(lambda x: [-answered(x)[0], answered(x)[1]])) == 0

@@ -79,6 +79,8 @@ def test_nothing_is_guessed() -> None:
     )
     assert "'ids' is (batch, seq); 'pos' is (seq,). Say it with --shape ids=1xSEQ" in refusal(TEXT)
     assert "--shape x=SEQx1x4," in refusal(STEPS)
+    colon = (InputSpec("input:0", "float32", ("batch", "h", 3)),)  # which TOML takes quoted alone
+    assert 'shapes = { <its name> = { "input:0" = [1, H, 3] } }' in refusal(colon)
     steps = (InputSpec("x", "float32", ("x[0]", 80)),)
     assert refusal(steps, outcome="unclear") == (
         "it is not clear whether the open side of its input 'x' (?, 80) counts samples: for a "
