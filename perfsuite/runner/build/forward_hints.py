@@ -5,18 +5,24 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import PerfsuiteError
-from perfsuite.export.calls import tensors_of
+from perfsuite.export.calls import called, tensors_of
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
 
+_NOT_TAKEN = ("float64", "uint8")  # types in which pictures often come
+
 
 def forward_hint(module: nn.Module, inputs: Inputs) -> str:
     """Return what may be the reason, in words; '' where none is known."""
-    return _of_types(module, inputs) or _of_packing(module, inputs)
+    return (
+        _of_types(module, inputs) or _of_conversion(module, inputs) or _of_packing(module, inputs)
+    )
 
 
 def _of_types(module: nn.Module, inputs: Inputs) -> str:
@@ -33,6 +39,26 @@ def _of_types(module: nn.Module, inputs: Inputs) -> str:
         f"its weights are {own} and inputs() gives {' and '.join(sorted(given))}: let forward "
         f"convert its inputs (x.to(torch.{own})), or build() return net.float(); suites ask for "
         f"lower precisions by `precision`"
+    )
+
+
+def _of_conversion(module: nn.Module, inputs: Inputs) -> str:
+    """Return what to convert, if the module takes what it is given once that is float32."""
+    import torch
+
+    found = {name: array for name, array in inputs.items() if str(array.dtype) in _NOT_TAKEN}
+    if not found:
+        return ""
+    floats = {name: array.astype(np.float32) for name, array in found.items()}
+    try:
+        with user_code("trying it"), torch.no_grad():
+            called(module, {**inputs, **floats})
+    except PerfsuiteError:  # it was something else
+        return ""
+    kinds = sorted({str(array.dtype) for array in found.values()})
+    return (
+        f"inputs() gives {' and '.join(kinds)} where it takes float32: give "
+        f"x.astype(numpy.float32){', scaled as in training' * ('uint8' in kinds)}"
     )
 
 
