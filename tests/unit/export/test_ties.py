@@ -39,3 +39,8 @@ def test_what_is_no_set_is_left_alone() -> None:
     assert in_same_order([BOXES, SCORES], [BOXES, SCORES / 2], 1e-4) is None, "without partners"
     one = [BOXES[:1], SCORES[:1]]
     assert in_same_order(one, one, 1e-4) is None
+
+
+def test_labels_that_are_all_equal_are_no_scores() -> None:
+    outputs = [BOXES, np.ones(3, np.float32), np.array([0.5, 0.9, 0.1], np.float32)]
+    assert in_same_order(outputs, [one[::-1] for one in outputs], 1e-4) is None
