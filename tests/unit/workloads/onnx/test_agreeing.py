@@ -63,3 +63,17 @@ def test_a_sequence_counts_as_one_output(tmp_path: Path) -> None:
 
     assert task.metrics()["agreement"](task.rows(answered)) == pytest.approx(1.0)
     assert task.metrics()["agreement"](task.rows(lambda x: [-answered(x)[0], answered(x)[1]])) == 0
+
+
+def test_a_file_with_nodes_of_one_name_answers_too(tmp_path: Path) -> None:
+    import onnx
+
+    file = tmp_path / "net.onnx"
+    save(file, weights())
+    model = onnx.load(file)
+    for node in model.graph.node:
+        node.name = "node"
+    onnx.save(model, file)
+    np.savez(tmp_path / "s.npz", x=np.ones((4, 3, SIDE, SIDE), np.float32))
+    task = onnx_workload(file, tmp_path / "s.npz").task
+    assert task.rows(lambda inputs: []).tolist() == [[0.0], [0.0]]
