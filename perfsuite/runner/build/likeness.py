@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from statistics import fmean
 
 import numpy as np
@@ -19,12 +19,18 @@ NOT_FINITE = "no value of it is finite"
 _CALLS = 4  # with calibration samples
 
 
-def calls_like(example: Inputs, task: Task) -> list[Inputs]:
-    """Return some calibration samples of the task, in calls like `example`."""
-    count = len(next(iter(example.values())))
+def calls_like(example: Inputs, task: Task, per_call: Collection[str] = ()) -> list[Inputs]:
+    """Return some calibration samples of the task, in calls like `example`.
+
+    The inputs `per_call` are the same for all samples of a call, and count none.
+    """
+    counting = next((name for name in example if name not in per_call), None)
+    if counting is None:
+        return []
+    count = len(example[counting])
     calls: list[Inputs] = []
     for batch in task.calibration(_CALLS * count):
-        for place in range(0, len(next(iter(batch.values()))), count):
+        for place in range(0, len(batch[counting]), count):
             call = {
                 name: array if array.shape == example[name].shape else array[place:][:count]
                 for name, array in batch.items()

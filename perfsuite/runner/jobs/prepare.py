@@ -358,7 +358,8 @@ class _Build:
             return ()
         workload = self.builder.workload
         calibrates = any(step.is_graph for step in self.builder.steps)
-        given = [*inputs, *(calls_like(inputs[0], workload.task) if calibrates else [])]
+        same = {spec.name for spec in manifest.inputs if spec.per_call}
+        given = [*inputs, *(calls_like(inputs[0], workload.task, same) if calibrates else [])]
         try:
             expected = self._expected(given)
         except Unsupported:  # nothing here runs the model as it was

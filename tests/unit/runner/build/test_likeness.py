@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import pytest
 
 from perfsuite.domain.record import Likeness
 from perfsuite.domain.runtime import Manifest
-from perfsuite.domain.task import Outputs, Task
-from perfsuite.runner.build.likeness import NOT_FINITE, NOT_FLOAT, OTHER_SHAPE, SETS, likeness
+from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.runner.build.likeness import (
+    NOT_FINITE,
+    NOT_FLOAT,
+    OTHER_SHAPE,
+    SETS,
+    calls_like,
+    likeness,
+)
 
 
 class Boxes(Task):
@@ -73,3 +80,15 @@ def test_sets_are_not_compared_value_by_value() -> None:
     values = [[floats([1, 2])]]
     assert likeness(Boxes(), manifest(), values, values) == (Likeness("y", left_out=SETS),)
     assert likeness(Task(), manifest("y z"), values, values) == ()
+
+
+def test_what_is_the_same_for_all_samples_counts_none() -> None:
+    class Scaled(Task):
+        def calibration(self, samples: int) -> Iterator[Inputs]:
+            yield {"scale": np.array(2.0), "x": floats(*range(samples))}
+
+    example = {"scale": np.array(2.0), "x": floats(0, 0)}
+    calls = calls_like(example, Scaled(), {"scale"})
+    assert [call["x"].tolist() for call in calls] == [[0, 1], [2, 3], [4, 5], [6, 7]]
+    assert all(call["scale"] == 2.0 for call in calls)
+    assert calls_like({"scale": np.array(2.0)}, Scaled(), {"scale"}) == []
