@@ -68,9 +68,9 @@ def on_openvino(model: onnx.ModelProto, data: np.ndarray) -> list[np.ndarray]:
         path = Path(name) / "model.onnx"
         onnx.save(model, path)
         core = openvino.Core()
-        compiled = core.compile_model(
-            core.read_model(path), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
-        )
+        read = core.read_model(path)
+        read.reshape({"x": list(data.shape)})  # else a GRU is wrong
+        compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         answers = compiled({"x": data})
         return [np.array(answers[index]) for index in range(len(compiled.outputs))]
 
