@@ -65,8 +65,8 @@ def suite_of(reference: str) -> perfsuite.Suite:
         runtimes=["pytorch", *graphs],
         recipes=[
             perfsuite.Recipe("int8", [perfsuite.Int8(calibration_samples=8)], runtimes=graphs),
-            perfsuite.Recipe("prune", [perfsuite.Prune()], runtimes=["onnxruntime"]),
-            perfsuite.Recipe("lowrank", [perfsuite.Lowrank()], runtimes=["onnxruntime"]),
+            perfsuite.Recipe("prune", [perfsuite.Prune(macs=0.8)], runtimes=["onnxruntime"]),
+            perfsuite.Recipe("lowrank", [perfsuite.Lowrank(macs=0.8)], runtimes=["onnxruntime"]),
         ],
         processes=1,
         measure=MEASURE,
