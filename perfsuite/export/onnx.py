@@ -141,7 +141,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError) as error:
         raise ConfigError(
-            f"{path}: not a valid ONNX model: {_first_line(error)}; {_REBUILD}, and keep "
+            f"{path}: not a valid ONNX model: {_one_line(error)}; {_REBUILD}, and keep "
             f"external data beside it"
         ) from error
     check_outputs(path, model)
@@ -286,3 +286,8 @@ def _first_line(error: BaseException) -> str:
     plain = _COLOURS.sub("", str(error))
     lines = [line.strip() for line in plain.splitlines() if line.strip()]
     return f"{type(error).__name__}: {lines[0][:300]}" if lines else type(error).__name__
+
+
+def _one_line(error: BaseException) -> str:
+    """Return what the checker says; which node it means stands on a line of its own."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"

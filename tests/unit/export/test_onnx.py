@@ -328,3 +328,14 @@ def test_torchscript_names_become_module_paths(name: str, scope: str) -> None:
     from perfsuite.export.normalize import module_path
 
     assert module_path(name) == scope
+
+
+def test_the_node_that_the_checker_means_is_told(tmp_path: Path) -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    nodes = [helper.make_node("Relu", ["c"], ["y"], "last"), helper.make_node("Abs", ["x"], ["c"])]
+    x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
+    onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y])), tmp_path / "net.onnx")
+    with pytest.raises(ConfigError, match="sorted, however input 'c' of node: name: last"):
+        load_graph(tmp_path / "net.onnx")
