@@ -166,7 +166,12 @@ def run(
 
 @overload
 def profile(
-    workload: nn.Module, inputs: object, /, *, stages: Sequence[Stage] = ()
+    workload: nn.Module,
+    inputs: object,
+    /,
+    *,
+    stages: Sequence[Stage] = (),
+    depth: int | None = None,
 ) -> ModuleProfile: ...
 
 
@@ -190,23 +195,21 @@ def profile(
 def profile(
     workload: WorkloadReference | nn.Module,
     out: Any = None,
-    *,
-    stages: Sequence[Stage] = (),
     **given: Any,
 ) -> JudgedRun | ModuleProfile:
     """Profile a workload, or a live torch module.
 
     A module in hand is profiled in this process and nothing is kept:
     `perfsuite.profile(net, (pictures,))` returns a `ModuleProfile`, which prints as the breakdown
-    by module and the bottleneck; `stages` may name its parts. Of anything else the arguments are
-    those of `profile_workload`.
+    by module and the bottleneck; `stages` may name its parts, and `depth` says how many levels are
+    printed. Of anything else the arguments are those of `profile_workload`.
     """
     from perfsuite.workloads.checked import is_module
 
     if is_module(workload):
         from perfsuite.module_profile import profile_module
 
-        return profile_module(cast("nn.Module", workload), out, stages, **given)
+        return profile_module(cast("nn.Module", workload), out, **given)
     return profile_workload(cast("WorkloadReference", workload), out, **given)
 
 

@@ -53,6 +53,7 @@ class ModuleProfile:
     latencies_s: tuple[float, ...]
     breakdown: Breakdown
     roofline: Roofline | None
+    depth: int | None = None  # of the levels that are printed
 
     @property
     def latency_s(self) -> float:
@@ -70,16 +71,20 @@ class ModuleProfile:
         out = io.StringIO()
         console = Console(file=out, width=_WIDTH, color_system=None)
         console.print(self.name, markup=False)
-        console.print(Tree(self.breakdown, self.roofline))
+        console.print(Tree(self.breakdown, self.roofline, self.depth))
         return out.getvalue().rstrip()
 
     def _repr_markdown_(self) -> str:
         """Return the breakdown as notebooks show it."""
-        return f"**{self.name}**\n\n{render(self.breakdown, self.roofline)}"
+        return f"**{self.name}**\n\n{render(self.breakdown, self.roofline, depth=self.depth)}"
 
 
-def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -> ModuleProfile:
+def profile_module(
+    module: nn.Module, inputs: object, stages: Sequence[Stage] = (), depth: int | None = None
+) -> ModuleProfile:
     """Return where the time of `module(*inputs)` goes; a mapping is given by keyword.
+
+    `depth` is the number of levels that are printed, all by default.
 
     Arrays become tensors on the module's device; what else there is goes in as it is. The module
     runs in evaluation mode without gradients, with this process's threads, and is left as it was;
@@ -105,6 +110,7 @@ def profile_module(module: nn.Module, inputs: object, stages: Sequence[Stage]) -
         timed.samples_s,
         msgspec.structs.replace(found, untraced_s=statistics.fmean(timed.samples_s)),
         _roofline(module, device),
+        depth,
     )
 
 

@@ -76,6 +76,8 @@ def test_it_prints_as_the_breakdown() -> None:
     assert text.startswith("Net, eager PyTorch on cpu") and "stem" in text and "total" in text
     assert found.bottleneck[0] in " ".join(text.split()) or len(found.bottleneck[0]) > 110
     assert "| stem |" in found._repr_markdown_()
+    shallow = perfsuite.profile(Net(), (np.ones((1, 3, 8, 8), np.float32),), depth=1)
+    assert "conv2d" in text and "└" in text and "└" not in str(shallow)
 
 
 def test_inputs_may_be_named_and_stages_declared() -> None:

@@ -17,7 +17,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.user_code import kind_of
 from perfsuite.workloads.tasks.classification import top1_rows
 
-LABELS = "labels"
+LABELS = ("labels", "label")  # keys of a batch that is a dict
 UNUSED = "targets unused"  # what no metric of this task takes, such as masks or boxes
 _POOL = 256  # test samples among which those that are timed are drawn
 
@@ -165,7 +165,8 @@ def _batch(given: Any, *, targets: bool) -> Batch:
     if isinstance(given, Mapping):
         given = dict(given)
         if targets:
-            found = given.pop(LABELS, None)
+            key = next((one for one in LABELS if one in given), None)
+            found = None if key is None else given.pop(key)
         inputs = {str(name): _array(value, str(name)) for name, value in given.items()}
     elif isinstance(given, tuple | list):
         parts = list(given)
@@ -183,7 +184,14 @@ def _batch(given: Any, *, targets: bool) -> Batch:
             f"a batch of the loader has inputs of {lengths} samples: each input is an array over "
             f"the samples of the batch, all of the same length"
         )
-    return Batch(inputs, _target(found))
+    target = _target(found)
+    length = next(iter(lengths.values()))
+    if isinstance(target, np.ndarray) and target.ndim and len(target) != length:
+        raise ConfigError(
+            f"a batch of the loader has {length} samples and {len(target)} targets: give one for "
+            f"each, or say Batches(loader, targets=False) if the last array is an input"
+        )
+    return Batch(inputs, target)
 
 
 def _array(value: Any, name: str) -> np.ndarray:
@@ -221,7 +229,9 @@ def _target(found: Any) -> Any:
             "data set gives samples, not batches; give torch.utils.data.DataLoader(dataset, "
             "batch_size=...)"
         )
-    return found if array is None else array
+    if array is None:
+        return found
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
 
 
 def _classes(batch: Batch) -> np.ndarray | None:

@@ -116,6 +116,13 @@ def test_what_is_no_array_is_named() -> None:
             Batches([(PICTURES, label)]).inputs(1, 0)
 
 
+def test_targets_must_be_as_many_and_may_be_a_column() -> None:
+    with pytest.raises(ConfigError, match="10 samples and 9 targets"):
+        Batches([(PICTURES, LABELS[:9])]).metrics()
+    assert list(Batches([(PICTURES, LABELS[:, None])]).metrics()) == ["top1"]
+    assert list(Batches([{"x": PICTURES, "label": LABELS}]).metrics()) == ["top1"]
+
+
 def test_a_workload_may_be_a_module_and_a_loader() -> None:
     torch = pytest.importorskip("torch")
     net = torch.nn.Linear(1, 2)
