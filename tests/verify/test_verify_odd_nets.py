@@ -11,6 +11,8 @@ pytest.importorskip("torch")
 from odd_builds import prepared
 from odd_nets import NETS
 
+pytestmark = pytest.mark.verify
+
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
 @pytest.mark.parametrize("name", NETS)
