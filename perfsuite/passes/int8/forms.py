@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.passes.int8.graphs import bodies, names_made, names_read
+from perfsuite.passes.int8.graphs import bodies, names_made, names_read, unused_name
 
 if TYPE_CHECKING:
     import onnx
@@ -90,7 +90,7 @@ class _Writer:
         node.attribute.extend(kept)
         if not attributes.get("transA", 0):
             return []
-        turned = self._unique(f"{node.output[0]}_transposed")
+        turned = unused_name(f"{node.output[0]}_transposed", self.taken)
         first = helper.make_node(
             "Transpose", [node.input[0]], [turned], f"{node.name}_Transpose", perm=[1, 0]
         )
@@ -142,17 +142,9 @@ class _Writer:
         from onnx import numpy_helper
 
         if (base, what) not in self.made:
-            name = self._unique(base)
+            name = unused_name(base, self.taken)
             tensor = numpy_helper.from_array(np.ascontiguousarray(array, np.float32), name)
             self.graph.initializer.append(tensor)
             self.constants[name] = tensor
             self.made[base, what] = name
         return self.made[base, what]
-
-    def _unique(self, base: str) -> str:
-        name, count = base, 0
-        while name in self.taken:
-            count += 1
-            name = f"{base}_{count}"
-        self.taken.add(name)
-        return name

@@ -38,3 +38,13 @@ def names_read_by(node: onnx.NodeProto) -> set[str]:
     for body in bodies(node):
         names |= names_read(body) | {value.name for value in body.output}
     return names
+
+
+def unused_name(base: str, taken: set[str]) -> str:
+    """Return `base`, numbered if need be, as a name that is not taken; it is from now on."""
+    name, count = base, 0
+    while name in taken:
+        count += 1
+        name = f"{base}_{count}"
+    taken.add(name)
+    return name

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import BuildError
-from perfsuite.passes.int8.graphs import bodies, names_made, names_read
+from perfsuite.passes.int8.graphs import bodies, names_made, names_read, unused_name
 
 if TYPE_CHECKING:
     import onnx
@@ -99,18 +99,9 @@ class _Writer:
         """Return the name of a new initializer that `node` reads."""
         from onnx import numpy_helper
 
-        name = self.unique(f"{node.output[0]}_{what}")
+        name = unused_name(f"{node.output[0]}_{what}", self.taken)
         self.top.initializer.append(numpy_helper.from_array(array, name))
         self.constants[name] = array
-        return name
-
-    def unique(self, base: str) -> str:
-        """Return a name that nothing else has."""
-        name, count = base, 0
-        while name in self.taken:
-            count += 1
-            name = f"{base}_{count}"
-        self.taken.add(name)
         return name
 
     def dtype(self, name: str) -> Any:
@@ -221,7 +212,7 @@ def _softmax(writer: _Writer, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         return [node]
     given, result = node.input[0], node.output[0]
     shape, rows, weights = (
-        writer.unique(f"{result}_{what}") for what in ("shape", "flat", "flat_result")
+        unused_name(f"{result}_{what}", writer.taken) for what in ("shape", "flat", "flat_result")
     )
     node.input[0], node.output[0] = rows, weights
     base = node.name or result

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfsuite.passes.int8.graphs import names_made, names_read
+from perfsuite.passes.int8.graphs import names_made, names_read, unused_name
 from perfsuite.passes.int8.placement import ACTIVATIONS, channel_axis
 from perfsuite.passes.int8.sharing import Placement, Range
 
@@ -195,7 +195,7 @@ class _Writer:
         if self.scheme.sum_in_accumulator or not has_bias or end in self.points:
             return
         bias = node.input.pop()
-        node.output[0] = self._unique(f"{result}_without_bias")
+        node.output[0] = unused_name(f"{result}_without_bias", self.taken)
         self._node("Add", [node.output[0], bias], node, output=result)
 
     def _node(
@@ -210,10 +210,11 @@ class _Writer:
         from onnx import helper
 
         scope = owner.name.rpartition("/")[0]
-        name = self._unique(
-            f"{scope}/{operator}" if scope else f"{owner.name or owner.output[0]}_{operator}"
+        name = unused_name(
+            f"{scope}/{operator}" if scope else f"{owner.name or owner.output[0]}_{operator}",
+            self.taken,
         )
-        output = output or self._unique(f"{name}_output_0")
+        output = output or unused_name(f"{name}_output_0", self.taken)
         node = helper.make_node(operator, inputs, [output], name, **attributes)
         node.metadata_props.extend(owner.metadata_props)
         self.nodes.append(node)
@@ -222,16 +223,8 @@ class _Writer:
     def _constant(self, base: str, what: str, array: np.ndarray) -> str:
         from onnx import numpy_helper
 
-        name = self._unique(f"{base}_{what}")
+        name = unused_name(f"{base}_{what}", self.taken)
         self.graph.initializer.append(numpy_helper.from_array(array, name))
-        return name
-
-    def _unique(self, base: str) -> str:
-        name, count = base, 0
-        while name in self.taken:
-            count += 1
-            name = f"{base}_{count}"
-        self.taken.add(name)
         return name
 
     def _drop_unused(self) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from perfsuite.domain.task import Outputs
-from perfsuite.workloads.tasks.average_precision import OVERLAP, Boxes, overlaps
+from perfsuite.workloads.tasks.average_precision import Boxes, partners
 
 AGREEMENT = "agreement"
 
@@ -93,13 +93,4 @@ def _matched(one: Boxes, other: Boxes) -> float:
     count = len(one.labels) + len(other.labels)
     if not count:
         return 1.0
-    shares = overlaps(one.boxes, other.boxes, np.zeros(len(other.labels), bool))
-    shares = np.where(one.labels[:, None] == other.labels, shares, 0.0)
-    pairs = 0
-    for _ in range(min(shares.shape)):
-        first, second = np.unravel_index(shares.argmax(), shares.shape)
-        if shares[first, second] < OVERLAP:
-            break
-        pairs += 1
-        shares[first], shares[:, second] = -1.0, -1.0
-    return 2 * pairs / count
+    return 2 * len(partners(one, other)) / count

@@ -49,6 +49,23 @@ def overlaps(detected: np.ndarray, marked: np.ndarray, ignored: np.ndarray) -> n
     return shares
 
 
+def partners(one: Boxes, other: Boxes, least: float = OVERLAP) -> list[tuple[int, int]]:
+    """Return the pairs of boxes with one label that overlap by `least`, the best ones first.
+
+    Each box has one partner at most.
+    """
+    shares = overlaps(one.boxes, other.boxes, np.zeros(len(other.labels), bool))
+    shares = np.where(one.labels[:, None] == other.labels, shares, 0.0)
+    found: list[tuple[int, int]] = []
+    for _ in range(min(shares.shape)):
+        first, second = np.unravel_index(shares.argmax(), shares.shape)
+        if shares[first, second] < least:
+            break
+        found.append((int(first), int(second)))
+        shares[first], shares[:, second] = -1.0, -1.0
+    return found
+
+
 def row_of(detected: Boxes, marked: Boxes, classes: int) -> np.ndarray:
     """Return the row of one picture, float64 (3 * DETECTIONS + classes,).
 

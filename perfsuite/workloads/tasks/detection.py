@@ -14,7 +14,7 @@ from perfsuite.errors import ConfigError, ParityError
 from perfsuite.workloads.tasks.average_precision import (
     Boxes,
     mean_average_precision,
-    overlaps,
+    partners,
     row_of,
 )
 
@@ -201,21 +201,14 @@ def differences(expected: Outputs, answered: Outputs, overlap: float = 0.5) -> d
     """
     one, other = detections(expected), detections(answered)
     one, other = (Boxes(*(part[each.values > 0] for part in each)) for each in (one, other))
-    shares = overlaps(one.boxes, other.boxes, np.zeros(len(other.labels), bool))
-    shares = np.where(one.labels[:, None] == other.labels, shares, 0.0)
     worst = {"boxes": 0.0, "scores": 0.0}
-    pairs = 0
-    for _ in range(min(shares.shape)):
-        first, second = np.unravel_index(shares.argmax(), shares.shape)
-        if shares[first, second] < overlap:
-            break
-        pairs += 1
+    pairs = partners(one, other, overlap)
+    for first, second in pairs:
         corners = np.abs(one.boxes[first].astype(float) - other.boxes[second]).max()
         score = abs(float(one.values[first]) - float(other.values[second]))
         worst["boxes"] = max(worst["boxes"], float(corners))
         worst["scores"] = max(worst["scores"], score)
-        shares[first], shares[:, second] = -1.0, -1.0
-    return {**worst, "unmatched": float(len(one.labels) + len(other.labels) - 2 * pairs)}
+    return {**worst, "unmatched": float(len(one.labels) + len(other.labels) - 2 * len(pairs))}
 
 
 def agreed(found: dict[str, float], precision: str, allowed: dict[str, float]) -> dict[str, float]:
