@@ -13,6 +13,7 @@ from perfsuite import plugins
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match, suite_file
+from perfsuite.config.pass_order import PlacedPass, check_order
 from perfsuite.domain.metrics import METRICS, Metric, known_metrics
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
@@ -63,14 +64,14 @@ def _check_patterns(
 
 
 def _check_passes(recipe: ResolvedRecipe, location: Location, inherited: int) -> None:
-    """Raise for a pass that cannot be made, names a missing runtime, or follows a graph pass.
+    """Raise for a pass that cannot be made, names a missing runtime, or stands in a wrong place.
 
     Preparing a cell would raise for this too, but only after the passes before it were trained. The
     first `inherited` passes are checked with the recipe in which they stand.
     """
     from perfsuite.runtimes.table import RUNTIMES
 
-    late = ""
+    placed = []
     for step, use in enumerate(recipe.passes):
         here = location.item(step - inherited)
         made = make_pass(use, here)
@@ -78,13 +79,8 @@ def _check_passes(recipe: ResolvedRecipe, location: Location, inherited: int) ->
         if runtime:
             key = "runtime" if "runtime" in use.fields else OLD_RUNTIME_FIELD
             _check_exists("runtime", runtime, RUNTIMES, here.key(key))
-        if hasattr(made, "apply"):
-            late = use.use
-        elif late:
-            raise here.error(
-                f"'{use.use}' changes the torch module, and '{late}' before it the graph that is "
-                f"exported from it; put '{use.use}' first"
-            )
+        placed.append(PlacedPass(use.use, made, here))
+    check_order(placed, inherited)
 
 
 def make_pass(use: PassUse, location: Location | str = "") -> ModelPass | GraphPass:

@@ -84,6 +84,9 @@ class PassContext:
     may be called at any time. `latency_s` takes tens of milliseconds for each candidate, and more
     for large ones. Files whose names begin with that of `checkpoint` are kept if a fit is killed,
     and removed once its edits are stored.
+
+    `original` builds the workload's net without any pass, which is the best teacher; it is None
+    where the pass is the first, and is given that net itself.
     """
 
     inputs: Inputs
@@ -93,6 +96,7 @@ class PassContext:
     checkpoint: Path
     progress: Callable[[int, int], None]
     latency_s: LatencyOf
+    original: Callable[[], nn.Module] | None = None
 
 
 class Pass(Protocol):
@@ -101,6 +105,11 @@ class Pass(Protocol):
     A pass whose result needs kernels that only some engines have, and that no runtime tells of,
     may name these engines in a class variable `runtimes`; without it, or where it is empty, the
     pass is for every engine.
+
+    Two more class variables say where in a recipe it may stand, and are checked when a suite is
+    read. `once = True`: it makes no sense a second time, such as rounding what is rounded. Of a
+    model pass, `replaces = True`: it puts another net in the place of the model, so that what
+    passes before it made would be lost, and it must be the first.
     """
 
     version: ClassVar[int]  # to be raised when the result changes, so that cached ones are not used
@@ -149,6 +158,16 @@ class GraphPass(Pass, Protocol):
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
         """Return the transformed graph; `graph` must not be changed."""
         ...
+
+
+def is_graph_pass(made: Any) -> bool:
+    """Tell whether a pass works on the graph, after all passes on the module."""
+    return hasattr(made, "apply")
+
+
+def replaces_model(made: Any) -> bool:
+    """Tell whether a pass is a model pass that puts another net in the place of the model."""
+    return bool(getattr(made, "replaces", False)) and not is_graph_pass(made)
 
 
 class PassUse(msgspec.Struct, frozen=True):

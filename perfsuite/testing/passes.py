@@ -10,7 +10,7 @@ import msgspec
 
 from perfsuite.config.conversion import Location, convert
 from perfsuite.domain.device import QuantizedGraphs
-from perfsuite.domain.recipe import GraphPass, ModelPass, Target
+from perfsuite.domain.recipe import GraphPass, ModelPass, Target, is_graph_pass
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.runner.build.reference import graph_outputs
@@ -35,7 +35,7 @@ def check_pass(pass_instance: ModelPass | GraphPass, workload: Workload | None =
     _check_struct(who, pass_instance)
     target = _target(pass_instance)
     _check_declared(who, pass_instance, target)
-    is_graph = hasattr(pass_instance, "apply")
+    is_graph = is_graph_pass(pass_instance)
     is_model = hasattr(pass_instance, "fit") and hasattr(pass_instance, "rebuild")
     require(
         is_graph != is_model,
@@ -90,7 +90,17 @@ def _check_declared(who: str, pass_: Any, target: Target) -> None:
         f"{who}: runtimes is {runtimes!r}; leave it out if the pass is for every engine, else "
         f"declare runtimes: ClassVar[tuple[str, ...]], the engines with a kernel for its result",
     )
-    for field in ("version", "runtimes"):
+    for said in ("once", "replaces"):
+        require(
+            isinstance(getattr(pass_, said, False), bool),
+            f"{who}: {said} is {getattr(pass_, said, False)!r}; declare {said}: ClassVar[bool] = "
+            f"True, or leave it out",
+        )
+    require(
+        not getattr(pass_, "replaces", False) or not is_graph_pass(pass_),
+        f"{who}: replaces is for model passes, which put another net in the place of the model",
+    )
+    for field in ("version", "runtimes", "once", "replaces"):
         require(
             field not in type(pass_).__struct_fields__,
             f"{who}: {field} is a field; annotate it as ClassVar, no suite may set it",

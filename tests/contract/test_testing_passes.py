@@ -55,6 +55,25 @@ class Listed(Nothing, frozen=True):
     runtimes: ClassVar[Any] = ["openvino"]
 
 
+class Repeated(Nothing, frozen=True):
+    once: ClassVar[Any] = "yes"
+
+
+class Choosing(Nothing, frozen=True):
+    replaces: bool = False
+
+
+class Regraphing(msgspec.Struct, frozen=True):
+    version: ClassVar[int] = 1
+    replaces: ClassVar[bool] = True
+
+    def resolve(self, target: Any) -> str:
+        return ""
+
+    def apply(self, graph: Any, ctx: Any) -> Any:
+        return graph
+
+
 class Unresolved(Nothing, frozen=True):
     def resolve(self, target: Any) -> Any:
         return None
@@ -216,6 +235,9 @@ PASSES: dict[str, tuple[Any, str]] = {
     "no version": (Versionless(), "version is None"),
     "version is a field": (Settable(), "annotate it as ClassVar"),
     "runtimes": (Listed(), "runtimes is"),
+    "once": (Repeated(), "once is 'yes'; declare once: ClassVar.bool. = True"),
+    "replaces is a field": (Choosing(), "replaces is a field; annotate it as ClassVar"),
+    "replaces a graph": (Regraphing(), "replaces is for model passes"),
     "resolve": (Unresolved(), "must be a text"),
     "no methods": (Neither(), "either apply"),
     "tuples": (Tuples(), "use lists"),

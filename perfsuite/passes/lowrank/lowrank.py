@@ -33,7 +33,7 @@ from perfsuite.passes.lowrank.rank_search import (
     within_speedup,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import call, copied
+from perfsuite.passes.shared.invocation import call, copied, teacher_of
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress
@@ -75,8 +75,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     layers that are not faster for it stay as they are.
 
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
-    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the net as it was before. `runtime`
-    names the runtime whose clock decides, if not that of each cell: one net for all.
+    peak_rate = 0.02, teacher = 0.5 }`; the teacher is the workload's net before all passes.
+    `runtime` names the runtime whose clock decides, if not that of each cell: one net for all.
 
     A layer also stays if the net answers samples otherwise with some factors in its place than with
     their product as its weight: code that asks what a layer is would compute something else.
@@ -114,7 +114,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         path = ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.ranks.json")
         data = load_or_choose(path, _LowrankChoice, lambda: self._choose(model, ctx, factorize))
         before = call(model, ctx.inputs)
-        teacher = copied(model) if self.finetune else None
+        teacher = teacher_of(model, ctx) if self.finetune else None
         module = self._factorized(model, _ranks(data), factorize)
         check_answers(module, ctx.inputs, before)
         if self.finetune:

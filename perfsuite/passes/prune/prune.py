@@ -41,7 +41,7 @@ from perfsuite.passes.prune.width_search import (
     uniform,
 )
 from perfsuite.passes.shared.goals import check_target
-from perfsuite.passes.shared.invocation import copied
+from perfsuite.passes.shared.invocation import copied, teacher_of
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import TrainingProgress
@@ -74,8 +74,9 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     `runtime` names the runtime that it is pruned for, if not that of each cell: one net for all.
     `importance` is "l2", "taylor" or "bn" (see `importance.py`). After the cut, the weights that
     stay are fitted without labels to `reconstruct` calibration samples, layer by layer (see
-    `perfsuite.passes.prune.reconstruction`), and `finetune` trains the net. With more than one of
-    `steps`, all this is repeated, and each step goes an equal factor towards the target.
+    `perfsuite.passes.prune.reconstruction`), and `finetune` trains the net, with the workload's net
+    before all passes as its teacher. With more than one of `steps`, all this is repeated, and each
+    step goes an equal factor towards the target.
     """
 
     ratio: float | None = None
@@ -117,7 +118,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model that cannot be traced or has nothing to prune, `ConfigError` for
         `layers` that are not there, `BuildError` where the target cannot be reached.
         """
-        whole = evaluated(copied(model))
+        teacher = teacher_of(model, ctx) if self.finetune else None
         kept: dict[str, np.ndarray] = {}
         removed: set[str] = set()
         left: dict[str, str] = {}
@@ -134,14 +135,14 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             left = choice["left"]
             trained = ctx.checkpoint.with_suffix(f".step{step}.pt")
             fits = self.reconstruct > 0 and not trained.exists()
-            uncut = evaluated(copied(model)) if fits else whole
+            uncut = evaluated(copied(model)) if fits else None
             removed.update(cut(model, groups, now))
             attributes |= attributes_of(model, groups)
-            if fits:
+            if uncut is not None:
                 # To the net before this step: the whole net has not learned in the steps before.
                 samples = list(ctx.calibration(self.reconstruct))
                 reconstruct(model, uncut, stay, samples, ctx.progress)
-            self._tune(model, whole, ctx, step, trained)
+            self._tune(model, teacher, ctx, step, trained)
         layers = {path: channels.tolist() for path, channels in kept.items()}
         data = {"kept": layers, "removed": sorted(removed), "left": left}
         if attributes:
@@ -252,7 +253,12 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return importance.losses(model, groups, scores, widths, ctx.train(), ctx.progress)
 
     def _tune(
-        self, model: nn.Module, whole: nn.Module, ctx: PassContext, step: int, checkpoint: Path
+        self,
+        model: nn.Module,
+        teacher: nn.Module | None,
+        ctx: PassContext,
+        step: int,
+        checkpoint: Path,
     ) -> None:
         plan = self.finetune
         if plan is None:
@@ -262,7 +268,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             done = (step * plan.epochs + at.epoch) * at.steps + at.step
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
-        fine_tune(model, ctx.train(), plan, teacher=whole, checkpoint=checkpoint, report=report)
+        fine_tune(model, ctx.train(), plan, teacher=teacher, checkpoint=checkpoint, report=report)
 
 
 def _trainable(

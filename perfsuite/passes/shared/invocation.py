@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.calls import answer, evaluated
@@ -34,6 +35,14 @@ def copied(model: nn.Module) -> nn.Module:
             f"{type(model).__name__} cannot be copied ({first_line(error)}); passes try their "
             f"changes on copies, so copy.deepcopy must work on it"
         ) from error
+
+
+def teacher_of(model: nn.Module, ctx: PassContext) -> nn.Module:
+    """Return the net that teaches a changed `model`: the workload's own, before all passes.
+
+    It shares no memory with `model` and is in evaluation mode.
+    """
+    return evaluated(copied(model) if ctx.original is None else ctx.original())
 
 
 def first_line(error: Exception) -> str:

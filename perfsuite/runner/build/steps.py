@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target
+from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target, is_graph_pass
 from perfsuite.domain.runtime import Runtime
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
@@ -25,7 +25,12 @@ class Step:
 
     @property
     def is_graph(self) -> bool:
-        return hasattr(self.pass_, "apply")
+        return is_graph_pass(self.pass_)
+
+    @property
+    def name(self) -> str:
+        """Return the pass's name without the file that it is in."""
+        return self.use.use.rpartition(":")[2]
 
     def key(self, parent: str, data: str, target: Target) -> str:
         """Return the key of this step's result; `data` is the key of all samples it may see."""
@@ -34,7 +39,7 @@ class Step:
         return key_of(
             parent,
             data,
-            self.use.use.rpartition(":")[2],
+            self.name,
             source_digest("pass", self.use.use),
             version,
             _configuration(self.pass_),

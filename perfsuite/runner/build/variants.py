@@ -7,8 +7,8 @@ and version, the parts of the target that the pass uses, library versions.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfsuite.domain.recipe import Edits, ModelPass, PassContext, Target
+from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs
@@ -34,7 +34,7 @@ from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.hints import training_set
 from perfsuite.runner.build.identity import onnx_key, structure_of
 from perfsuite.runner.build.latency_clock import Clock
-from perfsuite.runner.build.layer_widths import layer_widths
+from perfsuite.runner.build.layer_widths import Applied, AppliedPass, widths_after
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step
@@ -54,7 +54,6 @@ _FULL = ("fp32", "tf32")  # the precisions that need weights of 32 bits
 _BUILT_WITH = ("torch", "torchvision", "numpy", "safetensors")  # the modules of the table
 
 Rebuild = Callable[[], "nn.Module"]
-Applied = Sequence[tuple[ModelPass, Edits]]
 
 
 @dataclass
@@ -227,15 +226,10 @@ class VariantBuilder:
 
     def widths(self) -> tuple[LayerWidth, ...]:
         """Return the widths of layers before and after model passes; empty without such."""
-        applied = self._applied()
-        left: dict[str, str] = {}
-        for pass_, edits in applied:
-            with user_code(f"{type(pass_).__name__}: what it left alone"):
-                left |= msgspec.convert(edits.data.get("left", {}), dict[str, str])
-        return layer_widths(self.build(), self._edited(applied), left) if applied else ()
+        return widths_after(self._applied(), self._edited)
 
     def _applied(self) -> Applied:
-        applied: list[tuple[ModelPass, Edits]] = []
+        applied: list[AppliedPass] = []
         # Hashing a model takes memory, which would count as that of a measuring process.
         key = self.model_key if self._model_steps else ""
         for step in self._model_steps:
@@ -245,11 +239,12 @@ class VariantBuilder:
             if made:  # only now, as a process may be killed before the edits are stored
                 for file in _checkpoints().glob(f"{key}*"):
                     file.unlink()
-            applied.append((step.pass_, read_edits(folder)))
+            applied.append(AppliedPass(step.pass_, read_edits(folder), step.name))
         return applied
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
         model, context, whose = self._edited(before), self._context(step, key), step.use.use
+        context = replace(context, original=self.build if before else None)
         check_repeatable(model, context.inputs)
         with user_code(f"{whose}: its fit()"):
             edits = step.pass_.fit(model, context)
@@ -259,7 +254,7 @@ class VariantBuilder:
         from torch import nn
 
         module = self.build()
-        for pass_, edits in applied:
+        for pass_, edits, _ in applied:
             whose = f"{type(pass_).__name__}: its rebuild()"
             with user_code(whose):
                 rebuilt = pass_.rebuild(module, edits)
@@ -368,7 +363,7 @@ class VariantBuilder:
             train=partial(training_set, self.workload),
             target=self._target(step),
             checkpoint=_checkpoints() / key,
-            progress=PassProgress(cell.key, step.use.use.rpartition(":")[2]),
+            progress=PassProgress(cell.key, step.name),
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
         )
 
