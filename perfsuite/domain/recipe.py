@@ -16,7 +16,8 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
-from perfsuite.domain.task import Inputs, TrainingSet
+from perfsuite.domain.task import Inputs, Predict, TrainingSet
+from perfsuite.errors import Unsupported
 
 if TYPE_CHECKING:
     import onnx
@@ -76,6 +77,14 @@ class LatencyOf(Protocol):
         ...
 
 
+def _no_validation(predict: Predict) -> np.ndarray:
+    raise Unsupported("there are no validation samples here")
+
+
+def _no_metric(rows: np.ndarray) -> float:
+    raise Unsupported("there is no metric here")
+
+
 @dataclass(frozen=True)
 class PassContext:
     """All that a pass may know about its surroundings.
@@ -87,6 +96,10 @@ class PassContext:
 
     `original` builds the workload's net without any pass, which is the best teacher; it is None
     where the pass is the first, and is given that net itself.
+
+    What a pass chooses by its answers it chooses on validation samples, never on those for testing:
+    `validation(predict)` gives their rows, and `metric` the main metric of such rows. Both raise
+    `Unsupported` for a task without them.
     """
 
     inputs: Inputs
@@ -97,6 +110,8 @@ class PassContext:
     progress: Callable[[int, int], None]
     latency_s: LatencyOf
     original: Callable[[], nn.Module] | None = None
+    validation: Callable[[Predict], np.ndarray] = _no_validation
+    metric: Callable[[np.ndarray], float] = _no_metric
 
 
 class Pass(Protocol):

@@ -19,12 +19,17 @@ Count = Annotated[int, Meta(ge=1)]
 Amount = Annotated[float, Meta(ge=0)]
 Positive = Annotated[float, Meta(gt=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+Split = Literal["test", "validation"]
 
 
 class Evaluate(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How many test samples are answered; None means all of them."""
+    """How many samples are answered; None means all of them.
+
+    They are those for testing or, for what is still to be chosen from, those for validation.
+    """
 
     samples: Count | None = None
+    split: Split = "test"
 
 
 class Measure(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +137,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     often each cell is measured; with `looks` it is at most so often, and how often follows from
     what is measured. No round that comes after the first look begins once `minutes` were spent on
     measuring. A speed-up whose interval reaches further to a side than by the factor 1 +
-    `speedups_within` needs a further round.
+    `speedups_within` needs a further round. With `hold_out`, passes train without the samples that
+    validation uses.
     """
 
     name: str
@@ -159,6 +165,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     looks: Looks | None = None
     minutes: float | None = None
     speedups_within: float | None = None
+    hold_out: bool = False
 
     @property
     def least_processes(self) -> int:

@@ -21,6 +21,9 @@ Predict = Callable[[Inputs], Outputs]
 RowsMetric = Callable[[np.ndarray], float]  # of rows (samples, columns)
 Loss = Callable[["nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
+# The first calibration samples, which validation never uses where both have the same source.
+KEPT_FOR_CALIBRATION = 500
+
 SEMI_SYNTHETIC = "semi-synthetic"  # real pictures in generated scenes
 SYNTHETIC = "synthetic"  # entirely generated
 
@@ -41,6 +44,24 @@ class TrainingSet(NamedTuple):
     targets: np.ndarray
     prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     loss: Loss | None = None
+
+    def without(self, places: np.ndarray) -> TrainingSet:
+        """Return the set without the samples at these places of `inputs`.
+
+        Raises `ConfigError` for places that it has not, and where no sample would be left.
+        """
+        count, asked = len(self.inputs), np.asarray(places)
+        if asked.size and not 0 <= asked.min() <= asked.max() < count:
+            raise ConfigError(
+                f"held_out() names the training samples {asked.min()} to {asked.max()}, and there "
+                f"are {count}, counted from 0"
+            )
+        kept = np.setdiff1d(np.arange(count), asked)
+        if not len(kept):
+            raise ConfigError(
+                f"held_out() names all {count} training samples: none is left to train on"
+            )
+        return self._replace(inputs=self.inputs[kept], targets=self.targets[kept])
 
 
 @dataclass(frozen=True)
@@ -82,7 +103,8 @@ class Task:
     """The base class of tasks; only `inputs` is required. Without a metric a model is only timed.
 
     A task with one metric defines `metric_name` and `metric`; one with several defines `metrics`.
-    Training, calibration and test samples must be disjoint.
+    Training, calibration and test samples must be disjoint. What chooses (a search, a sensitivity,
+    an early stop) sees neither test samples nor what follows from them, but `validation`.
     """
 
     metric_name: str = ""  # such as "top1"
@@ -112,6 +134,25 @@ class Task:
         With `samples`, a seeded choice of so many test samples is answered; with None, all are.
         """
         raise Unsupported(f"{type(self).__name__}: this task has no labelled test samples")
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return rows, as `rows` does, of the validation samples: what chooses may see these.
+
+        They are no test samples, and not among the first `KEPT_FOR_CALIBRATION` of calibration.
+        They may be training samples, which `held_out` names.
+        """
+        raise Unsupported(
+            f"{type(self).__name__}: this task has no validation samples; its method "
+            f"`validation(predict, samples)` answers them as `rows` does those for testing, and "
+            f"`held_out` says which training samples they are, if any"
+        )
+
+    def held_out(self) -> np.ndarray | None:
+        """Return the places in `train().inputs` of the samples that validation uses.
+
+        With None, the default, validation has samples of its own, which training never sees.
+        """
+        return None
 
     def metric(self, rows: np.ndarray) -> float:
         """Return the metric `metric_name` of rows, a fraction in [0, 1]; higher is better."""
@@ -146,3 +187,14 @@ class Task:
     def fingerprint(self) -> str:
         """Return a text that changes when the data do, as part of cache keys."""
         return ""
+
+
+def main_metric(task: Task, rows: np.ndarray) -> float:
+    """Return the main metric of rows; raise `Unsupported` for a task without any."""
+    metric = next(iter(task.metrics().values()), None)
+    if metric is None:
+        raise Unsupported(
+            "this task has no metric, by which answers could be told apart; `metric_name` and "
+            "`metric` define one"
+        )
+    return metric(rows)
