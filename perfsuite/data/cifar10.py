@@ -9,8 +9,9 @@ import numpy as np
 from numpy.lib.format import open_memmap
 
 from perfsuite.data import stamps
-from perfsuite.data.samples import FetchProgress, check_split
+from perfsuite.data.samples import WITH_VALIDATION, FetchProgress, check_split
 from perfsuite.data.samples import Samples as Samples
+from perfsuite.domain.task import KEPT_FOR_CALIBRATION
 from perfsuite.errors import SchemaError, Unavailable
 from perfsuite.store.places import data_dir
 
@@ -38,12 +39,13 @@ DIGESTS = {
 def load(split: str) -> Samples:
     """Return the samples of `split`: `train` (48,000), `calibration` (2,000) or `test` (10,000).
 
-    The three are disjoint. Test samples are memory-mapped, in the published order. Calibration
-    samples are in random order, because stored training samples are sorted by content. Files that
-    were changed since their last verification are verified. Raises `Unavailable` if the data set is
-    missing, `SchemaError` if its content is wrong.
+    The three are disjoint. `validation` (1,500) are the last of `calibration`: where something is
+    chosen by them, calibration has the first 500. Test samples are memory-mapped, in the published
+    order. Calibration samples are in random order, because stored training samples are sorted by
+    content. Files that were changed since their last verification are verified. Raises
+    `Unavailable` if the data set is missing, `SchemaError` if its content is wrong.
     """
-    check_split(split)
+    check_split(split, WITH_VALIDATION)
     if not is_there():
         raise Unavailable(f"CIFAR-10 is not here; run: {GET}")
     stem = "test" if split == "test" else "train"
@@ -51,7 +53,11 @@ def load(split: str) -> Samples:
     if split == "test":
         return Samples(images, labels)
     order = np.random.default_rng(0).permutation(len(images))
-    chosen = order[:HELD_OUT] if split == "calibration" else np.sort(order[HELD_OUT:])
+    chosen = {
+        "train": np.sort(order[HELD_OUT:]),
+        "calibration": order[:HELD_OUT],
+        "validation": order[KEPT_FOR_CALIBRATION:HELD_OUT],
+    }[split]
     return Samples(images[chosen], labels[chosen])
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -14,6 +15,10 @@ from perfsuite.plugins import suggestion
 FetchProgress = Callable[[str, int, int | None], None]
 
 SPLITS = ("train", "calibration", "test")
+# Those of data sets that have samples for validation which training never sees.
+WITH_VALIDATION = (*SPLITS, "validation")
+# What generated samples of a split are seeded by; 3 seeds what all splits share.
+SEEDS = {"train": 0, "calibration": 1, "test": 2, "validation": 4}
 
 
 class Samples(NamedTuple):
@@ -23,7 +28,13 @@ class Samples(NamedTuple):
     labels: np.ndarray
 
 
-def check_split(split: str) -> None:
-    """Raise `ConfigError` unless `split` is one of `SPLITS`."""
-    if split not in SPLITS:
-        raise ConfigError(f"unknown split '{split}'{suggestion(split, SPLITS)}")
+def check_split(split: str, known: Sequence[str] = SPLITS) -> None:
+    """Raise `ConfigError` unless `split` is one of those `known`."""
+    if split not in known:
+        raise ConfigError(f"unknown split '{split}'{suggestion(split, known)}")
+
+
+def held_out_tenth(count: int) -> np.ndarray:
+    """Return the places, in order, of a seeded tenth of `count` training samples, rounded up."""
+    places: np.ndarray = np.random.default_rng(0).permutation(count)[: math.ceil(count / 10)]
+    return np.sort(places)

@@ -1,8 +1,9 @@
 """Scenes composed of CIFAR-10 pictures on generated backgrounds, with known contents.
 
 A scene depends only on the seed, the split and its index, and is never stored. Scenes of a split
-are composed of pictures of that split, so that no test picture is used in training. Results on them
-are labelled as semi-synthetic.
+are composed of pictures of that split, so that no test picture is used in training; those for
+validation share pictures with those for calibration alone. Results on them are labelled as
+semi-synthetic.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import numpy as np
 
 from perfsuite.data import cifar10
 from perfsuite.data.noise import colour, smooth_noise, uniform
-from perfsuite.data.samples import SPLITS
+from perfsuite.data.samples import SEEDS
 
 NAMES = (
     "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
@@ -149,7 +150,7 @@ def boxes_of(items: tuple[SceneItem, ...]) -> np.ndarray:
 def _generator(kind: Kind, split: str, index: int, part: int) -> np.random.Generator:
     # Items and appearance have generators of their own, as items are often needed alone.
     which = (TRAFFIC, PAIR).index(kind)
-    return np.random.default_rng((SEED, which, SPLITS.index(split), index, part))
+    return np.random.default_rng((SEED, which, SEEDS[split], index, part))
 
 
 @cache

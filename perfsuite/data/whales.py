@@ -14,12 +14,13 @@ from typing import NamedTuple
 import numpy as np
 
 from perfsuite.data.noise import colour, direction, smooth_noise, uniform
-from perfsuite.data.samples import SPLITS, check_split
+from perfsuite.data.samples import SEEDS, WITH_VALIDATION, check_split
 
 SIDE = 128  # pixels
 INDIVIDUALS = 427
 MOST = 47  # training pictures of the most frequent individual; the rarest has one
 COUNTS = {"calibration": 256, "test": 1000}
+VALIDATION = 1000  # pictures
 SEED = 20150826
 VERSION = 1  # of the pictures, to be raised when they change
 
@@ -28,6 +29,7 @@ VERSION = 1  # of the pictures, to be raised when they change
 _HEAD = (-0.4, 1.3, 0.6)  # from, to, half width
 _TEXTURE = (31, 41)  # grid points across and along
 _TAIL, _SNOUT = -4.2, 1.35
+_PATCHES = 3  # seeds the individuals' patches, as SEEDS do the pictures
 
 
 class Whales(NamedTuple):
@@ -52,9 +54,9 @@ class Whale(NamedTuple):
 
 
 def load(split: str) -> Whales:
-    """Return all pictures of `train`, `calibration` or `test`.
+    """Return all pictures of `train`, `calibration`, `test` or `validation`.
 
-    The three have different pictures of the same individuals, all of which are in training.
+    The four have different pictures of the same individuals, all of which are in training.
     """
     labels = labels_of(split)
     images = np.empty((len(labels), SIDE, SIDE, 3), np.uint8)
@@ -79,21 +81,22 @@ def labels_of(split: str) -> np.ndarray:
     In training the numbers of pictures fall with the cube of the rank, from `MOST` to 1. The labels
     of the other splits are drawn from those of training.
     """
-    check_split(split)
+    check_split(split, WITH_VALIDATION)
     rank = np.arange(INDIVIDUALS)
     counts = np.maximum(1, (MOST * (INDIVIDUALS - rank) ** 3) // INDIVIDUALS**3)
-    rng = np.random.default_rng((SEED, SPLITS.index("train")))
+    rng = np.random.default_rng((SEED, SEEDS["train"]))
     labels = rng.permutation(np.repeat(rng.permutation(INDIVIDUALS), counts))
     if split != "train":
-        rng = np.random.default_rng((SEED, SPLITS.index(split)))
-        labels = labels[rng.integers(0, len(labels), COUNTS[split])]
+        rng = np.random.default_rng((SEED, SEEDS[split]))
+        count = VALIDATION if split == "validation" else COUNTS[split]
+        labels = labels[rng.integers(0, len(labels), count)]
     labels.flags.writeable = False
     return labels
 
 
 def draw(split: str, index: int, individual: int) -> Whale:
     """Return picture `index` of `split`, which is to show `individual`."""
-    rng = np.random.default_rng((SEED, SPLITS.index(split), index))
+    rng = np.random.default_rng((SEED, SEEDS[split], index))
     # Rounded: what is stored as the truth is what was drawn.
     cos, sin = (round(part, 6) for part in direction(rng))
     length = uniform(rng, 17, 25)
@@ -213,7 +216,7 @@ def _textures() -> np.ndarray:
     )
     textures = np.zeros((INDIVIDUALS, *_TEXTURE), np.float32)
     for individual, texture in enumerate(textures):
-        rng = np.random.default_rng((SEED, len(SPLITS), individual))
+        rng = np.random.default_rng((SEED, _PATCHES, individual))
         places = [(1.0, 0.0), (0.0, 0.1), (0.0, -0.1)]
         for _ in range(int(rng.integers(5, 9))):
             places.append((uniform(rng, -0.2, 1.1), uniform(rng, -0.42, 0.42)))

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from perfsuite.data import scenes
-from perfsuite.data.samples import SPLITS, Samples
+from perfsuite.data.samples import SEEDS, Samples
 
 EACH = 4  # pictures of each class in each split
 
 
 def shade(split: str, label: int) -> int:
     """Return the value of all pixels of a class's pictures."""
-    return 20 + 20 * label + 3 * SPLITS.index(split)
+    return 20 + 20 * label + 3 * SEEDS[split]
 
 
 def load(split: str) -> Samples:

@@ -35,11 +35,16 @@ class Agreeing(Sampled):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return (samples, 1) rows of the second half: the agreement of the call of each sample."""
+        return self._rows(predict, *self._tested(samples))
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return the same of the first half's last samples."""
+        return self._rows(predict, *self._validated(samples))
+
+    def _rows(self, predict: Predict, start: int, stop: int) -> np.ndarray:
         answers = _answers(self.file)
-        count = len(self.samples)
-        last = count if samples is None else min(count, self._half + samples)
         rows: list[float] = []
-        for chosen in self._singly(last):
+        for chosen in self._singly(start, stop):
             inputs = self.samples.call(chosen)
             rows += [agreement(answers(inputs), predict(inputs))] * len(chosen)
         return np.array(rows, np.float64)[:, None]
@@ -48,10 +53,9 @@ class Agreeing(Sampled):
         """Return the mean agreement."""
         return float(rows[:, 0].mean())
 
-    def _singly(self, last: int) -> list[range]:
+    def _singly(self, start: int, stop: int) -> list[range]:
         size = self.size or 1
-        starts = range(self._half, last, size)
-        return [range(start, min(start + size, last)) for start in starts]
+        return [range(first, min(first + size, stop)) for first in range(start, stop, size)]
 
 
 def _answers(file: Path) -> Callable[[Inputs], Outputs]:

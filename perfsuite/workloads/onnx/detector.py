@@ -14,8 +14,8 @@ from perfsuite.data.coco import load_coco
 from perfsuite.data.voc import load_voc, voc_classes
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.suite import DetectionTable
-from perfsuite.domain.task import Inputs, Outputs, Predict, Task
-from perfsuite.errors import ConfigError
+from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Outputs, Predict, Task
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.sides import BATCH
 from perfsuite.workloads.onnx.arrays import written
 from perfsuite.workloads.tasks.average_precision import Boxes, mean_average_precision, row_of
@@ -65,8 +65,8 @@ class DetectorFile(Task):
     """Pictures with boxes for a detector that takes one input of pictures.
 
     Pictures are RGB, scaled to fit, and padded with black below or on the right. Every second one
-    is for calibration, the others are for testing. The metric is the mean average precision at an
-    overlap of 0.5.
+    is for calibration, and for validation what these have beyond `KEPT_FOR_CALIBRATION`; the others
+    are for testing. The metric is the mean average precision at an overlap of 0.5.
     """
 
     item: InputSpec
@@ -105,8 +105,26 @@ class DetectorFile(Task):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each test picture, as `row_of` describes it."""
+        return self._rows(self._annotations.pictures[::2], predict, samples)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row, as `rows` does, for each picture that is neither tested nor calibrates.
+
+        Raises `Unsupported` where there is none.
+        """
+        pictures = self._annotations.pictures[1::2][KEPT_FOR_CALIBRATION:]
+        if not pictures:
+            raise Unsupported(
+                f"there are no validation pictures: of {len(self._annotations.pictures)} half are "
+                f"for testing, and of the others the first {KEPT_FOR_CALIBRATION} calibrate; give "
+                f"more, or write a task of your own in Python"
+            )
+        return self._rows(pictures, predict, samples)
+
+    def _rows(
+        self, pictures: Sequence[Annotated], predict: Predict, samples: int | None
+    ) -> np.ndarray:
         found = self._annotations
-        pictures = found.pictures[::2]
         order = np.sort(np.random.default_rng(0).permutation(len(pictures))[:samples])
         rows = []
         for index in order:

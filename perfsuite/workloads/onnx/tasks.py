@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfsuite.domain.model import InputSpec
-from perfsuite.domain.task import Inputs, Predict, Task
+from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Predict, Task
 from perfsuite.errors import Unsupported
 from perfsuite.workloads.onnx.samples import Samples
 from perfsuite.workloads.tasks.classification import top1_rows
 
 BATCH = 50  # samples of a call
+_LEAST = 2  # samples for validation: fewer have no interval
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class Sampled(Task):
     """Samples from an `.npz` file, without labels: to time, to profile and to calibrate.
 
     The first half is for calibration, the second half for everything else. A single sample serves
-    for both. `size` is the number of samples in a call of a model that takes no other; 0 if it
-    takes any.
+    for both. What the first half has beyond `KEPT_FOR_CALIBRATION` is for validation. `size` is the
+    number of samples in a call of a model that takes no other; 0 if it takes any.
     """
 
     samples: Samples
@@ -87,11 +88,30 @@ class Sampled(Task):
         for chosen in self._calls(0, min(samples, self._half or len(self.samples))):
             yield self.samples.call(chosen)
 
+    def _tested(self, samples: int | None) -> tuple[int, int]:
+        """Return the first of so many test samples, and the one after the last."""
+        return _from(self._half, len(self.samples), samples)
+
+    def _validated(self, samples: int | None) -> tuple[int, int]:
+        """Return the same of validation samples; raise `Unsupported` where there are too few."""
+        if self._half < KEPT_FOR_CALIBRATION + _LEAST:
+            raise Unsupported(
+                f"there are no validation samples: of {len(self.samples)} samples half are for "
+                f"testing, and of the others the first {KEPT_FOR_CALIBRATION} calibrate; give at "
+                f"least {2 * (KEPT_FOR_CALIBRATION + _LEAST)}, or write a task of your own in "
+                f"Python"
+            )
+        return _from(KEPT_FOR_CALIBRATION, self._half, samples)
+
     def _calls(self, start: int, stop: int) -> Iterator[range]:
         """Yield the samples of each call: one where samples differ in shape."""
         size = 1 if self.samples.is_ragged else self.size or BATCH
         for first in range(start, stop, size):
             yield range(first, min(first + size, stop))
+
+
+def _from(start: int, end: int, samples: int | None) -> tuple[int, int]:
+    return start, end if samples is None else min(end, start + samples)
 
 
 class Labelled(Sampled):
@@ -101,13 +121,19 @@ class Labelled(Sampled):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return (samples, 3) rows of the second half: 1 if right else 0, the answer, the label."""
+        return self._rows(predict, *self._tested(samples))
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return the same of the first half's last samples."""
+        return self._rows(predict, *self._validated(samples))
+
+    def _rows(self, predict: Predict, start: int, stop: int) -> np.ndarray:
         labels = self.samples.labels
         if labels is None:
             raise ValueError("a task with labels was made of samples without any")
-        last = len(labels) if samples is None else min(len(labels), self._half + samples)
         rows = [
             top1_rows(predict(self.samples.call(chosen)), labels[chosen.start : chosen.stop])
-            for chosen in self._calls(self._half, last)
+            for chosen in self._calls(start, stop)
         ]
         return np.concatenate(rows)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.data.images import cropped
 from perfsuite.data.labels import misfit
+from perfsuite.data.samples import held_out_tenth
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 
@@ -48,6 +49,9 @@ def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
 class Classification(Task):
     """Labelled pictures: `load(split)` gives the samples of `train`, `calibration` or `test`.
 
+    With `has_validation` it also gives those of `validation`, which training never sees. Without,
+    a seeded tenth of the training pictures, as they are stored, is for validation.
+
     `prepare` turns stored pictures into the model's float32 NCHW input; `augment(pictures, rng)`
     varies stored pictures for training; `identity` is a text that changes when the data do.
     """
@@ -57,6 +61,7 @@ class Classification(Task):
     augment: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     identity: str = ""
     input_name: str = "images"
+    has_validation: bool = False
     metric_name = "top1"
 
     def inputs(self, batch: int, seed: int) -> Inputs:
@@ -80,9 +85,27 @@ class Classification(Task):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row a picture: 1 if right else 0, the answer, the label."""
-        images, labels = self.load("test").images, self.load("test").labels
-        order = np.random.default_rng(0).permutation(len(images))[:samples]
-        order.sort()
+        found = self.load("test")
+        return self._rows(found, np.arange(len(found.images)), predict, samples)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row, as `rows` does, for each picture for validation."""
+        places = self.held_out()
+        found = self.load("validation" if places is None else "train")
+        if places is None:
+            places = np.arange(len(found.images))
+        return self._rows(found, places, predict, samples)
+
+    def held_out(self) -> np.ndarray | None:
+        """Return a seeded tenth of the training pictures, or None if validation has its own."""
+        return None if self.has_validation else held_out_tenth(len(self.load("train").images))
+
+    def _rows(
+        self, found: LabelledPictures, places: np.ndarray, predict: Predict, samples: int | None
+    ) -> np.ndarray:
+        """Return the rows of the pictures at `places`, or of a seeded choice of `samples`."""
+        images, labels = found.images, found.labels
+        order = places[np.sort(np.random.default_rng(0).permutation(len(places))[:samples])]
         rows: list[np.ndarray] = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]

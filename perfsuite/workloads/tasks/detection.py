@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfsuite.data.annotations import Annotated, Annotations, decoded
+from perfsuite.data.samples import held_out_tenth
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, ParityError
 from perfsuite.workloads.tasks.average_precision import (
@@ -35,7 +36,8 @@ class Detection(Task):
 
     The model takes `images`, float32 (N, 3, height, width) RGB from 0 to 1, and returns boxes
     (N, n, 4) in pixels of that size, labels (N, n) from 1 and scores (N, n), padded with zeros.
-    Pictures of another size are scaled to fit, and padded with black below or on the right.
+    Pictures of another size are scaled to fit, and padded with black below or on the right. A
+    seeded tenth of the training pictures is for validation.
     """
 
     load: Callable[[str], Annotations]
@@ -63,7 +65,7 @@ class Detection(Task):
 
     def train(self) -> TrainingSet:
         """Return the training pictures; boxes (n, most, 5) are label (0 for none) and corners."""
-        pictures = [picture for picture in self.load("train").pictures if len(picture.boxes)]
+        pictures = self._training()
         images = np.empty((len(pictures), self.height, self.width, 3), np.uint8)
         boxes = np.zeros((len(pictures), max(len(p.boxes) for p in pictures), 5), np.float32)
         for index, picture in enumerate(pictures):
@@ -75,11 +77,26 @@ class Detection(Task):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each picture, as `row_of` describes it."""
-        found = self.load("test")
+        return self._rows(self.load("test"), predict, samples)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row, as `rows` does, for each picture that is held out of training."""
+        pictures = self._training()
+        held_out = tuple(pictures[index] for index in self.held_out())
+        return self._rows(replace(self.load("train"), pictures=held_out), predict, samples)
+
+    def held_out(self) -> np.ndarray:
+        """Return the places of a seeded tenth of the training pictures."""
+        return held_out_tenth(len(self._training()))
+
+    def _training(self) -> list[Annotated]:
+        return [picture for picture in self.load("train").pictures if len(picture.boxes)]
+
+    def _rows(self, found: Annotations, predict: Predict, samples: int | None) -> np.ndarray:
+        """Return the rows of all pictures, or of a seeded choice of `samples` of them."""
         order = np.random.default_rng(0).permutation(len(found.pictures))[:samples]
-        order.sort()
         rows = []
-        for index in order:
+        for index in np.sort(order):
             picture = found.pictures[index]
             image, scale = self._fitted(picture)
             detected = detections(predict({"images": scaled(image[None])}))

@@ -19,7 +19,10 @@ BATCH = 50  # scenes of a call
 
 @dataclass(frozen=True)
 class SceneTask(Task):
-    """Scenes of one kind: as many as the splits `train`, `calibration` and `test` say."""
+    """Scenes of one kind: so many for `training`, so many for `test`, and as many for validation.
+
+    Those for validation have a seed of their own, so that training never sees them.
+    """
 
     kind: Kind
     training: int
@@ -58,13 +61,20 @@ class SceneTask(Task):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each test scene."""
+        return self._rows("test", predict, samples)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return one row for each validation scene."""
+        return self._rows("validation", predict, samples)
+
+    def _rows(self, split: str, predict: Predict, samples: int | None) -> np.ndarray:
         chosen = np.sort(np.random.default_rng(0).permutation(self.test)[:samples])
         rows = []
         for start in range(0, len(chosen), BATCH):
             indices = chosen[start : start + BATCH]
-            outputs = predict(self._asked("test", indices))
+            outputs = predict(self._asked(split, indices))
             rows += [
-                self.row(outputs, place, self.items("test", int(index)))
+                self.row(outputs, place, self.items(split, int(index)))
                 for place, index in enumerate(indices)
             ]
         return np.stack(rows)

@@ -28,8 +28,12 @@ def _augment(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def cifar10_task() -> Classification:
-    """Return the task of classifying CIFAR-10: inputs are float32 (N, 3, 32, 32), `images`."""
-    return Classification(_load, normalized, _augment, identity=cifar10.fingerprint())
+    """Return the task of classifying CIFAR-10: inputs are float32 (N, 3, 32, 32), `images`.
+
+    For validation it has 1,500 pictures that training never sees.
+    """
+    identity = cifar10.fingerprint()
+    return Classification(_load, normalized, _augment, identity=identity, has_validation=True)
 
 
 def vgg16() -> Workload:

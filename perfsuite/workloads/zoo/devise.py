@@ -17,7 +17,13 @@ import numpy as np
 from perfsuite.data import cifar10, words
 from perfsuite.data.images import normalized, shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
-from perfsuite.domain.task import Outputs, RowsMetric, SubsetMetric, TrainingSet
+from perfsuite.domain.task import (
+    KEPT_FOR_CALIBRATION,
+    Outputs,
+    RowsMetric,
+    SubsetMetric,
+    TrainingSet,
+)
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.training.loop import SgdPlan
@@ -40,12 +46,19 @@ BEFORE, ANSWER, LABEL, IS_SEEN, IS_UNSEEN = range(5)
 
 @cache
 def _load(split: str) -> cifar10.Samples:
-    """Return the samples of `split`: of all labels for testing, else of the seen ones only."""
-    samples = cifar10.load(split)
+    """Return the samples of `split`: of all labels for testing and validation, else of seen ones.
+
+    As calibration skips those of unseen labels, its first ones reach further into the held-out
+    pictures; validation begins after them.
+    """
     if split == "test":
-        return samples
-    chosen = np.flatnonzero(np.isin(samples.labels, SEEN))
-    return cifar10.Samples(samples.images[chosen], samples.labels[chosen])
+        return cifar10.load(split)
+    samples = cifar10.load("calibration" if split == "validation" else split)
+    seen = np.flatnonzero(np.isin(samples.labels, SEEN))
+    if split == "validation":
+        begin = int(seen[KEPT_FOR_CALIBRATION])
+        return cifar10.Samples(samples.images[begin:], samples.labels[begin:])
+    return cifar10.Samples(samples.images[seen], samples.labels[seen])
 
 
 @dataclass(frozen=True)
@@ -143,6 +156,7 @@ def devise() -> Workload:
         normalized,
         shifted_and_flipped,
         identity=f"{cifar10.fingerprint()} {words.DIGEST} {SEEN} {UNSEEN}",
+        has_validation=True,
     )
     stages = (
         Stage("features", ("features", "flatten")),

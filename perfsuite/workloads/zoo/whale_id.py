@@ -133,7 +133,9 @@ def whale_id() -> Workload:
         return weights.load(net(), weights.FOLDER / "whale-id.safetensors")
 
     stages = tuple(Stage(name, (name,)) for name in STAGES)
-    task = Staged(_load, normalized, in_other_light, identity=whales.fingerprint())
+    task = Staged(
+        _load, normalized, in_other_light, identity=whales.fingerprint(), has_validation=True
+    )
     return Workload("whale-id", Model(build, stages=stages), task)
 
 
@@ -144,5 +146,7 @@ def whale_id_plain() -> Workload:
         return weights.load(plain_net(), weights.FOLDER / "whale-id-plain.safetensors")
 
     stages = (Stage("features", ("features",)), Stage("classifier", ("classifier",)))
-    task = WholePictures(_load, normalized, _turned_by_quarters, identity=whales.fingerprint())
+    task = WholePictures(
+        _load, normalized, _turned_by_quarters, identity=whales.fingerprint(), has_validation=True
+    )
     return Workload("whale-id-plain", Model(build, stages=stages), task)
