@@ -17,7 +17,7 @@ from perfsuite.config.reading import read_toml, resolve
 from perfsuite.config.references import held_against
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.suite import Budget, Evaluate, Inspect, ResolvedSuite
+from perfsuite.domain.suite import Budget, Inspect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 QUICK_SAMPLES, QUICK_PROCESSES = 500, 3
@@ -93,6 +93,6 @@ def _quick(suite: ResolvedSuite) -> ResolvedSuite:
         looks=None,
         minutes=None,
         speedups_within=None,
-        evaluate=Evaluate(samples),
+        evaluate=msgspec.structs.replace(suite.evaluate, samples=samples),
         inspect=Inspect(),
     )

@@ -67,6 +67,7 @@ class Suite:
     budgets: Sequence[Budget] | None = None
     compare: Literal["absolute", "ratio"] | None = None
     meters: Sequence[str | type[Meter]] | None = None
+    hold_out: bool | None = None
 
 
 def table_of(suite: Suite, location: Location) -> dict[str, Any]:

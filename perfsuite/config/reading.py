@@ -81,6 +81,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         budgets=table.budgets,
         compare=table.compare,
         meters=meters,
+        hold_out=table.hold_out,
         runtime_files={name: given for name, given in runtimes.items() if name != given},
         inspect=JUDGED if any(budget.stage for budget in table.budgets) else Inspect(),
     )

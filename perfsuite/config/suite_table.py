@@ -59,3 +59,4 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"
     meters: tuple[str, ...] = ("memory",)
+    hold_out: bool = False

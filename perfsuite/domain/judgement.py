@@ -66,6 +66,10 @@ class Quick(_Kind, frozen=True):
     """The run was made with `--quick`, which measures too little to be believed."""
 
 
+class OnValidation(_Kind, frozen=True):
+    """The run's accuracies are those of validation samples, which are there to choose by."""
+
+
 class TooManyThreads(_Kind, frozen=True):
     """Cells ask for more threads than could run at once."""
 
@@ -225,6 +229,7 @@ class OfOtherRun(_Kind, frozen=True):
 Caution = (
     str
     | Quick
+    | OnValidation
     | TooManyThreads
     | TimeWasUp
     | LatenciesLeftOut

@@ -119,7 +119,8 @@ class Pass(Protocol):
 
     A pass whose result needs kernels that only some engines have, and that no runtime tells of,
     may name these engines in a class variable `runtimes`; without it, or where it is empty, the
-    pass is for every engine.
+    pass is for every engine. One that asks for more than a few calibration samples may say how many
+    in a property `calibrates`.
 
     Two more class variables say where in a recipe it may stand, and are checked when a suite is
     read. `once = True`: it makes no sense a second time, such as rounding what is rounded. Of a

@@ -14,7 +14,7 @@ from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.shapes import InputShapes
-from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.domain.suite import ResolvedSuite, Split
 
 SCHEMA = 1
 
@@ -78,8 +78,8 @@ class Part(msgspec.Struct, frozen=True):
     slices: Slices
 
 
-class Accuracy(msgspec.Struct, frozen=True):
-    """A metric of the test rows, with what is needed to compare it with another.
+class Accuracy(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A metric of the rows of one split, with what is needed to compare it with another.
 
     `samples` is the number of its rows: all of them, or those of a `SubsetMetric`. `replicates[i]`
     is the metric of the i-th resampling of the rows. As the resamplings depend only on the number
@@ -93,6 +93,7 @@ class Accuracy(msgspec.Struct, frozen=True):
     samples: int
     digest: str
     replicates: tuple[float, ...]
+    split: Split = "test"
 
 
 class EvidenceItem(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ from perfsuite.domain.judgement import (
     NotTogether,
     OfOtherRun,
     OfOtherWorkload,
+    OnValidation,
     Quick,
     TimeWasUp,
     TooManyThreads,
@@ -90,8 +91,13 @@ def of_other_run(which: Literal["baseline", "before", "after"], run: Run) -> lis
 
 
 def _measured_badly(run: Run) -> list[Caution]:
-    """Return the cautions of a quick run, and of cells with more threads than cores."""
+    """Return what of a whole run says less than it seems to.
+
+    It is quick, its accuracies are not of test samples, or cells have more threads than cores.
+    """
     found: list[Caution] = [Quick()] if run.header.quick else []
+    answered = (one.split for record in run.records.values() for one in record.accuracies)
+    found += [OnValidation()] if "validation" in answered else []
     cores = _cores(run.header.environment.must_match)
     most = max((cell.threads for cell in run.header.cells), default=0)
     return [*found, TooManyThreads(most, cores)] if most > cores else found

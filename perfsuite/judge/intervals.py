@@ -212,10 +212,15 @@ def _percentile_interval(
 
 
 def _require_same_samples(reference: Accuracy, variant: Accuracy) -> None:
+    if reference.split != variant.split:
+        raise Incomparable(
+            f"accuracies of other samples: {reference.split} and {variant.split}; answer the same "
+            f'with both: evaluate = {{ split = "test" }}'
+        )
     checks = {
         "metric": (reference.metric, variant.metric),
         "number of samples": (reference.samples, variant.samples),
-        "test samples (digest)": (reference.digest, variant.digest),
+        f"{variant.split} samples (digest)": (reference.digest, variant.digest),
         "number of replicates": (len(reference.replicates), len(variant.replicates)),
     }
     for what, (one, other) in checks.items():

@@ -1,4 +1,4 @@
-"""Metrics of the test rows, with the resamplings by which two cells are compared in pairs."""
+"""Metrics of rows, with the resamplings by which two cells are compared in pairs."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.domain.metrics import METRICS
 from perfsuite.domain.record import Accuracy
+from perfsuite.domain.suite import Split
 from perfsuite.domain.task import RowsMetric, members
 from perfsuite.errors import ConfigError, PerfsuiteError
 
@@ -16,9 +17,9 @@ SLACK = 1e-9  # by which rounding may carry a share below 0 or above 1
 
 
 def accuracies(
-    metrics: Mapping[str, RowsMetric], rows: np.ndarray, *, digest: str
+    metrics: Mapping[str, RowsMetric], rows: np.ndarray, *, digest: str, split: Split = "test"
 ) -> tuple[Accuracy, ...]:
-    """Return the accuracy of `rows` by each of a task's metrics, in their order.
+    """Return the accuracy of `rows` of a split by each of a task's metrics, in their order.
 
     Raises `ConfigError` without metrics, and what `accuracy` raises.
     """
@@ -27,11 +28,19 @@ def accuracies(
             f"the task's metrics() must give a dict of names and functions of the rows, with at "
             f"least one; it gives {metrics!r}"
         )
-    return tuple(accuracy(name, metrics[name], rows, digest=digest) for name in metrics)
+    return tuple(
+        accuracy(name, metrics[name], rows, digest=digest, split=split) for name in metrics
+    )
 
 
 def accuracy(
-    metric_name: str, metric: RowsMetric, rows: np.ndarray, *, digest: str, replicates: int = 1000
+    metric_name: str,
+    metric: RowsMetric,
+    rows: np.ndarray,
+    *,
+    digest: str,
+    split: Split = "test",
+    replicates: int = 1000,
 ) -> Accuracy:
     """Return the metric of `rows` and of `replicates` resamplings of them, to six digits.
 
@@ -52,8 +61,8 @@ def accuracy(
     rows = members(metric, rows)
     if len(rows) < 2:
         raise ConfigError(
-            f"{metric_name}: {len(rows)} test sample(s) give no interval; evaluate at least 2 that "
-            f"it is about"
+            f"{metric_name}: {len(rows)} {split} sample(s) give no interval; evaluate at least 2 "
+            f"that it is about"
         )
     return Accuracy(
         metric=metric_name,
@@ -64,6 +73,7 @@ def accuracy(
             float(f"{_share(metric_name, metric(rows[chosen])):.6g}")
             for chosen in resamplings(len(rows), replicates)
         ),
+        split=split,
     )
 
 

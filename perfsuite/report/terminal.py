@@ -35,6 +35,7 @@ from perfsuite.report.tables.texts import (
     latency_text,
     loss_text,
     measured_text,
+    metric_text,
     pace_text,
     passed_text,
     row_symbol,
@@ -144,7 +145,8 @@ def bare_table(gap: int = 2) -> Table:
 
 def _table(console: Console, group: list[CellRow]) -> Table:
     """Return one workload's table; on a narrow terminal without bars, memory, size."""
-    metric = next((row.accuracy_metric for row in group if row.accuracy_metric), "")
+    judged = next((row for row in group if row.accuracy_metric), None)
+    metric = metric_text(judged.accuracy_metric, judged) if judged else ""
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
     bars = longest > 0.0 and console.width >= _WITH_BARS
     memory, size = console.width >= _WITH_MEMORY, console.width >= _WITH_SIZE

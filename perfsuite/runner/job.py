@@ -26,7 +26,8 @@ class Job(msgspec.Struct, frozen=True):
 
     `reference`, `runtime` and `meters` are the references by which workload, runtime and meters are
     loaded; `shapes` are those that a suite gives an ONNX file's inputs, `detection` how one is
-    judged that is a detector; `picture` is the file that inputs are made from, or ''.
+    judged that is a detector; `picture` is the file that inputs are made from, or ''. With
+    `hold_out`, passes train without the samples that validation uses.
     `artifact` is the folder of the prepared artifact, '' for a prepare
     job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
@@ -55,6 +56,7 @@ class Job(msgspec.Struct, frozen=True):
     part: int = 0  # above 0 for a further process of a cell in its round
     cached_only: bool = False  # nothing is made: what is not in the cache is an error
     together: str = ""  # names the cells that take turns; empty where none do
+    hold_out: bool = False
 
     @property
     def timeout_s(self) -> float:
@@ -89,6 +91,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         inspect=suite.inspect,
         meters=suite.meters,
         picture=suite.picture,
+        hold_out=suite.hold_out,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,9 +11,10 @@ import numpy as np
 
 from perfsuite.domain.model import InputSpec, Model
 from perfsuite.domain.recipe import PassContext, Target
-from perfsuite.domain.task import Inputs, Outputs, Task, TrainingSet
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet, main_metric
 from perfsuite.domain.workload import Workload
 from perfsuite.measure.macs import count_module
+from perfsuite.workloads.tasks.classification import top1_rows
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +23,7 @@ SIDE, CLASSES = 8, 5
 SPEC = (InputSpec("image", "float32", ("batch", 3, SIDE, SIDE)),)
 OUTPUTS = ("logits",)
 PRODUCTS = 3  # convolutions and matrix products of `small_net`
-TRAINING = 64  # samples
+TRAINING, VALIDATION = 64, 40  # samples
 BATCH = 16  # of calibration
 FORBIDDEN = "/\\*?[]"  # in names, because they separate the parts of keys or stand in globs
 
@@ -76,7 +78,9 @@ def small_net() -> nn.Module:
 
 
 class _Pictures(Task):
-    """Seeded noise; training targets are the labels 0 to 4."""
+    """Seeded noise; training targets are the labels 0 to 4, as are those of validation."""
+
+    metric_name = "top1"
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         return pictures(batch, seed)
@@ -88,6 +92,13 @@ class _Pictures(Task):
     def train(self) -> TrainingSet:
         images = pictures(TRAINING)["image"]
         return TrainingSet(images, np.arange(TRAINING) % CLASSES, lambda batch, _: batch)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        count = samples or VALIDATION
+        return top1_rows(predict(pictures(count, seed=1_000_000)), np.arange(count) % CLASSES)
+
+    def metric(self, rows: np.ndarray) -> float:
+        return float(rows[:, 0].mean())
 
 
 def small_workload() -> Workload:
@@ -106,6 +117,8 @@ def context(workload: Workload, target: Target, folder: Path) -> PassContext:
         checkpoint=folder / "checkpoint",
         progress=lambda done, total: None,
         latency_s=_latency_s,
+        validation=task.validation,
+        metric=partial(main_metric, task),
     )
 
 

@@ -11,9 +11,9 @@ import numpy as np
 
 from perfsuite.data.labels import misfit
 from perfsuite.domain.model import InputSpec, Model, Stage
-from perfsuite.domain.task import Inputs, Outputs, Predict, RowsMetric, Task, members
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import BuildError, ConfigError
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import check_loaded, duplicate, value_parts
 from perfsuite.export.wrappers import unwrapped
@@ -22,13 +22,14 @@ from perfsuite.runner.build.repeatable import answered_twice
 from perfsuite.runner.build.stages import check, paths
 from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
+from perfsuite.testing.rows import check_rows, check_validation
 from perfsuite.testing.samples import require, require_name
 from perfsuite.workloads.checked import is_module, plain, unchecked
 
 if TYPE_CHECKING:
     from torch import nn
 
-CALIBRATED, ANSWERED, TRAINED = 4, 8, 2  # samples that are asked for
+CALIBRATED, TRAINED = 4, 2  # samples that are asked for
 
 
 def check_workload(workload: Workload) -> None:
@@ -37,7 +38,8 @@ def check_workload(workload: Workload) -> None:
     Its name must be usable in keys. Its inputs must be seeded and have the batch's size; its model
     must be the same each time it is built, be in evaluation mode and give finite answers; its
     stages must name modules or methods. Calibration and training samples are tried if its task has
-    them, rows and each metric if it has metrics. What the workload's own code raises is raised.
+    them, rows and each metric if it has metrics; validation samples must be none of the others.
+    What the workload's own code raises is raised.
     What a torch module has that some engine or pass cannot follow, and what of a model cannot be
     counted, is told by `warnings.warn`.
     """
@@ -62,7 +64,8 @@ def check_workload(workload: Workload) -> None:
         f"the rows, not {type(task.metrics()).__name__}",
     )
     if task.metrics():
-        _check_rows(workload.name, task, predict)
+        columns = check_rows(workload.name, task, predict)
+        check_validation(workload.name, task, predict, columns)
     warn_of_uncounted(workload)
 
 
@@ -320,7 +323,10 @@ def _samples(inputs: Inputs, two: Inputs, three: Inputs) -> int:
 
 def _check_train(workload: Workload, task: Task, predict: Predict) -> None:
     who = f"workload '{workload.name}': task.train()"
-    data = task.train()
+    try:
+        data = task.train()
+    except Unsupported:
+        return  # it has none
     require(
         len(data.inputs) == len(data.targets) > 0,
         f"{who} has {len(data.inputs)} inputs and {len(data.targets)} targets; there must be "
@@ -337,37 +343,3 @@ def _check_train(workload: Workload, task: Task, predict: Predict) -> None:
         outputs = predict(task.inputs(workload.model.batch or TRAINED, 0))
         told = misfit(data.targets, outputs[0].shape) if len(outputs) == 1 else ""
         require(not told, f"{who}: its targets: {told}")
-
-
-def _check_rows(name: str, task: Task, predict: Predict) -> None:
-    who = f"workload '{name}': task.rows(predict, {ANSWERED})"
-    rows, again = task.rows(predict, ANSWERED), task.rows(predict, ANSWERED)
-    require(
-        isinstance(rows, np.ndarray) and rows.ndim == 2 and rows.dtype == np.float64,
-        f"{who} must return a float64 array (samples, columns), one row a sample, not "
-        f"{getattr(rows, 'dtype', type(rows).__name__)} {getattr(rows, 'shape', '')}",
-    )
-    require(
-        0 < len(rows) <= ANSWERED,
-        f"{who} returns {len(rows)} rows; `samples` limits the test set, one row a sample",
-    )
-    require(
-        np.array_equal(rows, again, equal_nan=True),
-        f"{who} returns other rows the second time; choose the samples by a fixed seed, in a "
-        f"fixed order: variants are compared sample by sample",
-    )
-    for metric_name, metric in task.metrics().items():
-        _check_metric(f"workload '{name}': the metric '{metric_name}'", metric, rows)
-
-
-def _check_metric(who: str, metric: RowsMetric, rows: np.ndarray) -> None:
-    """Raise unless a metric is a fraction for any choice of its rows."""
-    rows = members(metric, rows)
-    choices = (rows, rows[::-1], rows[:1].repeat(len(rows), axis=0)) if len(rows) else ()
-    for chosen in choices:
-        value = metric(chosen)
-        require(
-            isinstance(value, float) and 0.0 <= value <= 1.0,
-            f"{who} is {value!r}; it must be a float from 0 to 1 for any choice of rows (intervals "
-            f"resample them)",
-        )

@@ -178,13 +178,29 @@ class CheckedTask(Task):
         whose = self._whose("rows")
         with user_code(whose):
             found = self.task.rows(predict, samples)
-        rows = require_type(found, np.ndarray, whose, "a NumPy array (samples, columns)")
-        if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+        return _rows(found, whose)
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return what the task gives: an array with one row of numbers a sample."""
+        whose = self._whose("validation")
+        with user_code(whose):
+            found = self.task.validation(predict, samples)
+        return _rows(found, whose)
+
+    def held_out(self) -> np.ndarray | None:
+        """Return what the task gives: None, or the places of training samples."""
+        whose, words = self._whose("held_out"), "None or an array of places of training samples"
+        with user_code(whose):
+            found = self.task.held_out()
+        if found is None:
+            return None
+        places = require_type(found, np.ndarray, whose, words)
+        if places.ndim != 1 or places.dtype.kind not in "iu":
             raise ConfigError(
-                f"{whose} must give numbers as an array (samples, columns), one row a sample, not "
-                f"{rows.dtype} {rows.shape}"
+                f"{whose} must give {words}, whole numbers from 0, not {places.dtype} "
+                f"{places.shape}; of a mask take numpy.flatnonzero(mask)"
             )
-        return rows
+        return places
 
     def metrics(self) -> Mapping[str, RowsMetric]:
         """Return the task's metrics, which are checked, too."""
@@ -252,6 +268,17 @@ class CheckedTask(Task):
             require_type(name, str, whose, "a text as the name of each input")
             require_type(array, np.ndarray, whose, f"a NumPy array as '{name}'")
         return inputs
+
+
+def _rows(found: object, whose: str) -> np.ndarray:
+    """Return rows; raise `ConfigError` for what is none."""
+    rows = require_type(found, np.ndarray, whose, "a NumPy array (samples, columns)")
+    if rows.ndim != 2 or rows.dtype.kind not in "fiub":
+        raise ConfigError(
+            f"{whose} must give numbers as an array (samples, columns), one row a sample, not "
+            f"{rows.dtype} {rows.shape}"
+        )
+    return rows
 
 
 def _number(value: object, whose: str) -> float:

@@ -44,6 +44,11 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"calibration_samples is {self.calibration_samples}, but must be at least 1"
             )
 
+    @property
+    def calibrates(self) -> int:
+        """Return how many calibration samples are asked for."""
+        return self.calibration_samples
+
     def resolve(self, target: Target) -> str:
         """Return, as text, all that the result owes to the target.
 

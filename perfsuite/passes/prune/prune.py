@@ -105,6 +105,11 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 "round_to is for scope 'uniform' and 'global'; the clock rounds by itself"
             )
 
+    @property
+    def calibrates(self) -> int:
+        """Return how many calibration samples are asked for."""
+        return self.reconstruct
+
     def resolve(self, target: Target) -> str:
         """Return, as text, all that measured times depend on; '' if none are measured."""
         listens = self.scope == "clock" or self.speedup is not None

@@ -61,6 +61,7 @@ def _row(row: CellRow) -> dict[str, _Value]:
         **_interval("speedup", row.speedup),
         "accuracy_metric": row.accuracy_metric,
         "accuracy": row.accuracy,
+        "accuracy_split": row.accuracy_split,
         **_interval("loss_points", row.loss_points),
         "run_peak_bytes": row.run_peak_bytes,
         "artifact_bytes": row.artifact_bytes,

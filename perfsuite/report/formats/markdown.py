@@ -27,6 +27,7 @@ from perfsuite.report.tables.texts import (
     instruction_sets_text,
     latency_text,
     loss_text,
+    metric_text,
     pace_text,
     rest_text,
     row_symbol,
@@ -135,7 +136,8 @@ def escape(text: str) -> str:
 
 def _cells(row: CellRow) -> tuple[str, ...]:
     notes = [*row.labels, rounding_text(row), pace_text(row), row.expected or row.error]
-    metric = f"{row.accuracy_metric} " if row.accuracy is not None else ""
+    named = metric_text(row.accuracy_metric, row)
+    metric = f"{named} " if row.accuracy is not None else ""
     return (
         row_symbol(row),
         short_key(row),

@@ -23,6 +23,7 @@ from perfsuite.domain.judgement import (
     OfOtherRun,
     OfOtherWorkload,
     OnlySimulated,
+    OnValidation,
     ProcessesDiffer,
     Quick,
     RowTooSlow,
@@ -61,6 +62,11 @@ def caution_sentence(caution: Caution) -> str:
             return caution
         case Quick():
             return "--quick measured too little to be believed: for a first look alone"
+        case OnValidation():
+            return (
+                "accuracies are those of validation samples, by which variants may be chosen; what "
+                'was chosen is judged by test samples: evaluate = { split = "test" }'
+            )
         case TooManyThreads(threads=threads, cores=cores):
             return (
                 f"threads = {threads}, but only {cores} could run at once on this machine: threads "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from perfsuite.judge import CellChange
 from perfsuite.report.tables.cell_rows import CellRow, short_key
-from perfsuite.report.tables.texts import loss_text, share_text
+from perfsuite.report.tables.texts import loss_text, metric_text, share_text
 
 TITLE = "The same answers by other metrics"
 
@@ -18,7 +18,10 @@ def metrics(group: Sequence[CellRow]) -> list[str]:
 
 def columns(group: Sequence[CellRow]) -> tuple[str, ...]:
     """Return the heads of the columns: each metric with its points lost."""
-    return ("cell", *(head for metric in metrics(group) for head in (metric, "points lost")))
+    named = {
+        one.metric: metric_text(one.metric, row) for row in group for one in row.other_accuracies
+    }
+    return ("cell", *(head for name in named.values() for head in (name, "points lost")))
 
 
 def lines(group: Sequence[CellRow]) -> list[tuple[str, ...]]:

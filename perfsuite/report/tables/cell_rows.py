@@ -74,6 +74,7 @@ class CellRow(msgspec.Struct, frozen=True):
     speedup: Interval | None = None
     accuracy_metric: str = ""
     accuracy: float | None = None
+    accuracy_split: str = ""  # which samples were answered: test or validation
     loss_points: Interval | None = None
     run_peak_bytes: float | None = None
     artifact_bytes: float | None = None
@@ -220,6 +221,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         speedup=_speedup(other, record) if usable and other is not None else None,
         accuracy_metric=record.accuracy.metric if record.accuracy else "",
         accuracy=record.accuracy.value if record.accuracy else None,
+        accuracy_split=record.accuracy.split if record.accuracy else "",
         loss_points=metrics.known_loss(other, record) if usable and other is not None else None,
         run_peak_bytes=_middle(record, "run_peak_bytes"),
         artifact_bytes=_middle(record, "artifact_bytes"),

@@ -62,6 +62,11 @@ def loss_text(loss: Interval | None) -> str:
     return "" if loss is None else words.points(loss.value) + words.spread(loss, words.points)
 
 
+def metric_text(metric: str, row: CellRow) -> str:
+    """Return the name of an accuracy; it says so if that is not of the test samples."""
+    return f"{metric} (validation)" if row.accuracy_split == "validation" else metric
+
+
 def accuracy_text(row: CellRow) -> str:
     """Return the accuracy by the main metric: `92.61 %`."""
     return "" if row.accuracy is None else share_text(row.accuracy)

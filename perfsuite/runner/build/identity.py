@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +12,19 @@ from perfsuite.store.cache import key_of
 
 if TYPE_CHECKING:
     from torch import nn
+
+
+_BUILT_WITH = ("torch", "torchvision", "numpy", "safetensors")  # the modules of the table
+
+
+def built_versions() -> Iterator[str]:
+    """Yield the versions of all that builds a module of the table."""
+    yield sys.version
+    for name in _BUILT_WITH:
+        try:
+            yield f"{name} {version(name)}"
+        except PackageNotFoundError:
+            yield name  # building it will say so, if it is needed
 
 
 def onnx_key(path: Path) -> str:

@@ -11,6 +11,7 @@ from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target, is_graph
 from perfsuite.domain.runtime import Runtime
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
+from perfsuite.runner.build.pass_samples import require_left
 from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
 from perfsuite.user_code import require_type, user_code
@@ -88,6 +89,9 @@ def steps_of(job: Job, runtime: Runtime) -> list[Step]:
                 f"{step.use.use} on {runtime.name}: this engine has no kernel for it; "
                 f"{', '.join(only)} have"
             )
+        # Before anything is found in the cache, where the same may lie without samples held out.
+        asked = getattr(step.pass_, "calibrates", 0)
+        require_left(job, asked, f"recipes.{job.recipe.name}: {step.use.use}")
     return steps
 
 

@@ -6,11 +6,10 @@ and version, the parts of the target that the pass uses, library versions.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ import msgspec
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Runtime, Variant
-from perfsuite.domain.task import Inputs
+from perfsuite.domain.task import Inputs, main_metric
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.calls import evaluated
@@ -27,14 +26,14 @@ from perfsuite.export.pieces import read_pieces
 from perfsuite.export.state import state_parts
 from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
-from perfsuite.runner.build.batching import WHY, singles, spec_of, try_two
+from perfsuite.runner.build.batching import WHY, try_two
 from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
-from perfsuite.runner.build.hints import training_set
-from perfsuite.runner.build.identity import onnx_key, structure_of
+from perfsuite.runner.build.identity import built_versions, onnx_key, structure_of
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import Applied, AppliedPass, widths_after
+from perfsuite.runner.build.pass_samples import PassSamples
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step
@@ -51,7 +50,6 @@ if TYPE_CHECKING:
 
 MODULE_KEY = "key.txt"
 _FULL = ("fp32", "tf32")  # the precisions that need weights of 32 bits
-_BUILT_WITH = ("torch", "torchvision", "numpy", "safetensors")  # the modules of the table
 
 Rebuild = Callable[[], "nn.Module"]
 
@@ -93,7 +91,7 @@ class VariantBuilder:
         return self._graph(rebuild, quantized)
 
     def _key(self, step: Step, parent: str) -> str:
-        return step.key(parent, self.data_key, self._target(step))
+        return step.key(parent, self._samples.key(self.data_key), self._target(step))
 
     def _runtime_of(self, step: Step) -> Runtime:
         """Return the runtime that a pass is fitted for: the cell's, unless it names another."""
@@ -102,6 +100,11 @@ class VariantBuilder:
 
     def _target(self, step: Step) -> Target:
         return target_of(self._runtime_of(step), self.job.cell)
+
+    @cached_property
+    def _samples(self) -> PassSamples:
+        trains = bool(self._model_steps)
+        return PassSamples(self.workload, self.job, trains, lambda: self.one_at_a_time)
 
     # -- the model --------------------------------------------------------------------------
 
@@ -114,7 +117,7 @@ class VariantBuilder:
         if weights is None:
             return self._module_key()
         # All that the module follows from is known, so that it need not be built to know its key.
-        key = key_of("model", *self._identity, own_digest(), *_versions(), weights)
+        key = key_of("model", *self._identity, own_digest(), *built_versions(), weights)
         try:
             folder, _ = self.cache.build("model", key, self._write_module_key)
         except ConfigError:  # it cannot be written; all else may be there
@@ -359,17 +362,15 @@ class VariantBuilder:
         cell, runtime = self.job.cell, self._runtime_of(step)
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
-            calibration=self._calibration,
-            train=partial(training_set, self.workload),
+            calibration=self._samples.calibration,
+            train=self._samples.train,
             target=self._target(step),
             checkpoint=_checkpoints() / key,
             progress=PassProgress(cell.key, step.name),
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
+            validation=self._samples.validation,
+            metric=partial(main_metric, self.workload.task),
         )
-
-    def _calibration(self, samples: int) -> Iterator[Inputs]:
-        batches = self.workload.task.calibration(samples)
-        return singles(batches, spec_of(self.workload)) if self.one_at_a_time else batches
 
 
 def _is_quantized(graph: Path) -> bool:
@@ -377,16 +378,6 @@ def _is_quantized(graph: Path) -> bool:
     from perfsuite.export.onnx import load_graph
 
     return any(node.op_type == "DequantizeLinear" for node in load_graph(graph).graph.node)
-
-
-def _versions() -> Iterator[str]:
-    """Yield the versions of all that builds a module of the table."""
-    yield sys.version
-    for name in _BUILT_WITH:
-        try:
-            yield f"{name} {version(name)}"
-        except PackageNotFoundError:
-            yield name  # building it will say so, if it is needed
 
 
 def _checkpoints() -> Path:

@@ -1,4 +1,4 @@
-"""The evaluate job: the artifact answers the test samples."""
+"""The evaluate job: the artifact answers the samples for testing, or those for validation."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from perfsuite.domain.task import Task
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.pass_samples import require_held_out
+from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.answering import Answering
@@ -27,6 +29,8 @@ ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 def evaluate(job: Job) -> Line:
     """Return the line with the accuracies; the rows are cached, and copied to the run."""
     task = workload_of(job).task
+    if job.evaluate.split == "validation":
+        require_held_out(job, task, trains=_trains(job))
     cache = Cache(sealed=job.cached_only)
     folder, made = cache.build("rows", rows_key(job, task), partial(_answer, job, task))
     found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])
@@ -38,6 +42,7 @@ def evaluate(job: Job) -> Line:
 
 def rows_key(job: Job, task: Task) -> str:
     """Return the key of the cached rows, of all that the answers and their metrics follow from."""
+    split = job.evaluate.split
     return key_of(
         ACCURACIES,  # the form in which accuracies are stored beside the rows
         job.artifact_key,
@@ -45,11 +50,18 @@ def rows_key(job: Job, task: Task) -> str:
         task.fingerprint(),
         source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
+        *([] if split == "test" else [split]),
     )
 
 
+def _trains(job: Job) -> bool:
+    """Tell whether the recipe has passes that may train: those on the torch module."""
+    steps = steps_of(job, artifacts.load_runtime(job.runtime))
+    return any(not step.is_graph for step in steps)
+
+
 def _answer(job: Job, task: Task, folder: Path) -> None:
-    artifact = Path(job.artifact)
+    artifact, split = Path(job.artifact), job.evaluate.split
     manifest = artifacts.read_manifest(artifact)
     runtime = artifacts.load_runtime(job.runtime)
 
@@ -58,9 +70,11 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
         return artifacts.open_session(runtime, artifact, manifest, options)
 
     with Answering(opened, manifest, job.cell.batch) as answering:
-        rows = task.rows(answering, job.evaluate.samples)
+        ask = task.rows if split == "test" else task.validation
+        rows = ask(answering, job.evaluate.samples)
     np.save(folder / ROWS, rows)
-    data = msgspec.json.encode(accuracies(task.metrics(), rows, digest=answering.digest))
+    found = accuracies(task.metrics(), rows, digest=answering.digest, split=split)
+    data = msgspec.json.encode(found)
     # Raises for accuracies that could not be read again.
     msgspec.json.decode(data, type=tuple[Accuracy, ...])
     (folder / ACCURACIES).write_bytes(data)

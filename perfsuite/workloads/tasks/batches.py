@@ -12,14 +12,24 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from perfsuite.domain.task import Inputs, Predict, RowsMetric, Task
-from perfsuite.errors import ConfigError
+from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.task import (
+    KEPT_FOR_CALIBRATION,
+    Inputs,
+    Predict,
+    RowsMetric,
+    Task,
+    TrainingSet,
+)
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.user_code import kind_of
 from perfsuite.workloads.tasks.classification import top1_rows
+from perfsuite.workloads.tasks.stored_samples import StoredSamples, stored
 
 LABELS = ("labels", "label")  # keys of a batch that is a dict
 UNUSED = "targets unused"  # what no metric of this task takes, such as masks or boxes
 _POOL = 256  # test samples among which those that are timed are drawn
+_CALL = 100  # training samples that are answered in a call
 
 
 class Batch(NamedTuple):
@@ -41,11 +51,18 @@ class Batches(Task):
     Test samples are all of `loader` if there is another loader for `calibration`. Otherwise every
     second sample is for testing, and the others for calibration. Random numbers are seeded while a
     loader is read, so that one that shuffles gives each job the same samples.
+
+    Passes that train need `train_loader`, with class labels. It is read once, into memory: what it
+    varies by chance stays as it is drawn then. Validation samples are those of `validation_loader`;
+    without it, a seeded tenth of the training samples, or without these, what there is for
+    calibration beyond `KEPT_FOR_CALIBRATION`.
     """
 
     loader: Iterable[Any]
     calibration_loader: Iterable[Any] | None = None
     targets: bool = True
+    train_loader: Iterable[Any] | None = None
+    validation_loader: Iterable[Any] | None = None
 
     @cached_property
     def _first(self) -> Batch:
@@ -94,9 +111,51 @@ class Batches(Task):
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return (samples, 3) rows: 1 if right else 0, the answer, the label."""
+        return self._answered(self._test(), predict, samples)
+
+    def train(self) -> TrainingSet:
+        """Return the samples of the loader for training; raise `Unsupported` without one."""
+        return self._training.training_set()
+
+    def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
+        """Return rows, as `rows` does, of the validation samples."""
+        return self._answered(self._validating(), predict, samples)
+
+    def held_out(self) -> np.ndarray | None:
+        """Return a seeded tenth of the training samples, or None if validation has its own."""
+        if self.train_loader is None or self.validation_loader is not None:
+            return None
+        return held_out_tenth(len(self._training))
+
+    @cached_property
+    def _training(self) -> StoredSamples:
+        if self.train_loader is None:
+            raise Unsupported(
+                "Batches: this task has no training samples; Batches(..., train_loader=...) takes "
+                "anything that gives batches of inputs and class labels"
+            )
+        return stored(map(_labelled, self._read(self.train_loader)))
+
+    def _validating(self) -> Iterator[Batch]:
+        if self.validation_loader is not None:
+            yield from self._read(self.validation_loader)
+            return
+        places = self.held_out()
+        if places is None:
+            yield from _later(self._calibrating())
+            return
+        name = next(iter(self._first.inputs))
+        for start in range(0, len(places), _CALL):
+            chosen = places[start : start + _CALL]
+            inputs = {name: self._training.taken(chosen)}
+            yield Batch(inputs, self._training.labels[chosen])
+
+    def _answered(
+        self, batches: Iterator[Batch], predict: Predict, samples: int | None
+    ) -> np.ndarray:
         rows: list[np.ndarray] = []
         left = samples
-        for batch in self._test():
+        for batch in batches:
             labels = _classes(batch)
             if labels is None:
                 raise ConfigError("a batch of the loader has no class labels, and others have")
@@ -114,14 +173,19 @@ class Batches(Task):
 
         Raises `ConfigError` for a loader that gives other samples the second time.
         """
-        once, again = (_digest(next(self._read(self.loader))) for _ in range(2))
+        further = {"train": self.train_loader, "validation": self.validation_loader}
+        given = (f"{name} {self._told(one)}" for name, one in further.items() if one is not None)
+        return " ".join([self._told(self.loader), *given])
+
+    def _told(self, loader: Iterable[Any]) -> str:
+        once, again = (_digest(next(self._read(loader))) for _ in range(2))
         if once != again:
             raise ConfigError(
-                f"{kind_of(self.loader)}: it gives other samples the second time, even with the "
-                f"same seeds of random, NumPy and torch; every job must see the same samples: turn "
+                f"{kind_of(loader)}: it gives other samples the second time, even with the same "
+                f"seeds of random, NumPy and torch; every job must see the same samples: turn "
                 f"shuffling and augmentation off"
             )
-        size = len(self.loader) if isinstance(self.loader, Sized) else "?"
+        size = len(loader) if isinstance(loader, Sized) else "?"
         return f"{once} {size}"
 
     def _test(self) -> Iterator[Batch]:
@@ -146,6 +210,37 @@ class Batches(Task):
             yield _batch(given, targets=self.targets)
         if empty:
             raise ConfigError(f"{kind_of(loader)}: it gives no batch")
+
+
+def _later(batches: Iterator[Batch]) -> Iterator[Batch]:
+    """Yield the samples after the first `KEPT_FOR_CALIBRATION`; raise `Unsupported` without any."""
+    seen = 0
+    for inputs, targets in batches:
+        length = len(next(iter(inputs.values())))
+        start = max(0, KEPT_FOR_CALIBRATION - seen)
+        seen += length
+        if start < length:
+            later = {name: array[start:] for name, array in inputs.items()}
+            yield Batch(later, targets[start:] if isinstance(targets, np.ndarray) else targets)
+    if seen <= KEPT_FOR_CALIBRATION:
+        raise Unsupported(
+            f"Batches: this task has no validation samples: its {seen} samples that are not for "
+            f"testing calibrate; give others, Batches(..., validation_loader=...), or those for "
+            f"training, train_loader=..., of which a tenth is held out then"
+        )
+
+
+def _labelled(batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+    """Return what a training takes of a batch: the one input, and the class labels."""
+    labels = _classes(batch)
+    if labels is None or len(batch.inputs) != 1:
+        found = f"inputs {', '.join(batch.inputs)}"
+        found = found if labels is not None else "targets that are no class labels"
+        raise Unsupported(
+            f"train_loader: it gives {found}: to train, a batch is one array and one integer a "
+            f"sample; for anything else write a task of your own, whose train() has a loss"
+        )
+    return batch.inputs[next(iter(batch.inputs))], labels
 
 
 def _every_second(batches: Iterator[Batch], begin: int) -> Iterator[Batch]:

@@ -120,7 +120,7 @@ def test_what_may_change_the_model_has_it_built_again(
     elif what == "sources":
         monkeypatch.setattr(variants, "own_digest", lambda: "another")
     else:
-        monkeypatch.setattr(variants, "_versions", lambda: iter(["torch 99"]))
+        monkeypatch.setattr(variants, "built_versions", lambda: iter(["torch 99"]))
     assert refused(job)
     if what != "weights":  # the module is the same in truth, and so is its artifact
         again = run_job(job)

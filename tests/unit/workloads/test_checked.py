@@ -32,6 +32,8 @@ CALLS: dict[str, Callable[[Task], object]] = {
     "calibration": lambda task: list(task.calibration(4)),
     "train": lambda task: task.train(),
     "rows": lambda task: task.rows(lambda inputs: [], 4),
+    "validation": lambda task: task.validation(lambda inputs: [], 4),
+    "held_out": lambda task: task.held_out(),
     "metrics": lambda task: task.metrics(),
     "metric": lambda task: task.metric(np.zeros((4, 1))),
     "from_picture": lambda task: task.from_picture(np.zeros((2, 2, 3), np.uint8)),
@@ -56,7 +58,9 @@ def test_what_a_method_raises_is_told(method: str) -> None:
         CALLS[method](task(**{method: fails}))
 
 
-@pytest.mark.parametrize("method", [name for name in CALLS if name not in ("agreement", "metrics")])
+@pytest.mark.parametrize(
+    "method", [name for name in CALLS if name not in ("agreement", "metrics", "held_out")]
+)
 def test_what_a_task_lacks_is_said_as_before(method: str) -> None:
     if method == "fingerprint":
         assert task().fingerprint() == ""
@@ -79,6 +83,11 @@ def test_what_a_task_lacks_is_said_as_before(method: str) -> None:
         ("rows", [[1.0]], "must give a NumPy array (samples, columns), not list"),
         ("rows", ARRAY[0], "one row a sample, not float32 (3,)"),
         ("rows", ARRAY.astype(object), "must give numbers as an array (samples, columns)"),
+        ("validation", [[1.0]], "must give a NumPy array (samples, columns), not list"),
+        ("validation", ARRAY[0], "one row a sample, not float32 (3,)"),
+        ("held_out", [1, 2], "must give None or an array of places of training samples, not list"),
+        ("held_out", ARRAY[0] > 0, "not bool (3,); of a mask take numpy.flatnonzero(mask)"),
+        ("held_out", ARRAY[0], "whole numbers from 0, not float32 (3,)"),
         ("metrics", ["top1"], "must give a dict of metric name to function of the rows, not list"),
         ("metrics", {"top1": 0.9}, "must give a dict of metric name to function of the rows, not"),
         ("metric", None, "must give a number, not None"),
@@ -101,6 +110,9 @@ def test_what_is_right_comes_through() -> None:
     assert task(inputs=inputs).inputs(2, 0) is inputs
     assert list(task(calibration=[inputs, inputs]).calibration(4)) == [inputs, inputs]
     assert task(rows=lambda: ARRAY).rows(lambda inputs: [], 4) is ARRAY
+    assert task(validation=lambda: ARRAY).validation(lambda inputs: [], 4) is ARRAY
+    places = np.arange(2)
+    assert task(held_out=lambda: places).held_out() is places and task().held_out() is None
     for value in (1, 1.0, np.float32(1), np.array([1.0]), np.bool_(True)):
         found = task(metric=lambda value=value: value).metric(ARRAY)
         assert found == 1.0 and type(found) is float

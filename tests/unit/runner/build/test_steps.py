@@ -72,9 +72,9 @@ class OfGraphs:
     takes = "graph"
 
 
-def job(*passes: PassUse) -> Any:
+def job(*passes: PassUse, hold_out: bool = False) -> Any:
     recipe = msgspec.convert({"name": "small", "passes": passes}, ResolvedRecipe)
-    return SimpleNamespace(recipe=recipe, cell=Cell("net", "small", "grapher"))
+    return SimpleNamespace(recipe=recipe, cell=Cell("net", "small", "grapher"), hold_out=hold_out)
 
 
 def test_the_passes_of_a_recipe_are_made_in_their_order() -> None:
@@ -110,6 +110,27 @@ def test_a_pass_may_be_for_some_runtimes_alone(monkeypatch: pytest.MonkeyPatch) 
     )
     monkeypatch.setattr(Int8, "runtimes", ("one", "grapher"), raising=False)
     assert len(steps_of(job(PassUse("int8")), OfGraphs())) == 1  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("use", "fields"), [("int8", {"calibration_samples": 501}), ("prune", {"reconstruct": 501})]
+)
+def test_passes_that_calibrate_on_validation_samples_are_refused(
+    use: str, fields: dict[str, Any]
+) -> None:
+    given = {"ratio": 0.5} if use == "prune" else {}
+    wide, narrow = (
+        PassUse(use, given | {name: value - less for name, value in fields.items()})
+        for less in (0, 1)
+    )
+    assert len(steps_of(job(wide), OfGraphs())) == 1  # type: ignore[arg-type]
+    assert len(steps_of(job(narrow, hold_out=True), OfGraphs())) == 1  # type: ignore[arg-type]
+    with pytest.raises(ConfigError) as caught:
+        steps_of(job(wide, hold_out=True), OfGraphs())  # type: ignore[arg-type]
+    assert str(caught.value) == (
+        f"recipes.small: {use}: 501 calibration samples are asked for, and with hold_out at most "
+        f"500 are to be had: the others may be validation samples"
+    )
 
 
 class Owing(msgspec.Struct, frozen=True):
