@@ -20,12 +20,15 @@ Outputs = list[np.ndarray]  # the results of one call, in the model's order
 Predict = Callable[[Inputs], Outputs]
 RowsMetric = Callable[[np.ndarray], float]  # of rows (samples, columns)
 Loss = Callable[["nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
+# Of a student, its teacher, inputs and targets.
+TaughtLoss = Callable[["nn.Module", "nn.Module", "torch.Tensor", "torch.Tensor"], "torch.Tensor"]
 
 # The first calibration samples, which validation never uses where both have the same source.
 KEPT_FOR_CALIBRATION = 500
 
 SEMI_SYNTHETIC = "semi-synthetic"  # real pictures in generated scenes
 SYNTHETIC = "synthetic"  # entirely generated
+UNTRAINED = "untrained"  # random weights: its answers mean nothing
 
 
 class TrainingSet(NamedTuple):
@@ -38,12 +41,17 @@ class TrainingSet(NamedTuple):
     scalar to be minimized, from tensors; targets are as stored (such as boxes or words, padded if
     samples have different numbers of them). It calls the module, or parts of it, and may use
     torch's generator, which is seeded by epoch.
+
+    `taught(student, teacher, inputs, targets)` takes the place of such a loss where there is a
+    teacher, which is in evaluation mode and must stay as it is. It is the whole loss, so what the
+    targets count in it is its own affair.
     """
 
     inputs: np.ndarray
     targets: np.ndarray
     prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray]
     loss: Loss | None = None
+    taught: TaughtLoss | None = None
 
     def without(self, places: np.ndarray) -> TrainingSet:
         """Return the set without the samples at these places of `inputs`.

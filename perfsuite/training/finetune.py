@@ -1,4 +1,4 @@
-"""Fine-tuning of a net that a pass has changed, with the original net as its teacher."""
+"""The training of a net that a pass has made, with the original net as its teacher."""
 
 from __future__ import annotations
 
@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
+from perfsuite.training.estimate import in_words, training_s
 from perfsuite.training.loop import SgdPlan, TrainingProgress, train
+from perfsuite.training.teaching import Teaching
 
 if TYPE_CHECKING:
     from torch import nn
@@ -20,19 +22,39 @@ def fine_tune(
     plan: SgdPlan,
     *,
     teacher: nn.Module | None = None,
+    teaching: Teaching | None = None,
     checkpoint: Path | None = None,
     report: Callable[[TrainingProgress], None] | None = None,
+    say: Callable[[str], None] | None = None,
 ) -> None:
     """Train `module` in place by `plan`, as `train` does, and leave it in evaluation mode.
 
     If `plan.teacher` is above 0, it is the weight in the loss of `teacher`'s answers to the same
-    pictures (see `classifying`). The teacher's weights do not change; it is left in evaluation mode
-    and is not part of the checkpoint.
+    pictures (see `classifying`); for a task with a loss of its own, the loss is its `taught`. The
+    teacher's weights do not change; it is left in evaluation mode and is not part of the
+    checkpoint.
 
-    Raises `ConfigError` if the plan wants a teacher and the task has a loss of its own, for which
-    it is not known how a teacher's answers would count, and what `train` raises.
+    `say` is told how long the training takes, before it begins; one that goes on from its
+    checkpoint is told by its progress.
+
+    Raises `ConfigError` if the plan wants a teacher and the task has a loss of its own without
+    saying what a teacher's answers count in it, and what `train` raises.
     """
-    if plan.teacher > 0 and data.loss is not None:
-        raise ConfigError("teacher: this task has a loss of its own; leave teacher out")
+    if plan.teacher > 0 and data.loss is not None and data.taught is None:
+        raise ConfigError(
+            "teacher: this task has a loss of its own; leave teacher out (teacher = 0.0), or let "
+            "the task say how a teacher's answers count in it (TrainingSet.taught)"
+        )
     taught_by = teacher if plan.teacher > 0 else None
-    train(module, data, plan, teacher=taught_by, checkpoint=checkpoint, report=report)
+    if say is not None and not (checkpoint is not None and checkpoint.exists()):
+        seconds = training_s(module, data, plan, taught_by, teaching)
+        say(f"training takes about {in_words(seconds)}")
+    train(
+        module,
+        data,
+        plan,
+        teacher=taught_by,
+        teaching=teaching,
+        checkpoint=checkpoint,
+        report=report,
+    )

@@ -8,24 +8,22 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import msgspec
-import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.export.calls import evaluated
 from perfsuite.training.averaging import WeightAverage, norms_of, settling
 from perfsuite.training.checkpoint import restore, save
-from perfsuite.training.classifying import classifying
 from perfsuite.training.divergence import Losses, stray_weight
 from perfsuite.training.plan import AdamPlan, SgdPlan, rate_at
+from perfsuite.training.steps import Training, begin
+from perfsuite.training.teaching import Teaching
 
 if TYPE_CHECKING:
-    import torch
     from torch import nn
 
 __all__ = ["AdamPlan", "SgdPlan", "TrainingProgress", "rate_at", "train"]
@@ -48,13 +46,16 @@ def train(
     plan: SgdPlan,
     *,
     teacher: nn.Module | None = None,
+    teaching: Teaching | None = None,
     checkpoint: Path | None = None,
     report: Callable[[TrainingProgress], None] | None = None,
 ) -> None:
     """Train `module` in place and leave it in evaluation mode.
 
     `teacher` is a net whose answers have the weight `plan.teacher` in the loss (see `classifying`),
-    for data without a loss of their own. Its weights do not change; it is left in evaluation mode.
+    and `teaching` says how they are compared. For data with a loss of their own the loss is
+    `data.taught` where there is a teacher. Its weights do not change; it is left in evaluation
+    mode.
 
     The state is written to the file `checkpoint` after every epoch and loaded from it, so that a
     training that was killed repeats at most one epoch and ends with the same weights.
@@ -75,47 +76,35 @@ def train(
     if teacher is module or (teacher is None) != (plan.teacher == 0):
         raise ValueError(f"teacher weighs {plan.teacher}: there must be another net, or none for 0")
     torch.manual_seed(plan.seed)
-    _channels_last(module)
-    if teacher is not None:
-        _channels_last(evaluated(teacher))
-    optimizer = _optimizer(module, plan)
-    steps = _steps(data, plan)
+    training = begin(module, data, plan, teacher, teaching)
     mean = WeightAverage(module) if plan.averaging else None
-    first, seen = restore(checkpoint, module, optimizer, plan, mean)
-    losses = Losses(steps, seen)
-    training = _Training(module, teacher, optimizer, data, plan, steps, losses, mean, checkpoint)
+    first, seen = restore(checkpoint, module, training.optimizer, plan, mean)
+    course = _Course(training, Losses(training.steps, seen), mean, checkpoint)
     for epoch in range(first, plan.epochs):
-        for step, loss in _epoch(training, epoch):
+        for step, loss in _epoch(course, epoch):
             if report:
-                report(TrainingProgress(epoch, step + 1, steps, loss))
+                report(TrainingProgress(epoch, step + 1, training.steps, loss))
         if checkpoint:
-            save(checkpoint, module, optimizer, plan, epoch + 1, losses.state(), mean)
+            losses = course.losses.state()
+            save(checkpoint, module, training.optimizer, plan, epoch + 1, losses, mean)
     if mean is not None:
         _take(training, mean)
     module.eval()
 
 
 @dataclass(frozen=True)
-class _Training:
-    """What all epochs of a training share."""
+class _Course:
+    """A training under way, and what is known of it so far."""
 
-    module: nn.Module
-    teacher: nn.Module | None
-    optimizer: torch.optim.Optimizer
-    data: TrainingSet
-    plan: SgdPlan
-    steps: int  # an epoch
+    training: Training
     losses: Losses
     mean: WeightAverage | None  # of the weights, where the plan averages them
     checkpoint: Path | None
 
-    @property
-    def device(self) -> torch.device:
-        return next(self.module.parameters()).device
-
     def diverged(self, what: str, epoch: int, step: int) -> BuildError:
         """Return the error for a training that diverged; it names the checkpoint that is left."""
-        plan, rate = self.plan, rate_at(self.plan, epoch, step, self.steps)
+        plan, steps = self.training.plan, self.training.steps
+        rate = rate_at(plan, epoch, step, steps)
         peaks = f"peak_rate is {plan.peak_rate}"
         if plan.restarts:
             peaks += ", restarts are " + ", ".join(f"{peak} at {at}" for at, peak in plan.restarts)
@@ -123,7 +112,7 @@ class _Training:
             peaks += f", averaging is at {plan.averaging[1]}"
         message = (
             f"training: {what} in epoch {epoch + 1} of {plan.epochs}, step {step + 1} of "
-            f"{self.steps}, at a rate of {rate:.3g}: it diverged; lower the learning rate ({peaks})"
+            f"{steps}, at a rate of {rate:.3g}: it diverged; lower the learning rate ({peaks})"
         )
         if self.checkpoint and epoch:
             message += (
@@ -133,145 +122,35 @@ class _Training:
         return BuildError(message)
 
 
-def _channels_last(module: nn.Module) -> None:
-    """Store the weights of 2D convolutions in the layout (channels last) of fast bf16 kernels."""
-    import torch
-
-    for weight in module.parameters():
-        if weight.ndim == 4:  # torch's conversion of a whole module fails for 5 dimensions
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-
-
-def _steps(data: TrainingSet, plan: SgdPlan) -> int:
-    """Return the number of whole batches in an epoch."""
-    samples = len(data.inputs)
-    if samples < plan.batch:
-        raise ConfigError(
-            f"training: a batch of {plan.batch} needs more than {samples} samples; "
-            "use a smaller batch"
-        )
-    return samples // plan.batch
-
-
-def _optimizer(module: nn.Module, plan: SgdPlan) -> torch.optim.Optimizer:
-    import torch
-
-    # Biases and the parameters of norms have no weight decay.
-    weights = [p for p in module.parameters() if p.ndim > 1]
-    others = [p for p in module.parameters() if p.ndim <= 1]
-    groups: list[dict[str, Any]] = [
-        {"params": weights, "weight_decay": plan.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    if isinstance(plan, AdamPlan):
-        return torch.optim.AdamW(groups, lr=plan.peak_rate, betas=(plan.momentum, 0.999))
-    momentum = plan.momentum  # torch refuses Nesterov's with a momentum of 0
-    return torch.optim.SGD(groups, lr=plan.peak_rate, momentum=momentum, nesterov=momentum > 0)
-
-
-def _epoch(training: _Training, epoch: int) -> Iterator[tuple[int, float]]:
+def _epoch(course: _Course, epoch: int) -> Iterator[tuple[int, float]]:
     """Train for one epoch; yield the number and the loss of each step when it is done."""
-    module, plan = training.module, training.plan
+    training, plan = course.training, course.training.plan
+    module = training.module
     averages = plan.averaging is not None and epoch >= plan.averaging[0]
     module.train()
-    for step, (inputs, targets) in enumerate(_batches(training, epoch)):
+    for step, (inputs, targets) in enumerate(training.batches(epoch)):
         for group in training.optimizer.param_groups:
             group["lr"] = rate_at(plan, epoch, step, training.steps)
-        loss, blind = _loss(training, inputs, targets)
+        loss, blind = training.loss(inputs, targets)
         value = float(loss.detach())
-        if wrong := training.losses.add(value, blind):
-            raise training.diverged(wrong, epoch, step)
-        _descend(training, loss)
-        if training.mean is not None and averages:
-            training.mean.add(module)
+        if wrong := course.losses.add(value, blind):
+            raise course.diverged(wrong, epoch, step)
+        training.descend(loss)
+        if course.mean is not None and averages:
+            course.mean.add(module)
         yield step, value
     if name := stray_weight(module):
-        raise training.diverged(f"{name} is not finite", epoch, training.steps - 1)
+        raise course.diverged(f"{name} is not finite", epoch, training.steps - 1)
 
 
-def _batches(training: _Training, epoch: int) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """Yield the inputs and the targets of each step of `epoch`."""
-    import torch
-
-    data, plan = training.data, training.plan
-    # Seeded by epoch, so that a resumed training sees the same pictures.
-    torch.manual_seed(plan.seed + epoch)
-    rng = np.random.default_rng((plan.seed, epoch))
-    order = rng.permutation(len(data.inputs))
-    device = training.device
-    for step in range(training.steps):
-        chosen = order[step * plan.batch : (step + 1) * plan.batch]
-        inputs = torch.from_numpy(data.prepare(data.inputs[chosen], rng)).to(device)
-        inputs = _resized(inputs, plan.size_at(epoch))
-        inputs = _cut_out(inputs, plan.cutout_at(epoch), rng)
-        yield inputs, torch.from_numpy(data.targets[chosen]).to(device)
-
-
-def _loss(
-    training: _Training, inputs: torch.Tensor, targets: torch.Tensor
-) -> tuple[torch.Tensor, float | None]:
-    """Return the loss, and the loss of a net with equal scores for all classes, None if unknown."""
-    import torch
-
-    module, data, plan, kind = training.module, training.data, training.plan, training.device.type
-    half = plan.bf16 and (kind == "cuda" or torch.cpu._is_avx512_bf16_supported())
-    with torch.autocast(kind, torch.bfloat16, enabled=half):
-        if data.loss:
-            return data.loss(module, inputs, targets), None
-        return classifying(module, training.teacher, inputs, targets, plan)
-
-
-def _take(training: _Training, mean: WeightAverage) -> None:
+def _take(training: Training, mean: WeightAverage) -> None:
     """Set the net's weights to their mean, and its norms' statistics to those of that mean."""
     import torch
 
     mean.give(training.module)
     training.module.train()
     norms = [norm for norm in norms_of(training.module) if norm.training]  # others are frozen
-    batches = itertools.islice(_batches(training, training.plan.epochs), _SETTLING)
-    alone = replace(training, teacher=None)  # the teacher's answers are not needed here
+    batches = itertools.islice(training.batches(training.plan.epochs), _SETTLING)
     with settling(norms), torch.no_grad():
         for inputs, targets in batches:
-            _loss(alone, inputs, targets)
-
-
-def _descend(training: _Training, loss: torch.Tensor) -> None:
-    """Change the weights by one step of the optimizer."""
-    import torch
-
-    training.optimizer.zero_grad(set_to_none=True)
-    torch.autograd.backward(loss)
-    if isinstance(training.plan, AdamPlan):
-        longest = training.plan.longest_gradient
-        torch.nn.utils.clip_grad_norm_(training.module.parameters(), longest)
-    training.optimizer.step()
-
-
-def _resized(inputs: torch.Tensor, side: int | None) -> torch.Tensor:
-    import torch
-
-    if side and inputs.ndim == 4 and inputs.shape[-1] != side:
-        inputs = torch.nn.functional.interpolate(
-            inputs, size=(side, side), mode="bilinear", antialias=True, align_corners=False
-        )
-    if inputs.ndim == 4:
-        inputs = inputs.contiguous(memory_format=torch.channels_last)
-    return inputs
-
-
-def _cut_out(inputs: torch.Tensor, side: int | None, rng: np.random.Generator) -> torch.Tensor:
-    """Return the NCHW pictures with one square in each set to zero, at a random place."""
-    import torch
-
-    if not side:
-        return inputs
-    if inputs.ndim != 4 or side > min(inputs.shape[2:]):
-        shape = tuple(inputs.shape[1:])
-        raise ConfigError(f"cutouts: no square of {side} pixels fits in inputs of shape {shape}")
-    count, _, height, width = inputs.shape
-    top = rng.integers(0, height - side + 1, (count, 1))
-    left = rng.integers(0, width - side + 1, (count, 1))
-    rows = (np.arange(height) >= top) & (np.arange(height) < top + side)
-    columns = (np.arange(width) >= left) & (np.arange(width) < left + side)
-    blank = torch.from_numpy(rows[:, None, :, None] & columns[:, None, None, :])
-    return inputs.masked_fill(blank.to(inputs.device), 0.0)
+            training.loss(inputs, targets, alone=True)  # the teacher's answers are not needed

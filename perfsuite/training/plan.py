@@ -30,7 +30,7 @@ class SgdPlan(
     `averaging` is a pair (epoch, rate): from that epoch on the rate is constant, and the result is
     the mean of the weights after each step.
     `teacher` is the weight in the loss of a teacher's answers; in passes the teacher is the net
-    before the change.
+    before the change. Of a task whose loss is its own, it only says whether there is a teacher.
     """
 
     epochs: int

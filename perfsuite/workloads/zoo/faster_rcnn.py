@@ -25,7 +25,7 @@ import numpy as np
 from perfsuite.data import bccd
 from perfsuite.data.photographs import sections
 from perfsuite.domain.model import Model
-from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.domain.task import UNTRAINED, Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.models.faster_rcnn import RESIDUAL, RESNET101, STAGES
@@ -39,7 +39,6 @@ if TYPE_CHECKING:
 
 HEIGHT, WIDTH = 480, 640  # of the pictures that both detectors take
 CHECKPOINT = "PERFSUITE_FASTER_RCNN"  # the environment variable that may name one
-UNTRAINED = "untrained"
 # The largest `differences` allowed with random weights: rounding errors grow in them, and of boxes
 # with nearly the same score another one may be suppressed. `heads_alone` compares the raw outputs.
 ALIKE = {"boxes": 16.0, "scores": 0.05, "unmatched": 20.0}

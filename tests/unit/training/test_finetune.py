@@ -13,6 +13,7 @@ from alike import assert_alike
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
+from perfsuite.training import finetune
 from perfsuite.training.classifying import classifying
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress, train
@@ -115,13 +116,52 @@ def test_without_weight_a_teacher_is_not_asked() -> None:
     assert_alike(alone[1].weight, beside[1].weight)
 
 
-def test_a_loss_of_the_tasks_own_has_no_teacher() -> None:
+def test_a_loss_of_the_tasks_own_has_no_teacher_unless_it_says_what_one_counts() -> None:
     own = DATA._replace(loss=lambda module, x, y: module(x).square().mean())
-    with pytest.raises(ConfigError, match="a loss of its own; leave teacher out"):
+    with pytest.raises(ConfigError, match=r"leave teacher out .*, or let .*TrainingSet\.taught"):
         fine_tune(normed(), own, PLAN, teacher=scoring(2))
     student = scoring(2)
     fine_tune(student, own, msgspec.structs.replace(PLAN, teacher=0.0), teacher=scoring(2))
     assert student.bias[0].item() < 2
+
+
+def test_a_loss_of_the_tasks_own_with_a_teacher_is_the_whole_loss() -> None:
+    def refused(*_: object) -> torch.Tensor:
+        raise AssertionError
+
+    def taught(
+        student: torch.nn.Module, teacher: torch.nn.Module, x: torch.Tensor, y: torch.Tensor
+    ) -> torch.Tensor:
+        assert not teacher.training and student.training
+        return (student(x) - teacher(x).detach()).square().mean()
+
+    student, teacher = scoring(0), scoring(2, -1)
+    plan = AdamPlan(epochs=60, batch=16, peak_rate=0.2, weight_decay=0.0, bf16=False, teacher=0.01)
+    fine_tune(student, DATA._replace(loss=refused, taught=taught), plan, teacher=teacher)
+    assert student.bias.tolist() == pytest.approx([2.0, -1.0], abs=0.1)
+
+
+def test_how_long_it_takes_is_said_before_it_begins_and_not_where_it_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(finetune, "training_s", lambda *_: 42 * 60.0)
+    told: list[object] = []
+
+    def kill(at: TrainingProgress) -> None:
+        told.append((at.epoch, at.step))
+        if at.epoch == 1:
+            raise KeyboardInterrupt
+
+    checkpoint = tmp_path / "x.pt"
+    with pytest.raises(KeyboardInterrupt):
+        fine_tune(
+            normed(), DATA, PLAN, teacher=scoring(2), checkpoint=checkpoint, report=kill,
+            say=told.append,
+        )  # fmt: skip
+    assert told == ["training takes about 42 min", (0, 1), (0, 2), (0, 3), (0, 4), (1, 1)]
+    told.clear()
+    fine_tune(normed(), DATA, PLAN, teacher=scoring(2), checkpoint=checkpoint, say=told.append)
+    assert told == []
 
 
 def test_a_teacher_that_is_missing_or_the_student_itself_is_a_mistake() -> None:

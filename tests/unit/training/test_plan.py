@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from perfsuite.errors import ConfigError
-from perfsuite.training.loop import AdamPlan, SgdPlan, _cut_out, rate_at
+from perfsuite.training.loop import AdamPlan, SgdPlan, rate_at
+from perfsuite.training.steps import _cut_out
 
 PLAN = SgdPlan(
     epochs=10,
@@ -100,7 +101,7 @@ def test_values_out_of_range_are_refused(fields: dict[str, Any], told: str) -> N
 def test_plain_descent_needs_no_momentum() -> None:
     from torch import nn
 
-    from perfsuite.training.loop import _optimizer
+    from perfsuite.training.steps import _optimizer
 
     assert (
         _optimizer(nn.Linear(1, 1), SgdPlan(epochs=1, momentum=0.0)).defaults["nesterov"] is False
