@@ -35,7 +35,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     calibration_samples: int = 256
 
-    version: ClassVar[int] = 4
+    version: ClassVar[int] = 5
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
 
     def __post_init__(self) -> None:

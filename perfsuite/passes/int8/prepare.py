@@ -10,6 +10,7 @@ from perfsuite.errors import BuildError
 from perfsuite.passes.int8.forms import in_known_forms
 from perfsuite.passes.int8.graphs import bodies, names_made
 from perfsuite.passes.int8.opsets import PER_CHANNEL, converted, opset_of
+from perfsuite.passes.int8.shuffles import without_shuffles
 from perfsuite.passes.int8.unchanged import difference, steady
 
 if TYPE_CHECKING:
@@ -20,8 +21,9 @@ def prepared(graph: onnx.ModelProto, samples: Sequence[Inputs]) -> onnx.ModelPro
     """Return a copy in which what can be quantized is found; it answers `samples` as `graph` does.
 
     Local functions are expanded, old operators converted, constants folded, batch normalization
-    folded, matrix products written in the forms that engines know. Raises `BuildError`, with what
-    differs, if the result would answer otherwise than within the parity of fp32.
+    folded, matrix products written in the forms that engines know, and channels are no longer
+    shuffled. Raises `BuildError`, with what differs, if the result would answer otherwise than
+    within the parity of fp32.
     """
     from onnx import inliner
 
@@ -43,7 +45,14 @@ def prepared(graph: onnx.ModelProto, samples: Sequence[Inputs]) -> onnx.ModelPro
         )
     made = in_known_forms(_with_inner_results(fold_batch_norms(simple)))
     # A normalization with tiny variances can make weights that fp32 does not hold well enough.
-    return simple if difference(simple, made, samples, steady(simple.graph, made.graph)) else made
+    if difference(simple, made, samples, steady(simple.graph, made.graph)):
+        made = simple
+    unshuffled = without_shuffles(made)
+    if unshuffled is made or difference(
+        made, unshuffled, samples, steady(made.graph, unshuffled.graph)
+    ):
+        return made
+    return unshuffled
 
 
 def _self_contained(graph: onnx.ModelProto) -> onnx.ModelProto:
