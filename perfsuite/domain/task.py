@@ -44,7 +44,10 @@ class TrainingSet(NamedTuple):
 
     `taught(student, teacher, inputs, targets)` takes the place of such a loss where there is a
     teacher, which is in evaluation mode and must stay as it is. It is the whole loss, so what the
-    targets count in it is its own affair.
+    targets count in it is its own affair. It may have a method `lesson(student, teacher, weight)`,
+    which gives what takes its place in one training: a torch module that is called like it. The
+    weights of that module are trained with the student's, kept in checkpoints, and thrown away in
+    the end; `weight` is the plan's `teacher`.
     """
 
     inputs: np.ndarray

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from io import BytesIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
@@ -12,10 +12,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.store.disk import room_for, writable, write_whole
 from perfsuite.training.averaging import WeightAverage
 from perfsuite.training.plan import AdamPlan, SgdPlan
-
-if TYPE_CHECKING:
-    import torch
-    from torch import nn
+from perfsuite.training.steps import Training
 
 _ANEW = "delete it to start anew"
 _STORED = {"plan", "epochs", "losses", "module", "optimizer", "mean"}
@@ -23,9 +20,7 @@ _STORED = {"plan", "epochs", "losses", "module", "optimizer", "mean"}
 
 def save(
     path: Path,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    plan: SgdPlan,
+    training: Training,
     epochs: int,
     losses: dict[str, Any],
     mean: WeightAverage | None = None,
@@ -38,13 +33,15 @@ def save(
     import torch
 
     state = {
-        "plan": msgspec.json.encode(plan).decode(),
+        "plan": msgspec.json.encode(training.plan).decode(),
         "epochs": epochs,
         "losses": losses,
-        "module": module.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "module": training.module.state_dict(),
+        "optimizer": training.optimizer.state_dict(),
         "mean": mean.state() if mean is not None else None,
     }
+    if training.lesson is not None:
+        state["lesson"] = training.lesson.state_dict()
     content = BytesIO()  # torch would hide that a disk is full behind an error of its own
     torch.save(state, content)
     writable(path.parent)
@@ -53,11 +50,7 @@ def save(
 
 
 def restore(
-    path: Path | None,
-    module: nn.Module,
-    optimizer: torch.optim.Optimizer,
-    plan: SgdPlan,
-    mean: WeightAverage | None = None,
+    path: Path | None, training: Training, mean: WeightAverage | None = None
 ) -> tuple[int, dict[str, Any] | None]:
     """Load the checkpoint if there is one; return the epochs done and the losses of their steps.
 
@@ -66,11 +59,13 @@ def restore(
     if path is None or not path.exists():
         return 0, None
     state = _read(path)
-    if _plan_of(state["plan"]) != plan:
+    if _plan_of(state["plan"]) != training.plan:
         raise ConfigError(f"{path}: a checkpoint of another plan; {_ANEW}")
     try:
-        module.load_state_dict(state["module"])
-        optimizer.load_state_dict(state["optimizer"])
+        training.module.load_state_dict(state["module"])
+        training.optimizer.load_state_dict(state["optimizer"])
+        if training.lesson is not None:
+            training.lesson.load_state_dict(state.get("lesson", {}))
         if mean is not None:
             mean.load(state["mean"])
     except (RuntimeError, ValueError) as error:

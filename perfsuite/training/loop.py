@@ -78,7 +78,7 @@ def train(
     torch.manual_seed(plan.seed)
     training = begin(module, data, plan, teacher, teaching)
     mean = WeightAverage(module) if plan.averaging else None
-    first, seen = restore(checkpoint, module, training.optimizer, plan, mean)
+    first, seen = restore(checkpoint, training, mean)
     course = _Course(training, Losses(training.steps, seen), mean, checkpoint)
     for epoch in range(first, plan.epochs):
         for step, loss in _epoch(course, epoch):
@@ -86,7 +86,7 @@ def train(
                 report(TrainingProgress(epoch, step + 1, training.steps, loss))
         if checkpoint:
             losses = course.losses.state()
-            save(checkpoint, module, training.optimizer, plan, epoch + 1, losses, mean)
+            save(checkpoint, training, epoch + 1, losses, mean)
     if mean is not None:
         _take(training, mean)
     module.eval()

@@ -29,8 +29,9 @@ class SgdPlan(
     `cutouts` are pairs (first epoch, side in pixels) of the square blanked in every picture.
     `averaging` is a pair (epoch, rate): from that epoch on the rate is constant, and the result is
     the mean of the weights after each step.
-    `teacher` is the weight in the loss of a teacher's answers; in passes the teacher is the net
-    before the change. Of a task whose loss is its own, it only says whether there is a teacher.
+    `teacher` is the weight in the loss of a teacher's answers; in passes the teacher is the
+    workload's net before all passes. A task whose loss is its own may only ask whether there is
+    one.
     """
 
     epochs: int

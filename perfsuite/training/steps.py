@@ -34,6 +34,8 @@ class Training:
     plan: SgdPlan
     teaching: Teaching
     steps: int  # an epoch
+    # The loss of data of their own kind against the teacher, with weights that learn along with it.
+    lesson: nn.Module | None = None
 
     @property
     def device(self) -> torch.device:
@@ -70,7 +72,8 @@ class Training:
         half = plan.bf16 and (kind == "cuda" or torch.cpu._is_avx512_bf16_supported())
         with torch.autocast(kind, torch.bfloat16, enabled=half):
             if data.loss and teacher is not None and data.taught is not None:
-                return data.taught(module, teacher, inputs, targets), None
+                taught = self.lesson or data.taught
+                return taught(module, teacher, inputs, targets), None
             if data.loss:
                 return data.loss(module, inputs, targets), None
             return classifying(module, teacher, inputs, targets, plan, self.teaching)
@@ -83,7 +86,8 @@ class Training:
         torch.autograd.backward(loss)
         if isinstance(self.plan, AdamPlan):
             longest = self.plan.longest_gradient
-            torch.nn.utils.clip_grad_norm_(self.module.parameters(), longest)
+            learning = _learning(self.module, self.lesson)
+            torch.nn.utils.clip_grad_norm_(learning.parameters(), longest)
         self.optimizer.step()
 
 
@@ -102,8 +106,17 @@ def begin(
     _channels_last(module)
     if teacher is not None:
         _channels_last(evaluated(teacher))
-    optimizer, steps = _optimizer(module, plan), _steps(data, plan)
-    return Training(module, teacher, optimizer, data, plan, teaching or Teaching(), steps)
+    give = getattr(data.taught, "lesson", None)
+    lesson = give(module, teacher, plan.teacher) if give and teacher is not None else None
+    optimizer, steps = _optimizer(_learning(module, lesson), plan), _steps(data, plan)
+    return Training(module, teacher, optimizer, data, plan, teaching or Teaching(), steps, lesson)
+
+
+def _learning(module: nn.Module, lesson: nn.Module | None) -> nn.Module:
+    """Return all whose weights are trained, as one module."""
+    from torch import nn
+
+    return module if lesson is None else nn.ModuleList([module, lesson])
 
 
 def _channels_last(module: nn.Module) -> None:

@@ -14,7 +14,6 @@ import numpy as np
 from perfsuite.domain.model import Model
 from perfsuite.domain.task import (
     Inputs,
-    Loss,
     Outputs,
     Predict,
     RowsMetric,
@@ -146,8 +145,11 @@ class CheckedTask(Task):
                 f"{whose} gives {len(data.inputs)} inputs and {len(data.targets)} targets; there "
                 f"must be as many of these as of those"
             )
-        loss = None if data.loss is None else self._loss(data.loss)
-        return data._replace(prepare=self._prepare(data.prepare), loss=loss)
+        loss = None if data.loss is None else self._loss("loss", data.loss)
+        taught = data.taught
+        if taught is not None and not hasattr(taught, "lesson"):  # which gives what is called
+            taught = self._loss("taught", taught)
+        return data._replace(prepare=self._prepare(data.prepare), loss=loss, taught=taught)
 
     def _prepare(
         self, prepare: Callable[[np.ndarray, np.random.Generator], np.ndarray]
@@ -161,14 +163,14 @@ class CheckedTask(Task):
 
         return prepared
 
-    def _loss(self, loss: Loss) -> Loss:
-        whose = f"{self._name}: loss of its training set"
+    def _loss(self, name: str, loss: Callable[..., Any]) -> Callable[..., Any]:
+        whose = f"{self._name}: {name} of its training set"
 
-        def lost(module: nn.Module, inputs: Any, targets: Any) -> Any:
+        def lost(*given: Any) -> Any:
             import torch
 
             with user_code(whose):
-                found = loss(module, inputs, targets)
+                found = loss(*given)
             return require_type(found, torch.Tensor, whose, "a torch.Tensor")
 
         return lost

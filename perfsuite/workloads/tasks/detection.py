@@ -18,16 +18,16 @@ from perfsuite.workloads.tasks.average_precision import (
     partners,
     row_of,
 )
+from perfsuite.workloads.tasks.detection_lesson import DetectionTaught
+from perfsuite.workloads.tasks.moved_boxes import marked, mirrored_and_zoomed
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
 
 BATCH = 8  # calibration pictures in memory at once
-ZOOM = (0.75, 1.25)  # of training pictures
 # The largest `differences` of two engines' detections in fp32.
 SAME = {"boxes": 0.5, "scores": 1e-3, "unmatched": 0.0}
-LEFT = 0.4  # the share of a box's area that must stay in a training picture, or it is dropped
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Detection(Task):
             wanted = ~picture.ignored
             marks = np.column_stack([picture.labels, picture.boxes * scale])[wanted]
             boxes[index, : len(marks)] = marks
-        return TrainingSet(images, boxes, varied_light, loss)
+        return TrainingSet(images, boxes, varied_light, loss, DetectionTaught())
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each picture, as `row_of` describes it."""
@@ -158,43 +158,8 @@ def loss(module: nn.Module, images: torch.Tensor, boxes: torch.Tensor) -> torch.
     import torch
 
     images, boxes = mirrored_and_zoomed(images, boxes)
-    targets = [
-        {"boxes": marks[marks[:, 0] > 0, 1:], "labels": marks[marks[:, 0] > 0, 0].long()}
-        for marks in boxes
-    ]
-    losses = module(images, targets)
+    losses = module(images, marked(boxes))
     return torch.stack(list(losses.values())).sum()
-
-
-def mirrored_and_zoomed(
-    images: torch.Tensor, boxes: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return NCHW pictures, mirrored along both axes, zoomed and moved at random, and their boxes.
-
-    `boxes` (N, most, 5) are label and corners in pixels. The label becomes 0 if less than `LEFT` of
-    the box's area is still in the picture.
-    """
-    import torch
-
-    count, _, height, width = images.shape
-    device = images.device
-    zoom = torch.empty(count, 1, device=device).uniform_(*ZOOM)
-    factor = zoom * (torch.randint(0, 2, (count, 2), device=device) * 2 - 1)  # along x and y
-    move = torch.empty(count, 2, device=device).uniform_(-1, 1) * (1 - zoom).abs()
-    # From positions in the new picture to those in the old one, both from -1 to 1.
-    matrix = torch.cat([torch.diag_embed(factor), move[..., None]], dim=2)
-    grid = torch.nn.functional.affine_grid(matrix, list(images.shape), align_corners=False)
-    images = torch.nn.functional.grid_sample(images, grid, align_corners=False)
-
-    size = torch.tensor([width, height], dtype=boxes.dtype, device=device)
-    corners = boxes[..., 1:].reshape(count, -1, 2, 2) / size * 2 - 1
-    corners = (corners - move[:, None, None]) / factor[:, None, None]
-    corners = corners.sort(dim=2).values
-    inside = corners.clamp(-1, 1)
-    area, left = (part.diff(dim=2).prod(dim=-1).squeeze(2) for part in (corners, inside))
-    labels = torch.where(left > LEFT * area, boxes[..., 0], 0.0)
-    moved = ((inside + 1) / 2 * size).reshape(count, -1, 4)
-    return images, torch.cat([labels[..., None], moved], dim=2)
 
 
 def detections(outputs: Outputs) -> Boxes:

@@ -8,55 +8,21 @@ from typing import Any
 import numpy as np
 import pytest
 from alike import assert_alike
+from small_detector import SMALL, picture, small
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.export.nodes import graph_nodes
 from perfsuite.export.onnx import export_graph, load_graph
 from perfsuite.export.parity import parity
 from perfsuite.export.spans import spans
-from perfsuite.models.faster_rcnn import STAGES, Sizes, detector
+from perfsuite.models.faster_rcnn import STAGES
 from perfsuite.models.untrained import heads_alone, settle
 
 torch = pytest.importorskip("torch")
 nn = torch.nn
 
-SMALL = Sizes(
-    height=64,
-    width=96,
-    proposals=20,
-    detections=12,
-    strides=(8, 16),
-    anchors=((12,), (24,), (48,)),
-    canonical=24,
-    head=16,
-)
 PATHS = [path for stage in STAGES for path in stage.modules]
 NAMES = ("boxes", "labels", "scores")
-
-
-def small() -> Any:
-    """Return a tiny detector with random weights: it sees much in a noise, nothing in the dark."""
-    from torchvision.models.detection.backbone_utils import BackboneWithFPN
-
-    torch.manual_seed(0)
-    body = nn.Sequential()
-    for name, stride, width in (("stem", 8, 8), ("top", 2, 12)):
-        body.add_module(name, nn.Sequential(nn.LazyConv2d(width, stride, stride), nn.ReLU()))
-    body(torch.zeros(1, 3, 64, 96))
-    for name, parameter in body.named_parameters():
-        parameter.data = torch.zeros(parameter.shape) if "bias" in name else parameter.abs().data
-    module = detector(BackboneWithFPN(body, {"stem": "0", "top": "1"}, [8, 12], 8), 3, SMALL)
-    nn.init.normal_(module.rpn.head.cls_logits.weight, std=5.0)
-    nn.init.normal_(module.rpn.head.bbox_pred.weight, std=1.0)
-    nn.init.normal_(module.roi_heads.box_predictor.cls_score.weight, std=6.0)
-    module.roi_heads.box_predictor.cls_score.bias.data = torch.tensor([3.2, 0.0, 0.0, 0.0])
-    module.roi_heads.box_head.fc6.bias.data.zero_()
-    module.roi_heads.box_head.fc7.bias.data.zero_()
-    return module
-
-
-def picture(seed: int = 0) -> Any:
-    return torch.rand(1, 3, 48, 72, generator=torch.Generator().manual_seed(seed))
 
 
 def steps(module: Any, image: Any) -> tuple[Any, Any, list[Any]]:

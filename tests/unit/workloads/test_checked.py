@@ -157,6 +157,12 @@ def test_functions_of_a_training_set_are_checked() -> None:
     assert failing.loss is not None
     with pytest.raises(BuildError, match="loss of its training set failed in line"):
         failing.loss(torch.nn.Identity(), torch.zeros(1), torch.zeros(1))
+    taught = failing._replace(taught=lambda *_: 3.0)  # type: ignore[arg-type,return-value]
+    checked = task(train=lambda: taught).train().taught
+    assert checked is not None
+    net = torch.nn.Identity()
+    with pytest.raises(ConfigError, match=r"taught of its training set must give a torch.Tensor"):
+        checked(net, net, torch.zeros(1), torch.zeros(1))
 
 
 def test_what_a_workload_is_made_of_is_checked() -> None:

@@ -17,9 +17,10 @@ from perfsuite.data.voc import load_voc
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import ConfigError, ParityError
 from perfsuite.models import faster_rcnn as models
-from perfsuite.workloads.tasks import detection
+from perfsuite.workloads.tasks import detection, moved_boxes
 from perfsuite.workloads.tasks.average_precision import DETECTIONS
-from perfsuite.workloads.tasks.detection import Detection, differences, fitted, mirrored_and_zoomed
+from perfsuite.workloads.tasks.detection import Detection, differences, fitted
+from perfsuite.workloads.tasks.moved_boxes import mirrored_and_zoomed
 from perfsuite.workloads.zoo import faster_rcnn
 
 torch = pytest.importorskip("torch")
@@ -143,7 +144,7 @@ def test_boxes_follow_their_pictures(task: Detection) -> None:
 
 
 def test_a_box_that_has_left_its_picture_is_not_learnt(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(detection, "ZOOM", (0.5, 0.5))
+    monkeypatch.setattr(moved_boxes, "ZOOM", (0.5, 0.5))
     image = torch.zeros(1, 3, 40, 40)
     boxes = torch.tensor([[[1.0, 0, 0, 4, 4], [2.0, 12, 12, 28, 28]]])
     torch.manual_seed(0)
