@@ -40,7 +40,8 @@ def single_suite(
 ) -> ResolvedSuite:
     """Return the suite of `workload` on `runtimes`, by default on all.
 
-    Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults. Raises
+    Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults: one
+    that needs a goal has that of its `profiled_with`, which the recipe's name then tells. Raises
     `ConfigError`, with a suggestion, for names that do not exist, and for samples and shapes of a
     workload that is no ONNX file.
     """
@@ -113,7 +114,9 @@ def _recipe(given: str, folder: Path) -> ResolvedRecipe:
             f"then has its defaults)"
         )
     name, reference = name_and_reference(given, folder, Location("--recipe"))
-    use = PassUse(reference)
+    fields = _goal(reference)
+    name = "-".join([name, *(f"{key}-{value}" for key, value in fields.items())])
+    use = PassUse(reference, fields)
     try:
         make_pass(use, "--recipe")
     except ConfigError as error:
@@ -124,3 +127,12 @@ def _recipe(given: str, folder: Path) -> ResolvedRecipe:
             f"its run says where the time goes)"
         ) from error
     return ResolvedRecipe(name, (use,))
+
+
+def _goal(reference: str) -> dict[str, Any]:
+    """Return the fields that a pass of perfsuite's own wants to be profiled with, if any."""
+    from perfsuite.passes.table import PASSES
+
+    if reference not in PASSES:
+        return {}
+    return dict(getattr(PASSES[reference](), "profiled_with", {}))

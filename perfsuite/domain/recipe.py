@@ -126,6 +126,11 @@ class Pass(Protocol):
     read. `once = True`: it makes no sense a second time, such as rounding what is rounded. Of a
     model pass, `replaces = True`: it puts another net in the place of the model, so that what
     passes before it made would be lost, and it must be the first.
+
+    A field that a task decides, such as a default that needs training samples, is decided by the
+    method `settled(*, trains: bool)`, before keys are made: it returns the pass with nothing left
+    open, and a label for the cell, '' without one. A class variable `profiled_with` holds the
+    fields of a pass that is profiled without a suite, where it has no defaults for all of them.
     """
 
     version: ClassVar[int]  # to be raised when the result changes, so that cached ones are not used

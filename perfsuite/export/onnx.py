@@ -18,6 +18,7 @@ from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
+from perfsuite.export.order import sort_nodes
 from perfsuite.export.sides import name_batch, settle, settled, spec_of
 from perfsuite.export.validity import check_outputs, check_versions
 from perfsuite.user_code import user_code
@@ -119,7 +120,7 @@ def load_graph(path: Path) -> onnx.ModelProto:
 
 
 def read_graph(path: Path) -> onnx.ModelProto:
-    """Return the checked model in `path`, local functions expanded.
+    """Return the checked model in `path`, its nodes sorted and local functions expanded.
 
     External data are read from beside the file. Raises `ConfigError` for a file that is missing, is
     not ONNX, is cut short, is too new or fails the checker.
@@ -134,6 +135,7 @@ def read_graph(path: Path) -> onnx.ModelProto:
         if not model.graph.node:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
         check_versions(path, model)
+        sort_nodes(model)
         if any(map(_lacks_shape, model.graph.output)):  # as where a graph was cut
             model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model)

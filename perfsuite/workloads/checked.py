@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -22,7 +23,7 @@ from perfsuite.domain.task import (
     TrainingSet,
 )
 from perfsuite.domain.workload import Workload
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.state import check_loaded, duplicate, on_processor
 from perfsuite.export.wrappers import unwrapped, wrapped_weights
 from perfsuite.user_code import kind_of, require_type, user_code, user_items
@@ -78,6 +79,11 @@ def unchecked(task: Task) -> Task:
     return task.task if isinstance(task, CheckedTask) else task
 
 
+def trains(task: Task) -> bool:
+    """Tell whether a task has a method that gives training samples; it is not called."""
+    return type(unchecked(task)).train is not Task.train
+
+
 def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     def built() -> nn.Module:
         from torch import nn
@@ -124,20 +130,21 @@ class CheckedTask(Task):
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return what the task gives: named arrays, at least one."""
-        with user_code(self._whose("inputs")):
+        with self._named(), user_code(self._whose("inputs")):
             found = self.task.inputs(batch, seed)
         return self._inputs("inputs", found)
 
     def calibration(self, samples: int) -> Iterator[Inputs]:
         """Yield what the task yields: named arrays."""
         given = user_items(self._whose("calibration"), lambda: self.task.calibration(samples))
-        for item in given:
-            yield self._inputs("calibration", item)
+        with self._named():
+            for item in given:
+                yield self._inputs("calibration", item)
 
     def train(self) -> TrainingSet:
         """Return the task's training set, the functions of which are checked, too."""
         whose = self._whose("train")
-        with user_code(whose):
+        with self._named(), user_code(whose):
             found = self.task.train()
         data = require_type(found, TrainingSet, whose, "a perfsuite.TrainingSet")
         if len(data.inputs) != len(data.targets):
@@ -178,14 +185,14 @@ class CheckedTask(Task):
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return what the task gives: an array with one row of numbers a sample."""
         whose = self._whose("rows")
-        with user_code(whose):
+        with self._named(), user_code(whose):
             found = self.task.rows(predict, samples)
         return _rows(found, whose)
 
     def validation(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return what the task gives: an array with one row of numbers a sample."""
         whose = self._whose("validation")
-        with user_code(whose):
+        with self._named(), user_code(whose):
             found = self.task.validation(predict, samples)
         return _rows(found, whose)
 
@@ -220,7 +227,8 @@ class CheckedTask(Task):
 
     def metric(self, rows: np.ndarray) -> float:
         """Return what the task makes of the rows: a number."""
-        return self._measured(self._whose("metric"), self.task.metric, rows)
+        with self._named():
+            return self._measured(self._whose("metric"), self.task.metric, rows)
 
     def _metric(self, name: str, metric: RowsMetric) -> RowsMetric:
         if isinstance(metric, SubsetMetric):
@@ -235,7 +243,7 @@ class CheckedTask(Task):
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return what the task makes of a picture: named arrays."""
-        with user_code(self._whose("from_picture")):
+        with self._named(), user_code(self._whose("from_picture")):
             found = self.task.from_picture(picture)
         return self._inputs("from_picture", found)
 
@@ -257,6 +265,17 @@ class CheckedTask(Task):
         with user_code(whose):
             found = self.task.fingerprint()
         return require_type(found, str, whose, "a text")
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Have what the task does not define told of the workload, and not of the task's class."""
+        try:
+            yield
+        except Unsupported as error:
+            kind, colon, told = str(error).partition(": ")
+            if kind != type(self.task).__name__ or not colon:
+                raise
+            raise Unsupported(f"{self._name}: {told}") from error
 
     def _whose(self, method: str) -> str:
         return f"{self._name}: its {method}()"

@@ -90,6 +90,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 2
+    profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5}
 
     def __post_init__(self) -> None:
         check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, TypedDict
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypedDict
 
 import msgspec
 import numpy as np
@@ -50,6 +50,8 @@ from perfsuite.training.plan import AdamPlan, SgdPlan
 if TYPE_CHECKING:
     from torch import nn
 
+# The label of a cell whose task has no training samples, so that its default is another one.
+WITHOUT_TRAINING = "pruned by weights (no training samples)"
 _TRIES = 8  # whole nets that are timed until one is as fast as asked
 _LEAST_PROGRESS = 0.97  # the cost of each of them, relative to the one before, is at most this
 
@@ -72,18 +74,19 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     such.
 
     `runtime` names the runtime that it is pruned for, if not that of each cell: one net for all.
-    `importance` is "l2", "taylor" or "bn" (see `importance.py`). After the cut, the weights that
-    stay are fitted without labels to `reconstruct` calibration samples, layer by layer (see
-    `perfsuite.passes.prune.reconstruction`), and `finetune` trains the net, with the workload's net
-    before all passes as its teacher. With more than one of `steps`, all this is repeated, and each
-    step goes an equal factor towards the target.
+    `importance` is "l2", "taylor" or "bn" (see `importance.py`); "auto" is "taylor", and "l2" for
+    a task without training samples, which a label of the cell then says. After the cut, the
+    weights that stay are fitted without labels to `reconstruct` calibration samples, layer by layer
+    (see `perfsuite.passes.prune.reconstruction`), and `finetune` trains the net, with the
+    workload's net before all passes as its teacher. With more than one of `steps`, all this is
+    repeated, and each step goes an equal factor towards the target.
     """
 
     ratio: float | None = None
     macs: float | None = None
     speedup: float | None = None
     scope: Scope = "clock"
-    importance: Criterion = "taylor"
+    importance: Criterion | Literal["auto"] = "auto"
     layers: tuple[str, ...] = ()
     round_to: int = 1
     steps: int = 1
@@ -92,6 +95,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 2
+    profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5}
 
     def __post_init__(self) -> None:
         check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)
@@ -109,6 +113,16 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def calibrates(self) -> int:
         """Return how many calibration samples are asked for."""
         return self.reconstruct
+
+    def settled(self, *, trains: bool) -> tuple[Prune, str]:
+        """Return the pass with its importance decided, and a label if that is not the usual one.
+
+        Decided, it has the key of one that names it.
+        """
+        if self.importance != "auto":
+            return self, ""
+        criterion, label = ("taylor", "") if trains else ("l2", WITHOUT_TRAINING)
+        return msgspec.structs.replace(self, importance=criterion), label
 
     def resolve(self, target: Target) -> str:
         """Return, as text, all that measured times depend on; '' if none are measured."""
@@ -164,6 +178,8 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _choose(self, model: nn.Module, ctx: PassContext) -> _PruneChoice:
         """Return the groups to cut, their channels that stay, and why other layers are left."""
         model.eval()
+        if self.importance == "auto":  # nobody has settled it
+            return self.settled(trains=_gives_samples(ctx))[0]._choose(model, ctx)
         groups, left = prunable(model, ctx, self.layers)
         if self.finetune is not None:
             groups = _trainable(model, groups, left, ctx)
@@ -180,7 +196,10 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         try:
             data = ctx.train()
         except Unsupported as error:
-            raise Unsupported(f"prune: importance 'taylor': {error}; or use 'l2'") from error
+            raise Unsupported(
+                f"prune: importance 'taylor' follows from training samples: {error}; or ask for "
+                f'importance = "l2", which needs none'
+            ) from error
         return importance.taylor(model, groups, data)
 
     def _widths(
@@ -274,6 +293,14 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
         fine_tune(model, ctx.train(), plan, teacher=teacher, checkpoint=checkpoint, report=report)
+
+
+def _gives_samples(ctx: PassContext) -> bool:
+    try:
+        ctx.train()
+    except Unsupported:
+        return False
+    return True
 
 
 def _trainable(

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import msgspec
 
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target, is_graph_pass
 from perfsuite.domain.runtime import Runtime
+from perfsuite.domain.task import Task
 from perfsuite.errors import Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build.pass_samples import require_left
 from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
 from perfsuite.user_code import require_type, user_code
+from perfsuite.workloads.checked import trains
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class Step:
 
     use: PassUse
     pass_: Any  # a ModelPass or a GraphPass; `is_graph` tells which
+    label: str = ""  # of the cell, where the task has decided what the pass left open
 
     @property
     def is_graph(self) -> bool:
@@ -32,6 +35,14 @@ class Step:
     def name(self) -> str:
         """Return the pass's name without the file that it is in."""
         return self.use.use.rpartition(":")[2]
+
+    def settled(self, task: Task) -> Step:
+        """Return the step with what its pass lets a task decide, before any key is made of it."""
+        settle = getattr(self.pass_, "settled", None)
+        if settle is None:
+            return self
+        pass_, label = settle(trains=trains(task))
+        return replace(self, pass_=pass_, label=label)
 
     def key(self, parent: str, data: str, target: Target) -> str:
         """Return the key of this step's result; `data` is the key of all samples it may see."""

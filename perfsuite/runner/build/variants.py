@@ -65,6 +65,9 @@ class VariantBuilder:
     cache: Cache
     weights_key: str = ""  # of the module's weights alone, once they were read for another key
 
+    def __post_init__(self) -> None:
+        self.steps = [step.settled(self.workload.task) for step in self.steps]
+
     def variant(self) -> tuple[Variant, str]:
         """Return the variant that the runtime takes, and its key.
 

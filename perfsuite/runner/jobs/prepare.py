@@ -26,6 +26,7 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
+from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import identity_of, libraries_of
 from perfsuite.runner.build.hints import with_batch_hint
 from perfsuite.runner.build.likeness import calls_like, likeness
@@ -122,7 +123,8 @@ def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
     unlabelled = () if task.metrics() else (UNLABELLED,)
     found_out = builder.one_at_a_time or (model.batch == 1 and model.why_batch)
     single = (ONE_AT_A_TIME,) if found_out else ()
-    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *single, *task.labels)
+    decided = (step.label for step in builder.steps if step.label)
+    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *single, *task.labels, *decided)
 
 
 def _check_supported(runtime: Runtime, job: Job) -> None:
@@ -235,14 +237,11 @@ class _Build:
         """Return inputs of one sample, or of the only batch that the model takes."""
         if self.job.picture:
             return self._picture(1)
-        model = self.builder.workload.model
-        batch = model.batch or 1
-        if model.onnx is not None:
-            from perfsuite.export.onnx import graph_spec, load_graph
-
-            spec, _ = graph_spec(load_graph(model.onnx))
-            if not any("batch" in item.shape for item in spec):
-                batch = self.job.cell.batch
+        workload = self.builder.workload
+        batch = workload.model.batch or 1
+        spec = spec_of(workload)
+        if workload.model.onnx is not None and not any("batch" in item.shape for item in spec):
+            batch = self.job.cell.batch
         return self.builder.inputs(batch, 0)
 
     def _parts(self, folder: Path, inputs: Inputs) -> artifacts.Parts:

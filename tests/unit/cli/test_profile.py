@@ -212,7 +212,7 @@ def test_a_task_that_takes_no_pictures(project: Project) -> None:
     save("cat.png", (4, 4))
     done = profiled("net.py:net", "--runtime", "fake", "--input", "cat.png", "-o", "out")
     assert done.exit_code == 2
-    assert "Numbers: this task makes no input of a picture" in done.stdout
+    assert "net: this task makes no input of a picture" in done.stdout
 
 
 def test_a_flame_graph_that_cannot_be_made_costs_no_breakdown(

@@ -9,7 +9,9 @@ import pytest
 
 from perfsuite.config import cells
 from perfsuite.config.profile_suite import single_suite
+from perfsuite.domain.recipe import PassUse
 from perfsuite.errors import ConfigError
+from perfsuite.passes.prune.prune import Prune
 
 
 def test_every_engine_is_the_default() -> None:
@@ -67,12 +69,6 @@ def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ),
         ("vgg-digits", {"recipe": "int9"}, "unknown recipe 'int9'; did you mean 'int8'?"),
         ("vgg-digits", {"recipe": "fp23"}, "unknown recipe 'fp23'; did you mean 'fp32'?"),
-        (
-            "vgg-digits",
-            {"recipe": "prune"},
-            "give exactly one of ratio, macs and speedup; there is none of them (here a pass has "
-            "its defaults; a suite gives it fields",
-        ),
         ("vgg-digits", {"recipe": "no.py:Pass"}, "--recipe: use: pass '"),
         ("vgg-digits", {"samples": Path("s.npz")}, "--samples is for ONNX files; the task of 'vgg"),
         ("vgg-digits", {"shapes": {"x": (1, 3)}}, "--shape is for ONNX files; the task of 'vgg-d"),
@@ -82,3 +78,24 @@ def test_what_is_not_there_is_refused(workload: str, more: dict[str, Any], messa
     with pytest.raises(ConfigError) as caught:
         single_suite(workload, **more)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize("pass_", ["prune", "lowrank"])
+def test_a_pass_that_needs_a_goal_has_one_and_its_name_tells_it(pass_: str) -> None:
+    suite = single_suite("torchvision:resnet18", ["pytorch"], pass_)
+    (recipe,) = suite.recipes
+    assert recipe.passes == (PassUse(pass_, {"macs": 0.5}),)
+    assert [cell.key for cell in cells(suite)] == [f"resnet18/{pass_}-macs-0.5/pytorch/cpu/b1"]
+
+
+def test_a_pass_without_such_a_goal_is_told_to_be_given_fields(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(Prune, "profiled_with")
+    with pytest.raises(ConfigError) as caught:
+        single_suite("vgg-digits", recipe="prune")
+    assert str(caught.value) == (
+        "--recipe: give exactly one of ratio, macs and speedup; there is none of them (here a pass "
+        "has its defaults; a suite gives it fields, and the report of its run says where the time "
+        "goes)"
+    )

@@ -334,7 +334,7 @@ def test_the_node_that_the_checker_means_is_told(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper
 
-    nodes = [helper.make_node("Relu", ["c"], ["y"], "last"), helper.make_node("Abs", ["x"], ["c"])]
+    nodes = [helper.make_node("Relu", ["c"], ["y"], "last"), helper.make_node("Abs", ["x"], ["z"])]
     x, y = (helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy")
     onnx.save(helper.make_model(helper.make_graph(nodes, "g", [x], [y])), tmp_path / "net.onnx")
     with pytest.raises(ConfigError, match="sorted, however input 'c' of node: name: last"):

@@ -10,7 +10,7 @@ import pytest
 
 from perfsuite import Model, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.errors import BuildError, ConfigError, Unsupported
-from perfsuite.workloads.checked import CheckedTask, checked
+from perfsuite.workloads.checked import CheckedTask, checked, trains
 
 ARRAY = np.zeros((2, 3), np.float32)
 RNG = np.random.default_rng(0)
@@ -61,12 +61,28 @@ def test_what_a_method_raises_is_told(method: str) -> None:
 @pytest.mark.parametrize(
     "method", [name for name in CALLS if name not in ("agreement", "metrics", "held_out")]
 )
-def test_what_a_task_lacks_is_said_as_before(method: str) -> None:
+def test_what_a_task_lacks_is_said_of_the_workload(method: str) -> None:
     if method == "fingerprint":
         assert task().fingerprint() == ""
     else:
-        with pytest.raises(Unsupported, match=r"^Own: "):
+        with pytest.raises(Unsupported, match=r"^net: "):
             CALLS[method](task())
+
+
+def test_what_a_task_itself_says_is_left_as_it_is() -> None:
+    def refuses() -> None:
+        raise Unsupported("the data are not here: fetch them")
+
+    with pytest.raises(Unsupported, match=r"^the data are not here"):
+        task(train=refuses).train()
+
+
+def test_whether_a_task_gives_training_samples_is_told_without_asking_it() -> None:
+    def fails() -> None:
+        raise AssertionError("it was asked")
+
+    assert not trains(task()) and not trains(Task())
+    assert trains(task(train=fails))
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ from perfsuite.testing import check_pass
         ({"macs": 0.5, "scope": "global", "round_to": 0}, "round_to is 0; it must be at least 1"),
         ({"macs": 0.5, "round_to": 8}, "round_to is for scope 'uniform' and 'global'"),
         ({"macs": 0.5, "scope": "clok"}, "scope: 'clok' is none of clock, global, uniform"),
-        ({"macs": 0.5, "importance": "l1"}, "importance: 'l1' is none of bn, l2, taylor"),
+        ({"macs": 0.5, "importance": "l1"}, "importance: 'l1' is none of auto, bn, l2, taylor"),
         ({"macs": 0.5, "layer": ["a"]}, "layer: unknown key; did you mean 'layers'?"),
         ({"macs": 0.5, "finetune": {"epochs": 1}}, "finetune: missing key `optimizer`"),
         ({"macs": float("nan")}, "nan is not a finite number"),

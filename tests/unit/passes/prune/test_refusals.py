@@ -5,14 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 import torch
-from prune_nets import Toy, context, conv, pooled
+from prune_nets import Toy, context, conv, pair, pooled
 from torch import nn
 
 from perfsuite.domain.task import Task
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
-from perfsuite.passes.prune.prune import Prune
+from perfsuite.passes.prune.prune import WITHOUT_TRAINING, Prune
+from perfsuite.workloads.checked import CheckedTask
 
 
 def net() -> nn.Module:
@@ -63,16 +65,31 @@ def test_known_names_are_names(tmp_path: Path) -> None:
     )
 
 
-def test_without_training_samples_there_is_another_importance(tmp_path: Path) -> None:
-    class Unlabelled(Task):
-        pass
-
+def test_without_training_samples_taylor_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    train = CheckedTask("stripes", Task(), "").train
+    asked = Prune(ratio=0.5, importance="taylor")
     with pytest.raises(Unsupported) as caught:
-        Prune(ratio=0.5).fit(net(), context(tmp_path, train=Unlabelled().train))
+        asked.fit(net(), context(tmp_path, train=train))
     assert str(caught.value) == (
-        "prune: importance 'taylor': Unlabelled: this task has no training samples; its method "
-        "`train` gives them; or use 'l2'"
+        "prune: importance 'taylor' follows from training samples: stripes: this task has no "
+        'training samples; its method `train` gives them; or ask for importance = "l2", which '
+        "needs none"
     )
+
+
+def test_left_open_the_importance_follows_from_whether_there_are_training_samples(
+    tmp_path: Path,
+) -> None:
+    train = CheckedTask("stripes", Task(), "").train
+    model = {name: pair() for name in ("open", "l2")}
+    left = Prune(ratio=0.5, scope="uniform")
+    found = left.fit(model["open"], context(tmp_path / "a", train=train))
+    named = msgspec.structs.replace(left, importance="l2")
+    again = named.fit(model["l2"], context(tmp_path / "b", train=train))
+    assert found.data == again.data
+    assert left.settled(trains=False) == (named, WITHOUT_TRAINING)
+    assert left.settled(trains=True) == (msgspec.structs.replace(left, importance="taylor"), "")
+    assert named.settled(trains=True) == (named, "")
 
 
 def test_a_model_that_is_one_layer_is_called_so(tmp_path: Path) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import PassUse, ResolvedRecipe, Target
+from perfsuite.domain.task import Task, TrainingSet
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.passes.int8.int8 import Int8
 from perfsuite.passes.lowrank.lowrank import Lowrank
-from perfsuite.passes.prune.prune import Prune
+from perfsuite.passes.prune.prune import WITHOUT_TRAINING, Prune
 from perfsuite.runner.build.steps import Step, _configuration, steps_of
 from perfsuite.training.plan import SgdPlan
 
@@ -26,7 +27,8 @@ def key(use: str, pass_: Any) -> str:
 
 def test_what_was_trained_before_runtime_was_called_so_is_found() -> None:
     plan = SgdPlan(epochs=4, peak_rate=0.02)
-    assert _configuration(Prune(macs=0.5, runtime="onnxruntime", finetune=plan)) == (
+    asked, _ = Prune(macs=0.5, runtime="onnxruntime", finetune=plan).settled(trains=True)
+    assert _configuration(asked) == (
         b'{"engine":"onnxruntime","finetune":{"averaging":null,"batch":256,"bf16":true,'
         b'"cutouts":[],"epochs":4,"label_smoothing":0.1,"momentum":0.9,"optimizer":"sgd",'
         b'"peak_rate":0.02,"restarts":[],"seed":0,"sizes":[],"teacher":0.0,"warmup":0.15,'
@@ -36,6 +38,23 @@ def test_what_was_trained_before_runtime_was_called_so_is_found() -> None:
     assert _configuration(Lowrank(energy=0.95)) == (
         b'{"energy":0.95,"engine":"","finetune":null,"macs":null,"method":"tucker","speedup":null}'
     )
+
+
+def test_what_a_task_decides_is_decided_before_the_key_is_made() -> None:
+    class Trained(Task):
+        def train(self) -> TrainingSet:
+            raise AssertionError("it need not be loaded for this")
+
+    def settled(task: Task, **fields: Any) -> tuple[str, str]:
+        step = Step(PassUse("prune"), Prune(ratio=0.5, **fields)).settled(task)
+        return step.key("parent", "data", HERE), step.label
+
+    assert settled(Trained()) == settled(Trained(), importance="taylor")
+    key_of_l2, no_label = settled(Task(), importance="l2")
+    assert settled(Task()) == (key_of_l2, WITHOUT_TRAINING) and no_label == ""
+    assert settled(Task(), importance="taylor")[0] not in (key_of_l2, settled(Task())[0])
+    step = Step(PassUse("int8"), Int8())
+    assert step.settled(Task()) is step
 
 
 def test_a_pass_without_a_runtime_is_encoded_as_it_is() -> None:
