@@ -21,7 +21,7 @@ from perfsuite.export.nodes import module_nodes
 from perfsuite.export.wrappers import unwrapped
 from perfsuite.judge.bottleneck import bottleneck
 from perfsuite.measure.latency import time_calls
-from perfsuite.measure.roofline import roofline
+from perfsuite.measure.roofline import Reached, reached, roofline
 from perfsuite.measure.stages import breakdown
 from perfsuite.report.profile.tree import Tree, render
 from perfsuite.report.sentences import bottleneck_sentences
@@ -109,7 +109,7 @@ def profile_module(
         f"{type(module).__name__}, eager PyTorch on {device}, {_threads(device)}",
         timed.samples_s,
         msgspec.structs.replace(found, untraced_s=statistics.fmean(timed.samples_s)),
-        _roofline(module, device),
+        _roofline(module, device, reached(found)),
         depth,
     )
 
@@ -242,7 +242,7 @@ def _threads(device: str) -> str:
     return f"{count} thread{'s' * (count != 1)}"
 
 
-def _roofline(module: nn.Module, device: str) -> Roofline | None:
+def _roofline(module: nn.Module, device: str, seen: Reached) -> Roofline | None:
     """Return what the processor reaches in the module's precision, if that is measured."""
     import torch
 
@@ -252,6 +252,6 @@ def _roofline(module: nn.Module, device: str) -> Roofline | None:
     if device != PROCESSOR or precision is None:
         return None
     try:
-        return roofline(torch.get_num_threads(), precision)
+        return roofline(torch.get_num_threads(), precision, seen)
     except Unavailable:
         return None

@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 OVERHEAD, UNATTRIBUTED = "engine overhead", "unattributed"
+MOST_SAVED = 4.0  # products of a 3x3 convolution over those of Winograd's F(4x4, 3x3)
 PYTHON = "python"  # the kind of a kernel for the time of Python code between two operators
 
 

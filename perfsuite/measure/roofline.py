@@ -15,11 +15,12 @@ import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
 from perfsuite.domain.device import DeviceIdentity
-from perfsuite.domain.profile import Roofline
+from perfsuite.domain.profile import MOST_SAVED, Breakdown, Roofline
 from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.measure.environment import environment
 from perfsuite.plugins import suggestion
@@ -33,17 +34,45 @@ _SECONDS = 0.2  # for each product of each side, and for each stream
 _LEAST_ARRAY_BYTES = 64 * 2**20
 _POOLS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 _TIMEOUT_S = 300.0
+_TELLING = 0.05  # of a call: what takes less is too short for its rate to be believed
+_TIMES = 3  # that roofs are measured because something exceeds them, as fast algorithms do
 
 Product = Callable[[], object]
 
 
-def roofline(threads: int, precision: str) -> Roofline:
+class Reached(NamedTuple):
+    """The highest rates that parts of a call have reached, 0 where none is known."""
+
+    flops_per_s: float = 0.0
+    bytes_per_s: float = 0.0
+
+
+NOTHING = Reached()
+
+
+class _Stored(Roofline, frozen=True):
+    """Roofs, and how many times they were measured: the best of each is kept."""
+
+    times: int = 1
+
+
+def reached(breakdown: Breakdown) -> Reached:
+    """Return the highest rates of the stages that take a telling part of the call."""
+    rows = [one for one in breakdown.rows if one.time_s > _TELLING * breakdown.total_s > 0]
+    return Reached(
+        max((2 * (one.macs or 0) / one.time_s for one in rows), default=0.0),
+        max(((one.bytes or 0) / one.time_s for one in rows), default=0.0),
+    )
+
+
+def roofline(threads: int, precision: str, seen: Reached = NOTHING) -> Roofline:
     """Return the roofs of `threads` threads in `precision` (fp32, bf16, fp16 or int8).
 
     They are measured once, in a process of its own, because thread pools cannot be resized, and
-    stored under `PERFSUITE_HOME/roofline` for this processor and these libraries. Raises
-    `ConfigError` for another precision, `Unavailable` without torch, `PerfsuiteError` if measuring
-    fails.
+    stored under `PERFSUITE_HOME/roofline` for this processor and these libraries. If what was
+    `seen` exceeds them, something else may have been running then: they are measured again, and the
+    higher ones are kept. Raises `ConfigError` for another precision, `Unavailable` without torch,
+    `PerfsuiteError` if measuring fails.
     """
     if precision not in _PRODUCTS:
         raise ConfigError(
@@ -51,31 +80,58 @@ def roofline(threads: int, precision: str) -> Roofline:
         )
     if threads < 1:
         raise ConfigError(f"roofline: {threads} threads; at least 1 is needed")
-    return _once(_key(threads, precision), partial(_in_process, threads, precision))
+    return _best(_key(threads, precision), partial(_in_process, threads, precision), seen)
 
 
 def roofline_of(
-    device: DeviceIdentity, precision: str, measure: Callable[[], Roofline]
+    device: DeviceIdentity,
+    precision: str,
+    measure: Callable[[], Roofline],
+    seen: Reached = NOTHING,
 ) -> Roofline:
     """Return the roofs of a device that is not the processor, which `measure` measures.
 
-    They are stored as the processor's are, for this device in this machine.
+    They are stored, and measured again, as the processor's are, for this device in this machine.
     """
     machine = msgspec.json.encode(environment().must_match, order="deterministic")
     key = key_of(machine, device.key, msgspec.json.encode([_VERSION, precision]))
-    return _once(key, lambda: msgspec.structs.replace(measure(), device=str(device)))
+
+    def named() -> Roofline:
+        return msgspec.structs.replace(measure(), device=str(device))
+
+    return _best(key, named, seen)
 
 
-def _once(key: str, measure: Callable[[], Roofline]) -> Roofline:
-    """Return what is stored under `key`, else what `measure` gives, and store it."""
+def _best(key: str, measure: Callable[[], Roofline], seen: Reached) -> Roofline:
+    """Return the best of what is stored under `key` and, if need be, what `measure` gives."""
     folder = home() / "roofline"
     path = folder / f"{key[:32]}.json"
     with locked(folder, f"{path.stem}.lock"):
-        found = _stored(path)
-        if found is None:
-            found = measure()
-            _store(path, found)
-    return found
+        before = _stored(path)
+        if before is not None and not _is_doubtful(before, seen):
+            return _plain(before)
+        found = measure()
+        _store(path, _together(before, found))
+        return _plain(_together(before, found))
+
+
+def _is_doubtful(roofs: _Stored, seen: Reached) -> bool:
+    """Tell whether to measure again: what was seen exceeds a roof, and not for the n-th time."""
+    more = max(seen.flops_per_s / roofs.flops_per_s, seen.bytes_per_s / roofs.bytes_per_s)
+    impossible = seen.flops_per_s > MOST_SAVED * roofs.flops_per_s
+    return impossible or (more > 1.0 and roofs.times < _TIMES)
+
+
+def _together(before: _Stored | None, now: Roofline) -> _Stored:
+    best = {name: getattr(now, name) for name in Roofline.__struct_fields__}
+    if before is not None:
+        for name in ("flops_per_s", "bytes_per_s"):
+            best[name] = max(best[name], getattr(before, name))
+    return _Stored(**best, times=1 if before is None else before.times + 1)
+
+
+def _plain(stored: _Stored) -> Roofline:
+    return Roofline(*(getattr(stored, name) for name in Roofline.__struct_fields__))
 
 
 def measured(threads: int, precision: str) -> Roofline:
@@ -100,12 +156,12 @@ def _key(threads: int, precision: str) -> str:
     return key_of(machine, msgspec.json.encode([_VERSION, threads, precision, libraries]))
 
 
-def _stored(path: Path) -> Roofline | None:
+def _stored(path: Path) -> _Stored | None:
     """Return the stored roofs; None if there are none or they cannot be read."""
     if not path.is_file():
         return None
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=Roofline)
+        found = msgspec.json.decode(path.read_bytes(), type=_Stored)
         if min(found.flops_per_s, found.bytes_per_s) > 0:
             return found
         problem = "a roof that is not above zero"
@@ -115,7 +171,7 @@ def _stored(path: Path) -> Roofline | None:
     return None
 
 
-def _store(path: Path, found: Roofline) -> None:
+def _store(path: Path, found: _Stored) -> None:
     with room_for(path):
         write_whole(path, msgspec.json.encode(found))
 

@@ -30,7 +30,7 @@ def _short(monkeypatch, tmp_path) -> None:
     monkeypatch.setattr(module_profile, "SECONDS", 0.01)
     quick = Measure(calls=2, seconds=0.0, warmup_seconds=0.01)
     monkeypatch.setattr(module_profile, "_MEASURE", quick)
-    monkeypatch.setattr(module_profile, "roofline", lambda threads, precision: None)
+    monkeypatch.setattr(module_profile, "roofline", lambda threads, precision, seen: None)
 
 
 def test_the_rows_add_up_and_the_module_is_left_as_it_was() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perfsuite.domain.profile import UNATTRIBUTED, BreakdownRow
+from perfsuite.domain.profile import MOST_SAVED, UNATTRIBUTED, BreakdownRow
 from perfsuite.judge.bottleneck import Bottleneck, Bound, ProfilingCost, is_overhead
 from perfsuite.report import words
 
@@ -119,9 +119,6 @@ def _gain(before_s: float, after_s: float) -> str:
     return f"{words.times(before_s / after_s)} faster ({words.seconds(after_s)})"
 
 
-_MOST_SAVED = 4.0  # products of a 3x3 convolution over those of Winograd's F(4x4, 3x3)
-
-
 def _bound(bound: Bound) -> str:
     known = [*_computing(bound), *_moving(bound)]
     if bound.limit == "unknown":
@@ -131,23 +128,25 @@ def _bound(bound: Bound) -> str:
             f"What it is bound by cannot be said: not all of its {missing} could be "
             f"counted{reached}."
         )
-    reached = ", and ".join(known)
+    reached, more = ", and ".join(known), _more_than_all(bound)
     if bound.limit == "neither":
         return (
             f"It is bound neither by computation nor by memory: it reaches {reached}; its time "
             f"goes into many small kernels, or into kernels that use the machine badly."
         )
+    if bound.intensity == 0:
+        return f"It is bound by memory, as it multiplies nothing: it reaches {reached}{more}."
     where = "above" if bound.limit == "computation" else "below"
     intensity = "unlimited" if bound.intensity is None else words.number(bound.intensity)
     return (
         f"It is bound by {bound.limit}: {intensity} FLOP a byte, {where} the "
         f"{words.number(bound.ridge)} from which on computation limits; it reaches "
-        f"{reached}{_more_than_all(bound)}."
+        f"{reached}{more}."
     )
 
 
 def _computing(bound: Bound) -> Iterator[str]:
-    if bound.flops_per_s is not None:
+    if bound.flops_per_s:
         roofline = bound.roofline
         threads = f"{roofline.threads} thread{'s' * (roofline.threads != 1)}"
         whole = roofline.device or threads
@@ -159,7 +158,7 @@ def _computing(bound: Bound) -> Iterator[str]:
 
 
 def _moving(bound: Bound) -> Iterator[str]:
-    if bound.bytes_per_s is not None:
+    if bound.bytes_per_s:
         yield (
             f"{words.number(bound.bytes_per_s / 1e9)} GB/s, "
             f"{words.percent(bound.bytes_per_s / bound.roofline.bytes_per_s)} of the memory's"
@@ -169,10 +168,10 @@ def _moving(bound: Bound) -> Iterator[str]:
 def _more_than_all(bound: Bound) -> str:
     """Return why a row may exceed a roof, which is measured with plain products and main memory."""
     roofline = bound.roofline
-    if (bound.flops_per_s or 0.0) > _MOST_SAVED * roofline.flops_per_s:
+    if (bound.flops_per_s or 0.0) > MOST_SAVED * roofline.flops_per_s:
         return (
-            " (far more than all, so something else was running when it was measured what can be "
-            "done; delete the folder roofline in PERFSUITE_HOME, and that is measured again)"
+            " (far more than all, so something else was running whenever it was measured what can "
+            "be done; it is measured again when this is profiled again)"
         )
     if bound.limit == "computation" and (bound.flops_per_s or 0.0) > roofline.flops_per_s:
         return " (more than all, as by algorithms that need fewer products, such as Winograd's)"

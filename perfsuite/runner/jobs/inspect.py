@@ -32,7 +32,7 @@ from perfsuite.measure.int8_share import int8_share
 from perfsuite.measure.joined_profile import joined
 from perfsuite.measure.kernels import mean_times
 from perfsuite.measure.latency import Turns, timed_run
-from perfsuite.measure.roofline import roofline, roofline_of
+from perfsuite.measure.roofline import Reached, reached, roofline, roofline_of
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import identity_of
@@ -78,7 +78,7 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
     roofs: Roofline | None = None
     if job.inspect.roofline:
         try:
-            roofs = _roofline(job, manifest, runtime)
+            roofs = _roofline(job, manifest, runtime, reached(found))
         except Unavailable as error:
             evidence = _with(evidence, EvidenceItem("reported", "roofline", "none", str(error)))
     return line_of(
@@ -114,8 +114,8 @@ def _with(evidence: Evidence, *items: EvidenceItem) -> Evidence:
     return msgspec.structs.replace(evidence, items=(*evidence.items, *items))
 
 
-def _roofline(job: Job, manifest: Manifest, runtime: Runtime) -> Roofline:
-    """Return what the device can reach.
+def _roofline(job: Job, manifest: Manifest, runtime: Runtime, seen: Reached) -> Roofline:
+    """Return what the device can reach, which is doubted where more was `seen`.
 
     Raises `Unavailable` where nothing measures it: torch does for the processor, and the runtime's
     own `roofline` for any other device.
@@ -123,14 +123,14 @@ def _roofline(job: Job, manifest: Manifest, runtime: Runtime) -> Roofline:
     precision = "int8" if manifest.rounds_to_8_bits else manifest.precision
     device = identity_of(runtime, job.cell.device)
     if device.is_processor:
-        return roofline(job.cell.threads, precision)
+        return roofline(job.cell.threads, precision, seen)
     measure = getattr(runtime, "roofline", None)
     if measure is None:
         raise Unavailable(
             f"{runtime.name} measures no roofline of {device}; give it a method "
             f"roofline(device, precision) that returns a perfsuite.domain.profile.Roofline"
         )
-    return roofline_of(device, precision, lambda: measure(job.cell.device, precision))
+    return roofline_of(device, precision, lambda: measure(job.cell.device, precision), seen)
 
 
 def _times(found: Breakdown) -> tuple[Measurement, ...]:

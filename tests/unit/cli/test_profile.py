@@ -38,7 +38,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("PERFSUITE_CELL", "")
     monkeypatch.setattr(api, "work_off", lambda j, o, **more: schedule.work_off(j, o, here, **more))
     monkeypatch.setattr(FakeSession, "profile", profile, raising=False)
-    monkeypatch.setattr(inspect, "roofline", lambda t, p: Roofline(1e11, 1e10, t, p))
+    monkeypatch.setattr(inspect, "roofline", lambda t, p, seen: Roofline(1e11, 1e10, t, p))
     monkeypatch.chdir(tmp_path)
     made = Project(tmp_path, monkeypatch)
     (tmp_path / "net.py").write_text(NET.replace("    def rows", f"{PICTURE}\n    def rows"))
@@ -241,7 +241,7 @@ def test_the_roofline_is_that_of_the_precision_that_runs(
 ) -> None:
     asked: list[tuple[int, str]] = []
 
-    def measured(threads: int, precision: str) -> Roofline:
+    def measured(threads: int, precision: str, seen: object) -> Roofline:
         asked.append((threads, precision))
         raise Unavailable("torch is not installed")
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.domain.profile import Roofline
+from perfsuite.domain.device import DeviceIdentity
+from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow, Roofline
 from perfsuite.errors import ConfigError, PerfsuiteError
 from perfsuite.measure import roofline as module
-from perfsuite.measure.roofline import Product, measured, roofline
+from perfsuite.measure.roofline import Product, Reached, measured, reached, roofline, roofline_of
 
 
 class Counting:
@@ -44,6 +45,60 @@ def test_it_is_measured_once(process: Counting, tmp_path: Path) -> None:
     assert process.calls == [(2, "fp32")]
     assert len(stored(tmp_path)) == 1
     assert not list((tmp_path / "roofline").glob("*.partial"))
+
+
+def test_what_exceeds_a_roof_has_it_measured_again_and_the_best_is_kept(
+    process: Counting,
+) -> None:
+    assert roofline(1, "fp32").flops_per_s == 1e9
+    assert roofline(1, "fp32", Reached(1e9, 1e8)).flops_per_s == 1e9  # as much is not more
+    assert roofline(1, "fp32", Reached(1.01e9)).flops_per_s == 2e9
+    assert roofline(1, "fp32", Reached(1.9e9)).flops_per_s == 2e9  # what was once too much is not
+    assert len(process.calls) == 2
+    process.calls.clear()  # the next one is as bad as the first was
+    assert roofline(1, "fp32", Reached(0.0, 1.01e8)) == Roofline(2e9, 1e8, 1, "fp32")
+    assert len(process.calls) == 1
+
+
+def test_a_fast_algorithm_does_not_have_it_measured_for_ever(process: Counting) -> None:
+    roofline(1, "fp32")
+    for _ in range(5):
+        roofline(1, "fp32", Reached(7e9))  # from the third on 3e9: 2.3 times as much
+    assert len(process.calls) == 3
+    assert roofline(1, "fp32", Reached(12.1e9)).flops_per_s == 4e9, "no algorithm explains this"
+    assert len(process.calls) == 4
+
+
+def test_what_was_stored_without_a_count_was_measured_once(
+    process: Counting, tmp_path: Path
+) -> None:
+    roofline(1, "fp32")
+    (path,) = stored(tmp_path)
+    path.write_bytes(b'{"flops_per_s":5.0,"bytes_per_s":1.0,"threads":1,"precision":"fp32"}')
+    assert roofline(1, "fp32") == Roofline(5.0, 1.0, 1, "fp32")
+    assert roofline(1, "fp32", Reached(6.0)).flops_per_s == 2e9
+
+
+def test_the_roof_of_a_card_is_doubted_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path))
+    card, speeds = DeviceIdentity("cuda", "Some Card"), iter([1e12, 2e12])
+
+    def of_card(seen: Reached) -> Roofline:
+        return roofline_of(card, "fp32", lambda: Roofline(next(speeds), 1e11, 0, "fp32"), seen)
+
+    assert of_card(Reached()).flops_per_s == 1e12
+    assert of_card(Reached(1.5e12)) == Roofline(2e12, 1e11, 0, "fp32", str(card))
+
+
+def test_what_stages_reach_is_that_of_those_which_take_long_enough() -> None:
+    rows = (
+        BreakdownRow("a", "stage", 0.5, 10**9, 0, 10**6),
+        BreakdownRow("b", "stage", 0.3, None, 0, 6 * 10**6),
+        BreakdownRow("c", "stage", 1e-6, 10**9, 0, 10**9),
+        BreakdownRow(OVERHEAD, "rest", 0.199999),
+    )
+    assert reached(Breakdown(1.0, 10, rows)) == Reached(4e9, 2e7)
+    assert reached(Breakdown(0.0, 1, ())) == Reached()
 
 
 def test_threads_and_precision_are_apart(process: Counting) -> None:
