@@ -87,6 +87,37 @@ def what_failed(raised: BaseException) -> str:
     return _what(raised, _own(frames) or (frames[-1] if frames else None))
 
 
+def trace_of_others(error: PerfsuiteError) -> str:
+    """Return the trace of what caused an error, without perfsuite's own frames.
+
+    The error itself is left out, since its message is told. It is '' where nothing else is left.
+    """
+    cause = error.__cause__
+    while isinstance(cause, PerfsuiteError) and cause.__cause__ is not None:
+        cause = cause.__cause__
+    if cause is None:
+        return ""
+    trace = traceback.TracebackException.from_exception(cause)
+    left = [_without_ours(one) for one in _chain(trace)]
+    return "".join(trace.format()) if any(left) else ""
+
+
+def _chain(trace: traceback.TracebackException | None) -> Iterator[traceback.TracebackException]:
+    """Yield a trace, and those of what caused it."""
+    if trace is not None:
+        yield trace
+        yield from _chain(trace.__cause__)
+        if not trace.__suppress_context__:
+            yield from _chain(trace.__context__)
+
+
+def _without_ours(trace: traceback.TracebackException) -> int:
+    """Take perfsuite's own frames out of a trace; return how many are left."""
+    kept = [one for one in trace.stack if not Path(one.filename).is_relative_to(_OURS)]
+    trace.stack = traceback.StackSummary.from_list(kept)
+    return len(kept)
+
+
 def _told(whose: str, raised: BaseException) -> str:
     frames = traceback.extract_tb(raised.__traceback__)
     own = _own(frames)

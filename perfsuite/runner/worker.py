@@ -20,7 +20,7 @@ from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupporte
 from perfsuite.runner.channel import WorkerTurns
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import TAIL
-from perfsuite.user_code import what_failed
+from perfsuite.user_code import trace_of_others, what_failed
 
 if TYPE_CHECKING:
     from perfsuite.measure.latency import Turns
@@ -40,9 +40,9 @@ def run_job(job: Job, turns: Turns | None = None) -> Line:
     except Unavailable as error:
         return _failed(job, "unavailable", error)
     except PerfsuiteError as error:
-        # A user's code failed below: the message says whose, the trace says where.
-        below = isinstance(error, BuildError) and error.__cause__ is not None
-        return _failed(job, "failed", error, output=traceback.format_exc() if below else "")
+        # Where somebody else's code failed below, the message says whose, the trace says where.
+        below = isinstance(error, BuildError)
+        return _failed(job, "failed", error, output=trace_of_others(error) if below else "")
     except MemoryError as error:
         return _failed(job, "failed", error, f"out of memory: {error}", traceback.format_exc())
     except BaseException as error:  # noqa: BLE001 - also what a user's code may raise on purpose

@@ -14,7 +14,13 @@ import pytest
 
 from perfsuite import user_code as door
 from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
-from perfsuite.user_code import require_type, user_code, user_items, what_failed
+from perfsuite.user_code import (
+    require_type,
+    trace_of_others,
+    user_code,
+    user_items,
+    what_failed,
+)
 
 
 def module(folder: Path, text: str, name: str = "mine.py") -> ModuleType:
@@ -135,3 +141,35 @@ def test_types_are_asked_for() -> None:
     for value, kind in ((None, "None"), ("3", "str"), (int, "the class int")):
         with pytest.raises(ConfigError, match=f"^x must give a whole number, not {kind}$"):
             require_type(value, int, "x", "a whole number")
+
+
+def test_a_trace_has_no_frames_of_perfsuite_s_own(tmp_path: Path) -> None:
+    with pytest.raises(BuildError) as caught:
+        list(user_items("net: its calibration()", lambda: module(tmp_path, "1 / 0")))
+    told = trace_of_others(caught.value)
+    assert f'File "{tmp_path / "mine.py"}", line 1, in <module>' in told
+    assert told.endswith("ZeroDivisionError: division by zero\n")
+    assert str(door._OURS) not in told and "BuildError" not in told
+
+
+def test_a_trace_begins_with_what_nobody_of_perfsuite_s_raised(tmp_path: Path) -> None:
+    code = module(tmp_path, "def rows():\n    raise KeyError('a') from ValueError('b')\n")
+    with pytest.raises(BuildError) as caught, user_code("net: its rows()"):
+        code.rows()
+    outer = BuildError("with a hint")
+    outer.__cause__ = caught.value
+    for error in (caught.value, outer):
+        told = trace_of_others(error)
+        assert told.startswith("ValueError: b\n\nThe above exception was the direct cause")
+        assert "line 2, in rows" in told and told.endswith("KeyError: 'a'\n")
+
+
+def test_where_only_perfsuite_s_own_frames_are_there_is_no_trace() -> None:
+    with pytest.raises(ConfigError) as caught:
+        require_type(1, str, "net: its name", "a text")
+    refused = caught.value
+    refused.__traceback__ = refused.__traceback__.tb_next if refused.__traceback__ else None
+    error = BuildError("net cannot be built")
+    assert trace_of_others(error) == ""
+    error.__cause__ = refused
+    assert trace_of_others(error) == ""
