@@ -17,6 +17,7 @@ from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unavailable, Unsupported
+from perfsuite.export.attributes import Attributes
 from perfsuite.export.nodes import module_nodes
 from perfsuite.export.wrappers import unwrapped
 from perfsuite.judge.bottleneck import bottleneck
@@ -87,9 +88,9 @@ def profile_module(
     `depth` is the number of levels that are printed, all by default.
 
     Arrays become tensors on the module's device; what else there is goes in as it is. The module
-    runs in evaluation mode without gradients, with this process's threads, and is left as it was;
-    one of torch.compile is the net inside. Raises `ConfigError` for stages or inputs that do not
-    fit.
+    runs in evaluation mode without gradients, with this process's threads, and is left as it was,
+    its attributes included, lists and dicts too; one of torch.compile is the net inside. Raises
+    `ConfigError` for stages or inputs that do not fit.
     """
     import torch
 
@@ -215,22 +216,28 @@ def _changed(
 
 @contextmanager
 def _evaluating(module: nn.Module) -> Iterator[None]:
-    """Have all parts in evaluation mode, each as it was afterwards, and so its buffers."""
+    """Have all parts in evaluation mode, each as it was afterwards, its buffers and attributes too.
+
+    What an object of some other class that a part holds keeps of itself is not put back.
+    """
     before = [(part, part.training) for part in module.modules()]
     held = [(part._buffers, dict(part._buffers.items())) for part, _ in before]
-    values = _remembered(module.buffers())
+    attributes = [Attributes(part) for part, _ in before]
+    values = _remembered([*module.buffers(), *(t for one in attributes for t in one.tensors())])
     try:
         for part, _ in before:
             part.training = False
         yield
     finally:
+        for one in attributes:
+            one.restore()
         for part, training in before:
             part.training = training
         for buffers, own in held:
             if isinstance(buffers, dict):  # those of a scripted module cannot be replaced
                 buffers.update(own)
-        for buffer, was in _changed(values):
-            buffer.copy_(was)
+        for tensor, was in _changed(values):
+            tensor.copy_(was)
 
 
 def _threads(device: str) -> str:

@@ -19,7 +19,15 @@ from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
-from perfsuite.export.sides import name_batch, settle, settled, spec_of
+from perfsuite.export.sides import (
+    Ranks,
+    give_ranks,
+    lacks_shape,
+    name_batch,
+    settle,
+    settled,
+    spec_of,
+)
 from perfsuite.export.validity import check_outputs, check_versions
 from perfsuite.user_code import user_code
 
@@ -119,11 +127,13 @@ def load_graph(path: Path) -> onnx.ModelProto:
     return model
 
 
-def read_graph(path: Path) -> onnx.ModelProto:
+def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     """Return the checked model in `path`, its nodes sorted and local functions expanded.
 
-    External data are read from beside the file. Raises `ConfigError` for a file that is missing, is
-    not ONNX, is cut short, is too new or fails the checker.
+    External data are read from beside the file. Of inputs for which the file does not tell it,
+    `ranks` gives the numbers of sides, all of which are open then. Raises `ConfigError` for a file
+    that is missing, is not ONNX, is cut short, is too new or fails the checker, and for an input
+    whose number of sides nobody tells.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -136,9 +146,10 @@ def read_graph(path: Path) -> onnx.ModelProto:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
         check_versions(path, model)
         sort_nodes(model)
-        if any(map(_lacks_shape, model.graph.output)):  # as where a graph was cut
+        give_ranks(model, ranks)
+        if any(map(lacks_shape, model.graph.output)):  # as where a graph was cut
             model = onnx.shape_inference.infer_shapes(model)
-        onnx.checker.check_model(model)
+        _check(model)
     except DecodeError as error:
         raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError) as error:
@@ -153,16 +164,26 @@ def read_graph(path: Path) -> onnx.ModelProto:
     return model
 
 
-def _lacks_shape(value: Any) -> bool:
-    kind = value.type.WhichOneof("value")
-    return kind == "tensor_type" and not value.type.tensor_type.HasField("shape")
+def _check(model: onnx.ModelProto) -> None:
+    """Raise what the checker does, but for outputs of unknown shape, which engines take."""
+    import onnx
+
+    unknown = [value for value in model.graph.output if lacks_shape(value)]
+    for value in unknown:
+        value.type.tensor_type.shape.SetInParent()
+    try:
+        onnx.checker.check_model(model)
+    finally:
+        for value in unknown:
+            value.type.tensor_type.ClearField("shape")
 
 
 def write_settled(path: Path, specs: Sequence[InputSpec], target: Path) -> None:
     """Write the model in `path` with the sides of `specs`, which nobody then guesses."""
     import onnx
 
-    model = read_graph(path)
+    ranks = {spec.name: len(spec.shape) for spec in specs}
+    model = read_graph(path, lambda names: ranks)
     settle(model, specs)
     onnx.save(model, target)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -16,9 +16,15 @@ from perfsuite.export.validity import kind_of_value
 if TYPE_CHECKING:
     import onnx
 
+# How many sides inputs have, by name, of those that are asked for.
+Ranks = Callable[[Sequence[str]], Mapping[str, int]]
+
 BATCH = "batch"
 # The metadata key of a graph whose sides were settled: the names of the inputs without a batch.
 SETTLED = "perfsuite.per_call"
+ITS_NAME = "<its name>"  # of a model, in what is said of it by whoever does not know it
+
+_BARE_KEY = re.compile("[A-Za-z0-9_-]+")  # of TOML
 
 _NO_NAMES = frozenset({"", "?", "-1", "*", "none"})
 # Names that say that a side counts samples, the surest first.
@@ -49,6 +55,42 @@ def tensor_inputs(model: onnx.ModelProto) -> list[Any]:
     return [value for value in model.graph.input if value.name not in constants]
 
 
+def lacks_shape(value: Any) -> bool:
+    """Tell whether a value is a tensor of which not even the number of sides is known."""
+    kind = value.type.WhichOneof("value")
+    return kind == "tensor_type" and not value.type.tensor_type.HasField("shape")
+
+
+def give_ranks(model: onnx.ModelProto, ranks: Ranks | None) -> None:
+    """Give inputs of unknown shape as many open sides as `ranks` tells.
+
+    Raises `ConfigError`, with what to tell, for an input of which it does not.
+    """
+    unknown = [value for value in tensor_inputs(model) if lacks_shape(value)]
+    told = ranks([value.name for value in unknown]) if unknown and ranks is not None else {}
+    for value in unknown:
+        if value.name not in told:
+            raise ConfigError(
+                f"input '{value.name}': the file does not tell how many sides it has; say it with "
+                f"--shape {value.name}=1x3x224x224 (with its own sides), in a suite shapes = "
+                f"{{ {ITS_NAME} = {{ {toml_key(value.name)} = [1, 3, 224, 224] }} }}, or give "
+                f"samples: --samples FILE.npz, in a suite samples = {{ {ITS_NAME} = "
+                f'"FILE.npz" }}'
+            )
+        _set_rank(value, told[value.name])
+
+
+def _set_rank(value: Any, rank: int) -> None:
+    value.type.tensor_type.shape.SetInParent()
+    for _ in range(rank):
+        value.type.tensor_type.shape.dim.add()
+
+
+def toml_key(name: str) -> str:
+    """Return a name as a key of TOML: TensorFlow's `input:0` and PyTorch's `x.1` are quoted."""
+    return name if _BARE_KEY.fullmatch(name) else f'"{name}"'
+
+
 def declared(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
     """Return the inputs as the file has them, each open side under a name.
 
@@ -67,10 +109,7 @@ def declared(model: onnx.ModelProto) -> tuple[InputSpec, ...]:
             )
         shape = _shape(value)
         if shape is None:
-            raise ConfigError(
-                f"input '{value.name}': its shape is not known; export it again, for example with "
-                f"torch.onnx.export(..., dynamo=True)"
-            )
+            raise ConfigError(f"input '{value.name}': how many sides it has is not known")
         dtype = helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type)
         specs.append(InputSpec(value.name, str(dtype), shape))
     return tuple(specs)

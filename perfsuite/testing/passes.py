@@ -163,11 +163,14 @@ def _check_graph_pass(
 
 def _exported(workload: Workload, folder: Path) -> Path:
     """Return the path of the model's graph."""
-    from perfsuite.export.onnx import export_graph
+    from perfsuite.export.onnx import export_graph, write_settled
 
     model, path = workload.model, folder / "graph.onnx"
-    if model.onnx is not None:
+    if model.onnx is not None and not model.inputs:
         return model.onnx
+    if model.onnx is not None:
+        write_settled(model.onnx, model.inputs, path)
+        return path
     if model.build is None:
         raise AssertionError(f"workload '{workload.name}': its model has neither build nor onnx")
     example = workload.task.inputs(model.batch or 2, 0)

@@ -53,21 +53,60 @@ def test_each_call_has_the_same_inputs_and_buffers_are_as_before() -> None:
             super().__init__()
             self.register_buffer("calls", torch.zeros(1))
             self.register_buffer("last", torch.zeros(1))
-            self.seen = set()
 
         def forward(self, pictures):
             self.calls += 1
             self.last = pictures[:1] + self.calls
             pictures *= 2
-            self.seen.add(float(pictures[0]))
+            seen.add(float(pictures[0]))
             return pictures
 
+    seen: set[float] = set()
     net = Counting()
     given = torch.ones(2)
     perfsuite.profile(net, (given,))
-    assert net.seen == {2.0}, "a call had what the call before had made of its inputs"
+    assert seen == {2.0}, "a call had what the call before had made of its inputs"
     assert net.calls.item() == 0 and net.last.item() == 0
     assert not net.last.is_inference(), "it could not be trained with any more"
+
+
+def test_attributes_are_as_before() -> None:
+    class Remembering(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = nn.Identity()
+            self.count, self.cached, self.scale = 0, None, torch.ones(2)
+            self.kept = {"first": [1.0], "names": {"a"}}
+            self.weight = nn.Parameter(torch.ones(2))
+
+        def forward(self, pictures):
+            self.count += 1
+            self.cached = self.fresh = pictures * self.count
+            self.inner.seen = self.count
+            self.scale += 1
+            self.kept["first"].append(self.count)
+            self.kept["names"].add("b")
+            self.kept["second"] = pictures
+            self.weight = nn.Parameter(pictures[:2].clone())
+            if self.count == 1:
+                self.late = nn.Linear(2, 2)
+            return self.inner(pictures * self.scale)
+
+    net = Remembering()
+    weight, first, held = net.weight, net.kept["first"], net.kept
+    perfsuite.profile(net, (torch.ones(2),))
+    assert (net.count, net.cached, net.scale.tolist()) == (0, None, [1.0, 1.0])
+    assert not hasattr(net, "fresh") and not hasattr(net.inner, "seen")
+    assert net.kept is held and net.kept == {"first": [1.0], "names": {"a"}}
+    assert net.kept["first"] is first and net.weight is weight
+    assert [name for name, _ in net.named_children()] == ["inner"]
+
+
+def test_a_lazy_module_is_the_one_that_its_first_call_made_of_it() -> None:
+    net = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
+    perfsuite.profile(net, (torch.ones(2, 4),))
+    assert net[0].in_features == 4 and net[0].weight.shape == (3, 4)
+    assert net(torch.ones(1, 4)).shape == (1, 3)
 
 
 def test_it_prints_as_the_breakdown() -> None:

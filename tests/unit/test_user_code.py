@@ -79,7 +79,7 @@ def test_an_installed_package_that_offers_plug_ins_is_a_user_s(
     mine = module(tmp_path / "offering", "def rows():\n    assert False\n")
     points = EntryPoints([EntryPoint("x", "offering.mine:rows", "perfsuite.workloads")])
     monkeypatch.setattr(door, "entry_points", lambda: EntryPoints())
-    with pytest.raises(BuildError, match=r"^x failed in line 77 of tests/"), user_code("x"):
+    with pytest.raises(BuildError, match=r"^x failed in line 83 of tests/"), user_code("x"):
         mine.rows()
     monkeypatch.setattr(door, "entry_points", lambda: points)
     with pytest.raises(BuildError, match=r"^x failed in line 2 of .*mine.py"), user_code("x"):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
-Criterion = Literal["l2", "taylor", "bn"]
 Scores = dict[str, np.ndarray]  # float64 (width,), by the group's name
 GroupWidth = tuple[str, int]  # a group's name and a width of it
 

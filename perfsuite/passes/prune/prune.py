@@ -17,7 +17,7 @@ from perfsuite.export.state import as_arrays
 from perfsuite.passes.prune import importance
 from perfsuite.passes.prune.channels import Group
 from perfsuite.passes.prune.costs import Costs, Widths, costs_of
-from perfsuite.passes.prune.importance import Criterion, GroupWidth, Scores
+from perfsuite.passes.prune.importance import GroupWidth, Scores
 from perfsuite.passes.prune.prunable import prunable
 from perfsuite.passes.prune.reconstruction import reconstruct
 from perfsuite.passes.prune.surgery import (
@@ -86,7 +86,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     macs: float | None = None
     speedup: float | None = None
     scope: Scope = "clock"
-    importance: Criterion | Literal["auto"] = "auto"
+    importance: Literal["auto", "bn", "l2", "taylor"] = "auto"
     layers: tuple[str, ...] = ()
     round_to: int = 1
     steps: int = 1

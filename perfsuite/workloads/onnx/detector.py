@@ -16,7 +16,7 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Outputs, Predict, Task
 from perfsuite.errors import ConfigError, Unsupported
-from perfsuite.export.sides import BATCH
+from perfsuite.export.sides import BATCH, ITS_NAME
 from perfsuite.workloads.onnx.arrays import written
 from perfsuite.workloads.tasks.average_precision import Boxes, mean_average_precision, row_of
 from perfsuite.workloads.tasks.detection import SAME, agreed, differences, fitted
@@ -55,7 +55,7 @@ def _pictures(item: InputSpec, table: DetectionTable) -> tuple[bool, int, int]:
     if len(shape) != 4 or not isinstance(height, int) or not isinstance(width, int):
         raise ConfigError(
             f"input '{item.name}' is {written(shape)}, which is not pictures of one size; give the "
-            f"size: detection = {{ <its name> = {{ size = [height, width], ... }} }}"
+            f"size: detection = {{ {ITS_NAME} = {{ size = [height, width], ... }} }}"
         )
     return last, height, width
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,12 +18,19 @@ from perfsuite.domain.task import Inputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.export.onnx import data_files, read_graph
-from perfsuite.export.sides import BATCH, batch_sides, declared, with_sides
+from perfsuite.export.sides import (
+    BATCH,
+    ITS_NAME,
+    batch_sides,
+    declared,
+    toml_key,
+    with_sides,
+)
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.onnx.agreement import Agreeing
 from perfsuite.workloads.onnx.arrays import NUMBERS, written
 from perfsuite.workloads.onnx.detector import DetectorFile, pictures_shape
-from perfsuite.workloads.onnx.samples import LABELS, Samples, read_samples
+from perfsuite.workloads.onnx.samples import LABELS, Samples, ranks_in, read_samples
 from perfsuite.workloads.onnx.sides import Settled, Sides, settled, sides_of
 from perfsuite.workloads.onnx.tasks import Labelled, MadeUp, made_up
 from perfsuite.workloads.onnx.trial import Outcome, tried
@@ -34,13 +41,14 @@ if TYPE_CHECKING:
 _NO_BATCH = (
     "no side of its inputs is known to count samples, so none can be taken from a file; say "
     "which one does with `batch` in its place: --shape x=10xbatchx4, in a suite shapes = "
-    '{ <its name> = { x = [10, "batch", 4] } }'
+    f'{{ {ITS_NAME} = {{ x = [10, "batch", 4] }} }}'
 )
 _WITHOUT = (
     "leave the labels out: the model is then timed and calibrated, without an accuracy; or write a "
     "task of your own in Python"
 )
 _OUTCOME = "outcome.json"
+_PICTURE_SIDES = 4  # samples, channels, height, width
 _TRIAL = "1"  # changes when trials come out otherwise
 
 
@@ -58,13 +66,21 @@ def onnx_workload(
     Raises `ConfigError` for a file that is no model, for inputs of a type that cannot be made, for
     samples and shapes that do not fit, and where neither says how long an open side is.
     """
+    told_sides, unranked, key = dict(shapes or {}), list[str](), toml_key(path.stem)
+
+    def ranks(names: Sequence[str]) -> Mapping[str, int]:
+        unranked.extend(names)
+        of_pictures = {} if detection is None else dict.fromkeys(names, _PICTURE_SIDES)
+        of_samples = {} if samples is None else ranks_in(samples, names)
+        return {**of_pictures, **of_samples, **{name: len(one) for name, one in told_sides.items()}}
+
     try:
-        graph = read_graph(path)
+        graph = read_graph(path, ranks)
         inputs = declared(graph)
         _check_inputs(inputs)
         if detection is not None:
-            shapes = {**pictures_shape(inputs, detection), **(shapes or {})}
-        sides = sides_of(inputs, shapes or {})
+            told_sides = {**pictures_shape(inputs, detection), **told_sides}
+        sides = sides_of(inputs, told_sides)
         given = None
         if samples is not None:
             if not sides.batch and not sides.fixed:
@@ -75,16 +91,16 @@ def onnx_workload(
         if given is not None and given.labels is not None:
             _check_labels(given.labels, graph, found)
     except ConfigError as error:
-        told = str(error)
+        told = str(error).replace(ITS_NAME, key)
         whose = "" if told.startswith((f"{path}", f"{samples}")) else f"{path}: "
         raise ConfigError(whose + told) from error
-    task: Task = MadeUp(found.inputs)
+    task: Task = MadeUp(found.inputs, key)
     if detection is not None:
         task = DetectorFile(found.inputs[0], detection)
     elif given is not None:
         size = found.only or _fixed_size(sides, given)
         task = Agreeing(given, size, path) if given.labels is None else Labelled(given, size)
-    settled_inputs = () if found.inputs == _as_read(inputs) else found.inputs
+    settled_inputs = found.inputs if unranked or found.inputs != _as_read(inputs) else ()
     model = Model(onnx=path, batch=found.only, why_batch=found.why, inputs=settled_inputs)
     return Workload(path.stem, model, task)
 

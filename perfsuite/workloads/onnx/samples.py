@@ -140,6 +140,21 @@ def read_samples(
     )
 
 
+def ranks_in(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return how many sides the arrays of some inputs have; those that are not there are left out.
+
+    Samples that are given one by one lack the side that counts them.
+    """
+    found = {}
+    with _opened(path, names) as file:
+        for name in names:
+            keys = _keys(file.files, name)
+            if keys:
+                alone = keys != [name]
+                found[name] = _array(path, file, keys[0]).ndim + alone
+    return found
+
+
 def _read(path: Path, inputs: Sequence[InputSpec]) -> tuple[dict[str, Found], np.ndarray | None]:
     """Return the arrays of the inputs and, if there are any, the labels."""
     with _opened(path, [spec.name for spec in inputs]) as file:

@@ -5,7 +5,6 @@ What a file leaves open is told by a user, or by samples, or found out in a tria
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -13,14 +12,13 @@ import msgspec
 
 from perfsuite.domain.model import GivenShapes, InputSpec
 from perfsuite.errors import ConfigError
-from perfsuite.export.sides import BATCH, batch_sides, with_sides
+from perfsuite.export.sides import BATCH, ITS_NAME, batch_sides, toml_key, with_sides
 from perfsuite.plugins import suggestion
 from perfsuite.workloads.onnx.arrays import written
 from perfsuite.workloads.onnx.samples import Samples
 from perfsuite.workloads.onnx.trial import Outcome
 
 ANY = "?"  # stands for a side that samples decide
-_BARE_KEY = re.compile("[A-Za-z0-9_-]+")  # of TOML
 _PICTURE = 4  # sides: samples, channels, height, width
 
 
@@ -210,7 +208,7 @@ def _asked_for_lengths(sides: Sides, missing: Sequence[str]) -> str:
     return (
         f"its inputs have open sides of which nobody has said how long they are: {which}. "
         f"{_say(sides, leaving, '1')}. Or give samples: --samples FILE.npz, in a suite "
-        f'samples = {{ <its name> = "FILE.npz" }}'
+        f'samples = {{ {ITS_NAME} = "FILE.npz" }}'
     )
 
 
@@ -243,18 +241,13 @@ def _say(sides: Sides, asked: Sequence[InputSpec], batch: str) -> str:
         for spec in asked
     }
     options = " ".join(f"--shape {name}={'x'.join(words)}" for name, words in told.items())
-    table = ", ".join(f"{_key(name)} = [{', '.join(words)}]" for name, words in told.items())
+    table = ", ".join(f"{toml_key(name)} = [{', '.join(words)}]" for name, words in told.items())
     table = table.replace(BATCH, f'"{BATCH}"') if batch == BATCH else table
     capitals = any(word.isupper() for words in told.values() for word in words)
     return (
-        f"Say it with {options}, in a suite shapes = {{ <its name> = {{ {table} }} }}"
+        f"Say it with {options}, in a suite shapes = {{ {ITS_NAME} = {{ {table} }} }}"
         f"{', with numbers for the words in capitals' if capitals else ''}"
     )
-
-
-def _key(name: str) -> str:
-    """Return a name as a key of TOML: TensorFlow's `input:0` and PyTorch's `x.1` are quoted."""
-    return name if _BARE_KEY.fullmatch(name) else f'"{name}"'
 
 
 def _placeholder(side: int | str, axis: int) -> str:

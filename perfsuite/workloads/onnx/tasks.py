@@ -10,6 +10,7 @@ import numpy as np
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Predict, Task
 from perfsuite.errors import Unsupported
+from perfsuite.export.sides import ITS_NAME
 from perfsuite.workloads.onnx.samples import Samples
 from perfsuite.workloads.tasks.classification import top1_rows
 
@@ -22,6 +23,7 @@ class MadeUp(Task):
     """Random inputs that fit the graph: standard normal floats, zeros for everything else."""
 
     spec: tuple[InputSpec, ...]
+    key: str = ITS_NAME  # of the model in a suite
     made_up = True
 
     def inputs(self, batch: int, seed: int) -> Inputs:
@@ -32,7 +34,7 @@ class MadeUp(Task):
         """Raise `Unsupported`, because the ranges of random inputs are not those of real data."""
         raise Unsupported(
             "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
-            'samples = { <its name> = "<file>.npz" }, or to profile: --samples <file>.npz'
+            f'samples = {{ {self.key} = "<file>.npz" }}, or to profile: --samples <file>.npz'
         )
 
     def fingerprint(self) -> str:

@@ -114,7 +114,10 @@ def test_inputs_that_are_no_tensors_are_told() -> None:
     inner = helper.make_tensor_type_proto(TensorProto.FLOAT, None)
     sequence = helper.make_value_info("q", helper.make_sequence_type_proto(inner))
     unknown = helper.make_tensor_value_info("x", TensorProto.FLOAT, None)
-    for value, words in ((sequence, "'q' is a sequence, not a tensor"), (unknown, "not known")):
+    for value, words in (
+        (sequence, "'q' is a sequence, not a tensor"),
+        (unknown, "how many sides it has is not known"),
+    ):
         model = helper.make_model(helper.make_graph([], "g", [value], []))
         with pytest.raises(ConfigError, match=words):
             declared(model)

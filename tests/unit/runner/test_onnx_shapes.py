@@ -121,7 +121,7 @@ def test_open_sides_that_nobody_told_fail_their_cell_with_what_to_say(folder: Pa
         assert record.status == "failed"
         assert record.error is not None
         assert record.error.kind == "ConfigError"
-        assert "shapes = { <its name> = { x = [1, 3, H, W] } }" in record.error.message
+        assert "shapes = { net = { x = [1, 3, H, W] } }" in record.error.message
 
 
 def test_a_batch_that_the_model_does_not_take_is_unsupported(folder: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 import torch
-from prune_nets import Toy, context, conv, pair, pooled
+from prune_nets import Toy, context, conv, pair, pooled, seeded
 from torch import nn
 
 from perfsuite.domain.task import Task
@@ -81,7 +81,7 @@ def test_left_open_the_importance_follows_from_whether_there_are_training_sample
     tmp_path: Path,
 ) -> None:
     train = CheckedTask("stripes", Task(), "").train
-    model = {name: pair() for name in ("open", "l2")}
+    model = {name: seeded(pair) for name in ("open", "l2")}
     left = Prune(ratio=0.5, scope="uniform")
     found = left.fit(model["open"], context(tmp_path / "a", train=train))
     named = msgspec.structs.replace(left, importance="l2")

@@ -11,13 +11,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfsuite.errors import ConfigError
+from perfsuite.domain.model import InputSpec
+from perfsuite.domain.suite import DetectionTable
+from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.export.onnx import graph_spec, load_graph, write_settled
+from perfsuite.runner.build.reference import graph_outputs
 from perfsuite.workloads.onnx.file import onnx_workload
 
 onnx = pytest.importorskip("onnx")
 from onnx import TensorProto, helper  # noqa: E402
 
-Sides = Sequence[int | str | None]
+Sides = Sequence[int | str | None] | None
 GOOD = {
     "x": np.arange(6 * 3 * 2 * 2, dtype=np.float32).reshape(6, 3, 2, 2),
     "labels": np.array([0, 1, 2, 0, 1, 2]),
@@ -153,6 +157,53 @@ def test_open_sides_without_names_are_as_good(tmp_path: Path, open_side: str | N
     workload = onnx_workload(path, tmp_path / "s.npz")
     assert workload.task.inputs(5, 0)["x"].shape == (5, 3, 2, 2)
     assert [spec.shape for spec in workload.model.inputs] == [("batch", 3, 2, 2)]
+
+
+def test_what_is_asked_for_can_be_pasted_into_a_suite(tmp_path: Path) -> None:
+    for name, key in (("net", "net"), ("net v1.2", '"net v1.2"')):
+        path = save(tmp_path / f"{name}.onnx", ("n", 3, "h", "w"))
+        told = refusal(path)
+        assert f"shapes = {{ {key} = {{ x = [1, 3, H, W] }} }}" in told
+        assert f'samples = {{ {key} = "FILE.npz" }}' in told
+        task = onnx_workload(path, shapes={"x": (1, 3, 4, 5)}).task
+        with pytest.raises(Unsupported, match=re.escape(f'samples = {{ {key} = "<file>.npz" }}')):
+            task.calibration(4)
+        with pytest.raises(ConfigError) as caught:
+            onnx_workload(path, detection=DetectionTable("boxes.json", "yolov8"))
+        assert f"detection = {{ {key} = {{ size = [height, width]" in str(caught.value)
+
+
+def test_samples_and_shapes_tell_how_many_sides_there_are_where_the_file_does_not(
+    tmp_path: Path,
+) -> None:
+    path = save(tmp_path / "net.onnx", None)
+    write(tmp_path / "s.npz")
+    one_by_one = {f"x/{place}": one for place, one in enumerate(GOOD["x"])}
+    write(tmp_path / "one.npz", {**one_by_one, "labels": GOOD["labels"]})
+    sampled, alone, shaped = (
+        onnx_workload(path, tmp_path / "s.npz"),
+        onnx_workload(path, tmp_path / "one.npz"),
+        onnx_workload(path, shapes={"x": (1, 3, 2, 2)}),
+    )
+    for workload in (sampled, alone, shaped):
+        assert workload.model.inputs == (InputSpec("x", "float32", ("batch", 3, 2, 2)),)
+        inputs = workload.task.inputs(5, 0)
+        assert inputs["x"].shape == (5, 3, 2, 2)
+        write_settled(path, workload.model.inputs, tmp_path / "settled.onnx")
+        assert graph_spec(load_graph(tmp_path / "settled.onnx"))[0] == workload.model.inputs
+        (answer,) = graph_outputs(tmp_path / "settled.onnx", inputs)
+        np.testing.assert_allclose(answer, inputs["x"].mean(axis=(2, 3)), rtol=1e-6)
+
+
+def test_without_either_the_number_of_sides_is_asked_for(tmp_path: Path) -> None:
+    path = save(tmp_path / "net.onnx", None)
+    assert refusal(path) == (
+        f"{path}: input 'x': the file does not tell how many sides it has; say it with --shape "
+        "x=1x3x224x224 (with its own sides), in a suite shapes = { net = { x = [1, 3, 224, 224] } "
+        '}, or give samples: --samples FILE.npz, in a suite samples = { net = "FILE.npz" }'
+    )
+    write(tmp_path / "s.npz", {"z": GOOD["x"]})
+    assert "how many sides it has" in refusal(path, tmp_path / "s.npz")
 
 
 @pytest.mark.parametrize("engine", ["onnxruntime", "openvino"])
