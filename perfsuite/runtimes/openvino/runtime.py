@@ -16,6 +16,7 @@ from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.validity import kind_of_value
+from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.shared.base import (
     BaseSession,
@@ -217,19 +218,20 @@ def _check_types(model: Any, names: Sequence[str]) -> None:
 
 
 def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
-    """Return the file in `path` or, if its nodes are not named as in `graph`, a copy in `folder`.
+    """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
 
-    Of two nodes with one name the engine's layers could not be told apart, and local functions,
-    which `graph` has no more, it does not take.
+    Of two nodes with one name the engine's layers could not be told apart, local functions, which
+    `graph` has no more, it does not take, and of branches that give nothing it makes something.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    if named == [node.name for node in graph.graph.node]:
+    better = with_computed_empties(graph)
+    if better is graph and named == [node.name for node in graph.graph.node]:
         return path
     copy = folder / path.name
-    onnx.save(graph, copy)
+    onnx.save(better, copy)
     return copy
 
 
