@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from open_sides import segmenter, steps_first, thresholded
 
-from perfsuite import InputSpec, Model, Stage, SubsetMetric, Task, TrainingSet, Workload
+from perfsuite import Batches, InputSpec, Model, Stage, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.testing import check_workload
 from perfsuite.testing.samples import pictures, small_net
 from perfsuite.workloads.onnx.file import onnx_workload
@@ -67,6 +67,43 @@ def share(rows: np.ndarray) -> float:
 
 def noise(rows: np.ndarray) -> np.ndarray:
     return rows + np.random.default_rng().normal(size=rows.shape)
+
+
+def validating(seed: int, **methods: Any) -> Task:
+    """Return a good task whose validation samples are drawn by `seed`."""
+
+    def validation(_: Task, predict: Any, samples: int | None = None) -> np.ndarray:
+        logits = predict({"image": pictures(300, seed)["image"][:samples]})[0]
+        rows: np.ndarray = (logits.argmax(axis=1) == 0).astype(np.float64)[:, None]
+        return rows
+
+    return task(validation=validation, **methods)
+
+
+def right_answers(_: Task, predict: Any, samples: int | None = None) -> np.ndarray:
+    logits = predict({"image": pictures(300, 9)["image"][:samples]})[0]
+    rows: np.ndarray = (logits.argmax(axis=1) == 0).astype(np.float64)[:, None]
+    return rows
+
+
+def calibrating(_: Task, samples: int) -> Iterator[dict[str, np.ndarray]]:
+    yield {"image": pictures(300, 7)["image"][:samples]}
+
+
+def learning(_: Task) -> TrainingSet:
+    return TrainingSet(pictures(300, 8)["image"], np.zeros(300), lambda batch, rng: batch)
+
+
+def varied(_: Task) -> TrainingSet:
+    """Return the same pictures, told by their numbers, with noise."""
+    images = pictures(300, 8)["image"]
+    return TrainingSet(
+        np.arange(300), np.zeros(300), lambda at, rng: images[at] + np.float32(rng.random())
+    )
+
+
+def some_of(places: Any) -> Any:
+    return lambda _: places
 
 
 WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
@@ -140,6 +177,50 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
         lambda: workload(task(metrics=lambda _: {"top1": share, "top5": lambda rows: 5.0})),
         "the metric 'top5' is 5.0",
     ),
+    "validation has other rows": (
+        lambda: workload(task(validation=lambda _, predict, samples: np.zeros((8, 2)))),
+        "rows have 2 columns, those of task.rows 1",
+    ),
+    "validation changes": (
+        lambda: workload(task(validation=lambda _, predict, samples: noise(np.zeros((8, 1))))),
+        r"task.validation\(predict, 8\) returns other rows the second time",
+    ),
+    "validation is a test": (
+        lambda: workload(validating(9, rows=right_answers)),
+        r"task.validation: 100% of its samples are test samples",
+    ),
+    "validation calibrates": (
+        lambda: workload(validating(7, calibration=calibrating)),
+        "100% of its samples are calibration samples",
+    ),
+    "validation trains": (
+        lambda: workload(validating(8, train=learning)),
+        r"100% of its samples are training samples that held_out\(\) does not name",
+    ),
+    "others are held out than answered": (
+        lambda: workload(validating(8, train=learning, held_out=some_of(np.arange(250, 300)))),
+        r"100% of its samples are training samples that held_out\(\) does not name",
+    ),
+    "what is held out is not there": (
+        lambda: workload(validating(8, train=learning, held_out=some_of(np.array([300])))),
+        r"task.held_out\(\) names the training samples 300 to 300, and there are 300",
+    ),
+    "all is held out": (
+        lambda: workload(validating(8, train=learning, held_out=some_of(np.arange(300)))),
+        "names all 300 training samples",
+    ),
+    "held out twice": (
+        lambda: workload(validating(8, train=learning, held_out=some_of(np.array([1, 1])))),
+        "must name training samples, each once",
+    ),
+    "a mask is held out": (
+        lambda: workload(validating(8, train=learning, held_out=some_of(np.arange(300) < 30))),
+        r"of a mask take numpy.flatnonzero\(mask\)",
+    ),
+    "nothing to hold out of": (
+        lambda: workload(validating(8, train=Task.train, held_out=some_of(np.arange(3)))),
+        r"held_out\(\) names training samples, and task.train\(\) has none",
+    ),
     "metric of a subset": (
         lambda: workload(task(metrics=lambda _: {"some": SubsetMetric(0, lambda rows: 5.0)})),
         "the metric 'some' is 5.0",
@@ -151,11 +232,19 @@ def test_a_good_workload_passes() -> None:
     check_workload(workload(stages=(Stage("first", ("0", "1")), Stage("head", ("7",)))))
 
 
+def test_good_validation_samples_pass() -> None:
+    check_workload(workload(validating(10)))
+    check_workload(workload(validating(10, train=learning, held_out=some_of(np.arange(30)))))
+    check_workload(workload(validating(8, train=varied, held_out=some_of(np.arange(299)))))
+
+
 def test_a_module_with_batches_passes() -> None:
     batch = pictures(8, 0)["image"]
     net = small_net().train()
     check_workload(Workload("net", net, [(batch, np.zeros(8, int))]))
     assert net.training
+    train = [(pictures(40, 1)["image"], np.arange(40) % 5)]
+    check_workload(Workload("net", net, Batches([(batch, np.zeros(8, int))], train_loader=train)))
 
 
 def test_a_metric_about_none_of_the_samples_that_are_tried_passes() -> None:

@@ -64,7 +64,8 @@ def suites(draw: st.DrawFn) -> ResolvedSuite:
         batches=draw(unique(COUNTS)),
         threads=draw(st.none() | COUNTS),
         processes=draw(COUNTS),
-        evaluate=Evaluate(draw(st.none() | COUNTS)),
+        evaluate=Evaluate(draw(st.none() | COUNTS), draw(st.sampled_from(["test", "validation"]))),
+        hold_out=draw(st.booleans()),
         measure=Measure(draw(COUNTS), draw(AMOUNTS), draw(AMOUNTS), draw(st.floats(1e-3, 1e6))),
         expect=tuple(
             draw(

@@ -12,7 +12,7 @@ from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Accuracy, BetweenRuns, Header, Record, Run
-from perfsuite.domain.suite import Budget, ResolvedSuite
+from perfsuite.domain.suite import Budget, ResolvedSuite, Split
 from perfsuite.domain.verdict import Verdict
 from perfsuite.report.sentences import caution_sentence
 
@@ -96,9 +96,11 @@ def accuracy(
     digest: str = "d",
     samples: int = 2000,
     metric: str = "top1",
+    split: Split = "test",
 ) -> Accuracy:
     offsets = np.linspace(-spread, spread, 101)
-    return Accuracy(metric, value, samples, digest, tuple(float(value + o) for o in offsets))
+    replicates = tuple(float(value + o) for o in offsets)
+    return Accuracy(metric, value, samples, digest, replicates, split)
 
 
 def only(verdicts: tuple[Verdict, ...]) -> Verdict:

@@ -164,6 +164,15 @@ def test_processes_may_follow_from_what_is_measured() -> None:
     assert (quick.processes, quick.looks, quick.minutes) == (3, None, None)
 
 
+def test_samples_may_be_held_out_and_answered() -> None:
+    split = Evaluate(split="validation")
+    given = Suite(workloads=["vgg-digits"], runtimes=["pytorch"], hold_out=True, evaluate=split)
+    suite, _, _ = load_suite(given)
+    assert (suite.hold_out, suite.evaluate) == (True, split)
+    quick, _, _ = load_suite(given, quick=True)
+    assert (quick.hold_out, quick.evaluate) == (True, Evaluate(500, "validation"))
+
+
 def test_what_is_left_out_has_the_files_defaults(mine: ModuleType) -> None:
     Path("suite.toml").write_text('workloads = ["vgg-digits"]\nruntimes = ["pytorch"]')
     assert load_suite(Suite(workloads=["vgg-digits"], runtimes=["pytorch"])) == load_suite(

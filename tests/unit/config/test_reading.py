@@ -40,6 +40,18 @@ def test_a_small_suite_gets_the_defaults(tmp_path: Path) -> None:
     assert (suite.evaluate, suite.measure) == (Evaluate(), Measure())
 
 
+def test_samples_may_be_held_out_and_answered(tmp_path: Path) -> None:
+    assert read_suite(written(tmp_path, HEAD)).hold_out is False
+    asked = 'hold_out = true\nevaluate = { split = "validation", samples = 9 }'
+    suite = read_suite(written(tmp_path, HEAD + asked))
+    assert suite.hold_out is True
+    assert suite.evaluate == Evaluate(9, "validation")
+    assert refusal(tmp_path, HEAD + 'evaluate = { split = "val" }') == (
+        "suite.toml: evaluate.split: 'val' is none of test, validation"
+    )
+    assert "hold_out: Expected `boolean`" in refusal(tmp_path, HEAD + 'hold_out = "yes"')
+
+
 def test_processes_may_follow_from_what_is_measured(tmp_path: Path) -> None:
     suite = read_suite(written(tmp_path, HEAD + 'processes = "auto"'))
     assert (suite.processes, suite.looks, suite.least_processes) == (24, Looks(4, 24), 4)

@@ -6,6 +6,7 @@ import pytest
 from judged_runs import EAGER, INT8, accuracy, budget, only, record, run
 
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.judgement import OfOtherRun, OnValidation
 from perfsuite.domain.record import Record
 from perfsuite.judge import compare, judge
 from perfsuite.report.sentences import verdict_sentence
@@ -50,6 +51,39 @@ def test_other_samples_are_incomparable() -> None:
     found = judge(runs)
     assert only(found.verdicts).status == "incomparable"
     assert found.exit_code == 3
+
+
+def test_validation_and_test_samples_are_never_compared() -> None:
+    """Also where the digests are the same: then one was answered in place of the other."""
+    tested, validated = accuracy(0.93), accuracy(0.93, split="validation")
+    words = 'other samples: test and validation; answer the same with both: evaluate = { split = "'
+    runs = run(
+        record(EAGER, accuracies=(tested,)),
+        record(INT8, accuracies=(validated,)),
+        budgets=(budget(metric="top1", max_drop_points=1.0),),
+    )
+    verdict = only(judge(runs).verdicts)
+    assert verdict.status == "incomparable"
+    assert words in verdict_sentence(verdict)
+    before, now = (run(record(INT8, accuracies=(one,))) for one in (tested, validated))
+    verdict = only(judge(now, before).verdicts)
+    assert verdict.status == "incomparable"
+    assert words in verdict_sentence(verdict)
+    (change,) = compare(before, now).changes
+    assert change.loss_points is None
+    assert [words in one.text for one in change.reasons] == [True]
+
+
+def test_validation_rows_are_paired_as_test_rows_are() -> None:
+    runs = run(
+        record(EAGER, accuracies=(accuracy(0.93, split="validation"),)),
+        record(INT8, accuracies=(accuracy(0.93 - 0.0025, 0.004, split="validation"),)),
+        budgets=(budget(metric="top1", max_drop_points=1.0),),
+    )
+    found = judge(runs)
+    assert only(found.verdicts).status == "pass"
+    assert found.warnings == (OnValidation(),)
+    assert OfOtherRun("baseline", OnValidation()) in judge(runs, runs).warnings
 
 
 def test_accuracy_lost_since_the_baseline() -> None:

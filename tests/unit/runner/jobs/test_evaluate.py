@@ -6,16 +6,24 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import numpy as np
 import pytest
 from fake_runs import FP32, NET, Project, here
 
 from perfsuite import api
+from perfsuite.domain.recipe import PassUse, ResolvedRecipe
 from perfsuite.domain.record import Line
 from perfsuite.domain.suite import Evaluate
 from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import Incomparable
+from perfsuite.judge.intervals import difference_interval
+from perfsuite.plugins import source_digest
 from perfsuite.runner import schedule
+from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job
+from perfsuite.runner.jobs.evaluate import rows_key
 from perfsuite.runtimes.fake.runtime import FakeSession
+from perfsuite.store.cache import key_of
 
 TOLD = """    def fingerprint(self):
         from pathlib import Path
@@ -116,3 +124,73 @@ def test_rows_of_earlier_versions_have_no_labels(job: Job, tmp_path: Path) -> No
         file.unlink()
     line = evaluated(job)
     assert (line.cached, line.labels) == (True, ())
+
+
+VALIDATED = """    def validation(self, predict, samples=None):
+        x = self.inputs(30, 1)["x"][:samples]
+        hot = predict({"x": x})[0].argmax(axis=1)
+        return np.stack([hot == 0, hot], axis=1).astype(np.float64)
+
+    def held_out(self):
+        return %s
+
+    def rows("""
+
+
+def with_validation(tmp_path: Path, job: Job, held_out: str = "None") -> str:
+    """Return the reference of the workload with validation samples of its own, or held out."""
+    name = "own" if held_out == "None" else "held_out"
+    source = (tmp_path / "net.py").read_text().replace("    def rows(", VALIDATED % held_out)
+    (tmp_path / f"{name}.py").write_text(source)
+    return f"{tmp_path}/{name}.py:net"
+
+
+def test_validation_samples_have_rows_of_their_own(job: Job, tmp_path: Path) -> None:
+    reference = with_validation(tmp_path, job)
+    tested = evaluated(job, reference=reference)
+    first = evaluated(job, reference=reference, evaluate=Evaluate(split="validation"))
+    again = evaluated(job, reference=reference, evaluate=Evaluate(split="validation"))
+    assert (first.cached, again.cached) == (False, True)
+    assert first.accuracies == again.accuracies
+    (one,), (other,) = tested.accuracies, first.accuracies
+    assert [(a.split, a.samples) for a in (one, other)] == [("test", 40), ("validation", 30)]
+    assert one.digest != other.digest
+    few = evaluated(job, reference=reference, evaluate=Evaluate(7, "validation"))
+    assert few.accuracies[0].samples == 7
+    rows = np.load(job.rows)
+    assert len(rows) == 7 and set(rows[:, 0]) <= {0, 1}
+    assert evaluated(job, reference=reference).accuracies == tested.accuracies
+    with pytest.raises(Incomparable, match="other samples: test and validation; answer the same"):
+        difference_interval(one, other)
+    assert difference_interval(other, other) is not None
+
+
+def test_keys_of_test_rows_are_what_they_were(job: Job) -> None:
+    """Answers of hours are stored under them."""
+    task = workload_of(job).task
+    source = source_digest("workload", job.reference)
+    parts = ("accuracies.json", job.artifact_key, "None", "one", source, "")
+    assert rows_key(job, task) == key_of(*parts)
+    validated = msgspec.structs.replace(job, evaluate=Evaluate(split="validation"))
+    assert rows_key(validated, task) == key_of(*parts, "validation")
+
+
+def test_a_task_without_validation_samples_is_unsupported_and_says_what_to_define(
+    job: Job,
+) -> None:
+    line = here(msgspec.structs.replace(job, evaluate=Evaluate(split="validation")))
+    assert line.status == "unsupported" and line.error is not None
+    assert "its method `validation(predict, samples)`" in line.error.message
+
+
+def test_what_passes_trained_on_does_not_judge_them(job: Job, tmp_path: Path) -> None:
+    reference = with_validation(tmp_path, job, "np.array([0])")
+    asked = Evaluate(split="validation")
+    prune = ResolvedRecipe("small", (PassUse("prune", {"ratio": 0.5}),))
+    trained = msgspec.structs.replace(job, recipe=prune, reference=reference, evaluate=asked)
+    line = here(trained)
+    assert line.status == "failed" and line.error is not None
+    assert line.error.kind == "ConfigError"
+    assert "leave them out of training with hold_out = true" in line.error.message
+    evaluated(trained, hold_out=True)
+    evaluated(job, reference=reference, evaluate=asked)  # without passes nothing is trained
