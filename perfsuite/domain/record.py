@@ -13,6 +13,7 @@ from perfsuite.domain.environment import Environment
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
+from perfsuite.domain.sensitivity import Answer
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite, Split
 
@@ -185,6 +186,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     likeness: tuple[Likeness, ...] = ()  # of a prepare line, where passes changed answers
     int8_share: float | None = None  # of an inspect line: of the MACs, ran in 8 bits
     made_up: bool = False  # beside them: the inputs are made up, as nobody gave samples
+    left: dict[str, str] = {}  # of a prepare line: layers that a pass on the graph left, and why
+    answer: Answer | None = None  # to a question that is asked before a run; in no journal
 
 
 class BetweenRuns(msgspec.Struct, frozen=True):
@@ -229,7 +232,8 @@ class Record(msgspec.Struct, frozen=True):
     `likeness` is how alike the answers are to those of fp32, empty where no pass changed any, and
     `int8_share` which part of the MACs ran in 8 bits, None where none were to.
     `input_shapes` are those of the timed calls, empty in runs that did not tell; they are `made_up`
-    where nobody gave samples.
+    where nobody gave samples. `left` are the layers that a pass on the graph left as they were, as
+    in float, and why; what passes on the module left stands in `widths`.
     """
 
     cell: Cell
@@ -255,6 +259,7 @@ class Record(msgspec.Struct, frozen=True):
     made_up: bool = False
     likeness: tuple[Likeness, ...] = ()
     int8_share: float | None = None
+    left: dict[str, str] = {}
     looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
 
     @property

@@ -33,13 +33,13 @@ def ranges_of(
     no samples, `BuildError` naming the tensor that has NaN or infinite values.
     Minus infinity makes a range that begins there.
     """
-    session = _session(_reduced(model, tensors))
-    lengths = _first_sides(model)
+    session = open_graph(_reduced(model, tensors))
+    lengths = first_sides(model)
     ranges: dict[str, Range] = {}
     done = 0
     for batch in batches:
         for piece in _pieces(batch, lengths):
-            values = iter(_run(session, piece))
+            values = iter(run_graph(session, piece))
             for name in tensors:
                 low, high, total = (float(next(values)) for _ in _STATISTICS)
                 _check_numbers(name, low, high, total)
@@ -59,14 +59,14 @@ def means_of(model: onnx.ModelProto, batches: Iterable[Inputs]) -> list[np.ndarr
 
     Memory depends on the largest batch. The list is empty if there are no samples.
     """
-    session = _session(model)
-    lengths = _first_sides(model)
+    session = open_graph(model)
+    lengths = first_sides(model)
     sums: list[np.ndarray] = []
     done = 0
     for batch in batches:
         for piece in _pieces(batch, lengths):
             count = _samples(piece, lengths)
-            found = [count * np.asarray(value, np.float64) for value in _run(session, piece)]
+            found = [count * np.asarray(value, np.float64) for value in run_graph(session, piece)]
             sums = [one + other for one, other in zip(sums, found, strict=True)] if sums else found
             done += count
     return [total / done for total in sums]
@@ -89,7 +89,8 @@ def _reduced(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
     return copy
 
 
-def _session(model: onnx.ModelProto) -> Any:
+def open_graph(model: onnx.ModelProto) -> Any:
+    """Return a session of ONNX Runtime on `model`; raise `BuildError` if it takes it not."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -104,7 +105,8 @@ def _session(model: onnx.ModelProto) -> Any:
         raise BuildError(f"int8: ONNX Runtime cannot calibrate this graph: {error}") from error
 
 
-def _run(session: Any, batch: Inputs) -> list[Any]:
+def run_graph(session: Any, batch: Inputs) -> list[Any]:
+    """Return all outputs of a call; raise `BuildError` if it fails."""
     try:
         results: list[Any] = session.run(None, batch)
     except Exception as error:
@@ -112,7 +114,7 @@ def _run(session: Any, batch: Inputs) -> list[Any]:
     return results
 
 
-def _first_sides(model: onnx.ModelProto) -> dict[str, int]:
+def first_sides(model: onnx.ModelProto) -> dict[str, int]:
     """Return the first dimension of each input that has one, 0 if it is dynamic."""
     constants = {tensor.name for tensor in model.graph.initializer}
     dims = {
@@ -151,10 +153,15 @@ def _pieces(batch: Inputs, lengths: Mapping[str, int]) -> Iterator[Inputs]:
         }
 
 
+def pieces(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Iterator[Inputs]:
+    """Yield `batches`, or pieces of them as long as the model's fixed batch."""
+    lengths = first_sides(model)
+    return (piece for batch in batches for piece in _pieces(batch, lengths))
+
+
 def first_piece(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Inputs | None:
     """Return the first of `batches`, or a piece of it as long as the model's fixed batch."""
-    lengths = _first_sides(model)
-    return next((piece for batch in batches for piece in _pieces(batch, lengths)), None)
+    return next(pieces(model, batches), None)
 
 
 def _check_numbers(name: str, low: float, high: float, total: float) -> None:

@@ -33,18 +33,43 @@ def correct_biases(
     """Change the biases of `rounded` in place, so that its layers' means are those of `plain`.
 
     `rounded` is `plain` with Q/DQ pairs, `weighted` are the results of layers with 8-bit weights.
-    The errors are those of the weights alone, on the values that `plain` has. A product to which
-    no constant is added for each channel stays as it is. Memory depends on the largest batch.
     """
-    made = set(weighted)
-    layers = {n.output[0]: n for n in plain.graph.node if n.output and n.output[0] in made}
-    biases = _Biases(rounded, layers)
-    if biases.able:
-        probe = _probe(plain, rounded, {name: layers[name] for name in biases.able})
-        # Nothing is known where no batch has as many samples as the model takes at once.
-        for name, shift in zip(biases.able, means_of(probe, batches), strict=False):
-            if np.isfinite(shift).all():
-                biases.subtract(name, shift)
+    subtract(rounded, plain, mean_errors(rounded, plain, weighted, batches))
+
+
+def mean_errors(
+    rounded: onnx.ModelProto,
+    plain: onnx.ModelProto,
+    weighted: Sequence[str],
+    batches: Iterable[Inputs],
+) -> dict[str, np.ndarray]:
+    """Return by how much the mean of each channel is too large, by the result of its layer.
+
+    The errors are those of the weights alone, on the values that `plain` has. A product to which
+    no constant is added for each channel is left out. Memory depends on the largest batch.
+    """
+    layers = _layers(plain, weighted)
+    able = _Biases(rounded, layers).able
+    if not able:
+        return {}
+    probe = _probe(plain, rounded, {name: layers[name] for name in able})
+    # Nothing is known where no batch has as many samples as the model takes at once.
+    found = zip(able, means_of(probe, batches), strict=False)
+    return {name: shift for name, shift in found if np.isfinite(shift).all()}
+
+
+def subtract(
+    rounded: onnx.ModelProto, plain: onnx.ModelProto, errors: Mapping[str, np.ndarray]
+) -> None:
+    """Take `errors`, as `mean_errors` gives them, off the biases of `rounded` in place."""
+    biases = _Biases(rounded, _layers(plain, errors))
+    for name, shift in errors.items():
+        biases.subtract(name, shift)
+
+
+def _layers(plain: onnx.ModelProto, results: Iterable[str]) -> dict[str, onnx.NodeProto]:
+    made = set(results)
+    return {n.output[0]: n for n in plain.graph.node if n.output and n.output[0] in made}
 
 
 def _probe(

@@ -2,24 +2,31 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, ClassVar, TypedDict
 
 import msgspec
 
 from perfsuite.domain.recipe import PassContext, Target
+from perfsuite.domain.sensitivity import Changeable
 from perfsuite.errors import Unsupported
+from perfsuite.export.left import mark_left
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
 from perfsuite.passes.int8.correction import correct_biases
-from perfsuite.passes.int8.placement import place, without
+from perfsuite.passes.int8.guilty import CORRECTING, guilty
+from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
+from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.prepare import prepared
-from perfsuite.passes.int8.qdq import Scheme, insert
+from perfsuite.passes.int8.qdq import Scheme
+from perfsuite.passes.int8.rounding import Rounding
+from perfsuite.passes.int8.sharing import Placement
 
 if TYPE_CHECKING:
     import onnx
 
-_CORRECTING = 64  # samples from which means are taken
+AUTO = "auto"
 _LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
+_FLOAT = "runs it in float: its weights are not constant, or there is no 8-bit kernel for it"
 _COMPARED = 8  # samples on which a prepared graph must answer as before
 
 
@@ -31,18 +38,39 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rounded weights; batch normalization is folded first. The engine says how it wants the rest
     (`QuantizedGraphs`): the type of activations, whether every value between two operators is
     quantized, and how many bits weights may use.
+
+    With `layers` only these are rounded, and those in `keep` stay float: module paths (also of a
+    module that they are in), names of ONNX nodes, or patterns of either. With `keep = "auto"` the
+    layers that lose most stay float, as few as are needed for a loss of at most `max_drop_points`
+    on the task's validation samples (see `guilty.py`, also for tasks without any).
     """
 
     calibration_samples: int = 256
+    layers: tuple[str, ...] = ()
+    keep: tuple[str, ...] | str = ()
+    max_drop_points: float | None = None
 
     version: ClassVar[int] = 5
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
+    added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
 
     def __post_init__(self) -> None:
         if self.calibration_samples < 1:
             raise ValueError(
                 f"calibration_samples is {self.calibration_samples}, but must be at least 1"
             )
+        if isinstance(self.keep, str) and self.keep != AUTO:
+            raise ValueError(
+                f'keep is \'{self.keep}\'; give a list of layers, keep = ["{self.keep}"], or "auto"'
+            )
+        if self.keep == AUTO and self.max_drop_points is None:
+            raise ValueError('keep = "auto" needs max_drop_points, the loss that is allowed')
+        if self.keep != AUTO and self.max_drop_points is not None:
+            raise ValueError(
+                'max_drop_points is for keep = "auto"; a budget of the suite judges what is lost'
+            )
+        if self.max_drop_points is not None and not self.max_drop_points >= 0.0:
+            raise ValueError(f"max_drop_points is {self.max_drop_points}; it must be at least 0")
 
     @property
     def calibrates(self) -> int:
@@ -60,16 +88,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return `graph` with Q/DQ pairs; names, inputs, outputs and the `batch` axis stay.
 
         Raises `Unsupported` for a graph without anything to quantize, or that is quantized already,
-        `BuildError` for NaN in calibration, `ConfigError` when there are no
-        calibration samples.
+        `BuildError` for NaN in calibration, `ConfigError` for names that no layer has, and when
+        there are no calibration samples. Why layers were kept in float is written into the graph.
         """
-        from perfsuite.export.own_precision import own_precisions
-
-        if "int8" in own_precisions(graph).values:
-            raise Unsupported(
-                "int8: the graph is INT8 already (it rounds its values to 8 bits); time it as it "
-                "is, with recipe fp32, or give the float model that it was made from"
-            )
+        _require_float(graph)
         scheme = scheme_of(ctx.target)
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
@@ -77,18 +99,12 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             graph, filter(None, [ctx.inputs])
         )  # none if the graph's batch is another one
         model = prepared(graph, [one for one in (asked, few) if one])
-        placed = partial(
-            place,
-            model.graph,
-            sum_in_accumulator=scheme.sum_in_accumulator,
-            float_operators=scheme.float_operators,
-        )
-        placement = placed()
+        _require_layers(place(model.graph, **_rules(scheme)))
+        every = layers_of(graph, model) if self.layers or self.keep else []
+        kept, stays = self._stays(every)
+        placement = place(model.graph, **_rules(scheme), stays=stays)
         if not placement.weighted:
-            raise Unsupported(
-                "int8: the graph has no convolution or matrix product with constant float32 "
-                "weights, so there is nothing to quantize"
-            )
+            raise Unsupported(self._nothing(ctx.target.runtime))
         ranges = ranges_of(
             model,
             [tensor for group in placement.groups for tensor in group],
@@ -97,19 +113,88 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         infinite = [name for name, found in ranges.items() if max(map(abs, found)) > _LARGEST]
         ranges |= dict.fromkeys(infinite, (0.0, 0.0))
-        placement = without(placed(ranges=ranges), model.graph, infinite)
+        rounding = Rounding(model, scheme, ranges, tuple(infinite), stays)
+        placement = rounding.whole
         if not placement.weighted:
             raise Unsupported(
                 f"int8: what the layers read is infinite on the calibration samples "
                 f"({', '.join(infinite)}), so nothing can be quantized"
             )
-        rounded = type(model)()
-        rounded.CopyFrom(model)
-        insert(rounded.graph, placement, ranges, scheme)
+        if self.max_drop_points is not None:
+            found = guilty(rounding, every, ctx, self.max_drop_points)
+            placement, kept = rounding.placement(found.stays), found.left
+        rounded = rounding.graph(placement)
         correct_biases(
-            rounded, model, placement.weighted, ctx.calibration(min(samples, _CORRECTING))
+            rounded, model, placement.weighted, ctx.calibration(min(samples, CORRECTING))
         )
+        mark_left(rounded, kept)
         return rounded
+
+    def changeable(self, graph: onnx.ModelProto, ctx: PassContext) -> Changeable:
+        """Return the layers that are rounded without `layers` and `keep`, by the names they have.
+
+        Raises `Unsupported` as `apply` does.
+        """
+        _require_float(graph)
+        scheme = scheme_of(ctx.target)
+        model = prepared(graph, [])
+        placement = place(model.graph, **_rules(scheme))
+        _require_layers(placement)
+        every = layers_of(graph, model)
+        rounded = list(able(every, placement.weighted))
+        names = {layer.name for layer in rounded}
+        others = (layer.name for layer in every if layer.name not in names)
+        left = dict.fromkeys(others, f"{ctx.target.runtime} {_FLOAT}")
+        return Changeable(tuple(single_names(rounded)), left)
+
+    def _stays(self, every: Sequence[Layer]) -> tuple[dict[str, str], frozenset[str]]:
+        """Return why the layers in `keep` stay float, and the results of all that do.
+
+        Raises `ConfigError` for names that no layer has.
+        """
+        rounded = named(every, self.layers, "layers") if self.layers else list(every)
+        kept = [] if isinstance(self.keep, str) else named(every, self.keep, "keep")
+        stay = [one for one in every if one not in rounded or one in kept]
+        results = frozenset(result for one in stay for result in one.results)
+        return {one.name: "kept in float, as asked for" for one in kept}, results
+
+    def _nothing(self, runtime: str) -> str:
+        asked = [f"layers = {list(self.layers)}"] * bool(self.layers)
+        asked += [f"keep = {list(self.keep)}"] * (self.keep != AUTO and bool(self.keep))
+        return (
+            f"int8: with {' and '.join(asked)} nothing is left that could be rounded on {runtime}: "
+            f"it rounds convolutions and matrix products with constant float32 weights"
+        )
+
+
+def _require_float(graph: onnx.ModelProto) -> None:
+    from perfsuite.export.own_precision import own_precisions
+
+    if "int8" in own_precisions(graph).values:
+        raise Unsupported(
+            "int8: the graph is INT8 already (it rounds its values to 8 bits); time it as it is, "
+            "with recipe fp32, or give the float model that it was made from"
+        )
+
+
+class _Rules(TypedDict):
+    sum_in_accumulator: bool
+    float_operators: tuple[str, ...]
+
+
+def _rules(scheme: Scheme) -> _Rules:
+    return {
+        "sum_in_accumulator": scheme.sum_in_accumulator,
+        "float_operators": scheme.float_operators,
+    }
+
+
+def _require_layers(placement: Placement) -> None:
+    if not placement.weighted:
+        raise Unsupported(
+            "int8: the graph has no convolution or matrix product with constant float32 "
+            "weights, so there is nothing to quantize"
+        )
 
 
 def scheme_of(target: Target) -> Scheme:

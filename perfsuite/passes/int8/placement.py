@@ -35,15 +35,18 @@ def place(
     sum_in_accumulator: bool,
     ranges: Mapping[str, Range] | None = None,
     float_operators: tuple[str, ...] = (),
+    stays: Collection[str] = (),
 ) -> Placement:
     """Return what to quantize in `graph`, whose nodes are in topological order.
 
     `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
     they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
     name all tensors to calibrate; with these tensors' `ranges`, what would lose too many bits keeps
-    a scale of its own. Operators that the engine runs in float alone are left as they are.
+    a scale of its own. Operators that the engine runs in float alone are left as they are, and so
+    are the layers whose first results are in `stays`. The tensors to calibrate are then among those
+    of the placement without any.
     """
-    flow = _Flow(graph, sum_in_accumulator, float_operators)
+    flow = _Flow(graph, sum_in_accumulator, float_operators, stays)
     for node in graph.node:
         flow.visit(node)
     return flow.placement(ranges)
@@ -77,6 +80,7 @@ class _Flow:
     graph: onnx.GraphProto
     sum_in_accumulator: bool
     float_operators: tuple[str, ...] = ()
+    stays: Collection[str] = ()
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
@@ -97,7 +101,7 @@ class _Flow:
     def visit(self, node: onnx.NodeProto) -> None:
         """Note what `node` needs quantized and whether its results are 8-bit."""
         operator = node.op_type
-        if operator in self.float_operators:
+        if operator in self.float_operators or node.output[0] in self.stays:
             return
         if operator in (*CONVOLUTIONS, *PRODUCTS):
             if self._has_weights(node):

@@ -98,6 +98,7 @@ class CellRow(msgspec.Struct, frozen=True):
     int8_share: float | None = None  # of the MACs, that ran in 8 bits
     made_up: bool = False  # those inputs are made up, as nobody gave samples
     instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
+    left: dict[str, str] = {}  # layers that a pass on the graph left in float, and why
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -232,6 +233,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         likeness=record.likeness,
         least_like=record.least_like,
         int8_share=record.int8_share,
+        left=record.left,
         labels=record.labels,
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",

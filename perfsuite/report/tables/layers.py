@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from perfsuite.domain.record import LayerWidth
 from perfsuite.report import words
@@ -14,6 +14,7 @@ COLUMNS = ("layer", "before", "after", "stays", "why left alone")
 
 _BAR = 16  # characters
 _NAMED = 3  # layers, where several have one reason
+_SHOWN = 8  # layers that stay in float
 _NUMBER = re.compile(r"\.\d+(?=[.,])")
 
 Widths = tuple[LayerWidth, ...]
@@ -56,14 +57,26 @@ def reasons(widths: Widths) -> Iterator[str]:
     Reasons that name modules of blocks that are alike, such as `blocks.1.norm` and
     `blocks.2.norm`, are one.
     """
+    for text in by_reason({one.layer: one.left for one in widths if one.left}):
+        yield f"left alone: {text}"
+
+
+def by_reason(left: Mapping[str, str]) -> Iterator[str]:
+    """Yield `2 layers (a, b): their reason` for each reason, the commonest first."""
     found: dict[str, list[str]] = {}
-    for one in widths:
-        if one.left:
-            found.setdefault(_NUMBER.sub(".*", one.left), []).append(one.layer)
+    for layer, why in left.items():
+        found.setdefault(_NUMBER.sub(".*", why), []).append(layer)
     for why, layers in sorted(found.items(), key=lambda item: -len(item[1])):
         some = ", ".join(layers[:_NAMED]) + (", …" if len(layers) > _NAMED else "")
         count = f"{len(layers)} layer{'s' * (len(layers) != 1)}"
-        yield plain(f"left alone: {count} ({some}): {why}")
+        yield plain(f"{count} ({some}): {why}")
+
+
+def kept(row: CellRow) -> list[str]:
+    """Return a line for each of the first layers that stay in float by a pass, and why."""
+    told = [plain(f"{layer} stays in float: {why}") for layer, why in row.left.items()]
+    more = len(told) - _SHOWN
+    return [*told[:_SHOWN], *([f"and {more} more layers (report --format json)"] * (more > 0))]
 
 
 def lines(widths: Widths) -> Iterator[tuple[str, ...]]:

@@ -54,6 +54,7 @@ class Facts(msgspec.Struct, frozen=True):
     likeness: tuple[Likeness, ...] = ()  # to fp32, where passes changed answers
     structure: str = ""  # the digest of the module that it is opened with, without weights
     labels: tuple[str, ...] = ()  # what is told of the graph and of its answers
+    left: dict[str, str] = {}  # layers that passes on the graph left as they were, and why
 
 
 class Parts(msgspec.Struct, frozen=True):

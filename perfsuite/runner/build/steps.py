@@ -69,13 +69,19 @@ class Step:
 def _configuration(pass_: Any) -> bytes:
     """Return a pass's fields as JSON, sorted by name.
 
-    `runtime` is encoded under its former name, `engine`, so that keys do not change: hours of
-    training are stored under them.
+    `runtime` is encoded under its former name, `engine`, and what its class lists as `added` is
+    left out where it is as by default, so that keys do not change: hours of training are stored
+    under them.
     """
-    if "runtime" not in pass_.__struct_fields__:
+    added = getattr(pass_, "added", ())
+    if "runtime" not in pass_.__struct_fields__ and not added:
         return msgspec.json.encode(pass_, order="sorted")
-    names = {name: name for name in pass_.__struct_fields__} | {"runtime": OLD_RUNTIME_FIELD}
-    fields = {names[name]: getattr(pass_, name) for name in names}
+    defaults = {one.name: one.default for one in msgspec.structs.fields(type(pass_))}
+    fields = {
+        OLD_RUNTIME_FIELD if name == "runtime" else name: getattr(pass_, name)
+        for name in pass_.__struct_fields__
+        if name not in added or getattr(pass_, name) != defaults[name]
+    }
     return msgspec.json.encode(fields, order="sorted")
 
 

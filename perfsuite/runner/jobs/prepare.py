@@ -22,8 +22,8 @@ from perfsuite.domain.record import (
 )
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.left import left_in_file
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.batching import spec_of
@@ -35,6 +35,7 @@ from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
+from perfsuite.runner.jobs.possible import check_batch, check_supported, check_takes_batches
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.user_code import require_type, user_code
@@ -44,11 +45,6 @@ if TYPE_CHECKING:
     from perfsuite.measure.macs import Macs
     from perfsuite.runner.build.answers import Compared
 
-# What makes a file take a batch of one alone though it leaves the batch open.
-_INSIDE = (
-    "a constant in the graph, such as that of a Reshape to [1, ...], fixes its batch inside: "
-    "export it so that this follows the batch"
-)
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
 _FACTS = "2"  # changes when other facts are found out of the same artifact, such as its MACs
 
@@ -57,13 +53,13 @@ def prepare(job: Job) -> Line:
     """Return the line of a prepared cell; its artifact lies in the cache under the line's key."""
     runtime = artifacts.load_runtime(job.runtime)
     libraries = libraries_of(runtime)
-    _check_supported(runtime, job)
+    check_supported(runtime, job)
     steps = steps_of(job, runtime)
     workload = workload_of(job)
-    _check_batch(workload, job)
+    check_batch(workload, job)
     cache = Cache(sealed=job.cached_only)
     builder = VariantBuilder(workload, job, steps, runtime, cache)
-    _check_takes_batches(builder)
+    check_takes_batches(builder)
     try:
         return _prepared(job, builder, libraries)
     except BuildError as error:
@@ -110,6 +106,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
             widths=facts.widths,
             uncounted=facts.uncounted,
             likeness=facts.likeness,
+            left=facts.left,
             input_shapes=facts.input_shapes,
             made_up=workload.task.made_up and not job.picture,
         ),
@@ -125,40 +122,6 @@ def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
     single = (ONE_AT_A_TIME,) if found_out else ()
     decided = (step.label for step in builder.steps if step.label)
     return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *single, *task.labels, *decided)
-
-
-def _check_supported(runtime: Runtime, job: Job) -> None:
-    for what, asked, known in (
-        ("device", job.cell.device, runtime.devices),
-        ("precision", job.cell.precision, runtime.precisions),
-    ):
-        if asked not in known:
-            raise Unsupported(
-                f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
-            )
-    require = getattr(runtime, "require", None)
-    if require is not None:
-        with user_code(f"{runtime.name}: its require()"):
-            require(job.cell.device, job.cell.precision)
-
-
-def _check_batch(workload: Workload, job: Job) -> None:
-    only, reason = workload.model.batch, workload.model.why_batch
-    if only is not None and only != job.cell.batch:
-        advice = f"; {_INSIDE}" if "ONNXRuntimeError" in reason else ""
-        raise Unsupported(
-            f"{workload.name} takes batches of {only} alone, and {job.cell.batch} was asked for"
-            f"{reason and f' ({reason})'}{advice}"
-        )
-
-
-def _check_takes_batches(builder: VariantBuilder) -> None:
-    """Raise `Unsupported` for several samples in a call of a graph that takes one alone."""
-    batch, name = builder.job.cell.batch, builder.workload.name
-    if batch > 1 and (why := builder.one_at_a_time):
-        raise Unsupported(
-            f"{name} takes batches of 1 alone, and {batch} was asked for ({why}); {_INSIDE}"
-        )
 
 
 @dataclass(frozen=True)
@@ -200,6 +163,7 @@ class _Build:
             likeness=self._likeness(folder, manifest, inputs[:2]),
             structure=self.builder.structure() if needs_source else "",
             labels=(*self._own.labels, *compared.labels),
+            left=left_in_file(self.variant.graph),
         )
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder, inputs[0]))

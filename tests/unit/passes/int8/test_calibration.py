@@ -179,7 +179,7 @@ def test_memory_of_one_batch_is_not_kept_beside_that_of_the_next(
         return "session"
 
     monkeypatch.setattr(ort, "InferenceSession", session)
-    assert calibration._session(model()) == "session"
+    assert calibration.open_graph(model()) == "session"
     assert made == [(False, 3, ["CPUExecutionProvider"])]
 
 
@@ -192,8 +192,8 @@ def test_the_batch_of_a_model_is_that_of_its_first_true_input(batch: str | int, 
     del given.graph.input[:]
     given.graph.input.extend(inputs)
     given.graph.initializer.append(numpy_helper.from_array(np.zeros((7, 2), np.float32), "w"))
-    assert calibration._first_sides(given) == {"x": fixed}
-    assert calibration._first_sides(onnx.ModelProto()) == {}
+    assert calibration.first_sides(given) == {"x": fixed}
+    assert calibration.first_sides(onnx.ModelProto()) == {}
 
 
 @pytest.mark.parametrize(

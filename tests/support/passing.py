@@ -1,0 +1,44 @@
+"""The surroundings of a graph pass in tests, without a runner."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from outlier_net import pictures
+
+from perfsuite.domain.device import QuantizedGraphs
+from perfsuite.domain.recipe import PassContext, Target
+from perfsuite.domain.task import Inputs, TrainingSet
+
+QUANTIZED = {
+    "onnxruntime": QuantizedGraphs("uint8"),
+    "openvino": QuantizedGraphs("uint8", sum_in_accumulator=True),
+}
+
+
+def context(runtime: str, **more: Any) -> PassContext:
+    """Return a context of the net in `outlier_net.py`, with `more` of its fields."""
+    return PassContext(
+        inputs={},
+        calibration=_calibration,
+        train=_none,
+        target=Target(runtime, "cpu", quantized=QUANTIZED[runtime]),
+        checkpoint=Path("unused"),
+        progress=more.pop("progress", lambda done, total: None),
+        latency_s=_no_clock,
+        **more,
+    )
+
+
+def _calibration(samples: int) -> Iterator[Inputs]:
+    yield {"x": pictures(samples, seed=1)}
+
+
+def _none() -> TrainingSet:
+    raise AssertionError("INT8 does not train")
+
+
+def _no_clock(candidates: object, cold_bytes: int = 0) -> tuple[float, ...]:
+    raise AssertionError("INT8 does not listen to the clock")

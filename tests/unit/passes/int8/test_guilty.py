@@ -1,0 +1,208 @@
+"""The layers that lose most are found and named, and stay in float until the loss is allowed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+from outlier_net import CLASSES, LAYERS, float_layers, outlier_net, pictures
+from passing import context
+
+from perfsuite.domain.task import Predict
+from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.left import left_in
+from perfsuite.passes.int8 import guilty
+from perfsuite.passes.int8.answers import Answers
+from perfsuite.passes.int8.int8 import Int8
+
+COUNT = 400
+
+
+def asked(rows: Callable[[Predict], np.ndarray], **more: Any) -> Any:
+    return context("openvino", validation=rows, metric=lambda found: float(found.mean()), **more)
+
+
+def right(predict: Predict, batch: int = 7) -> np.ndarray:
+    """Return which validation samples are answered as by the float net, asked a few at a time."""
+    float_answers = Answers(outlier_net())
+    rows = []
+    for start in range(0, COUNT, batch):
+        x = {"x": pictures(COUNT, seed=2)[start : start + batch]}
+        rows.append(predict(x)[0].argmax(1) == float_answers(x)[0].argmax(1))
+    return np.concatenate(rows).astype(np.float64)[:, None]
+
+
+def rounded(limit: float, ctx: Any, net: onnx.ModelProto | None = None) -> onnx.ModelProto:
+    made = Int8(64, keep="auto", max_drop_points=limit).apply(net or outlier_net(), ctx)
+    onnx.checker.check_model(made)
+    return made
+
+
+def test_the_guilty_layer_is_found_and_told_and_no_other_stays() -> None:
+    judged: list[int] = []
+
+    def rows(predict: Predict) -> np.ndarray:
+        judged.append(1)
+        return right(predict)
+
+    made = rounded(6.0, asked(rows))
+    assert float_layers(made) == {"body.bad"}
+    told = left_in(made)
+    assert list(told) == ["body.bad"]
+    assert told["body.bad"].startswith("rounded alone it changes the answers by ")
+    assert "on 400 validation samples" in told["body.bad"]
+    # The float net, all rounded, and for each halving of five layers one.
+    assert len(judged) <= 2 + 3
+
+
+def test_what_is_found_is_within_the_limit_and_what_it_says() -> None:
+    reference = right(Answers(outlier_net())).mean()
+    whole = Int8(64).apply(outlier_net(), asked(right))
+    lost = 100.0 * (reference - right(Answers(whole)).mean())
+    made = rounded(6.0, asked(right))
+    left = 100.0 * (reference - right(Answers(made)).mean())
+    assert left <= 6.0 < lost
+    (told,) = left_in(made).values()
+    assert f"with all rounded it loses {lost:.3g} points, with this layer in float it" in told
+
+
+def test_nothing_stays_if_the_loss_is_allowed() -> None:
+    made = rounded(100.0, asked(right))
+    assert float_layers(made) == set()
+    assert left_in(made) == {}
+    plain = Int8(64).apply(outlier_net(), asked(right))
+    assert made.SerializeToString() == plain.SerializeToString()
+
+
+def test_more_stay_the_less_may_be_lost() -> None:
+    kept = [float_layers(rounded(limit, context("openvino"))) for limit in (100.0, 1.0, 1e-3)]
+    assert len(kept[0]) < len(kept[1]) < len(kept[2]) < len(LAYERS)
+
+
+def test_if_no_layer_can_be_rounded_it_says_so() -> None:
+    def hopeless(predict: Predict) -> np.ndarray:
+        """All is right in float, and nothing as soon as any answer is another."""
+        x = {"x": pictures(8)}
+        same = np.array_equal(predict(x)[0], Answers(outlier_net())(x)[0])
+        return np.full((8, 1), float(same))
+
+    with pytest.raises(Unsupported, match=r"no layer can be rounded within max_drop_points = 1: "):
+        rounded(1.0, asked(hopeless))
+
+
+def test_layers_limit_what_may_be_rounded_at_all() -> None:
+    made = Int8(64, layers=("body", "head"), keep="auto", max_drop_points=6.0).apply(
+        outlier_net(), asked(right)
+    )
+    assert float_layers(made) == {"first", "body.bad"}
+    assert list(left_in(made)) == ["body.bad"]
+
+
+def test_without_validation_samples_the_error_on_calibration_samples_decides() -> None:
+    made = rounded(1.0, context("openvino"))
+    assert float_layers(made) == {"body.bad"}
+    (told,) = left_in(made).values()
+    assert "as |a-b|^2 / |b|^2 on 32 calibration samples" in told
+    assert "there are no validation samples here" in told
+    assert "points" not in told
+
+
+def test_layers_that_are_innocent_after_all_are_rounded() -> None:
+    """A layer whose error alone is the largest, of which the metric sees nothing."""
+    net = outlier_net()
+    # A second output, of which nothing is judged, is made of much too coarse numbers.
+    rng = np.random.default_rng(5)
+    weights = rng.normal(size=(8, 3, 1, 1)).astype(np.float32)
+    net.graph.initializer.append(onnx.numpy_helper.from_array(weights, "side.weight"))
+    net.graph.initializer.append(
+        onnx.numpy_helper.from_array(np.full((1, 8, 1, 1), 1e-3, np.float32), "tiny")
+    )
+    net.graph.node.extend(
+        [
+            helper.make_node("Conv", ["x", "side.weight"], ["side/out"], "side/Conv"),
+            helper.make_node("Sub", ["side/out", "side/out"], ["side/zero"], "side/Sub"),
+            helper.make_node("Add", ["side/zero", "tiny"], ["side/tiny"], "side/Add"),
+        ]
+    )
+    net.graph.output.append(helper.make_tensor_value_info("side/out", 1, ["batch", 8, 4, 4]))
+
+    def rows(predict: Predict) -> np.ndarray:
+        return right(lambda x: predict(x)[:1])
+
+    made = rounded(6.0, asked(rows), net)
+    assert float_layers(made) == {"body.bad"}
+
+
+def test_progress_is_told_to_its_end() -> None:
+    seen: list[tuple[int, int]] = []
+    rounded(6.0, asked(right, progress=lambda done, total: seen.append((done, total))))
+    search = [one for one in seen if one[1] != 64]
+    assert search
+    assert all(0 < done <= total for done, total in search)
+    assert [done for done, _ in search] == sorted(done for done, _ in search)
+
+
+def test_a_hundred_layers_take_few_whole_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of 100 layers the 37th and the 80th are guilty; whole graphs are judged a dozen times."""
+    search = object.__new__(guilty._Search)
+    names = [f"l{number}" for number in range(100)]
+    search.layers = [guilty.Layer(name, (name,), (name,)) for name in names]
+    weight = dict.fromkeys(names, 0.001) | {"l37": 2.0, "l80": 1.0}
+    judged: list[frozenset[str]] = []
+
+    def judge(stays: Any) -> float:
+        judged.append(frozenset(stays))
+        return sum(weight[name] for name in names if name not in stays)
+
+    monkeypatch.setattr(search, "losses", {}, raising=False)
+    monkeypatch.setattr(search, "unit", "points", raising=False)
+    monkeypatch.setattr(search, "on", "on paper", raising=False)
+    monkeypatch.setattr(search, "judge", judge, raising=False)
+    monkeypatch.setattr(search, "_graph", lambda stays: {one.name for one in stays})
+    monkeypatch.setattr(search, "_tell", lambda: None)
+    # The order of single errors is not that of losses: another layer comes between.
+    alone = dict.fromkeys(names, 0.01) | {"l37": 0.5, "l11": 0.4, "l80": 0.3}
+    monkeypatch.setattr(search, "_alone", lambda layer: alone[layer.name])
+    found = search.find(0.2)
+    assert set(found.stays) == {"l37", "l80"}
+    assert len(judged) <= 1 + 7 + 3
+
+
+@pytest.mark.parametrize("batch", ["batch", 8])
+@pytest.mark.parametrize("count", [1, 8, 13])
+def test_answers_are_those_of_each_sample(batch: str | int, count: int) -> None:
+    net = outlier_net(batch)
+    x = pictures(count, seed=3)
+    whole = Answers(outlier_net(), most=1)({"x": x})[0]
+    found = Answers(net, most=5)({"x": x})[0]
+    assert found.shape == (count, CLASSES)
+    assert np.allclose(found, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_answers_of_which_no_sample_can_be_told_are_refused() -> None:
+    net = outlier_net()
+    net.graph.node.append(helper.make_node("ReduceSum", ["y"], ["total"], "sum", keepdims=0))
+    net.graph.output.append(helper.make_tensor_value_info("total", 1, []))
+    with pytest.raises(Unsupported, match=r"output 1 has the shape \(\) for a call of 5 samples"):
+        Answers(net, most=5)({"x": pictures(13)})
+    assert Answers(net, most=5)({"x": pictures(5)})[1].shape == ()
+
+
+def test_a_call_that_fails_is_a_build_error() -> None:
+    with pytest.raises(BuildError, match="cannot be run"):
+        Answers(outlier_net())({"x": pictures(2)[:, :1]})
+
+
+def test_a_metric_that_is_no_number_falls_back_to_the_error() -> None:
+    nan = partial(context, "openvino", validation=right, metric=lambda rows: float("nan"))
+    (told,) = left_in(rounded(1.0, nan())).values()
+    assert "not a number" in told
+
+
+def test_the_net_has_the_layers_that_it_says() -> None:
+    assert float_layers(outlier_net()) == set(LAYERS)
