@@ -41,6 +41,7 @@ __all__ = [
     "ParityError",
     "PassContext",
     "PerfsuiteError",
+    "Preprocessing",
     "Prune",
     "QuantizedGraphs",
     "Recipe",
@@ -96,6 +97,7 @@ _HOMES = {
     "domain.meter": ("Meter",),
     "domain.metrics": ("Metric",),
     "domain.model": ("InputSpec", "Model", "Stage"),
+    "domain.preprocessing": ("Preprocessing",),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
@@ -147,6 +149,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.meter import Meter
     from perfsuite.domain.metrics import Metric
     from perfsuite.domain.model import InputSpec, Model, Stage
+    from perfsuite.domain.preprocessing import Preprocessing
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.domain.preprocessing import Preprocessing
+
 if TYPE_CHECKING:
     from PIL import Image
 
@@ -19,6 +21,12 @@ def normalized(pictures: np.ndarray) -> np.ndarray:
     scale = (1.0 / (255.0 * DEVIATION)).astype(np.float32)
     shift = (MEAN / DEVIATION).astype(np.float32)
     return np.ascontiguousarray((pictures * scale - shift).transpose(0, 3, 1, 2))
+
+
+def how_normalized(height: int, width: int) -> Preprocessing:
+    """Return what `normalized` does to pictures of this size, as data."""
+    scale, shift = (1.0 / (255.0 * DEVIATION)).astype(np.float32), MEAN / DEVIATION
+    return Preprocessing(height, width, tuple(map(float, scale)), tuple(map(float, shift)))
 
 
 def shifted_and_flipped(

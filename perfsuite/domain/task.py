@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.errors import ConfigError, Unsupported
 
 if TYPE_CHECKING:
@@ -184,6 +185,13 @@ class Task:
         Raises `ConfigError` for a picture of an unsuitable size.
         """
         raise Unsupported(f"{type(self).__name__}: this task makes no input of a picture")
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return how stored pictures become the model's input, as data; None if it is not declared.
+
+        It must give what `inputs` and `rows` ask the model. A shipped model takes it along.
+        """
+        return None
 
     def agreement(
         self, expected: Outputs, answered: Outputs, precision: str

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from perfsuite.domain.model import Model
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import (
     Inputs,
     Outputs,
@@ -246,6 +247,15 @@ class CheckedTask(Task):
         with self._named(), user_code(self._whose("from_picture")):
             found = self.task.from_picture(picture)
         return self._inputs("from_picture", found)
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return what the task declares, if anything."""
+        whose = self._whose("preprocessing")
+        with user_code(whose):
+            found = self.task.preprocessing()
+        if found is None:
+            return None
+        return require_type(found, Preprocessing, whose, "a perfsuite.Preprocessing, or None")
 
     def agreement(
         self, expected: Outputs, answered: Outputs, precision: str

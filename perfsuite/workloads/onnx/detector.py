@@ -13,6 +13,7 @@ from perfsuite.data.annotations import Annotated, Annotations, decoded
 from perfsuite.data.coco import load_coco
 from perfsuite.data.voc import load_voc, voc_classes
 from perfsuite.domain.model import InputSpec
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Outputs, Predict, Task
 from perfsuite.errors import ConfigError, Unsupported
@@ -142,6 +143,30 @@ class DetectorFile(Task):
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return the picture, scaled to fit."""
         return {self.item.name: self._array(picture)[0]}
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how `pixels` and the file's input say that pictures are given."""
+        last, height, width = self._size
+        scale: tuple[float, ...] = (1.0,)
+        mean: tuple[float, ...] = (0.0,)
+        std: tuple[float, ...] = (1.0,)
+        if np.dtype(self.item.dtype).kind == "f":
+            if self.table.pixels == "0-1":
+                std = (255.0,)
+            elif self.table.pixels == "imagenet":
+                scale = (1.0 / 255.0,)
+                mean, std = tuple(_MEAN.tolist()), tuple(_DEVIATION.tolist())
+        return Preprocessing(
+            height,
+            width,
+            scale,
+            mean,
+            std,
+            layout="NHWC" if last else "NCHW",
+            input=self.item.name,
+            dtype=self.item.dtype,
+            fit="pad",
+        )
 
     def agreement(
         self, expected: Outputs, answered: Outputs, precision: str

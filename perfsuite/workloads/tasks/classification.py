@@ -11,6 +11,7 @@ import numpy as np
 from perfsuite.data.images import cropped
 from perfsuite.data.labels import misfit
 from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
 
@@ -54,6 +55,7 @@ class Classification(Task):
 
     `prepare` turns stored pictures into the model's float32 NCHW input; `augment(pictures, rng)`
     varies stored pictures for training; `identity` is a text that changes when the data do.
+    `declared` says as data what `prepare` does.
     """
 
     load: Callable[[str], LabelledPictures]
@@ -62,6 +64,7 @@ class Classification(Task):
     identity: str = ""
     input_name: str = "images"
     has_validation: bool = False
+    declared: Preprocessing | None = None
     metric_name = "top1"
 
     def inputs(self, batch: int, seed: int) -> Inputs:
@@ -138,6 +141,10 @@ class Classification(Task):
                 f"RGB picture cannot be made one of them; leave out --input"
             )
         return {self.input_name: self.prepare(cropped(picture, width, height)[None])}
+
+    def preprocessing(self) -> Preprocessing | None:
+        """Return what `prepare` does, as data, where that was declared."""
+        return self.declared
 
     def fingerprint(self) -> str:
         """Return a text that changes when the data do."""

@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.data.annotations import Annotated, Annotations, decoded
 from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, ParityError
 from perfsuite.workloads.tasks.average_precision import (
@@ -112,6 +113,10 @@ class Detection(Task):
         """Return the picture, scaled to fit."""
         return {"images": scaled(fitted(picture, self.height, self.width)[0][None])}
 
+    def preprocessing(self) -> Preprocessing:
+        """Return that pictures are scaled to fit, and their values to 1."""
+        return how_scaled(self.height, self.width)
+
     def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
         """Return the `differences`; raise `ParityError` in fp32 unless detections are the same."""
         return agreed(differences(expected, answered), precision, SAME)
@@ -142,6 +147,11 @@ def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, fl
 def scaled(pictures: np.ndarray) -> np.ndarray:
     """Return uint8 NHWC pictures as float32 NCHW from 0 to 1."""
     return np.ascontiguousarray(pictures.transpose(0, 3, 1, 2), dtype=np.float32) / np.float32(255)
+
+
+def how_scaled(height: int, width: int) -> Preprocessing:
+    """Return what `fitted` and `scaled` do to pictures, as data."""
+    return Preprocessing(height, width, scale=(1.0,), std=(255.0,), fit="pad")
 
 
 def varied_light(pictures: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfsuite.data import scenes
-from perfsuite.data.images import cropped, normalized
+from perfsuite.data.images import cropped, how_normalized, normalized
 from perfsuite.data.noise import in_other_light
 from perfsuite.data.scenes import Kind, SceneItem
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import SEMI_SYNTHETIC, Inputs, Outputs, Predict, Task
 
 BATCH = 50  # scenes of a call
@@ -58,6 +59,10 @@ class SceneTask(Task):
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return one picture, scaled and cropped around its centre to the size of scenes."""
         return {"images": normalized(cropped(picture, self.kind.side, self.kind.side)[None])}
+
+    def preprocessing(self) -> Preprocessing:
+        """Return how scenes are normalized."""
+        return how_normalized(self.kind.side, self.kind.side)
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each test scene."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.data import cifar10
-from perfsuite.data.images import normalized, shifted_and_flipped
+from perfsuite.data.images import how_normalized, normalized, shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
 from perfsuite.workloads.tasks.classification import Classification
@@ -32,8 +32,14 @@ def cifar10_task() -> Classification:
 
     For validation it has 1,500 pictures that training never sees.
     """
-    identity = cifar10.fingerprint()
-    return Classification(_load, normalized, _augment, identity=identity, has_validation=True)
+    return Classification(
+        _load,
+        normalized,
+        _augment,
+        identity=cifar10.fingerprint(),
+        has_validation=True,
+        declared=how_normalized(32, 32),
+    )
 
 
 def vgg16() -> Workload:

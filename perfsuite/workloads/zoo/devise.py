@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.data import cifar10, words
-from perfsuite.data.images import normalized, shifted_and_flipped
+from perfsuite.data.images import how_normalized, normalized, shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.task import (
     KEPT_FOR_CALIBRATION,
@@ -157,6 +157,7 @@ def devise() -> Workload:
         shifted_and_flipped,
         identity=f"{cifar10.fingerprint()} {words.DIGEST} {SEEN} {UNSEEN}",
         has_validation=True,
+        declared=how_normalized(32, 32),
     )
     stages = (
         Stage("features", ("features", "flatten")),

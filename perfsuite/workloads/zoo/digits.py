@@ -10,6 +10,7 @@ import numpy as np
 from perfsuite.data import digits
 from perfsuite.data.images import shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.workload import Workload
 from perfsuite.workloads.tasks.classification import Classification, LabelledPictures
 from perfsuite.workloads.zoo import weights
@@ -17,6 +18,8 @@ from perfsuite.workloads.zoo import weights
 if TYPE_CHECKING:
     from torch import nn
 
+# Grey values run from 0 to 16; their mean is near 5 and their deviation near 6.
+PREPROCESSING = Preprocessing(8, 8, scale=(1.0,), mean=(5.0,), std=(6.0,), colours="grey")
 LAYERS: tuple[int | str, ...] = (16, 16, "M", 32, 32, "M", 64, 64, "M")
 
 
@@ -26,7 +29,6 @@ def _load(split: str) -> LabelledPictures:
 
 
 def _prepare(pictures: np.ndarray) -> np.ndarray:
-    # Grey values run from 0 to 16; their mean is near 5 and their deviation near 6.
     return np.ascontiguousarray(((pictures - 5.0) / 6.0).astype(np.float32).transpose(0, 3, 1, 2))
 
 
@@ -48,5 +50,7 @@ def vgg_digits() -> Workload:
         return weights.load(net(), weights.FOLDER / "vgg-digits.safetensors")
 
     stages = (Stage("features", ("features",)), Stage("classifier", ("flatten", "classifier")))
-    task = Classification(_load, _prepare, _augment, identity=digits.fingerprint())
+    task = Classification(
+        _load, _prepare, _augment, identity=digits.fingerprint(), declared=PREPROCESSING
+    )
     return Workload("vgg-digits", Model(build, stages=stages), task)

@@ -25,13 +25,21 @@ import numpy as np
 from perfsuite.data import bccd
 from perfsuite.data.photographs import sections
 from perfsuite.domain.model import Model
+from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import UNTRAINED, Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError
 from perfsuite.models.faster_rcnn import RESIDUAL, RESNET101, STAGES
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.training.loop import AdamPlan
-from perfsuite.workloads.tasks.detection import Detection, agreed, differences, fitted, scaled
+from perfsuite.workloads.tasks.detection import (
+    Detection,
+    agreed,
+    differences,
+    fitted,
+    how_scaled,
+    scaled,
+)
 from perfsuite.workloads.zoo import weights
 
 if TYPE_CHECKING:
@@ -68,6 +76,10 @@ class Photographs(Task):
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return the picture, scaled to fit and padded."""
         return {"images": scaled(fitted(picture, HEIGHT, WIDTH)[0][None])}
+
+    def preprocessing(self) -> Preprocessing:
+        """Return that pictures are scaled to fit, and their values to 1."""
+        return how_scaled(HEIGHT, WIDTH)
 
     def agreement(self, expected: Outputs, answered: Outputs, precision: str) -> dict[str, float]:
         """Return the `differences`; raise `ParityError` in fp32 if they exceed `ALIKE`."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.data import whales
-from perfsuite.data.images import normalized
+from perfsuite.data.images import how_normalized, normalized
 from perfsuite.data.noise import in_other_light
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.task import SYNTHETIC, TrainingSet
@@ -134,7 +134,12 @@ def whale_id() -> Workload:
 
     stages = tuple(Stage(name, (name,)) for name in STAGES)
     task = Staged(
-        _load, normalized, in_other_light, identity=whales.fingerprint(), has_validation=True
+        _load,
+        normalized,
+        in_other_light,
+        identity=whales.fingerprint(),
+        declared=how_normalized(whales.SIDE, whales.SIDE),
+        has_validation=True,
     )
     return Workload("whale-id", Model(build, stages=stages), task)
 
@@ -147,6 +152,11 @@ def whale_id_plain() -> Workload:
 
     stages = (Stage("features", ("features",)), Stage("classifier", ("classifier",)))
     task = WholePictures(
-        _load, normalized, _turned_by_quarters, identity=whales.fingerprint(), has_validation=True
+        _load,
+        normalized,
+        _turned_by_quarters,
+        identity=whales.fingerprint(),
+        declared=how_normalized(whales.SIDE, whales.SIDE),
+        has_validation=True,
     )
     return Workload("whale-id-plain", Model(build, stages=stages), task)

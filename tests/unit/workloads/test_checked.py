@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from perfsuite import Model, SubsetMetric, Task, TrainingSet, Workload
+from perfsuite import Model, Preprocessing, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.workloads.checked import CheckedTask, checked, trains
 
@@ -37,9 +37,14 @@ CALLS: dict[str, Callable[[Task], object]] = {
     "metrics": lambda task: task.metrics(),
     "metric": lambda task: task.metric(np.zeros((4, 1))),
     "from_picture": lambda task: task.from_picture(np.zeros((2, 2, 3), np.uint8)),
+    "preprocessing": lambda task: task.preprocessing(),
     "agreement": lambda task: task.agreement([], [], "fp32"),
     "fingerprint": lambda task: task.fingerprint(),
 }
+
+
+# Those that give None or nothing where a task lacks them.
+OPTIONAL = {"agreement", "held_out", "metrics", "preprocessing"}
 
 
 def test_every_method_of_a_task_is_called() -> None:
@@ -58,9 +63,7 @@ def test_what_a_method_raises_is_told(method: str) -> None:
         CALLS[method](task(**{method: fails}))
 
 
-@pytest.mark.parametrize(
-    "method", [name for name in CALLS if name not in ("agreement", "metrics", "held_out")]
-)
+@pytest.mark.parametrize("method", sorted(CALLS.keys() - OPTIONAL))
 def test_what_a_task_lacks_is_said_of_the_workload(method: str) -> None:
     if method == "fingerprint":
         assert task().fingerprint() == ""
@@ -112,6 +115,7 @@ def test_whether_a_task_gives_training_samples_is_told_without_asking_it() -> No
         ("agreement", [0.1], "must give None or a dict of output name to number, not list"),
         ("agreement", {"output": "close"}, "must give a number, not str"),
         ("fingerprint", 3, "must give a text, not int"),
+        ("preprocessing", {}, "must give a perfsuite.Preprocessing, or None, not dict"),
     ],
 )
 def test_what_is_of_a_wrong_type_is_told(method: str, found: object, words: str) -> None:
@@ -133,6 +137,9 @@ def test_what_is_right_comes_through() -> None:
         found = task(metric=lambda value=value: value).metric(ARRAY)
         assert found == 1.0 and type(found) is float
     assert task().agreement([], [], "fp32") is None
+    assert task().preprocessing() is None
+    how = Preprocessing(8, 9)
+    assert task(preprocessing=lambda: how).preprocessing() is how
     assert task(agreement={"y": np.float64(0.5)}).agreement([], [], "fp32") == {"y": 0.5}
 
 
