@@ -14,6 +14,7 @@ from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match, suite_file
 from perfsuite.config.pass_order import PlacedPass, check_order
+from perfsuite.config.shipped import check_shipped
 from perfsuite.domain.metrics import METRICS, Metric, known_metrics
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
@@ -38,6 +39,8 @@ def check(
     with, by default the suite's TOML file; `inherited` maps recipes to how many of their passes
     stand in another recipe.
     """
+    from perfsuite.runtimes.table import RUNTIMES
+
     file = file or suite_file(suite)
     inherited = inherited or {}
     _check_workloads(suite, file)
@@ -48,6 +51,11 @@ def check(
         here = file.key("recipes").item(index)
         _check_patterns(recipe.workloads, suite.workloads, here.key("workloads"), "workload")
         _check_patterns(recipe.runtimes, suite.runtimes, here.key("runtimes"), "runtime")
+        if recipe.shipped is not None:
+            where = here.key("shipped").key("runtime")
+            _check_exists("runtime", recipe.shipped.runtime, RUNTIMES, where)
+            check_shipped(recipe, recipe.shipped, suite, here)
+            continue  # its passes are not needed any more
         _check_passes(recipe, here.key("passes"), inherited.get(recipe.name, 0))
     known = _checked_meters(suite, file)
     _check_metrics(suite, known, file)

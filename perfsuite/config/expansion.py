@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 
 from perfsuite.config.conversion import Location
 from perfsuite.config.references import held_against, referred, whole_matches
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.errors import ConfigError
 
@@ -33,28 +34,37 @@ def expects(expect: Expect, cell: Cell) -> bool:
 def cells(suite: ResolvedSuite) -> tuple[Cell, ...]:
     """Return every combination of the suite once, the workload varying slowest, the batch fastest.
 
-    A suite without `threads` gets the cores that this process may use.
+    What is shipped is a single one. A suite without `threads` gets the cores that this process may
+    use.
     """
     threads = suite.threads
     if threads is None:
         from perfsuite.measure.environment import usable_threads
 
         threads = usable_threads()
-    combinations = product(
-        suite.workloads,
-        suite.recipes,
-        suite.runtimes,
-        suite.devices,
-        suite.precision,
-        suite.batches,
-    )
     return tuple(
         dict.fromkeys(
-            Cell(workload, recipe.name, runtime, device, precision, batch, threads)
-            for workload, recipe, runtime, device, precision, batch in combinations
-            if is_for(recipe.workloads, workload) and is_for(recipe.runtimes, runtime)
+            cell
+            for workload, recipe in product(suite.workloads, suite.recipes)
+            if is_for(recipe.workloads, workload)
+            for cell in _of_recipe(suite, workload, recipe, threads)
         )
     )
+
+
+def _of_recipe(
+    suite: ResolvedSuite, workload: str, recipe: ResolvedRecipe, threads: int
+) -> Iterator[Cell]:
+    """Yield the cells of a workload and a recipe: what is shipped is one alone."""
+    if (one := recipe.shipped) is not None:
+        yield Cell(
+            workload, recipe.name, one.runtime, one.device, one.precision, one.batch, threads
+        )
+        return
+    combinations = product(suite.runtimes, suite.devices, suite.precision, suite.batches)
+    for runtime, device, precision, batch in combinations:
+        if is_for(recipe.runtimes, runtime):
+            yield Cell(workload, recipe.name, runtime, device, precision, batch, threads)
 
 
 def is_for(patterns: Sequence[str], name: str) -> bool:

@@ -26,13 +26,15 @@ RuntimeReference = str | Runtime | Callable[[], Runtime]
 class Recipe:
     """A named list of passes, model passes first: `Recipe("int8", [perfsuite.Int8()])`.
 
-    `workloads` and `runtimes` limit it to those whose names match one of these patterns.
+    `workloads` and `runtimes` limit it to those whose names match one of these patterns. What is
+    `shipped` is run as it is, and has the keys of the file's table.
     """
 
     name: str
-    passes: Sequence[ModelPass | GraphPass]
+    passes: Sequence[ModelPass | GraphPass] = ()
     workloads: Sequence[str] | None = None
     runtimes: Sequence[str] | None = None
+    shipped: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,6 +117,9 @@ def _recipe(recipe: object, location: Location) -> object:
     if not isinstance(recipe, Recipe):
         raise location.error(f"a perfsuite.Recipe was expected, not {type(recipe).__name__}")
     table = _given(recipe)
+    if recipe.shipped is not None and not recipe.passes:
+        del table["passes"]
+        return table
     table["passes"] = _each(recipe.passes, _pass, location.key("passes"))
     return table
 

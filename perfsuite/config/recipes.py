@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from perfsuite.config.conversion import Location
 from perfsuite.config.naming import absolute, check_name
 from perfsuite.config.suite_table import RecipeTable
-from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe
+from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe, Shipped
 from perfsuite.plugins import suggestion
 
 
@@ -36,8 +38,32 @@ def resolved_recipes(
         passes = tuple(use for one in reversed(lineage) for use in uses[one.name])
         workloads = next((one.workloads for one in lineage if one.workloads is not None), ())
         runtimes = next((one.runtimes for one in lineage if one.runtimes is not None), ())
-        recipes.append(ResolvedRecipe(table.name, passes, workloads, runtimes))
+        shipped = _shipped(table, folder, places[table.name])
+        recipes.append(ResolvedRecipe(table.name, passes, workloads, runtimes, shipped=shipped))
     return tuple(recipes)
+
+
+def _shipped(table: RecipeTable, folder: Path, location: Location) -> Shipped | None:
+    """Return what a recipe runs as it is, its path absolute; None for one that is built.
+
+    Raises `ConfigError` for a recipe that has neither that nor passes, and for keys that say how to
+    build what is shipped.
+    """
+    if table.shipped is None:
+        if not table.passes:
+            raise location.error("missing key `passes`")
+        return None
+    for key, given in (("from", table.base), ("runtimes", table.runtimes)):
+        if given is not None:
+            raise location.key(key).error(
+                "this is for recipes that are built; what is shipped is made already, for the "
+                "runtime that it says itself: leave it out"
+            )
+    here = location.key("shipped")
+    for key in ("runtime", "device", "precision"):
+        check_name(getattr(table.shipped, key), here.key(key))
+    artifact = str((folder / table.shipped.artifact).resolve())
+    return msgspec.structs.replace(table.shipped, artifact=artifact)
 
 
 def _check_names(tables: Sequence[RecipeTable], location: Location) -> None:
@@ -67,6 +93,11 @@ def _lineage(
         here = places[lineage[-1].name].key("from")
         if base not in known:
             raise here.error(f"there is no recipe '{base}'{suggestion(base, [FP32.name, *known])}")
+        if known[base].shipped is not None:
+            raise here.error(
+                f"'{base}' is shipped: there is no model from which another could be made; repeat "
+                f"its passes"
+            )
         if known[base] in lineage:
             round_trip = " from ".join(f"'{name}'" for name in [*(o.name for o in lineage), base])
             raise here.error(f"{round_trip}: no recipe can be made from itself; remove one `from`")

@@ -141,10 +141,10 @@ def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) ->
     on_torch = _takes_modules(suite.runtime(cell.runtime))
     start_s = TORCH_START_S if on_torch else START_S
     if kind == "prepare":
-        passes = next(recipe.passes for recipe in suite.recipes if recipe.name == cell.recipe)
-        if hopeless:
+        recipe = next(one for one in suite.recipes if one.name == cell.recipe)
+        if hopeless or recipe.shipped is not None:
             return START_S + WORK_S
-        return PREPARE_S + sum(PASS_S + EPOCH_S * _epochs(use) for use in passes)
+        return PREPARE_S + sum(PASS_S + EPOCH_S * _epochs(use) for use in recipe.passes)
     if kind == "measure":
         return start_s + suite.measure.seconds
     if kind == "evaluate":

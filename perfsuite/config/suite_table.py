@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from perfsuite.domain.recipe import Shipped
 from perfsuite.domain.suite import (
     Budget,
     Count,
@@ -26,14 +27,16 @@ class RecipeTable(msgspec.Struct, forbid_unknown_fields=True):
 
     With `from`, the passes of the recipe of that name come first. `workloads` and `runtimes` are
     names or patterns, because a training fits one net only; by default they are those of the recipe
-    that this one is made from, or all.
+    that this one is made from, or all. What is `shipped` is run as it is; its passes say how it was
+    made.
     """
 
     name: str
-    passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)]
+    passes: Annotated[tuple[dict[str, Any], ...], Meta(min_length=1)] = ()
     workloads: tuple[str, ...] | None = None
     runtimes: tuple[str, ...] | None = None
     base: str | None = msgspec.field(name="from", default=None)
+    shipped: Shipped | None = None
 
 
 class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):

@@ -10,12 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Protocol
 
 import msgspec
 import numpy as np
+from msgspec import Meta
 
-from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
+from perfsuite.domain.device import PROCESSOR, DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.task import Inputs, Predict, TrainingSet
 from perfsuite.errors import Unsupported
 
@@ -198,13 +199,27 @@ class PassUse(msgspec.Struct, frozen=True):
     fields: dict[str, Any] = {}
 
 
+class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An artifact that was shipped: a recipe with one runs it as it is, and builds nothing.
+
+    `artifact` is its folder; the other fields say which one cell it is.
+    """
+
+    artifact: Annotated[str, Meta(min_length=1)]
+    runtime: str
+    device: str = PROCESSOR
+    precision: str = "fp32"
+    batch: Annotated[int, Meta(ge=1)] = 1
+
+
 class ResolvedRecipe(msgspec.Struct, frozen=True):
     """A named list of passes, model passes first, as a run keeps it. `fp32` is the empty one.
 
     Passes that it has from another recipe of its suite are repeated here. `workloads` and
     `runtimes` limit it to those whose names match one of the patterns; empty means all of the
     suite. `slowdown` is the share by which each of its timed calls is prolonged, which no suite can
-    ask for: changes of a known size show what a machine can see.
+    ask for: changes of a known size show what a machine can see. What is `shipped` was made by the
+    passes, and they are not applied again.
     """
 
     name: str
@@ -212,6 +227,7 @@ class ResolvedRecipe(msgspec.Struct, frozen=True):
     workloads: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
     slowdown: float = 0.0
+    shipped: Shipped | None = None
 
 
 FP32 = ResolvedRecipe("fp32")

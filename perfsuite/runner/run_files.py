@@ -19,9 +19,9 @@ _GONE = ""  # instead of the digest of a file that cannot be read
 def digests_of(suite: ResolvedSuite, cells: Iterable[Cell]) -> dict[str, str]:
     """Return the SHA-256 of each file that these cells are made of, by its path.
 
-    They are ONNX files with their external data, samples, annotations, a picture, and the files of
-    plug-ins with those beside them that they import. A plug-in of an installed package has its
-    digest under its own name. What cannot be read has an empty one.
+    They are ONNX files with their external data, samples, annotations, a picture, what was shipped,
+    and the files of plug-ins with those beside them that they import. A plug-in of an installed
+    package has its digest under its own name. What cannot be read has an empty one.
     """
     cells = tuple(cells)
     found: dict[str, str] = {}
@@ -36,6 +36,7 @@ def digests_of(suite: ResolvedSuite, cells: Iterable[Cell]) -> dict[str, str]:
     data = [path for name, path in suite.samples.items() if name in names]
     marked = (table.annotations for name, table in suite.detection.items() if name in names)
     data += [path for path in marked if Path(path).is_file()]  # a folder's are the task's to tell
+    data += list(_of_artifacts(suite, cells))
     found |= {path: _digest(Path(path)) for path in (*data, suite.picture) if path}
     return dict(sorted(found.items()))
 
@@ -100,12 +101,22 @@ def _plug_ins(suite: ResolvedSuite, cells: Iterable[Cell]) -> Iterator[tuple[str
             yield "workload", reference
         if (reference := suite.runtime(cell.runtime)) not in RUNTIMES:
             yield "runtime", reference
-        for use in recipes[cell.recipe].passes:
+        recipe = recipes[cell.recipe]
+        for use in () if recipe.shipped else recipe.passes:  # which are done already
             if use.use not in PASSES:
                 yield "pass", use.use
     for reference in suite.meters:
         if reference not in METERS:
             yield "meter", reference
+
+
+def _of_artifacts(suite: ResolvedSuite, cells: Iterable[Cell]) -> Iterator[str]:
+    """Yield the files of what was shipped and is run as it is."""
+    recipes = {cell.recipe for cell in cells}
+    for recipe in suite.recipes:
+        if recipe.shipped is not None and recipe.name in recipes:
+            files = Path(recipe.shipped.artifact).rglob("*")
+            yield from (str(path) for path in files if path.is_file())
 
 
 def _with_data(path: Path) -> Iterator[Path]:

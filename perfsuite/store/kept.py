@@ -30,13 +30,14 @@ def keep(run: Path, key: str, artifact: Path) -> Path:
     """
     final = run / FOLDER / key
     try:
-        if final.is_dir() and _fault(final) is None:
+        if final.is_dir() and fault(final) is None:
             return final
         final.parent.mkdir(parents=True, exist_ok=True)
         for left in final.parent.glob(f"{key}.*.partial"):  # of a process that was killed
             shutil.rmtree(left)
         with replacing(final) as beside:
-            _copy(artifact, beside)
+            beside.mkdir()
+            copy_files(artifact, beside)
             (beside / LIST).write_text(_listed(beside))
             if final.is_dir():
                 shutil.rmtree(final)
@@ -56,35 +57,13 @@ def kept(run: Path, key: str) -> Path | None:
     folder = run / FOLDER / key
     if not folder.is_dir():
         return None
-    fault = _fault(folder)
-    if fault is not None:
-        raise SchemaError(fault)
+    told = fault(folder)
+    if told is not None:
+        raise SchemaError(told)
     return folder
 
 
-def size_bytes(folder: Path) -> int:
-    """Return the size of all files of an artifact's copy."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
-
-
-def _copy(folder: Path, to: Path) -> None:
-    to.mkdir()
-    for path in sorted(folder.rglob("*")):  # a folder comes before what is in it
-        target = to / path.relative_to(folder)
-        target.mkdir() if path.is_dir() else shutil.copyfile(path, target)
-
-
-def _listed(folder: Path) -> str:
-    return "".join(f"{_digest(folder / name)}  {name}\n" for name in _names(folder))
-
-
-def _names(folder: Path) -> list[str]:
-    """Return the files in a folder by their paths in it."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
-    return [path.relative_to(folder).as_posix() for path in files]
-
-
-def _fault(folder: Path) -> str | None:
+def fault(folder: Path) -> str | None:
     """Return which file of an artifact's copy is not as it was kept; None if all are."""
     try:
         rows = (folder / LIST).read_text().splitlines()
@@ -104,6 +83,28 @@ def _fault(folder: Path) -> str | None:
         except OSError as error:
             return f"{path}: not as it was kept ({error.strerror})"
     return None
+
+
+def copy_files(folder: Path, to: Path) -> None:
+    """Copy all that is in `folder` into the folder `to`, which is there and empty."""
+    for path in sorted(folder.rglob("*")):  # a folder comes before what is in it
+        target = to / path.relative_to(folder)
+        target.mkdir() if path.is_dir() else shutil.copyfile(path, target)
+
+
+def size_bytes(folder: Path) -> int:
+    """Return the size of all files of an artifact's copy."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+def _listed(folder: Path) -> str:
+    return "".join(f"{_digest(folder / name)}  {name}\n" for name in _names(folder))
+
+
+def _names(folder: Path) -> list[str]:
+    """Return the files in a folder by their paths in it."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return [path.relative_to(folder).as_posix() for path in files]
 
 
 def _digest(path: Path) -> str:

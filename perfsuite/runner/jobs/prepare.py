@@ -18,7 +18,6 @@ from perfsuite.domain.record import (
     UNLABELLED,
     Likeness,
     Line,
-    Measurement,
 )
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
@@ -34,8 +33,10 @@ from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.build.workload import workload_of
-from perfsuite.runner.job import Job, line_of
+from perfsuite.runner.job import Job
 from perfsuite.runner.jobs.possible import check_batch, check_supported, check_takes_batches
+from perfsuite.runner.jobs.prepared import prepared_line
+from perfsuite.runner.jobs.shipped import take_shipped
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.user_code import require_type, user_code
@@ -54,6 +55,8 @@ def prepare(job: Job) -> Line:
     runtime = artifacts.load_runtime(job.runtime)
     libraries = libraries_of(runtime)
     check_supported(runtime, job)
+    if job.recipe.shipped is not None:
+        return take_shipped(job, job.recipe.shipped, runtime, libraries)
     steps = steps_of(job, runtime)
     workload = workload_of(job)
     check_batch(workload, job)
@@ -88,29 +91,13 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
     )
     build = _Build(job, runtime, builder, variant)
     folder, made = cache.build("artifact", key, build)
-    facts = artifacts.read_facts(folder)
-    counted = [("parameters", "1", facts.parameters), ("macs", "1", facts.macs)]
-    measurements = [
-        Measurement("build_s", "s", (facts.build_s,)),
-        Measurement("artifact_bytes", "B", (float(artifacts.size_bytes(folder)),)),
-        *(Measurement(name, unit, (float(n),)) for name, unit, n in counted if n is not None),
-    ]
-    return msgspec.structs.replace(
-        line_of(
-            job,
-            status="ok",
-            cached=not made,
-            labels=(*_labels(builder, folder), *facts.labels),
-            measurements=tuple(measurements),
-            parity=dict(facts.parity),
-            widths=facts.widths,
-            uncounted=facts.uncounted,
-            likeness=facts.likeness,
-            left=facts.left,
-            input_shapes=facts.input_shapes,
-            made_up=workload.task.made_up and not job.picture,
-        ),
-        artifact=key,
+    return prepared_line(
+        job,
+        folder,
+        key,
+        made=made,
+        labels=_labels(builder, folder),
+        made_up=workload.task.made_up and not job.picture,
         model=builder.bytes_key,
     )
 
