@@ -24,6 +24,7 @@ _PICTURE = (3, 224, 224)  # of nets that do not say what they take
 _DETECTOR = (3, 480, 640)  # torchvision's detectors scale pictures themselves
 _FRAMES, _CLIP = 16, 112  # of nets for video, and the side of a frame
 _FLOW = (3, 128, 128)  # the least that RAFT takes
+_ALONE = ("detection", "optical_flow")  # families whose nets export for one sample in a call
 
 Build = Callable[[], "nn.Module"]
 
@@ -107,7 +108,7 @@ def _torchvision(name: str) -> Workload:
         return one_picture(net) if family == "detection" else net
 
     task = RandomPictures(_torchvision_inputs(models, name, family))
-    return Workload(name, Model(build, batch=1 if family == "detection" else None), task)
+    return Workload(name, Model(build, batch=1 if family in _ALONE else None), task)
 
 
 def _torchvision_inputs(models: Any, name: str, family: str) -> dict[str, tuple[int, ...]]:

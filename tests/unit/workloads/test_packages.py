@@ -102,3 +102,9 @@ def test_batch_norms_of_a_detector_settle_on_random_pictures() -> None:
     assert net.asked == 1
     out = norm(net.body[0](torch.randn(2, 3, 320, 320)))  # type: ignore[index]
     assert 0.5 < float(out.detach().std()) < 1.5
+
+
+def test_optical_flow_is_exported_for_one_pair_of_pictures() -> None:
+    workload = load_workload("torchvision:raft_small")
+    assert workload.model.batch == 1
+    assert list(workload.task.inputs(1, 0)) == ["first", "second"]
