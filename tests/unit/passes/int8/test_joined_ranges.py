@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx
 import pytest
-from fuzzed_graphs import SIDE, answers, context, pictures, plain
+from fuzzed_checks import answers, context, plain, samples
+from fuzzed_graphs import SIDE
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.passes.int8.int8 import Int8
@@ -33,9 +34,9 @@ def test_a_small_map_keeps_its_bits_for_its_other_reader(runtime: str) -> None:
         [numpy_helper.from_array(a.astype(np.float32), name) for name, a in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    wanted = plain(model, pictures(4, 2))
+    wanted = plain(model, samples(model, 4, 2))
     assert wanted is not None
-    rounded: onnx.ModelProto = Int8(calibration_samples=16).apply(model, context(runtime))
+    rounded: onnx.ModelProto = Int8(calibration_samples=16).apply(model, context(runtime, model))
     for ours, theirs in zip(answers(runtime, rounded, True), wanted, strict=True):
         # 8 bits of a normal distribution cost about a hundredth; with one scale `z` loses a half.
         assert np.linalg.norm(ours - theirs) < 0.03 * np.linalg.norm(theirs)
