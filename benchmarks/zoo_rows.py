@@ -1,0 +1,140 @@
+"""The rows of the zoo: what is wrong with one, and the table for RESULTS.md."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+Row = Mapping[str, Any]
+
+LEAST_COSINE = 0.9  # of INT8 to fp32, in nets of random weights
+MACS_AGREE = 0.03  # tables that eager PyTorch computes in each call are constants in a graph
+LEFT_OPEN = 0.2  # of a call's time that is nobody's
+MACS_KEPT = 0.8  # what prune and lowrank were asked for
+
+# What may be refused, by the words of it, and what stands in the table for it.
+REFUSALS = {
+    r"it needs the graph of the whole model, which runs in pieces": (
+        "the model runs in pieces, and INT8 needs its whole graph"
+    ),
+    r"all that pays on \w+ keeps more than": "factors do not bring it down to 80 % of the MACs",
+    r"no layer is faster by": "no layer has fewer MACs in factors",
+    r"none of its layers can be factorized": "no layer can be factorized, by its kind",
+}
+
+
+def faults(row: Row) -> list[str]:
+    """Return what is wrong in a row, in words; nothing for one that may stand."""
+    cells: Mapping[str, Any] = row["cells"]
+    found = [f"{name}: {fault}" for name, one in cells.items() for fault in _faults(name, one)]
+    eager = cells.get("fp32/pytorch", {}).get("macs")
+    for name, one in cells.items():
+        if not eager or one["status"] != "ok":
+            continue
+        share = one["macs"] / eager
+        if name.startswith(("fp32", "int8")) and abs(share - 1) > MACS_AGREE:
+            found.append(f"{name}: {share:.3f} of the MACs that eager PyTorch has")
+        if name.startswith(("prune", "lowrank")) and share > MACS_KEPT + MACS_AGREE:
+            found.append(f"{name}: {share:.3f} of the MACs, and {MACS_KEPT} was asked for")
+    return found
+
+
+def _faults(name: str, one: Row) -> Iterable[str]:
+    status = one["status"]
+    if status == "unsupported":
+        if refusal(one["message"]) is None:
+            yield f"refused for a reason that nobody has looked at: {one['message']}"
+        return
+    if status != "ok":
+        yield f"{status}: {one.get('kind', '')}: {one.get('message', '')}"
+        return
+    if name.startswith("int8") and one.get("cosine", 1.0) < LEAST_COSINE:
+        yield f"cosine to fp32 is {one['cosine']}"
+    if one.get("missing", 0.0) > 1e-6:
+        yield f"the rows of the breakdown are off by {one['missing']:.1e} of the call"
+    if one.get("unattributed", 0.0) > LEFT_OPEN:
+        yield f"{one['unattributed']:.0%} of the call are nobody's"
+
+
+def refusal(message: str) -> str | None:
+    """Return what a refusal means in the table; None for one that is not known."""
+    return next((said for words, said in REFUSALS.items() if re.search(words, message)), None)
+
+
+def table(rows: Iterable[Row]) -> str:
+    """Return the Markdown table, and below it why cells were refused."""
+    reasons: dict[str, str] = {}
+    lines = [
+        "| net | input | MACs | fp32 | INT8, ONNX Runtime | INT8, OpenVINO | pruned | low rank |",
+        "| --- | --- | ---: | --- | --- | --- | --- | --- |",
+        *(_line(row, reasons) for row in rows),
+    ]
+    below = [f"{letter}) {said}" for said, letter in reasons.items()]
+    return "\n".join([*lines, *(["", "; ".join(below) + "."] if below else [])])
+
+
+def summary(rows: Iterable[Row]) -> str:
+    """Return how many cells work, are refused, and are neither."""
+    rows = list(rows)
+    states = [one["status"] for row in rows for one in row["cells"].values()]
+    worked, refused = states.count("ok"), states.count("unsupported")
+    wrong = sum(len(faults(row)) for row in rows)
+    return (
+        f"{len(rows)} nets, {len(states)} cells: {worked} work, {refused} are refused, "
+        f"{wrong} faults"
+    )
+
+
+def _line(row: Row, reasons: dict[str, str]) -> str:
+    cells = row["cells"]
+    eager = cells.get("fp32/pytorch", {})
+    sides = [one for shape in eager.get("inputs", {}).values() for one in shape[-2:]]
+    shapes = [shape[1:] for shape in eager.get("inputs", {}).values()]
+    words = [row["net"], "x".join(map(str, shapes[0])) if sides else "?"]
+    words.append(_macs(eager.get("macs", 0)))
+    words.append(_float([cells.get(f"fp32/{e}") for e in ("pytorch", *_ENGINES)], reasons))
+    words += [_int8(cells.get(f"int8/{engine}"), reasons) for engine in _ENGINES]
+    for recipe in ("prune", "lowrank"):
+        found = [cells.get(f"{recipe}/{engine}") for engine in _ENGINES]
+        words.append(_smaller(found, eager.get("macs", 0), reasons))
+    return f"| {' | '.join(words)} |"
+
+
+_ENGINES = ("onnxruntime", "openvino")
+
+
+def _macs(count: int) -> str:
+    return f"{count / 1e9:.3g} G" if count >= 1e9 else f"{count / 1e6:.3g} M"
+
+
+def _float(cells: list[Row | None], reasons: dict[str, str]) -> str:
+    bad = [_bad(one, reasons) for one in cells if one is None or one["status"] != "ok"]
+    if bad:
+        return ", ".join(dict.fromkeys(bad))
+    pieces = any("split" in one["labels"] for one in cells if one)
+    return "in pieces" if pieces else "ok"
+
+
+def _int8(one: Row | None, reasons: dict[str, str]) -> str:
+    if one is None or one["status"] != "ok":
+        return _bad(one, reasons)
+    share = f"{one['int8_share']:.0%}" if "int8_share" in one else "ok"
+    return f"{share}, {one['cosine']:.4f}" if "cosine" in one else share
+
+
+def _smaller(cells: list[Row | None], macs: int, reasons: dict[str, str]) -> str:
+    bad = [_bad(one, reasons) for one in cells if one is None or one["status"] != "ok"]
+    if bad:
+        return ", ".join(dict.fromkeys(bad))
+    return f"{cells[0]['macs'] / macs:.0%} of MACs" if cells[0] and macs else "ok"
+
+
+def _bad(one: Row | None, reasons: dict[str, str]) -> str:
+    if one is None:
+        return "not run"
+    said = refusal(one.get("message", "")) if one["status"] == "unsupported" else None
+    if said is None:
+        return f"**{one['status']}**"
+    letter = reasons.setdefault(said, chr(ord("a") + len(reasons)))
+    return f"refused ({letter})"
