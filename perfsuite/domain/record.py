@@ -16,10 +16,12 @@ from perfsuite.domain.profile import Breakdown, Roofline
 from perfsuite.domain.sensitivity import Answer
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite, Split
+from perfsuite.domain.survey import Survey
 
 SCHEMA = 1
 
-JobKind = Literal["prepare", "measure", "evaluate", "inspect"]
+# The last is of searches alone: what a workload has, and how long a training of it takes.
+JobKind = Literal["prepare", "measure", "evaluate", "inspect", "survey"]
 # The label of a cell whose workload has no labelled samples: it is timed, not judged.
 UNLABELLED = "unlabelled"
 # The label of a cell whose model does not run whole on its engine: the modules of its stages do.
@@ -188,6 +190,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     made_up: bool = False  # beside them: the inputs are made up, as nobody gave samples
     left: dict[str, str] = {}  # of a prepare line: layers that a pass on the graph left, and why
     answer: Answer | None = None  # to a question that is asked before a run; in no journal
+    survey: Survey | None = None  # of a survey line
 
 
 class BetweenRuns(msgspec.Struct, frozen=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -31,7 +31,7 @@ class Job(msgspec.Struct, frozen=True):
     `artifact` is the folder of the prepared artifact, '' for a prepare
     job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
-    in rounds.
+    in rounds. `training` is the plan of a training whose time a survey job estimates.
     """
 
     kind: JobKind
@@ -57,6 +57,7 @@ class Job(msgspec.Struct, frozen=True):
     cached_only: bool = False  # nothing is made: what is not in the cache is an error
     together: str = ""  # names the cells that take turns; empty where none do
     hold_out: bool = False
+    training: dict[str, Any] = {}
 
     @property
     def timeout_s(self) -> float:

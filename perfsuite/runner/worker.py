@@ -73,6 +73,10 @@ def _body(kind: str, turns: Turns | None) -> Callable[[Job], Line]:
         from perfsuite.runner.jobs.evaluate import evaluate
 
         return evaluate
+    if kind == "survey":
+        from perfsuite.runner.jobs.survey import survey
+
+        return survey
     from perfsuite.runner.jobs.inspect import inspect
 
     return partial(inspect, turns=turns)
