@@ -38,6 +38,7 @@ __all__ = [
     "Model",
     "ModelPass",
     "ModuleProfile",
+    "Optimized",
     "ParityError",
     "PassContext",
     "PerfsuiteError",
@@ -70,6 +71,7 @@ __all__ = [
     "get_data",
     "init",
     "listing",
+    "optimize",
     "plan",
     "profile",
     "run",
@@ -108,6 +110,7 @@ _HOMES = {
     "domain.workload": ("Workload",),
     "judged_run": ("JudgedRun",),
     "module_profile": ("ModuleProfile",),
+    "search.optimizing": ("Optimized", "optimize"),
     "passes.int8.int8": ("Int8",),
     "passes.lowrank.lowrank": ("Lowrank",),
     "passes.prune.prune": ("Prune",),
@@ -173,6 +176,7 @@ if TYPE_CHECKING:
     from perfsuite.passes.int8.int8 import Int8
     from perfsuite.passes.lowrank.lowrank import Lowrank
     from perfsuite.passes.prune.prune import Prune
+    from perfsuite.search.optimizing import Optimized, optimize
     from perfsuite.training.plan import AdamPlan, SgdPlan
     from perfsuite.workloads.tasks.batches import Batches
 

@@ -16,6 +16,7 @@ import click
 from perfsuite import __version__
 from perfsuite.certify_command import certify
 from perfsuite.errors import Incomparable, PerfsuiteError
+from perfsuite.optimize_command import optimize
 from perfsuite.profile_command import profile
 
 # What a command needs is imported inside it: `--help` must not wait for it.
@@ -77,6 +78,7 @@ def main() -> None:
 
 
 main.add_command(certify)
+main.add_command(optimize)
 main.add_command(profile)
 
 

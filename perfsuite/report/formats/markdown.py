@@ -53,22 +53,29 @@ class Markdown:
         """Return the tables, the verdicts and the warnings."""
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
         for workload, group in groups(rows(run, judgement)).items():
-            parts += [f"## {escape(workload)}", _table(_COLUMNS, (_cells(row) for row in group))]
+            parts += [
+                f"## {escape(workload)}",
+                markdown_table(_COLUMNS, (_cells(row) for row in group)),
+            ]
             parts += [escape(one) for one in inputs.sentences(group)]
             parts += [escape(one) for one in uncounted.sentences(group)]
             if accuracies.metrics(group):
                 parts += [
                     f"### {accuracies.TITLE}",
-                    _table(accuracies.columns(group), accuracies.lines(group)),
+                    markdown_table(accuracies.columns(group), accuracies.lines(group)),
                 ]
             if other_metrics.metrics(group):
                 parts += [
                     f"### {other_metrics.TITLE}",
-                    _table(other_metrics.columns(group), other_metrics.lines(group)),
+                    markdown_table(other_metrics.columns(group), other_metrics.lines(group)),
                 ]
             if small := theory.compressed(group):
                 lines = (theory.cells(row) for row in small)
-                parts += [f"### {theory.TITLE}", _table(theory.COLUMNS, lines), theory.LEGEND]
+                parts += [
+                    f"### {theory.TITLE}",
+                    markdown_table(theory.COLUMNS, lines),
+                    theory.LEGEND,
+                ]
             parts += _widths(group)
         if judgement.verdicts:
             lines = (
@@ -81,7 +88,10 @@ class Markdown:
                 )
                 for one in judgement.verdicts
             )
-            parts += ["## Verdicts", _table(("", "budget", "cell", "verdict", "words"), lines)]
+            parts += [
+                "## Verdicts",
+                markdown_table(("", "budget", "cell", "verdict", "words"), lines),
+            ]
             if run.header.certificate is not None:
                 parts.append(escape(certificate_sentence(run.header.certificate)))
         parts += _breakdowns(run)
@@ -98,7 +108,7 @@ def _widths(group: Sequence[CellRow]) -> list[str]:
     nets = layers.changed(group)
     tables = (
         f"<details><summary>{html.escape(f'{name}: {layers.sentence(net)}')}</summary>\n\n"
-        f"{_table(layers.COLUMNS, layers.lines(net))}\n\n{_reasons(net)}</details>"
+        f"{markdown_table(layers.COLUMNS, layers.lines(net))}\n\n{_reasons(net)}</details>"
         for name, net in nets.items()
     )
     return [f"### {layers.TITLE}", *tables] if nets else []
@@ -126,7 +136,7 @@ def _breakdowns(run: Run) -> list[str]:
         )
         for key, breakdown in found
     )
-    return ["## Where the time goes", _table(columns, lines)]
+    return ["## Where the time goes", markdown_table(columns, lines)]
 
 
 def escape(text: str) -> str:
@@ -152,7 +162,8 @@ def _cells(row: CellRow) -> tuple[str, ...]:
     )
 
 
-def _table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(columns: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """Return a table whose cells are escaped."""
     head = [_line(columns), _line(["---"] * len(columns))]
     return "\n".join([*head, *(_line([escape(one) for one in line]) for line in lines)])
 

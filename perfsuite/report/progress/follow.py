@@ -1,4 +1,4 @@
-"""The progress bar of a run whose jobs are known only once the suite has been read."""
+"""The progress bars of runs whose jobs are known only once they begin."""
 
 from __future__ import annotations
 
@@ -30,3 +30,18 @@ class FollowRun:
         """Remove the bar, if there is one."""
         if self.bar is not None:
             self.bar.__exit__()
+
+
+class FollowSearch(FollowRun):
+    """Shows the phases of a search by a line each, and the bar of the run of each."""
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console)
+        self.begun = False
+
+    def phase(self, words: str) -> None:
+        """Print what begins; the bar of the phase before is taken away."""
+        self.begun = True
+        self.close()
+        self.bar = None
+        self.console.print(words, style="bold", highlight=False, markup=False)

@@ -1,0 +1,104 @@
+"""The phases of a search: ordinary runs, each in a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+import msgspec
+
+from perfsuite.config.run_plan import RunPlan, read_durations
+from perfsuite.config.run_plan import plan as plan_of
+from perfsuite.domain.cell import Cell
+from perfsuite.domain.record import Header, Run
+from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.domain.survey import Survey
+from perfsuite.errors import PerfsuiteError
+from perfsuite.runner.job import first_job
+from perfsuite.runner.observer import Observer, SilentObserver
+from perfsuite.runner.processes import Processes
+from perfsuite.runner.run_folder import created, resumed
+from perfsuite.runner.schedule import Executor, work_off
+from perfsuite.store.journal import FILE, read
+from perfsuite.store.runs import load_run
+
+
+class Follow(Protocol):
+    """Shows a search: each phase in words, and the progress of its run."""
+
+    def phase(self, words: str) -> None:
+        """Show what begins."""
+        ...
+
+    def __call__(self, header: Header, planned: RunPlan) -> Observer:
+        """Return who watches the run of the phase."""
+        ...
+
+
+class Silent:
+    """Shows nothing."""
+
+    def phase(self, words: str) -> None:
+        """Show nothing."""
+
+    def __call__(self, header: Header, planned: RunPlan) -> Observer:
+        """Return who shows nothing."""
+        return SilentObserver()
+
+
+class Phases:
+    """Works off the phases of the search in `folder`.
+
+    `execute` does a job in place of a process of its own. `warnings` are those of all runs.
+    """
+
+    def __init__(self, folder: Path, follow: Follow, execute: Executor | None = None) -> None:
+        self.folder, self._follow, self._execute = folder, follow, execute
+        self.warnings: list[str] = []
+
+    def run(
+        self, name: str, words: str, suite: ResolvedSuite, cells: Sequence[Cell], *, evaluate: bool
+    ) -> Run:
+        """Return the run of these cells in the sub-folder `name`, gone on with if it was begun."""
+        folder = self.folder / name
+        self._follow.phase(words)
+        if (folder / FILE).is_file():
+            opened = resumed(folder, suite, tuple(cells))
+        else:
+            opened = created(folder, suite, tuple(cells))
+        with opened as journal:
+            planned = plan_of(suite, cells, read_durations())
+            work_off(
+                journal, self._follow(journal.header, planned), self._execute, evaluate=evaluate
+            )
+            self.warnings += journal.warnings
+        return load_run(folder)
+
+    def survey(
+        self, words: str, suite: ResolvedSuite, cell: Cell, training: dict[str, object]
+    ) -> Survey:
+        """Return what a survey job finds of a cell.
+
+        Raises `PerfsuiteError` with the job's error if it did not end well.
+        """
+        self._follow.phase(words)
+        job = msgspec.structs.replace(first_job(suite, cell), kind="survey", training=training)
+        if self._execute is not None:
+            line = self._execute(job)
+        else:
+            with Processes(lambda text: None) as processes:
+                line = processes.execute(job)
+        if line.survey is None:
+            said = line.error.message if line.error else line.status
+            raise PerfsuiteError(f"{cell.workload}: {said}")
+        return line.survey
+
+    def note(self, text: str) -> None:
+        """Show what was done beside measuring."""
+        self._follow.phase(text)
+
+    def spent_s(self) -> float:
+        """Return the seconds that the jobs of all phases took so far, also in earlier sittings."""
+        journals = sorted(self.folder.glob(f"*/{FILE}"))
+        return sum(line.duration_s for path in journals for line in read(path.parent)[1])

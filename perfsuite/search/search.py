@@ -1,0 +1,223 @@
+"""A search: what is tried next, from what was found, until the target is met or the time is up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import msgspec
+
+from perfsuite.config.optimize_suite import reference_cell
+from perfsuite.domain.optimum import Goal
+from perfsuite.domain.recipe import ResolvedRecipe
+from perfsuite.domain.record import Record, Run
+from perfsuite.domain.suite import ResolvedSuite
+from perfsuite.domain.survey import Survey
+from perfsuite.errors import PerfsuiteError
+from perfsuite.measure.environment import usable_threads
+from perfsuite.search import rules
+from perfsuite.search.candidates import recipe, rows
+from perfsuite.search.costs import Costs, fitting
+from perfsuite.search.decisions import Decisions
+from perfsuite.search.phases import Phases
+from perfsuite.search.plans import Left, PhasePlan, phase_plan
+from perfsuite.search.scores import Score, score
+from perfsuite.search.trainings import Trainings
+from perfsuite.search.ways import Way, ways, without_loss
+from perfsuite.store.journal import read
+from perfsuite.store.runs import load_run
+
+ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
+Asked = tuple[str, ResolvedRecipe, Way]
+
+_NO_MODULE = "a torch module: this workload is an ONNX file, which passes on modules cannot change"
+
+
+class Search:
+    """Works off the phases of a search; what it has found is in its attributes.
+
+    `scores` are of candidates that are ready, in the order of the table; `timed` of those that were
+    timed and would have to be trained; `left` are rows that were not tried or trained. `records`
+    hold all that was measured, and `reference_record` the reference of the first phase.
+    """
+
+    costs: Costs
+    reference_record: Record
+
+    def __init__(
+        self, suite: ResolvedSuite, goal: Goal, decisions: Decisions, phases: Phases
+    ) -> None:
+        self.suite, self.goal = suite, goal
+        self.decisions, self.phases = decisions, phases
+        threads = decisions.once("threads", int, lambda: suite.threads or usable_threads())
+        self.reference = reference_cell(suite, goal, threads)
+        self.rows = rows(self.reference.workload)
+        self._begun_s, self._before_s = time.monotonic(), phases.spent_s()
+        self.survey = Survey()
+        self.scores: list[Score] = []
+        self.timed: list[Score] = []
+        self.left: dict[str, Left] = {}
+        self.records: list[Record] = []
+
+    @property
+    def spent_s(self) -> float:
+        """Return how long the search has taken, in all sittings."""
+        return self._before_s + time.monotonic() - self._begun_s
+
+    @property
+    def blind(self) -> bool:
+        """Tell whether there are no samples to choose by."""
+        return "validation" in self.survey.without
+
+    @property
+    def winner(self) -> Score | None:
+        """Return the candidate that keeps both limits, if one was found so far."""
+        return rules.winner(self.scores, self.goal, blind=self.blind)
+
+    def left_s(self) -> float:
+        """Return the seconds that are left until the final run must begin."""
+        fast = sorted(self.scores, key=lambda one: -(one.speedup.value if one.speedup else 0.0))
+        reserved_s = self.costs.final_s(one.way for one in fast[:2])
+        return self.goal.minutes * 60.0 - self.spent_s - reserved_s
+
+    def work(self) -> None:
+        """Try candidates, those that cost least first, until one meets the target."""
+        self.survey = self.decisions.once("survey", Survey, self._surveyed)
+        self._try_engines()
+        engines = list(self.scores)
+        if self.winner is None:
+            self._try_recipes(engines)
+        if self.winner is None and not self.survey.is_file:
+            self._train(engines)
+        tried = {one.row for one in (*self.scores, *self.timed)}
+        for row in self.rows:
+            if row.name not in tried:
+                self.left.setdefault(row.name, self._why_left())
+
+    def _surveyed(self) -> Survey:
+        words = "what the workload has for a search"
+        return self.phases.survey(words, self.suite, self.reference, {})
+
+    def _why_left(self) -> Left:
+        if self.survey.is_file:
+            return Left("lacks", _NO_MODULE)
+        return Left("no_time" if self.winner is None else "target_met")
+
+    # -- what is tried ----------------------------------------------------------------------
+
+    def _try_engines(self) -> None:
+        """Measure the net as it is on all engines, in all precisions, and in INT8."""
+        named = {name: self.suite.runtime(name) for name in self.suite.runtimes}
+        asked = [("", recipe(None, way), way) for way in ways(named)]
+        plan = self.decisions.once(ENGINES, PhasePlan, lambda: self.planned(asked))
+        if not plan.trials:
+            raise PerfsuiteError(
+                f"there is nothing to search for: {self.reference.runtime} is the reference, and "
+                f"runs no other precision and no INT8; name more engines by --runtime"
+            )
+        words = "the net as it is, on all engines, in all precisions, and in INT8"
+        self.scores += self.found(ENGINES, words, plan)
+        self.costs = Costs(plan, self.reference, read(self.phases.folder / ENGINES)[1])
+
+    def _try_recipes(self, engines: Sequence[Score]) -> None:
+        """Try what trains nothing: INT8 with layers in float, and rows of the table."""
+        asked = self._autos(engines)
+        if not self.survey.is_file:
+            chosen, clock = rules.worthwhile(engines, self.goal), self._clock(engines)
+            for row in self.rows:
+                if row.schedule is None:
+                    asked += [(row.name, recipe(row, way, clock), way) for way in chosen]
+        plan = self._planned_in_time(RECIPES, asked, evaluate=True)
+        self.scores += self.found(RECIPES, "recipes that train nothing", plan)
+
+    def _autos(self, engines: Sequence[Score]) -> list[Asked]:
+        """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
+        rounded = [one for one in engines if one.way.last and one.speedup and one.loss]
+        lossy = [one for one in rounded if not rules.keeps_accuracy(one, self.goal)]
+        limit = self.goal.max_drop_points
+        found = [without_loss(one.way, limit) for one in lossy if limit > 0.0]
+        return [("", recipe(None, way), way) for way in found]
+
+    def _train(self, engines: Sequence[Score]) -> None:
+        """Time what would have to be trained, then train what may meet the target, in turn."""
+        trained = [row for row in self.rows if row.schedule is not None]
+        if lacks := self.survey.without.get("training"):
+            self.left |= {row.name: Left("lacks", lacks) for row in trained}
+            return
+        # In one precision, because a pass that hears an engine's clock makes another net in each.
+        able = rules.worthwhile([*engines, *self._rounded()], self.goal)
+        chosen = [way for way in able if way.precision == able[0].precision]
+        clock = self._clock(engines)
+        asked = [(row.name, recipe(row, way, clock), way) for row in trained for way in chosen]
+        plan = self._planned_in_time(SPEEDS, asked, evaluate=False)
+        words = "how fast nets would be that are to be trained"
+        self.timed = self.found(SPEEDS, words, plan)
+        trainings = Trainings(self, clock)
+        for number, training in enumerate(trainings.decided(), start=1):
+            if self.winner is not None:
+                self.left[training.row] = Left("target_met")
+            else:
+                self.scores += trainings.run(number, training)
+
+    def _rounded(self) -> list[Score]:
+        """Return the scores of INT8 with layers in float, which is a way like others."""
+        return [one for one in self.scores if not one.row and one.way.suffix.endswith("auto")]
+
+    def _clock(self, engines: Sequence[Score]) -> str:
+        """Return the reference of the fastest engine, by whose clock passes choose."""
+        able = rules.worthwhile(engines, self.goal)
+        return self.suite.runtime(able[0].runtime if able else self.reference.runtime)
+
+    # -- a phase ----------------------------------------------------------------------------
+
+    def planned(self, asked: Sequence[Asked], *, evaluate: bool = True) -> PhasePlan:
+        """Return the plan of a phase that tries all that is asked."""
+        judged = evaluate and not self.blind
+        return phase_plan(self.suite, self.reference, asked, evaluate=judged)
+
+    def _planned_in_time(self, name: str, asked: Sequence[Asked], *, evaluate: bool) -> PhasePlan:
+        """Return the plan of a phase with as many trials as there is time for, from the first on.
+
+        The search notes the rows of which none is among them.
+        """
+
+        def decide() -> PhasePlan:
+            plan = self.planned(asked, evaluate=evaluate)
+            count = fitting(plan.trials, self.left_s(), self.costs, evaluate=plan.evaluate)
+            return msgspec.structs.replace(plan, trials=plan.trials[:count])
+
+        plan = self.decisions.once(name, PhasePlan, decide)
+        tried = {one.row for one in plan.trials}
+        self.left |= {row: Left("no_time") for row, _, _ in asked if row and row not in tried}
+        return plan
+
+    def found(self, name: str, words: str, plan: PhasePlan) -> list[Score]:
+        """Return the scores of a phase, which is run unless it was already.
+
+        Raises `PerfsuiteError` if the reference did not end well: nothing can be compared then.
+        """
+        if not plan.trials:
+            return []
+        done = f"{name}: done"
+        if self.decisions.knows(done):
+            run = load_run(self.phases.folder / name)
+        else:
+            cells = [self.reference, *(one.cell for one in plan.trials)]
+            run = self.phases.run(name, words, plan.suite, cells, evaluate=plan.evaluate)
+        self._check_reference(run)
+        self.decisions.once(done, bool, lambda: True)
+        if not self.records:
+            self.reference_record = run.records[self.reference.id]
+        self.records += [run.records[one.cell.id] for one in plan.trials]
+        return [
+            score(run, self.reference, one.cell, one.row, one.way, evaluated=plan.evaluate)
+            for one in plan.trials
+        ]
+
+    def _check_reference(self, run: Run) -> None:
+        record = run.records[self.reference.id]
+        if record.status != "ok":
+            said = record.error.message if record.error else record.status
+            raise PerfsuiteError(
+                f"{self.reference.key}: the reference of this search did not end well: {said}"
+            )

@@ -1,0 +1,66 @@
+"""The ways in which a net can be run: engines, precisions, and rounded to 8 bits or not."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from perfsuite.domain.recipe import PassUse
+from perfsuite.processor import best_instruction_sets, read_processor
+
+
+class Way(msgspec.Struct, frozen=True):
+    """An engine, a precision, and the passes on the graph that a recipe ends with.
+
+    `suffix` is the end of the names of recipes that have these passes.
+    """
+
+    runtime: str
+    precision: str = "fp32"
+    last: tuple[PassUse, ...] = ()
+    suffix: str = ""
+
+
+def ways(runtimes: Mapping[str, str]) -> list[Way]:
+    """Return all ways to run a net on these runtimes, given by name and reference.
+
+    What an engine of perfsuite's table cannot do is left out. Of a user's engine, whose file is not
+    run here, all is tried.
+    """
+    found = [
+        Way(name, precision)
+        for precision in precisions()
+        for name, reference in runtimes.items()
+        if _has_precision(reference, precision)
+    ]
+    rounded = [name for name, reference in runtimes.items() if _may_round(reference)]
+    return [*found, *(Way(name, last=(PassUse("int8"),), suffix="int8") for name in rounded)]
+
+
+def without_loss(way: Way, max_drop_points: float) -> Way:
+    """Return the way with as many layers left in float as the limit on the loss demands."""
+    keep = {"keep": "auto", "max_drop_points": max_drop_points}
+    return Way(way.runtime, way.precision, (PassUse("int8", keep),), f"{way.suffix}-auto")
+
+
+def precisions() -> tuple[str, ...]:
+    """Return the precisions that are worth trying on this processor."""
+    return (
+        ("fp32", "bf16")
+        if "bf16" in best_instruction_sets(read_processor().features)
+        else ("fp32",)
+    )
+
+
+def _has_precision(reference: str, precision: str) -> bool:
+    from perfsuite.runtimes.table import RUNTIMES
+
+    return reference not in RUNTIMES or precision in RUNTIMES[reference]().precisions
+
+
+def _may_round(reference: str) -> bool:
+    """Tell whether an engine may run graphs in INT8, which no engine does that takes modules."""
+    from perfsuite.runtimes.table import RUNTIMES
+
+    return reference not in RUNTIMES or RUNTIMES[reference]().takes != "module"

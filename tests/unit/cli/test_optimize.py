@@ -1,0 +1,71 @@
+"""The command `optimize`: what it prints, and its exit codes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from searches import SearchProject
+
+import perfsuite
+from perfsuite.cli import main
+from perfsuite.search import optimizing
+
+TARGET = ("--speedup", "5", "--max-drop-points", "1", "--runtime", "fake", "--threads", "1")
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchProject:
+    found = SearchProject(tmp_path, monkeypatch)
+    search = optimizing.optimize
+
+    def here(*given: Any, **options: Any) -> perfsuite.Optimized:
+        return search(*given, **options, execute=found.execute)
+
+    monkeypatch.setattr(optimizing, "optimize", here)
+    return found
+
+
+def optimized(project: SearchProject, *options: str) -> tuple[int, str, str]:
+    given = ["optimize", "net.py:net", "-o", str(project.out), *TARGET, *options]
+    done = CliRunner().invoke(main, given, catch_exceptions=False)
+    return done.exit_code, done.stdout, done.stderr
+
+
+def test_a_target_that_is_met(project: SearchProject) -> None:
+    project.script({"int8": 0.001}, {})
+    code, output, shown = optimized(project)
+    assert code == 0
+    assert "int8 on fake meets the target" in output
+    assert f"kept in {project.out}" in output.replace("\n", "")
+    assert "the net as it is, on all engines" in shown
+
+
+def test_a_target_that_is_not_met_for_a_program(project: SearchProject) -> None:
+    code, output, _ = optimized(project, "--json")
+    assert code == 1
+    found = json.loads(output)
+    assert (found["schema"], found["exit_code"], found["workload"]) == (1, 1, "net")
+    assert found["candidates"][0]["words"] == "the best found"
+    assert json.loads((project.out / "optimize.json").read_text()) == found
+
+
+def test_bad_input_is_an_error_of_one_line(project: SearchProject) -> None:
+    code, _, shown = optimized(project, "--versus", "pytorch/fp32")
+    assert code == 2
+    assert shown.startswith("error: --versus 'pytorch/fp32': 'pytorch' is none of the runtimes")
+
+
+def test_an_interrupted_search_says_how_it_goes_on(
+    project: SearchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sys.argv", ["perfsuite", "optimize", "net.py:net", "-o", "there"])
+    monkeypatch.setattr("perfsuite.search.search.Search.work", interrupt)
+    code, _, shown = optimized(project)
+    assert code == 130 or "interrupted" in shown

@@ -1,0 +1,68 @@
+"""The table of recipes: each row gives passes that exist, to be timed and to be trained."""
+
+from __future__ import annotations
+
+import pytest
+
+from perfsuite.config.checking import make_pass
+from perfsuite.domain.recipe import FP32, PassUse
+from perfsuite.domain.survey import Survey
+from perfsuite.search.candidates import ROWS, Row, plan_of, recipe, rows
+from perfsuite.search.ways import Way
+
+INT8 = Way("openvino", last=(PassUse("int8"),), suffix="int8")
+CLASSES = Survey(metric="top1", training_samples=48_000)
+
+
+@pytest.mark.parametrize("row", rows("net"), ids=lambda row: row.name)
+def test_every_row_makes_passes(row: Row) -> None:
+    plan = None if row.schedule is None else plan_of(row.schedule, 10, CLASSES)
+    for given in (None, plan):
+        for use in recipe(row, INT8, "openvino", given).passes:
+            make_pass(use)
+
+
+def test_the_names_of_recipes_tell_what_they_are() -> None:
+    row = next(one for one in ROWS if one.name == "prune-50")
+    plain = Way("openvino")
+    assert recipe(None, plain) == FP32
+    assert recipe(None, INT8).name == "int8"
+    assert recipe(row, plain, "openvino").name == "prune-50-untrained"
+    assert recipe(row, INT8, "openvino").name == "prune-50-int8-untrained"
+    assert recipe(row, INT8, "openvino", {"epochs": 3}).name == "prune-50-int8"
+    assert recipe(ROWS[0], INT8, "openvino").name == "lowrank-int8"
+
+
+def test_a_row_is_timed_without_training_and_by_the_clock_of_one_engine() -> None:
+    row = next(one for one in ROWS if one.name == "prune-50")
+    timed, trained = (
+        recipe(row, Way("openvino"), "onnxruntime", plan).passes[0]
+        for plan in (None, {"epochs": 3})
+    )
+    assert timed.fields == {"macs": 0.5, "importance": "l2", "runtime": "onnxruntime"}
+    assert trained.fields["finetune"] == {"epochs": 3}
+    assert trained.fields["importance"] == "taylor"
+
+
+def test_plans_suit_what_the_task_learns() -> None:
+    schedule = next(one.schedule for one in ROWS if one.name == "prune-50")
+    assert schedule is not None
+    plan = plan_of(schedule, 12, CLASSES)
+    assert (plan["optimizer"], plan["batch"], plan["averaging"]) == ("sgd", 128, [8, 0.01])
+    assert "averaging" not in plan_of(schedule, 1, CLASSES)
+    few = plan_of(schedule, 12, Survey(training_samples=20))
+    assert few["batch"] == 20
+    boxes = Survey(training_samples=500, own_loss=True)
+    assert plan_of(schedule, 6, boxes)["optimizer"] == "adam"
+    assert plan_of(schedule, 6, boxes)["teacher"] == 0.0
+    taught = Survey(training_samples=500, own_loss=True, taught=True)
+    assert plan_of(schedule, 6, taught)["teacher"] > 0.0
+
+
+def test_a_row_of_another_workload_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    from perfsuite.search import candidates
+
+    own = Row("own", "int8", {}, workload="vgg")
+    monkeypatch.setattr(candidates, "ROWS", (own, *ROWS))
+    assert own in rows("vgg")
+    assert own not in rows("net")

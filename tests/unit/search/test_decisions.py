@@ -1,0 +1,64 @@
+"""Decisions are made once, and survive being cut short."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from perfsuite.errors import ConfigError, SchemaError
+from perfsuite.search.decisions import FILE, Decisions
+
+
+def no_decision() -> int:
+    raise AssertionError("it was decided already")
+
+
+def test_a_decision_is_made_once(tmp_path: Path) -> None:
+    with Decisions(tmp_path, resume=False) as decisions:
+        assert not decisions.knows("epochs")
+        assert decisions.once("epochs", int, lambda: 12) == 12
+        assert decisions.once("epochs", int, no_decision) == 12
+    with Decisions(tmp_path, resume=True) as decisions:
+        assert decisions.knows("epochs")
+        assert decisions.once("epochs", int, no_decision) == 12
+        assert decisions.once("students", list[str], lambda: ["a"]) == ["a"]
+
+
+def test_one_that_was_cut_short_while_it_was_written_is_made_again(tmp_path: Path) -> None:
+    with Decisions(tmp_path, resume=False) as decisions:
+        decisions.once("epochs", int, lambda: 12)
+        decisions.once("minutes", int, lambda: 5)
+    whole = (tmp_path / FILE).read_bytes()
+    (tmp_path / FILE).write_bytes(whole[:-4])
+    with Decisions(tmp_path, resume=True) as decisions:
+        assert decisions.once("epochs", int, no_decision) == 12
+        assert decisions.once("minutes", int, lambda: 7) == 7
+    with Decisions(tmp_path, resume=True) as decisions:
+        assert decisions.once("minutes", int, no_decision) == 7
+
+
+def test_a_corrupt_line_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"name": "epochs"\n{"name": "more", "value": 1, "schema": 1}\n')
+    with pytest.raises(SchemaError, match="line 1 is corrupt"):
+        Decisions(tmp_path, resume=True)
+
+
+def test_a_newer_search_is_refused(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_text('{"name": "epochs", "value": 1, "schema": 99}\n')
+    with pytest.raises(SchemaError, match="newer perfsuite"):
+        Decisions(tmp_path, resume=True)
+
+
+def test_two_processes_do_not_search_in_one_folder(tmp_path: Path) -> None:
+    with (
+        Decisions(tmp_path, resume=False) as decisions,
+        pytest.raises(ConfigError, match="another process is searching there"),
+    ):
+        decisions.once("epochs", int, lambda: 12)
+        Decisions(tmp_path, resume=True)
+
+
+def test_there_must_be_a_search_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no search to go on with"):
+        Decisions(tmp_path, resume=True)
