@@ -71,7 +71,8 @@ class VariantBuilder:
     def variant(self) -> tuple[Variant, str]:
         """Return the variant that the runtime takes, and its key.
 
-        Raises `Unsupported` for a pass that the runtime cannot run, before anything is done for it.
+        Before anything is done for it, raises `Unsupported` for a pass that the runtime cannot run,
+        `ConfigError` where the samples that will be answered would be trained on.
         """
         quantized = any(step.is_graph for step in self.steps)
         rebuild = self.rebuild if self.workload.model.onnx is None else None
@@ -80,6 +81,8 @@ class VariantBuilder:
                 f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
                 f"torch module, and this model is an ONNX file"
             )
+        if self.job.evaluate.split == "validation":
+            self._samples.require_held_out()
         for step in self.steps:
             step.resolved(self._target(step))
         if self.runtime.takes == "module":
@@ -94,7 +97,7 @@ class VariantBuilder:
         return self._graph(rebuild, quantized)
 
     def _key(self, step: Step, parent: str) -> str:
-        return step.key(parent, self._samples.key(self.data_key), self._target(step))
+        return step.key(parent, self._samples.key(self.data_key, self.cache), self._target(step))
 
     def _runtime_of(self, step: Step) -> Runtime:
         """Return the runtime that a pass is fitted for: the cell's, unless it names another."""

@@ -11,6 +11,7 @@ import pytest
 from pass_net import NET, SCALE, builder, project
 
 from perfsuite.domain.model import InputSpec, Model
+from perfsuite.domain.suite import Evaluate
 from perfsuite.domain.task import Inputs, Outputs, Task, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, Unsupported
@@ -44,6 +45,11 @@ def made(folder: Any, held_out: str, *passes: str, hold_out: bool = True) -> Var
     return VariantBuilder(found.workload, job, found.steps, found.runtime, found.cache)
 
 
+def key(one: VariantBuilder) -> str:
+    """Return the key of what passes see of data with the key `data`."""
+    return one._samples.key("data", one.cache)
+
+
 @pytest.fixture
 def folder(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     return project(tmp_path, monkeypatch)
@@ -61,7 +67,8 @@ def test_passes_train_without_what_is_held_out_and_have_keys_of_their_own(folder
     )
     assert without.model_key == whole.model_key
     assert without.edits_key != whole.edits_key
-    held_out = key_of(whole.data_key, "held out", np.array([0, 9]).tobytes())
+    places = key_of(np.array([0, 9]).tobytes())
+    held_out = key_of(whole.data_key, "held out", places)
     assert without.edits_key == without.steps[0].key(
         without.model_key, held_out, without._target(without.steps[0])
     )
@@ -72,14 +79,14 @@ def test_other_samples_held_out_are_another_key(folder: Any) -> None:
     keys = set()
     for places in ("0", "1", "0, 1"):
         one = made(folder / places, f"np.array([{places}])", SCALE)
-        keys.add(one._samples.key("data"))
+        keys.add(key(one))
     assert len(keys) == 3
 
 
 def test_what_has_samples_of_its_own_is_trained_once(folder: Any) -> None:
     one, other = (made(folder, "None", SCALE, hold_out=hold_out) for hold_out in (True, False))
     assert one.edits_key == other.edits_key
-    assert one._samples.key("data") == "data"
+    assert key(one) == "data"
     assert len(one._samples.train().inputs) == 10
 
 
@@ -106,11 +113,42 @@ def test_validation_needs_that_they_are_held_out_where_passes_train(folder: Any)
     assert len(own._context(own.steps[0], "key").validation(lambda inputs: [inputs["x"]])) == 3
 
 
+def test_before_anything_is_trained_it_is_told_that_it_may_not_judge(folder: Any) -> None:
+    """An evaluate job would find it out only after the training."""
+    for hold_out, held_out, use in (
+        (False, "np.array([3])", SCALE),
+        (True, "np.array([3])", SCALE),
+        (False, "None", SCALE),
+    ):
+        one = made(folder / f"{hold_out}{held_out}", held_out, use, hold_out=hold_out)
+        one.variant()  # where tests judge, all may train
+        asked = msgspec.structs.replace(one.job, evaluate=Evaluate(split="validation"))
+        again = VariantBuilder(one.workload, asked, one.steps, one.runtime, one.cache)
+        if hold_out or held_out == "None":
+            again.variant()
+        else:
+            with pytest.raises(ConfigError, match="with hold_out = true in the suite"):
+                again.variant()
+
+
 def test_a_task_without_any_says_so(folder: Any) -> None:
     one = builder(folder, SCALE)
     context = one._context(one.steps[0], "key")
     with pytest.raises(Unsupported, match="this task has no validation samples"):
         context.validation(lambda inputs: [])
+
+
+def test_which_are_held_out_is_found_out_once(folder: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that measures must not load a training set for the key of what it opens."""
+    one = made(folder, "np.array([3])", SCALE)
+    first = one.edits_key
+
+    def fails(self: Any) -> None:
+        raise AssertionError("held_out() may load a training set")
+
+    monkeypatch.setattr(type(one.workload.task), "held_out", fails)
+    again = VariantBuilder(one.workload, one.job, one.steps, one.runtime, one.cache)
+    assert again.edits_key == first
 
 
 class Points(Task):
@@ -166,5 +204,5 @@ def test_keys_without_hold_out_ask_for_nothing(
 
     one = made(folder, "np.array([3])", SCALE, hold_out=False)
     monkeypatch.setattr(type(one.workload.task), "held_out", fails)
-    assert one._samples.key("data") == "data"
+    assert key(one) == "data"
     assert pass_samples.KEPT_FOR_CALIBRATION == 500

@@ -11,7 +11,6 @@ import pytest
 from fake_runs import FP32, NET, Project, here
 
 from perfsuite import api
-from perfsuite.domain.recipe import PassUse, ResolvedRecipe
 from perfsuite.domain.record import Line
 from perfsuite.domain.suite import Evaluate
 from perfsuite.domain.task import Inputs, Outputs
@@ -131,22 +130,13 @@ VALIDATED = """    def validation(self, predict, samples=None):
         hot = predict({"x": x})[0].argmax(axis=1)
         return np.stack([hot == 0, hot], axis=1).astype(np.float64)
 
-    def held_out(self):
-        return %s
-
     def rows("""
 
 
-def with_validation(tmp_path: Path, job: Job, held_out: str = "None") -> str:
-    """Return the reference of the workload with validation samples of its own, or held out."""
-    name = "own" if held_out == "None" else "held_out"
-    source = (tmp_path / "net.py").read_text().replace("    def rows(", VALIDATED % held_out)
-    (tmp_path / f"{name}.py").write_text(source)
-    return f"{tmp_path}/{name}.py:net"
-
-
 def test_validation_samples_have_rows_of_their_own(job: Job, tmp_path: Path) -> None:
-    reference = with_validation(tmp_path, job)
+    source = (tmp_path / "net.py").read_text().replace("    def rows(", VALIDATED)
+    (tmp_path / "validated.py").write_text(source)
+    reference = f"{tmp_path}/validated.py:net"
     tested = evaluated(job, reference=reference)
     first = evaluated(job, reference=reference, evaluate=Evaluate(split="validation"))
     again = evaluated(job, reference=reference, evaluate=Evaluate(split="validation"))
@@ -181,16 +171,3 @@ def test_a_task_without_validation_samples_is_unsupported_and_says_what_to_defin
     line = here(msgspec.structs.replace(job, evaluate=Evaluate(split="validation")))
     assert line.status == "unsupported" and line.error is not None
     assert "its method `validation(predict, samples)`" in line.error.message
-
-
-def test_what_passes_trained_on_does_not_judge_them(job: Job, tmp_path: Path) -> None:
-    reference = with_validation(tmp_path, job, "np.array([0])")
-    asked = Evaluate(split="validation")
-    prune = ResolvedRecipe("small", (PassUse("prune", {"ratio": 0.5}),))
-    trained = msgspec.structs.replace(job, recipe=prune, reference=reference, evaluate=asked)
-    line = here(trained)
-    assert line.status == "failed" and line.error is not None
-    assert line.error.kind == "ConfigError"
-    assert "leave them out of training with hold_out = true" in line.error.message
-    evaluated(trained, hold_out=True)
-    evaluated(job, reference=reference, evaluate=asked)  # without passes nothing is trained
