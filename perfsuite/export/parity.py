@@ -22,10 +22,16 @@ _TEXTS, _DISCRETE = "SUO", "biuSUO"
 
 
 def parity(
-    reference: Outputs, actual: Outputs, names: Sequence[str], precision: str
+    reference: Outputs,
+    actual: Outputs,
+    names: Sequence[str],
+    precision: str,
+    floors: Sequence[float] = (),
 ) -> dict[str, float]:
     """Return max|a-b| / max|b| for each output, where b is the reference.
 
+    Of each output `floors` may have the largest difference in fp32 that means nothing (see
+    `noise.py`): where b is smaller than what has that as its tolerance, that is divided by instead.
     If b is all zero, it is max|a|; of texts it is the share that differs. Infinities and NaN are
     equal to their like. In outputs of two dimensions and more than one column, each row must have
     its largest entry in the same column (top-1) if that leads the second largest by more than the
@@ -43,9 +49,10 @@ def parity(
             f"the model gives {len(reference)} outputs, the export {len(actual)}, "
             f"named {', '.join(names)}"
         )
+    least = [floor / TOLERANCES["fp32"] for floor in floors or [0.0] * len(names)]
     return {
-        name: _one(name, expected, got, precision)
-        for name, expected, got in zip(names, reference, actual, strict=True)
+        name: _one(name, expected, got, precision, scale)
+        for name, expected, got, scale in zip(names, reference, actual, least, strict=True)
     }
 
 
@@ -103,7 +110,9 @@ def not_finite(output: np.ndarray) -> str:
     return f"{nan} NaN and {infinite} infinite of {output.size} values"
 
 
-def _one(name: str, reference: np.ndarray, actual: np.ndarray, precision: str) -> float:
+def _one(
+    name: str, reference: np.ndarray, actual: np.ndarray, precision: str, least: float
+) -> float:
     rounded = precision == "int8"
     if reference.shape != actual.shape:
         if rounded and reference.ndim == actual.ndim:
@@ -120,7 +129,7 @@ def _one(name: str, reference: np.ndarray, actual: np.ndarray, precision: str) -
     _check_not_finite(name, b, a)
     if rounded:
         return _steps(name, b, a)
-    scale = float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) or 1.0
+    scale = max(float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) or 1.0, least)
     with np.errstate(invalid="ignore"):  # of equal infinities
         off = np.where(np.isfinite(b), np.abs(a - b), 0.0)
     difference, tolerance = float(off.max()) / scale, TOLERANCES[precision]

@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
+from perfsuite.export.noise import noise_floors
 from perfsuite.export.parity import TOLERANCES
 from perfsuite.passes.int8.graphs import bodies, names_read
 
@@ -33,7 +34,8 @@ def difference(
     """Return which of `tensors` differs first between two graphs, and by how much; "" if none does.
 
     Both graphs have all tensors. Values differ if max|a-b| exceeds max|b| times the tolerance of
-    fp32; NaN and infinities must be equal. An `after` that does not run at all differs.
+    fp32, unless that is no more than the rounding errors of `before`; NaN and infinities must be
+    equal. An `after` that does not run at all differs.
     """
     if not samples or not tensors:
         return ""
@@ -45,10 +47,14 @@ def difference(
         answered = _answers(after, samples, tensors)
     except Exception as error:  # noqa: BLE001  (ONNX Runtime's errors have no common class)
         return f"it does not run: {error}"
-    for one, other in zip(expected, answered, strict=True):
-        for name, b, a in zip(tensors, one, other, strict=True):
-            if told := _differs(b, a):
-                return f"'{name}': {told}"
+    for inputs, one, other in zip(samples, expected, answered, strict=True):
+        told = [_differs(b, a) for b, a in zip(one, other, strict=True)]
+        if any(told):
+            floors = noise_floors(lambda given: _answers(before, [given], tensors)[0], inputs, one)
+            told = [_differs(*each) for each in zip(one, other, floors, strict=True)]
+        for name, said in zip(tensors, told, strict=True):
+            if said:
+                return f"'{name}': {said}"
     return ""
 
 
@@ -73,8 +79,11 @@ def steady(before: onnx.GraphProto, after: onnx.GraphProto) -> list[str]:
     return [name for name in found if name in made and name in own]
 
 
-def _differs(b: Any, a: Any) -> str:
-    """Return how the answers `a` differ from `b`; "" if they do not, within the tolerance."""
+def _differs(b: Any, a: Any, floor: float = 0.0) -> str:
+    """Return how the answers `a` differ from `b`; "" if they do not, within the tolerance.
+
+    Differences up to `floor` mean nothing.
+    """
     if not isinstance(b, np.ndarray) or not isinstance(a, np.ndarray):
         return "" if repr(b) == repr(a) else "it holds something else"
     if b.shape != a.shape:
@@ -90,7 +99,7 @@ def _differs(b: Any, a: Any) -> str:
         return "other values are infinite or NaN"
     scale = float(np.abs(b[finite]).max(initial=0.0)) or 1.0
     largest = float(np.abs(a[finite] - b[finite]).max(initial=0.0)) / scale
-    if largest <= TOLERANCES["fp32"]:
+    if largest <= max(TOLERANCES["fp32"], floor / scale):
         return ""
     return f"max|a-b|/max|b| = {largest:.3g}, the tolerance is {TOLERANCES['fp32']:g}"
 

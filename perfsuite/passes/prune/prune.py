@@ -95,7 +95,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
 
     version: ClassVar[int] = 2
-    profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5}
+    profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5, "scope": "uniform"}
 
     def __post_init__(self) -> None:
         check_target(ratio=self.ratio, macs=self.macs, speedup=self.speedup)

@@ -10,6 +10,7 @@ from perfsuite.domain.record import INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
+from perfsuite.export.noise import noise_floors
 from perfsuite.export.parity import check_finite, has_nan, looser, not_finite
 from perfsuite.runner.build.reference import differences
 
@@ -62,8 +63,8 @@ class Comparison:
             return Compared({}, labels=(NOT_COMPARED,))
         own = looser(self.manifest.precision, self.manifest.own_precisions)
         worst: dict[str, float] = {}
-        for wanted, answer in zip(expected, answers, strict=True):
-            found = self._differences(wanted, answer, own)
+        for given, wanted, answer in zip(inputs, expected, answers, strict=True):
+            found = self._differences(given, wanted, answer, own)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         odd, labels = self._odd(expected)
         return Compared(worst, odd, labels)
@@ -86,18 +87,26 @@ class Comparison:
             check_finite(answer, names, own)
         return Compared({}, own, labels)
 
-    def _differences(self, wanted: Outputs, answer: Outputs, precision: str) -> dict[str, float]:
+    def _differences(
+        self, inputs: Inputs, wanted: Outputs, answer: Outputs, precision: str
+    ) -> dict[str, float]:
         """Return the differences, without outputs that are NaN because the inputs are made up.
 
         Engines treat NaN differently, such as in a maximum.
         """
-        names = self.manifest.outputs
+        names, whole = self.manifest.outputs, wanted
+        kept = list(range(len(wanted)))
         if self.made_up and any(has_nan(one) for one in wanted):
             kept = [place for place, one in enumerate(wanted) if not has_nan(one)]
             wanted, answer = [wanted[at] for at in kept], [answer[at] for at in kept]
             names = tuple(names[at] for at in kept)
+
+        def floors() -> list[float]:
+            found = noise_floors(self.model, inputs, whole)
+            return [found[at] for at in kept]
+
         try:
-            return differences(self.task, wanted, answer, names, precision)
+            return differences(self.task, wanted, answer, names, precision, floors)
         except ParityError as error:
             if self.made_up and any(not_finite(one) for one in (*wanted, *answer)):
                 raise ParityError(f"{error}; {_MADE_UP}") from error

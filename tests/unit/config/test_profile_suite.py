@@ -80,12 +80,20 @@ def test_what_is_not_there_is_refused(workload: str, more: dict[str, Any], messa
     assert message in str(caught.value)
 
 
-@pytest.mark.parametrize("pass_", ["prune", "lowrank"])
-def test_a_pass_that_needs_a_goal_has_one_and_its_name_tells_it(pass_: str) -> None:
+@pytest.mark.parametrize(
+    ("pass_", "fields", "name"),
+    [
+        ("prune", {"macs": 0.5, "scope": "uniform"}, "prune-macs-0.5-scope-uniform"),
+        ("lowrank", {"macs": 0.5}, "lowrank-macs-0.5"),
+    ],
+)
+def test_a_pass_that_needs_a_goal_has_one_and_its_name_tells_it(
+    pass_: str, fields: dict[str, Any], name: str
+) -> None:
     suite = single_suite("torchvision:resnet18", ["pytorch"], pass_)
     (recipe,) = suite.recipes
-    assert recipe.passes == (PassUse(pass_, {"macs": 0.5}),)
-    assert [cell.key for cell in cells(suite)] == [f"resnet18/{pass_}-macs-0.5/pytorch/cpu/b1"]
+    assert recipe.passes == (PassUse(pass_, fields),)
+    assert [cell.key for cell in cells(suite)] == [f"resnet18/{name}/pytorch/cpu/b1"]
 
 
 def test_a_pass_without_such_a_goal_is_told_to_be_given_fields(

@@ -166,6 +166,24 @@ def test_what_may_jump_is_compared_before_it_jumps() -> None:
     assert steady(given.graph, given.graph) == ["c", "z"]
 
 
+def test_rounding_errors_alone_are_no_difference_and_small_answers_are() -> None:
+    def written(*steps: tuple[str, str]) -> onnx.ModelProto:
+        names = ["x", *(f"v{place}" for place in range(1, len(steps))), "y"]
+        nodes = [
+            helper.make_node(kind, [names[place], other], [names[place + 1]])
+            for place, (kind, other) in enumerate(steps)
+        ]
+        return model(nodes, {"one": np.float32(1), "tiny": np.float32(1e-7)})
+
+    cancelled = written(("Add", "one"), ("Sub", "one"), ("Sub", "x"))
+    nothing, tiny = written(("Sub", "x")), written(("Mul", "tiny"))
+    assert difference(cancelled, nothing, SAMPLES, ["y"]) == ""
+    assert difference(cancelled, written(("Mul", "one")), SAMPLES, ["y"]).startswith("'y': max")
+    assert difference(tiny, nothing, SAMPLES, ["y"]) == (
+        "'y': max|a-b|/max|b| = 1, the tolerance is 0.0001"
+    )
+
+
 def test_infinities_by_design_are_equal() -> None:
     nodes = [helper.make_node("Add", ["x", "mask"], ["y"], "add")]
     one, other = (

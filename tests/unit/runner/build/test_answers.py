@@ -78,3 +78,21 @@ def test_a_quantized_graph_may_have_the_infinities_of_the_model_alone() -> None:
     alone = Comparison(Task(), comparison(GOOD).manifest, refuse, made_up=False)
     with pytest.raises(BuildError, match="output 'y': 1 NaN"):
         alone.quantized([{}], [[NAN]])
+
+
+def test_answers_that_are_rounding_errors_may_differ_by_themselves() -> None:
+    x = {"x": np.random.default_rng(0).normal(size=(2, 8)).astype(np.float32)}
+    one = np.float32(1)
+
+    def cancelling(inputs: Inputs) -> Outputs:
+        return [inputs["x"], (inputs["x"] + one) - one - inputs["x"]]
+
+    manifest = comparison(GOOD, GOOD).manifest
+    held = Comparison(Task(), manifest, cancelling, made_up=False)
+    found = held.of([x], [[x["x"], np.zeros_like(x["x"])]])
+    assert found.parity["y"] == 0.0 and 0 < found.parity["z"] < 1e-4
+    exact = Comparison(
+        Task(), manifest, lambda given: [given["x"], given["x"] / 1e7], made_up=False
+    )
+    with pytest.raises(ParityError, match="output 'z' differs"):
+        exact.of([x], [[x["x"], np.zeros_like(x["x"])]])
