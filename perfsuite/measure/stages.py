@@ -44,9 +44,9 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
     operators: dict[str, list[Operator]] = {}
     crossing = []
     for index, kernel in enumerate(profile.kernels):
-        place = placing.of(kernel)
+        place, name = placing.of(kernel), placing.name_of(kernel)
         row = BreakdownRow(
-            kernel.name,
+            name,
             "operator",
             times.kernels_s[index],
             *work[index],
@@ -55,7 +55,7 @@ def breakdown(profile: Profile, nodes: Sequence[Node], stages: Sequence[Stage]) 
         operators.setdefault(place.stage, []).append(Operator(place.path, row))
         crossed = placing.crossed(kernel, place.stage)
         if len(crossed) > 1:
-            crossing.append(f"{kernel.name} ({', '.join(crossed)})")
+            crossing.append(f"{name} ({', '.join(crossed)})")
     lost = operators.pop(UNATTRIBUTED, [])
     for stage in stages:
         operators.setdefault(stage.name, [])
@@ -162,6 +162,20 @@ class _Placing:
             if place.stage != UNATTRIBUTED:
                 return place
         return _Place(UNATTRIBUTED, ())
+
+    def name_of(self, kernel: Kernel) -> str:
+        """Return what a kernel is called: by its most expensive origin, if not as a node already.
+
+        Engines make names of fused kernels up, of values and of what they did.
+        """
+        known = [one for one in self.origins(kernel) if one in self.nodes]
+        if kernel.name in self.nodes or not known:
+            return kernel.name
+        origin = max(known, key=self._cost)
+        if self.nodes[origin].kind in kernel.kind:  # Conv in FusedConv and QLinearConv
+            return origin
+        scope = origin.rpartition("/")[0]
+        return f"{scope}/{kernel.kind}" if scope else f"{origin} ({kernel.kind})"
 
     def crossed(self, kernel: Kernel, first: str) -> list[str]:
         """Return the stages of a kernel's origins, `first` first.

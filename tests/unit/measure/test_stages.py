@@ -59,7 +59,7 @@ def test_a_fused_kernel_belongs_to_its_most_expensive_operator() -> None:
         (BACKBONE, HEAD),
     )
     assert times(found) == {"head": 3, "backbone": 0, OVERHEAD: 97, UNATTRIBUTED: 0}
-    assert found.crossing == ("fused (head, backbone)",)
+    assert found.crossing == ("layer10/K (head, backbone)",)
 
 
 def test_of_operators_without_products_the_one_that_moves_most_owns_the_kernel() -> None:
@@ -338,8 +338,8 @@ def test_operators_outside_of_all_modules_stand_at_the_top_of_their_stage() -> N
     kernels = (kernel(f"k{index}", 1, f"n{index}") for index in range(3))
     found = breakdown(profile(*kernels), nodes, ())
     assert {name: tree(row) for name, row in rows(found).items() if row.level == "stage"} == {
-        "Conv": {"k0": 1, "k1": 1},
-        "net.act": {"k2": 1},
+        "Conv": {"n0 (K)": 1, "n1 (K)": 1},
+        "net.act": {"n2 (K)": 1},
     }
 
 
@@ -368,3 +368,29 @@ def test_a_module_is_known_by_what_is_inside_of_it() -> None:
     check_stages(
         (Stage("a", ("backbone",)), Stage("b", ("rpn.head",))), ("backbone.x", "rpn.head.y")
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "origins", "told"),
+    [
+        ("c_nchwc", "FusedConv", ("net.conv/Conv_1", "net.act/Relu"), "net.conv/Conv_1"),
+        ("net.fc/MatMul/MatMulAddFusion", "Gemm", ("net.fc/MatMul",), "net.fc/Gemm"),
+        ("net.a/Mul/QuickGeluFusion/", "QuickGelu", ("net.act/Relu",), "net.act/QuickGelu"),
+        ("net.act/Relu", "FusedConv", ("net.conv/Conv_1", "net.act/Relu"), "net.act/Relu"),
+        ("fc/MatMulAddFusion", "Gemm", ("fc",), "fc (Gemm)"),
+        ("ReorderInput_token_6", "ReorderInput", (), "ReorderInput_token_6"),
+        ("odd", "Conv", ("net.gone/Conv",), "odd"),
+    ],
+)
+def test_names_that_an_engine_makes_up_are_those_of_what_was_fused(
+    name: str, kind: str, origins: tuple[str, ...], told: str
+) -> None:
+    nodes = (
+        Node("net.conv/Conv_1", "Conv", "net.conv", ("x",), ("c",), 10),
+        Node("net.act/Relu", "Relu", "net.act", ("c",), ("r",), 0),
+        Node("net.fc/MatMul", "MatMul", "net.fc", ("r",), ("m",), 10),
+        Node("fc", "MatMul", "", ("m",), ("y",), 10),
+    )
+    ran = Kernel(name, kind, (1.0,), (), origins)
+    found = breakdown(Profile((2.0,), (ran,)), nodes, ())
+    assert [child.name for row in found.rows for child in row.children] == [told]

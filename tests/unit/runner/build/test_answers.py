@@ -91,8 +91,10 @@ def test_answers_that_are_rounding_errors_may_differ_by_themselves() -> None:
     held = Comparison(Task(), manifest, cancelling, made_up=False)
     found = held.of([x], [[x["x"], np.zeros_like(x["x"])]])
     assert found.parity["y"] == 0.0 and 0 < found.parity["z"] < 1e-4
-    exact = Comparison(
-        Task(), manifest, lambda given: [given["x"], given["x"] / 1e7], made_up=False
-    )
+
+    def exact(inputs: Inputs) -> Outputs:
+        return [inputs["x"], inputs["x"] / 1e7]
+
+    held = Comparison(Task(), manifest, exact, made_up=False)
     with pytest.raises(ParityError, match="output 'z' differs"):
-        exact.of([x], [[x["x"], np.zeros_like(x["x"])]])
+        held.of([x], [[x["x"], np.zeros_like(x["x"])]])
