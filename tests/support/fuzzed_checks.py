@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import seed as seeded
 from hypothesis import strategies as st
 
-from benchmarks.quantizers import OnnxRuntimeStatic
+from benchmarks.static_settings import static
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
@@ -143,7 +143,7 @@ def check(model: onnx.ModelProto, *, beside_static: bool = False) -> None:
 def _check_beside_static(
     model: onnx.ModelProto, wanted: Outputs, rounded: dict[str, Outputs]
 ) -> None:
-    theirs = static(model)
+    theirs = by_static(model)
     if theirs is None:
         return
     limit = BEHIND + FACTOR * unlike(theirs, wanted)
@@ -152,12 +152,12 @@ def _check_beside_static(
         assert ours <= limit, f"{runtime} int8: 1 - cosine {ours:.4f}, quantize_static's {limit}"
 
 
-def static(model: onnx.ModelProto) -> Outputs | None:
+def by_static(model: onnx.ModelProto) -> Outputs | None:
     """Return ONNX Runtime's answers by its own quantize_static; None where it fails."""
     import onnxruntime as ort
 
     try:
-        made = OnnxRuntimeStatic(SAMPLES).apply(model, context("onnxruntime", model))
+        made = static(model, [samples(model, SAMPLES, 1)])
         found = _asked(made, samples(model, TESTS, 2), ort.GraphOptimizationLevel.ORT_ENABLE_ALL)
     except Exception:  # noqa: BLE001 - what it cannot do is no measure
         return None
