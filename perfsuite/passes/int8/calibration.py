@@ -115,14 +115,17 @@ def run_graph(session: Any, batch: Inputs) -> list[Any]:
 
 
 def first_sides(model: onnx.ModelProto) -> dict[str, int]:
-    """Return the first dimension of each input that has one, 0 if it is dynamic."""
+    """Return the first dimension of each input that has one, 0 if it is dynamic.
+
+    Some exporters write a dynamic one as -1.
+    """
     constants = {tensor.name for tensor in model.graph.initializer}
     dims = {
         value.name: value.type.tensor_type.shape.dim
         for value in model.graph.input
         if value.name not in constants
     }
-    return {name: int(sides[0].dim_value) for name, sides in dims.items() if sides}
+    return {name: max(0, int(sides[0].dim_value)) for name, sides in dims.items() if sides}
 
 
 def _samples(batch: Inputs, lengths: Mapping[str, int]) -> int:

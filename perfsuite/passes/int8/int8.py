@@ -13,6 +13,7 @@ from perfsuite.errors import Unsupported
 from perfsuite.export.left import mark_left
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
 from perfsuite.passes.int8.correction import correct_biases
+from perfsuite.passes.int8.flattened import seen_by_readers
 from perfsuite.passes.int8.guilty import CORRECTING, guilty
 from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
 from perfsuite.passes.int8.placement import place
@@ -50,7 +51,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: tuple[str, ...] | str = ()
     max_drop_points: float | None = None
 
-    version: ClassVar[int] = 5
+    version: ClassVar[int] = 6
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
 
@@ -112,7 +113,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             lambda done: ctx.progress(min(done, samples), samples),
         )
         infinite = [name for name, found in ranges.items() if max(map(abs, found)) > _LARGEST]
-        ranges |= dict.fromkeys(infinite, (0.0, 0.0))
+        ranges = seen_by_readers(model.graph, ranges | dict.fromkeys(infinite, (0.0, 0.0)))
         rounding = Rounding(model, scheme, ranges, tuple(infinite), stays)
         placement = rounding.whole
         if not placement.weighted:

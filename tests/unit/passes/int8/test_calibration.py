@@ -193,6 +193,8 @@ def test_the_batch_of_a_model_is_that_of_its_first_true_input(batch: str | int, 
     given.graph.input.extend(inputs)
     given.graph.initializer.append(numpy_helper.from_array(np.zeros((7, 2), np.float32), "w"))
     assert calibration.first_sides(given) == {"x": fixed}
+    given.graph.input[-1].type.tensor_type.shape.dim[0].dim_value = -1
+    assert calibration.first_sides(given) == {"x": 0}
     assert calibration.first_sides(onnx.ModelProto()) == {}
 
 
