@@ -19,6 +19,7 @@ __all__ = [
     "Cell",
     "ConfigError",
     "DeviceIdentity",
+    "Distill",
     "Edits",
     "Evaluate",
     "Evidence",
@@ -110,6 +111,7 @@ _HOMES = {
     "domain.workload": ("Workload",),
     "judged_run": ("JudgedRun",),
     "module_profile": ("ModuleProfile",),
+    "passes.distill.distill": ("Distill",),
     "search.optimizing": ("Optimized", "optimize"),
     "passes.int8.int8": ("Int8",),
     "passes.lowrank.lowrank": ("Lowrank",),
@@ -173,6 +175,7 @@ if TYPE_CHECKING:
     )
     from perfsuite.judged_run import JudgedRun
     from perfsuite.module_profile import ModuleProfile
+    from perfsuite.passes.distill.distill import Distill
     from perfsuite.passes.int8.int8 import Int8
     from perfsuite.passes.lowrank.lowrank import Lowrank
     from perfsuite.passes.prune.prune import Prune

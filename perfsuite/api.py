@@ -68,6 +68,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
     """Return, for one kind or all, the names that a suite may use, with a line on each."""
     from perfsuite.data.datasets import DATASETS
     from perfsuite.measure.meters.table import METERS
+    from perfsuite.models.students import STUDENTS
     from perfsuite.passes.table import PASSES
     from perfsuite.plugins import names
     from perfsuite.report import FORMATS
@@ -77,6 +78,7 @@ def listing(kind: str | None = None) -> dict[str, dict[str, str]]:
     tables: tuple[tuple[str, str, Mapping[str, Callable[[], object]]], ...] = (
         ("workloads", "workload", WORKLOADS),
         ("passes", "pass", PASSES),
+        ("students", "student", STUDENTS),
         ("runtimes", "runtime", RUNTIMES),
         ("formats", "format", FORMATS),
         ("meters", "meter", METERS),

@@ -23,7 +23,7 @@ from perfsuite.profile_command import profile
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-KINDS = ("workloads", "passes", "runtimes", "formats", "meters", "data")
+KINDS = ("workloads", "passes", "students", "runtimes", "formats", "meters", "data")
 
 
 class _Group(click.Group):

@@ -29,6 +29,7 @@ GROUPS = {
     "meter": "perfsuite.meters",
     "format": "perfsuite.formats",
     "library": "perfsuite.libraries",
+    "student": "perfsuite.students",
 }
 _LISTED = 24  # words in a message
 _OURS = {"perfsuite"}  # identified by its version, even if a user's file lies beside its sources

@@ -241,16 +241,20 @@ def _check_metrics(suite: ResolvedSuite, measured: Mapping[str, Metric], file: L
 def _check_stages(suite: ResolvedSuite, file: Location) -> None:
     """Raise for a budget on a stage that none of its workloads has.
 
-    Only workloads of the table that declare their stages are checked.
+    Only workloads of the table that declare their stages are checked, and only while they are what
+    is run: a student has stages of its own.
     """
     from perfsuite.workloads.table import WORKLOADS
 
+    recipes = {recipe.name: recipe for recipe in suite.recipes}
     for index, budget in enumerate(suite.budgets):
         if budget.stage is None:
             continue
-        named = {cell.workload for cell in cells(suite) if match(budget.cell, cell.key)}
-        references = {suite.workloads[name] for name in named}
+        named = [cell for cell in cells(suite) if match(budget.cell, cell.key)]
+        references = {suite.workloads[cell.workload] for cell in named}
         if not references or not references <= WORKLOADS.keys():
+            continue
+        if any(_replaces(recipes[name]) for name in {cell.recipe for cell in named}):
             continue
         declared = [WORKLOADS[one]().model.stages for one in sorted(references)]
         known = {OVERHEAD, UNATTRIBUTED, *(stage.name for stages in declared for stage in stages)}
@@ -259,6 +263,11 @@ def _check_stages(suite: ResolvedSuite, file: Location) -> None:
             raise location.error(
                 f"no workload of this budget has '{budget.stage}'{suggestion(budget.stage, known)}"
             )
+
+
+def _replaces(recipe: ResolvedRecipe) -> bool:
+    """Tell whether a pass of the recipe puts another model in the model's place."""
+    return any(getattr(make_pass(use), "replaces", False) for use in recipe.passes)
 
 
 def _check_exists(kind: str, reference: str, table: Mapping[str, Any], location: Location) -> None:

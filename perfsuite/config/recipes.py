@@ -11,7 +11,14 @@ import msgspec
 from perfsuite.config.conversion import Location
 from perfsuite.config.naming import absolute, check_name
 from perfsuite.config.suite_table import RecipeTable
-from perfsuite.domain.recipe import FP32, OLD_RUNTIME_FIELD, PassUse, ResolvedRecipe, Shipped
+from perfsuite.domain.recipe import (
+    FP32,
+    OLD_RUNTIME_FIELD,
+    STUDENT_FIELD,
+    PassUse,
+    ResolvedRecipe,
+    Shipped,
+)
 from perfsuite.plugins import suggestion
 
 
@@ -112,7 +119,7 @@ def _pass_use(table: dict[str, Any], folder: Path, location: Location) -> PassUs
     if not isinstance(use, str) or not use:
         raise location.key("use").error("a pass is named by a string, such as 'int8'")
     fields = {key: value for key, value in table.items() if key != "use"}
-    for key in ("runtime", OLD_RUNTIME_FIELD):
+    for key in ("runtime", OLD_RUNTIME_FIELD, STUDENT_FIELD):
         if isinstance(fields.get(key), str):
             fields[key] = absolute(fields[key], folder, location.key(key))
     return PassUse(absolute(use, folder, location.key("use")), fields)

@@ -28,7 +28,12 @@ if TYPE_CHECKING:
 class Edits(msgspec.Struct, frozen=True):
     """The changes of a model pass as plain data: JSON values, and tensors by name.
 
-    `data["left"]` may map layers that the pass did not change to the reasons; reports show it.
+    Reports show what these keys of `data` have, if they are there:
+
+    - `"left"` maps layers that the pass did not change to the reasons.
+    - `"replaced"` says that the model is now another: `{"by": its name, "stages": {name: prefixes
+      of modules}, "labels": [...]}`. Without stages, those of the model before count that this one
+      has, too; labels, such as "untrained", are shown with every result.
     """
 
     data: dict[str, Any] = {}
@@ -86,12 +91,17 @@ def _no_metric(rows: np.ndarray) -> float:
     raise Unsupported("there is no metric here")
 
 
+def _said_to_nobody(text: str) -> None:
+    """Take a text that nobody watches for."""
+
+
 @dataclass(frozen=True)
 class PassContext:
     """All that a pass may know about its surroundings.
 
     `inputs` are those of one call on the target: `target.batch` samples. `progress(done, total)`
-    may be called at any time. `latency_s` takes tens of milliseconds for each candidate, and more
+    may be called at any time, and `say(text)` with what whoever watches should know before work
+    that takes long. `latency_s` takes tens of milliseconds for each candidate, and more
     for large ones. Files whose names begin with that of `checkpoint` are kept if a fit is killed,
     and removed once its edits are stored.
 
@@ -113,6 +123,7 @@ class PassContext:
     original: Callable[[], nn.Module] | None = None
     validation: Callable[[Predict], np.ndarray] = _no_validation
     metric: Callable[[np.ndarray], float] = _no_metric
+    say: Callable[[str], None] = _said_to_nobody
 
 
 class Pass(Protocol):
@@ -150,7 +161,8 @@ class ModelPass(Pass, Protocol):
 
     In a field `runtime` of the pass, a suite may name the runtime whose `target` and `latency_s` it
     gets, so that a net is fitted and trained once for several runtimes. Without the field, or if it
-    is empty, they are those of the cell's runtime.
+    is empty, they are those of the cell's runtime. A field `student` may name a net of a user,
+    `file.py:name`: its path is taken from the suite's folder, and its source is part of keys.
     """
 
     def fit(self, model: nn.Module, ctx: PassContext) -> Edits:
@@ -198,6 +210,13 @@ class PassUse(msgspec.Struct, frozen=True):
     use: str
     fields: dict[str, Any] = {}
 
+    @property
+    def plug_ins(self) -> tuple[tuple[str, str], ...]:
+        """Return kind and reference of the pass, and of the student if it names one."""
+        student = self.fields.get(STUDENT_FIELD)
+        named = isinstance(student, str) and bool(student)
+        return (("pass", self.use), *((("student", str(student)),) if named else ()))
+
 
 class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An artifact that was shipped: a recipe with one runs it as it is, and builds nothing.
@@ -232,5 +251,7 @@ class ResolvedRecipe(msgspec.Struct, frozen=True):
 
 FP32 = ResolvedRecipe("fp32")
 
+# The field of a pass that names the net which takes the model's place.
+STUDENT_FIELD = "student"
 # The former name of a pass's field `runtime`, in earlier suites and journals and in cache keys.
 OLD_RUNTIME_FIELD = "engine"

@@ -140,6 +140,14 @@ class LayerWidth(msgspec.Struct, frozen=True, omit_defaults=True):
     left: str = ""
 
 
+class Replacement(msgspec.Struct, frozen=True):
+    """A net that a pass has put in the model's place, and the parameters of both."""
+
+    by: str  # the name of the net
+    before: int
+    after: int
+
+
 class Likeness(msgspec.Struct, frozen=True, omit_defaults=True):
     """How alike an output's answers are to those of the fp32 model without passes.
 
@@ -182,6 +190,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     error: Failure | None = None
     parity: dict[str, Any] = {}  # of a prepare line: output name to max|a-b|/max|b|
     widths: tuple[LayerWidth, ...] = ()  # of a prepare line, where passes changed any
+    replaced: Replacement | None = None  # of a prepare line, where a pass did so
     device: DeviceIdentity | None = None  # that it was done on; None in journals that did not tell
     uncounted: dict[str, int] = {}  # beside its macs: operators that may compute, to their number
     input_shapes: InputShapes = {}  # of a prepare line: of the calls that are timed
@@ -253,6 +262,7 @@ class Record(msgspec.Struct, frozen=True):
     slices: dict[int, Slices] = {}  # of the latencies, by round; none where nothing took turns
     parts: dict[int, tuple[Part, ...]] = {}  # by round; of a reference, where memory was short
     widths: tuple[LayerWidth, ...] = ()
+    replaced: Replacement | None = None
     metrics: tuple[Metric, ...] = ()
     accuracies: tuple[Accuracy, ...] = ()
     device: DeviceIdentity | None = None  # that it was done on, by the first line that tells

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-# The channels of each 3x3 convolution; "M" halves the picture.
+# The channels of each 3x3 convolution; "M" halves the picture, "A" averages over all of it.
 VGG16: tuple[int | str, ...] = (
     64, 64, "M", 128, 128, "M", 256, 256, 256, "M", 512, 512, 512, "M", 512, 512, 512, "M",
 )  # fmt: skip
@@ -22,7 +22,7 @@ def vgg(layers: Sequence[int | str], *, channels: int, classes: int) -> nn.Modul
     """Return a module with children `features`, `flatten` and `classifier`.
 
     It takes float32 NCHW pictures with `channels` channels, of a size that the "M" entries of
-    `layers` reduce to 1x1, and returns logits (N, classes).
+    `layers` reduce to 1x1, or of any if "A" comes last, and returns logits (N, classes).
     """
     from collections import OrderedDict
 
@@ -34,6 +34,9 @@ def vgg(layers: Sequence[int | str], *, channels: int, classes: int) -> nn.Modul
         if entry == "M":
             # Rounding up makes no difference at 32x32, and allows smaller pictures in training.
             features.append(nn.MaxPool2d(2, ceil_mode=True))
+            continue
+        if entry == "A":
+            features.append(nn.AdaptiveAvgPool2d(1))
             continue
         out = int(entry)
         # Batch normalization would cancel a bias of the convolution before it.

@@ -27,7 +27,15 @@ def _lowrank() -> type[Any]:
     return Lowrank
 
 
+def _distill() -> type[Any]:
+    """Return knowledge distillation into a smaller net, for torch modules."""
+    from perfsuite.passes.distill.distill import Distill
+
+    return Distill
+
+
 PASSES: dict[str, Callable[[], type[Any]]] = {
+    "distill": _distill,
     "int8": _int8,
     "lowrank": _lowrank,
     "prune": _prune,

@@ -255,11 +255,14 @@ def _print_theory(console: Console, group: list[CellRow]) -> None:
 
 def _print_widths(console: Console, group: list[CellRow]) -> None:
     """Print a sentence for each net that passes made."""
-    nets = layers.changed(group)
-    if not nets:
+    nets, others = layers.changed(group), layers.replaced(group)
+    if not nets and not others:
         return
+    hint = " (each layer: perfsuite report RUN)" if nets else ""
     console.print()
-    console.print(as_text(console, f"{layers.TITLE} (each layer: perfsuite report RUN)", "bold"))
+    console.print(as_text(console, f"{layers.TITLE}{hint}", "bold"))
+    for name, replacement in others.items():
+        console.print(as_text(console, f"{name}: {replacement}"))
     for name, net in nets.items():
         console.print(as_text(console, f"{name}: {layers.sentence(net)}"))
         for reason in layers.reasons(net):

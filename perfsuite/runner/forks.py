@@ -76,7 +76,8 @@ def imports_of(job: Job) -> tuple[str, ...] | None:
 def _files_of(job: Job) -> list[str]:
     """Return the plug-ins of a job that are files of a user."""
     passes = () if job.recipe.shipped else job.recipe.passes
-    plug_ins = (job.reference, job.runtime, *(use.use for use in passes))
+    named = (reference for use in passes for _, reference in use.plug_ins)
+    plug_ins = (job.reference, job.runtime, *named)
     return [one for one in plug_ins if ".py:" in one]
 
 

@@ -8,6 +8,7 @@ from typing import Protocol
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.judge.open_questions import OpenQuestion
+from perfsuite.runner.progress import is_count
 
 
 class Observer(Protocol):
@@ -50,8 +51,16 @@ class Observer(Protocol):
         ...
 
     def noted(self, text: str) -> None:
-        """Tell what has been done beside measuring."""
+        """Tell what is or has been done beside measuring, such as how long a training takes."""
         ...
+
+
+def pass_on(observer: Observer, key: str, text: str) -> None:
+    """Tell what a pass says of the cell `key`: a count, which the next replaces, or a sentence."""
+    if is_count(text):
+        observer.progressed(text)
+    else:
+        observer.noted(f"{key}: {text}")
 
 
 class SilentObserver:

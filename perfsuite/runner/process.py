@@ -49,7 +49,7 @@ def run_job_in_process(
 
     The calling process sleeps meanwhile. `KeyboardInterrupt` kills the worker and is raised. If
     given, `launcher`, a command that ends with `--`, starts the worker. While a job prepares,
-    `tell` is called with the progress of passes; other jobs must not be disturbed. With `forks` the
+    `tell` is called with what passes say; other jobs must not be disturbed. With `forks` the
     process may be forked from one that has its imports done.
     """
     with Worker(job, launcher, forks=forks) as worker:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,11 +18,12 @@ from perfsuite.runner.turns import Begin, Stopped
 class Processes:
     """Does each job in a process of its own; a context manager that leaves none behind.
 
-    Passes tell their progress by `tell`; `before` are the lines of earlier sittings. While anything
-    is measured there is no process beside it but this one, which sleeps.
+    What a pass says is told by `tell(key, text)`, with its cell's key; `before` are the lines of
+    earlier sittings. While anything is measured there is no process beside it but this one, which
+    sleeps.
     """
 
-    def __init__(self, tell: Callable[[str], None], before: Iterable[Line] = ()) -> None:
+    def __init__(self, tell: Callable[[str, str], None], before: Iterable[Line] = ()) -> None:
         self._tell, self._forks, self._room = tell, Forks(), Room(before)
         self._stopped = Stopped()
 
@@ -41,7 +43,8 @@ class Processes:
             line = run_job_in_process(tried, forks=self._forks)
             if line.status in ("ok", "unsupported"):
                 return line
-        return run_job_in_process(job, tell=self._tell, forks=self._forks)
+        tell = partial(self._tell, job.cell.key)
+        return run_job_in_process(job, tell=tell, forks=self._forks)
 
     def together(self, jobs: Sequence[Job], begin: Begin, references: References) -> list[Line]:
         """Return the lines of measure jobs whose processes take turns, as many as memory takes."""

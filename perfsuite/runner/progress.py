@@ -1,11 +1,15 @@
-"""The progress of a pass, passed on through the worker's output."""
+"""What a pass says of its work, passed on through the worker's output: counts and sentences."""
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 
 TAIL_BYTES = 4000  # of a worker's output that are searched
+_READ_S = 5.0  # that a sentence stands before a count follows it
+
+_COUNT = re.compile(r"[^:]*: \d+ of \d+(, \d+:\d\d left)?")
 
 
 class PassProgress:
@@ -31,12 +35,22 @@ class PassProgress:
             left = self._left(now_s)
             print(f"{self.key}: {self.name}: {done} of {total}{left}", flush=True)
 
+    def say(self, text: str) -> None:
+        """Print a sentence, and no count until whoever watches has seen it."""
+        self.last_s = time.monotonic() - 1.0 + _READ_S
+        print(f"{self.key}: {self.name}: {' '.join(text.split())}", flush=True)
+
     def _left(self, now_s: float) -> str:
         steps = self.done - self.from_done
         if steps == 0:
             return ""
         seconds = round((self.total - self.done) * (now_s - self.from_s) / steps)
         return f", {seconds // 60}:{seconds % 60:02d} left"
+
+
+def is_count(text: str) -> bool:
+    """Tell whether a text of `last_progress` is a count, and no sentence."""
+    return _COUNT.fullmatch(text) is not None
 
 
 def last_progress(output: Path, key: str) -> str:

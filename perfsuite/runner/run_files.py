@@ -91,6 +91,7 @@ class RunFiles:
 def _plug_ins(suite: ResolvedSuite, cells: Iterable[Cell]) -> Iterator[tuple[str, str]]:
     """Yield kind and reference of all plug-ins of the cells that are not perfsuite's own."""
     from perfsuite.measure.meters.table import METERS
+    from perfsuite.models.students import STUDENTS
     from perfsuite.passes.table import PASSES
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS
@@ -103,8 +104,9 @@ def _plug_ins(suite: ResolvedSuite, cells: Iterable[Cell]) -> Iterator[tuple[str
             yield "runtime", reference
         recipe = recipes[cell.recipe]
         for use in () if recipe.shipped else recipe.passes:  # which are done already
-            if use.use not in PASSES:
-                yield "pass", use.use
+            for kind, reference in use.plug_ins:
+                if reference not in (PASSES if kind == "pass" else STUDENTS):
+                    yield kind, reference
     for reference in suite.meters:
         if reference not in METERS:
             yield "meter", reference

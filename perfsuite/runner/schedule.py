@@ -19,7 +19,7 @@ from perfsuite.judge.second_measurement import red_cells
 from perfsuite.runner.baseline import Baseline
 from perfsuite.runner.groups import groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
-from perfsuite.runner.observer import Observer
+from perfsuite.runner.observer import Observer, pass_on
 from perfsuite.runner.one_artifact import OneArtifact
 from perfsuite.runner.one_device import OneDevice
 from perfsuite.runner.parts import References
@@ -55,7 +55,7 @@ def work_off(
     round, and tells so.
     """
     sweep()
-    with Processes(observer.progressed, journal.lines) as processes:
+    with Processes(partial(pass_on, observer), journal.lines) as processes:
         together: Together = processes.together
         if execute is None:
             execute = processes.execute

@@ -162,6 +162,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         slices=slices,
         parts=_parts(lines),
         widths=next((line.widths for line in done if line.job == "prepare"), ()),
+        replaced=next((line.replaced for line in done if line.job == "prepare"), None),
         device=next((line.device for line in done if line.device), None),
         uncounted=next((line.uncounted for line in done if line.job == "prepare"), {}),
         input_shapes=next((line.input_shapes for line in done if line.job == "prepare"), {}),

@@ -219,7 +219,15 @@ def _fine_tune(
     def report(now: TrainingProgress) -> None:
         ctx.progress(now.epoch * now.steps + now.step, plan.epochs * now.steps)
 
-    fine_tune(module, ctx.train(), plan, teacher=teacher, checkpoint=ctx.checkpoint, report=report)
+    fine_tune(
+        module,
+        ctx.train(),
+        plan,
+        teacher=teacher,
+        checkpoint=ctx.checkpoint,
+        report=report,
+        say=ctx.say,
+    )
 
 
 def _samples(ctx: PassContext) -> list[Inputs]:

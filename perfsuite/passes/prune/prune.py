@@ -292,7 +292,15 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             done = (step * plan.epochs + at.epoch) * at.steps + at.step
             ctx.progress(done, self.steps * plan.epochs * at.steps)
 
-        fine_tune(model, ctx.train(), plan, teacher=teacher, checkpoint=checkpoint, report=report)
+        fine_tune(
+            model,
+            ctx.train(),
+            plan,
+            teacher=teacher,
+            checkpoint=checkpoint,
+            report=report,
+            say=ctx.say,
+        )
 
 
 def _gives_samples(ctx: PassContext) -> bool:

@@ -101,17 +101,19 @@ class Markdown:
 
 
 def _widths(group: Sequence[CellRow]) -> list[str]:
-    """Return a table of the layers of each net that passes made, collapsed behind a sentence.
+    """Return by which nets models were replaced, and a table of the layers of other nets.
 
-    The sentence is HTML, so it needs no escapes of Markdown.
+    The table is collapsed behind a sentence, which is HTML, so it needs no escapes of Markdown.
     """
     nets = layers.changed(group)
+    others = [f"- {escape(f'{name}: {words}')}" for name, words in layers.replaced(group).items()]
     tables = (
         f"<details><summary>{html.escape(f'{name}: {layers.sentence(net)}')}</summary>\n\n"
         f"{markdown_table(layers.COLUMNS, layers.lines(net))}\n\n{_reasons(net)}</details>"
         for name, net in nets.items()
     )
-    return [f"### {layers.TITLE}", *tables] if nets else []
+    told = ["\n".join(others)] if others else []
+    return [f"### {layers.TITLE}", *told, *tables] if nets or others else []
 
 
 def _reasons(net: layers.Widths) -> str:

@@ -11,7 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
-from perfsuite.domain.record import LayerWidth, Likeness, Record, Run
+from perfsuite.domain.record import LayerWidth, Likeness, Record, Replacement, Run
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
@@ -84,6 +84,7 @@ class CellRow(msgspec.Struct, frozen=True):
     gain: Gain | None = None
     cause: str = ""  # why that is not proven, where the run shows it
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
+    replaced: Replacement | None = None  # the model, by a pass
     # By the task's further metrics; `accuracy` is by its main one.
     other_accuracies: tuple[OtherAccuracy, ...] = ()
     other_metrics: tuple[OtherMetric, ...] = ()
@@ -238,6 +239,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",
         widths=record.widths,
+        replaced=record.replaced,
         device_name=str(record.device) if record.device else "",
         device_instruction_sets=_best(record.device),
         instruction_sets=sets.names,
@@ -288,8 +290,9 @@ def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
 
 def _folders(suite: ResolvedSuite) -> set[str]:
     """Return the folders of the user's files that the suite names."""
-    uses = [use.use for recipe in suite.recipes for use in recipe.passes]
-    references = [*suite.workloads.values(), *suite.runtime_files.values(), *suite.meters, *uses]
+    uses = [use for recipe in suite.recipes for use in recipe.passes]
+    passes = [reference for use in uses for _, reference in use.plug_ins]
+    references = [*suite.workloads.values(), *suite.runtime_files.values(), *suite.meters, *passes]
     return {one.rpartition("/")[0] for one in references if ".py:" in one}
 
 

@@ -1,11 +1,12 @@
-"""Widths of layers after passes, for the terminal and Markdown."""
+"""What passes have made of a net, for the terminal and Markdown: widths, or another net."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
-from perfsuite.domain.record import LayerWidth
+from perfsuite.domain.record import LayerWidth, Replacement
 from perfsuite.report import words
 from perfsuite.report.tables.cell_rows import CellRow, plain
 
@@ -18,6 +19,7 @@ _SHOWN = 8  # layers that stay in float
 _NUMBER = re.compile(r"\.\d+(?=[.,])")
 
 Widths = tuple[LayerWidth, ...]
+_Told = TypeVar("_Told", Widths, Replacement)
 
 
 def changed(group: Sequence[CellRow]) -> dict[str, Widths]:
@@ -25,17 +27,31 @@ def changed(group: Sequence[CellRow]) -> dict[str, Widths]:
 
     If runtimes have different nets for one recipe, the names of the runtimes are added.
     """
-    recipes: dict[Widths, dict[str, None]] = {}
-    nets: dict[str, set[Widths]] = {}
-    for row in group:
-        if row.widths:
-            nets.setdefault(row.cell.recipe, set()).add(row.widths)
-    for row in group:
-        if row.widths:
-            several = len(nets[row.cell.recipe]) > 1
-            name = f"{row.cell.recipe}/{row.cell.runtime}" if several else row.cell.recipe
-            recipes.setdefault(row.widths, {})[plain(name)] = None
-    return {", ".join(names): widths for widths, names in recipes.items()}
+    return _by_recipes(group, lambda row: row.widths or None)
+
+
+def replaced(group: Sequence[CellRow]) -> dict[str, str]:
+    """Return, by recipes as in `changed`, by which net the model was replaced, in words."""
+    found = _by_recipes(group, lambda row: row.replaced)
+    return {
+        name: plain(f"replaced by {one.by}, {one.after:,} parameters for {one.before:,}")
+        for name, one in found.items()
+    }
+
+
+def _by_recipes(
+    group: Sequence[CellRow], told: Callable[[CellRow], _Told | None]
+) -> dict[str, _Told]:
+    recipes: dict[_Told, dict[str, None]] = {}
+    nets: dict[str, set[_Told]] = {}
+    said = [(row.cell, one) for row in group if (one := told(row)) is not None]
+    for cell, one in said:
+        nets.setdefault(cell.recipe, set()).add(one)
+    for cell, one in said:
+        several = len(nets[cell.recipe]) > 1
+        name = f"{cell.recipe}/{cell.runtime}" if several else cell.recipe
+        recipes.setdefault(one, {})[plain(name)] = None
+    return {", ".join(names): one for one, names in recipes.items()}
 
 
 def sentence(widths: Widths) -> str:

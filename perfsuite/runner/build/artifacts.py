@@ -14,7 +14,7 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
-from perfsuite.domain.record import LayerWidth, Likeness
+from perfsuite.domain.record import LayerWidth, Likeness, Replacement
 from perfsuite.domain.runtime import MANIFEST, Manifest, Runtime, Session, SessionOptions
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.task import Inputs
@@ -46,6 +46,7 @@ class Facts(msgspec.Struct, frozen=True):
     parity: dict[str, float]
     uncounted: dict[str, int] = {}
     widths: tuple[LayerWidth, ...] = ()  # of the layers, where passes changed any
+    replaced: Replacement | None = None  # the model, by a pass
     sources: str = ""  # the digest of the plug-ins' source that the artifact was made with
     needs_source: bool = False  # it is opened with the module, which is rebuilt from its source
     versions: dict[str, str] = {}  # of the engine's libraries; empty in artifacts that did not tell
@@ -131,7 +132,7 @@ def sources_of(job: Job) -> str:
     """Return the digest of the source of the workload and the passes."""
     return key_of(
         source_digest("workload", job.reference),
-        *(source_digest("pass", use.use) for use in job.recipe.passes),
+        *(source_digest(*one) for use in job.recipe.passes for one in use.plug_ins),
     )
 
 

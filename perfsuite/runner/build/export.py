@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from perfsuite.domain.model import InputSpec
+from perfsuite.domain.model import InputSpec, Stage
 from perfsuite.domain.task import Inputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
@@ -33,6 +33,7 @@ class Exporter:
     workload: Workload
     rebuild: Callable[[], nn.Module]
     inputs: Callable[[int, int], Inputs]
+    stages: Callable[[], tuple[Stage, ...]]  # of the module, which passes may have changed
 
     def __call__(self, folder: Path) -> None:
         """Write the graph of the module or, if its export fails, the pieces."""
@@ -44,7 +45,7 @@ class Exporter:
             self._whole(module, folder / GRAPH)
         except (BuildError, ParityError, Unsupported) as refusal:
             (folder / GRAPH).unlink(missing_ok=True)
-            if not piece_paths(module, self.workload.model.stages):
+            if not piece_paths(module, self.stages()):
                 advice = self._advice(module, refusal, folder / GRAPH)
                 raise type(refusal)(f"{refusal}; {advice}") from refusal
             self.pieces(module, refusal, folder)
@@ -54,7 +55,7 @@ class Exporter:
 
         Raises an error of the same class if there are no stages, or none can be exported.
         """
-        paths = piece_paths(module, self.workload.model.stages)
+        paths = piece_paths(module, self.stages())
         if not paths:
             raise type(refusal)(f"{refusal}; {_STAGES}") from refusal
         try:
@@ -85,7 +86,7 @@ class Exporter:
 
     def _whole(self, module: nn.Module, graph: Path) -> None:
         spec, only = self.workload.input_spec(), self.workload.model.batch
-        with placed(module, spans(self.workload.model.stages, module)):
+        with placed(module, spans(self.stages(), module)):
             export_graph(module, spec, self.inputs(only or 2, 0), graph)
         # On several inputs, because a traced graph has only the branch that its example took.
         check_export(module, graph, self._samples(), self.workload.task)

@@ -7,7 +7,13 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse, Target, is_graph_pass
+from perfsuite.domain.recipe import (
+    OLD_RUNTIME_FIELD,
+    STUDENT_FIELD,
+    PassUse,
+    Target,
+    is_graph_pass,
+)
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.task import Task
 from perfsuite.errors import Unsupported
@@ -56,6 +62,7 @@ class Step:
             version,
             _configuration(self.pass_),
             self.resolved(target),
+            *(source_digest(kind, named) for kind, named in self.use.plug_ins[1:]),
         )
 
     def resolved(self, target: Target) -> str:
@@ -71,10 +78,10 @@ def _configuration(pass_: Any) -> bytes:
 
     `runtime` is encoded under its former name, `engine`, and what its class lists as `added` is
     left out where it is as by default, so that keys do not change: hours of training are stored
-    under them.
+    under them. Of a user's `student` only the name is, wherever its file lies.
     """
     added = getattr(pass_, "added", ())
-    if "runtime" not in pass_.__struct_fields__ and not added:
+    if not {"runtime", STUDENT_FIELD} & set(pass_.__struct_fields__) and not added:
         return msgspec.json.encode(pass_, order="sorted")
     defaults = {one.name: one.default for one in msgspec.structs.fields(type(pass_))}
     fields = {
@@ -82,6 +89,8 @@ def _configuration(pass_: Any) -> bytes:
         for name in pass_.__struct_fields__
         if name not in added or getattr(pass_, name) != defaults[name]
     }
+    if isinstance(named := fields.get(STUDENT_FIELD), str) and ".py:" in named:
+        fields[STUDENT_FIELD] = named.rpartition(":")[2]
     return msgspec.json.encode(fields, order="sorted")
 
 

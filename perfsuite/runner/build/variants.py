@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from perfsuite.domain.model import Stage
 from perfsuite.domain.recipe import Edits, PassContext, Target
-from perfsuite.domain.record import LayerWidth
 from perfsuite.domain.runtime import Runtime, Variant
 from perfsuite.domain.task import Inputs, main_metric
 from perfsuite.domain.workload import Workload
@@ -28,11 +28,12 @@ from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.batching import WHY, try_two
 from perfsuite.runner.build.capabilities import target_of
+from perfsuite.runner.build.changes import Changes, changes_of, stages_of
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.identity import built_versions, onnx_key, structure_of
 from perfsuite.runner.build.latency_clock import Clock
-from perfsuite.runner.build.layer_widths import Applied, AppliedPass, widths_after
+from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
@@ -233,9 +234,13 @@ class VariantBuilder:
         with user_code(f"{self.workload.name}: what its module says of itself"):
             return key_of(structure_of(module))
 
-    def widths(self) -> tuple[LayerWidth, ...]:
-        """Return the widths of layers before and after model passes; empty without such."""
-        return widths_after(self._applied(), self._edited)
+    def changes(self) -> Changes:
+        """Return what model passes have made of the module."""
+        return changes_of(self._applied(), self._edited)
+
+    def stages(self) -> tuple[Stage, ...]:
+        """Return the stages of the module of `rebuild`."""
+        return stages_of(self.workload.model.stages, self._applied(), self._edited)
 
     def _applied(self) -> Applied:
         applied: list[AppliedPass] = []
@@ -317,7 +322,7 @@ class VariantBuilder:
 
     @property
     def _exporter(self) -> Exporter:
-        return Exporter(self.workload, self.rebuild, self.inputs)
+        return Exporter(self.workload, self.rebuild, self.inputs, self.stages)
 
     @property
     def _export_key(self) -> str:
@@ -366,13 +371,15 @@ class VariantBuilder:
 
     def _context(self, step: Step, key: str) -> PassContext:
         cell, runtime = self.job.cell, self._runtime_of(step)
+        progress = PassProgress(cell.key, step.name)
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._samples.calibration,
             train=self._samples.train,
             target=self._target(step),
             checkpoint=_checkpoints() / key,
-            progress=PassProgress(cell.key, step.name),
+            progress=progress,
+            say=progress.say,
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
             validation=self._samples.validation,
             metric=partial(main_metric, self.workload.task),

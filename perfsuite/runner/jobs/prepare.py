@@ -27,6 +27,7 @@ from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import identity_of, libraries_of
+from perfsuite.runner.build.changes import Changes
 from perfsuite.runner.build.hints import with_batch_hint
 from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
@@ -134,6 +135,7 @@ class _Build:
             manifest = msgspec.structs.replace(manifest, not_finite=compared.not_finite)
             artifacts.write_manifest(folder, manifest)
         counted = self._counted(folder)
+        changes = self.builder.changes() if self.variant.rebuild is not None else Changes()
         needs_source = self.runtime.takes == "module" or is_split(folder)
         facts = artifacts.Facts(
             build_s=build_s,
@@ -141,7 +143,8 @@ class _Build:
             macs=counted.macs if counted else None,
             parity=compared.parity,
             uncounted=counted.uncounted if counted else {},
-            widths=self.builder.widths() if self.variant.rebuild is not None else (),
+            widths=changes.widths,
+            replaced=changes.replaced,
             sources=artifacts.sources_of(self.job),
             needs_source=needs_source,
             versions=libraries_of(self.runtime),
@@ -149,7 +152,7 @@ class _Build:
             input_shapes=artifacts.shapes_of(inputs),
             likeness=self._likeness(folder, manifest, inputs[:2]),
             structure=self.builder.structure() if needs_source else "",
-            labels=(*self._own.labels, *compared.labels),
+            labels=(*self._own.labels, *compared.labels, *changes.labels),
             left=left_in_file(self.variant.graph),
         )
         artifacts.write_facts(folder, facts)
@@ -203,18 +206,19 @@ class _Build:
         workload = self.builder.workload
         nodes: tuple[Node, ...] = ()
         methods: tuple[str, ...] = ()
+        has_module = self.variant.rebuild is not None
+        declared = self.builder.stages() if has_module else workload.model.stages
         if is_split(folder):
             module = self.builder.rebuild()
-            nodes = module_nodes(module)
-            methods = stages.watched(workload.model.stages, module)
+            nodes, methods = module_nodes(module), stages.watched(declared, module)
         elif self.variant.graph is not None:
             nodes = graph_nodes(load_graph(self.variant.graph), inputs)
         elif self.variant.rebuild is not None:
             module = self.variant.rebuild()
-            nodes, methods = module_nodes(module), stages.spans(workload.model.stages, module)
+            nodes, methods = module_nodes(module), stages.spans(declared, module)
         if workload.model.onnx is not None:
-            stages.check(workload.name, workload.model.stages, (node.path for node in nodes))
-        return artifacts.Parts(nodes, workload.model.stages, methods)
+            stages.check(workload.name, declared, (node.path for node in nodes))
+        return artifacts.Parts(nodes, declared, methods)
 
     def _check_stages(self) -> None:
         """Raise for stages that the model, as it was built, has not.

@@ -41,6 +41,7 @@ def prepared_line(
         measurements=tuple(measurements),
         parity=dict(facts.parity),
         widths=facts.widths,
+        replaced=facts.replaced,
         uncounted=facts.uncounted,
         likeness=facts.likeness,
         left=facts.left,

@@ -11,6 +11,7 @@ from perfsuite.data import cifar10
 from perfsuite.data.images import how_normalized, normalized, shifted_and_flipped
 from perfsuite.domain.model import Model, Stage
 from perfsuite.domain.workload import Workload
+from perfsuite.models.shufflenet import STAGES
 from perfsuite.workloads.tasks.classification import Classification
 from perfsuite.workloads.zoo import weights
 
@@ -62,5 +63,5 @@ def shufflenet() -> Workload:
 
         return weights.load(net(), weights.FOLDER / "shufflenet-cifar10.safetensors")
 
-    stages = tuple(Stage(n, (n,)) for n in ("conv1", "stage2", "stage3", "stage4", "conv5", "fc"))
+    stages = tuple(Stage(name, (name,)) for name in STAGES)
     return Workload("shufflenet-cifar10", Model(build, stages=stages), cifar10_task())

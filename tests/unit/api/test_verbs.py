@@ -244,7 +244,8 @@ def test_init_writes_what_can_be_planned_and_overwrites_nothing(tmp_path: Path) 
 
 def test_listing() -> None:
     found = api.listing()
-    assert set(found) == {"workloads", "passes", "runtimes", "formats", "meters", "data"}
+    kinds = {"workloads", "passes", "students", "runtimes", "formats", "meters", "data"}
+    assert set(found) == kinds
     assert {"pytorch", "onnxruntime", "openvino", "fake"} <= set(found["runtimes"])
     assert all(text for entries in found.values() for text in entries.values())
     assert set(api.listing("passes")) == {"passes"}

@@ -293,7 +293,7 @@ def test_what_jobs_begin_with(project: Project) -> None:
 def test_no_server_lives_while_something_is_measured(project: Project) -> None:
     measure = last_job(project)
     before = set(children(os.getpid()))  # of other tests in this process
-    with Processes(lambda text: None) as processes:
+    with Processes(lambda key, text: None) as processes:
         assert processes.execute(msgspec.structs.replace(measure, kind="evaluate")).status == "ok"
         assert len({*children(os.getpid())} - before) == 1
         assert processes.execute(measure).status == "ok"

@@ -13,6 +13,7 @@ from perfsuite.domain.recipe import FP32
 from perfsuite.domain.suite import Evaluate, Measure
 from perfsuite.runner import process, progress
 from perfsuite.runner.job import Job
+from perfsuite.runner.observer import SilentObserver, pass_on
 from perfsuite.runner.progress import PassProgress, last_progress
 
 CELL = Cell("net", "thin", "fake")
@@ -55,6 +56,43 @@ def test_another_count_begins_anew(clock: Time, capsys: pytest.CaptureFixture[st
     assert capsys.readouterr().out.splitlines()[2:] == [
         f"{CELL.key}: prune: 0 of 300",
         f"{CELL.key}: prune: 1 of 300, 9:58 left",
+    ]
+
+
+def test_a_sentence_stands_for_a_while(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
+    told = PassProgress(CELL.key, "distill")
+    told.say("training takes\nabout 42 min")
+    for done in range(1, 8):
+        told(done, 100)
+        clock.now_s += 1.0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == [
+        f"{CELL.key}: distill: training takes about 42 min",
+        f"{CELL.key}: distill: 6 of 100, 1:34 left",
+        f"{CELL.key}: distill: 7 of 100, 1:33 left",
+    ]
+
+
+class Watching(SilentObserver):
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def progressed(self, text: str) -> None:
+        self.told.append(("progressed", text))
+
+    def noted(self, text: str) -> None:
+        self.told.append(("noted", text))
+
+
+def test_a_sentence_is_noted_with_its_cell_and_a_count_is_progress() -> None:
+    watching = Watching()
+    said = ("prune: 1 of 9", "mine: 12 of 40, 1:05 left", "distill: training takes about 42 min")
+    for text in said:
+        pass_on(watching, CELL.key, text)
+    assert watching.told == [
+        ("progressed", said[0]),
+        ("progressed", said[1]),
+        ("noted", f"{CELL.key}: distill: training takes about 42 min"),
     ]
 
 

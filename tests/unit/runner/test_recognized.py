@@ -161,7 +161,7 @@ def test_what_is_not_cached_is_made(monkeypatch: pytest.MonkeyPatch, job: Job) -
         return run_job(given)
 
     monkeypatch.setattr(processes, "run_job_in_process", run)
-    with Processes(lambda text: None) as found:
+    with Processes(lambda key, text: None) as found:
         assert found.execute(job).cached is False
         assert found.execute(job).cached is True
     assert tried == [True, False, True]

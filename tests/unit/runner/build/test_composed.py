@@ -206,13 +206,17 @@ def test_factorized_and_then_pruned(folder: Path, runtime: str) -> None:
     made = Prepared(folder, runtime, (LOWRANK, PRUNE))
     made.check()
     told = {one.layer: one for one in made.line.widths}
-    before = VariantBuilder(
-        made.builder.workload,
-        made.builder.job,
-        made.builder.steps[:1],
-        made.builder.runtime,
-        made.builder.cache,
-    ).widths()
+    before = (
+        VariantBuilder(
+            made.builder.workload,
+            made.builder.job,
+            made.builder.steps[:1],
+            made.builder.runtime,
+            made.builder.cache,
+        )
+        .changes()
+        .widths
+    )
     (ranks,) = [one.ranks for one in before if one.layer == "wide"]
     assert all(now < then for now, then in zip(told["wide"].ranks, ranks, strict=True))
     assert told["wide"].after < 64

@@ -27,7 +27,7 @@ def refusal(module: nn.Module, folder: Path) -> PerfsuiteError:
     task = Pictures()
     work = Workload("net", Model(lambda: module), task)
     with pytest.raises(PerfsuiteError) as caught:
-        Exporter(work, lambda: module.eval(), task.inputs)(folder)
+        Exporter(work, lambda: module.eval(), task.inputs, lambda: work.model.stages)(folder)
     return caught.value
 
 
