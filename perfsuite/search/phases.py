@@ -87,7 +87,7 @@ class Phases:
         if self._execute is not None:
             line = self._execute(job)
         else:
-            with Processes(lambda text: None) as processes:
+            with Processes(lambda key, text: None) as processes:
                 line = processes.execute(job)
         if line.survey is None:
             said = line.error.message if line.error else line.status
