@@ -62,8 +62,8 @@ class TorchPruning(msgspec.Struct, frozen=True):
         """
         ratio, smaller = self._search(model.eval(), ctx.inputs)
         if self.finetune is not None:
-            _tune(smaller, model, self.finetune, ctx)
-        return Edits({"ratio": ratio, "widths": _widths(smaller)}, as_arrays(smaller))
+            tune(smaller, model, self.finetune, ctx)
+        return Edits({"ratio": ratio, "widths": widths_of(smaller)}, as_arrays(smaller))
 
     def rebuild(self, model: nn.Module, edits: Edits) -> nn.Module:
         """Return `model` with the shapes and the values of the edits' tensors."""
@@ -127,7 +127,7 @@ def _classifiers(model: nn.Module, arguments: list[torch.Tensor]) -> list[nn.Lin
     return found
 
 
-def _widths(model: nn.Module) -> dict[str, int]:
+def widths_of(model: nn.Module) -> dict[str, int]:
     """Return the outputs of each convolution and linear layer, by path."""
     from torch import nn
 
@@ -135,7 +135,7 @@ def _widths(model: nn.Module) -> dict[str, int]:
     return {p: int(m.weight.shape[0]) for p, m in model.named_modules() if isinstance(m, kinds)}
 
 
-def _tune(smaller: nn.Module, whole: nn.Module, plan: SgdPlan | AdamPlan, ctx: PassContext) -> None:
+def tune(smaller: nn.Module, whole: nn.Module, plan: SgdPlan | AdamPlan, ctx: PassContext) -> None:
     def report(at: TrainingProgress) -> None:
         ctx.progress(at.epoch * at.steps + at.step, plan.epochs * at.steps)
 
