@@ -64,7 +64,7 @@ def loss_text(loss: Interval | None) -> str:
 
 def metric_text(metric: str, row: CellRow) -> str:
     """Return the name of an accuracy; it says so if that is not of the test samples."""
-    return f"{metric} (validation)" if row.accuracy_split == "validation" else metric
+    return f"validation {metric}" if row.accuracy_split == "validation" else metric
 
 
 def accuracy_text(row: CellRow) -> str:

@@ -45,23 +45,33 @@ def terminal(one: Run) -> str:
 
 def test_words_of_a_metric() -> None:
     found = rows(answered("validation"), judge(answered("validation")))[0]
-    assert metric_text("top5", found) == "top5 (validation)"
+    assert metric_text("top5", found) == "validation top5"
     assert metric_text("top1", CellRow(EAGER, EAGER.key, "ok")) == "top1"
 
 
-@pytest.mark.parametrize(("split", "name"), [("test", "top1"), ("validation", "top1 (validation)")])
+@pytest.mark.parametrize(("split", "name"), [("test", "top1"), ("validation", "validation top1")])
 def test_tables_name_the_samples(split: Split, name: str) -> None:
     one = answered(split)
     printed = terminal(one)
     assert f" {name} " in printed
-    assert ("top5 (validation)" in printed) == (split == "validation")
+    assert ("validation top5" in printed) == (split == "validation")
     markdown = render(one, judge(one), "md")
     assert f"| {name} 93.00 % |" in markdown
-    assert ("| top5 (validation) |" in markdown) == (split == "validation")
+    assert ("| validation top5 |" in markdown) == (split == "validation")
     line = next(csv.DictReader(io.StringIO(render(one, judge(one), "csv"))))
     assert (line["accuracy_metric"], line["accuracy_split"]) == ("top1", split)
     document = json.loads(render(one, judge(one), "json"))
     assert {row["accuracy_split"] for row in document["rows"]} == {split}
+
+
+@pytest.mark.parametrize("width", [80, 100, 120])
+def test_the_word_is_whole_in_a_narrow_terminal(width: int) -> None:
+    stream, one = io.StringIO(), answered("validation")
+    print_run(
+        Console(file=stream, width=width, force_terminal=True, color_system=None), one, judge(one)
+    )
+    head = stream.getvalue().partition("fp32")[0]
+    assert "validation" in head
 
 
 def test_a_run_on_validation_samples_is_told_once() -> None:
