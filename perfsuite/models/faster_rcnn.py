@@ -34,6 +34,8 @@ STAGES = (
     Stage("postprocess", ("roi_heads.postprocess_detections", "transform.postprocess", "stacked")),
 )
 CANDIDATES = 1000  # before non-maximum suppression, of each pyramid level and of all detections
+# The channels of the levels of ShuffleNetV2 by its size, as Ma et al. 2018 have them (table 5).
+WIDTHS = {"x0_5": (48, 96, 192), "x1_0": (116, 232, 464)}
 SMALLEST = 1e-2  # pixels: smaller detections are dropped, as in torchvision
 # The initial scale of each residual branch (0 in Goyal et al. 2017, arXiv:1706.02677). With 1,
 # rounding errors grow 50-fold over a hundred random layers.
@@ -46,7 +48,8 @@ class Sizes(msgspec.Struct, frozen=True):
 
     `anchors` are the sides of the square anchors of each pyramid level, in these pixels; `strides`
     are those of the levels. `canonical` is the side of a box that is pooled from the level of
-    stride 16, as in equation 1 of Lin et al. 2017.
+    stride 16, as in equation 1 of Lin et al. 2017. Of `candidates` on each level, the best
+    `proposals` are left after suppression.
     """
 
     height: int
@@ -59,6 +62,7 @@ class Sizes(msgspec.Struct, frozen=True):
     canonical: int = 224
     head: int = 1024  # channels of the box head
     sampled: int = 512  # proposals of a picture that are used in training
+    candidates: int = CANDIDATES
 
 
 RESNET101 = Sizes(
@@ -82,6 +86,9 @@ SHUFFLENET = Sizes(
     head=256,
     sampled=128,
 )
+# On ONNX Runtime the detector on x1.0 chooses proposals for longer than its backbone takes. With so
+# few it finds as much: 95.51 % mAP@0.5 of the 20 calibration pictures of BCCD, for 95.55 % before.
+SHUFFLENET_SMALL = msgspec.structs.replace(SHUFFLENET, proposals=60, candidates=200)
 
 
 def faster_rcnn_resnet101(classes: int = 90) -> nn.Module:
@@ -110,18 +117,27 @@ def faster_rcnn_shufflenet(classes: int = 3, channels: int = 64) -> nn.Module:
     Batch normalization is trained, in the pyramid too, because the net is trained from scratch;
     engines fold it. Inputs and outputs are those of `faster_rcnn_resnet101`.
     """
+    return _on_shufflenet("x1_0", classes, channels, SHUFFLENET)
+
+
+def faster_rcnn_shufflenet_x0_5(classes: int = 3, channels: int = 64) -> nn.Module:
+    """Return a student of `faster_rcnn_shufflenet`: on ShuffleNetV2 x0.5, with fewer candidates."""
+    return _on_shufflenet("x0_5", classes, channels, SHUFFLENET_SMALL)
+
+
+def _on_shufflenet(width: str, classes: int, channels: int, sizes: Sizes) -> nn.Module:
+    import torchvision
     from torch import nn
-    from torchvision.models import shufflenet_v2_x1_0
     from torchvision.models.detection.backbone_utils import BackboneWithFPN
 
-    body = shufflenet_v2_x1_0(weights=None)
+    body = getattr(torchvision.models, f"shufflenet_v2_{width}")(weights=None)
     for part in body.modules():
         if isinstance(part, nn.Conv2d):
             nn.init.kaiming_normal_(part.weight, mode="fan_out", nonlinearity="relu")
     levels = {"stage2": "0", "stage3": "1", "stage4": "2"}
-    widths = [116, 232, 464]
+    widths = list(WIDTHS[width])
     backbone = BackboneWithFPN(body, levels, widths, channels, norm_layer=nn.BatchNorm2d)
-    return detector(backbone, classes, SHUFFLENET)
+    return detector(backbone, classes, sizes)
 
 
 def detector(backbone: Any, classes: int, sizes: Sizes) -> nn.Module:
@@ -165,7 +181,7 @@ def _classes() -> tuple[Any, Any, Any, Any]:
 
     class Proposals(RegionProposalNetwork):  # type: ignore[misc]
         def __init__(self, anchors: Any, head: Any, sizes: Sizes) -> None:
-            before = {"training": CANDIDATES, "testing": CANDIDATES}
+            before = {"training": CANDIDATES, "testing": sizes.candidates}
             after = {"training": CANDIDATES, "testing": sizes.proposals}
             super().__init__(anchors, head, 0.7, 0.3, 256, 0.5, before, after, 0.7)
 
@@ -178,8 +194,9 @@ def _classes() -> tuple[Any, Any, Any, Any]:
                 )
                 return kept
             logits = objectness.reshape(len(proposals), -1)
+            limits = (self.pre_nms_top_n(), self.post_nms_top_n(), self.nms_thresh)
             found = [
-                best_proposals(boxes, scores, shape, counts, self.post_nms_top_n(), self.nms_thresh)
+                best_proposals(boxes, scores, shape, counts, *limits)
                 for boxes, scores, shape in zip(proposals, logits, shapes, strict=True)
             ]
             return [boxes for boxes, _ in found], [scores for _, scores in found]
@@ -235,12 +252,13 @@ def best_proposals(
     logits: torch.Tensor,
     shape: tuple[int, int],
     counts: Sequence[int],
+    candidates: int,
     count: int,
     overlap: float,
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return exactly `count` proposals of one picture (count, 4) and their scores (count,).
 
-    Of each pyramid level the best `CANDIDATES` are suppressed within that level; the result is
+    Of each pyramid level the best `candidates` are suppressed within that level; the result is
     padded with empty boxes. `counts` are the numbers of anchors of the levels.
     """
     import torch
@@ -248,7 +266,7 @@ def best_proposals(
 
     chosen, levels, start = [], [], 0
     for level, number in enumerate(counts):
-        best = logits[start : start + number].topk(min(CANDIDATES, int(number))).indices
+        best = logits[start : start + number].topk(min(candidates, int(number))).indices
         chosen.append(best + start)
         levels.append(torch.full_like(best, level))
         start += number

@@ -1,4 +1,4 @@
-"""The nets that a classifier of pictures can be distilled into, by name."""
+"""The nets that a classifier of pictures, or a detector in them, can be distilled into, by name."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from perfsuite.domain.model import Stage
-from perfsuite.models import shufflenet
+from perfsuite.models import faster_rcnn, shufflenet
 from perfsuite.models.vgg import VGG16, vgg
 
 if TYPE_CHECKING:
@@ -30,10 +30,11 @@ class Pictures(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True)
 class Student:
-    """A net of the table: how it is built, without weights, and its stages."""
+    """A net of the table: how it is built, without weights, its stages, and what it is for."""
 
     build: Callable[[Pictures], nn.Module]
     stages: tuple[Stage, ...]
+    detects: bool = False  # objects of these classes, as torchvision's detectors do; else it scores
 
 
 def shufflenet_x0_5() -> Student:
@@ -51,7 +52,13 @@ def vgg_narrow() -> Student:
     return Student(_vgg_narrow, _VGG)
 
 
+def detector_on_shufflenet_x0_5() -> Student:
+    """Return Faster R-CNN on ShuffleNetV2 x0.5, which scales pictures to 240x320."""
+    return Student(_detector, faster_rcnn.STAGES, detects=True)
+
+
 STUDENTS: dict[str, Callable[[], Student]] = {
+    "faster-rcnn-shufflenet-x0.5": detector_on_shufflenet_x0_5,
     "shufflenet-x0.5": shufflenet_x0_5,
     "shufflenet-x1.0": shufflenet_x1_0,
     "vgg-narrow": vgg_narrow,
@@ -74,3 +81,7 @@ def _vgg_narrow(given: Pictures) -> nn.Module:
     narrow = tuple(entry // 2 if isinstance(entry, int) else entry for entry in VGG16)
     average = ("A",) if max(given.height, given.width) > _HALVED else ()
     return vgg((*narrow, *average), channels=given.channels, classes=given.classes)
+
+
+def _detector(given: Pictures) -> nn.Module:
+    return faster_rcnn.faster_rcnn_shufflenet_x0_5(given.classes)

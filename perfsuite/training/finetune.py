@@ -38,12 +38,18 @@ def fine_tune(
     checkpoint is told by its progress.
 
     Raises `ConfigError` if the plan wants a teacher and the task has a loss of its own without
-    saying what a teacher's answers count in it, and what `train` raises.
+    saying what a teacher's answers count in it, or `teaching` is given for such a task, and what
+    `train` raises.
     """
     if plan.teacher > 0 and data.loss is not None and data.taught is None:
         raise ConfigError(
             "teacher: this task has a loss of its own; leave teacher out (teacher = 0.0), or let "
             "the task say how a teacher's answers count in it (TrainingSet.taught)"
+        )
+    if data.loss is not None and teaching not in (None, Teaching()):
+        raise ConfigError(
+            "kind, temperature, alpha and beta compare the scores of classifiers; this task has a "
+            "loss of its own: leave them out"
         )
     taught_by = teacher if plan.teacher > 0 else None
     if say is not None and not (checkpoint is not None and checkpoint.exists()):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.export.calls import called, evaluated, tensors_in
-from perfsuite.models.students import Pictures
+from perfsuite.models.students import STUDENTS, Pictures
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
@@ -21,8 +21,10 @@ def pictures_of(student: str, teacher: nn.Module, inputs: Inputs) -> Pictures:
     """Return what a net of the table must be built for to take the teacher's place.
 
     The number of classes is that of the teacher's own answer. Raises `Unsupported` for a teacher
-    that is no classifier of pictures.
+    that is no classifier of pictures, or, for a detector, none in torchvision's parts.
     """
+    if STUDENTS[student]().detects:
+        return _detected(student, teacher, inputs)
     outputs = _answer(teacher, inputs)[1]
     given = list(inputs.values())
     if (
@@ -41,6 +43,22 @@ def pictures_of(student: str, teacher: nn.Module, inputs: Inputs) -> Pictures:
         )
     _, channels, height, width = given[0].shape
     return Pictures(int(channels), int(height), int(width), int(outputs[0].shape[1]))
+
+
+def _detected(student: str, teacher: Any, inputs: Inputs) -> Pictures:
+    """Return the same for a detector: its classes are those of its teacher's box head."""
+    try:
+        classes = int(teacher.roi_heads.box_predictor.cls_score.out_features) - 1  # the background
+        (images,) = inputs.values()
+        _, channels, height, width = images.shape
+    except (AttributeError, TypeError, ValueError) as error:
+        raise Unsupported(
+            f"distill: {student} detects objects in one input of pictures, as torchvision's Faster "
+            f"R-CNN does; the teacher, {_name(teacher)}, takes {_told_inputs(inputs)}, and its "
+            f"classes cannot be told by roi_heads.box_predictor.cls_score; name a student of your "
+            f'own (student = "my_models.py:small")'
+        ) from error
+    return Pictures(int(channels), int(height), int(width), classes)
 
 
 def check_fits(student: str, module: nn.Module, teacher: nn.Module, inputs: Inputs) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 from alike import assert_alike
@@ -46,6 +47,21 @@ def test_the_proposals_are_torchvisions() -> None:
         assert len(theirs) == len(proposals) == SMALL.proposals
         assert_alike(proposals, theirs)
         assert (scores > 0).all()
+
+
+@torch.no_grad()
+def test_fewer_candidates_of_each_level_are_the_best_ones() -> None:
+    from torchvision.models.detection.rpn import RegionProposalNetwork
+
+    module = small(sizes=msgspec.structs.replace(SMALL, candidates=4))
+    asked: list[Any] = []
+    ours = module.rpn.filter_proposals
+    module.rpn.filter_proposals = lambda *given: (asked.append(given), ours(*given))[1]
+    _, _, (proposals,) = steps(module, picture())
+    (theirs,), _ = RegionProposalNetwork.filter_proposals(module.rpn, *asked[-1])
+    assert 0 < len(theirs) <= 4 * len(SMALL.anchors) < len(proposals) == SMALL.proposals
+    assert_alike(proposals[: len(theirs)], theirs)
+    assert not proposals[len(theirs) :].any()
 
 
 @torch.no_grad()

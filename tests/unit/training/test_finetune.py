@@ -17,6 +17,7 @@ from perfsuite.training import finetune
 from perfsuite.training.classifying import classifying
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress, train
+from perfsuite.training.teaching import Teaching
 
 torch = pytest.importorskip("torch")
 
@@ -137,8 +138,11 @@ def test_a_loss_of_the_tasks_own_with_a_teacher_is_the_whole_loss() -> None:
 
     student, teacher = scoring(0), scoring(2, -1)
     plan = AdamPlan(epochs=60, batch=16, peak_rate=0.2, weight_decay=0.0, bf16=False, teacher=0.01)
-    fine_tune(student, DATA._replace(loss=refused, taught=taught), plan, teacher=teacher)
+    own = DATA._replace(loss=refused, taught=taught)
+    fine_tune(student, own, plan, teacher=teacher, teaching=Teaching())
     assert student.bias.tolist() == pytest.approx([2.0, -1.0], abs=0.1)
+    with pytest.raises(ConfigError, match=r"compare the scores of classifiers; .* leave them out"):
+        fine_tune(student, own, plan, teacher=teacher, teaching=Teaching("dkd"))
 
 
 def test_how_long_it_takes_is_said_before_it_begins_and_not_where_it_goes_on(

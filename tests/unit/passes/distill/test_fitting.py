@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_detector import small
 
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.models.students import Pictures
@@ -128,3 +129,15 @@ def test_answers_that_are_not_finite_teach_nothing() -> None:
         fits(rows(2, 7), nothing)
     with pytest.raises(BuildError, match="the student 'small', as it is initialized, answers NaN"):
         fits(nothing, rows(2, 7))
+
+
+def test_a_detector_of_the_table_has_as_many_classes_as_its_teacher() -> None:
+    images = {"images": np.ones((1, 3, 48, 72), np.float32)}
+    name = "faster-rcnn-shufflenet-x0.5"
+    assert pictures_of(name, small(classes=4), images) == Pictures(3, 48, 72, 4)
+    with pytest.raises(
+        Unsupported, match=r"detects objects .* teacher, Answers, takes image float"
+    ):
+        pictures_of(name, Answers(rows(2, 7)), IMAGES)
+    with pytest.raises(Unsupported, match=r"vgg-narrow classifies pictures.* gives 3 outputs"):
+        pictures_of("vgg-narrow", small(), images)

@@ -75,6 +75,10 @@ def build():
     return seeded(32)
 
 
+def small():
+    return seeded(16)
+
+
 net = Workload("net", Model(build), Noise())
 
 
@@ -117,6 +121,7 @@ threads   = 1
 name   = "r"
 passes = [%s]
 """
+DISTILL = '{ use = "distill", student = "net.py:small", untrained = true }'
 SWAP, ASKING = '{ use = "net.py:Swap" }', '{ use = "net.py:Asking" }'
 PRUNE = '{ use = "prune", macs = 0.5, scope = "uniform", importance = "l2" }'
 LOWRANK = '{ use = "lowrank", energy = 0.5, runtime = "onnxruntime" }'
@@ -223,16 +228,26 @@ def test_factorized_and_then_pruned(folder: Path, runtime: str) -> None:
 
 
 @pytest.mark.parametrize("runtime", ENGINES[1:])
-@pytest.mark.parametrize("passes", [(PRUNE, INT8), (SWAP, PRUNE, INT8)])
+@pytest.mark.parametrize("passes", [(PRUNE, INT8), (SWAP, PRUNE, INT8), (DISTILL, PRUNE, INT8)])
 def test_rounded_in_the_end(folder: Path, runtime: str, passes: tuple[str, ...]) -> None:
     made = Prepared(folder, runtime, passes)
     made.check()
     # What is pruned is the net in the model's place, and its widths are told as those of before.
     assert {one.layer: one.before for one in made.line.widths} == (
-        {"stem": 16, "wide": 32, "scores": 5}
-        if SWAP in passes
-        else {"stem": 32, "wide": 64, "scores": 5}
+        {"stem": 32, "wide": 64, "scores": 5}
+        if passes[0] == PRUNE
+        else {"stem": 16, "wide": 32, "scores": 5}
     )
+
+
+@pytest.mark.parametrize("runtime", ENGINES)
+def test_distilled_and_then_factorized(folder: Path, runtime: str) -> None:
+    made = Prepared(folder, runtime, (DISTILL, LOWRANK))
+    made.check()
+    told = {one.layer: one for one in made.line.widths}
+    assert told["wide"].before == 32 and told["wide"].ranks
+    assert "untrained" in made.line.labels
+    assert made.line.replaced is not None and made.line.replaced.by == "small"
 
 
 def test_another_net_alone_has_no_layers_to_tell_of(folder: Path) -> None:
