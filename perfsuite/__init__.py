@@ -17,6 +17,7 @@ __all__ = [
     "Budget",
     "BuildError",
     "Cell",
+    "Changeable",
     "ConfigError",
     "DeviceIdentity",
     "Distill",
@@ -76,6 +77,7 @@ __all__ = [
     "plan",
     "profile",
     "run",
+    "sensitivity",
     "show",
 ]
 
@@ -105,6 +107,7 @@ _HOMES = {
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
     "domain.judgement": ("Judgement",),
+    "domain.sensitivity": ("Changeable",),
     "domain.suite": ("Budget", "Evaluate", "Expect", "Measure"),
     "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Verdict",),
@@ -116,6 +119,7 @@ _HOMES = {
     "passes.int8.int8": ("Int8",),
     "passes.lowrank.lowrank": ("Lowrank",),
     "passes.prune.prune": ("Prune",),
+    "sensitivity_run": ("sensitivity",),
     "training.plan": ("AdamPlan", "SgdPlan"),
     "workloads.tasks.batches": ("Batches",),
     "errors": (
@@ -158,6 +162,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
+    from perfsuite.domain.sensitivity import Changeable
     from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
     from perfsuite.domain.task import SubsetMetric, Task, TrainingSet
     from perfsuite.domain.verdict import Verdict
@@ -180,6 +185,7 @@ if TYPE_CHECKING:
     from perfsuite.passes.lowrank.lowrank import Lowrank
     from perfsuite.passes.prune.prune import Prune
     from perfsuite.search.optimizing import Optimized, optimize
+    from perfsuite.sensitivity_run import sensitivity
     from perfsuite.training.plan import AdamPlan, SgdPlan
     from perfsuite.workloads.tasks.batches import Batches
 

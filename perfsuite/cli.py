@@ -18,6 +18,7 @@ from perfsuite.certify_command import certify
 from perfsuite.errors import Incomparable, PerfsuiteError
 from perfsuite.optimize_command import optimize
 from perfsuite.profile_command import profile
+from perfsuite.sensitivity_command import sensitivity
 
 # What a command needs is imported inside it: `--help` must not wait for it.
 USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
@@ -80,6 +81,7 @@ def main() -> None:
 main.add_command(certify)
 main.add_command(optimize)
 main.add_command(profile)
+main.add_command(sensitivity)
 
 
 @main.command()

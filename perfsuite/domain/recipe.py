@@ -139,6 +139,11 @@ class Pass(Protocol):
     model pass, `replaces = True`: it puts another net in the place of the model, so that what
     passes before it made would be lost, and it must be the first.
 
+    A pass that can be limited to parts of a model has a field `layers`, of patterns, and a method
+    `changeable(model or graph, ctx)` that returns a `Changeable`: then a sensitivity can be asked
+    for. Fields that came after `version` are named in a class variable `added`, and left out of
+    cache keys while they have their defaults.
+
     A field that a task decides, such as a default that needs training samples, is decided by the
     method `settled(*, trains: bool)`, before keys are made: it returns the pass with nothing left
     open, and a label for the cell, '' without one. A class variable `profiled_with` holds the

@@ -9,6 +9,7 @@ from msgspec import Meta
 
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import ResolvedRecipe
+from perfsuite.domain.sensitivity import Sensitivity
 
 Statistic = Literal["median", "p95", "p99"]
 Limit = Literal[  # the fields of a budget that are limits
@@ -138,7 +139,8 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     what is measured. No round that comes after the first look begins once `minutes` were spent on
     measuring. A speed-up whose interval reaches further to a side than by the factor 1 +
     `speedups_within` needs a further round. With `hold_out`, passes train without the samples that
-    validation uses.
+    validation uses. With `sensitivity`, which no suite file can ask for, its recipes compress one
+    part of the net each.
     """
 
     name: str
@@ -166,6 +168,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     minutes: float | None = None
     speedups_within: float | None = None
     hold_out: bool = False
+    sensitivity: Sensitivity | None = None
 
     @property
     def least_processes(self) -> int:

@@ -54,6 +54,7 @@ LEAST_COSINE = 0.9
 
 def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
     """Return the cautions about the run, whose changes are judged against `baseline`, if at all."""
+    in_parts = run.header.suite.sensitivity is not None
     return [
         *run.warnings,
         *_measured_badly(run),
@@ -64,10 +65,11 @@ def cautions(run: Run, baseline: Run | None = None) -> list[Caution]:
         *_not_together(run),
         *_in_words(run),
         *_in_parts(run),
-        *_little_int8(run),
-        *_unlike(run),
+        # Of a net that is compressed in one part, the table of sensitivities says these.
+        *([] if in_parts else _little_int8(run)),
+        *([] if in_parts else _unlike(run)),
         *_unmet_expectations(run),
-        *unproven(run),
+        *([] if in_parts else unproven(run)),
     ]
 
 
@@ -97,7 +99,9 @@ def _measured_badly(run: Run) -> list[Caution]:
     """
     found: list[Caution] = [Quick()] if run.header.quick else []
     answered = (one.split for record in run.records.values() for one in record.accuracies)
-    found += [OnValidation()] if "validation" in answered else []
+    # The table of sensitivities says so by itself.
+    told = run.header.suite.sensitivity is not None
+    found += [OnValidation()] if "validation" in answered and not told else []
     cores = _cores(run.header.environment.must_match)
     most = max((cell.threads for cell in run.header.cells), default=0)
     return [*found, TooManyThreads(most, cores)] if most > cores else found
@@ -187,10 +191,19 @@ def _in_parts(run: Run) -> list[InParts]:
 
 
 def _little_int8(run: Run) -> list[LittleInt8]:
+    """Return the quantized cells that mostly ran in float, though nobody asked for that."""
+    asked = {
+        recipe.name
+        for recipe in run.header.suite.recipes
+        for use in recipe.passes
+        if use.fields.get("layers") or use.fields.get("keep")
+    }
     return [
         LittleInt8(record.cell.key, record.int8_share)
         for record in run.records.values()
-        if record.int8_share is not None and record.int8_share < LEAST_INT8_SHARE
+        if record.int8_share is not None
+        and record.int8_share < LEAST_INT8_SHARE
+        and record.cell.recipe not in asked
     ]
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from perfsuite.config import expects
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import NO_BREAKDOWN, Record, Run
 from perfsuite.domain.suite import Expect
 from perfsuite.domain.verdict import Reason, Verdict, VerdictStatus
@@ -16,8 +17,15 @@ _USERS = frozenset(
 
 
 def expectation(run: Run, cell: Cell) -> Expect | None:
-    """Return the first `[[expect]]` that selects the cell and has its status, if any."""
+    """Return the first `[[expect]]` that selects the cell and has its status, if any.
+
+    That a part of a net cannot be compressed alone is an answer to what a sensitivity asks.
+    """
     record = run.records.get(cell.id)
+    asked = run.header.suite.sensitivity is not None and cell.recipe != FP32.name
+    if asked and record is not None and record.status == "unsupported":
+        message = record.error.message if record.error else ""
+        return Expect("unsupported", _first_line(message) or "it cannot be compressed alone")
     return next(
         (
             expect

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from perfsuite.domain.model import Stage
@@ -114,6 +114,33 @@ def _nearest(prefix: str, known: set[str]) -> str:
     )
 
 
+def stages_of(paths: Iterable[str], stages: Sequence[Stage]) -> dict[str, str]:
+    """Return the stage of each module path, as in a breakdown."""
+    found = list(paths)
+    shared = len(common_start(_split(found)))
+    return {path: _stage_of(path, _prefixes(stages), shared) or path for path in found}
+
+
+def _prefixes(stages: Sequence[Stage]) -> dict[str, str]:
+    return {prefix: stage.name for stage in stages for prefix in stage.modules}
+
+
+def _stage_of(path: str, prefixes: Mapping[str, str], shared: int) -> str:
+    """Return the stage with the longest prefix of a path.
+
+    Without declared stages it is the first module in which paths differ, that begin with so many
+    `shared` segments; '' for what is outside of all modules.
+    """
+    parts = path.split(".") if path else []
+    if not prefixes:
+        return ".".join(parts[: shared + 1])
+    for end in range(len(parts), 0, -1):
+        name = prefixes.get(".".join(parts[:end]))
+        if name is not None:
+            return name
+    return UNATTRIBUTED
+
+
 class _Place(NamedTuple):
     stage: str
     path: tuple[str, ...]
@@ -127,8 +154,7 @@ class _Placing:
         for node in nodes:
             self.nodes.setdefault(node.name, node)
         self.of_graph = any(node.outputs for node in nodes)
-        self.stages = stages
-        self.prefixes = {prefix: stage.name for stage in stages for prefix in stage.modules}
+        self.prefixes = _prefixes(stages)
         origins = [origin for kernel in profile.kernels for origin in self.origins(kernel)]
         paths = {*(node.path for node in nodes), *(self._path(one) for one in origins)} - {""}
         self.shared = len(common_start(_split(paths)))  # segments that all paths begin with
@@ -143,14 +169,7 @@ class _Placing:
 
     def stage_of(self, path: str, kind: str) -> str:
         """Return the stage of a module path; `kind` is the operator at that path."""
-        parts = path.split(".") if path else []
-        if not self.stages:
-            return ".".join(parts[: self.shared + 1]) or kind
-        for end in range(len(parts), 0, -1):
-            name = self.prefixes.get(".".join(parts[:end]))
-            if name is not None:
-                return name
-        return UNATTRIBUTED
+        return _stage_of(path, self.prefixes, self.shared) or kind
 
     def of(self, kernel: Kernel) -> _Place:
         """Return the stage and module that a kernel belongs to."""

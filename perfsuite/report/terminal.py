@@ -17,7 +17,15 @@ from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 from perfsuite.report.sentences.certificate import certificate_sentence
-from perfsuite.report.tables import accuracies, inputs, layers, other_metrics, theory, uncounted
+from perfsuite.report.tables import (
+    accuracies,
+    inputs,
+    layers,
+    other_metrics,
+    sensitivity,
+    theory,
+    uncounted,
+)
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -64,6 +72,10 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     widen(console)
     found = rows(run, judgement)
     console.print(as_text(console, title(run), "bold"))
+    if run.header.suite.sensitivity is not None:
+        _print_sensitivity(console, run)
+        _print_judgement(console, judgement, None)
+        return
     for workload, group in groups(found).items():
         console.print()
         console.print(as_text(console, plain(workload), "bold"))
@@ -179,6 +191,15 @@ def _table(console: Console, group: list[CellRow]) -> Table:
     return table
 
 
+def _print_sensitivity(console: Console, run: Run) -> None:
+    """Print what each part of the net costs and gains alone, in place of the table of cells."""
+    columns, lines = sensitivity.columns(run), list(sensitivity.lines(run))
+    _print_small_table(console, sensitivity.TITLE, columns, lines)
+    console.print()
+    for sentence in sensitivity.sentences(run):
+        console.print(as_text(console, sentence, "dim"))
+
+
 def _print_notes(console: Console, group: list[CellRow]) -> None:
     """Print the notes on cells below their table."""
     for sentence in inputs.sentences(group):
@@ -193,6 +214,8 @@ def _print_notes(console: Console, group: list[CellRow]) -> None:
             console.print(as_text(console, name + ", ".join(map(plain, row.labels)), "yellow"))
         if rounded := rounding_text(row):
             console.print(as_text(console, name + rounded, "dim"))
+        for text in layers.kept(row):
+            console.print(as_text(console, name + text, "dim"))
         if slow := pace_text(row):
             console.print(as_text(console, name + slow, "yellow"))
         if row.expected:

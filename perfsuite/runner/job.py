@@ -58,6 +58,7 @@ class Job(msgspec.Struct, frozen=True):
     together: str = ""  # names the cells that take turns; empty where none do
     hold_out: bool = False
     training: dict[str, Any] = {}
+    asks_layers: bool = False  # of a prepare job: only which layers its pass can change is found
 
     @property
     def timeout_s(self) -> float:

@@ -34,7 +34,7 @@ def run_job(job: Job, turns: Turns | None = None) -> Line:
     With `turns` a measure job times its calls whenever it is its turn, and an inspect job profiles.
     """
     try:
-        return msgspec.structs.replace(_body(job.kind, turns)(job), device=_device(job))
+        return msgspec.structs.replace(_body(job, turns)(job), device=_device(job))
     except Unsupported as error:
         return _failed(job, "unsupported", error)
     except Unavailable as error:
@@ -59,8 +59,13 @@ def _device(job: Job) -> DeviceIdentity:
     return identity_of(load_runtime(job.runtime), job.cell.device)
 
 
-def _body(kind: str, turns: Turns | None) -> Callable[[Job], Line]:
+def _body(job: Job, turns: Turns | None) -> Callable[[Job], Line]:
     # Measuring must not import the modules that preparing needs.
+    kind = job.kind
+    if job.asks_layers:
+        from perfsuite.runner.jobs.layers import layers
+
+        return layers
     if kind == "prepare":
         from perfsuite.runner.jobs.prepare import prepare
 

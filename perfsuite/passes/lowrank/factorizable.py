@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes.lowrank.factor_modules import Method
 from perfsuite.passes.lowrank.trial import unfaithful
 from perfsuite.passes.shared.invocation import call
 from perfsuite.passes.shared.layers import Layer, layers_and_macs
+from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
     import torch
@@ -55,6 +57,29 @@ def factorizable(model: nn.Module, samples: Sequence[Inputs], method: Method) ->
         del layers[path]
         left[path] = reason
     return Factorizable(list(layers.values()), left, macs)
+
+
+def limited(model: nn.Module, found: Factorizable, patterns: Sequence[str]) -> Factorizable:
+    """Return what was found, without the layers that none of the patterns names.
+
+    Raises `ConfigError` for a pattern without a module, `Unsupported` for one of which nothing can
+    be factorized.
+    """
+    paths = [path for path, _ in model.named_modules() if path]
+    for pattern in patterns:
+        here = [path for path in paths if fnmatchcase(path, pattern)]
+        if not here:
+            raise ConfigError(
+                f"lowrank: layers: the model has no module '{pattern}'{suggestion(pattern, paths)}"
+            )
+        if not {layer.path for layer in found.layers}.intersection(here):
+            why = (found.left[path] for path in here if path in found.left)
+            raise Unsupported(
+                f"lowrank: {pattern} cannot be factorized: "
+                f"{next(why, 'it is no linear layer and no convolution')}"
+            )
+    kept = [one for one in found.layers if any(fnmatchcase(one.path, p) for p in patterns)]
+    return Factorizable(kept, found.left, found.macs)
 
 
 def _kinds() -> tuple[type[nn.Module], ...]:

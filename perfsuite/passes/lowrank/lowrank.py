@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.domain.sensitivity import Changeable
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.state import as_arrays, from_arrays, load
@@ -22,7 +23,7 @@ from perfsuite.passes.lowrank.factor_modules import (
     sequence,
     weights,
 )
-from perfsuite.passes.lowrank.factorizable import check_answers, factorizable
+from perfsuite.passes.lowrank.factorizable import check_answers, factorizable, limited
 from perfsuite.passes.lowrank.rank_search import (
     PAYS,
     Choice,
@@ -72,7 +73,8 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     becomes three by Tucker-2 (Kim et al. 2016, arXiv:1511.06530) or four by CP (Lebedev et al.
     2015, arXiv:1412.6553), as `method` says. Ranks are tried as they are and rounded up to
     multiples of 8 and 16. Grouped and transposed convolutions, layers that share weights, and
-    layers that are not faster for it stay as they are.
+    layers that are not faster for it stay as they are. `layers` limits it to paths of modules, or
+    patterns of such.
 
     `finetune` trains the factors afterwards, by a plan such as `{ optimizer = "sgd", epochs = 4,
     peak_rate = 0.02, teacher = 0.5 }`; the teacher is the workload's net before all passes.
@@ -88,9 +90,11 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     method: Method = "tucker"
     finetune: SgdPlan | AdamPlan | None = None
     runtime: str = ""
+    layers: tuple[str, ...] = ()
 
     version: ClassVar[int] = 2
     profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5}
+    added: ClassVar[tuple[str, ...]] = ("layers",)
 
     def __post_init__(self) -> None:
         check_target(energy=self.energy, macs=self.macs, speedup=self.speedup)
@@ -130,9 +134,16 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         load(model, from_arrays(model, edits.tensors))
         return model
 
+    def changeable(self, model: nn.Module, ctx: PassContext) -> Changeable:
+        """Return the layers that can be factorized; whether one is faster for it, `fit` finds."""
+        found = factorizable(model, _samples(ctx), self.method)
+        return Changeable(tuple(layer.path for layer in found.layers), found.left)
+
     def _choose(self, model: nn.Module, ctx: PassContext, factorize: _Weights) -> _LowrankChoice:
         """Return the edits' data."""
         found = factorizable(model, _samples(ctx), self.method)
+        if self.layers:
+            found = limited(model, found, self.layers)
         who = f"lowrank on {type(model).__name__}"
         if not found.layers:
             what = _named(found.left) or "it has no linear layer and no convolution"

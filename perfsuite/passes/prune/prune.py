@@ -11,6 +11,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
+from perfsuite.domain.sensitivity import Changeable
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import as_arrays
@@ -174,6 +175,11 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         set_attributes(model, edits.data.get("attributes", {}))
         load(model, edits.tensors)
         return model
+
+    def changeable(self, model: nn.Module, ctx: PassContext) -> Changeable:
+        """Return the layers whose channels can be removed, each with those that share them."""
+        groups, left = prunable(model.eval(), ctx, ())
+        return Changeable(tuple(dict.fromkeys(group.layer for group in groups)), left)
 
     def _choose(self, model: nn.Module, ctx: PassContext) -> _PruneChoice:
         """Return the groups to cut, their channels that stay, and why other layers are left."""

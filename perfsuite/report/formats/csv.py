@@ -10,6 +10,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import Gain
+from perfsuite.judge.sensitivity import Part, sensitivities
 from perfsuite.report.tables.cell_rows import CellRow, plain, rows
 from perfsuite.report.tables.inputs import inputs_text
 from perfsuite.report.tables.texts import measured_text
@@ -27,14 +28,33 @@ class Csv:
         """Return the table; unknown values are empty fields.
 
         Further metrics of a task are in columns numbered from 2, such as `accuracy_2`; other
-        metrics are in columns of their names.
+        metrics are in columns of their names. Of a sensitivity there is a line for each part of the
+        net in place of one for each cell, the worst first.
         """
+        if run.header.suite.sensitivity is not None:
+            return _write(map(_part, sensitivities(run)))
         found = rows(run, judgement)
         most = max((len(row.other_accuracies) for row in found), default=0)
         names = dict.fromkeys(one.metric.name for row in found for one in row.other_metrics)
         return _write(
             [_row(row) | _other_accuracies(row, most) | _other_metrics(row, names) for row in found]
         )
+
+
+def _part(part: Part) -> dict[str, _Value]:
+    return {
+        "name": part.name,
+        "pass": part.use,
+        "key": part.cell,
+        "layers": " ".join(part.layers),
+        "status": part.status,
+        "reason": part.reason,
+        "metric": part.metric,
+        **_interval("points_lost", part.points_lost),
+        "error_percent": part.error_percent,
+        **_interval("saved_s", part.saved_s),
+        **_interval("lost_per_ms", part.lost_per_ms),
+    }
 
 
 def _row(row: CellRow) -> dict[str, _Value]:

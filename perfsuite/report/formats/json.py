@@ -6,16 +6,21 @@ import msgspec
 
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
+from perfsuite.judge.sensitivity import Part, sensitivities
 from perfsuite.report.documents import JudgementDocument, judgement_document
 from perfsuite.report.tables.cell_rows import CellRow, rows
 
 
-class Document(msgspec.Struct, frozen=True):
-    """A judged run. The raw samples stay in its `run.jsonl`."""
+class Document(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A judged run. The raw samples stay in its `run.jsonl`.
+
+    `sensitivity` holds, of a run that asks for it, what each part costs and gains, the worst first.
+    """
 
     header: Header
     rows: list[CellRow]
     judgement: JudgementDocument
+    sensitivity: list[Part] = []
 
 
 class Json:
@@ -25,5 +30,7 @@ class Json:
 
     def render(self, run: Run, judgement: Judgement) -> str:
         """Return a `Document`."""
-        document = Document(run.header, rows(run, judgement), judgement_document(judgement))
+        document = Document(
+            run.header, rows(run, judgement), judgement_document(judgement), sensitivities(run)
+        )
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

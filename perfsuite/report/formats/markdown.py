@@ -11,7 +11,15 @@ from perfsuite.domain.record import Run
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
-from perfsuite.report.tables import accuracies, inputs, layers, other_metrics, theory, uncounted
+from perfsuite.report.tables import (
+    accuracies,
+    inputs,
+    layers,
+    other_metrics,
+    sensitivity,
+    theory,
+    uncounted,
+)
 from perfsuite.report.tables.cell_rows import (
     CellRow,
     groups,
@@ -52,6 +60,11 @@ class Markdown:
     def render(self, run: Run, judgement: Judgement) -> str:
         """Return the tables, the verdicts and the warnings."""
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
+        if run.header.suite.sensitivity is not None:
+            table = markdown_table(sensitivity.columns(run), sensitivity.lines(run))
+            parts += [f"## {sensitivity.TITLE}", table]
+            parts += [escape(one) for one in sensitivity.sentences(run)]
+            return _joined(parts, judgement)
         for workload, group in groups(rows(run, judgement)).items():
             parts += [
                 f"## {escape(workload)}",
@@ -76,6 +89,7 @@ class Markdown:
                     markdown_table(theory.COLUMNS, lines),
                     theory.LEGEND,
                 ]
+            parts += _kept(group)
             parts += _widths(group)
         if judgement.verdicts:
             lines = (
@@ -95,9 +109,19 @@ class Markdown:
             if run.header.certificate is not None:
                 parts.append(escape(certificate_sentence(run.header.certificate)))
         parts += _breakdowns(run)
-        parts += _warnings([caution_sentence(one) for one in judgement.warnings])
-        parts.append(f"**{escape(summary(judgement))}**")
-        return "\n\n".join(parts) + "\n"
+        return _joined(parts, judgement)
+
+
+def _joined(parts: Sequence[str], judgement: Judgement) -> str:
+    """Return the parts, the warnings and the outcome as one text."""
+    warnings = _warnings([caution_sentence(one) for one in judgement.warnings])
+    return "\n\n".join([*parts, *warnings, f"**{escape(summary(judgement))}**"]) + "\n"
+
+
+def _kept(group: Sequence[CellRow]) -> list[str]:
+    """Return a list of the layers that stay in float, and why, if there are any."""
+    lines = [f"- {escape(f'{short_key(row)}: {one}')}" for row in group for one in layers.kept(row)]
+    return ["\n".join(lines)] if lines else []
 
 
 def _widths(group: Sequence[CellRow]) -> list[str]:

@@ -85,7 +85,7 @@ class VariantBuilder:
         if self.job.evaluate.split == "validation":
             self._samples.require_held_out()
         for step in self.steps:
-            step.resolved(self._target(step))
+            step.resolved(self.target(step))
         if self.runtime.takes == "module":
             if rebuild is None:
                 raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
@@ -98,14 +98,14 @@ class VariantBuilder:
         return self._graph(rebuild, quantized)
 
     def _key(self, step: Step, parent: str) -> str:
-        return step.key(parent, self._samples.key(self.data_key, self.cache), self._target(step))
+        return step.key(parent, self._samples.key(self.data_key, self.cache), self.target(step))
 
     def _runtime_of(self, step: Step) -> Runtime:
         """Return the runtime that a pass is fitted for: the cell's, unless it names another."""
         named = getattr(step.pass_, "runtime", "")
         return artifacts.load_runtime(named) if named else self.runtime
 
-    def _target(self, step: Step) -> Target:
+    def target(self, step: Step) -> Target:
         return target_of(self._runtime_of(step), self.job.cell)
 
     @cached_property
@@ -257,7 +257,7 @@ class VariantBuilder:
         return applied
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
-        model, context, whose = self._edited(before), self._context(step, key), step.use.use
+        model, context, whose = self._edited(before), self.context(step, key), step.use.use
         context = replace(context, original=self.build if before else None)
         check_repeatable(model, context.inputs)
         with user_code(f"{whose}: its fit()"):
@@ -360,7 +360,7 @@ class VariantBuilder:
         from perfsuite.export.onnx import load_graph
         from perfsuite.export.sides import keep_settled
 
-        whose, context = f"{step.use.use}: its apply()", self._context(step, key)
+        whose, context = f"{step.use.use}: its apply()", self.context(step, key)
         before = load_graph(graph)
         with user_code(whose):
             made = step.pass_.apply(before, context)
@@ -369,14 +369,15 @@ class VariantBuilder:
         self.require_same_file()
         onnx.save(made, folder / GRAPH)
 
-    def _context(self, step: Step, key: str) -> PassContext:
+    def context(self, step: Step, key: str) -> PassContext:
+        """Return what a pass may know; `key` is that of its result."""
         cell, runtime = self.job.cell, self._runtime_of(step)
         progress = PassProgress(cell.key, step.name)
         return PassContext(
             inputs=self.inputs(self.workload.model.batch or cell.batch, 0),
             calibration=self._samples.calibration,
             train=self._samples.train,
-            target=self._target(step),
+            target=self.target(step),
             checkpoint=_checkpoints() / key,
             progress=progress,
             say=progress.say,
