@@ -56,7 +56,7 @@ def judged(search: Search, best: Score, others: Sequence[Score]) -> Final:
     else:
         words = "the best and the Pareto front on the test samples, once"
         run = search.phases.run(FINAL, words, plan.suite, plan.cells, evaluate=bool(metric))
-        search.phases.warnings += keep_artifacts(folder, run, search.phases.note)
+        keep_artifacts(folder, run, search.phases.note)  # its warnings are about baselines
         search.decisions.once(f"{FINAL}: done", bool, lambda: True)
     verdicts = tuple(one for one in judge(run).verdicts if one.cell == best.cell.key)
     code = exit_code(verdicts)
