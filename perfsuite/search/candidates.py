@@ -69,6 +69,18 @@ def _prune(percent: int) -> Row:
     )
 
 
+def _distill(student: str) -> Row:
+    """Return the row that puts a net of the table of students in the model's place."""
+    return Row(
+        f"distill-{student}",
+        "distill",
+        {"student": student},
+        _TAUGHT,
+        plan="train",
+        untrained={"untrained": True},
+    )
+
+
 ROWS: tuple[Row, ...] = (
     Row("lowrank", "lowrank", {"energy": 0.95}),
     Row("fitted-75", "prune", {"macs": 0.75, "importance": "l2", "reconstruct": 500}),
@@ -81,8 +93,11 @@ _BY_CLOCK = {"prune": "runtime", "lowrank": "runtime"}
 
 
 def rows(workload: str) -> list[Row]:
-    """Return the rows for a workload, the least compression first."""
-    return [row for row in ROWS if row.workload in ("", workload)]
+    """Return the rows for a workload, the least compression first; each student is one more."""
+    from perfsuite.models.students import STUDENTS
+
+    table = (*ROWS, *map(_distill, STUDENTS))
+    return [row for row in table if row.workload in ("", workload)]
 
 
 def recipe(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from perfsuite.config.checking import make_pass
@@ -9,6 +10,7 @@ from perfsuite.domain.recipe import FP32, PassUse
 from perfsuite.domain.survey import Survey
 from perfsuite.search.candidates import ROWS, Row, plan_of, recipe, rows
 from perfsuite.search.ways import Way
+from perfsuite.training.plan import SgdPlan
 
 INT8 = Way("openvino", last=(PassUse("int8"),), suffix="int8")
 CLASSES = Survey(metric="top1", training_samples=48_000)
@@ -20,6 +22,14 @@ def test_every_row_makes_passes(row: Row) -> None:
     for given in (None, plan):
         for use in recipe(row, INT8, "openvino", given).passes:
             make_pass(use)
+
+
+def test_every_student_is_a_row() -> None:
+    from perfsuite.models.students import STUDENTS
+
+    assert [row.name for row in rows("net")[len(ROWS) :]] == [
+        f"distill-{name}" for name in STUDENTS
+    ]
 
 
 def test_the_names_of_recipes_tell_what_they_are() -> None:
@@ -57,6 +67,16 @@ def test_plans_suit_what_the_task_learns() -> None:
     assert plan_of(schedule, 6, boxes)["teacher"] == 0.0
     taught = Survey(training_samples=500, own_loss=True, taught=True)
     assert plan_of(schedule, 6, taught)["teacher"] > 0.0
+
+
+def test_the_whole_training_of_a_student_is_that_of_the_pass() -> None:
+    """So that what was trained by its defaults is found in the cache."""
+    from perfsuite.passes.distill.distill import PLAN
+
+    row = next(one for one in rows("net") if one.use == "distill")
+    assert row.schedule is not None
+    plan = plan_of(row.schedule, row.schedule.epochs, CLASSES)
+    assert msgspec.convert(plan, SgdPlan) == PLAN
 
 
 def test_a_row_of_another_workload_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
