@@ -23,11 +23,24 @@ def normalize(model: onnx.ModelProto) -> None:
 
     Class names are removed too, because that of a class in a user's file holds the file's path.
     """
-    from onnx import GraphProto, NodeProto
+    from onnx import GraphProto
 
     _name_nodes(model.graph)
-    model.doc_string = ""
     del model.metadata_props[:]
+    remove_sources(model)
+    for message in messages(model):
+        if isinstance(message, GraphProto):
+            del message.value_info[:]  # engines infer shapes themselves
+
+
+def remove_sources(model: onnx.ModelProto) -> None:
+    """Remove what exporters write of the machine: documentation, stack traces, class names.
+
+    The scopes of nodes stay, and so does what is written about the model as a whole.
+    """
+    from onnx import NodeProto
+
+    model.doc_string = ""
     for message in messages(model):
         if hasattr(message, "doc_string"):
             message.doc_string = ""
@@ -37,8 +50,6 @@ def normalize(model: onnx.ModelProto) -> None:
             del message.metadata_props[:]
             for key, value in kept:
                 message.metadata_props.add(key=key, value=value)
-        if isinstance(message, GraphProto):
-            del message.value_info[:]  # engines infer shapes themselves
 
 
 def messages(message: Any) -> Iterator[Any]:

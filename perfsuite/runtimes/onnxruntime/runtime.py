@@ -64,11 +64,13 @@ class OnnxRuntime:
         """Write `model.onnx` with its weights, after a trial that finds missing operators."""
         import onnx
 
+        from perfsuite.export.normalize import remove_sources
         from perfsuite.export.onnx import load_graph
 
         if variant.graph is None:
             raise BuildError("onnxruntime takes an ONNX graph, and there is none")
         model = load_graph(variant.graph)
+        remove_sources(model)  # of a user's file, which may be shipped
         path = folder / MODEL
         onnx.save(model, path)
         try:
