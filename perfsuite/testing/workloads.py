@@ -25,6 +25,7 @@ from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.rows import check_rows, check_validation
 from perfsuite.testing.samples import require, require_name
 from perfsuite.workloads.checked import is_module, plain, unchecked
+from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
 
 if TYPE_CHECKING:
     from torch import nn
@@ -38,7 +39,8 @@ def check_workload(workload: Workload) -> None:
     Its name must be usable in keys. Its inputs must be seeded and have the batch's size; its model
     must be the same each time it is built, be in evaluation mode and give finite answers; its
     stages must name modules or methods. Calibration and training samples are tried if its task has
-    them, rows and each metric if it has metrics; validation samples must be none of the others.
+    them, rows and each metric if it has metrics; validation samples must be none of the others. A
+    declared preprocessing must be what the task itself does.
     What the workload's own code raises is raised.
     What a torch module has that some engine or pass cannot follow, and what of a model cannot be
     counted, is told by `warnings.warn`.
@@ -66,6 +68,8 @@ def check_workload(workload: Workload) -> None:
     if task.metrics():
         columns = check_rows(workload.name, task, predict)
         check_validation(workload.name, task, predict, columns)
+    told = preprocessing_fault(task)
+    require(not told, f"workload '{workload.name}': {told}")
     warn_of_uncounted(workload)
 
 

@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 from open_sides import segmenter, steps_first, thresholded
 
-from perfsuite import Batches, InputSpec, Model, Stage, SubsetMetric, Task, TrainingSet, Workload
+from perfsuite import (
+    Batches,
+    InputSpec,
+    Model,
+    Preprocessing,
+    Stage,
+    SubsetMetric,
+    Task,
+    TrainingSet,
+    Workload,
+)
 from perfsuite.testing import check_workload
 from perfsuite.testing.samples import pictures, small_net
 from perfsuite.workloads.onnx.file import onnx_workload
@@ -224,6 +234,10 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
     "metric of a subset": (
         lambda: workload(task(metrics=lambda _: {"some": SubsetMetric(0, lambda rows: 5.0)})),
         "the metric 'some' is 5.0",
+    ),
+    "preprocessing": (
+        lambda: workload(task(preprocessing=lambda _: Preprocessing(3, 3, input="image"))),
+        r"its preprocessing\(\) gives 'image' as float32 \(3, 3, 3\) for each sample, and",
     ),
 }
 

@@ -14,7 +14,7 @@ import torch
 from sklearn.datasets import load_digits
 from torch import nn
 
-from perfsuite import Model, Stage, Task, Workload
+from perfsuite import Model, Preprocessing, Stage, Task, Workload
 
 # --- the network: plain PyTorch ---------------------------------------------------------------
 
@@ -105,6 +105,10 @@ class Digits(Task):
     def metric(self, rows: np.ndarray) -> float:
         """Return the share of right answers."""
         return float(rows.mean())
+
+    def preprocessing(self) -> Preprocessing:
+        """Return as data how a stored picture becomes an input: what is shipped takes it along."""
+        return Preprocessing(8, 8, scale=(1 / 16,), colours="grey", input="pictures")
 
     def fingerprint(self) -> str:
         """Return a text that changes with the data, so that stored answers are not reused then."""
