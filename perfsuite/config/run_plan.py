@@ -12,7 +12,7 @@ import msgspec
 
 from perfsuite.config.expansion import expects, inspected_in_rounds
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.recipe import PassUse
+from perfsuite.domain.recipe import OLD_RUNTIME_FIELD, PassUse
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.store.disk import write_whole
@@ -90,7 +90,8 @@ def plan(
     in the cache is not considered. A cell that is expected not to work is only prepared.
     """
     in_rounds = set(inspected_in_rounds(suite, cells))
-    jobs = [job for cell in cells for job in _jobs(suite, cell, cell in in_rounds, known_s)]
+    guess = _Guess(suite)
+    jobs = [job for cell in cells for job in _jobs(guess, cell, cell in in_rounds, known_s)]
     if beside:
         jobs = [_doubled(job) if job.kind == "measure" else job for job in jobs]
     return RunPlan(tuple(jobs), _at_most_s(suite, jobs))
@@ -122,8 +123,9 @@ def history_key(kind: JobKind, cell_key: str) -> str:
 
 
 def _jobs(
-    suite: ResolvedSuite, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
+    guess: _Guess, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
 ) -> list[PlannedJob]:
+    suite = guess.suite
     hopeless = any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
     if not hopeless:
@@ -132,25 +134,54 @@ def _jobs(
     jobs = []
     for kind, count in counts.items():
         known = known_s.get(history_key(kind, cell.key))
-        each_s = known if known is not None else _guess_s(suite, cell, kind, hopeless)
+        each_s = known if known is not None else guess.seconds(cell, kind, hopeless)
         jobs.append(PlannedJob(kind, cell.key, count, each_s, known is not None))
     return jobs
 
 
-def _guess_s(suite: ResolvedSuite, cell: Cell, kind: JobKind, hopeless: bool) -> float:
-    on_torch = _takes_modules(suite.runtime(cell.runtime))
-    start_s = TORCH_START_S if on_torch else START_S
-    if kind == "prepare":
-        recipe = next(one for one in suite.recipes if one.name == cell.recipe)
-        if hopeless or recipe.shipped is not None:
-            return START_S + WORK_S
-        return PREPARE_S + sum(PASS_S + EPOCH_S * _epochs(use) for use in recipe.passes)
-    if kind == "measure":
-        return start_s + suite.measure.seconds
-    if kind == "evaluate":
-        call_s = TORCH_CALL_S if on_torch else CALL_S
-        return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
-    return start_s + WORK_S + suite.inspect.seconds
+class _Guess:
+    """Guesses how long jobs take that have no history; what is trained once counts once."""
+
+    def __init__(self, suite: ResolvedSuite) -> None:
+        self.suite = suite
+        self._trained: set[bytes] = set()
+
+    def seconds(self, cell: Cell, kind: JobKind, hopeless: bool) -> float:
+        suite = self.suite
+        on_torch = _takes_modules(suite.runtime(cell.runtime))
+        start_s = TORCH_START_S if on_torch else START_S
+        if kind == "prepare":
+            recipe = next(one for one in suite.recipes if one.name == cell.recipe)
+            if hopeless or recipe.shipped is not None:
+                return START_S + WORK_S
+            passes_s = PASS_S * len(recipe.passes)
+            return PREPARE_S + passes_s + EPOCH_S * self._epochs(cell, recipe.passes)
+        if kind == "measure":
+            return start_s + suite.measure.seconds
+        if kind == "evaluate":
+            call_s = TORCH_CALL_S if on_torch else CALL_S
+            return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
+        return start_s + WORK_S + suite.inspect.seconds
+
+    def _epochs(self, cell: Cell, passes: Sequence[PassUse]) -> int:
+        """Return the epochs of the trainings of a recipe that no cell before has done.
+
+        A net is the same for all cells of a workload until a pass listens to their own clocks.
+        """
+        epochs, target = 0, Cell(cell.workload, "", "")
+        for count, use in enumerate(passes, 1):
+            if not _is_for_all(use):
+                target = msgspec.structs.replace(cell, recipe="")
+            name = msgspec.json.encode((target, passes[:count]), order="sorted")
+            if name not in self._trained:
+                self._trained.add(name)
+                epochs += _epochs(use)
+        return epochs
+
+
+def _is_for_all(use: PassUse) -> bool:
+    """Tell whether a pass makes the same net for all cells, or for the runtime that it names."""
+    return use.use == "distill" or not {"runtime", OLD_RUNTIME_FIELD}.isdisjoint(use.fields)
 
 
 def _takes_modules(runtime: str) -> bool:
@@ -162,8 +193,15 @@ def _takes_modules(runtime: str) -> bool:
 
 def _epochs(use: PassUse) -> int:
     """Return how many epochs a pass trains, if it has the fields of perfsuite's passes."""
-    plan, steps = use.fields.get("finetune"), use.fields.get("steps", 1)
+    from perfsuite.passes.distill.distill import PLAN
+
+    fields = use.fields
+    if fields.get("untrained") is True:
+        return 0
+    plan, steps = fields.get("finetune", fields.get("train")), fields.get("steps", 1)
     epochs = plan.get("epochs", 0) if isinstance(plan, dict) else 0
+    if use.use == "distill" and plan is None:
+        epochs = PLAN.epochs
     return epochs * steps if isinstance(epochs, int) and isinstance(steps, int) else 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -93,6 +94,42 @@ def test_training_is_most_of_what_preparing_takes() -> None:
     first, second = [job for job in plan(suite, cells(suite), {}).jobs if job.kind == "prepare"]
     assert first.each_s == pytest.approx(15 + (10 + 2 * 3 * 200) + 10)
     assert second.each_s == pytest.approx(15 + 10)
+
+
+@pytest.mark.parametrize(
+    ("fields", "epochs"),
+    [({}, 60), ({"train": {"epochs": 3}}, 3), ({"untrained": True}, 0)],
+)
+def test_a_student_is_trained_from_the_beginning(fields: dict[str, Any], epochs: int) -> None:
+    recipe = ResolvedRecipe("small", (PassUse("distill", {"student": "vgg-narrow", **fields}),))
+    suite = msgspec.structs.replace(SUITE, runtimes=("openvino",), recipes=(recipe,), expect=())
+    (job,) = [job for job in plan(suite, cells(suite), {}).jobs if job.kind == "prepare"]
+    assert job.each_s == pytest.approx(15 + 10 + epochs * 200)
+
+
+def test_what_several_cells_have_in_common_is_trained_once() -> None:
+    def prepare_s(*passes: PassUse) -> list[float]:
+        suite = msgspec.structs.replace(
+            SUITE,
+            runtimes=("onnxruntime", "openvino"),
+            recipes=(
+                ResolvedRecipe("one", passes),
+                ResolvedRecipe("int8", (*passes, PassUse("int8"))),
+            ),
+            expect=(),
+        )
+        jobs = plan(suite, cells(suite), {}).jobs
+        return [job.each_s for job in jobs if job.kind == "prepare"]
+
+    tune = {"finetune": {"epochs": 3}}
+    student = PassUse("distill", {"student": "vgg-narrow", "train": {"epochs": 2}})
+    once = prepare_s(student)
+    assert sorted(once) == pytest.approx([25, 35, 35, 25 + 2 * 200])
+    for_one = PassUse("prune", {"runtime": "openvino", **tune})
+    assert sum(prepare_s(for_one)) == pytest.approx(120 + 3 * 200)
+    assert sum(prepare_s(PassUse("prune", tune))) == pytest.approx(120 + 2 * 3 * 200)
+    both = prepare_s(student, PassUse("prune", tune))
+    assert sum(both) == pytest.approx(160 + 2 * 200 + 2 * 3 * 200)
 
 
 def test_more_samples_than_a_test_set_has_take_no_longer() -> None:
