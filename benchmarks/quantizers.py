@@ -104,7 +104,7 @@ class NncfOnOpenVino(Nncf, frozen=True):
 class NativeOpenVino(OpenVino):
     """OpenVINO with the model that `NncfOnOpenVino` has attached to a graph, if it has."""
 
-    name: ClassVar[str] = "openvino-native"
+    name: ClassVar[str] = "NativeOpenVino"
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write the attached model, or the graph's own."""
