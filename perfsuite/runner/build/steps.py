@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,7 +18,7 @@ from perfsuite.domain.recipe import (
 )
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.task import Task
-from perfsuite.errors import Unsupported
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build.pass_samples import require_left
 from perfsuite.runner.job import Job
@@ -71,6 +73,19 @@ class Step:
         with user_code(whose):
             owed = self.pass_.resolve(target)
         return require_type(owed, str, whose, "a text")
+
+
+@contextmanager
+def told_after(names: Iterable[str]) -> Iterator[None]:
+    """Say in refusals within the context after which passes they are: of what those have made."""
+    before = ", ".join(names)
+    try:
+        yield
+    except (ConfigError, Unsupported) as error:
+        if not before:
+            raise
+        kind = ConfigError if isinstance(error, ConfigError) else Unsupported
+        raise kind(f"after {before}: {error}") from error
 
 
 def _configuration(pass_: Any) -> bytes:

@@ -37,7 +37,7 @@ from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
-from perfsuite.runner.build.steps import Step
+from perfsuite.runner.build.steps import Step, told_after
 from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
@@ -260,7 +260,7 @@ class VariantBuilder:
         model, context, whose = self._edited(before), self.context(step, key), step.use.use
         context = replace(context, original=self.build if before else None)
         check_repeatable(model, context.inputs)
-        with user_code(f"{whose}: its fit()"):
+        with told_after(one.name for one in before), user_code(f"{whose}: its fit()"):
             edits = step.pass_.fit(model, context)
         write_edits(folder, require_type(edits, Edits, f"{whose}: its fit()", "perfsuite.Edits"))
 
