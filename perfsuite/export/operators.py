@@ -172,6 +172,7 @@ MACS: dict[str, Formula] = {
 }
 # Operators that compute, by a rule that sizes alone do not tell: they are told to be uncounted.
 TOLD = frozenset({"DFT", "Det", "STFT"})
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
 # Operators that run the subgraphs that they have.
 CONTROL = frozenset({"If", "Loop", "Scan", "SequenceMap"})
 

@@ -137,8 +137,16 @@ def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
 
 def _weighted_node(makers: Mapping[str, onnx.NodeProto], result: str) -> onnx.NodeProto:
     """Return the layer behind a result, which may add its bias in a node of its own."""
-    node = makers[result]
+    node = _unrounded(makers, result)
     return makers[node.input[0]] if node.op_type == "Add" else node
+
+
+def _unrounded(makers: Mapping[str, onnx.NodeProto], result: str) -> onnx.NodeProto:
+    """Return the node that makes a result, which may have been rounded since, as outputs are."""
+    node = makers[result]
+    while node.op_type in ("DequantizeLinear", "QuantizeLinear"):
+        node = makers[node.input[0]]
+    return node
 
 
 class _Biases:
@@ -181,7 +189,7 @@ class _Biases:
 
     def _place(self, result: str, layer: onnx.NodeProto) -> tuple[onnx.NodeProto, int] | None:
         """Return the node and the input at which the constant that is added to a result stands."""
-        node = self.makers[result]
+        node = _unrounded(self.makers, result)
         weights = self.constants[self.makers[_weighted_node(self.makers, result).input[1]].input[0]]
         channels = weights.dims[channel_axis(layer)]
         if layer.op_type == "MatMul":

@@ -4,11 +4,16 @@ ONNX Runtime (1.24) makes one float Gemm of a MatMul and the Add of a bias, befo
 8-bit operators, wherever shapes are known and the bias is a vector. With two axes the pair becomes
 a Gemm here, which it runs in 8 bits. With more, the bias gets leading axes of length 1, which
 changes no answer and keeps the two apart: the product runs in 8 bits and the sum in float.
+
+Weights have 8-bit kernels as the second operand alone, so that a product with a constant as its
+first is transposed. A transposed convolution in a few large groups becomes one for each group:
+OpenVINO (2026.0) runs these in 8 bits, and none in groups.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,23 +24,34 @@ if TYPE_CHECKING:
     import onnx
 
 
-def in_known_forms(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return a copy of `model` whose matrix products with constant weights are plain ones.
+_PAYS = 16  # products for each value that has to be transposed, or it costs more than it gains
+# Of transposed convolutions: more groups, or smaller ones, are slower one by one than together.
+_MOST_GROUPS, _LEAST_CHANNELS = 4, 32
 
-    A Gemm has no factors and no transposed first operand; the weights of a MatMul have two axes.
+
+def in_known_forms(
+    model: onnx.ModelProto, float_operators: Collection[str] = ()
+) -> onnx.ModelProto:
+    """Return a copy of `model` whose layers with constant weights have forms that engines know.
+
+    A Gemm has no factors and no transposed first operand; the weights of a MatMul have two axes and
+    are its second operand; transposed convolutions have no groups, if these are few. What the
+    engine runs in float alone stays as it is.
     """
     from onnx import shape_inference
 
     made = type(model)()
     made.CopyFrom(model)
     known = shape_inference.infer_shapes(model, data_prop=True).graph
-    _Writer(made.graph, known).write()
+    _Writer(made.graph, known, float_operators).write()
     return made
 
 
 class _Writer:
-    def __init__(self, graph: onnx.GraphProto, known: onnx.GraphProto) -> None:
-        self.graph = graph
+    def __init__(
+        self, graph: onnx.GraphProto, known: onnx.GraphProto, float_operators: Collection[str]
+    ) -> None:
+        self.graph, self.float_operators = graph, float_operators
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.ranks = {name: len(tensor.dims) for name, tensor in self.constants.items()}
         for value in (*known.input, *known.value_info, *known.output):
@@ -57,10 +73,18 @@ class _Writer:
             if node.output and node.output[0] in self.gone:
                 continue
             if node.domain in ("", "ai.onnx") and len(node.input) > 1:
-                if node.op_type == "Gemm":
+                if node.op_type in self.float_operators:
+                    pass
+                elif node.op_type == "Gemm":
                     nodes += self._gemm(node)
+                elif node.op_type == "MatMul" and (turned := self._transposed(node)):
+                    nodes += turned
+                    continue
                 elif node.op_type == "MatMul":
                     self._product(node)
+                elif node.op_type == "ConvTranspose" and (parts := self._in_groups(node)):
+                    nodes += parts
+                    continue
             nodes.append(node)
         kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
         del self.graph.node[:]
@@ -96,6 +120,93 @@ class _Writer:
         )
         node.input[0] = turned
         return [first]
+
+    def _transposed(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes of a product whose first operand is constant, transposed; else []."""
+        from onnx import helper
+
+        weights, rank = self._float(node.input[0]), self.ranks.get(node.input[1], 0)
+        if weights is None or node.input[1] in self.constants or not 2 <= weights.ndim <= rank:
+            return []
+        rows, inner = weights.shape[-2:]
+        if set(weights.shape[:-2]) - {1} or rows * inner < _PAYS * (rows + inner):
+            return []
+        swap = [*range(rank - 2), rank - 1, rank - 2]
+        given, made = (
+            unused_name(f"{node.output[0]}_{what}", self.taken) for what in ("turned", "product")
+        )
+        turned = weights.reshape(rows, inner).T
+        product = helper.make_node(
+            "MatMul", [given, self._constant(node.input[0], "turned", turned)], [made], node.name
+        )
+        around = [
+            helper.make_node(
+                "Transpose", [one], [other], self._beside(node, "Transpose"), perm=swap
+            )
+            for one, other in ((node.input[1], given), (made, node.output[0]))
+        ]
+        return self._as(node, [around[0], product, around[1]])
+
+    def _in_groups(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes of a transposed convolution, one for each of its groups; else []."""
+        from onnx import helper
+
+        groups = next((one.i for one in node.attribute if one.name == "group"), 1)
+        weights, bias = self._float(node.input[1]), node.input[2] if len(node.input) > 2 else ""
+        biases = self._float(bias)
+        if weights is None or not 1 < groups <= _MOST_GROUPS or (bias and biases is None):
+            return []
+        channels = weights.shape[0] // groups
+        if min(channels, weights.shape[1]) < _LEAST_CHANNELS:
+            return []
+        parts, results = (
+            [unused_name(f"{node.output[0]}_{what}{group}", self.taken) for group in range(groups)]
+            for what in ("part", "group")
+        )
+        sizes = unused_name(f"{node.output[0]}_sizes", self.taken)
+        self._integers(sizes, [channels] * groups)
+        made = [
+            helper.make_node(
+                "Split", [node.input[0], sizes], parts, self._beside(node, "Split"), axis=1
+            )
+        ]
+        for group, (part, result) in enumerate(zip(parts, results, strict=True)):
+            place = slice(group * channels, (group + 1) * channels)
+            read = [part, self._constant(node.input[1], f"group {group}", weights[place])]
+            if biases is not None:
+                own = np.split(biases, groups)[group]
+                read.append(self._constant(bias, f"group {group}", own))
+            one = type(node)()
+            one.CopyFrom(node)
+            one.name = self._beside(node, f"{node.op_type}_group{group}")
+            one.input[:], one.output[:] = read, [result]
+            kept = [attribute for attribute in one.attribute if attribute.name != "group"]
+            del one.attribute[:]
+            one.attribute.extend(kept)
+            made.append(one)
+        name = self._beside(node, "Concat")
+        made.append(helper.make_node("Concat", results, [node.output[0]], name, axis=1))
+        return self._as(node, made)
+
+    def _beside(self, node: onnx.NodeProto, what: str) -> str:
+        """Return a name for a node that belongs to the module of another one."""
+        scope = node.name.rpartition("/")[0] or node.name or node.output[0]
+        return unused_name(f"{scope}/{what}", self.taken)
+
+    @staticmethod
+    def _as(node: onnx.NodeProto, made: list[onnx.NodeProto]) -> list[onnx.NodeProto]:
+        """Return nodes made of another one, with that one's metadata."""
+        for one in made:
+            if not one.metadata_props:
+                one.metadata_props.extend(node.metadata_props)
+        return made
+
+    def _integers(self, name: str, values: list[int]) -> None:
+        from onnx import numpy_helper
+
+        tensor = numpy_helper.from_array(np.array(values, np.int64), name)
+        self.graph.initializer.append(tensor)
+        self.constants[name] = tensor
 
     def _product(self, node: onnx.NodeProto) -> None:
         weights, rank = self._float(node.input[1]), self.ranks.get(node.input[0], 0)

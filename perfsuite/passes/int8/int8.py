@@ -16,6 +16,7 @@ from perfsuite.passes.int8.correction import correct_biases
 from perfsuite.passes.int8.flattened import seen_by_readers
 from perfsuite.passes.int8.guilty import CORRECTING, guilty
 from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
+from perfsuite.passes.int8.no_layers import why_none
 from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme
@@ -51,7 +52,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: tuple[str, ...] | str = ()
     max_drop_points: float | None = None
 
-    version: ClassVar[int] = 6
+    version: ClassVar[int] = 7
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
 
@@ -99,8 +100,8 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         asked = first_piece(
             graph, filter(None, [ctx.inputs])
         )  # none if the graph's batch is another one
-        model = prepared(graph, [one for one in (asked, few) if one])
-        _require_layers(place(model.graph, **_rules(scheme)))
+        model = prepared(graph, [one for one in (asked, few) if one], scheme.float_operators)
+        _require_layers(graph, place(model.graph, **_rules(scheme)))
         every = layers_of(graph, model) if self.layers or self.keep else []
         kept, stays = self._stays(every)
         placement = place(model.graph, **_rules(scheme), stays=stays)
@@ -138,9 +139,9 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """
         _require_float(graph)
         scheme = scheme_of(ctx.target)
-        model = prepared(graph, [])
+        model = prepared(graph, [], scheme.float_operators)
         placement = place(model.graph, **_rules(scheme))
-        _require_layers(placement)
+        _require_layers(graph, placement)
         every = layers_of(graph, model)
         rounded = list(able(every, placement.weighted))
         names = {layer.name for layer in rounded}
@@ -190,11 +191,11 @@ def _rules(scheme: Scheme) -> _Rules:
     }
 
 
-def _require_layers(placement: Placement) -> None:
+def _require_layers(graph: onnx.ModelProto, placement: Placement) -> None:
     if not placement.weighted:
         raise Unsupported(
-            "int8: the graph has no convolution or matrix product with constant float32 "
-            "weights, so there is nothing to quantize"
+            f"int8: the graph has no convolution or matrix product with constant float32 weights"
+            f"{why_none(graph)}"
         )
 
 

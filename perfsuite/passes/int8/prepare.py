@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.task import Inputs
@@ -17,13 +17,15 @@ if TYPE_CHECKING:
     import onnx
 
 
-def prepared(graph: onnx.ModelProto, samples: Sequence[Inputs]) -> onnx.ModelProto:
+def prepared(
+    graph: onnx.ModelProto, samples: Sequence[Inputs], float_operators: Collection[str] = ()
+) -> onnx.ModelProto:
     """Return a copy in which what can be quantized is found; it answers `samples` as `graph` does.
 
     Local functions are expanded, old operators converted, constants folded, batch normalization
     folded, matrix products written in the forms that engines know, and channels are no longer
     shuffled. Raises `BuildError`, with what differs, if the result would answer otherwise than
-    within the parity of fp32.
+    within the parity of fp32. What the engine runs in float alone need not have a form for it.
     """
     from onnx import inliner
 
@@ -43,7 +45,7 @@ def prepared(graph: onnx.ModelProto, samples: Sequence[Inputs]) -> onnx.ModelPro
             f"int8: the graph would answer otherwise before anything is rounded: {told}; this is "
             f"a fault of perfsuite's, which a graph exported with opset 17 or newer may avoid"
         )
-    made = in_known_forms(_with_inner_results(fold_batch_norms(simple)))
+    made = in_known_forms(_with_inner_results(fold_batch_norms(simple)), float_operators)
     # A normalization with tiny variances can make weights that fp32 does not hold well enough.
     if difference(simple, made, samples, steady(simple.graph, made.graph)):
         made = simple

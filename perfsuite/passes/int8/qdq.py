@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.passes.int8.graphs import names_made, names_read, unused_name
-from perfsuite.passes.int8.placement import ACTIVATIONS, channel_axis
+from perfsuite.passes.int8.placement import ACTIVATIONS, CONVOLUTIONS, channel_axis
 from perfsuite.passes.int8.sharing import Placement, Range
 
 if TYPE_CHECKING:
@@ -93,6 +93,8 @@ class _Writer:
         self.taken = names_made(graph)
         self.stored: dict[tuple[str, int], list[str]] = {}  # by the weights' name and axis
         self.copies: dict[tuple[object, ...], list[str]] = {}  # by what they hold
+        self.outputs = {value.name for value in graph.output}
+        self.convolved: set[str] = set()  # results of convolutions with 8-bit weights
         self.nodes: list[onnx.NodeProto] = []
         self.dequantized: dict[str, str] = {}
         self.scales: dict[str, float] = {}
@@ -125,8 +127,12 @@ class _Writer:
             self.nodes.append(copy)
             if weighted and node.op_type == "Gemm":
                 self._split_bias(copy)
-            for name in node.output:
-                if name in self.points:
+            if weighted and node.op_type in CONVOLUTIONS:
+                self.convolved.add(node.output[0])
+            for place, name in enumerate(node.output):
+                if name in self.points and self._is_rounded_output(node, name):
+                    copy.output[place] = self._quantize_output(name, node)
+                elif name in self.points:
                     self._quantize(name, node)
         del self.graph.node[:]
         self.graph.node.extend(self.nodes)
@@ -136,6 +142,31 @@ class _Writer:
         scale, zero = self.points[name]
         rounded = self._node("QuantizeLinear", [name, scale, zero], owner)
         self.dequantized[name] = self._node("DequantizeLinear", [rounded, scale, zero], owner)
+
+    def _is_rounded_output(self, node: onnx.NodeProto, name: str) -> bool:
+        """Tell whether an output of the graph is rounded, for the convolution that gives it.
+
+        An engine that rounds all values has no kernel for one with a float result.
+        """
+        fused = node.op_type in ACTIVATIONS and node.input[0] not in self.points
+        convolution = node.input[0] if fused and node.input else name
+        return (
+            name in self.outputs
+            and convolution in self.convolved
+            and not self.scheme.sum_in_accumulator
+        )
+
+    def _quantize_output(self, name: str, owner: onnx.NodeProto) -> str:
+        """Round an output of the graph; return the name that its values have before.
+
+        What reads it has a pair of its own, since engines fuse none that gives an output.
+        """
+        exact, (scale, zero) = unused_name(f"{name}_exact", self.taken), self.points[name]
+        rounded = self._node("QuantizeLinear", [exact, scale, zero], owner)
+        self._node("DequantizeLinear", [rounded, scale, zero], owner, output=name)
+        if name in self.reader:
+            self.dequantized[name] = self._node("DequantizeLinear", [rounded, scale, zero], owner)
+        return exact
 
     def _quantize_weights(self, node: onnx.NodeProto) -> None:
         key = node.input[1], channel_axis(node)

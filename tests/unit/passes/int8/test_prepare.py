@@ -125,7 +125,7 @@ def test_results_that_fold_into_outer_values_get_nodes_of_their_own() -> None:
 def test_a_preparation_that_changes_answers_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     given = model([helper.make_node("Conv", ["x", "w"], ["y"], "conv")], {"w": W}, opset=11)
 
-    def wrong(graph: onnx.ModelProto) -> onnx.ModelProto:
+    def wrong(graph: onnx.ModelProto, *_: object) -> onnx.ModelProto:
         copy = onnx.ModelProto.FromString(graph.SerializeToString())
         copy.graph.initializer[0].CopyFrom(numpy_helper.from_array(W * 1.01, "w"))
         return copy
@@ -145,7 +145,7 @@ def test_what_only_makes_layers_quantizable_is_left_out_where_it_changes_answers
     ]
     given = model(nodes, weights)
 
-    def wrong(graph: onnx.ModelProto) -> onnx.ModelProto:
+    def wrong(graph: onnx.ModelProto, *_: object) -> onnx.ModelProto:
         copy = onnx.ModelProto.FromString(graph.SerializeToString())
         copy.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights["m"] * 2, "m"))
         return copy

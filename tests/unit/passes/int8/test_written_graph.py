@@ -74,10 +74,9 @@ def test_where_every_value_is_rounded() -> None:
         "c_zero [a/DequantizeLinear_3]",
         "y_DequantizeLinear_output_0 = DequantizeLinear w2_int8 w2_scale w2_zero "
         "[y_DequantizeLinear]",
-        "y = Conv a/DequantizeLinear_3_output_0 y_DequantizeLinear_output_0 []",
-        "y_QuantizeLinear_output_0 = QuantizeLinear y y_scale y_zero [y_QuantizeLinear]",
-        "y_DequantizeLinear_1_output_0 = DequantizeLinear y_QuantizeLinear_output_0 y_scale y_zero "
-        "[y_DequantizeLinear_1]",
+        "y_exact = Conv a/DequantizeLinear_3_output_0 y_DequantizeLinear_output_0 []",
+        "y_QuantizeLinear_output_0 = QuantizeLinear y_exact y_scale y_zero [y_QuantizeLinear]",
+        "y = DequantizeLinear y_QuantizeLinear_output_0 y_scale y_zero [y_DequantizeLinear_1]",
     ]
     own = [[one.value for one in each.metadata_props] for each in found.node]
     assert own == [["a"]] * 6 + [[]] * 7  # a pair belongs to the node that gives its value
