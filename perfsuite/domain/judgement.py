@@ -105,10 +105,14 @@ class Labelled(_Kind, frozen=True):
 
 
 class LittleInt8(_Kind, frozen=True):
-    """Of a quantized cell's MACs only a `share` ran in 8 bits; the rest stayed in float."""
+    """Of a quantized cell's MACs only a `share` ran in 8 bits; the rest stayed in float.
+
+    `in_float` has the shares of the rest by operator, as `Record.float_shares` does.
+    """
 
     cell: str
     share: float
+    in_float: dict[str, float] = {}
 
 
 class Unlike(_Kind, frozen=True):

@@ -196,6 +196,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     input_shapes: InputShapes = {}  # of a prepare line: of the calls that are timed
     likeness: tuple[Likeness, ...] = ()  # of a prepare line, where passes changed answers
     int8_share: float | None = None  # of an inspect line: of the MACs, ran in 8 bits
+    float_shares: dict[str, float] = {}  # beside it: of the MACs, did not, by operator
     made_up: bool = False  # beside them: the inputs are made up, as nobody gave samples
     left: dict[str, str] = {}  # of a prepare line: layers that a pass on the graph left, and why
     answer: Answer | None = None  # to a question that is asked before a run; in no journal
@@ -242,7 +243,8 @@ class Record(msgspec.Struct, frozen=True):
     task, the main one first; there are none without labelled samples. `uncounted` are operators
     that may compute and have no formula: with any, the MACs are only those of the others.
     `likeness` is how alike the answers are to those of fp32, empty where no pass changed any, and
-    `int8_share` which part of the MACs ran in 8 bits, None where none were to.
+    `int8_share` which part of the MACs ran in 8 bits, None where none were to; `float_shares` has
+    the other parts by operator, those inside of loops and branches under these.
     `input_shapes` are those of the timed calls, empty in runs that did not tell; they are `made_up`
     where nobody gave samples. `left` are the layers that a pass on the graph left as they were, as
     in float, and why; what passes on the module left stands in `widths`.
@@ -272,6 +274,7 @@ class Record(msgspec.Struct, frozen=True):
     made_up: bool = False
     likeness: tuple[Likeness, ...] = ()
     int8_share: float | None = None
+    float_shares: dict[str, float] = {}
     left: dict[str, str] = {}
     looks: Looks | None = None  # the run's plan, from which intervals follow; None: a fixed number
 

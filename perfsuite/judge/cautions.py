@@ -199,7 +199,7 @@ def _little_int8(run: Run) -> list[LittleInt8]:
         if use.fields.get("layers") or use.fields.get("keep")
     }
     return [
-        LittleInt8(record.cell.key, record.int8_share)
+        LittleInt8(record.cell.key, record.int8_share, record.float_shares)
         for record in run.records.values()
         if record.int8_share is not None
         and record.int8_share < LEAST_INT8_SHARE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 
 from perfsuite.domain.profile import Kernel, Node, Profile
@@ -22,6 +23,27 @@ def int8_share(profile: Profile, nodes: Sequence[Node]) -> float | None:
     if not total:
         return None
     return sum(count for kernel, count in counted if _in_8_bits(kernel)) / total
+
+
+def float_shares(profile: Profile, nodes: Sequence[Node]) -> dict[str, float]:
+    """Return what did not compute in 8 bits, by operator: its MACs / those of all kernels.
+
+    Those of loops and branches are of what is inside of them. The largest come first.
+    """
+    macs, kinds = {one.name: one.macs or 0 for one in nodes}, {one.name: one.kind for one in nodes}
+    total = sum(_macs(kernel, macs) for kernel in profile.kernels)
+    found: Counter[str] = Counter()
+    for kernel in profile.kernels:
+        if _in_8_bits(kernel):
+            continue
+        known = [name for name in kernel.origins if macs.get(name)]
+        if kernel.macs is None:
+            for name in known:
+                found[kinds[name]] += macs[name]
+        else:  # of the operator that does most of it
+            most = max(known, key=macs.__getitem__, default="")
+            found[kinds.get(most, kernel.kind)] += kernel.macs
+    return {kind: count / total for kind, count in found.most_common() if count}
 
 
 def _macs(kernel: Kernel, macs: dict[str, int]) -> int:

@@ -169,6 +169,7 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         made_up=any(line.made_up for line in done),
         likeness=next((line.likeness for line in done if line.job == "prepare"), ()),
         int8_share=inspected.int8_share if inspected else None,
+        float_shares=inspected.float_shares if inspected else {},
         left=next((line.left for line in done if line.job == "prepare"), {}),
         metrics=header.metrics,
         looks=header.suite.looks,

@@ -89,11 +89,8 @@ def caution_sentence(caution: Caution) -> str:
             )
         case Labelled(label=label, cells=cells):
             return f"{', '.join(cells)}: {_LABELS.get(label, label)}"
-        case LittleInt8(cell=cell, share=share):
-            return (
-                f"{cell}: only {words.percent(share)} of its MACs ran in 8 bits: the engine has no "
-                f"8-bit kernels for the rest, or its weights are not constant"
-            )
+        case LittleInt8():
+            return _little_int8(caution)
         case Unlike(cell=cell, output=output, cosine=cosine):
             return (
                 f"{cell}: it answers little like the fp32 model: the mean cosine of output "
@@ -131,6 +128,34 @@ def caution_sentence(caution: Caution) -> str:
             )
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
+
+
+_BODIES = ("If", "Loop", "Scan", "SequenceMap")
+_RECURRENT = ("GRU", "LSTM", "RNN")
+_OF_ONNX_RUNTIME = "com.microsoft"
+
+
+def _little_int8(one: LittleInt8) -> str:
+    whole = f"{one.cell}: only {words.percent(one.share)} of its MACs ran in 8 bits"
+    rest = "the engine has no 8-bit kernels for the rest, or its weights are not constant"
+    inside = {kind: share for kind, share in one.in_float.items() if kind in _BODIES}
+    recurrent = {kind: share for kind, share in one.in_float.items() if kind in _RECURRENT}
+    fused = {k: share for k, share in one.in_float.items() if k.startswith(_OF_ONNX_RUNTIME)}
+    told = [
+        f"{words.percent(sum(shares.values()))} {said.format(' and '.join(shares))}"
+        for shares, said in (
+            (inside, "lie inside of {}, where int8 rounds nothing"),
+            (recurrent, "are those of {}, which int8 leaves in float"),
+            (
+                fused,
+                "are those of {}, which ONNX Runtime wrote when it optimized the file: give the "
+                "file that this one was made from",
+            ),
+        )
+        if shares
+    ]
+    others = len(one.in_float) - len(inside) - len(recurrent) - len(fused)
+    return f"{whole}: {'; '.join([*told, rest] if others or not told else told)}"
 
 
 def _in_parts(one: InParts) -> str:

@@ -28,7 +28,7 @@ from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.libraries.table import loaded
-from perfsuite.measure.int8_share import int8_share
+from perfsuite.measure.int8_share import float_shares, int8_share
 from perfsuite.measure.joined_profile import joined
 from perfsuite.measure.kernels import mean_times
 from perfsuite.measure.latency import Turns, timed_run
@@ -74,7 +74,7 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
             found = _beside(breakdown(profile, parts.nodes, parts.stages), profile, untraced_s)
         except Unsupported as error:
             return _without(job, evidence, _labels(evidence, manifest), error)
-    share = int8_share(profile, parts.nodes) if manifest.rounds_to_8_bits else None
+    rounds = manifest.rounds_to_8_bits
     roofs: Roofline | None = None
     if job.inspect.roofline:
         try:
@@ -88,7 +88,8 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
         evidence=evidence,
         breakdown=found,
         roofline=roofs,
-        int8_share=share,
+        int8_share=int8_share(profile, parts.nodes) if rounds else None,
+        float_shares=float_shares(profile, parts.nodes) if rounds else {},
         measurements=_times(found),
     )
 

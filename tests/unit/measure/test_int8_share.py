@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from perfsuite.domain.profile import Kernel, Node, Profile
-from perfsuite.measure.int8_share import int8_share
+from perfsuite.measure.int8_share import float_shares, int8_share
 
 
 def node(name: str, macs: int | None) -> Node:
@@ -40,3 +40,20 @@ def test_where_nothing_is_counted_there_is_no_share() -> None:
     assert share(kernel("int8", "relu", "odd"), kernel("int8", "unknown")) is None
     assert share() is None
     assert share(kernel("fp32", "a")) == 0.0
+
+
+def test_what_stays_in_float_is_told_by_operator() -> None:
+    nodes = [Node(name, kind, "", (), (), macs) for name, kind, macs in (
+        ("a", "Conv", 400), ("b", "Loop", 500), ("c", "Gemm", 60), ("d", "Conv", 40)
+    )]  # fmt: skip
+    kernels = (
+        kernel("int8", "a"),
+        kernel("fp32", "b", kind="Loop"),
+        kernel("fp32", "c", "d", kind="FusedGemm"),
+    )
+    found = float_shares(Profile((1.0,), kernels), nodes)
+    assert list(found.items()) == [("Loop", 0.5), ("Gemm", 0.06), ("Conv", 0.04)]
+    told = (kernel("fp32", "c", macs=1), kernel("fp32", kind="Odd", macs=3), kernel("int8", "a"))
+    assert float_shares(Profile((1.0,), told), nodes) == {"Odd": 3 / 404, "Gemm": 1 / 404}
+    assert float_shares(Profile((1.0,), (kernel("int8", "a"),)), nodes) == {}
+    assert float_shares(Profile((1.0,), ()), nodes) == {}

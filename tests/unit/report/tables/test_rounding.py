@@ -62,6 +62,31 @@ def test_little_of_it_in_8_bits_is_a_warning() -> None:
     assert cautions(run(record(INT8, 0.1, int8_share=0.5))) == []
 
 
+@pytest.mark.parametrize(
+    ("in_float", "words"),
+    [
+        ({}, "the engine has no 8-bit kernels for the rest, or its weights are not constant"),
+        ({"Loop": 0.6}, "60 % lie inside of Loop, where int8 rounds nothing"),
+        (
+            {"If": 0.25, "Conv": 0.2, "Loop": 0.15},
+            "40 % lie inside of If and Loop, where int8 rounds nothing; the engine has no 8-bit "
+            "kernels for the rest, or its weights are not constant",
+        ),
+        ({"LSTM": 0.6}, "60 % are those of LSTM, which int8 leaves in float"),
+        (
+            {"com.microsoft::FusedConv": 0.6},
+            "60 % are those of com.microsoft::FusedConv, which ONNX Runtime wrote when it "
+            "optimized the file: give the file that this one was made from",
+        ),
+    ],
+)
+def test_what_stays_in_float_is_told_by_what_it_is(in_float: dict[str, float], words: str) -> None:
+    (found,) = cautions(run(record(INT8, 0.1, int8_share=0.4, float_shares=in_float)))
+    assert found == LittleInt8(INT8.key, 0.4, in_float)
+    told = caution_sentence(found)
+    assert told == f"{INT8.key}: only 40 % of its MACs ran in 8 bits: {words}"
+
+
 def test_answers_that_nothing_else_judges_and_differ_are_a_warning() -> None:
     made = run(record(INT8, 0.1, likeness=(ALIKE, UNLIKE, BOXES)))
     (found,) = cautions(made)
