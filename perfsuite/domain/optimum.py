@@ -24,9 +24,9 @@ Outcome = Literal[
     "not_tried",
     "failed",
 ]
-# Why one was not trained or not tried: the target was met without it, no time was left, or the task
-# or the model lacks what it needs, as `Candidate.detail` says.
-Why = Literal["", "target_met", "no_time", "lacks"]
+# Why one was not trained or not tried: the target was met without it, no time was left, the task or
+# the model lacks what it needs, or finding out about it failed, as `Candidate.detail` says.
+Why = Literal["", "target_met", "no_time", "lacks", "failed"]
 
 
 class Goal(msgspec.Struct, frozen=True):

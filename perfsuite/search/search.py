@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from perfsuite.config.optimize_suite import reference_cell
 from perfsuite.domain.optimum import Goal
-from perfsuite.domain.recipe import ResolvedRecipe
+from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.survey import Survey
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.environment import usable_threads
 from perfsuite.search import rules
-from perfsuite.search.candidates import recipe, rows
+from perfsuite.search.candidates import Row, module_pass, recipe, rows
 from perfsuite.search.costs import Costs, fitting
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.phases import Phases
@@ -30,7 +31,8 @@ from perfsuite.store.runs import load_run
 ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
 Asked = tuple[str, ResolvedRecipe, Way]
 
-_NO_MODULE = "a torch module: this workload is an ONNX file, which passes on modules cannot change"
+_NO_MODULE = "it changes a torch module, and this workload is an ONNX file"
+_NO_WAY = "no engine runs the net without losing too much"
 
 
 class Search:
@@ -101,7 +103,10 @@ class Search:
     def _why_left(self) -> Left:
         if self.survey.is_file:
             return Left("lacks", _NO_MODULE)
-        return Left("no_time" if self.winner is None else "target_met")
+        if self.winner is not None:
+            return Left("target_met")
+        able = rules.worthwhile(self.scores, self.goal)
+        return Left("no_time") if able else Left("lacks", _NO_WAY)
 
     # -- what is tried ----------------------------------------------------------------------
 
@@ -125,10 +130,21 @@ class Search:
         if not self.survey.is_file:
             chosen, clock = rules.worthwhile(engines, self.goal), self._clock(engines)
             for row in self.rows:
-                if row.schedule is None:
+                if row.schedule is None and self._is_ready(row, chosen, clock):
                     asked += [(row.name, recipe(row, way, clock), way) for way in chosen]
         plan = self._planned_in_time(RECIPES, asked, evaluate=True)
         self.scores += self.found(RECIPES, "recipes that train nothing", plan)
+
+    def _is_ready(self, row: Row, chosen: Sequence[Way], clock: str) -> bool:
+        """Tell whether a row needs no training: one for a workload alone must be in the cache."""
+        if not row.workload or not chosen:
+            return bool(chosen)
+        ready = self.decisions.once(
+            f"{row.name}: ready", bool, lambda: self.asked(row, chosen[0], clock).trained
+        )
+        if not ready:
+            self.left[row.name] = Left("lacks", "its training is not in the cache")
+        return ready
 
     def _autos(self, engines: Sequence[Score]) -> list[Asked]:
         """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
@@ -167,6 +183,26 @@ class Search:
         """Return the reference of the fastest engine, by whose clock passes choose."""
         able = rules.worthwhile(engines, self.goal)
         return self.suite.runtime(able[0].runtime if able else self.reference.runtime)
+
+    def asked(
+        self,
+        row: Row,
+        way: Way,
+        clock: str,
+        plan: Mapping[str, Any] | None = None,
+        training: Mapping[str, Any] | None = None,
+    ) -> Survey:
+        """Return what a survey finds of a row's net, as it is before any pass on its graph.
+
+        With a plan of a `training` it is how long that takes, else whether its fit is in the cache.
+        """
+        one = ResolvedRecipe(row.name, (module_pass(row, clock, plan),))
+        suite = msgspec.structs.replace(self.suite, recipes=(FP32, one))
+        cell = msgspec.structs.replace(
+            self.reference, recipe=one.name, runtime=way.runtime, precision=way.precision
+        )
+        words = f"{row.name}: {'how long its training takes' if training else 'is it in the cache'}"
+        return self.phases.survey(words, suite, cell, dict(training or {}))
 
     # -- a phase ----------------------------------------------------------------------------
 

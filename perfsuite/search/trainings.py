@@ -6,14 +6,12 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from perfsuite.domain.recipe import FP32, ResolvedRecipe
-from perfsuite.domain.survey import Survey
+from perfsuite.errors import PerfsuiteError
 from perfsuite.search import rules
-from perfsuite.search.candidates import Row, Schedule, module_pass, plan_of, recipe
+from perfsuite.search.candidates import Row, Schedule, plan_of, recipe
 from perfsuite.search.costs import MARGIN
 from perfsuite.search.plans import Left, PhasePlan, Trial
 from perfsuite.search.scores import Score
-from perfsuite.search.ways import Way
 
 if TYPE_CHECKING:
     from perfsuite.search.search import Search
@@ -68,57 +66,64 @@ class Trainings:
         return search.found(name, words, plan)
 
     def _decide(self) -> _Decided:
-        """Give each row its time, the least compression that is fast enough first."""
-        trainings: list[Training] = []
-        left: dict[str, Left] = {}
+        """Give each row its time: first what is trained already, then the least compression."""
         left_s = self._search.left_s()
-        able = {row.name: found for row in self._rows.values() if (found := self._promising(row))}
-        for name in sorted(able, key=lambda name: max(map(_speed, able[name]))):
-            decided = self._within(self._rows[name], able[name], left_s)
-            if isinstance(decided, Left):
-                left[name] = decided
-            else:
-                trainings.append(decided)
-                left_s -= decided.seconds
-        return _Decided(tuple(trainings), left)
+        able = {name: timed for name in self._rows if (timed := self._promising(self._rows[name]))}
+        order = sorted(able, key=lambda name: max(map(_speed, able[name])))
+        found: dict[str, Training | Left] = {}
+        for decide in (self._from_cache, self._within):
+            for name in (one for one in order if one not in found):
+                try:
+                    decided = decide(self._rows[name], able[name], left_s)
+                except PerfsuiteError as error:  # of this row alone
+                    decided = Left("failed", str(error))
+                if decided is not None:
+                    found[name] = decided
+                if isinstance(decided, Training):
+                    left_s -= decided.seconds
+        return _Decided(
+            tuple(one for one in found.values() if isinstance(one, Training)),
+            {name: one for name, one in found.items() if isinstance(one, Left)},
+        )
 
     def _promising(self, row: Row) -> list[Score]:
         """Return what was timed of a row and may be fast enough."""
         timed = [one for one in self._search.timed if one.row == row.name and one.speedup]
         return [one for one in timed if not rules.is_too_slow(one, self._search.goal)]
 
-    def _within(self, row: Row, timed: list[Score], left_s: float) -> Training | Left:
-        """Return the longest training that there is time for; one in the cache takes none."""
-        search, schedule = self._search, row.schedule
-        if schedule is None:
-            raise ValueError(f"{row.name} trains nothing")
-        trials = [Trial(one.row, one.way, one.cell) for one in timed]
-        rest_s = search.costs.trials_s(trials, evaluate=True)
-        whole = plan_of(schedule, schedule.epochs, search.survey)
-        words = f"{row.name}: whether it is trained already, and how long that takes"
-        if self._asked(words, row, timed[0].way, whole, {}).trained:
-            return Training(row.name, whole, rest_s)
+    def _from_cache(self, row: Row, timed: list[Score], left_s: float) -> Training | Left | None:
+        """Return the whole training of a row if it is in the cache, and so takes no time."""
+        search, schedule = self._search, _schedule(row)
+        plan = plan_of(schedule, schedule.epochs, search.survey)
+        if not search.asked(row, timed[0].way, self._clock, plan).trained:
+            return None
+        rest_s = self._rest_s(timed)
+        return Training(row.name, plan, rest_s) if rest_s <= left_s else Left("no_time")
+
+    def _within(self, row: Row, timed: list[Score], left_s: float) -> Training | Left | None:
+        """Return the longest training of a row that there is time for."""
+        search, schedule, rest_s = self._search, _schedule(row), self._rest_s(timed)
         if left_s <= rest_s:
             return Left("no_time")
-        once = {**plan_of(schedule, 1, search.survey)}
-        epoch_s = MARGIN * (self._asked(words, row, timed[0].way, None, once).training_s or 0.0)
+        once = plan_of(schedule, 1, search.survey)
+        estimated = search.asked(row, timed[0].way, self._clock, training=once)
+        epoch_s = MARGIN * (estimated.training_s or 0.0)
         epochs = _epochs(schedule, (left_s - rest_s) / epoch_s if epoch_s > 0.0 else 1e9)
         if epochs < schedule.least:
             return Left("no_time", needed_s=rest_s + schedule.least * epoch_s)
         plan = plan_of(schedule, epochs, search.survey)
         return Training(row.name, plan, rest_s + epochs * epoch_s)
 
-    def _asked(
-        self, words: str, row: Row, way: Way, plan: dict[str, Any] | None, training: dict[str, Any]
-    ) -> Survey:
-        """Return what a survey finds of the row's net, before any graph pass."""
-        search = self._search
-        asked = ResolvedRecipe(row.name, (module_pass(row, self._clock, plan),))
-        suite = msgspec.structs.replace(search.suite, recipes=(FP32, asked))
-        cell = msgspec.structs.replace(
-            search.reference, recipe=asked.name, runtime=way.runtime, precision=way.precision
-        )
-        return search.phases.survey(words, suite, cell, training)
+    def _rest_s(self, timed: list[Score]) -> float:
+        """Return the seconds of all that a row needs besides its training."""
+        trials = [Trial(one.row, one.way, one.cell) for one in timed]
+        return self._search.costs.trials_s(trials, evaluate=True)
+
+
+def _schedule(row: Row) -> Schedule:
+    if row.schedule is None:
+        raise ValueError(f"{row.name} trains nothing")
+    return row.schedule
 
 
 def _epochs(schedule: Schedule, most: float) -> int:

@@ -125,8 +125,8 @@ def why_text(one: Candidate, goal: Goal) -> str:
 def _lacking(one: Candidate) -> str:
     if one.why == "target_met":
         return "the target is met without it"
-    if one.why == "lacks":
-        return f"it lacks {one.detail}" if one.detail.startswith("a ") else one.detail
+    if one.why in ("lacks", "failed"):
+        return one.detail
     if one.needed_s is not None:
         return f"no time left, it takes {words.number(one.needed_s / 60.0)} min at least"
     return "no time left"

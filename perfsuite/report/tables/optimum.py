@@ -33,17 +33,26 @@ def tested_lines(found: Optimum) -> Iterator[tuple[str, ...]]:
 
 
 def lines(found: Optimum) -> Iterator[tuple[str, ...]]:
-    """Yield a line for each candidate of the search, with what became of it."""
+    """Yield a line for each candidate of the search, with what became of it.
+
+    Recipes that were not tried for the same reason are in one line, the last.
+    """
+    untried: dict[str, list[str]] = {}
     for one in found.candidates:
+        if not one.key:
+            untried.setdefault(why_text(one, found.goal), []).append(one.recipe.name)
+            continue
         yield (
             _mark(one, found),
             one.recipe.name,
-            engine_text(one) if one.runtime else "",
+            engine_text(one),
             _speed_text(one.speedup),
             loss_text(one.loss_points),
             "" if one.size_bytes is None else words.size(one.size_bytes),
             why_text(one, found.goal),
         )
+    for why, names in untried.items():
+        yield ("", f"{len(names)} more", "", "", "", "", f"{why} ({', '.join(names)})")
 
 
 def _speed_text(found: Interval | None) -> str:

@@ -11,11 +11,14 @@ from msgspec.structs import replace
 from searches import SearchProject
 
 from perfsuite.domain.optimum import Candidate, Optimum
-from perfsuite.domain.record import Line
+from perfsuite.domain.record import Failure, Line
 from perfsuite.domain.survey import Survey
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.report.sentences.optimum import explanations, headline, why_text
 from perfsuite.runner.job import Job, line_of
+from perfsuite.search.candidates import Row
+
+ENDS = ("", "-untrained")
 
 
 @pytest.fixture
@@ -77,7 +80,7 @@ def test_the_least_compression_that_is_fast_enough_is_trained_first(
     project: SearchProject,
 ) -> None:
     times = {"prune-50": 0.0019, "prune-25": 0.001, "prune-12": 0.0005}
-    scripted = {f"{name}-int8{end}": s for name, s in times.items() for end in ("", "-untrained")}
+    scripted = {f"{name}-int8{end}": s for name, s in times.items() for end in ENDS}
     project.script(scripted, {"* net/prune-50*": 100})
     found = project.optimize()
     assert found.exit_code == 0
@@ -194,6 +197,61 @@ def test_a_training_that_takes_too_long_is_not_begun(project: SearchProject) -> 
     assert "it takes 19" in why_text(candidate, found.optimum.goal)  # 3 epochs, and what follows
 
 
+def test_what_is_trained_already_comes_first(project: SearchProject) -> None:
+    times = {"prune-50": 0.0019, "prune-25": 0.001}
+    project.script({f"{name}-int8{end}": s for name, s in times.items() for end in ENDS}, {})
+
+    def execute(job: Job) -> Line:
+        if job.kind == "survey" and job.recipe.passes:
+            trained = job.recipe.name == "prune-25"
+            found = Survey(trained=trained, training_s=1.0 if job.training else None)
+            return line_of(job, status="ok", survey=found)
+        return project.execute(job)
+
+    found = project.optimize(execute=execute)
+    assert found.optimum.best == "net/prune-25-int8/fake/cpu/b1"
+    assert by_recipe(found.optimum)["prune-50-int8-untrained"].why == "target_met"
+
+
+def test_a_training_whose_time_cannot_be_told_is_left_out_alone(project: SearchProject) -> None:
+    times = {"prune-50": 0.0019, "prune-25": 0.001}
+    project.script({f"{name}-int8{end}": s for name, s in times.items() for end in ENDS}, {})
+
+    def execute(job: Job) -> Line:
+        if job.kind == "survey" and job.recipe.name == "prune-50":
+            error = Failure("BuildError", "its loss is not finite")
+            return line_of(job, status="failed", error=error)
+        return project.execute(job)
+
+    found = project.optimize(execute=execute)
+    assert found.optimum.best == "net/prune-25-int8/fake/cpu/b1"
+    left = by_recipe(found.optimum)["prune-50-int8-untrained"]
+    assert why_text(left, found.optimum.goal) == "not trained: net: its loss is not finite"
+
+
+@pytest.mark.parametrize("trained", [True, False])
+def test_a_row_of_one_workload_is_tried_if_it_is_in_the_cache(
+    project: SearchProject, monkeypatch: pytest.MonkeyPatch, trained: bool
+) -> None:
+    plan = {"optimizer": "sgd", "epochs": 40}
+    row = Row("quarter", "prune", {"macs": 0.25, "finetune": plan}, workload="net")
+    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload: [row])
+    project.script({"quarter-int8": 0.001}, {})
+
+    def execute(job: Job) -> Line:
+        if job.kind == "survey" and job.recipe.passes:
+            return line_of(job, status="ok", survey=Survey(trained=trained))
+        return project.execute(job)
+
+    found = project.optimize(execute=execute)
+    assert found.exit_code == (0 if trained else 1)
+    candidates = by_recipe(found.optimum)
+    if trained:
+        assert found.optimum.best == "net/quarter-int8/fake/cpu/b1"
+    else:
+        assert candidates["quarter"].detail == "its training is not in the cache"
+
+
 def test_epochs_follow_from_the_time_that_is_left(project: SearchProject) -> None:
     scripted = {"prune-50-int8-untrained": 0.001, "prune-50-int8": 0.001}
     project.script(scripted, {})
@@ -239,7 +297,7 @@ def test_a_search_that_was_cut_short_thrice_ends_with_the_same_answer(
     project: SearchProject, seed: int
 ) -> None:
     times = {"prune-50": 0.0019, "prune-25": 0.001}
-    scripted = {f"{name}-int8{end}": s for name, s in times.items() for end in ("", "-untrained")}
+    scripted = {f"{name}-int8{end}": s for name, s in times.items() for end in ENDS}
     project.script(scripted, {"* net/prune-50*": 100})
     whole = project.optimize().optimum
     jobs, done = len(project.jobs), 0
