@@ -73,7 +73,7 @@ def judged(search: Search, best: Score, others: Sequence[Score]) -> Final:
 
 
 def _planned(search: Search, best: Score, others: Sequence[Score]) -> FinalPlan:
-    chosen = [best, *(one for one in others if one.cell != best.cell)]
+    chosen = _in_time(search, best, others)
     recipes = dict.fromkeys([FP32.name, *(one.recipe.name for one in chosen)])
     named = {FP32.name: FP32} | {one.recipe.name: one.recipe for one in chosen}
     precisions = [search.reference.precision, *(one.cell.precision for one in chosen)]
@@ -90,6 +90,18 @@ def _planned(search: Search, best: Score, others: Sequence[Score]) -> FinalPlan:
         budgets=_budgets(search.goal, best.cell, search.reference, search.survey.metric),
     )
     return FinalPlan(suite, (search.reference, *(one.cell for one in chosen)))
+
+
+def _in_time(search: Search, best: Score, others: Sequence[Score]) -> list[Score]:
+    """Return the best, and as many of the others as there is time for, the fastest first."""
+    left_s = search.goal.minutes * 60.0 - search.spent_s
+    chosen = [best]
+    for one in others:
+        if one.cell == best.cell:
+            continue
+        if search.costs.final_s(each.way for each in (*chosen, one)) <= left_s:
+            chosen.append(one)
+    return chosen
 
 
 def _budgets(goal: Goal, best: Cell, reference: Cell, metric: str) -> tuple[Budget, ...]:

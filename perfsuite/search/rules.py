@@ -65,9 +65,10 @@ def front(scores: Iterable[Score]) -> list[Score]:
     """Return the Pareto front, the fastest first: what no other candidate beats in everything.
 
     Compared are the estimates of speed-up and loss, and the size. What lacks one of the first two
-    is not on it.
+    is not on it, nor what is not faster than the reference by a standard error.
     """
-    whole = [one for one in scores if one.speedup is not None and one.loss is not None]
+    faster = [one for one in scores if one.speedup is not None and one.speedup.low > 1.0]
+    whole = [one for one in faster if one.loss is not None]
     best = [one for one in whole if not any(_beats(other, one) for other in whole)]
     return sorted(best, key=lambda one: -_merits(one)[0])
 

@@ -80,6 +80,7 @@ def test_the_front_is_what_nothing_beats_in_everything() -> None:
         score("beaten", 5.0, 0.3, size=1.0),  # slower and worse than int8
         score("small", 4.0, 0.2, size=0.5),
         score("unknown", 99.0, None),
+        score("no faster", 1.02, -0.1, errors=(0.05, 0.0)),
     ]
     assert names(rules.front(scores)) == ["int8", "small", "fp32"]
 
