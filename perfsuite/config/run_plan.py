@@ -33,6 +33,7 @@ CALL_S = 0.003
 # The number of samples of a test set, as that of CIFAR-10, because the real number would only be
 # known after loading it. For a smaller one, such as the 500 of vgg-digits, the guess is too long.
 TEST_SET = 10_000
+VALIDATION_SET = 1_500  # as that of CIFAR-10
 
 
 class PlannedJob(msgspec.Struct, frozen=True):
@@ -160,7 +161,8 @@ class _Guess:
             return start_s + suite.measure.seconds
         if kind == "evaluate":
             call_s = TORCH_CALL_S if on_torch else CALL_S
-            return start_s + WORK_S + call_s * min(suite.evaluate.samples or TEST_SET, TEST_SET)
+            most = TEST_SET if suite.evaluate.split == "test" else VALIDATION_SET
+            return start_s + WORK_S + call_s * min(suite.evaluate.samples or most, most)
         return start_s + WORK_S + suite.inspect.seconds
 
     def _epochs(self, cell: Cell, passes: Sequence[PassUse]) -> int:

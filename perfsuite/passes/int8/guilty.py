@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 SCORED = 32  # calibration samples on which single layers are tried
 CORRECTING = 64  # samples from which the means are taken that biases make up for
+_DIGITS = 9  # of a loss in points
 _TAKEN_BACK = 12  # layers at most that are tried to be rounded after all
 
 
@@ -162,7 +163,8 @@ class _Validation:
     def loss(self, graph: onnx.ModelProto) -> float:
         rows = self._ctx.validation(Answers(graph, self._batch))
         found = 100.0 * (self._reference - self._ctx.metric(rows))
-        return found if math.isfinite(found) else math.inf
+        # A loss of exactly what is allowed is allowed, though a difference of floats may be above.
+        return round(found, _DIGITS) if math.isfinite(found) else math.inf
 
 
 class _Errors:

@@ -135,10 +135,11 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def changeable(self, graph: onnx.ModelProto, ctx: PassContext) -> Changeable:
         """Return the layers that are rounded without `layers` and `keep`, by the names they have.
 
-        Raises `Unsupported` as `apply` does.
+        Raises `Unsupported` as `apply` does, also where there are no calibration samples.
         """
         _require_float(graph)
         scheme = scheme_of(ctx.target)
+        next(ctx.calibration(_COMPARED), None)
         model = prepared(graph, [], scheme.float_operators)
         placement = place(model.graph, **_rules(scheme))
         _require_layers(graph, placement)

@@ -65,13 +65,12 @@ def limited(model: nn.Module, found: Factorizable, patterns: Sequence[str]) -> F
     Raises `ConfigError` for a pattern without a module, `Unsupported` for one of which nothing can
     be factorized.
     """
-    paths = [path for path, _ in model.named_modules() if path]
+    paths = [path for path, _ in model.named_modules()]
     for pattern in patterns:
         here = [path for path in paths if fnmatchcase(path, pattern)]
         if not here:
-            raise ConfigError(
-                f"lowrank: layers: the model has no module '{pattern}'{suggestion(pattern, paths)}"
-            )
+            near = suggestion(pattern, filter(None, paths))
+            raise ConfigError(f"lowrank: layers: the model has no module '{pattern}'{near}")
         if not {layer.path for layer in found.layers}.intersection(here):
             why = (found.left[path] for path in here if path in found.left)
             raise Unsupported(

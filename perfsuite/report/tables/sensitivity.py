@@ -31,7 +31,7 @@ def lines(run: Run) -> Iterator[tuple[str, ...]]:
     for part in sensitivities(run):
         yield (
             plain(part.use),
-            plain(part.name),
+            _name(part),
             _lost(part),
             _saved(part),
             _per_ms(part),
@@ -45,8 +45,10 @@ def sentences(run: Run) -> Iterator[str]:
     if asked is None:
         return
     yield _measured(run)
-    failed = {f"{one.use} of {one.name}": one.reason for one in sensitivities(run) if one.reason}
-    yield from (f"Could not be compressed: {name}: {plain(why)}" for name, why in failed.items())
+    for part in sensitivities(run):
+        if part.reason:
+            reason = plain(part.reason)
+            yield f"Could not be compressed: {plain(part.use)} of {_name(part)}: {reason}"
     for use in dict.fromkeys(unit.use for unit in asked.units):
         yield from _compressed(run, use)
         left = asked.left.get(use, {})
@@ -84,6 +86,10 @@ def _compressed(run: Run, use: str) -> Iterator[str]:
     said = ", ".join(f"{key} = {value}" for key, value in sorted(fields.items()))
     trained = "" if use == "int8" else "; nothing is trained"
     yield f"{plain(use)}: {plain(said) or 'its defaults'}{trained}."
+
+
+def _name(part: Part) -> str:
+    return plain(part.name) or "the model itself"
 
 
 def _lost(part: Part) -> str:

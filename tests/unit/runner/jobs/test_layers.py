@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fake_runs import here
-from onnx_net import save, weights
+from onnx_net import SIDE, save, weights
 
 from perfsuite.config.sensitivity_suite import asked_suite
 from perfsuite.domain.sensitivity import Answer
@@ -109,8 +110,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def answer(workload: str, pass_: str, runtime: str) -> Answer:
-    asked = asked_suite(workload, [pass_], runtime, threads=1)
+def answer(workload: str, pass_: str, runtime: str, samples: Path | None = None) -> Answer:
+    asked = asked_suite(workload, [pass_], runtime, threads=1, samples=samples)
     (cell,) = asked.cells.values()
     return ask(asked.suite, cell)
 
@@ -143,9 +144,16 @@ def test_passes_on_modules(pass_: str, layers: tuple[str, ...], left: list[str])
 
 def test_int8_on_a_file_whose_nodes_have_names(project: Path) -> None:
     save(project / "net.onnx", weights())
-    found = answer("net.onnx", "int8", "openvino")
+    np.savez(project / "s.npz", x=np.zeros((8, 3, SIDE, SIDE), np.float32))
+    found = answer("net.onnx", "int8", "openvino", project / "s.npz")
     assert found.changeable.layers == ("conv", "linear")
     assert not found.validates
+
+
+def test_int8_without_calibration_samples_is_refused_before_anything_is_run(project: Path) -> None:
+    save(project / "net.onnx", weights())
+    with pytest.raises(Unsupported, match="no calibration samples; give it a samples file"):
+        answer("net.onnx", "int8", "openvino")
 
 
 def test_a_model_pass_on_a_file_is_refused(project: Path) -> None:
