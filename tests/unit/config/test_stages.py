@@ -108,3 +108,16 @@ def test_the_plan_counts_their_processes(tmp_path: Path) -> None:
         "vgg16-cifar10/fp32/pytorch/cpu/b1": 1,
         "vgg16-cifar10/fp32/openvino/cpu/b1": 1,
     }
+
+
+@pytest.mark.parametrize(("cell", "told"), [("*/small/*", ""), ("*/fp32/*", "has 'conv5'")])
+def test_a_student_has_stages_of_its_own(tmp_path: Path, cell: str, told: str) -> None:
+    student = '{ use = "distill", student = "shufflenet-x0.5", untrained = true }'
+    recipe = f'[[recipes]]\nname = "small"\npasses = [{student}]\n'
+    limit = f'{BUDGET}cell = "{cell}"\nstage = "conv5"\nmax_share = 0.5\n'
+    suite = read_suite(written(tmp_path, f"{limit}\n{recipe}"))
+    if told:
+        with pytest.raises(ConfigError, match=told):
+            check(suite)
+    else:
+        check(suite)
