@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+import perfsuite
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.record import Failure, Line, Status
 from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
     from perfsuite.measure.latency import Turns
 
 PR_SET_PDEATHSIG = 1  # prctl(2)
+_OURS = Path(perfsuite.__file__).parent
+_formatwarning = warnings.formatwarning
 
 
 def run_job(job: Job, turns: Turns | None = None) -> Line:
@@ -122,6 +126,15 @@ def die_with(parent: int | None) -> bool:
     return True
 
 
+def _formatted(
+    message: Warning | str, category: type[Warning], file: str, line: int, text: str | None = None
+) -> str:
+    """Return the lines of a warning: of perfsuite's own, which go on record, without its place."""
+    if Path(file).is_relative_to(_OURS):
+        return f"warning: {message}\n"
+    return _formatwarning(message, category, file, line, text)
+
+
 def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     """Read `job.json` in `folder`, do the job, and write `line.json`.
 
@@ -130,6 +143,7 @@ def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     """
     if not die_with(parent):
         return
+    warnings.formatwarning = _formatted
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job, WorkerTurns(*channel) if channel else None)
     (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well

@@ -249,3 +249,16 @@ def test_no_session_of_its_own_is_left_behind(
     assert started[0].returncode == -signal.SIGKILL
     with pytest.raises(ProcessLookupError):
         os.kill(started[0].pid, 0)
+
+
+def test_a_warning_of_perfsuite_s_own_goes_on_record_without_its_place(project: Project) -> None:
+    code = (
+        "import warnings; "
+        "from perfsuite.export import onnx; "
+        "warnings.warn_explicit('ours', UserWarning, onnx.__file__, 66); "
+        "warnings.warn('mine', stacklevel=1); raise ValueError('odd')"
+    )
+    line = prepared(project, code)
+    assert line.error is not None
+    assert "warning: ours\n" in line.error.output and "onnx.py:66" not in line.error.output
+    assert f"{project.folder / 'net.py'}:15: UserWarning: mine\n" in line.error.output
