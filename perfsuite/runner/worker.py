@@ -127,12 +127,16 @@ def die_with(parent: int | None) -> bool:
 
 
 def _formatted(
-    message: Warning | str, category: type[Warning], file: str, line: int, text: str | None = None
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    line: str | None = None,
 ) -> str:
     """Return the lines of a warning: of perfsuite's own, which go on record, without its place."""
-    if Path(file).is_relative_to(_OURS):
+    if Path(filename).is_relative_to(_OURS):
         return f"warning: {message}\n"
-    return _formatwarning(message, category, file, line, text)
+    return _formatwarning(message, category, filename, lineno, line)
 
 
 def main(folder: Path, parent: int | None = None, *channel: int) -> None:
