@@ -1,7 +1,8 @@
 """Make computer-vision models fast, and prove it.
 
 The names of this package are loaded when they are first used: importing it loads neither torch nor
-NumPy nor an engine. The verbs are those of the command line; `perfsuite.api` holds them all.
+NumPy nor an engine. The verbs are those of the command line; `perfsuite.api` holds all but
+`optimize`.
 """
 
 from __future__ import annotations

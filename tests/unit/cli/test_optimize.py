@@ -12,6 +12,8 @@ from searches import SearchProject
 
 import perfsuite
 from perfsuite.cli import main
+from perfsuite.domain.record import Line
+from perfsuite.runner.job import Job
 from perfsuite.search import optimizing
 
 TARGET = ("--speedup", "5", "--max-drop-points", "1", "--runtime", "fake", "--threads", "1")
@@ -23,7 +25,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SearchProject:
     search = optimizing.optimize
 
     def here(*given: Any, **options: Any) -> perfsuite.Optimized:
-        return search(*given, **options, execute=found.execute)
+        return search(*given, **options, execute=lambda job: found.execute(job))
 
     monkeypatch.setattr(optimizing, "optimize", here)
     return found
@@ -62,10 +64,19 @@ def test_bad_input_is_an_error_of_one_line(project: SearchProject) -> None:
 def test_an_interrupted_search_says_how_it_goes_on(
     project: SearchProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+    do = project.execute
 
-    monkeypatch.setattr("sys.argv", ["perfsuite", "optimize", "net.py:net", "-o", "there"])
-    monkeypatch.setattr("perfsuite.search.search.Search.work", interrupt)
+    def interrupted(job: Job) -> Line:
+        if len(project.jobs) == 3:
+            raise KeyboardInterrupt
+        return do(job)
+
+    monkeypatch.setattr(project, "execute", interrupted)
+    given = ["perfsuite", "optimize", "net.py:net", "-o", "search", *TARGET]
+    monkeypatch.setattr("sys.argv", given)
     code, _, shown = optimized(project)
-    assert code == 130 or "interrupted" in shown
+    assert code == 130
+    assert "what was finished is kept. Go on with:" in shown
+    assert f"  {' '.join(given)} --resume" in shown
+    monkeypatch.setattr(project, "execute", do)
+    assert optimized(project, "--resume")[0] == 1
