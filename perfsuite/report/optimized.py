@@ -10,6 +10,7 @@ from perfsuite.report.formats.markdown import escape, markdown_table
 from perfsuite.report.sentences.optimum import explanations, headline, why_text
 from perfsuite.report.tables import optimum as tables
 from perfsuite.report.tables.cell_rows import plain
+from perfsuite.report.tables.sketch import sketch
 from perfsuite.report.terminal import as_text, bare_table, print_warnings, widen
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ def optimum_markdown(found: Optimum) -> str:
     parts.append(f"Reference: {escape(found.reference)} on {escape(found.machine.processor)}.")
     for title, columns, rows in _tables(found):
         parts += [f"## {escape(title)}", markdown_table(columns, rows)]
+    if drawn := sketch(found):
+        parts += ["\n".join(["```", *drawn, "```"])]
     if found.warnings:
         parts += ["## Warnings", "\n".join(f"- {escape(one)}" for one in found.warnings)]
     return "\n\n".join(parts) + "\n"
@@ -65,6 +68,9 @@ def print_optimum(console: Console, found: Optimum) -> None:
         console.print(as_text(console, title, "bold"))
         console.print(table)
         console.print()
+    for line in sketch(found):
+        console.print(as_text(console, f"  {line}"))
+    console.print()
     for sentence in explanations(found):
         console.print(as_text(console, plain(sentence)))
     print_warnings(console, found.warnings)
