@@ -23,6 +23,7 @@ from perfsuite.report.tables.instruction_sets import instruction_sets
 from perfsuite.report.tables.texts import faster_text, loss_text, share_text
 from perfsuite.ship.portable import named, portable
 from perfsuite.ship.suite import Guarded
+from perfsuite.ship.toml import value_text
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -106,7 +107,8 @@ def _passes(recipe: ResolvedRecipe, folder: Path) -> Iterator[tuple[str, str]]:
         made = make_pass(use, f"recipes.{recipe.name}.passes[{number - 1}]")
         fields = portable(msgspec.to_builtins(made), folder)
         version = getattr(made, "version", "")
-        text = ", ".join(f"{key} = {value}" for key, value in fields.items())
+        given = {key: value for key, value in fields.items() if value is not None}
+        text = ", ".join(f"{key} = {value_text(value)}" for key, value in given.items())
         yield f"{number}. {portable(use.use, folder)}, version {version}", text or "no fields"
 
 

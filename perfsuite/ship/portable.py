@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,12 @@ def portable(value: Any, folder: Path) -> Any:
 
 def named(text: str) -> str:
     """Return a command in which an absolute path stands as its last part alone."""
-    words = (Path(word).name if Path(word).is_absolute() else word for word in text.split(" "))
-    return " ".join(words)
+    return shlex.join(map(_last, shlex.split(text)))
+
+
+def _last(word: str) -> str:
+    option, equals, value = word.rpartition("=")  # as in --ship=/folder
+    return option + equals + (Path(value).name if Path(value).is_absolute() else value)
 
 
 def _relative(text: str, folder: Path) -> str:

@@ -18,7 +18,7 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.suite import Budget, Expect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.ship.portable import portable
-from perfsuite.ship.toml import table_text, value_text
+from perfsuite.ship.toml import table_text
 
 ARTIFACT = "artifact"  # the folder of the artifact, beside the suite
 _HEAD = """\
@@ -80,18 +80,24 @@ def guarded(run: Run, cell: Cell) -> Guarded:
 def write_suite(path: Path, run: Run, cell: Cell, found: Guarded, folder: Path) -> None:
     """Write the suite of `cell` to `path`; it will lie in `folder`, beside the artifact.
 
-    What the run's suite expects of cells that the new one has is expected there, too.
+    What the run's suite expects of cells that stand beside these is expected there, too.
     """
     tables = _tables(run.header.suite, cell, found)
     path.write_text(_text(tables, folder), encoding="utf-8")
-    expected = _expected(run.header.suite.expect, cells(read_suite(path)))
+    asked = {found.cell.key, *(one.key for one in found.references)}
+    others = [one for one in cells(read_suite(path)) if one.key not in asked]
+    expected = _expected(run.header.suite.expect, others)
     if expected:
         path.write_text(_text({**tables, "expect": expected}, folder), encoding="utf-8")
 
 
-def _expected(expect: Iterable[Expect], new: Sequence[Cell]) -> list[dict[str, Any]]:
-    """Return the expectations that select one of the `new` cells."""
-    return [msgspec.to_builtins(one) for one in expect if any(expects(one, cell) for cell in new)]
+def _expected(expect: Iterable[Expect], others: Sequence[Cell]) -> list[dict[str, Any]]:
+    """Return the expectations that select one of these cells, without selectors that select all."""
+    return [
+        {key: value for key, value in msgspec.to_builtins(one).items() if value != "*"}
+        for one in expect
+        if any(expects(one, cell) for cell in others)
+    ]
 
 
 def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded) -> dict[str, Any]:
@@ -183,8 +189,3 @@ def _text(tables: dict[str, Any], folder: Path) -> str:
         here = portable(here, folder) if key == "recipes" else here  # others hold words alone
         parts += [f"[[{key}]]\n{table_text(table)}" for table in here]
     return "\n".join(parts)
-
-
-def recipe_text(recipe: ResolvedRecipe, folder: Path) -> list[str]:
-    """Return each pass of a recipe as it stands in a suite, with all that was given."""
-    return [value_text(portable(_pass(use), folder)) for use in recipe.passes]

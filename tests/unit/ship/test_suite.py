@@ -57,7 +57,7 @@ def test_the_budgets_of_the_cell_are_those_of_the_new_suite(tmp_path: Path) -> N
     shipped = Shipped(str(tmp_path / "artifact"), "openvino", "cpu", "fp32", 1)
     assert suite.recipes[1].shipped == shipped
     assert (suite.processes, suite.looks, suite.evaluate.samples) == (5, None, 300)
-    assert [one.reason for one in suite.expect] == ["x"]
+    assert suite.expect == ()  # there is no cell beside these
 
 
 def test_a_name_that_a_reference_has_is_another_ones(tmp_path: Path) -> None:
@@ -82,6 +82,11 @@ def test_a_reference_that_passes_have_made_is_built_again(tmp_path: Path) -> Non
         budgets=(held,),
         recipes=(FP32, ResolvedRecipe("int8", mine)),
         workloads={"vgg": "/somewhere/models/my_models.py:vgg"},
+        expect=(
+            Expect("unsupported", "not here", runtime="tpu"),
+            Expect("unsupported", "of int8", recipe="int8"),
+            Expect("unavailable", "of what stands beside it", recipe="fp32"),
+        ),
     )
     suite = written(tmp_path, of, HALF)
     assert [cell.key for cell in cells(suite)] == [
@@ -90,6 +95,7 @@ def test_a_reference_that_passes_have_made_is_built_again(tmp_path: Path) -> Non
         "vgg/int8-shipped/openvino/cpu/b1/bf16",
     ]
     assert suite.workloads == of.header.suite.workloads
+    assert [one.reason for one in suite.expect] == ["of what stands beside it"]
     assert suite.recipes[1].passes[0].use == mine[0].use
     assert "/somewhere" not in (tmp_path / "suite.toml").read_text().replace("../somewhere", "")
 
@@ -102,6 +108,6 @@ def test_without_a_budget_there_is_nothing_to_guard_it_by() -> None:
 def test_paths_are_relative_wherever_they_stand(tmp_path: Path) -> None:
     found = portable({"a": ["/x/net.onnx", "net", 3], "b": {"c": "/x/y/m.py:n"}}, Path("/x/ship"))
     assert found == {"a": ["../net.onnx", "net", 3], "b": {"c": "../y/m.py:n"}}
-    assert named("perfsuite optimize /home/me/net.py:net --ship /out") == (
-        "perfsuite optimize net.py:net --ship out"
+    assert named("perfsuite optimize '/home/my nets/net.py:net' --ship=/a/out 3") == (
+        "perfsuite optimize net.py:net --ship=out 3"
     )
