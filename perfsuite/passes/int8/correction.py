@@ -1,8 +1,9 @@
-"""Biases make up for the mean error that rounding weights causes, channel by channel.
+"""Biases make up for the mean error that rounding causes in a layer, channel by channel.
 
 A layer's input has a mean, most of all behind a ReLU, so that rounded weights shift each channel of
-its result by a constant. Calibration samples show by how much (Nagel et al. 2019, arXiv:1906.04721,
-section 4.2; Finkelstein et al. 2019, arXiv:1906.03193).
+its result by a constant, and so does rounding the input where many values are less than a step.
+Calibration samples show by how much (Nagel et al. 2019, arXiv:1906.04721, section 4.2; Finkelstein
+et al. 2019, arXiv:1906.03193).
 """
 
 from __future__ import annotations
@@ -45,8 +46,9 @@ def mean_errors(
 ) -> dict[str, np.ndarray]:
     """Return by how much the mean of each channel is too large, by the result of its layer.
 
-    The errors are those of the weights alone, on the values that `plain` has. A product to which
-    no constant is added for each channel is left out. Memory depends on the largest batch.
+    The errors are those of the layer's weights and of its input, on the values that `plain` has. A
+    product to which no constant is added for each channel is left out. Memory depends on the
+    largest batch.
     """
     layers = _layers(plain, weighted)
     able = _Biases(rounded, layers).able
@@ -104,20 +106,31 @@ def _probe(
         graph.initializer.append(numpy_helper.from_array(np.array(values, np.int64), name))
         return name
 
-    for result, layer in layers.items():
-        decoding = makers[_weighted_node(makers, result).input[1]]
-        for name in decoding.input:
+    def share(names: Iterable[str]) -> None:
+        for name in names:
             if name not in taken:
                 graph.initializer.append(constants[name])
                 taken.add(name)
+
+    def again(layer: onnx.NodeProto, value: str, weights: str) -> str:
+        copy = type(layer)()
+        copy.CopyFrom(layer)
+        copy.name = copy.output[0] = name_of("correction_layer")
+        copy.input[:] = [value, weights]  # without the bias
+        graph.node.append(copy)
+        return str(copy.output[0])
+
+    for result, layer in layers.items():
+        node = _weighted_node(makers, result)
+        decoding = makers[node.input[1]]
+        share(decoding.input)
         weights = add("DequantizeLinear", decoding.input, axis=channel_axis(layer))
-        error = add("Sub", [weights, layer.input[1]])
-        layer_of_errors = type(layer)()
-        layer_of_errors.CopyFrom(layer)
-        layer_of_errors.name = layer_of_errors.output[0] = name_of("correction_layer")
-        layer_of_errors.input[:] = [layer.input[0], error]
-        graph.node.append(layer_of_errors)
-        value, axes = layer_of_errors.output[0], [0]
+        given = layer.input[0]
+        if (scale := _scale_of(makers, node.input[0])) is not None:
+            share(scale)
+            given = add("DequantizeLinear", [add("QuantizeLinear", [given, *scale]), *scale])
+        value = add("Sub", [again(layer, given, weights), again(layer, *layer.input[:2])])
+        axes = [0]
         shape = constants[decoding.input[0]].dims
         if layer.op_type in CONVOLUTIONS:
             axes += range(2, len(shape))
@@ -133,6 +146,14 @@ def _probe(
 
 def _makers(graph: onnx.GraphProto) -> dict[str, onnx.NodeProto]:
     return {name: node for node in graph.node for name in node.output}
+
+
+def _scale_of(makers: Mapping[str, onnx.NodeProto], name: str) -> list[str] | None:
+    """Return the scale and the zero point by which a value was just rounded, if it was."""
+    decoding = makers.get(name)
+    if decoding is None or decoding.op_type != "DequantizeLinear":
+        return None
+    return list(decoding.input[1:])
 
 
 def _weighted_node(makers: Mapping[str, onnx.NodeProto], result: str) -> onnx.NodeProto:

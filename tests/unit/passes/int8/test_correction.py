@@ -1,4 +1,4 @@
-"""Biases take up the mean error of rounded weights, and nothing else changes."""
+"""Biases take up the mean error of rounded weights and inputs, and nothing else changes."""
 
 from __future__ import annotations
 
@@ -98,6 +98,14 @@ def test_a_product_takes_it_up_in_the_sum_that_follows() -> None:
     assert bias_of(corrected(read, [[50.0, 0.0]]), "Add").tolist() == [[1.0, 1.0]]
     one = model(product, shared, w=WEIGHTS.T, b=1.0)
     assert bias_of(corrected(one, [[50.0, 0.0]]), "Add") == 1.0
+
+
+def test_what_rounding_the_input_loses_is_made_up_for_too() -> None:
+    """The scale of the input is 1: 0.4 becomes 0 in three of four samples, and 8.4 becomes 8."""
+    layer = helper.make_node("Gemm", ["x", "w", "b"], ["y"], "g", transB=1)
+    plain = model(layer, w=[[1.27, 0.0], [0.0, 1.27]], b=[0.0, 0.0])
+    rounded = corrected(plain, [[0.4, 7.0], [0.4, 7.0], [0.4, 7.0], [8.4, 7.0]])
+    np.testing.assert_allclose(bias_of(rounded, "Gemm"), [0.4 * 1.27, 0.0], atol=1e-5)
 
 
 def test_without_samples_nothing_changes() -> None:
