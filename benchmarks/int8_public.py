@@ -40,7 +40,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import PerfsuiteError
 from perfsuite.passes.int8.int8 import Int8
 
-SAMPLES, TESTS = 32, 32
+SAMPLES, TESTS = 32, 128
 ENGINES = {"onnxruntime": False, "openvino": True}  # whether a shortcut is added in 32 bits
 # Height and width where a file leaves them open; lines of text are long.
 OPEN = {"*rec*": (48, 320), "*cls*": (48, 192), "common*": (64, 160), "*": (320, 320)}

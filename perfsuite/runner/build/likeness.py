@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
+from math import prod
 from statistics import fmean
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from perfsuite.domain.record import Likeness
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.runner.build.reference import are_detections
 
 SETS = "the order of its values has no meaning"
 NOT_FLOAT = "its values are no fractions"
@@ -46,17 +48,25 @@ def likeness(
     """Return the likeness of each output, over all samples of all calls.
 
     Left out are outputs that a cosine says nothing of: of integers, of a number of values that
-    changes, as of detections, and all of a task that compares them by its own `agreement`.
+    changes, as of detections, and all of a task that compares them by its own `agreement` or whose
+    answers look like boxes in the order of their scores.
     """
     names = manifest.outputs
     if not expected or not all(len(one) == len(names) for one in (*expected, *answered)):
         return ()
-    if task.agreement(expected[0], expected[0], manifest.precision) is not None:
+    own = task.agreement(expected[0], expected[0], manifest.precision)
+    if own is not None or any(_are_sets(one, manifest.batch) for one in expected):
         return tuple(Likeness(name, left_out=SETS) for name in names)
     return tuple(
         _of_output(name, [one[at] for one in expected], [one[at] for one in answered], manifest)
         for at, name in enumerate(names)
     )
+
+
+def _are_sets(outputs: Outputs, batch: int) -> bool:
+    """Tell whether answers look like several boxes for a sample, with a number for each."""
+    several = any(one.ndim >= 2 and prod(one.shape[:-1]) > batch for one in outputs)
+    return several and are_detections(outputs)
 
 
 def _of_output(

@@ -140,12 +140,12 @@ def differences(
         if reordered is not None:
             with suppress(ParityError):
                 return parity(expected, reordered, names, precision)
-        if not _are_detections(expected):
+        if not are_detections(expected):
             raise
         raise ParityError(f"{error}; {_AGREEMENT}") from error
 
 
-def _are_detections(outputs: Outputs) -> bool:
+def are_detections(outputs: Outputs) -> bool:
     """Tell whether answers look like boxes with a number for each, such as scores or labels."""
     shapes = [output.shape for output in outputs]
     boxes = [shape for shape in shapes if len(shape) >= 2 and shape[-1] == _CORNERS]

@@ -82,6 +82,24 @@ def test_sets_are_not_compared_value_by_value() -> None:
     assert likeness(Task(), manifest("y z"), values, values) == ()
 
 
+@pytest.mark.parametrize("shapes", [[(7, 4), (7,), (7,)], [(1, 7, 4), (1, 7)]])
+def test_boxes_in_the_order_of_their_scores_are_sets(shapes: list[tuple[int, ...]]) -> None:
+    outputs = [np.random.default_rng(0).random(shape).astype(np.float32) for shape in shapes]
+    names = " ".join(f"y{place}" for place in range(len(shapes)))
+    found = likeness(Task(), manifest(names), [outputs], [outputs])
+    assert {one.left_out for one in found} == {SETS}
+
+
+@pytest.mark.parametrize("shapes", [[(2, 4), (2,)], [(1, 7, 4), (1, 7, 20)], [(9, 4)]])
+def test_one_box_a_sample_and_one_for_each_query_are_compared(
+    shapes: list[tuple[int, ...]],
+) -> None:
+    outputs = [np.random.default_rng(0).random(shape).astype(np.float32) for shape in shapes]
+    names = " ".join(f"y{place}" for place in range(len(shapes)))
+    found = likeness(Task(), manifest(names, batch=2), [outputs], [outputs])
+    assert [one.cosine for one in found] == pytest.approx([1.0] * len(shapes))
+
+
 def test_what_is_the_same_for_all_samples_counts_none() -> None:
     class Scaled(Task):
         def calibration(self, samples: int) -> Iterator[Inputs]:
