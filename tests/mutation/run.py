@@ -42,7 +42,7 @@ ONLY = {
     "perfsuite/runner/build/variants.py": {
         "_key",
         "_runtime_of",
-        "_target",
+        "target",
         "model_key",
         "_identity",
         "data_key",
