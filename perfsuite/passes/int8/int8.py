@@ -159,7 +159,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         kept = [] if isinstance(self.keep, str) else named(every, self.keep, "keep")
         stay = [one for one in every if one not in rounded or one in kept]
         results = frozenset(result for one in stay for result in one.results)
-        return {one.name: "kept in float, as asked for" for one in kept}, results
+        return {one.name: "as the recipe asks for" for one in kept}, results
 
     def _nothing(self, runtime: str) -> str:
         asked = [f"layers = {list(self.layers)}"] * bool(self.layers)

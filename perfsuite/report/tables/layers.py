@@ -15,7 +15,7 @@ COLUMNS = ("layer", "before", "after", "stays", "why left alone")
 
 _BAR = 16  # characters
 _NAMED = 3  # layers, where several have one reason
-_SHOWN = 8  # layers that stay in float
+_SHOWN = 8  # layers that stay in float for one reason
 _NUMBER = re.compile(r"\.\d+(?=[.,])")
 
 Widths = tuple[LayerWidth, ...]
@@ -89,10 +89,20 @@ def by_reason(left: Mapping[str, str]) -> Iterator[str]:
 
 
 def kept(row: CellRow) -> list[str]:
-    """Return a line for each of the first layers that stay in float by a pass, and why."""
-    told = [plain(f"{layer} stays in float: {why}") for layer, why in row.left.items()]
-    more = len(told) - _SHOWN
-    return [*told[:_SHOWN], *([f"and {more} more layers (report --format json)"] * (more > 0))]
+    """Return a line for each reason why layers stay in float by a pass, with these layers.
+
+    What a reason says of its layer alone, before a semicolon, stands behind the layer.
+    """
+    found: dict[str, list[str]] = {}
+    for layer, why in row.left.items():
+        own, _, shared = why.rpartition("; ")
+        found.setdefault(shared, []).append(f"{layer}: {own}" if own else layer)
+    told = []
+    for why, layers in found.items():
+        more = f"; and {len(layers) - _SHOWN} more" if len(layers) > _SHOWN else ""
+        count = "1 layer stays" if len(layers) == 1 else f"{len(layers)} layers stay"
+        told.append(plain(f"{count} in float, {why} ({'; '.join(layers[:_SHOWN])}{more})"))
+    return told
 
 
 def lines(widths: Widths) -> Iterator[tuple[str, ...]]:

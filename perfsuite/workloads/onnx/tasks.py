@@ -34,7 +34,7 @@ class MadeUp(Task):
         """Raise `Unsupported`, because the ranges of random inputs are not those of real data."""
         raise Unsupported(
             "an ONNX file alone has no calibration samples; give it a samples file in the suite: "
-            f'samples = {{ {self.key} = "<file>.npz" }}, or to profile: --samples <file>.npz'
+            f'samples = {{ {self.key} = "<file>.npz" }}, or to a command: --samples <file>.npz'
         )
 
     def fingerprint(self) -> str:

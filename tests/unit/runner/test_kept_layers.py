@@ -59,7 +59,7 @@ def left(judged: JudgedRun, recipe: str) -> dict[str, str]:
 
 def test_what_was_kept_and_why_is_on_record(judged: JudgedRun) -> None:
     names = ["first", "body.a", "body.bad", "head"]
-    assert left(judged, "by-hand") == dict.fromkeys(names, "kept in float, as asked for")
+    assert left(judged, "by-hand") == dict.fromkeys(names, "as the recipe asks for")
     assert left(judged, "fp32") == {}
 
 
@@ -74,7 +74,10 @@ def test_the_guilty_layers_are_named(judged: JudgedRun) -> None:
 
 def test_all_outputs_tell_it(judged: JudgedRun, capsys: pytest.CaptureFixture[str]) -> None:
     print_run(Console(width=200), judged.run, judged.judgement)
-    said = "by-hand/onnxruntime/cpu/b1: body.bad stays in float: kept in float, as asked for"
+    said = (
+        "by-hand/onnxruntime/cpu/b1: 4 layers stay in float, as the recipe asks for "
+        "(first; body.a; body.bad; head)"
+    )
     assert said in capsys.readouterr().out
     assert said.replace("_", "\\_") in judged.report("md")
     rows = json.loads(judged.report("json"))["rows"]

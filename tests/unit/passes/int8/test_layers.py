@@ -69,7 +69,7 @@ def relative(a: np.ndarray, b: np.ndarray) -> float:
 
 def test_only_what_was_kept_is_told_with_a_reason() -> None:
     told = left_in(rounded(keep=("body.bad",)))
-    assert told == {"body.bad": "kept in float, as asked for"}
+    assert told == {"body.bad": "as the recipe asks for"}
     assert left_in(rounded(layers=("head",))) == {}
     assert not rounded().metadata_props
 

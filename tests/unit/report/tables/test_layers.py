@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import LayerWidth
-from perfsuite.report.tables.layers import reasons
+from perfsuite.report.tables.cell_rows import CellRow
+from perfsuite.report.tables.layers import kept, reasons
+
+INT8 = Cell("vgg", "int8", "openvino")
 
 
 def left(layer: str, why: str) -> LayerWidth:
@@ -23,3 +27,15 @@ def test_layers_with_one_reason_are_one_line_the_commonest_first() -> None:
         "left alone: 1 layer (head): its channels are an output of the model",
     ]
     assert list(reasons(widths[:1])) == []
+
+
+def test_layers_that_stay_in_float_are_told_by_reason() -> None:
+    whys = {f"l{number}": f"alone {number} %; all lose 2 points" for number in range(10)}
+    row = CellRow(INT8, "key", "ok", left=whys | {"head": "as asked"})
+    first, second = kept(row)
+    assert first == (
+        "10 layers stay in float, all lose 2 points (l0: alone 0 %; l1: alone 1 %; l2: alone 2 %; "
+        "l3: alone 3 %; l4: alone 4 %; l5: alone 5 %; l6: alone 6 %; l7: alone 7 %; and 2 more)"
+    )
+    assert second == "1 layer stays in float, as asked (head)"
+    assert kept(CellRow(INT8, "key", "ok")) == []
