@@ -6,16 +6,16 @@ from itertools import product
 
 import msgspec
 
-from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY
 from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.sensitivity import Unit
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import metrics
-from perfsuite.judge.status import trouble
 
 _MS = 1e3
+_TIERS = ("in vain", "saves", "open", "failed")  # the worst first
+_CUT_SHORT = "the run was cut short; --resume goes on with it"
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -61,33 +61,32 @@ def sensitivities(run: Run) -> list[Part]:
     asked = run.header.suite.sensitivity
     if asked is None:
         return []
-    cells = {cell.recipe: cell for cell in run.header.cells}
-    reference = run.records.get(cells[FP32.name].id) if FP32.name in cells else None
-    parts = [_part(run, cells[unit.recipe], unit, reference) for unit in asked.units]
-    return sorted(parts, key=_badness)
+    records = {record.cell.recipe: record for record in run.records.values()}
+    parts = [_part(unit, records[unit.recipe], records[FP32.name]) for unit in asked.units]
+    return sorted(parts, key=lambda part: (_TIERS.index(_tier(part)), -_cost(part)))
 
 
-def _part(run: Run, cell: Cell, unit: Unit, reference: Record | None) -> Part:
-    record = run.records.get(cell.id)
-    found = Part(unit.name, unit.use, cell.key, unit.layers, record.status if record else "missing")
-    reason = trouble(record)
-    if record is None or reason is not None:
-        told = record.error.message if record is not None and record.error else ""
+def _part(unit: Unit, record: Record, reference: Record) -> Part:
+    found = Part(unit.name, unit.use, record.cell.key, unit.layers, record.status)
+    if record.status != "ok":
+        told = _CUT_SHORT if record.error is None else record.error.message
         return msgspec.structs.replace(found, reason=told)
-    if reference is None or reference.status != "ok":
+    if reference.status != "ok":
         return found
     lost = metrics.known_loss(reference, record)
     least = record.least_like
     error = None if least is None or least.relative_error is None else 100.0 * least.relative_error
     saved = _saved_s(record, reference)
-    cost = lost or (None if error is None else Interval(error, error, error))
+    cost = lost
+    if lost is None and error is not None:
+        cost = Interval(error, error, error)
     return msgspec.structs.replace(
         found,
         metric=record.accuracy.metric if record.accuracy else "",
         points_lost=lost,
         error_percent=error,
         saved_s=saved,
-        lost_per_ms=None if cost is None or saved is None else _per_ms(cost, saved),
+        lost_per_ms=_per_ms(cost, saved) if cost is not None and saved is not None else None,
     )
 
 
@@ -117,13 +116,19 @@ def _per_ms(cost: Interval, saved: Interval) -> Interval | None:
     return Interval(cost.value / (_MS * saved.value), min(ends), max(ends))
 
 
-def _badness(part: Part) -> tuple[int, float]:
-    """Return a key that is the smallest for the worst part."""
+def _tier(part: Part) -> str:
     if part.status != "ok":
-        return 3, 0.0
-    lost = part.points_lost
-    cost = lost.value if lost is not None else part.error_percent or 0.0
+        return "failed"
     if part.lost_per_ms is not None:
-        return 1, -part.lost_per_ms.value
-    proven = part.is_slower or (lost is not None and lost.low > 0.0)
-    return (0 if proven else 2), -cost
+        return "saves"
+    lost = part.points_lost
+    return "in vain" if part.is_slower or (lost is not None and lost.low > 0.0) else "open"
+
+
+def _cost(part: Part) -> float:
+    """Return by what parts of one tier are ordered."""
+    if part.lost_per_ms is not None:
+        return part.lost_per_ms.value
+    if part.points_lost is not None:
+        return part.points_lost.value
+    return part.error_percent or 0.0

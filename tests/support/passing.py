@@ -22,7 +22,7 @@ def context(runtime: str, **more: Any) -> PassContext:
     """Return a context of the net in `outlier_net.py`, with `more` of its fields."""
     return PassContext(
         inputs={},
-        calibration=_calibration,
+        calibration=more.pop("calibration", _calibration),
         train=_none,
         target=Target(runtime, "cpu", quantized=QUANTIZED[runtime]),
         checkpoint=Path("unused"),

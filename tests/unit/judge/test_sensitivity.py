@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 from judged_runs import accuracy, record, run, warned
+from msgspec.structs import replace
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.record import Failure, Likeness, Record, Run
 from perfsuite.domain.sensitivity import Sensitivity, Unit
+from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
 from perfsuite.judge.sensitivity import Part, sensitivities
 
@@ -92,15 +94,59 @@ def test_the_worst_comes_first() -> None:
     found = sensitivities(
         asked(
             failed,
+            part("nothing", (9.0, 11.0, 9.5, 10.5), 0.9),
+            part("open", (9.0, 11.0, 9.5, 10.5), 0.8999, spread=0.01),
             part("cheap", (8.0,) * 4, 0.899),
             part("dear", (9.0,) * 4, 0.88),
-            part("vain", (10.0,) * 4, 0.85, spread=0.001),
             part("slow", (11.0,) * 4, 0.9),
-            part("open", (9.0, 11.0, 9.5, 10.5), 0.8999, spread=0.01),
+            part("a little", (10.0,) * 4, 0.892, spread=0.001),
+            part("vain", (10.0,) * 4, 0.85, spread=0.001),
         )
     )
-    assert [one.name for one in found] == ["vain", "slow", "dear", "cheap", "open", "e"]
+    assert [one.name for one in found] == [
+        "vain", "a little", "slow", "dear", "cheap", "open", "nothing", "e",
+    ]  # fmt: skip
     assert (found[-1].reason, found[-1].saved_s) == ("why", None)
+
+
+def test_what_loses_exactly_nothing_is_not_proven_to_lose() -> None:
+    same = replace(WHOLE, artifact="x")
+    nothing = part("nothing", (9.0, 11.0, 9.5, 10.5), 0.9, artifact="x")
+    maybe = part("maybe", (9.0, 11.0, 9.5, 10.5), 0.8999)
+    made = asked(nothing, maybe)
+    made.records[WHOLE.cell.id] = same
+    found = sensitivities(made)
+    assert [one.name for one in found] == ["maybe", "nothing"]
+    assert found[1].points_lost == Interval(0.0, 0.0, 0.0)
+
+
+def test_a_part_of_which_no_loss_is_known_has_no_quotient() -> None:
+    one = only(sensitivities(asked(part("a", (8.0,) * 4, None), validates=False)))
+    assert (one.metric, one.points_lost, one.error_percent) == ("", None, None)
+    assert one.is_faster and one.lost_per_ms is None
+    likeness = (Likeness("y", 0.99, 0.005, 8),)
+    other = part("b", (9.0, 11.0, 9.5, 10.5), None, likeness=likeness)
+    plain = part("a", (9.0, 11.0, 9.5, 10.5), None)
+    assert [one.name for one in sensitivities(asked(plain, other, validates=False))] == ["b", "a"]
+
+
+def test_too_few_processes_tell_no_time() -> None:
+    made = asked(part("a", (8.0,), 0.89))
+    one = only(sensitivities(made))
+    assert one.points_lost is not None
+    assert (one.saved_s, one.lost_per_ms, one.is_faster, one.is_slower) == (
+        None,
+        None,
+        False,
+        False,
+    )
+
+
+def test_a_run_that_was_cut_short_says_so() -> None:
+    one = only(sensitivities(asked(part("a", (), None, status="incomplete"))))
+    assert (one.status, one.reason) == (
+        "incomplete", "the run was cut short; --resume goes on with it",
+    )  # fmt: skip
 
 
 def test_without_validation_samples_it_is_the_error_of_the_outputs() -> None:
