@@ -113,6 +113,7 @@ def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded) -> dict[str, Any]:
         "precision": list(dict.fromkeys(one.precision for one in others)),
         "batches": list(dict.fromkeys(one.batch for one in others)),
         "threads": cell.threads,
+        "hold_out": True if built and suite.hold_out else None,
         **_thoroughness(suite),
         **{
             key: kept
@@ -134,17 +135,18 @@ def _eager(cell: Cell) -> Cell:
 
 
 def _thoroughness(suite: ResolvedSuite) -> dict[str, Any]:
-    """Return how thoroughly the run measured and evaluated, where it is not as by default."""
+    """Return how thoroughly the run measured and evaluated, where it is not as by default.
+
+    Its `minutes` are left out: they may be what was left of a search, and a gate must decide.
+    """
     found: dict[str, Any] = {"processes": "auto" if suite.looks else suite.processes}
     if suite.looks is not None and suite.looks.most != Looks().most:
         found["max_processes"] = suite.looks.most
-    found |= {"minutes": suite.minutes, "speedups_within": suite.speedups_within}
+    found["speedups_within"] = suite.speedups_within
     if suite.evaluate.samples is not None:
         found["evaluate"] = {"samples": suite.evaluate.samples}
     if suite.measure != Measure():
         found["measure"] = msgspec.to_builtins(suite.measure)
-    if suite.hold_out:
-        found["hold_out"] = True
     if suite.compare != "absolute":
         found["compare"] = suite.compare
     return found
