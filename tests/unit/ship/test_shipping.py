@@ -126,6 +126,7 @@ def test_the_suite_passes_where_nothing_of_it_was_built(shipped: Path, tmp_path:
     assert [verdict.status for verdict in judged.judgement.verdicts] == ["pass", "pass"]
     keys = [cell.key for cell in judged.run.header.cells]
     assert keys == ["net/fp32/onnxruntime/cpu/b1", CELL.format(shipped.name)]
+    assert str(shipped / "artifact" / "facts.json") in judged.run.header.files  # for --resume
     assert not (tmp_path / "home" / "cache" / "graph").exists()  # no pass was applied
     (taken,) = (record for record in judged.run.records.values() if record.cell.recipe == "int8")
     cached = tmp_path / "home" / "cache" / "artifact" / taken.artifact
