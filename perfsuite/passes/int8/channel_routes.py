@@ -75,7 +75,8 @@ class Routes:
             if node.op_type == "Conv":
                 return node if group_of(node) == 1 and self._has_constants(node) else None
             tensor = node.input[0]
-            if node.op_type not in _EACH_CHANNEL or len(self.readers[tensor]) != 1:
+            alone = len(self.readers[tensor]) == len(node.output) == 1
+            if node.op_type not in _EACH_CHANNEL or not alone:
                 return None
             node = self.producer.get(tensor)
         return None
@@ -175,7 +176,7 @@ def _shuffled(routes: Routes, last: onnx.NodeProto) -> Iterator[tuple[str, Route
         return
     inner, outer = routes.array(first.input[1]), routes.array(last.input[1])
     whole = routes.of(first.input[0])
-    if inner is None or outer is None or not whole or len(inner) != len(outer) + 1 < 4:
+    if inner is None or outer is None or not whole or not len(inner) == len(outer) + 1 > 2:
         return
     groups, each = (int(side) for side in inner[1:3])
     sides = list(routes.shapes.get(first.input[0], ()))[2:]

@@ -160,6 +160,7 @@ class _Rewriting:
         graph = self.model.graph
         self.taken = names_made(graph)
         self.uses = Counter(name for node in graph.node for name in names_read_by(node))
+        self.uses.update(value.name for value in graph.output)  # a weight may be one
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
         self.producer = {name: node for node in graph.node for name in node.output}
         self.readers: dict[str, list[onnx.NodeProto]] = defaultdict(list)
@@ -179,8 +180,9 @@ class _Rewriting:
         for value in graph.input:
             written += self._parted(value.name, "")
         for node in [one for one in graph.node if not plan.gone.intersection(one.output)]:
-            for tensor in plan.read.keys() & {*node.input}:
-                written += self._brought(node, tensor)
+            if not self.routes.moves(node):  # one that stays moves what nothing else may reorder
+                for tensor in plan.read.keys() & {*node.input}:
+                    written += self._brought(node, tensor)
             written.append(node)
             for name in node.output:
                 written += self._parted(name, node.name)

@@ -183,3 +183,49 @@ def test_a_reshape_to_other_sides_is_no_shuffle() -> None:
     (back,) = net.add("Reshape", turned, net.constant(np.array([-1, 8, 2, 8])))
     model = net.model(net.conv(back, 8, 5))
     assert without_shuffles(model) is model
+
+
+@pytest.mark.parametrize("back", [[-1], [-1, 8, SIDE, SIDE]])
+def test_a_matrix_that_is_turned_is_no_shuffle(back: list[int]) -> None:
+    net = Net()
+    given = net.relu(net.conv("x", 3, 8))
+    (matrix,) = net.add("Reshape", given, net.constant(np.array([-1, 8 * SIDE * SIDE])))
+    (turned,) = net.add("Transpose", matrix, perm=[1, 0])
+    model = net.model(*net.add("Reshape", turned, net.constant(np.array(back))))
+    assert without_shuffles(model) is model
+
+
+def test_what_stays_joined_and_split_gets_what_it_got() -> None:
+    net = Net()
+    first, second = net.conv("x", 3, 2), net.conv("x", 3, 8)
+    whole, inner = net.split(net.concat(first, second), 2, 8)
+    for groups in (2, 4):
+        inner = net.shuffle(inner, 8, groups)
+    left, right = net.split(inner, 4, 4)
+    model = net.model(whole, net.conv(second, 8, 3), net.conv(left, 4, 3), net.conv(right, 4, 3))
+    made = without_shuffles(model)
+    assert "Transpose" not in operators(made)
+    assert answers_alike(model, made)
+
+
+def test_channels_whose_places_are_told_stay() -> None:
+    net = Net()
+    pooled, places = net.add(
+        "MaxPool", net.conv("x", 3, 8), results=2, kernel_shape=[2, 2], pads=[0, 0, 1, 1]
+    )
+    halves = net.split(net.shuffle(pooled, 8), 4, 4)
+    model = net.model(places, *(net.conv(half, 4, 3) for half in halves))
+    assert answers_alike(model, without_shuffles(model))
+
+
+def test_weights_that_are_an_output_stay() -> None:
+    net = Net()
+    halves = net.split(net.shuffle(net.conv("x", 3, 8), 8), 4, 4)
+    model = net.model(*(net.conv(half, 4, 3) for half in halves))
+    for weight in net.weights:
+        if len(weight.dims) == 4:
+            value = helper.make_tensor_value_info(weight.name, TensorProto.FLOAT, weight.dims)
+            model.graph.output.append(value)
+    made = without_shuffles(model)
+    assert "Transpose" not in operators(made)
+    assert answers_alike(model, made)
