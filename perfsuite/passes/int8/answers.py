@@ -55,19 +55,13 @@ class Answers:
 
     def _axes(self, inputs: Inputs) -> dict[str, int]:
         """Return along which axis each input counts samples, of those that are to be cut."""
+        given = {name: sides for name, sides in self._sides.items() if name in inputs}
         if self._is_open:
-            return {
-                name: self._sides[name].index(_BATCH)
-                for name in inputs
-                if _BATCH in self._sides.get(name, ())
-            }
+            return {name: sides.index(_BATCH) for name, sides in given.items() if _BATCH in sides}
         return {
             name: 0
-            for name, array in inputs.items()
-            if (sides := self._sides.get(name, ()))
-            and isinstance(sides[0], int)
-            and array.ndim
-            and array.shape[0] != sides[0]
+            for name, sides in given.items()
+            if sides and inputs[name].ndim and inputs[name].shape[0] != sides[0]
         }
 
 

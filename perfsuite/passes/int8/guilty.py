@@ -164,7 +164,7 @@ class _Validation:
         rows = self._ctx.validation(Answers(graph, self._batch))
         found = 100.0 * (self._reference - self._ctx.metric(rows))
         # A loss of exactly what is allowed is allowed, though a difference of floats may be above.
-        return round(found, _DIGITS) if math.isfinite(found) else math.inf
+        return round(found, _DIGITS)
 
 
 class _Errors:

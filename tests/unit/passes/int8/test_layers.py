@@ -165,3 +165,31 @@ def test_a_layer_that_is_never_rounded_is_told_with_the_reason() -> None:
     assert found.left["gram"].startswith("openvino runs it in float")
     with pytest.raises(Unsupported, match="nothing is left that could be rounded on openvino"):
         Int8(4, layers=("gram",)).apply(net, context("openvino"))
+
+
+def test_what_can_be_rounded_is_told_of_nets_without_calibration_or_layers() -> None:
+    found = Int8().changeable(outlier_net(), context("openvino", calibration=lambda _: iter(())))
+    assert found.layers == LAYERS
+    bare = outlier_net()
+    del bare.graph.node[:-3]
+    bare.graph.node.pop()
+    bare.graph.node[0].input[0] = "x"
+    del bare.graph.output[:]
+    bare.graph.output.append(helper.make_tensor_value_info("flat", 1, ["batch", 3]))
+    with pytest.raises(Unsupported, match="nothing to quantize"):
+        Int8().changeable(bare, context("openvino"))
+
+
+def test_the_word_auto_is_no_list_of_layers() -> None:
+    net = outlier_net()
+    net.graph.node.append(helper.make_node("MatMul", ["y", "turned"], ["z"], "gram/MatMul"))
+    net.graph.node.insert(
+        len(net.graph.node) - 1, helper.make_node("Transpose", ["y"], ["turned"], "gram/Transpose")
+    )
+    net.graph.output.append(helper.make_tensor_value_info("z", 1, ["batch", "batch"]))
+    with pytest.raises(Unsupported) as error:
+        Int8(4, layers=("gram",), keep="auto", max_drop_points=1.0).apply(net, context("openvino"))
+    assert str(error.value) == (
+        "int8: with layers = ['gram'] nothing is left that could be rounded on openvino: it rounds "
+        "convolutions and matrix products with constant float32 weights"
+    )
