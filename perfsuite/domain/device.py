@@ -69,7 +69,7 @@ class QuantizedGraphs(msgspec.Struct, frozen=True):
       otherwise every value between two operators is quantized.
     - `weight_bits`: 7 (-63 to 63) where two 8-bit products are added in 16 bits, which saturate.
     - `float_operators`: operators that it has no 8-bit kernels for, such as ConvTranspose; they
-      stay as they are.
+      stay as they are. What those without weights give, such as ReduceMax, is not rounded either.
     """
 
     activations: Literal["uint8", "int8"] = "uint8"

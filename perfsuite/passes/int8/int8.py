@@ -52,7 +52,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: tuple[str, ...] | str = ()
     max_drop_points: float | None = None
 
-    version: ClassVar[int] = 8
+    version: ClassVar[int] = 9
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
 
@@ -101,7 +101,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             graph, filter(None, [ctx.inputs])
         )  # none if the graph's batch is another one
         model = prepared(graph, [one for one in (asked, few) if one], scheme.float_operators)
-        _require_layers(graph, place(model.graph, **_rules(scheme)))
+        _require_layers(graph, place(model.graph, **_rules(scheme)), scheme)
         every = layers_of(graph, model) if self.layers or self.keep else []
         kept, stays = self._stays(every)
         placement = place(model.graph, **_rules(scheme), stays=stays)
@@ -142,7 +142,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         next(ctx.calibration(_COMPARED), None)
         model = prepared(graph, [], scheme.float_operators)
         placement = place(model.graph, **_rules(scheme))
-        _require_layers(graph, placement)
+        _require_layers(graph, placement, scheme)
         every = layers_of(graph, model)
         rounded = list(able(every, placement.weighted))
         names = {layer.name for layer in rounded}
@@ -192,11 +192,14 @@ def _rules(scheme: Scheme) -> _Rules:
     }
 
 
-def _require_layers(graph: onnx.ModelProto, placement: Placement) -> None:
+def _require_layers(graph: onnx.ModelProto, placement: Placement, scheme: Scheme) -> None:
     if not placement.weighted:
+        there = {node.op_type for node in graph.graph.node}
+        floats = sorted(there.intersection(scheme.float_operators))
+        more = f"; {' and '.join(floats)} run in float, and what reads them too" if floats else ""
         raise Unsupported(
             f"int8: the graph has no convolution or matrix product with constant float32 weights"
-            f"{why_none(graph)}"
+            f"{why_none(graph)}{more}"
         )
 
 

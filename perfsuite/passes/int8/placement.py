@@ -42,14 +42,17 @@ def place(
     `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
     they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
     name all tensors to calibrate; with these tensors' `ranges`, what would lose too many bits keeps
-    a scale of its own. Operators that the engine runs in float alone are left as they are, and so
-    are the layers whose first results are in `stays`. The tensors to calibrate are then among those
-    of the placement without any.
+    a scale of its own. Operators that the engine runs in float alone are left as they are, with
+    what is `unrounded` for them, and so are the layers whose first results are in `stays`. The
+    tensors to calibrate are then among those of the placement without any.
     """
     flow = _Flow(graph, sum_in_accumulator, float_operators, stays)
     for node in graph.node:
         flow.visit(node)
-    return flow.placement(ranges)
+    floats = unrounded(graph, float_operators)
+    if ranges is not None:
+        ranges = {**dict.fromkeys(floats, (0.0, 0.0)), **ranges}  # nobody asked for these
+    return without(flow.placement(ranges), graph, floats)
 
 
 def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[str]) -> Placement:
@@ -64,6 +67,23 @@ def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[st
     read = {node.output[0]: node.input[0] for node in graph.node if node.output and node.input}
     weighted = tuple(name for name in placement.weighted if read[name] in rounded)
     return replace(placement, groups=groups, carriers=carriers, weighted=weighted)
+
+
+def unrounded(graph: onnx.GraphProto, float_operators: Collection[str]) -> tuple[str, ...]:
+    """Return what must not be rounded, in topological order.
+
+    These are the results of float operators without weights, and what is made of such a result
+    alone, which an engine may compute in the same kernel.
+    """
+    alone = {*float_operators} - {*CONVOLUTIONS, *PRODUCTS}
+    known = {tensor.name for tensor in graph.initializer}
+    found: dict[str, None] = {}
+    for node in graph.node:
+        given = {name for name in node.input if name and name not in known}
+        behind = given <= found.keys() and node.op_type not in (*CONVOLUTIONS, *PRODUCTS)
+        if node.op_type in alone or (given and behind):
+            found |= dict.fromkeys(node.output)
+    return tuple(found)
 
 
 def channel_axis(node: onnx.NodeProto) -> int:

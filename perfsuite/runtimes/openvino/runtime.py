@@ -55,8 +55,17 @@ class OpenVino:
         return versions("openvino", ("openvino",), "pip install openvino")
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums."""
-        return QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=weight_bits())
+        """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums.
+
+        A reduction whose result is rounded computes its extremes in 8 bits, of values that are not
+        scaled yet (2026.4): the answers would be wrong.
+        """
+        return QuantizedGraphs(
+            "uint8",
+            sum_in_accumulator=True,
+            weight_bits=weight_bits(),
+            float_operators=("ReduceMax", "ReduceMin"),
+        )
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.xml` and `model.bin`, weights in the precision of the graph."""
