@@ -36,8 +36,8 @@ _SEGMENTERS = dict.fromkeys(
     ("deeplabv3_mobilenet_v3_large", "lraspp_mobilenet_v3_large", "fcn_resnet50"), 64
 )
 _DETECTORS = {
-    "fasterrcnn_mobilenet_v3_large_320_fpn": 128, "retinanet_resnet50_fpn": 128,
-    "fcos_resnet50_fpn": 128, "ssdlite320_mobilenet_v3_large": 0, "maskrcnn_resnet50_fpn": 128,
+    "fasterrcnn_mobilenet_v3_large_320_fpn": 128, "ssdlite320_mobilenet_v3_large": 0,
+    "retinanet_resnet50_fpn": 128, "fcos_resnet50_fpn": 128, "maskrcnn_resnet50_fpn": 128,
     "keypointrcnn_resnet50_fpn": 128, "ssd300_vgg16": 0,
 }  # fmt: skip
 # Frames and the side of each.
