@@ -33,7 +33,7 @@ def test_a_pass_is_told_what_will_run_and_hears_its_clock(folder: Path) -> None:
     cell = msgspec.structs.replace(made.job.cell, batch=3, threads=2)
     job = msgspec.structs.replace(made.job, cell=cell)
     again = VariantBuilder(made.workload, job, made.steps, made.runtime, made.cache)
-    told = again._context(made.steps[0], "key")
+    told = again.context(made.steps[0], "key")
     target = told.target
     assert (target.runtime, target.device, target.precision) == ("onnxruntime", "cpu", "fp32")
     assert (target.batch, target.threads) == (3, 2)
@@ -181,7 +181,7 @@ def test_a_pass_is_resolved_for_the_cells_target(
     resolve = staticmethod(lambda target: told.append(target) or "")
     monkeypatch.setattr(type(made.steps[0].pass_), "resolve", resolve)
     assert made.edits_key
-    assert told == [made._target(made.steps[0])]
+    assert told == [made.target(made.steps[0])]
 
 
 def test_a_graph_pass_is_no_part_of_the_modules_key(folder: Path) -> None:
@@ -196,7 +196,7 @@ def test_a_pass_that_names_an_engine_is_resolved_for_it(folder: Path) -> None:
     """One net is trained for both engines."""
     made = builder(folder, '{ use = "prune", ratio = 0.5, runtime = "openvino" }')
     assert made._runtime_of(made.steps[0]).name == "openvino"
-    assert made._target(made.steps[0]).runtime == "openvino"
+    assert made.target(made.steps[0]).runtime == "openvino"
     made = builder(folder, '{ use = "prune", ratio = 0.5 }', SCALE)
     assert [made._runtime_of(step) for step in made.steps] == [made.runtime] * 2
 

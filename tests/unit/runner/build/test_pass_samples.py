@@ -59,7 +59,7 @@ def test_passes_train_without_what_is_held_out_and_have_keys_of_their_own(folder
     without, whole = (
         made(folder, "np.array([0, 9])", SCALE, hold_out=hold_out) for hold_out in (True, False)
     )
-    contexts = [one._context(one.steps[0], "key") for one in (without, whole)]
+    contexts = [one.context(one.steps[0], "key") for one in (without, whole)]
     found = [context.train().inputs[:, 0].tolist() for context in contexts]
     assert found == [[4 * place for place in range(1, 9)], [4 * place for place in range(10)]]
     assert without.data_key == whole.data_key, (
@@ -70,7 +70,7 @@ def test_passes_train_without_what_is_held_out_and_have_keys_of_their_own(folder
     places = key_of(np.array([0, 9]).tobytes())
     held_out = key_of(whole.data_key, "held out", places)
     assert without.edits_key == without.steps[0].key(
-        without.model_key, held_out, without._target(without.steps[0])
+        without.model_key, held_out, without.target(without.steps[0])
     )
 
 
@@ -92,7 +92,7 @@ def test_what_has_samples_of_its_own_is_trained_once(folder: Any) -> None:
 
 def test_a_pass_gets_rows_and_the_main_metric(folder: Any) -> None:
     one = made(folder, "np.array([3])", SCALE)
-    context = one._context(one.steps[0], "key")
+    context = one.context(one.steps[0], "key")
     rows = context.validation(lambda inputs: [inputs["x"] * 0.5])
     assert rows.tolist() == [[0.5]] * 3
     assert context.metric(rows) == 0.5
@@ -101,16 +101,16 @@ def test_a_pass_gets_rows_and_the_main_metric(folder: Any) -> None:
 def test_validation_needs_that_they_are_held_out_where_passes_train(folder: Any) -> None:
     trained = made(folder, "np.array([3])", SCALE, hold_out=False)
     with pytest.raises(ConfigError) as caught:
-        trained._context(trained.steps[0], "key").validation(lambda inputs: [inputs["x"]])
+        trained.context(trained.steps[0], "key").validation(lambda inputs: [inputs["x"]])
     assert str(caught.value) == (
         "net/r/onnxruntime/cpu/b1: its validation samples are training samples, and its recipe "
         "trains on them; leave them out of training with hold_out = true in the suite"
     )
     rounded = made(folder, "np.array([3])", '{ use = "int8" }', hold_out=False)
-    rows = rounded._context(rounded.steps[0], "key").validation(lambda inputs: [inputs["x"]])
+    rows = rounded.context(rounded.steps[0], "key").validation(lambda inputs: [inputs["x"]])
     assert len(rows) == 3, "INT8 trains nothing"
     own = made(folder / "own", "None", SCALE, hold_out=False)
-    assert len(own._context(own.steps[0], "key").validation(lambda inputs: [inputs["x"]])) == 3
+    assert len(own.context(own.steps[0], "key").validation(lambda inputs: [inputs["x"]])) == 3
 
 
 def test_before_anything_is_trained_it_is_told_that_it_may_not_judge(folder: Any) -> None:
@@ -133,7 +133,7 @@ def test_before_anything_is_trained_it_is_told_that_it_may_not_judge(folder: Any
 
 def test_a_task_without_any_says_so(folder: Any) -> None:
     one = builder(folder, SCALE)
-    context = one._context(one.steps[0], "key")
+    context = one.context(one.steps[0], "key")
     with pytest.raises(Unsupported, match="this task has no validation samples"):
         context.validation(lambda inputs: [])
 
