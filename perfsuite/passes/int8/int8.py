@@ -52,7 +52,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     keep: tuple[str, ...] | str = ()
     max_drop_points: float | None = None
 
-    version: ClassVar[int] = 9
+    version: ClassVar[int] = 10
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
 

@@ -57,14 +57,14 @@ class OpenVino:
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
         """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums.
 
-        A reduction whose result is rounded computes its extremes in 8 bits, of values that are not
-        scaled yet (2026.4): the answers would be wrong.
+        Some reductions whose results are rounded compute in 8 bits, of values that are not scaled
+        yet (2026.4): the answers would be wrong.
         """
         return QuantizedGraphs(
             "uint8",
             sum_in_accumulator=True,
             weight_bits=weight_bits(),
-            float_operators=("ReduceMax", "ReduceMin"),
+            float_operators=("ReduceMax", "ReduceMin", "ReduceSum"),
         )
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
