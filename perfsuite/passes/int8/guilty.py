@@ -65,13 +65,13 @@ class _Search:
         self.done, self.total = 0, len(layers) + _judged(len(layers))
         self.losses: dict[frozenset[str], float] = {}
         self.judge: Callable[[onnx.ModelProto], float]
+        self.told: Callable[[float], str]
         try:
             validation = _Validation(rounding.model, ctx, self.errors.batch)
-            self.judge, self.on = validation.loss, validation.words
-            self.unit = "points"
+            self.judge, self.on, self.told = validation.loss, validation.words, _in_points
         except Unsupported as reason:
-            self.judge, self.on = self.errors.percent, self.errors.words(str(reason))
-            self.unit = "percent"
+            self.judge, self.told = self.errors.percent, _in_percent
+            self.on = self.errors.words(str(reason))
 
     def find(self, limit: float) -> Guilty:
         all_rounded = self._loss(())
@@ -83,14 +83,14 @@ class _Search:
         if len(kept) == len(order):
             raise Unsupported(
                 f"int8: no layer can be rounded within max_drop_points = {limit:g}: with "
-                f"'{order[-1].name}' alone {self._told(self._loss(order[:-1]))} {self.on}; allow "
+                f"'{order[-1].name}' alone {self.told(self._loss(order[:-1]))} {self.on}; allow "
                 f"more, or leave int8 away"
             )
         kept = self._without_innocent(kept, limit)
         which = "this layer" if len(kept) == 1 else f"these {len(kept)} layers"
         judged = (
-            f"with all rounded {self._told(all_rounded)}, with {which} in float "
-            f"{self._told(self._loss(kept))}, {self.on}"
+            f"with all rounded {self.told(all_rounded)}, with {which} in float "
+            f"{self.told(self._loss(kept))}, {self.on}"
         )
         left = {
             layer.name: f"rounded alone it changes the answers by {_percent(alone[layer.name])}; "
@@ -143,10 +143,13 @@ class _Search:
         self.done += 1
         self.ctx.progress(min(self.done, self.total), self.total)
 
-    def _told(self, loss: float) -> str:
-        if self.unit == "points":
-            return f"it loses {loss:.3g} points"
-        return f"the error is {loss:.3g} %"
+
+def _in_points(loss: float) -> str:
+    return f"it loses {loss:.3g} points"
+
+
+def _in_percent(loss: float) -> str:
+    return f"the error is {loss:.3g} %"
 
 
 class _Validation:

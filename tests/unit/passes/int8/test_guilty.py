@@ -266,7 +266,7 @@ def test_a_hundred_layers_take_few_whole_trials(monkeypatch: pytest.MonkeyPatch)
         return sum(weight[name] for name in names if name not in stays)
 
     monkeypatch.setattr(search, "losses", {}, raising=False)
-    monkeypatch.setattr(search, "unit", "points", raising=False)
+    monkeypatch.setattr(search, "told", guilty._in_points, raising=False)
     monkeypatch.setattr(search, "on", "on paper", raising=False)
     monkeypatch.setattr(search, "judge", judge, raising=False)
     monkeypatch.setattr(search, "_graph", lambda stays: {one.name for one in stays})
