@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnx
 
 from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs, Outputs
+
+if TYPE_CHECKING:
+    import onnx
 
 Answer = Callable[[Inputs], Outputs]
 
@@ -65,6 +67,8 @@ def _count(inputs: Inputs) -> int:
 
 def answering(model: Any) -> Answer:
     """Return what answers by an ONNX graph, on ONNX Runtime, or by a compiled OpenVINO model."""
+    import onnx
+
     if not isinstance(model, onnx.ModelProto):
         return lambda inputs: [np.array(value) for value in model(inputs).values()]
     import onnxruntime as ort

@@ -7,13 +7,15 @@ import tempfile
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import numpy as np
-import onnx
 
 from perfsuite.domain.task import Inputs, Outputs
+
+if TYPE_CHECKING:
+    import onnx
 
 _LAYERS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 _PER_CHANNEL = 13  # the first opset with scales along an axis
@@ -44,6 +46,7 @@ def static(
     graph: onnx.ModelProto, samples: Iterable[Inputs], setting: Setting = SETTINGS[0]
 ) -> onnx.ModelProto:
     """Return the graph with ONNX Runtime's Q/DQ pairs, after its own preprocessing."""
+    import onnx
     from onnxruntime.quantization import (
         CalibrationDataReader,
         CalibrationMethod,

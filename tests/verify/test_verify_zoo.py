@@ -17,7 +17,7 @@ import pytest
 
 pytest.importorskip("timm")
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 import zoo
 from zoo_rows import faults
 

@@ -17,7 +17,7 @@ from perfsuite.domain.task import Inputs, Predict
 
 pytest.importorskip("onnxruntime")
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "benchmarks"))
+sys.path.append(str(Path(__file__).parents[3] / "benchmarks"))
 import static_settings
 from nncf_validation import Validation
 from quantizers import OnnxRuntimeStatic
