@@ -36,7 +36,7 @@ class Decisions:
         """Open them.
 
         Raises `ConfigError` for a folder that cannot be written, that another process is writing
-        to, that has a search already or, to `resume`, none; `SchemaError` for a corrupt file.
+        to, that is not empty or, to `resume`, has no search; `SchemaError` for a corrupt file.
         """
         self._path = folder / FILE
         if resume and not self._path.is_file():
@@ -45,6 +45,11 @@ class Decisions:
             raise ConfigError(
                 f"{folder}: there is a search already; go on with it (--resume), or choose another "
                 f"folder (-o)"
+            )
+        if not resume and any(folder.glob("[!.]*")):
+            raise ConfigError(
+                f"{folder}: it holds something else already; choose another folder for the search "
+                f"(-o)"
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)

@@ -59,6 +59,13 @@ def test_two_processes_do_not_search_in_one_folder(tmp_path: Path) -> None:
         Decisions(tmp_path, resume=True)
 
 
+def test_a_folder_that_holds_something_else_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "run.jsonl").write_text("{}\n")
+    with pytest.raises(ConfigError, match="holds something else already"):
+        Decisions(tmp_path, resume=False)
+    assert [one.name for one in tmp_path.iterdir()] == ["run.jsonl"]
+
+
 def test_there_must_be_a_search_to_go_on_with(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no search to go on with"):
         Decisions(tmp_path, resume=True)
