@@ -221,3 +221,14 @@ def test_constants_of_every_kind_are_lifted() -> None:
     given = model(nodes, outputs=("y", "z"))
     given.graph.output[1].type.tensor_type.elem_type = TensorProto.STRING
     assert kinds(prepared(given, SAMPLES)) == ["Constant", "Unsqueeze", "Mul"]
+
+
+def test_a_graph_without_shuffles_that_answers_otherwise_is_told_and_not_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    head = '<ir_version: 9, opset_import: ["" : 18]> g (float[2,3] x) => (float[2,3] y)'
+    made, wrong = (onnx.parser.parse_model(f"{head} {{ y = {one}(x) }}") for one in ("Relu", "Neg"))
+    monkeypatch.setattr("perfsuite.passes.int8.prepare.without_shuffles", lambda model: wrong)
+    with pytest.warns(UserWarning, match="channel shuffles stay"):
+        found = prepared(made, [{"x": np.ones((2, 3), np.float32)}])
+    assert [node.op_type for node in found.graph.node] == ["Relu"]
