@@ -8,10 +8,11 @@ import msgspec
 
 
 class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Workload x recipe x runtime x device x precision x batch x threads.
+    """Workload x recipe x runtime x device x precision x batch x threads x switch.
 
     A cell has only the names of workload and recipe; their contents are identified by the artifact
-    key.
+    key. `switch` names what is turned off or capped in the processes that run its artifact, which
+    is that of the cell without; empty for none.
     """
 
     workload: str
@@ -21,6 +22,7 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
     precision: str = "fp32"
     batch: int = 1
     threads: int = 1
+    switch: str = ""
 
     @property
     def key(self) -> str:
@@ -28,6 +30,8 @@ class Cell(msgspec.Struct, frozen=True, omit_defaults=True):
         parts = [self.workload, self.recipe, self.runtime, self.device, f"b{self.batch}"]
         if self.precision != "fp32":
             parts.append(self.precision)
+        if self.switch:
+            parts.append(self.switch)
         return "/".join(parts)
 
     @property

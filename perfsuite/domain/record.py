@@ -10,6 +10,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.certificate import Certificate
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.environment import Environment
+from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.profile import Breakdown, Roofline
@@ -112,10 +113,16 @@ class EvidenceItem(msgspec.Struct, frozen=True):
 
 
 class Evidence(msgspec.Struct, frozen=True):
-    """What really ran. `kernels` counts executed kernels by type and precision."""
+    """What really ran, and what is wrong with it.
+
+    `kernels` counts executed kernels by type and precision; `layers` are those that compute, in the
+    order in which they run.
+    """
 
     items: tuple[EvidenceItem, ...] = ()
     kernels: dict[str, int] = {}
+    layers: tuple[LayerKernel, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
 
 class Failure(msgspec.Struct, frozen=True):
