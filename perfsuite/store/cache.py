@@ -43,11 +43,14 @@ class NotCached(PerfsuiteError):
     """What was asked of a sealed cache is not there."""
 
 
+SHIPPED = Path(__file__).parent.parent / "workloads/zoo/trained"
+
+
 class Cache:
     """Folders at `root/kind/key`; a folder that exists is complete.
 
-    `root` is `PERFSUITE_HOME/cache` if it is not given. Into a cache that is `sealed` nothing is
-    built.
+    `root` is `PERFSUITE_HOME/cache` if it is not given. What it lacks may come with perfsuite, in
+    `SHIPPED`, where nothing is ever written. Into a cache that is `sealed` nothing is built.
     """
 
     def __init__(self, root: Path | None = None, *, sealed: bool = False) -> None:
@@ -55,9 +58,9 @@ class Cache:
         self.sealed = sealed
 
     def get(self, kind: str, key: str) -> Path | None:
-        """Return the folder of `key`, or None if it was not built yet."""
-        final = self.root / kind / key
-        return final if final.is_dir() else None
+        """Return the folder of `key`, or None if it was not built yet and does not ship."""
+        places = (root / kind / key for root in (self.root, SHIPPED))
+        return next((folder for folder in places if folder.is_dir()), None)
 
     def build(self, kind: str, key: str, make: Callable[[Path], None]) -> tuple[Path, bool]:
         """Return the folder of `key`, and whether it was made now.

@@ -45,7 +45,7 @@ def load(module: nn.Module, path: Path) -> nn.Module:
             f"{path.name}: there are no such weights; train them with "
             f"python -m perfsuite.workloads.zoo.train {path.stem}"
         )
-    _check(path)
+    check_whole(path)
     state = {n: t.float() if t.is_floating_point() else t for n, t in load_file(path).items()}
     try:
         module.load_state_dict(state, strict=True)
@@ -65,7 +65,7 @@ def card_line(path: Path) -> str:
     return f"| SHA-256 | `{sha256_of(path)}` |"
 
 
-def _check(path: Path) -> None:
+def check_whole(path: Path) -> None:
     """Raise `ConfigError` unless `path` has the SHA-256 that its model card states."""
     card = path.with_suffix(".md")
     text = card.read_text(errors="replace") if card.is_file() else ""

@@ -230,3 +230,16 @@ def test_into_a_sealed_cache_nothing_is_built(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
     made, _ = Cache(tmp_path).build("kind", "abc", lambda folder: write_it(folder, "one"))
     assert sealed.build("kind", "abc", lambda folder: write_it(folder, "two")) == (made, False)
+
+
+def test_what_ships_is_found_where_the_cache_lacks_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shipped = tmp_path / "shipped/edits/k"
+    shipped.mkdir(parents=True)
+    monkeypatch.setattr("perfsuite.store.cache.SHIPPED", tmp_path / "shipped")
+    sealed = Cache(tmp_path / "cache", sealed=True)
+    assert sealed.build("edits", "k", lambda folder: None) == (shipped, False)
+    own = tmp_path / "cache/edits/k"
+    own.mkdir(parents=True)
+    assert sealed.get("edits", "k") == own
