@@ -1,6 +1,6 @@
 """Puts what a recipe has trained among the entries of the cache that come with perfsuite.
 
-    python benchmarks/ship_trained.py benchmarks/prune.toml --workload vgg16-cifar10 --recipe quarter
+    python benchmarks/ship_trained.py SUITE --workload vgg16-cifar10 --recipe quarter
 
 The training must be in the cache. Its tensors ship in half precision, with a card that has their
 SHA-256, the recipe, and the metric of the net as it is loaded again, on all test samples, by eager
