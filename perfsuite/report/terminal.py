@@ -19,6 +19,7 @@ from perfsuite.report.sentences import caution_sentence, change_notes, compariso
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
     accuracies,
+    findings,
     inputs,
     layers,
     other_metrics,
@@ -35,6 +36,7 @@ from perfsuite.report.tables.cell_rows import (
     summary,
     title,
 )
+from perfsuite.report.tables.findings import Found
 from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
@@ -74,6 +76,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     console.print(as_text(console, title(run), "bold"))
     if run.header.suite.sensitivity is not None:
         _print_sensitivity(console, run)
+        print_findings(console, findings.found_in(run))
         _print_judgement(console, judgement, None)
         return
     for workload, group in groups(found).items():
@@ -85,6 +88,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         _print_other_metrics(console, group)
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
+    print_findings(console, findings.found_in(run))
     _print_judgement(console, judgement, run.header.certificate)
 
 
@@ -323,6 +327,19 @@ def print_warnings(console: Console, warnings: Sequence[str]) -> None:
         console.print(as_text(console, "warnings", "bold yellow"))
     for warning in warnings:
         console.print(as_text(console, f"! {plain(warning)}", "yellow"))
+
+
+def print_findings(console: Console, found: Sequence[Found]) -> None:
+    """Print what is wrong with the libraries underneath, and how to mend it, if anything is."""
+    if found:
+        console.print()
+        console.print(as_text(console, findings.TITLE, "bold"))
+    for one in found:
+        symbol = findings.SYMBOLS[one.finding.severity]
+        wrong, fix = findings.sentences(one)
+        style = "red" if one.finding.severity == "fault" else "yellow"
+        console.print(as_text(console, f"{symbol} {wrong}", style))
+        console.print(as_text(console, f"  {fix}"))
 
 
 def _change_row(change: CellChange) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
+from perfsuite.domain.finding import Finding
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import (
@@ -90,7 +91,13 @@ def run(factor: float = 1.0) -> Run:
             cells[1],
             latencies_s=_rounds(*(factor * one for one in (0.00110, 0.00108, 0.00112, 0.00109))),
             values={"run_peak_bytes": (101e6, 99e6), "artifact_bytes": (14.9e6,)},
-            evidence=Evidence((EvidenceItem("observed", "kernel", "brgconv_avx512_I8", "9"),)),
+            evidence=Evidence(
+                (EvidenceItem("observed", "kernel", "brgconv_avx512_I8", "9"),),
+                findings=(
+                    Finding("t", "machine", "[b]two|threads", "use one", "reported", "caution"),
+                    Finding("ref", "oneDNN", "9 layers in `ref`", "update it", "observed"),
+                ),
+            ),
             accuracies=(
                 Accuracy("top1", 0.9236, 2000, "d", tuple(0.923 + n / 9e3 for n in range(11))),
                 Accuracy("top5", 0.9961, 2000, "d", tuple(0.996 + n / 5e4 for n in range(11))),

@@ -13,6 +13,7 @@ from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
     accuracies,
+    findings,
     inputs,
     layers,
     other_metrics,
@@ -64,6 +65,7 @@ class Markdown:
             table = markdown_table(sensitivity.columns(run), sensitivity.lines(run))
             parts += [f"## {sensitivity.TITLE}", table]
             parts += [escape(one) for one in sensitivity.sentences(run)]
+            parts += _findings(run)
             return _joined(parts, judgement)
         for workload, group in groups(rows(run, judgement)).items():
             parts += [
@@ -91,6 +93,7 @@ class Markdown:
                 ]
             parts += _kept(group)
             parts += _widths(group)
+        parts += _findings(run)
         if judgement.verdicts:
             lines = (
                 (
@@ -144,6 +147,15 @@ def _reasons(net: layers.Widths) -> str:
     """Return a list of the reasons why layers were left alone, and a blank line; '' for none."""
     lines = [f"- {escape(reason)}" for reason in layers.reasons(net)]
     return "\n".join([*lines, "", ""]) if lines else ""
+
+
+def _findings(run: Run) -> list[str]:
+    """Return a table of what is wrong with the libraries underneath, if anything is."""
+    found = findings.found_in(run)
+    if not found:
+        return []
+    table = markdown_table(findings.COLUMNS, findings.lines(found))
+    return [f"## {findings.TITLE}", table]
 
 
 def _breakdowns(run: Run) -> list[str]:

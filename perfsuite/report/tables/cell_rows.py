@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity
+from perfsuite.domain.finding import Finding
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Likeness, Record, Replacement, Run
@@ -100,6 +101,7 @@ class CellRow(msgspec.Struct, frozen=True):
     made_up: bool = False  # those inputs are made up, as nobody gave samples
     instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
     left: dict[str, str] = {}  # layers that a pass on the graph left in float, and why
+    findings: tuple[Finding, ...] = ()  # what is wrong with the libraries underneath
 
 
 def rows(run: Run, judgement: Judgement) -> list[CellRow]:
@@ -235,6 +237,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         least_like=record.least_like,
         int8_share=record.int8_share,
         left=record.left,
+        findings=record.evidence.findings if record.evidence else (),
         labels=record.labels,
         gain=gained,
         cause=cause_text(gained.cause) if gained and gained.cause else "",

@@ -7,7 +7,7 @@ The environment variable `PERFSUITE_FAKE` names a JSON file that maps globs to s
 A glob is matched with the cell's key, which the variable `PERFSUITE_CELL` holds, and with
 `<int8 or precision>/<device>/b<batch>`; the first that matches is used. A script's `"kernels":
 {"backbone/Conv": 0.8, "rpn/Conv": 0.1}` are shares of each latency in a profile; the rest is
-overhead.
+overhead. What `"evidence"` has (items, layers, findings) is told as if it had been seen.
 """
 
 from __future__ import annotations
@@ -45,6 +45,7 @@ class Script(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     latencies_s: tuple[float, ...] = (0.001,)
     kernels: dict[str, float] = {}
+    evidence: Evidence = Evidence()
     build: Behaviour | None = None
     open: Behaviour | None = None
     run: Behaviour | Literal["nan"] | None = None
@@ -99,7 +100,7 @@ class FakeSession(BaseSession):
     def __init__(
         self, said: Script, outputs: tuple[Output, ...], manifest: Manifest, options: SessionOptions
     ) -> None:
-        self._run, self._kernels = said.run, said.kernels
+        self._run, self._kernels, self._evidence = said.run, said.kernels, said.evidence
         self._latencies_ns = cycle([round(latency * 1e9) for latency in said.latencies_s])
         self._outputs = outputs
         self._options = options
@@ -117,9 +118,11 @@ class FakeSession(BaseSession):
         return [self._pattern(digests, output.shape) for output in self._outputs]
 
     def evidence(self) -> Evidence:
-        """Return one kernel of the precision that was asked for, in the calling thread."""
+        """Return one kernel of the precision that was asked for, and what the script has."""
         threads = EvidenceItem("reported", "threads", "intra-op", "1")
-        return Evidence((threads,), {f"FakeConv {self._precision}": 1})
+        said = self._evidence
+        kernels = {f"FakeConv {self._precision}": 1, **said.kernels}
+        return Evidence((threads, *said.items), kernels, said.layers, said.findings)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return the scripted kernels, one after the other from the start of each call."""
