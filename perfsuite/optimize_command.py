@@ -127,6 +127,8 @@ def _print(found: Optimized, *, as_json: bool) -> None:
     print_optimum(console, found.optimum)
     if found.shipped is not None:
         console.print(f"shipped to {found.shipped}", highlight=False)
+    if found.elsewhere:
+        console.print(found.elsewhere, highlight=False, markup=False)
     if found.not_shipped:
         console.print(f"not shipped: {found.not_shipped}", style="yellow", markup=False)
     console.print(f"kept in {found.folder}", highlight=False)

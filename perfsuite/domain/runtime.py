@@ -36,6 +36,9 @@ class Manifest(msgspec.Struct, frozen=True):
     own_precisions: tuple[str, ...] = ()  # below fp32, to which the graph rounds values unasked
     not_finite: tuple[str, ...] = ()  # outputs in which the model itself gives NaN or infinities
     single: bool = False  # a call takes one sample, though the first dimension is open
+    # Whether no two products of bytes overflow 16 bits, so that x86 processors without VNNI answer
+    # alike; None where nothing is rounded to 8 bits, or it is not known.
+    portable: bool | None = None
 
     @property
     def rounds_to_8_bits(self) -> bool:

@@ -39,13 +39,15 @@ class Optimized(NamedTuple):
     """The answer of a search, the folder that holds it, and where the best was shipped to.
 
     `run` is the folder of the final run. `shipped` is None unless that was asked for; where it
-    could not be done, `not_shipped` says why.
+    could not be done, `not_shipped` says why. `elsewhere` says what becomes of its accuracy on
+    other processors, where that is not sure.
     """
 
     folder: Path
     optimum: Optimum
     shipped: Path | None = None
     not_shipped: str = ""
+    elsewhere: str = ""
 
     @property
     def exit_code(self) -> int:
@@ -124,7 +126,10 @@ def optimize(
 
 def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
     """Return the answer after what it found was shipped, or with the reason why it was not."""
+    from perfsuite.runner.build.artifacts import read_manifest
     from perfsuite.ship import ship
+    from perfsuite.ship.other_processors import other_processors
+    from perfsuite.ship.suite import ARTIFACT
 
     found = answer.optimum
     if found.exit_code != 0:
@@ -133,7 +138,9 @@ def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
     options = ["--speedup", f"{goal.speedup:g}", "--max-drop-points", f"{goal.max_drop_points:g}"]
     command = shlex.join(["perfsuite", "optimize", reference, *options, "--versus", goal.versus])
     try:
-        return answer._replace(shipped=ship(answer.run, found.best, to, command=command))
+        shipped = ship(answer.run, found.best, to, command=command)
+        told = other_processors(read_manifest(shipped / ARTIFACT), reference)
+        return answer._replace(shipped=shipped, elsewhere=told)
     except PerfsuiteError as error:  # what was found stays, and can be shipped later
         return answer._replace(not_shipped=str(error))
 

@@ -21,6 +21,7 @@ from perfsuite.report.formats.markdown import escape
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.tables.instruction_sets import instruction_sets
 from perfsuite.report.tables.texts import faster_text, loss_text, share_text
+from perfsuite.ship.other_processors import other_processors
 from perfsuite.ship.portable import named, portable
 from perfsuite.ship.suite import Guarded
 from perfsuite.ship.toml import value_text
@@ -196,11 +197,9 @@ def _limits(run: Run, cell: Cell, record: Record, told: Told) -> Iterator[str]:
         "Times are of this machine: another processor has other kernels. Run the suite beside this "
         "card where it will work."
     )
-    if told.manifest.rounds_to_8_bits:
-        yield (
-            "It computes in 8 bits. It was made for the instruction sets above; where a processor "
-            "lacks VNNI, sums of 8 bits may saturate, which costs accuracy: the suite tells."
-        )
+    workload = str(portable(run.header.suite.workloads[cell.workload], told.folder))
+    if said := other_processors(told.manifest, workload):
+        yield said
     if not any("batch" in spec.shape for spec in told.manifest.inputs) or told.manifest.single:
         yield f"A call takes {cell.batch} sample{'s' * (cell.batch != 1)} and no other number."
     else:

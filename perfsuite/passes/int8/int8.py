@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 _LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
 _FLOAT = "runs it in float: its weights are not constant, or there is no 8-bit kernel for it"
+_PORTABLE_BITS = 7  # of weights: 2 * 255 * 63 is below 2^15
 _COMPARED = 8  # samples on which a prepared graph must answer as before
 
 
@@ -45,16 +46,20 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     module that they are in), names of ONNX nodes, or patterns of either. With `keep = "auto"` the
     layers that lose most stay float, as few as are needed for a loss of at most `max_drop_points`
     on the task's validation samples (see `guilty.py`, also for tasks without any).
+
+    A `portable` graph gives the same answers on every x86 processor: those without VNNI add two
+    products of unsigned and signed bytes in 16 bits, which overflow unless weights have 7 bits.
     """
 
     calibration_samples: int = 256
     layers: tuple[str, ...] = ()
     keep: tuple[str, ...] | str = ()
     max_drop_points: float | None = None
+    portable: bool = False
 
     version: ClassVar[int] = 10
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
-    added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points")
+    added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 
     def __post_init__(self) -> None:
         if self.calibration_samples < 1:
@@ -84,7 +89,12 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises `Unsupported` for an engine that runs no quantized graphs.
         """
-        return msgspec.json.encode(scheme_of(target)).decode()
+        return msgspec.json.encode(self._scheme(target)).decode()
+
+    @property
+    def for_every_processor(self) -> bool:
+        """Return whether the result is the same whatever the processor can."""
+        return self.portable
 
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
         """Return `graph` with Q/DQ pairs; names, inputs, outputs and the `batch` axis stay.
@@ -94,7 +104,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         there are no calibration samples. Why layers were kept in float is written into the graph.
         """
         _require_float(graph)
-        scheme = scheme_of(ctx.target)
+        scheme = self._scheme(ctx.target)
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
         asked = first_piece(
@@ -138,7 +148,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         Raises `Unsupported` as `apply` does, also where there are no calibration samples.
         """
         _require_float(graph)
-        scheme = scheme_of(ctx.target)
+        scheme = self._scheme(ctx.target)
         next(ctx.calibration(_COMPARED), None)
         model = prepared(graph, [], scheme.float_operators)
         placement = place(model.graph, **_rules(scheme))
@@ -149,6 +159,9 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         others = (layer.name for layer in every if layer.name not in names)
         left = dict.fromkeys(others, f"{ctx.target.runtime} {_FLOAT}")
         return Changeable(tuple(single_names(rounded)), left)
+
+    def _scheme(self, target: Target) -> Scheme:
+        return scheme_of(target, portable=self.portable)
 
     def _stays(self, every: Sequence[Layer]) -> tuple[dict[str, str], frozenset[str]]:
         """Return why the layers in `keep` stay float, and the results of all that do.
@@ -203,8 +216,11 @@ def _require_layers(graph: onnx.ModelProto, placement: Placement, scheme: Scheme
         )
 
 
-def scheme_of(target: Target) -> Scheme:
-    """Return how values are quantized for `target`; `Unsupported` where its engine runs none."""
+def scheme_of(target: Target, *, portable: bool = False) -> Scheme:
+    """Return how values are quantized for `target`; `Unsupported` where its engine runs none.
+
+    Two products of signed bytes fit into 16 bits, so that `portable` ones need no narrower weights.
+    """
     wanted = target.quantized
     if wanted is None:
         raise Unsupported(
@@ -212,9 +228,11 @@ def scheme_of(target: Target) -> Scheme:
             f"does says how it wants them: give the runtime a method quantized_graphs(device) that "
             f"returns a perfsuite.QuantizedGraphs"
         )
+    signed = wanted.activations == "int8"
+    bits = _PORTABLE_BITS if portable and not signed else wanted.weight_bits
     return Scheme(
-        signed=wanted.activations == "int8",
-        weight_limit=2 ** (wanted.weight_bits - 1) - 1,
+        signed=signed,
+        weight_limit=2 ** (bits - 1) - 1,
         sum_in_accumulator=wanted.sum_in_accumulator,
         float_operators=wanted.float_operators,
     )

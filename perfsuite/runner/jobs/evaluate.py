@@ -15,6 +15,7 @@ from perfsuite.domain.task import Task
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.build.every_processor import answered_on
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.answering import Answering
@@ -47,6 +48,7 @@ def rows_key(job: Job, task: Task) -> str:
         source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
         *([] if split == "test" else [split]),
+        *answered_on(job, artifacts.load_runtime(job.runtime)),
     )
 
 

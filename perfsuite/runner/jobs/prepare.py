@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import (
     ONE_AT_A_TIME,
@@ -28,6 +29,7 @@ from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import identity_of, libraries_of
 from perfsuite.runner.build.changes import Changes
+from perfsuite.runner.build.every_processor import device_key
 from perfsuite.runner.build.hints import with_batch_hint
 from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
@@ -86,7 +88,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         job.cell.precision,
         str(job.cell.batch),
         msgspec.json.encode(libraries, order="sorted"),
-        identity_of(runtime, job.cell.device).key,
+        device_key(job, builder.steps, identity_of(runtime, job.cell.device)),
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
     )
@@ -250,7 +252,18 @@ class _Build:
             quantized=self.variant.quantized,
             own_precisions=self._own.values,
             single=bool(self.builder.one_at_a_time),
+            portable=self._portable(),
         )
+
+    def _portable(self) -> bool | None:
+        """Return whether the graph answers alike on processors without VNNI, if it is on bytes."""
+        from perfsuite.export.onnx import load_graph
+        from perfsuite.export.overflow import fits_16_bits
+
+        rounded = self.variant.quantized or "int8" in self._own.values
+        if self.variant.graph is None or self.job.cell.device != PROCESSOR or not rounded:
+            return None
+        return fits_16_bits(load_graph(self.variant.graph))
 
     @cached_property
     def _own(self) -> OwnPrecisions:

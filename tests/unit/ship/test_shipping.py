@@ -11,15 +11,20 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
 import numpy as np
 import pytest
 from click.testing import CliRunner
 from shipped_run import CELL, made, run_here, stored
 
 from perfsuite import cli
+from perfsuite.domain.runtime import Manifest
 from perfsuite.errors import ConfigError, Incomparable, PerfsuiteError, SchemaError, Unsupported
+from perfsuite.runner.build.artifacts import read_manifest
+from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.ship import ship
 from perfsuite.ship import shipping as module
+from perfsuite.ship.other_processors import other_processors
 from perfsuite.store import kept as kept_files
 from perfsuite.store.kept import LIST
 from perfsuite.store.runs import load_run
@@ -215,6 +220,38 @@ def test_the_card_says_what_was_measured(copy: Path) -> None:
         "../../models/my\\_models.py:net",
     ):
         assert said in text, said
+
+
+FORMS = {
+    True: ("right on every x86 processor", "was not tried"),
+    False: ("made for VNNI: it is not portable", "right on every x86 processor: "),
+    None: ("whether it is portable is not known", "made for VNNI"),
+}
+
+
+@pytest.mark.parametrize("portable", list(FORMS))
+def test_what_becomes_of_int8_on_other_processors_is_said(portable: bool | None) -> None:
+    manifest = Manifest("openvino", "cpu", "fp32", 1, (), (), True, True, portable=portable)
+    said, not_said = FORMS[portable]
+    text = other_processors(manifest, "my models.py:net")
+    assert said in text and not_said not in text
+    tried = "perfsuite doctor 'my models.py:net' --recipe int8 --across"
+    assert (tried in text) is (portable is not True)
+    assert ("portable = true" in text) is (portable is not True)
+
+
+def test_what_rounds_nothing_to_8_bits_or_runs_on_a_card_has_no_other_processors() -> None:
+    manifest = Manifest("openvino", "cpu", "fp32", 1, (), (), True, False)
+    assert other_processors(manifest, "net") == ""
+    on_card = msgspec.structs.replace(manifest, device="cuda", quantized=True)
+    assert other_processors(on_card, "net") == ""
+
+
+def test_the_card_says_whether_int8_is_portable(copy: Path) -> None:
+    manifest = read_manifest(copy / "artifact")
+    assert manifest.portable is (weight_bits() == 7)
+    text = (copy / "MODEL_CARD.md").read_text()
+    assert ("right on every x86 processor:" if manifest.portable else "made for VNNI") in text
 
 
 def test_what_cannot_be_shipped_leaves_nothing(

@@ -131,7 +131,9 @@ def test_the_keys_of_earlier_configurations_stay() -> None:
         assert Step(PassUse("int8", fields), old(**fields)).key("parent", "data", target) == key(
             **fields
         )
-    assert len({key(), key(layers=("a",)), key(keep=("a",)), key(keep=("b",))}) == 4
+    assert key(portable=False) == key()
+    others = [{"layers": ("a",)}, {"keep": ("a",)}, {"keep": ("b",)}, {"portable": True}]
+    assert len({key(), *(key(**fields) for fields in others)}) == 5
     assert key(keep="auto", max_drop_points=1.0) != key(keep="auto", max_drop_points=2.0)
 
 
