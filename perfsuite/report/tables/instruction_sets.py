@@ -2,25 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from typing import NamedTuple
 
+from perfsuite.domain.instruction_sets import named, strongest_first
 from perfsuite.domain.record import Evidence
-
-# By the names that engines give to kernels and levels, such as `brgconv_avx512_I8` of OpenVINO and
-# `AVX512` of PyTorch. The first that matches is meant: what has AMX in its name also has AVX-512.
-_SETS = (
-    ("AMX", r"amx"),
-    ("AVX-512 VNNI", r"avx512\w*vnni"),
-    ("AVX-512", r"avx512|avx10"),
-    ("AVX2 VNNI", r"avx2\w*vnni"),
-    ("AVX2", r"avx2"),
-    ("AVX", r"avx"),
-    ("SSE4", r"sse4"),
-    ("SVE", r"sve"),
-    ("NEON", r"asimd|neon"),
-)
-_ORDER = [name for name, _ in _SETS]
 
 
 class InstructionSets(NamedTuple):
@@ -36,20 +21,16 @@ class InstructionSets(NamedTuple):
 
 def instruction_sets(evidence: Evidence | None) -> InstructionSets:
     """Return what the evidence tells; no names where it tells nothing."""
-    items = evidence.items if evidence is not None else ()
-    kernels = {_name(one.name) for one in items if (one.how, one.about) == ("observed", "kernel")}
-    if observed := _sorted(kernels):
+    if evidence is None:
+        return InstructionSets()
+    items = evidence.items
+    kernels = [named(one.name) for one in items if (one.how, one.about) == ("observed", "kernel")]
+    layers = [one.instruction_set for one in evidence.layers if one.how == "observed"]
+    if observed := strongest_first([*kernels, *layers]):
         return InstructionSets(observed)
     for one in items:
-        if one.about == "instruction set" and (reported := _sorted({_name(one.value)})):
+        if one.about != "instruction set" or one.how == "inferred":
+            continue
+        if reported := strongest_first([named(one.value)]):
             return InstructionSets(reported, one.name)
     return InstructionSets()
-
-
-def _name(text: str) -> str:
-    lowered = text.lower()
-    return next((name for name, pattern in _SETS if re.search(pattern, lowered)), "")
-
-
-def _sorted(names: set[str]) -> tuple[str, ...]:
-    return tuple(sorted(names - {""}, key=_ORDER.index))

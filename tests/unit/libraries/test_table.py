@@ -10,9 +10,11 @@ import pytest
 
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.errors import ConfigError
+from perfsuite.libraries import library as library_module
 from perfsuite.libraries import table
+from perfsuite.libraries.library import Library
 from perfsuite.libraries.mapped import shared_objects
-from perfsuite.libraries.table import LIBRARIES, Library, loaded
+from perfsuite.libraries.table import LIBRARIES, loaded
 
 MAPS = """\
 55d0-55d1 r--p 00000000 08:01 1234      /usr/bin/python3.11
@@ -42,6 +44,10 @@ def test_shared_objects_are_named_once_without_their_folders() -> None:
         ("pytorch", "PyTorch", "libtorch_cpu.so"),
         ("tbb", "oneTBB", "libtbb.so.12"),
         ("cudnn", "cuDNN", "libcudnn.so.9"),
+        ("cublas", "cuBLAS", "libcublasLt.so.13"),
+        ("tensorrt", "TensorRT", "libnvinfer.so.10"),
+        ("blis", "BLIS", "libblis.so.4"),
+        ("mlas", "MLAS", "libmlas.so.1"),
     ],
 )
 def test_each_library_knows_its_files_and_no_others(library: str, name: str, file: str) -> None:
@@ -55,6 +61,37 @@ def test_each_library_knows_its_files_and_no_others(library: str, name: str, fil
 def test_onednn_inside_openvino_is_inferred_only() -> None:
     items = list(LIBRARIES["onednn"](["libopenvino_intel_cpu_plugin.so"]))
     assert EvidenceItem("inferred", "library", "oneDNN", "inside OpenVINO's CPU plug-in") in items
+
+
+def test_mlas_has_no_file_of_its_own_inside_onnx_runtime() -> None:
+    items = list(LIBRARIES["mlas"](["onnxruntime_pybind11_state.cpython-311.so"]))
+    assert items == [EvidenceItem("inferred", "library", "MLAS", "inside ONNX Runtime")]
+
+
+@pytest.mark.parametrize(
+    ("file", "level"),
+    [
+        ("libmkl_avx512.so.2", "AVX-512"),
+        ("libmkl_avx2.so.2", "AVX2"),
+        ("libmkl_def.so.2", "baseline"),
+    ],
+)
+def test_the_file_that_mkl_loads_for_a_processor_tells_its_instruction_set(
+    file: str, level: str
+) -> None:
+    wanted = EvidenceItem("observed", "instruction set", "MKL", level)
+    assert wanted in list(LIBRARIES["mkl"](["libmkl_core.so.2", file]))
+
+
+@pytest.mark.parametrize(
+    ("text", "level"), [("AVX512", "AVX-512"), ("AVX2", "AVX2"), ("NO AVX", "baseline")]
+)
+def test_what_pytorch_says_of_its_kernels_is_told_in_peoples_words(
+    monkeypatch: pytest.MonkeyPatch, text: str, level: str
+) -> None:
+    monkeypatch.setattr(library_module, "torch_build", lambda: f"- CPU capability usage: {text}\n")
+    items = list(LIBRARIES["pytorch"](["libtorch_cpu.so"]))
+    assert EvidenceItem("reported", "instruction set", "PyTorch", level) in items
 
 
 def loaded_after(statement: str) -> str:

@@ -13,6 +13,7 @@ from rich.console import Console
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import DeviceIdentity
+from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.record import Evidence, EvidenceItem, Run
 from perfsuite.judge import judge
 from perfsuite.report import print_run, render, rows
@@ -64,6 +65,17 @@ def test_what_was_observed_goes_before_what_is_reported() -> None:
     concluded = Evidence((EvidenceItem("inferred", "kernel", "avx512", "1"),))
     for nothing in (concluded, Evidence(), None):
         assert instruction_sets(nothing) == InstructionSets()
+
+
+def test_kernels_of_layers_tell_it_too_but_not_what_is_concluded() -> None:
+    layers = (
+        LayerKernel("a", "convolution", "jit:avx2", "oneDNN", "AVX2"),
+        LayerKernel("b", "Conv", "CPUExecutionProvider", "MLAS", "AVX-512", how="inferred"),
+    )
+    told = Evidence(says("AVX512").items, layers=layers)
+    assert instruction_sets(told) == InstructionSets(("AVX2",))
+    guessed = EvidenceItem("inferred", "instruction set", "MLAS", "AVX-512")
+    assert instruction_sets(Evidence((guessed,), layers=layers[1:])) == InstructionSets()
 
 
 def found(int8: str = "brgconv_avx512_I8") -> Run:
