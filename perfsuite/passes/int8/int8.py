@@ -9,7 +9,7 @@ import msgspec
 
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.sensitivity import Changeable
-from perfsuite.errors import Unsupported
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.left import mark_left
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
 from perfsuite.passes.int8.correction import correct_biases
@@ -30,6 +30,7 @@ AUTO = "auto"
 _LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
 _FLOAT = "runs it in float: its weights are not constant, or there is no 8-bit kernel for it"
 _PORTABLE_BITS = 7  # of weights: 2 * 255 * 63 is below 2^15
+_ONE_OF_BOTH = "a layer is rounded or stays in float: take it out of one of both"
 _COMPARED = 8  # samples on which a prepared graph must answer as before
 
 
@@ -70,6 +71,8 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError(
                 f'keep is \'{self.keep}\'; give a list of layers, keep = ["{self.keep}"], or "auto"'
             )
+        if both := [name for name in self.layers if self.keep != AUTO and name in self.keep]:
+            raise ValueError(f"'{both[0]}' stands in `layers` and in `keep`; {_ONE_OF_BOTH}")
         if self.keep == AUTO and self.max_drop_points is None:
             raise ValueError('keep = "auto" needs max_drop_points, the loss that is allowed')
         if self.keep != AUTO and self.max_drop_points is not None:
@@ -166,10 +169,19 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _stays(self, every: Sequence[Layer]) -> tuple[dict[str, str], frozenset[str]]:
         """Return why the layers in `keep` stay float, and the results of all that do.
 
-        Raises `ConfigError` for names that no layer has.
+        Raises `ConfigError` for names that no layer has, and for one of `layers` whose layers all
+        stand in `keep`.
         """
         rounded = named(every, self.layers, "layers") if self.layers else list(every)
         kept = [] if isinstance(self.keep, str) else named(every, self.keep, "keep")
+        for index, pattern in enumerate(self.layers):
+            meant = [one for one in rounded if one.is_named(pattern)]
+            if all(one in kept for one in meant):
+                more = f" and {len(meant) - 1} more" if len(meant) > 1 else ""
+                raise ConfigError(
+                    f"int8: layers[{index}]: '{pattern}' names '{meant[0].name}'{more}, and `keep` "
+                    f"does, too; {_ONE_OF_BOTH}"
+                )
         stay = [one for one in every if one not in rounded or one in kept]
         results = frozenset(result for one in stay for result in one.results)
         return {one.name: "as the recipe asks for" for one in kept}, results

@@ -90,8 +90,25 @@ def test_an_unknown_name_is_an_error_with_a_suggestion(
 
 
 def test_if_nothing_is_left_to_round_it_says_why() -> None:
-    with pytest.raises(Unsupported, match=r"with layers = \['head'\] and keep = \['\*'\] nothing"):
-        rounded(layers=("head",), keep=("*",))
+    with pytest.raises(Unsupported, match=r"with keep = \['\*'\] nothing is left"):
+        rounded(keep=("*",))
+
+
+@pytest.mark.parametrize(
+    ("fields", "told"),
+    [
+        ({"layers": ("first", "head"), "keep": ("h*",)}, "layers[1]: 'head' names 'head', and"),
+        ({"layers": ("head", "body.b"), "keep": ("body",)}, "layers[1]: 'body.b' names 'body.b',"),
+        ({"layers": ("body",), "keep": ("*/Conv",)}, "'body' names 'body.a' and 2 more, and `keep"),
+    ],
+)
+def test_a_layer_is_rounded_or_kept_and_not_both(fields: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        rounded(**fields)
+    assert told in str(error.value)
+    assert str(error.value).endswith(
+        "does, too; a layer is rounded or stays in float: take it out of one of both"
+    )
 
 
 @pytest.mark.parametrize(
@@ -101,6 +118,7 @@ def test_if_nothing_is_left_to_round_it_says_why() -> None:
         ({"keep": "auto"}, 'keep = "auto" needs max_drop_points'),
         ({"max_drop_points": 1.0}, 'max_drop_points is for keep = "auto"'),
         ({"keep": "auto", "max_drop_points": -1.0}, "must be at least 0"),
+        ({"layers": ["a", "b"], "keep": ["c", "b"]}, "'b' stands in `layers` and in `keep`; a lay"),
     ],
 )
 def test_fields_that_contradict_each_other(fields: dict[str, Any], message: str) -> None:
