@@ -30,6 +30,7 @@ _NAMES = (_Parameter.POSITIONAL_OR_KEYWORD, _Parameter.KEYWORD_ONLY)
 _LIST = re.compile(r"(typing\.|collections\.abc\.|Optional\[)*(list|sequence|iterable)\b", re.I)
 _TUPLE = re.compile(r"(typing\.|Optional\[)*tuple\b", re.I)
 _DICT = re.compile(r"(typing\.|collections\.abc\.|Optional\[)*(dict|ordereddict|mapping)\b", re.I)
+_PACKED = (_LIST, _TUPLE, _DICT)
 _PLAIN = (type(None), bool, int, float, complex, str, bytes)
 
 
@@ -93,6 +94,23 @@ def caller(module: nn.Module, names: Sequence[str]) -> Caller:
     return lambda tensors: module(
         *(tensors[index] for index in places), **{name: tensors[index] for index, name in keys}
     )
+
+
+def lacks_places(module: nn.Module, count: int) -> str:
+    """Return what `forward` takes, as text, if that is more or fewer than `count` inputs; else ''.
+
+    It is '' as well where `forward` does not tell, or takes all inputs in one list or dict.
+    """
+    parameters = _parameters(module)
+    if parameters is None or any(one.kind not in (*_PLACES, *_NAMES) for one in parameters):
+        return ""
+    if len(parameters) == 1 and any(kind.match(_word(parameters[0])) for kind in _PACKED):
+        return ""
+    required = sum(one.default is _Parameter.empty for one in parameters)
+    if required <= count <= len(parameters):
+        return ""
+    names = ", ".join(one.name for one in parameters) or "none"
+    return f"{len(parameters)} input{'s' * (len(parameters) != 1)} ({names})"
 
 
 def answer(module: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
@@ -249,9 +267,7 @@ def _packing(parameters: Sequence[_Parameter], names: Sequence[str]) -> Caller |
     required = [one for one in places if one.default is _Parameter.empty]
     if len(required) > 1 or not places or any(one.name in names for one in places[1:]):
         return None
-    said = places[0].annotation
-    word = said if isinstance(said, str) else "" if said is _Parameter.empty else str(said)
-    word = said.__name__ if isinstance(said, type) and "[" not in word else word
+    word = _word(places[0])
     for pattern, kind in ((_LIST, list), (_TUPLE, tuple)):
         if pattern.match(word):
             return lambda tensors, kind=kind: kind(  # type: ignore[misc]
@@ -260,6 +276,13 @@ def _packing(parameters: Sequence[_Parameter], names: Sequence[str]) -> Caller |
     if _DICT.match(word) or _lacks_place(parameters, places, names):
         return lambda tensors: dict(zip(names, tensors, strict=True))
     return None
+
+
+def _word(parameter: _Parameter) -> str:
+    """Return the annotation of a parameter as text; '' if it has none."""
+    said = parameter.annotation
+    word = said if isinstance(said, str) else "" if said is _Parameter.empty else str(said)
+    return said.__name__ if isinstance(said, type) and "[" not in word else word
 
 
 def _lacks_place(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError, Unsupported
-from perfsuite.export.calls import called, evaluated, tensors_in
+from perfsuite.export.calls import called, evaluated, lacks_places, tensors_in
 from perfsuite.models.students import STUDENTS, Pictures
 from perfsuite.user_code import user_code
 
@@ -72,8 +72,18 @@ def check_fits(student: str, module: nn.Module, teacher: nn.Module, inputs: Inpu
     names, wanted = _answer(teacher, inputs)
     _check_finite(f"the teacher, {_name(teacher)},", wanted)
     whose = f"student '{student}': its forward on what the teacher takes ({_told_inputs(inputs)})"
-    with user_code(whose, ConfigError):
-        own_names, answered = _answer(module, inputs)
+    try:
+        with user_code(whose, ConfigError):
+            own_names, answered = _answer(module, inputs)
+    except ConfigError as error:
+        taken = lacks_places(module, len(inputs))
+        if not taken:
+            raise
+        raise ConfigError(
+            f"student '{student}': its forward takes {taken}, and the teacher, {_name(teacher)}, "
+            f"takes {len(inputs)}: {_told_inputs(inputs)}; a student takes its teacher's place, so "
+            f"it must take the same inputs"
+        ) from error
     # Several outputs may be detections, of which each net finds as many as it likes.
     counted = len(wanted) == 1
     alike = len(wanted) == len(answered) and all(

@@ -121,6 +121,56 @@ def test_a_student_that_does_not_take_the_inputs_is_told_with_its_line() -> None
     assert "test_fitting.py with RuntimeError: " in line
 
 
+class TwoInputs(torch.nn.Module):
+    """A teacher of a picture and a text."""
+
+    def forward(self, image: torch.Tensor, text: torch.Tensor) -> torch.Tensor:
+        return text + image.mean()
+
+
+class Tables(torch.nn.Module):
+    """Takes all inputs in one table, of which it wants another one."""
+
+    def forward(self, given: dict[str, torch.Tensor]) -> torch.Tensor:
+        return given["sound"]
+
+
+BOTH = {**IMAGES, "text": np.ones((2, 5), np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("student", "teacher", "inputs", "told"),
+    [
+        (
+            torch.nn.Sequential(torch.nn.Flatten()),
+            TwoInputs(),
+            BOTH,
+            "takes 1 input (input), and the teacher, TwoInputs, takes 2: image float32 (2, 3, 6, "
+            "8), text float32 (2, 5); a student takes its teacher's place, so it must take the "
+            "same inputs",
+        ),
+        (
+            TwoInputs(),
+            Answers(rows(2, 7)),
+            IMAGES,
+            "takes 2 inputs (image, text), and the teacher, Answers, takes 1: image float32 (2, 3, "
+            "6, 8); a student takes its teacher's place, so it must take the same inputs",
+        ),
+    ],
+)
+def test_a_student_of_another_number_of_inputs_is_told_with_both(
+    student: torch.nn.Module, teacher: torch.nn.Module, inputs: Any, told: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        check_fits("small", student, teacher, inputs)
+    assert str(caught.value) == f"student 'small': its forward {told}"
+
+
+def test_a_student_that_takes_all_inputs_in_one_table_is_told_its_own_error() -> None:
+    with pytest.raises(ConfigError, match="with KeyError: 'sound'"):
+        check_fits("small", Tables(), TwoInputs(), BOTH)
+
+
 def test_answers_that_are_not_finite_teach_nothing() -> None:
     def nothing(image: torch.Tensor) -> torch.Tensor:
         return torch.full((2, 7), float("nan"))
