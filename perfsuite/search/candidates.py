@@ -118,11 +118,14 @@ def recipe(
 
 
 def module_pass(row: Row, clock: str, plan: Mapping[str, Any] | None = None) -> PassUse:
-    """Return the row's pass on the module, with its plan or to be timed only."""
+    """Return the row's pass on the module, with its plan or to be timed only.
+
+    A row for one workload alone has the fields that it was trained with, whatever engines are here.
+    """
     fields = dict(row.fields)
     if row.schedule is not None:
         fields |= row.untrained if plan is None else {**row.trained, row.plan: dict(plan)}
-    if clock and row.use in _BY_CLOCK:
+    if clock and not row.workload and row.use in _BY_CLOCK:
         fields.setdefault(_BY_CLOCK[row.use], clock)
     return PassUse(row.use, fields)
 

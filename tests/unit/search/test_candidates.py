@@ -8,7 +8,7 @@ import pytest
 from perfsuite.config.checking import make_pass
 from perfsuite.domain.recipe import FP32, PassUse
 from perfsuite.domain.survey import Survey
-from perfsuite.search.candidates import ROWS, Row, plan_of, recipe, rows
+from perfsuite.search.candidates import ROWS, Row, module_pass, plan_of, recipe, rows
 from perfsuite.search.ways import Way
 from perfsuite.training.plan import SgdPlan
 
@@ -77,6 +77,17 @@ def test_the_whole_training_of_a_student_is_that_of_the_pass() -> None:
     assert row.schedule is not None
     plan = plan_of(row.schedule, row.schedule.epochs, CLASSES)
     assert msgspec.convert(plan, SgdPlan) == PLAN
+
+
+@pytest.mark.parametrize("clock", ["", "onnxruntime", "openvino"])
+def test_a_row_for_one_workload_has_exactly_its_fields(clock: str) -> None:
+    """What was trained with them is found under a key that is the same on every machine."""
+    fields = {"speedup": 3.0, "importance": "taylor", "finetune": {"optimizer": "sgd", "epochs": 2}}
+    own = Row("own", "prune", fields, workload="vgg")
+    assert module_pass(own, clock).fields == fields
+    assert recipe(own, Way("int8", (PassUse("int8"),)), clock).passes[0].fields == fields
+    others = msgspec.structs.replace(own, workload="")
+    assert module_pass(others, clock).fields.get("runtime", "") == clock
 
 
 def test_a_row_of_another_workload_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
