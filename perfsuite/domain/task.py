@@ -208,6 +208,15 @@ class Task:
         return ""
 
 
+def gives_samples(train: Callable[[], TrainingSet]) -> bool:
+    """Tell whether `train`, a task's or that of a pass's context, gives samples; it is called."""
+    try:
+        train()
+    except Unsupported:
+        return False
+    return True
+
+
 def main_metric(task: Task, rows: np.ndarray) -> float:
     """Return the main metric of rows; raise `Unsupported` for a task without any."""
     metric = next(iter(task.metrics().values()), None)

@@ -12,6 +12,7 @@ import numpy as np
 
 from perfsuite.domain.recipe import Edits, PassContext, Target
 from perfsuite.domain.sensitivity import Changeable
+from perfsuite.domain.task import gives_samples
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import as_arrays
@@ -185,7 +186,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Return the groups to cut, their channels that stay, and why other layers are left."""
         model.eval()
         if self.importance == "auto":  # nobody has settled it
-            return self.settled(trains=_gives_samples(ctx))[0]._choose(model, ctx)
+            return self.settled(trains=gives_samples(ctx.train))[0]._choose(model, ctx)
         groups, left = prunable(model, ctx, self.layers)
         if self.finetune is not None:
             groups = _trainable(model, groups, left, ctx)
@@ -307,14 +308,6 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             report=report,
             say=ctx.say,
         )
-
-
-def _gives_samples(ctx: PassContext) -> bool:
-    try:
-        ctx.train()
-    except Unsupported:
-        return False
-    return True
 
 
 def _trainable(

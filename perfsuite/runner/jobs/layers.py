@@ -7,7 +7,7 @@ from typing import Any
 from perfsuite.domain.record import Line
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.sensitivity import Answer, Changeable
-from perfsuite.domain.task import Inputs, Outputs, Task
+from perfsuite.domain.task import Inputs, Outputs, Task, gives_samples
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError, Unsupported
 from perfsuite.export.normalize import module_path
@@ -40,7 +40,7 @@ def layers(job: Job) -> Line:
     else:
         found = _changeable(job, step, workload, runtime)
         by_stage = _by_stage(workload, found.layers)
-    trains = not step.is_graph and _trains(workload.task)
+    trains = not step.is_graph and gives_samples(workload.task.train)
     answer = Answer(found, by_stage, trains, _validates(workload.task))
     return line_of(job, status="ok", answer=answer)
 
@@ -97,14 +97,6 @@ def _by_stage(workload: Workload, found: tuple[str, ...]) -> dict[str, tuple[str
     for layer, path in paths.items():
         by_stage[stages[path]] = (*by_stage.get(stages[path], ()), layer)
     return by_stage
-
-
-def _trains(task: Task) -> bool:
-    try:
-        task.train()
-    except Unsupported:
-        return False
-    return True
 
 
 def _validates(task: Task) -> bool:

@@ -7,7 +7,7 @@ import pytest
 
 from perfsuite import SubsetMetric, Task, TrainingSet
 from perfsuite.domain.recipe import PassContext, Target
-from perfsuite.domain.task import main_metric
+from perfsuite.domain.task import gives_samples, main_metric
 from perfsuite.errors import ConfigError, Unsupported
 
 SET = TrainingSet(np.arange(5) * 10, np.arange(5), lambda batch, rng: batch)
@@ -40,6 +40,20 @@ def test_a_task_without_validation_samples_says_how_to_give_them() -> None:
     with pytest.raises(Unsupported, match=r"^Mine: .*`validation\(predict, samples\)`.*held_out"):
         Mine().validation(lambda inputs: [])
     assert Mine().held_out() is None
+
+
+def test_whether_a_task_gives_training_samples_is_told_by_asking_it() -> None:
+    def fails() -> TrainingSet:
+        raise ConfigError("the file is torn")
+
+    class Learns(Task):
+        def train(self) -> TrainingSet:
+            return SET
+
+    assert not gives_samples(Task().train)
+    assert gives_samples(Learns().train)
+    with pytest.raises(ConfigError, match="the file is torn"):
+        gives_samples(fails)
 
 
 def test_the_main_metric_is_the_first() -> None:
