@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from perfsuite.resumable import resumable
 
 if TYPE_CHECKING:
     from perfsuite.config.run_plan import RunPlan
     from perfsuite.domain.record import Header
     from perfsuite.report.progress.follow import FollowRun
     from perfsuite.report.progress.run import RunProgress
-
-
-INTERRUPTED = 130
 
 
 @click.command()
@@ -53,7 +52,7 @@ def certify(
     from perfsuite.report.progress.follow import FollowRun
 
     follow = FollowRun(Console(stderr=True))
-    try:
+    with resumable(lambda: follow.bar is not None), closing(follow):
         found = api.certify(
             suite,
             output,
@@ -61,16 +60,6 @@ def certify(
             resume=resume,
             observe=lambda header, planned: _begun(follow, header, planned),
         )
-    except KeyboardInterrupt:
-        if follow.bar is None:
-            raise  # nothing was begun
-        given = [*([str(suite)] if suite else []), *(["-o", str(output)] if output else [])]
-        again = ["perfsuite", "certify", *given, *["--quick"] * quick, "--resume"]
-        click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        click.echo(f"  {shlex.join(again)}", err=True)
-        sys.exit(INTERRUPTED)
-    finally:
-        follow.close()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found.certificate)).decode())
     else:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import shlex
-import signal
 import sys
 import traceback
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ from perfsuite.certify_command import certify
 from perfsuite.errors import Incomparable, PerfsuiteError
 from perfsuite.optimize_command import optimize
 from perfsuite.profile_command import profile
+from perfsuite.resumable import INTERRUPTED, resumable
 from perfsuite.sensitivity_command import sensitivity
 
 # What a command needs is imported inside it: `--help` must not wait for it.
-USAGE, CANNOT_JUDGE, INTERRUPTED = 2, 3, 130
+USAGE, CANNOT_JUDGE = 2, 3
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
 KINDS = ("workloads", "passes", "students", "runtimes", "formats", "meters", "data")
@@ -213,47 +213,20 @@ def run(
     from perfsuite.report.progress.follow import FollowRun
 
     console, follow = Console(), FollowRun(Console(stderr=True))
-    # What cancels a job in CI must not cost its run.
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        try:
-            judged = api.run(
-                suite,
-                output,
-                baseline=baseline,
-                only=only,
-                quick=quick,
-                resume=resume,
-                keep_artifacts=keep_artifacts,
-                observe=follow,
-            )
-        finally:
-            follow.close()
-            signal.signal(signal.SIGTERM, before)
-    except KeyboardInterrupt:
-        if follow.bar is None:
-            raise  # nothing was begun
-        click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        given = {"-o": output, "--baseline": baseline}
-        flags = ["--quick"] * quick + ["--keep-artifacts"] * keep_artifacts
-        click.echo(f"  {shlex.join(_again(suite, given, only, *flags))}", err=True)
-        sys.exit(INTERRUPTED)
+    with resumable(lambda: follow.bar is not None), closing(follow):
+        judged = api.run(
+            suite,
+            output,
+            baseline=baseline,
+            only=only,
+            quick=quick,
+            resume=resume,
+            keep_artifacts=keep_artifacts,
+            observe=follow,
+        )
     print_run(console, judged.run, judged.judgement)
     console.print(f"kept in {judged.folder}", highlight=False)
     sys.exit(judged.exit_code)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
-
-
-def _again(
-    suite: Path, given: dict[str, Path | None], only: tuple[str, ...], *flags: str
-) -> list[str]:
-    """Return the command that goes on with a run, with the options that were given to it."""
-    named = [*given.items(), *(("--only", glob) for glob in only)]
-    options = [word for name, value in named if value is not None for word in (name, str(value))]
-    return ["perfsuite", "run", str(suite), *options, *flags, "--resume"]
 
 
 @main.command()

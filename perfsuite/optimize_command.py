@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import shlex
-import signal
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from perfsuite.resumable import resumable
 
 if TYPE_CHECKING:
     from perfsuite.search.optimizing import Optimized
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 # What the command needs is imported inside it: `--help` must not wait for it.
 FOLDER = click.Path(path_type=Path, file_okay=False)
 FILE = click.Path(path_type=Path, dir_okay=False)
-INTERRUPTED = 130
 
 
 @click.command()
@@ -77,8 +77,7 @@ def optimize(
     from perfsuite.search.optimizing import optimize as search
 
     follow = FollowSearch(Console(stderr=True))
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    with resumable(lambda: follow.begun), closing(follow):
         found = search(
             workload,
             output,
@@ -95,22 +94,8 @@ def optimize(
             resume=resume,
             observe=lambda: follow,
         )
-    except KeyboardInterrupt:
-        if not follow.begun:
-            raise  # nothing is kept
-        again = [one for one in sys.argv[1:] if one != "--resume"]
-        click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        click.echo(f"  {shlex.join(['perfsuite', *again, '--resume'])}", err=True)
-        sys.exit(INTERRUPTED)
-    finally:
-        follow.close()
-        signal.signal(signal.SIGTERM, before)
     _print(found, as_json=as_json)
     sys.exit(found.exit_code)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 def _print(found: Optimized, *, as_json: bool) -> None:

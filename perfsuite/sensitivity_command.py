@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+
+from perfsuite.resumable import resumable
 
 if TYPE_CHECKING:
     from perfsuite.config.run_plan import RunPlan
     from perfsuite.domain.record import Header
     from perfsuite.report.progress.follow import FollowRun
     from perfsuite.report.progress.run import RunProgress
-
-# What the command needs is imported inside it: `--help` must not wait for it.
-INTERRUPTED = 130
 
 
 @click.command()
@@ -80,7 +79,7 @@ def sensitivity(
     follow = FollowRun(Console(stderr=True))
     asked = passes or ("int8",)
     click.echo(f"asking which parts of {workload} {' and '.join(asked)} can change", err=True)
-    try:
+    with resumable(lambda: follow.bar is not None), closing(follow):
         judged = run_sensitivity(
             workload,
             output,
@@ -95,15 +94,6 @@ def sensitivity(
             resume=resume,
             observe=lambda header, planned: _begun(follow, header, planned),
         )
-    except KeyboardInterrupt:
-        if follow.bar is None:
-            raise  # nothing was begun
-        again = [*(one for one in sys.argv[1:] if one != "--resume"), "--resume"]
-        click.echo("interrupted; what was finished is kept. Go on with:", err=True)
-        click.echo(f"  {shlex.join(['perfsuite', *again])}", err=True)
-        sys.exit(INTERRUPTED)
-    finally:
-        follow.close()
     if as_json:
         click.echo(judged.report("json"))
     else:
