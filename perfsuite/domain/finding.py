@@ -27,7 +27,8 @@ class LayerKernel(msgspec.Struct, frozen=True, omit_defaults=True):
     """The kernel that computes one layer: whose it is, and which instruction set it uses.
 
     `layer` is the path of the module, or the node's name in an ONNX file. What the engine does not
-    tell is empty. `instruction_set` is as people say it, such as `AVX-512 VNNI`.
+    tell is empty. `instruction_set` is as people say it, such as `AVX-512 VNNI`. `shapes` are those
+    of what the layer is given: the value, then the weights.
     """
 
     layer: str
@@ -37,3 +38,4 @@ class LayerKernel(msgspec.Struct, frozen=True, omit_defaults=True):
     instruction_set: str = ""
     precision: str = ""
     how: Literal["observed", "reported", "inferred"] = "observed"
+    shapes: tuple[tuple[int, ...], ...] = ()

@@ -17,6 +17,7 @@ from perfsuite.libraries.openblas import BLIS, OPENBLAS
 from perfsuite.libraries.openmp import OPENMP
 from perfsuite.libraries.openvino import OPENVINO
 from perfsuite.libraries.pytorch import PYTORCH
+from perfsuite.libraries.settings import settings
 from perfsuite.libraries.tbb import TBB
 from perfsuite.libraries.tensorrt import TENSORRT
 from perfsuite.plugins import GROUPS
@@ -42,12 +43,15 @@ LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
 def loaded() -> tuple[EvidenceItem, ...]:
     """Return the libraries in this process: files as observed, versions and threads as reported.
 
+    With them come the environment variables that decide about instruction sets and threads.
+
     Files have no folder, so that no path of this machine is in the evidence. Libraries that
     installed packages know (entry points `perfsuite.libraries`) follow those of the table. Raises
     `ConfigError` where one of these fails.
     """
     objects = shared_objects()
     found = [item for library in LIBRARIES.values() for item in library(objects)]
+    found += settings()
     for point in entry_points(group=GROUPS["library"]):
         found += _found_by(point, objects)
     return tuple(found)

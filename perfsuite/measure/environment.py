@@ -121,6 +121,9 @@ def _context(proc: Path, sys: Path) -> dict[str, str]:
         "memory_bytes": str(int(memory[1]) * 1024) if memory else "",
         "load_average": text_of(proc / "loadavg").partition(" ")[0],  # of the last minute
         "governor": text_of(cpu / "cpu0/cpufreq/scaling_governor").strip(),
+        # What a governor means depends on the driver: "powersave" follows the load with some.
+        "frequency_driver": text_of(cpu / "cpu0/cpufreq/scaling_driver").strip(),
+        "energy_preference": text_of(cpu / "cpu0/cpufreq/energy_performance_preference").strip(),
         "boost": text_of(cpu / "cpufreq/boost").strip() or {"0": "1", "1": "0"}.get(turbo_off, ""),
     }
     return {name: value for name, value in facts.items() if value}

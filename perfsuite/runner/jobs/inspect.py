@@ -27,7 +27,10 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session
 from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.libraries.facts import Facts
+from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
+from perfsuite.measure.environment import environment
 from perfsuite.measure.int8_share import float_shares, int8_share
 from perfsuite.measure.joined_profile import joined
 from perfsuite.measure.kernels import mean_times
@@ -67,7 +70,7 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
         evidence = _evidence(session, job)
         libraries = loaded()
         check_precision(evidence, manifest)
-        evidence = _with(evidence, *libraries)
+        evidence = _judged(_with(evidence, *libraries), job, manifest)
         try:
             plain = partial(opened, replace(options, inspect=False))
             profile, untraced_s = _profile(session, plain, inputs, job, turns)
@@ -99,6 +102,25 @@ def _evidence(session: Session, job: Job) -> Evidence:
     with user_code(whose):
         found = session.evidence()
     return require_type(found, Evidence, whose, "perfsuite.Evidence")
+
+
+def _judged(evidence: Evidence, job: Job, manifest: Manifest) -> Evidence:
+    """Return the evidence with what is wrong, unless a library is turned off on purpose."""
+    if job.cell.switch:
+        return evidence
+    cell = job.cell
+    facts = Facts(
+        evidence,
+        environment(),
+        cell.runtime,
+        cell.device,
+        cell.precision,
+        cell.threads,
+        manifest.rounds_to_8_bits,
+        manifest.portable,
+    )
+    found = (*evidence.findings, *findings(facts))
+    return msgspec.structs.replace(evidence, findings=found)
 
 
 def _labels(evidence: Evidence, manifest: Manifest) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ class FakeSession(BaseSession):
 
     def evidence(self) -> Evidence:
         """Return one kernel of the precision that was asked for, and what the script has."""
-        threads = EvidenceItem("reported", "threads", "intra-op", "1")
+        threads = EvidenceItem("reported", "threads", "the caller's", "1")
         said = self._evidence
         kernels = {f"FakeConv {self._precision}": 1, **said.kernels}
         return Evidence((threads, *said.items), kernels, said.layers, said.findings)

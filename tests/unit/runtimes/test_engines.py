@@ -284,7 +284,7 @@ def test_pytorchs_threads_are_torchs_own_number(tmp_path: Path, threads: int) ->
 
 def test_the_scripted_engine_computes_in_the_thread_that_calls_it(tmp_path: Path) -> None:
     quantized_graph(tmp_path / "q.onnx")
-    assert threads_seen(Fake(), tmp_path, 4) == {"intra-op": "1"}
+    assert threads_seen(Fake(), tmp_path, 4) == {"the caller's": "1"}
 
 
 def test_where_the_kernel_lists_no_threads_nothing_is_said(

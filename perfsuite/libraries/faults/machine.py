@@ -1,0 +1,126 @@
+"""Faults of the machine and its settings: threads and the clock."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from perfsuite.domain.finding import Finding
+from perfsuite.domain.record import EvidenceItem
+from perfsuite.libraries.facts import Facts, listed
+
+MACHINE = "machine"
+# An engine's own count of threads; other items of this kind are of pools that libraries may use.
+_ENGINES = ("intra-op", "INFERENCE_NUM_THREADS")
+# With these drivers "powersave" is the normal governor, which follows the load.
+_FOLLOWS_LOAD = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")
+
+
+def faults(facts: Facts) -> Iterator[Finding]:
+    """Yield what is wrong with threads and the clock."""
+    yield from _threads(facts)
+    yield from _governor(facts)
+
+
+def _threads(facts: Facts) -> Iterator[Finding]:
+    cores = facts.usable_cores
+    counts = [
+        (item, int(item.value))
+        for item in facts.evidence.items
+        if item.about == "threads" and item.value.isdigit()
+    ]
+    engine = [(item, count) for item, count in counts if item.name in _ENGINES]
+    pools = [(item, count) for item, count in counts if item.name[:1].isupper()]
+    watched = engine if facts.runtime else [one for one in pools if one not in engine]
+    for name, (item, count) in {item.name: (item, count) for item, count in watched}.items():
+        whose = facts.runtime or name
+        if count > cores:
+            yield Finding(
+                "too-many-threads",
+                whose,
+                f"{whose} computes with {count} threads, and {_cores(facts)}: they wait for each "
+                f"other",
+                _more(facts),
+                item.how,
+            )
+        elif facts.runtime and count < min(facts.threads, cores):
+            yield Finding(
+                "too-few-threads",
+                whose,
+                f"{whose} computes with {count} {_threads_word(count)}, {facts.threads} were asked "
+                f"for",
+                "look for torch.set_num_threads, or OMP_THREAD_LIMIT, in what the model imports "
+                "and in the environment, and take it out; the suite's threads decide",
+                item.how,
+            )
+        elif not facts.runtime and count < cores:
+            yield _limited(facts, item, count)
+
+
+def _limited(facts: Facts, item: EvidenceItem, count: int) -> Finding:
+    """Return the caution that threads which the environment or a library sets leave cores idle."""
+    by = [
+        f"{name}={value}"
+        for name, value in facts.said("setting").items()
+        if name.endswith(("_NUM_THREADS", "_THREAD_LIMIT"))
+    ]
+    return Finding(
+        "too-few-threads",
+        item.name,
+        f"{item.name} computes with {count} {_threads_word(count)}, and {_cores(facts)}"
+        + (f": the environment has {listed(by)}" if by else ""),
+        f"unset {by[0].partition('=')[0]}, or set it to {facts.usable_cores}"
+        if by
+        else f"set OMP_NUM_THREADS={facts.usable_cores}",
+        item.how,
+        "caution",
+    )
+
+
+def _more(facts: Facts) -> str:
+    cores = facts.usable_cores
+    if facts.runtime and facts.threads > cores:
+        return f"ask for {cores} (threads = {cores} in the suite, --threads {cores})"
+    if facts.runtime:
+        return (
+            f"look for torch.set_num_threads in what the model imports, and take it out; else set "
+            f"OMP_NUM_THREADS={cores}"
+        )
+    return f"set OMP_NUM_THREADS={cores} and OPENBLAS_NUM_THREADS={cores}, as by `docker run -e`"
+
+
+def _cores(facts: Facts) -> str:
+    machine, cores = facts.environment.must_match, facts.usable_cores
+    if machine.quota_cores is not None and machine.quota_cores < machine.usable_cores:
+        return f"the container may use {machine.quota_cores:g} cores"
+    return "1 core is usable" if cores == 1 else f"{cores} cores are usable"
+
+
+def _threads_word(count: int) -> str:
+    return "thread" if count == 1 else "threads"
+
+
+def _governor(facts: Facts) -> Iterator[Finding]:
+    context = facts.environment.context
+    governor, driver = context.get("governor", ""), context.get("frequency_driver", "")
+    prefers = context.get("energy_preference", "")
+    saves = "powersave" if governor == "powersave" and driver not in _FOLLOWS_LOAD else ""
+    if saves:
+        yield Finding(
+            "power-saving-governor",
+            MACHINE,
+            "the processor's clock is kept at its lowest: the frequency governor is 'powersave'"
+            + (f" of the driver {driver}" if driver else ""),
+            "sudo cpupower frequency-set -g performance (or schedutil)",
+            "observed",
+            "fault" if driver else "caution",
+        )
+    elif prefers == "power":
+        yield Finding(
+            "power-saving-governor",
+            MACHINE,
+            "the processor prefers saving power to speed: its energy preference is 'power'",
+            "echo balance_performance | sudo tee "
+            "/sys/devices/system/cpu/cpufreq/policy*/energy_performance_preference",
+            "observed",
+            "caution",
+        )

@@ -1,0 +1,90 @@
+"""Engines that cannot be imported, because a shared object is missing or of another kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from perfsuite.domain.finding import Finding
+from perfsuite.libraries.facts import Facts
+
+# The beginning of an object's name, and what brings it; the first that fits counts.
+_PACKAGES = (
+    ("libgomp.", "apt install libgomp1"),
+    ("libomp.", "apt install libomp5"),
+    ("libiomp5.", "pip install intel-openmp"),
+    ("libmkl_", "pip install mkl"),
+    ("libtbb.", "pip install tbb, or apt install libtbb12"),
+    ("libopenblas", "apt install libopenblas0"),
+    ("libblas.", "apt install libopenblas0"),
+    ("liblapack.", "apt install liblapack3"),
+    ("libgfortran.", "apt install libgfortran5"),
+    ("libdnnl.", "apt install libdnnl3"),
+    ("libnuma.", "apt install libnuma1"),
+    ("libGL.", "apt install libgl1 (or take opencv-python-headless)"),
+    ("libglib-2.0.", "apt install libglib2.0-0"),
+    ("libOpenCL.", "apt install ocl-icd-libopencl1"),
+    ("libstdc++.", "apt install libstdc++6"),
+    ("libgcc_s.", "apt install libgcc-s1"),
+    ("libz.", "apt install zlib1g"),
+    ("libffi.", "apt install libffi8"),
+    ("libcuda.", "NVIDIA's driver (`nvidia-smi` must work; in a container: --gpus all)"),
+    ("libnvidia-ml.", "NVIDIA's driver (`nvidia-smi` must work; in a container: --gpus all)"),
+    ("libcudnn", "pip install nvidia-cudnn-cu13 (-cu12 for CUDA 12)"),
+    ("libcublas", "pip install nvidia-cublas (with -cu12 at the end for CUDA 12)"),
+    ("libcudart.", "pip install nvidia-cuda-runtime (with -cu12 at the end for CUDA 12)"),
+    ("libcupti.", "pip install nvidia-cuda-cupti (with -cu12 at the end for CUDA 12)"),
+    ("libcufft", "pip install nvidia-cufft (with -cu12 at the end for CUDA 12)"),
+    ("libcurand.", "pip install nvidia-curand (with -cu12 at the end for CUDA 12)"),
+    ("libcusolver", "pip install nvidia-cusolver (with -cu12 at the end for CUDA 12)"),
+    ("libcusparse", "pip install nvidia-cusparse (with -cu12 at the end for CUDA 12)"),
+    ("libnvrtc", "pip install nvidia-cuda-nvrtc (with -cu12 at the end for CUDA 12)"),
+    ("libnccl.", "pip install nvidia-nccl-cu13 (-cu12 for CUDA 12)"),
+    ("libnvinfer", "pip install tensorrt"),
+    ("libopenvino", "pip install --force-reinstall openvino"),
+    ("libonnxruntime", "pip install --force-reinstall onnxruntime"),
+    ("libtorch", "pip install --force-reinstall torch"),
+    ("libc10", "pip install --force-reinstall torch"),
+)
+_MISSING = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
+_WRONG = re.compile(r"([\w./+-]+\.so[\w.]*): (wrong ELF class|invalid ELF header|file too short)")
+_OLD = re.compile(r"version [`']((?:GLIBCXX|GLIBC|CXXABI)_[\w.]+)' not found")
+_SYMBOL = re.compile(r"([\w.+-]+\.so[\w.]*): undefined symbol: (\w+)")
+
+
+def faults(facts: Facts) -> Iterator[Finding]:
+    """Yield engines that could not be imported; their items say what the import said."""
+    for name, said in facts.said("import").items():
+        if told := explained(said):
+            yield Finding("missing-library", name, f"{name} cannot be imported: {told[0]}", told[1],
+                          "observed")  # fmt: skip
+
+
+def explained(said: str) -> tuple[str, str] | None:
+    """Return what is missing and how to get it, from an error of an import.
+
+    None where the error is of another kind.
+    """
+    if found := _MISSING.search(said):
+        return f"the shared object {found[1]} is missing", _package(found[1])
+    if found := _WRONG.search(said):
+        name = found[1].rpartition("/")[2]
+        what = f"the shared object {name} is damaged or of another architecture ({found[2]})"
+        return what, f"install it again for this processor: {_package(name)}"
+    if found := _OLD.search(said):
+        fix = "take a newer system or image, or: conda install -c conda-forge libstdcxx-ng"
+        return f"the system's libraries are too old, {found[1]} is missing", fix
+    if found := _SYMBOL.search(said):
+        return (
+            f"{found[1]} does not fit the libraries that are loaded (undefined symbol {found[2]})",
+            "two packages bring it in different versions: reinstall the engine in a fresh virtual "
+            "environment, and look that LD_LIBRARY_PATH and LD_PRELOAD name no other",
+        )
+    return None
+
+
+def _package(name: str) -> str:
+    for beginning, package in _PACKAGES:
+        if name.startswith(beginning):
+            return package
+    return f"find its package by `apt-file search {name}`, or reinstall the engine"

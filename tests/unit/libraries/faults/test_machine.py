@@ -1,0 +1,95 @@
+"""Threads beside the cores that may be used, and the governor of the clock."""
+
+from __future__ import annotations
+
+import pytest
+from made_up_facts import found, item
+
+
+def test_more_threads_than_cores() -> None:
+    one = found(item("threads", "intra-op", "8"), runtime="onnxruntime", threads=8)
+    assert one["too-many-threads"].severity == "fault"
+    assert "8 threads" in one["too-many-threads"].message
+    assert "2 cores are usable" in one["too-many-threads"].message
+    assert "threads = 2" in one["too-many-threads"].fix
+
+
+def test_more_threads_than_the_containers_quota() -> None:
+    pool = item("threads", "OpenMP", "64")
+    one = found(pool, cores=64, quota=1.5)["too-many-threads"]
+    assert "the container may use 1.5 cores" in one.message
+    assert "OMP_NUM_THREADS=2" in one.fix
+
+
+def test_a_model_that_sets_more_threads_than_were_asked_for() -> None:
+    one = found(item("threads", "intra-op", "8"), runtime="pytorch", threads=2)["too-many-threads"]
+    assert "torch.set_num_threads" in one.fix
+
+
+def test_fewer_threads_than_were_asked_for() -> None:
+    one = found(item("threads", "intra-op", "1"), runtime="pytorch", threads=2)["too-few-threads"]
+    assert one.severity == "fault" and "1 thread, 2 were asked for" in one.message
+
+
+def test_a_variable_that_leaves_cores_idle_is_named() -> None:
+    items = (item("threads", "OpenMP", "1"), item("setting", "OMP_NUM_THREADS", "1"))
+    one = found(*items)["too-few-threads"]
+    assert one.severity == "caution" and one.fix.startswith("unset OMP_NUM_THREADS")
+
+
+@pytest.mark.parametrize(
+    ("count", "asked", "runtime"),
+    [
+        ("1", 1, "pytorch"),  # one thread on purpose
+        ("2", 2, "pytorch"),
+        ("2", 8, "openvino"),  # which takes no more than there are
+        ("2", 0, ""),
+    ],
+)
+def test_as_many_as_were_asked_for_or_as_there_are(count: str, asked: int, runtime: str) -> None:
+    name = "INFERENCE_NUM_THREADS" if runtime else "OpenMP"
+    assert found(item("threads", name, count), runtime=runtime, threads=asked) == {}
+
+
+def test_pools_that_the_engine_does_not_use_and_streams_are_no_threads_of_it() -> None:
+    others = (item("threads", "OpenBLAS", "1"), item("threads", "NUM_STREAMS", "1"))
+    assert found(*others, runtime="openvino", threads=2) == {}
+
+
+@pytest.mark.parametrize(
+    ("context", "severity"),
+    [
+        ({"governor": "powersave", "frequency_driver": "acpi-cpufreq"}, "fault"),
+        ({"governor": "powersave", "frequency_driver": "intel_cpufreq"}, "fault"),
+        ({"governor": "powersave"}, "caution"),
+        (
+            {
+                "governor": "powersave",
+                "frequency_driver": "intel_pstate",
+                "energy_preference": "power",
+            },
+            "caution",
+        ),
+    ],
+)
+def test_a_clock_that_saves_power(context: dict[str, str], severity: str) -> None:
+    one = found(context=context)["power-saving-governor"]
+    assert (one.severity, one.about) == (severity, "machine")
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        {},
+        {"governor": "performance"},
+        {"governor": "schedutil", "frequency_driver": "acpi-cpufreq"},
+        {"governor": "powersave", "frequency_driver": "intel_pstate"},  # which follows the load
+        {
+            "governor": "powersave",
+            "frequency_driver": "amd-pstate-epp",
+            "energy_preference": "balance_performance",
+        },
+    ],
+)
+def test_usual_clocks_are_sound(context: dict[str, str]) -> None:
+    assert found(context=context) == {}
