@@ -2,7 +2,7 @@
 
 The names of this package are loaded when they are first used: importing it loads neither torch nor
 NumPy nor an engine. The verbs are those of the command line; `perfsuite.api` holds all but
-`optimize`.
+`doctor`, `optimize` and `sensitivity`.
 """
 
 from __future__ import annotations
@@ -70,6 +70,7 @@ __all__ = [
     "Workload",
     "certify",
     "compare",
+    "doctor",
     "gate",
     "get_data",
     "init",
@@ -123,6 +124,7 @@ _HOMES = {
     "sensitivity_run": ("sensitivity",),
     "training.plan": ("AdamPlan", "SgdPlan"),
     "workloads.tasks.batches": ("Batches",),
+    "doctor_run": ("doctor",),
     "errors": (
         "BuildError",
         "ConfigError",
@@ -153,6 +155,7 @@ if TYPE_CHECKING:
         show,
     )
     from perfsuite.config.python_suite import Recipe, Suite
+    from perfsuite.doctor_run import doctor
     from perfsuite.domain.cell import Cell
     from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
     from perfsuite.domain.judgement import Judgement

@@ -14,6 +14,7 @@ import click
 
 from perfsuite import __version__
 from perfsuite.certify_command import certify
+from perfsuite.doctor_command import doctor
 from perfsuite.errors import Incomparable, PerfsuiteError
 from perfsuite.optimize_command import optimize
 from perfsuite.profile_command import profile
@@ -82,6 +83,7 @@ main.add_command(certify)
 main.add_command(optimize)
 main.add_command(profile)
 main.add_command(sensitivity)
+main.add_command(doctor)
 
 
 @main.command()

@@ -73,14 +73,15 @@ def _verdict(record: Record | None) -> VerdictStatus:
 def misconfigured(run: Run) -> bool:
     """Tell whether a cell failed by a user's mistake, or has a status that was not expected."""
     return any(
-        (record.status in ("unsupported", "unavailable") or _users(record))
+        (record.status in ("unsupported", "unavailable") or is_users(record))
         and expectation(run, cell) is None
         for cell in run.header.cells
         if (record := run.records.get(cell.id)) is not None
     )
 
 
-def _users(record: Record) -> bool:
+def is_users(record: Record) -> bool:
+    """Tell whether a cell failed by what only its user can mend."""
     return record.status == "failed" and record.error is not None and record.error.kind in _USERS
 
 

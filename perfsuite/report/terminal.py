@@ -14,6 +14,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
+from perfsuite.judge.findings import Found, found_in
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 from perfsuite.report.sentences.certificate import certificate_sentence
@@ -36,7 +37,6 @@ from perfsuite.report.tables.cell_rows import (
     summary,
     title,
 )
-from perfsuite.report.tables.findings import Found
 from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
@@ -76,7 +76,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     console.print(as_text(console, title(run), "bold"))
     if run.header.suite.sensitivity is not None:
         _print_sensitivity(console, run)
-        print_findings(console, findings.found_in(run))
+        print_findings(console, found_in(run))
         _print_judgement(console, judgement, None)
         return
     for workload, group in groups(found).items():
@@ -88,7 +88,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         _print_other_metrics(console, group)
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
-    print_findings(console, findings.found_in(run))
+    print_findings(console, found_in(run))
     _print_judgement(console, judgement, run.header.certificate)
 
 

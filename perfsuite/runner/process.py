@@ -282,7 +282,7 @@ def _outcome(job: Job, folder: Path, code: int | None) -> Line:
     if code is None:
         kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
     elif code < 0:
-        kind, message = "Crash", f"the worker died by {_signal_name(-code)}"
+        kind, message = "Crash", f"the worker died by {signal_name(-code)}"
         if -code == signal.SIGKILL:
             message += ", most likely because the machine ran out of memory"
     else:
@@ -290,7 +290,8 @@ def _outcome(job: Job, folder: Path, code: int | None) -> Line:
     return line_of(job, status="failed", error=Failure(kind, message, tail))
 
 
-def _signal_name(number: int) -> str:
+def signal_name(number: int) -> str:
+    """Return the name of a signal, such as `SIGSEGV`."""
     try:
         return signal.Signals(number).name
     except ValueError:

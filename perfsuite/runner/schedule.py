@@ -129,6 +129,7 @@ class _Schedule:
             self._inspect_rounds(in_rounds, 0)
         measured = groups(suite, cells)
         self._measure_rounds(measured, in_rounds, 0, suite.least_processes)
+        self._inspect_late()  # of a suite in which nothing is measured there was no first round
         self._measure_again(measured, in_rounds)
         return self._all_lines()
 

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED
 from perfsuite.domain.record import Run
+from perfsuite.judge.findings import found_in
 from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
@@ -151,7 +152,7 @@ def _reasons(net: layers.Widths) -> str:
 
 def _findings(run: Run) -> list[str]:
     """Return a table of what is wrong with the libraries underneath, if anything is."""
-    found = findings.found_in(run)
+    found = found_in(run)
     if not found:
         return []
     table = markdown_table(findings.COLUMNS, findings.lines(found))

@@ -149,7 +149,7 @@ def title(run: Run) -> str:
     count = len(header.cells)
     return plain(
         f"{header.suite.name}: {count} cell{'s' * (count != 1)}, "
-        f"{_processes(run)} each, {header.created_at}, {where}"
+        f"{_processes(run)}, {header.created_at}, {where}"
     )
 
 
@@ -160,8 +160,10 @@ def _processes(run: Run) -> str:
     if suite.looks is not None:
         counts = [len(one.latencies_s) for one in run.records.values() if one.latencies_s]
         least, most = min(counts, default=0), max(counts, default=0)
+    if not most:
+        return "not measured"
     numbers = f"{least} to {most}" if least != most else f"{most}"
-    return f"{numbers} process{'es' * (most != 1)}"
+    return f"{numbers} process{'es' * (most != 1)} each"
 
 
 def _devices(run: Run) -> list[str]:

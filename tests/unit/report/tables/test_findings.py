@@ -17,8 +17,9 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import Evidence, Run
 from perfsuite.judge import judge
+from perfsuite.judge.findings import Found, found_in, together
 from perfsuite.report import print_run, render
-from perfsuite.report.tables.findings import Found, found_in, together, where
+from perfsuite.report.tables.findings import where
 from perfsuite.runner import schedule
 
 SLOW = Finding(

@@ -1,0 +1,110 @@
+"""The verb `doctor`: which libraries compute, proven by what ran, and what is wrong with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from perfsuite.config.doctor_suite import doctor_suite
+from perfsuite.config.expansion import cells as cells_of
+from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.config.run_plan import RunPlan, plan, read_durations
+from perfsuite.domain.diagnosis import Diagnosis
+from perfsuite.domain.model import GivenShapes
+from perfsuite.domain.record import Header, Run
+from perfsuite.judge.diagnosis import diagnosis
+from perfsuite.libraries.table import LIBRARIES
+from perfsuite.plugins import refuse_while_importing
+from perfsuite.runner.observer import Observer, SilentObserver
+from perfsuite.runner.plain import plain_evidence
+from perfsuite.runner.run_folder import created
+from perfsuite.runner.schedule import work_off
+from perfsuite.store.disk import write_whole
+from perfsuite.store.journal import Journal
+from perfsuite.store.runs import load_run
+
+AnyPath = str | Path
+Observe = Callable[[Header, RunPlan], Observer]
+
+DOCUMENT = "doctor.json"
+
+
+class Examination(NamedTuple):
+    """What `perfsuite.doctor` found, the run that it follows from, and the folder that keeps it."""
+
+    folder: Path
+    run: Run
+    diagnosis: Diagnosis
+
+    @property
+    def exit_code(self) -> int:
+        """Return that of `perfsuite doctor`: 0 where nothing is wrong."""
+        return self.diagnosis.exit_code
+
+    def __str__(self) -> str:
+        from perfsuite.report.doctor import outcome
+
+        return f"{self.run.header.suite.name}: {outcome(self.diagnosis)}; kept in {self.folder}"
+
+    def __repr__(self) -> str:
+        return f"<Examination {self}>"
+
+
+def doctor(
+    workload: WorkloadReference | None = None,
+    out: AnyPath | None = None,
+    *,
+    runtimes: Sequence[RuntimeReference] = (),
+    recipe: str | None = None,
+    batch: int = 1,
+    threads: int | None = None,
+    samples: AnyPath | None = None,
+    shapes: GivenShapes | None = None,
+    observe: Observe | None = None,
+) -> Examination:
+    """Look at the libraries that compute a workload on each engine; return what was found.
+
+    Without a workload a small net of perfsuite's own is run, in fp32 and in INT8. The arguments are
+    those of `profile`. `diagnosis` has it as data: the machine, the libraries, the kernel of each
+    layer, and what is wrong, with the fix. Engines that are not installed are told of, and are a
+    mistake only if `runtimes` names them.
+    """
+    refuse_while_importing("perfsuite.doctor")
+    suite = doctor_suite(
+        workload,
+        runtimes,
+        recipe,
+        batch=batch,
+        threads=threads,
+        samples=None if samples is None else Path(samples),
+        shapes=shapes,
+    )
+    name = "" if workload is None else next(iter(suite.workloads))
+    with created(None if out is None else Path(out), suite, cells_of(suite)) as journal:
+        plain = plain_evidence()
+        work_off(journal, _observer(journal, observe), evaluate=False)
+    found = load_run(journal.folder)
+    made = diagnosis(
+        journal.folder,
+        found,
+        plain,
+        [title for one in LIBRARIES.values() if (title := getattr(one, "title", ""))],
+        workload=name,
+        asked=bool(runtimes),
+        warnings=journal.warnings,
+    )
+    document = msgspec.json.format(msgspec.json.encode(made), indent=2)
+    write_whole(journal.folder / DOCUMENT, document + b"\n")
+    return Examination(journal.folder, found, made)
+
+
+def _observer(journal: Journal, observe: Observe | None) -> Observer:
+    if observe is None:
+        return SilentObserver()
+    header = journal.header
+    planned = plan(header.suite, header.cells, read_durations())
+    jobs = tuple(job for job in planned.jobs if job.kind in ("prepare", "inspect"))
+    return observe(header, msgspec.structs.replace(planned, jobs=jobs))

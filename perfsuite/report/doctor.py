@@ -1,0 +1,99 @@
+"""What `perfsuite doctor` found, for the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from perfsuite.domain.diagnosis import DiagnosedFinding, Diagnosis, ExaminedCell
+from perfsuite.domain.finding import Finding
+from perfsuite.domain.shapes import shapes_text
+from perfsuite.judge.findings import Found
+from perfsuite.report.tables import kernels, libraries
+from perfsuite.report.tables.cell_rows import plain
+from perfsuite.report.terminal import as_text, bare_table, print_findings, print_warnings, widen
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_BAD = {"failed": "✗", "unsupported": "-", "unavailable": "-", "incomplete": "?"}
+
+
+def print_doctor(console: Console, found: Diagnosis) -> None:
+    """Print the machine, the libraries, each cell's kernels, and what is wrong.
+
+    Without a workload the kernels are those of a net of perfsuite's own, and are only counted.
+    """
+    widen(console)
+    console.print(as_text(console, libraries.machine_text(found.machine), "bold"))
+    if shown := libraries.lines(found):
+        console.print()
+        _print_table(console, libraries.columns(found), shown)
+    console.print()
+    for sentence in (libraries.numpy_text(found), libraries.absent(found)):
+        if sentence:
+            console.print(as_text(console, sentence, "dim"))
+    for index, cell in enumerate(found.cells):
+        if found.workload or not index:
+            console.print()
+        _print_cell(console, cell, whole=bool(found.workload))
+    print_findings(console, list(map(_found, found.findings)))
+    print_warnings(console, found.warnings)
+    style = {0: "green", 1: "red"}.get(found.exit_code, "yellow")
+    console.print()
+    console.print(as_text(console, outcome(found), style))
+
+
+def outcome(found: Diagnosis) -> str:
+    """Return in one line how many things are wrong, and the exit code."""
+    faults = sum(one.severity == "fault" for one in found.findings)
+    cautions = len(found.findings) - faults
+    failed = sum(one.status == "failed" for one in found.cells)
+    lacking = sum(one.status in ("unsupported", "unavailable") for one in found.cells)
+    looked = sum(one.status == "ok" for one in found.cells)
+    parts = [f"{looked} of {len(found.cells)} cells looked at"]
+    parts += [
+        f"{count} {what}" for count, what in ((failed, "failed"), (lacking, "not here")) if count
+    ]
+    parts += [_counted(faults, "fault"), _counted(cautions, "caution")]
+    return f"{', '.join(parts)}; exit code {found.exit_code}"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count or 'no'} {what}{'s' * (count != 1)}"
+
+
+def _print_cell(console: Console, cell: ExaminedCell, *, whole: bool) -> None:
+    """Print a cell's layers, or why there are none."""
+    if cell.problem or cell.status != "ok":
+        said = plain(cell.problem) or cell.status
+        style = "red" if cell.status == "failed" else "yellow"
+        text = f"{_BAD.get(cell.status, '✗')} {plain(cell.key)}: {cell.status}: {said}"
+        console.print(as_text(console, text, style))
+        return
+    count = len(cell.layers)
+    threads = f"{cell.threads} thread{'s' * (cell.threads != 1)}"
+    told = f"{count} layer{'s' * (count != 1)}" if count else "the engine tells of no layers"
+    heading = [cell.key, threads, shapes_text(cell.input_shapes), told, *cell.labels]
+    text = f"✓ {', '.join(plain(one) for one in heading if one)}"
+    if not whole or not count:
+        console.print(as_text(console, text))
+        return
+    console.print(as_text(console, text, "bold"))
+    _print_table(console, kernels.COLUMNS, kernels.lines(cell.layers))
+    if count > kernels.WHOLE:
+        console.print(as_text(console, "each layer: in doctor.json", "dim"))
+
+
+def _print_table(console: Console, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    table = bare_table()
+    for name in columns:
+        table.add_column(name)
+    for line in lines:
+        table.add_row(*(as_text(console, text) for text in line))
+    console.print(table)
+
+
+def _found(one: DiagnosedFinding) -> Found:
+    finding = Finding(one.name, one.about, one.message, one.fix, one.how, one.severity)
+    return Found(finding, one.cells)
