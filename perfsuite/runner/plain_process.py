@@ -1,6 +1,6 @@
 """The program `python -m perfsuite.runner.plain_process`: NumPy and no engine, and what shows.
 
-It prints the evidence as JSON.
+It prints the evidence as JSON, with what is wrong in the machine and with NumPy.
 """
 
 from __future__ import annotations
@@ -11,7 +11,10 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.record import Evidence
+from perfsuite.libraries.facts import Facts
+from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
+from perfsuite.measure.environment import environment
 
 
 def main() -> None:
@@ -19,7 +22,10 @@ def main() -> None:
     square = np.ones((64, 64), np.float32)
     if not np.all(square @ square == len(square)):
         raise ArithmeticError("NumPy's matrix product is wrong")
-    sys.stdout.write(msgspec.json.encode(Evidence(loaded())).decode())
+    evidence = Evidence(loaded())
+    found = findings(Facts(evidence, environment()))
+    evidence = msgspec.structs.replace(evidence, findings=found)
+    sys.stdout.write(msgspec.json.encode(evidence).decode())
 
 
 if __name__ == "__main__":

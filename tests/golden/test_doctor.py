@@ -77,6 +77,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch) -> Project:
     patch.setattr(doctor_run, "plain_evidence", lambda: PLAIN)
     patch.setattr(doctor_run, "LIBRARIES", {"a": CUDNN, "b": MKL, "c": ONEDNN})
     patch.setattr(inspect, "loaded", lambda: ())
+    patch.setattr(inspect, "findings", lambda facts: ())
     patch.setattr(environment, "environment", lambda: MACHINE)
     patch.chdir(folder)
     project = Project(folder, patch)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfsuite.judge.findings import Found
+from perfsuite.libraries.faults.machine import MACHINE
 from perfsuite.report.tables.cell_rows import plain
 
 TITLE = "What is wrong underneath"
@@ -14,8 +15,8 @@ _NAMED = 3  # cells in one line
 
 
 def where(one: Found) -> str:
-    """Return the cells that a finding was made in, or whose it is if it is the machine's."""
-    if not one.cells:
+    """Return the cells that a finding was made in, or whose it is if no cell is to blame."""
+    if not one.cells or one.finding.about == MACHINE:
         return plain(one.finding.about)
     named = ", ".join(map(plain, one.cells[:_NAMED]))
     more = len(one.cells) - _NAMED

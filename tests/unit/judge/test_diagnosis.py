@@ -109,6 +109,16 @@ def test_findings_stand_once_and_those_of_the_machine_name_no_cell_of_their_own(
     ]
 
 
+def test_an_engine_whose_library_is_missing_is_told_what_to_install() -> None:
+    said = "libgomp.so.1: cannot open shared object file: No such file or directory"
+    broken = cell("openvino", None, status="failed", error=Failure("ImportError", said))
+    found = diagnosed(broken, SOUND)
+    (one,) = found.findings
+    assert (one.name, one.cells) == ("missing-library", ("net/fp32/openvino/cpu/b1",))
+    assert "libgomp1" in one.fix
+    assert found.exit_code == 1
+
+
 SOUND, SICK = cell("pytorch"), cell("pytorch", Evidence(findings=(FAULT,)))
 WARNED = cell("pytorch", Evidence(findings=(CAUTION,)))
 

@@ -53,8 +53,9 @@ def test_a_thing_is_told_once_with_its_cells_and_faults_come_first() -> None:
     assert [one.finding for one in found] == [SLOW, SAVING]
     assert [where(one) for one in found] == [
         "vgg/fp32/openvino/cpu/b1",
-        "vgg/fp32/pytorch/cpu/b1, vgg/fp32/openvino/cpu/b1",
+        "machine",
     ]
+    assert found[1].cells == ("vgg/fp32/pytorch/cpu/b1", "vgg/fp32/openvino/cpu/b1")
 
 
 def test_many_cells_are_counted_and_the_machine_is_named() -> None:
@@ -70,7 +71,7 @@ def test_the_terminal_says_what_is_wrong_and_how_to_mend_it() -> None:
         "What is wrong underneath\n"
         "✗ fault: vgg/fp32/openvino/cpu/b1: 3 layers run on ref|kernels (observed)\n"
         "  fix: Update torch\n"
-        "! caution: vgg/fp32/openvino/cpu/b1: the governor saves power (reported)\n"
+        "! caution: machine: the governor saves power (reported)\n"
         "  fix: Set performance\n"
     ) in text
 
