@@ -6,12 +6,15 @@ from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from itertools import product
 
+import msgspec
+
 from perfsuite.config.conversion import Location
 from perfsuite.config.references import held_against, referred, whole_matches
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
 from perfsuite.errors import ConfigError
+from perfsuite.libraries.switches import why_not_for
 
 _SHOWN = 8  # keys in one message
 
@@ -34,8 +37,8 @@ def expects(expect: Expect, cell: Cell) -> bool:
 def cells(suite: ResolvedSuite) -> tuple[Cell, ...]:
     """Return every combination of the suite once, the workload varying slowest, the batch fastest.
 
-    What is shipped is a single one. A suite without `threads` gets the cores that this process may
-    use.
+    What is shipped is a single one. After each come those with the suite's switches. A suite
+    without `threads` gets the cores that this process may use.
     """
     threads = suite.threads
     if threads is None:
@@ -47,9 +50,16 @@ def cells(suite: ResolvedSuite) -> tuple[Cell, ...]:
             cell
             for workload, recipe in product(suite.workloads, suite.recipes)
             if is_for(recipe.workloads, workload)
-            for cell in _of_recipe(suite, workload, recipe, threads)
+            for whole in _of_recipe(suite, workload, recipe, threads)
+            for cell in (whole, *_with_switches(whole, suite.switches))
         )
     )
+
+
+def _with_switches(whole: Cell, switches: Sequence[str]) -> Iterator[Cell]:
+    for name in switches:
+        if not why_not_for(name, whole):
+            yield msgspec.structs.replace(whole, switch=name)
 
 
 def _of_recipe(

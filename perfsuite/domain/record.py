@@ -43,6 +43,8 @@ NAN_OF_MADE_UP = "NaN on made-up inputs"
 NOT_COMPARED = "answers not compared"
 # Of one whose file is INT8 already, where no kernel of the engine computed in 8 bits.
 IN_FLOAT = "computed in float"
+# The label of a cell whose processes run on an emulated processor: it is not measured.
+EMULATED = "emulated"
 # Of one whose file is INT8 already, as somebody quantized it before.
 INT8_ALREADY = "int8 already"
 

@@ -69,7 +69,9 @@ class SessionOptions:
     `batch` is 0 for a piece of a split model whose first dimension does not count samples and
     differs between calls. `rebuild` is for runtimes that take modules, and for split models; others
     must not call it. So are `spans`, the paths of methods that are parts of a profile as modules
-    are.
+    are. The last two are turned round to find out what they are worth: whether the engine may
+    optimize the graph, and whether pictures are laid out channels last, None for as the runtime
+    does. An engine without such a choice does not read them.
     """
 
     batch: int
@@ -77,6 +79,8 @@ class SessionOptions:
     inspect: bool = False
     rebuild: Callable[[], nn.Module] | None = None
     spans: tuple[str, ...] = ()  # such as "rpn.filter_proposals"; paths of modules are ignored
+    optimized: bool = True
+    channels_last: bool | None = None
 
 
 class BoundTimes(msgspec.Struct, frozen=True):

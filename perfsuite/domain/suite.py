@@ -140,7 +140,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     measuring. A speed-up whose interval reaches further to a side than by the factor 1 +
     `speedups_within` needs a further round. With `hold_out`, passes train without the samples that
     validation uses. With `sensitivity`, which no suite file can ask for, its recipes compress one
-    part of the net each.
+    part of the net each. For each of its `switches` a cell that it concerns is there once more.
     """
 
     name: str
@@ -169,6 +169,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     speedups_within: float | None = None
     hold_out: bool = False
     sensitivity: Sensitivity | None = None
+    switches: tuple[str, ...] = ()
 
     @property
     def least_processes(self) -> int:

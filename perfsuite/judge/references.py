@@ -41,13 +41,13 @@ def not_chosen(run: Run, baseline: Run) -> dict[str, str]:
 def reference_cell(cell: Cell, candidates: Iterable[Cell]) -> Cell | None:
     """Return the candidate that `cell` is compared with, maybe itself; None if there is none.
 
-    It has the same workload and batch: fp32 in eager PyTorch on the same device if it exists, else
-    on another device, else the first candidate.
+    It has the same workload and batch, and no switch: fp32 in eager PyTorch on the same device if
+    it exists, else on another device, else the first candidate.
     """
     alike = [
         other
         for other in candidates
-        if (other.workload, other.batch) == (cell.workload, cell.batch)
+        if (other.workload, other.batch) == (cell.workload, cell.batch) and not other.switch
     ]
     return min(alike, key=lambda other: _distance(other, cell), default=None)
 

@@ -54,13 +54,13 @@ def imports_of(job: Job) -> tuple[str, ...] | None:
     """Return the modules that `job` begins with; None if it is to begin in a fresh process.
 
     A measure job is, because what it takes to load an engine is measured; an inspect job whose
-    engine is not PyTorch, because the libraries that are loaded become evidence; and a job with a
-    user's file that sets environment variables or `sys.path`, because libraries read them when they
-    are imported.
+    engine is not PyTorch, because the libraries that are loaded become evidence; one in whose
+    process something is turned off; and a job with a user's file that sets environment variables or
+    `sys.path`, because libraries read them when they are imported.
     """
     from perfsuite.runtimes.split.session import is_split
 
-    if job.kind == "measure" or job.cell.device != PROCESSOR:
+    if job.kind == "measure" or job.cell.device != PROCESSOR or job.switch is not None:
         return None
     if job.kind == "inspect" and job.runtime != "pytorch" and not is_split(Path(job.artifact)):
         return None

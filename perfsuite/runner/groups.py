@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -11,18 +11,21 @@ from perfsuite.config.references import held_against
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.judge.references import reference_cell
+from perfsuite.libraries.switches import switch_of
 
 
 def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """Return the cells in groups, in the suite's order.
+    """Return the cells in groups, in the suite's order; what is emulated is in none.
 
-    Cells of one workload and batch are compared in tables; a budget ties its cells to the one that
-    it holds them against.
+    Cells of one workload and batch are compared in tables, or where things are turned off, those
+    that differ in that alone; a budget ties its cells to the one that it holds them against.
     """
+    cells = [cell for cell in cells if not _is_emulated(cell)]
     held = held_against(suite.budgets, cells, cells)
+    kind = _whole if suite.switches else _workload_and_batch
     found: list[list[Cell]] = []
     for cell in cells:
-        ties = [group for group in found if any(_compared(held, cell, other) for other in group)]
+        ties = [group for group in found if any(_compared(held, cell, one, kind) for one in group)]
         joined = [cell for group in ties for cell in group] + [cell]
         found = [group for group in found if group not in ties] + [joined]
     place = {cell: index for index, cell in enumerate(cells)}
@@ -34,12 +37,14 @@ def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[s
     """Return, by the id of each cell of a group, the ids of others that it is held against.
 
     That is the one that it is compared with in tables, and those of budgets; of one that is slowed
-    down on purpose, also the one that is not.
+    down on purpose, or in which something is turned off, also the one that is not.
     """
     found = {}
     of_budgets = held_against(suite.budgets, group, group)
     for cell in group:
-        held = [reference_cell(cell, group), _original(suite, cell, group), *of_budgets[cell]]
+        original = _original(suite, cell, group)
+        whole = next((one for one in group if one == _whole(cell)), None)
+        held = [reference_cell(cell, group), original, whole, *of_budgets[cell]]
         found[cell.id] = tuple(
             dict.fromkeys(one.id for one in held if one is not None and one != cell)
         )
@@ -59,6 +64,23 @@ def name_of(group: Sequence[Cell]) -> str:
     return hashlib.sha256("".join(sorted(cell.id for cell in group)).encode()).hexdigest()[:16]
 
 
-def _compared(held: Mapping[Cell, tuple[Cell, ...]], one: Cell, other: Cell) -> bool:
-    alike = (one.workload, one.batch) == (other.workload, other.batch)
-    return alike or other in held[one] or one in held[other]
+def _is_emulated(cell: Cell) -> bool:
+    switch = switch_of(cell)
+    return switch is not None and bool(switch.emulator)
+
+
+def _compared(
+    held: Mapping[Cell, tuple[Cell, ...]],
+    one: Cell,
+    other: Cell,
+    kind: Callable[[Cell], object],
+) -> bool:
+    return kind(one) == kind(other) or other in held[one] or one in held[other]
+
+
+def _workload_and_batch(cell: Cell) -> tuple[str, int]:
+    return cell.workload, cell.batch
+
+
+def _whole(cell: Cell) -> Cell:
+    return msgspec.structs.replace(cell, switch="")

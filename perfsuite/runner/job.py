@@ -11,6 +11,7 @@ from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import JobKind, Line
 from perfsuite.domain.suite import DetectionTable, Evaluate, Inspect, Measure, ResolvedSuite
+from perfsuite.libraries.switches import Switch, switch_of
 
 T = TypeVar("T")
 
@@ -69,6 +70,15 @@ class Job(msgspec.Struct, frozen=True):
     def is_timed(self) -> bool:
         """Return whether the job's times go on record: nothing else should run beside it."""
         return self.kind in ("measure", "inspect")
+
+    @property
+    def switch(self) -> Switch | None:
+        """Return what is turned off in the job's process; nothing where an artifact is only made.
+
+        Nor where only the cache is looked into. Raises `ConfigError` for an unknown switch.
+        """
+        opens = self.kind in ("measure", "evaluate", "inspect") and not self.cached_only
+        return switch_of(self.cell) if opens else None
 
     @property
     def name(self) -> JobName:

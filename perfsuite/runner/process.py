@@ -101,7 +101,7 @@ class Worker:
             return subprocess.Popen(
                 [
                     *launcher,
-                    *_command(self._folder),
+                    *_command(self.job, self._folder),
                     *([] if launcher else [str(os.getpid())]),
                     *map(str, passed),
                 ],
@@ -202,16 +202,18 @@ class Worker:
         self._strays.signal(number)
 
 
-def _command(folder: Path) -> list[str]:
+def _command(job: Job, folder: Path) -> list[str]:
+    emulator = job.switch.emulator if job.switch else ()
     # -P: modules in the current folder must not shadow installed ones.
-    return [sys.executable, "-P", "-m", WORKER, str(folder)]
+    return [*emulator, sys.executable, "-P", "-m", WORKER, str(folder)]
 
 
 def _environment(job: Job) -> dict[str, str]:
     threads = {name: str(job.cell.threads) for name in THREAD_VARIABLES}
     # A scripted engine finds its script by the cell's key.
     ours = {"PERFSUITE_CELL": job.cell.key, "PYTHONUNBUFFERED": "1"}
-    return {**CARDS, **os.environ, **threads, **ours}
+    switched = job.switch.environment if job.switch else {}
+    return {**CARDS, **os.environ, **threads, **ours, **switched}
 
 
 def _watch(worker: Worker, tell: Callable[[str], None]) -> None:

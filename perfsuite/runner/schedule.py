@@ -25,13 +25,13 @@ from perfsuite.runner.one_device import OneDevice
 from perfsuite.runner.parts import References
 from perfsuite.runner.processes import Processes
 from perfsuite.runner.run_files import RunFiles
+from perfsuite.runner.switched import Executor, as_the_whole
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
 from perfsuite.store.runs import fold, measured_s
 from perfsuite.store.temporary import sweep
 
-Executor = Callable[[Job], Line]
 Begin = Callable[[Job], None]
 Together = Callable[[Sequence[Job], Begin, References], list[Line]]
 
@@ -82,9 +82,9 @@ class _Schedule:
         self.device, self.artifact = OneDevice(journal), OneArtifact(journal)
         self.files = RunFiles(journal)
         self.lock = MachineLock(journal.folder, self._warn)
-        self.execute, self.together = execute, together
         self.apart = False  # whether the system does not let processes take turns
         self.lines = {name_of_line(line): line for line in journal.lines if not line.part}
+        self.execute, self.together = as_the_whole(execute, self.lines), together
         self.further = [line for line in journal.lines if line.part]  # of a cell in the same round
         self.prepared: dict[str, Job] = {}  # by cell id: a job that knows its artifact
         self.beside: dict[str, Job] = {}  # by cell id: its baseline's, which is measured beside it

@@ -38,6 +38,8 @@ def run_job(job: Job, turns: Turns | None = None) -> Line:
     With `turns` a measure job times its calls whenever it is its turn, and an inspect job profiles.
     """
     try:
+        if job.switch is not None and job.switch.call is not None:
+            job.switch.call()
         return msgspec.structs.replace(_body(job, turns)(job), device=_device(job))
     except Unsupported as error:
         return _failed(job, "unsupported", error)

@@ -21,7 +21,7 @@ from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable, PerfsuiteError
 from perfsuite.measure.environment import environment
 from perfsuite.plugins import refuse_while_importing
-from perfsuite.runner.schedule import Executor
+from perfsuite.runner.switched import Executor
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.final import FINAL
 from perfsuite.search.outcome import optimum

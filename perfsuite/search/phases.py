@@ -19,7 +19,8 @@ from perfsuite.runner.job import first_job
 from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.processes import Processes
 from perfsuite.runner.run_folder import created, resumed
-from perfsuite.runner.schedule import Executor, work_off
+from perfsuite.runner.schedule import work_off
+from perfsuite.runner.switched import Executor
 from perfsuite.store.journal import FILE, read
 from perfsuite.store.runs import load_run
 

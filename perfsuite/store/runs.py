@@ -12,7 +12,17 @@ import msgspec
 
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY, STAGE
-from perfsuite.domain.record import Accuracy, Header, JobKind, Line, Part, Record, Run, Slices
+from perfsuite.domain.record import (
+    EMULATED,
+    Accuracy,
+    Header,
+    JobKind,
+    Line,
+    Part,
+    Record,
+    Run,
+    Slices,
+)
 from perfsuite.errors import SchemaError
 from perfsuite.store.journal import read
 
@@ -205,9 +215,12 @@ def _culprit(lines: list[Line]) -> Line | None:
 def _complete(done: list[Line], processes: int) -> bool:
     """Tell whether no job is missing; evaluating may be, as workloads without labels have none.
 
-    A cell is inspected once or, if its inspect lines have rounds, in each round.
+    A cell is inspected once or, if its inspect lines have rounds, in each round. What is emulated
+    is not measured.
     """
     jobs = [line.job for line in done]
+    if any(EMULATED in line.labels for line in done):
+        processes = 0
     in_rounds = any(line.job == "inspect" and line.round is not None for line in done)
     return (
         "prepare" in jobs

@@ -5,13 +5,13 @@ from __future__ import annotations
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 import numpy as np
 
-from perfsuite.domain.cell import Cell
 from perfsuite.domain.model import Stage
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import LayerWidth, Likeness, Replacement
@@ -169,15 +169,17 @@ def size_bytes(folder: Path) -> int:
 
 
 def options(
-    cell: Cell,
+    job: Job,
     rebuild: Callable[[], nn.Module] | None,
     *,
     batch: int | None = None,
     inspect: bool = False,
     spans: tuple[str, ...] = (),
 ) -> SessionOptions:
-    """Return how a job of `cell` opens its artifact."""
-    return SessionOptions(batch or cell.batch, cell.threads, inspect, rebuild, spans)
+    """Return how a job opens its artifact; the switch of its cell may turn something off."""
+    cell = job.cell
+    plain = SessionOptions(batch or cell.batch, cell.threads, inspect, rebuild, spans)
+    return replace(plain, **job.switch.options) if job.switch else plain
 
 
 @contextmanager

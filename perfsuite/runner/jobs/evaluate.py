@@ -12,6 +12,7 @@ import numpy as np
 from perfsuite.domain.record import Accuracy, Line
 from perfsuite.domain.runtime import Session
 from perfsuite.domain.task import Task
+from perfsuite.libraries.switches import switch_of
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts
@@ -39,7 +40,7 @@ def evaluate(job: Job) -> Line:
 
 def rows_key(job: Job, task: Task) -> str:
     """Return the key of the cached rows, of all that the answers and their metrics follow from."""
-    split = job.evaluate.split
+    split, switch = job.evaluate.split, switch_of(job.cell)
     return key_of(
         ACCURACIES,  # the form in which accuracies are stored beside the rows
         job.artifact_key,
@@ -49,6 +50,7 @@ def rows_key(job: Job, task: Task) -> str:
         Path(job.samples) if job.samples else "",
         *([] if split == "test" else [split]),
         *answered_on(job, artifacts.load_runtime(job.runtime)),
+        *([] if switch is None else [f"switch {job.cell.switch} {switch.digest}"]),
     )
 
 
@@ -58,7 +60,7 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     runtime = artifacts.load_runtime(job.runtime)
 
     def opened(batch: int) -> AbstractContextManager[Session]:
-        options = artifacts.options(job.cell, rebuilder(job), batch=batch)
+        options = artifacts.options(job, rebuilder(job), batch=batch)
         return artifacts.open_session(runtime, artifact, manifest, options)
 
     with Answering(opened, manifest, job.cell.batch) as answering:

@@ -47,7 +47,7 @@ def measure(job: Job, turns: Turns | None = None) -> Line:
     manifest = artifacts.read_manifest(folder)
     inputs = artifacts.read_inputs(folder)
     runtime = artifacts.load_runtime(job.runtime)
-    options = artifacts.options(job.cell, rebuilder(job))
+    options = artifacts.options(job, rebuilder(job))
     metering = Metering(job.meters, job.cell.device)
     metering.start("load")
     started = time.perf_counter()

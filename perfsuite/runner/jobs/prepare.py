@@ -289,7 +289,7 @@ class _Build:
         from perfsuite.runner.build.answers import Compared, Comparison
         from perfsuite.runner.build.reference import reference_outputs
 
-        options = artifacts.options(self.job.cell, self.variant.rebuild)
+        options = artifacts.options(self.job, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, options) as session:
             answers = [self._answer(session, item) for item in inputs]
         for answer in answers:
@@ -331,7 +331,7 @@ class _Build:
             expected = self._expected(given)
         except Unsupported:  # nothing here runs the model as it was
             return ()
-        options = artifacts.options(self.job.cell, self.variant.rebuild)
+        options = artifacts.options(self.job, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, options) as session:
             answered = [self._answer(session, one) for one in given]
         return likeness(workload.task, manifest, expected, answered)

@@ -88,7 +88,7 @@ class _Taking:
 
     def _answer(self, folder: Path) -> None:
         manifest, inputs = artifacts.read_manifest(folder), artifacts.read_inputs(folder)
-        options = artifacts.options(self.job.cell, None)
+        options = artifacts.options(self.job, None)
         with (
             artifacts.open_session(self.runtime, folder, manifest, options) as session,
             user_code(f"{self.job.cell.key}: a call"),

@@ -199,7 +199,12 @@ def _opened(
     optimized: Path | None = None,
 ) -> Any:
     """Return a session that writes a trace into `traces` and the graph that it `optimized`."""
+    import onnxruntime
+
     settings = _options(options.threads, operators)
+    if not options.optimized:
+        disabled = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        settings.graph_optimization_level = disabled
     if options.batch:  # with known shapes, memory and layouts are planned once
         settings.add_free_dimension_override_by_name("batch", options.batch)
     if traces is not None:

@@ -122,7 +122,9 @@ class PyTorch:
         module = options.rebuild()
         _load(module, path)
         evaluated(module)
-        return PyTorchSession(module, manifest, options, channels_last=self.channels_last)
+        asked = options.channels_last
+        last = self.channels_last if asked is None else asked
+        return PyTorchSession(module, manifest, options, channels_last=last)
 
 
 class PyTorchChannelsLast(PyTorch):
