@@ -88,6 +88,8 @@ class OnnxRuntime:
         path = artifact_file(folder, MODEL)
         traces = TemporaryFolder() if options.inspect else None
         try:
+            import onnxruntime  # noqa: F401 - which starts a thread that computes nothing
+
             session, started = counted(
                 lambda: _opened(
                     path, options, self.operators, None if traces is None else Path(traces.name)
