@@ -13,7 +13,7 @@ _SETS = (
     ("AVX-512 fp16", r"avx512_core_fp16|avx-512 with float16"),
     ("AVX-512 bf16", r"avx512_core_bf16|avx-512.*bfloat16"),
     ("AVX-512 VNNI", r"avx512\w*vnni|avx-512.*(dl boost|neural network)"),
-    ("AVX-512", r"avx-?512|avx10"),
+    ("AVX-512", r"avx-?512|avx ?10"),
     ("AVX2 VNNI", r"avx2\w*vnni|avx2.*dl boost"),
     ("AVX2", r"avx2|vector extensions 2"),
     ("AVX", r"avx"),

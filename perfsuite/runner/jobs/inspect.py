@@ -30,6 +30,7 @@ from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.libraries.facts import Facts
 from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
+from perfsuite.libraries.used import used_items
 from perfsuite.measure.environment import environment
 from perfsuite.measure.int8_share import float_shares, int8_share
 from perfsuite.measure.joined_profile import joined
@@ -71,7 +72,8 @@ def inspect(job: Job, turns: Turns | None = None) -> Line:
         libraries = loaded()
         if job.switch is None:  # else it is no silent fallback, but what was to be found out
             check_precision(evidence, manifest)
-        evidence = _judged(_with(evidence, *libraries), job, manifest)
+        evidence = _with(evidence, *libraries)
+        evidence = _judged(_with(evidence, *used_items(evidence)), job, manifest)
         try:
             plain = partial(opened, replace(options, inspect=False))
             profile, untraced_s = _profile(session, plain, inputs, job, turns)

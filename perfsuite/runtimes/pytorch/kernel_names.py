@@ -27,17 +27,23 @@ _PRODUCTS = re.compile(r"gemm|gemv|nvjet|cutlass|dot_kernel|splitk", re.IGNORECA
 _CUDNN = re.compile(
     r"cudnn|xmma_(fprop|dgrad|wgrad)|convolve|winograd|implicit_gemm", re.IGNORECASE
 )
+_LAYOUT = re.compile(r"nchwToNhwc|nhwcToNchw|nchwToFold|transpose_readWrite", re.IGNORECASE)
+_MOVES = ("Memset", "Memcpy")
 
 _ORDER = ("tf32", "bf16", "fp16")  # which precision of several kernels is the operator's
 SHOWN = 3
 
 
 class Launched(NamedTuple):
-    """An operator that ran on the card: its own data type, and the kernels that it launched."""
+    """An operator that ran on the card: its own data type, and the kernels that it launched.
+
+    `path` is that of the module whose code called it, "" where that is not known.
+    """
 
     operator: str
     dtype: str
     kernels: tuple[str, ...]
+    path: str = ""
 
 
 def precision_of(name: str, dtype: str) -> str:
@@ -76,12 +82,26 @@ def library_of(launched: Launched, kernel: str) -> str:
     return "PyTorch"
 
 
+def main_kernel(launched: Launched) -> str:
+    """Return the kernel of an operator that computes its products; '' of one that only moves data.
+
+    The others change layouts before and after it, or add a bias.
+    """
+    ran = [name for name in launched.kernels if not name.startswith(_MOVES)]
+    products = [
+        name
+        for name in ran
+        if (_PRODUCTS.search(name) or _CUDNN.search(name)) and not _LAYOUT.search(name)
+    ]
+    return next(iter(products or ran[-1:]), "")
+
+
 def by_library(launched: Iterable[Launched]) -> dict[str, Counter[str]]:
     """Return how often each kernel ran, by the library that it is of."""
     found: dict[str, Counter[str]] = {}
     for one in launched:
         for kernel in one.kernels:
-            if kernel.startswith(("Memset", "Memcpy")):
+            if kernel.startswith(_MOVES):
                 continue
             found.setdefault(library_of(one, kernel), Counter())[short(kernel)] += 1
     return found

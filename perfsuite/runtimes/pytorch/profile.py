@@ -79,7 +79,7 @@ def profile(
     """
     from torch.profiler import record_function
 
-    with scoped(module, _paths(module, spans), lambda path: record_function(SCOPE + path)):
+    with scoped(module, paths_of(module, spans), lambda path: record_function(SCOPE + path)):
         owned = _traced(run, inputs, len(inputs), device)[1]
     done = [works(module, run, spans, entry) for entry in inputs]
     walls_s, traced = _traced(run, inputs, calls, device)
@@ -222,7 +222,7 @@ def scoped(module: nn.Module, paths: Iterable[str], scope: Scope) -> Iterator[No
         yield
 
 
-def _paths(module: nn.Module, spans: Sequence[str]) -> list[str]:
+def paths_of(module: nn.Module, spans: Sequence[str]) -> list[str]:
     return list(dict.fromkeys([*(path for path, _ in module.named_modules()), *spans]))
 
 
@@ -264,7 +264,7 @@ def works(
             seen.append((inside[-1], func.overloadpacket.__name__, work))
             return answer
 
-    paths = _paths(module, spans)
+    paths = paths_of(module, spans)
     with scoped(module, paths, scope), Catch():  # type: ignore[no-untyped-call]
         run(inputs)
     keys = _keys((path, name) for path, name, _ in seen)

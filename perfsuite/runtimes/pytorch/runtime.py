@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity
+from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.profile import Profile, Roofline
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import BoundTimes, Manifest, SessionOptions, Variant
@@ -30,12 +31,15 @@ from perfsuite.runtimes.pytorch.card import (
     timed_by_events,
 )
 from perfsuite.runtimes.pytorch.kernel_names import kernel_items, operator_precision
-from perfsuite.runtimes.pytorch.profile import activities, profile
+from perfsuite.runtimes.pytorch.layers import card_layers, layer_kernels, seen_items, weights_item
+from perfsuite.runtimes.pytorch.marked_call import watched
+from perfsuite.runtimes.pytorch.profile import activities, paths_of, profile, scoped
 from perfsuite.runtimes.pytorch.roofline import card_roofline
-from perfsuite.runtimes.pytorch.trace import launched
+from perfsuite.runtimes.pytorch.settings import settings
+from perfsuite.runtimes.pytorch.trace import SCOPE, launched
 from perfsuite.runtimes.shared.base import artifact_file, trimmed, versions
 from perfsuite.runtimes.shared.module_session import ModuleSession
-from perfsuite.runtimes.shared.precision import count, precision_item
+from perfsuite.runtimes.shared.precision import count, engine_item, precision_item
 
 if TYPE_CHECKING:
     import torch
@@ -190,12 +194,15 @@ class PyTorchSession(ModuleSession):
             items.append(
                 EvidenceItem("reported", "precision", "float32 matrix products", precision)
             )
+        items += settings(on_card=self._device == CUDA)
         if self._last is None:
             return Evidence(tuple(items))
         events = self._trace(self._last)
+        layers: tuple[LayerKernel, ...] = ()
         if self._device == CUDA:
             ran = launched(events)
             items += kernel_items(ran)
+            layers = card_layers(ran)
             kernels = count(
                 (one.operator, operator_precision(one))
                 for one in ran
@@ -203,7 +210,10 @@ class PyTorchSession(ModuleSession):
             )
         else:
             kernels = count(_kernels(events))
-        return Evidence((*items, precision_item(kernels)), kernels)
+            layers, told = self._watch(self._last)
+            items += told
+        items.append(engine_item("PyTorch", kernels))
+        return Evidence((*items, precision_item(kernels)), kernels, layers)
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return times, MACs and bytes of all operators, by the module that calls them."""
@@ -215,11 +225,35 @@ class PyTorchSession(ModuleSession):
         """Free the module."""
         self._module = self._call = self._last = None
 
-    def _trace(self, inputs: Inputs) -> list[Any]:
+    def _watch(self, inputs: Inputs) -> tuple[tuple[LayerKernel, ...], list[EvidenceItem]]:
+        """Return the kernels of layers, and what else a call shows that is watched from within.
+
+        It tells more than is needed to judge: where the model's code or the process does not bear
+        it, the reason stands in its place.
+        """
         import torch
 
+        items = [weights_item(self._module)]
+        try:
+            seen = watched(self._module, self.run, self._spans, inputs)
+        except Exception as error:  # noqa: BLE001 - of the model's code, when it is intercepted
+            why = f"{type(error).__name__}: {trimmed(str(error))}"
+            return (), [*items, EvidenceItem("reported", "layers", "none", why)]
+        capability = torch.backends.cpu.get_cpu_capability()
+        found = layer_kernels(seen, capability, torch.__config__.show())
+        return found, [*items, *seen_items(seen)]
+
+    def _trace(self, inputs: Inputs) -> list[Any]:
+        import torch
+        from torch.profiler import record_function
+
         traced = activities(self._device)
-        with torch.profiler.profile(activities=traced, record_shapes=True) as trace:
+        # On a card the names of kernels tell whose they are, and scopes of which layer.
+        paths = paths_of(self._module, self._spans) if self._device == CUDA else ()
+        with (
+            scoped(self._module, paths, lambda path: record_function(SCOPE + path)),
+            torch.profiler.profile(activities=traced, record_shapes=True) as trace,
+        ):
             self.run(inputs)
         assert trace.profiler is not None and trace.profiler.kineto_results is not None
         return list(trace.profiler.kineto_results.events())

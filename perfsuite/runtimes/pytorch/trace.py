@@ -91,10 +91,31 @@ def launched(events: Sequence[Any]) -> list[Launched]:
     for event in events:
         if not _is_on_host(event) and event.linked_correlation_id() in operators:
             found.setdefault(event.linked_correlation_id(), []).append(event.name())
+    ran = sorted(found, key=lambda key: operators[key].start_ns())
+    paths = _paths([operators[key] for key in ran], events)
     return [
-        Launched(_plain(operators[key].name()), _dtype(operators[key]), tuple(names))
-        for key, names in sorted(found.items(), key=lambda item: operators[item[0]].start_ns())
+        Launched(_plain(operators[key].name()), _dtype(operators[key]), tuple(found[key]), path)
+        for key, path in zip(ran, paths, strict=True)
     ]
+
+
+def _paths(operators: Sequence[Any], events: Iterable[Any]) -> Iterator[str]:
+    """Yield the path of the innermost scope round each operator, which are in their order."""
+    scopes = sorted(
+        (event.start_ns(), -event.duration_ns(), event.name().removeprefix(SCOPE))
+        for event in events
+        if _is_on_host(event) and event.name().startswith(SCOPE)
+    )
+    inside: list[tuple[int, str]] = []
+    begun = 0
+    for operator in operators:
+        start = operator.start_ns()
+        while begun < len(scopes) and scopes[begun][0] <= start:
+            begin, negative, path = scopes[begun]
+            inside.append((begin - negative, path))
+            begun += 1
+        inside = [(end, path) for end, path in inside if end > start]
+        yield inside[-1][1] if inside else ""
 
 
 def _dtype(event: Any) -> str:

@@ -54,6 +54,11 @@ def precision_item(kernels: dict[str, int]) -> EvidenceItem:
     return EvidenceItem("observed", "precision", "compute kernels", words or "none ran")
 
 
+def engine_item(title: str, kernels: dict[str, int]) -> EvidenceItem:
+    """Return that an engine ran the net, by the kernels that it says to have run."""
+    return EvidenceItem("observed", "engine", title, f"{sum(kernels.values())} kernels")
+
+
 def check_precision(evidence: Evidence, manifest: Manifest) -> None:
     """Raise `SilentFallback` if compute kernels ran in another precision than asked for.
 

@@ -130,6 +130,7 @@ def test_innermost_operators_have_launched_kernels() -> None:
             "cudnn_convolution",
             "float",
             ("void cudnn::nchwToNhwcKernel<float>", "sm90_xmma_fprop_tf32f32_tf32f32_f32"),
+            "conv",
         ),
         Launched("relu", "float", ("void at::native::vectorized_elementwise_kernel<4>",)),
     ]
