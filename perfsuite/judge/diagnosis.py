@@ -24,8 +24,6 @@ from perfsuite.domain.instruction_sets import strongest_first
 from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
 from perfsuite.judge.findings import together
 from perfsuite.judge.status import is_users
-from perfsuite.libraries.facts import Facts
-from perfsuite.libraries.faults import missing
 from perfsuite.libraries.used import used
 from perfsuite.processor import best_instruction_sets
 
@@ -55,7 +53,6 @@ def diagnosis(
     numpy = Numpy(problem=plain) if isinstance(plain, str) else _numpy(plain)
     found = [(finding, "") for finding in alone.findings]
     found += [(finding, key) for key, one in seen.items() for finding in one.findings]
-    found += [(one, cell.cell.key) for cell in records for one in _missing(cell, run)]
     findings = tuple(_diagnosed(finding, cells) for finding, cells in together(found))
     return Diagnosis(
         SCHEMA,
@@ -107,14 +104,6 @@ def machine(environment: Environment) -> Machine:
         context.get("kernel", ""),
         here.card,
     )
-
-
-def _missing(record: Record, run: Run) -> Iterator[Finding]:
-    """Yield what the error of a cell tells of a shared object that is missing or does not fit."""
-    if record.error is None:
-        return
-    said = EvidenceItem("observed", "import", record.cell.runtime, record.error.message)
-    yield from missing.faults(Facts(Evidence((said,)), run.header.environment))
 
 
 def _number(text: str | None) -> float | None:

@@ -11,7 +11,6 @@ from perfsuite.libraries.faults import (
     denormals,
     instruction_sets,
     machine,
-    missing,
     mkl,
     onednn,
     onnxruntime,
@@ -21,7 +20,6 @@ from perfsuite.libraries.faults import (
 )
 
 RULES: tuple[Callable[[Facts], Iterable[Finding]], ...] = (
-    missing.faults,
     onednn.faults,
     pytorch.faults,
     mkl.faults,

@@ -15,6 +15,7 @@ from perfsuite.libraries.facts import Facts
 from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
 from perfsuite.measure.environment import environment
+from perfsuite.measure.meters.nvml import disturbances
 
 
 def main() -> None:
@@ -22,7 +23,7 @@ def main() -> None:
     square = np.ones((64, 64), np.float32)
     if not np.all(square @ square == len(square)):
         raise ArithmeticError("NumPy's matrix product is wrong")
-    evidence = Evidence(loaded())
+    evidence = Evidence((*loaded(), *disturbances()))
     found = findings(Facts(evidence, environment()))
     evidence = msgspec.structs.replace(evidence, findings=found)
     sys.stdout.write(msgspec.json.encode(evidence).decode())

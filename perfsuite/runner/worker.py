@@ -17,8 +17,9 @@ import msgspec
 
 import perfsuite
 from perfsuite.domain.device import DeviceIdentity
-from perfsuite.domain.record import Failure, Line, Status
-from perfsuite.errors import BuildError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.domain.finding import Finding
+from perfsuite.domain.record import Evidence, Failure, Line, Status
+from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.runner.channel import WorkerTurns
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import TAIL
@@ -96,8 +97,22 @@ def _body(job: Job, turns: Turns | None) -> Callable[[Job], Line]:
 def _failed(
     job: Job, status: Status, error: BaseException, message: str = "", output: str = ""
 ) -> Line:
-    failure = Failure(type(error).__name__, _text(message or str(error)), _text(output[-TAIL:]))
-    return line_of(job, status=status, error=failure)
+    """Return the line of a job that `error` has ended.
+
+    Where the reason is that a shared object is missing, the engine is `unavailable`.
+    """
+    kind, message, evidence = type(error).__name__, message or str(error), None
+    if not isinstance(error, ConfigError) and (found := _missing(job, error)):
+        status, kind, message = "unavailable", Unavailable.__name__, f"{found.message}; {found.fix}"
+        evidence = Evidence(findings=(found,))
+    failure = Failure(kind, _text(message), _text(output[-TAIL:]))
+    return line_of(job, status=status, error=failure, evidence=evidence)
+
+
+def _missing(job: Job, error: BaseException) -> Finding | None:
+    from perfsuite.libraries.faults.missing import missing_in
+
+    return missing_in(error, job.cell.runtime)
 
 
 def _text(text: str) -> str:

@@ -162,7 +162,8 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
         latencies_s=latencies,
         values=values,
         by_round=by_round,
-        evidence=inspected.evidence if inspected else None,
+        # One that could not be loaded has told what is missing.
+        evidence=inspected.evidence if inspected else culprit.evidence if culprit else None,
         labels=tuple(sorted({label for line in lines for label in line.labels})),
         error=culprit.error if culprit else None,
         artifact=next((line.artifact for line in lines if line.artifact), ""),

@@ -95,20 +95,23 @@ def _layout(facts: Facts) -> Iterator[Finding]:
 
 
 def _card(facts: Facts) -> Iterator[Finding]:
-    for name, value in facts.said("throttled").items():
+    items = facts.evidence.items
+    for name in facts.said("throttled"):
+        why = [one.value for one in items if (one.about, one.name) == ("throttled", name)]
         yield Finding(
             "gpu-throttled",
             CARD,
-            f"{name} is slowed down: {value}",
+            f"{name} is slowed down: {listed(why)}",
             "let it cool down, see to its airflow; nvidia-smi -q -d PERFORMANCE,POWER tells the "
             "reason, and sudo nvidia-smi -pl WATTS raises a power cap",
             "reported",
+            "caution" if why == ["power cap"] else "fault",  # large ones reach theirs in any case
         )
     for name, value in facts.said("shared").items():
         yield Finding(
             "gpu-shared",
             CARD,
-            f"{name} computes for others too: {value}",
-            "end them (nvidia-smi lists them), or take another card by CUDA_VISIBLE_DEVICES",
+            f"{name} is shared: {value}",
+            "end it (nvidia-smi lists who it is), or take another card by CUDA_VISIBLE_DEVICES",
             "reported",
         )

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+import traceback
 
 from perfsuite.domain.finding import Finding
-from perfsuite.libraries.facts import Facts
 
 # The beginning of an object's name, and what brings it; the first that fits counts.
 _PACKAGES = (
@@ -52,12 +51,29 @@ _OLD = re.compile(r"version [`']((?:GLIBCXX|GLIBC|CXXABI)_[\w.]+)' not found")
 _SYMBOL = re.compile(r"([\w.+-]+\.so[\w.]*): undefined symbol: (\w+)")
 
 
-def faults(facts: Facts) -> Iterator[Finding]:
-    """Yield engines that could not be imported; their items say what the import said."""
-    for name, said in facts.said("import").items():
-        if told := explained(said):
-            yield Finding("missing-library", name, f"{name} cannot be imported: {told[0]}", told[1],
-                          "observed")  # fmt: skip
+def missing_in(error: BaseException, engine: str) -> Finding | None:
+    """Return the finding that an object is missing, from an error or what it was raised from.
+
+    It is about the package that was being imported, `engine` where that does not show.
+    """
+    raised: BaseException | None = error
+    while raised is not None:
+        if isinstance(raised, ImportError | OSError) and (told := explained(str(raised))):
+            whose = _imported(raised) or engine
+            message = f"{whose} cannot be loaded: {told[0]}"
+            return Finding("missing-library", whose, message, told[1], "observed")
+        raised = raised.__cause__ or raised.__context__
+    return None
+
+
+def _imported(error: BaseException) -> str:
+    """Return the package whose code tried to load the object; '' if that is perfsuite's."""
+    names = [
+        str(frame.f_globals.get("__name__", "")).partition(".")[0]
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    others = [name for name in names if name not in ("importlib", "_frozen_importlib", "ctypes")]
+    return others[-1] if others and others[-1] not in ("perfsuite", "__main__") else ""
 
 
 def explained(said: str) -> tuple[str, str] | None:

@@ -15,6 +15,7 @@ from typing import Any, ClassVar, TypeVar
 
 from perfsuite.domain.meter import Phase
 from perfsuite.domain.metrics import Metric
+from perfsuite.domain.record import EvidenceItem
 from perfsuite.errors import Unavailable
 from perfsuite.measure.meters.nvml_samples import Sample, Sampler, energy_j_per_s, steady
 
@@ -100,6 +101,17 @@ class Nvml:
         except Unavailable as error:
             self._label(f"{NO_ENERGY}{error}")
         return found
+
+    def now(self) -> tuple[EvidenceItem, ...]:
+        """Return, of the card as it is at this moment, what slows it down and who shares it."""
+        self._card = _told(self._nvml, lambda: self._handle())
+        name = str(self._ask("nvmlDeviceGetName") or "the card")
+        reasons = self._sample().reasons
+        why = dict.fromkeys(text for bit, text in REASONS.items() if reasons & bit)
+        found = [("throttled", one.partition(": ")[2]) for one in why]
+        if self._others():
+            found.append(("shared", "another process computes there"))
+        return tuple(EvidenceItem("reported", about, name, value) for about, value in found)
 
     def _handle(self) -> Any:
         """Return NVML's handle of the card that CUDA uses first.
@@ -187,6 +199,14 @@ class Nvml:
     def _label(self, text: str) -> None:
         if text not in self.labels:
             self.labels.append(text)
+
+
+def disturbances() -> tuple[EvidenceItem, ...]:
+    """Return what slows the card down now, and who shares it; nothing where no card is told of."""
+    try:
+        return Nvml().now()
+    except Unavailable:
+        return ()
 
 
 def _library() -> Any:

@@ -52,7 +52,11 @@ def test_a_layout_that_cudnn_changes_in_each_call() -> None:
 
 
 def test_a_slowed_and_shared_card_is_told_of_the_machine() -> None:
-    items = (item("throttled", "NVIDIA H100", "heat"), item("shared", "NVIDIA H100", "1 process"))
-    given = found(*items)
+    name = "NVIDIA H100"
+    capped, hot = item("throttled", name, "power cap"), item("throttled", name, "heat")
+    given = found(capped, hot, item("shared", name, "another process computes there"))
     assert given.keys() == {"gpu-throttled", "gpu-shared"}
-    assert "heat" in given["gpu-throttled"].message and "1 process" in given["gpu-shared"].message
+    assert given["gpu-throttled"].severity == "fault"
+    assert "power cap and heat" in given["gpu-throttled"].message
+    assert "another process" in given["gpu-shared"].message
+    assert found(capped)["gpu-throttled"].severity == "caution", "its own limit is no damage"

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
+from pathlib import Path
+
 import pytest
-from made_up_facts import found, item
+
+from perfsuite.errors import BuildError
+from perfsuite.libraries.faults.missing import missing_in
 
 OPEN = "cannot open shared object file: No such file or directory"
 
@@ -15,17 +21,53 @@ OPEN = "cannot open shared object file: No such file or directory"
         (f"libcudnn.so.9: {OPEN}", "libcudnn.so.9 is missing", "nvidia-cudnn-cu13"),
         (f"libodd.so.7: {OPEN}", "libodd.so.7 is missing", "apt-file search libodd.so.7"),
         ("/opt/x/libtbb.so.12: wrong ELF class: ELFCLASS32", "libtbb.so.12 is damaged", "tbb"),
-        ("/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by x)",
-         "GLIBCXX_3.4.32", "newer system"),
-        ("/a/libtorch_cpu.so: undefined symbol: iJIT_NotifyEvent", "iJIT_NotifyEvent",
-         "fresh virtual environment"),
+        (
+            "/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by x)",
+            "GLIBCXX_3.4.32",
+            "newer system",
+        ),
+        (
+            "/a/libtorch_cpu.so: undefined symbol: iJIT_NotifyEvent",
+            "iJIT_NotifyEvent",
+            "fresh virtual environment",
+        ),
     ],
-)  # fmt: skip
+)
 def test_the_object_and_its_package_are_named(said: str, what: str, fix: str) -> None:
-    one = found(item("import", "openvino", said))["missing-library"]
-    assert (one.about, one.severity) == ("openvino", "fault")
-    assert what in one.message and fix in one.fix
+    found = missing_in(ImportError(said), "openvino")
+    assert found is not None
+    assert (found.name, found.about, found.severity) == ("missing-library", "openvino", "fault")
+    assert what in found.message and fix in found.fix
 
 
-def test_an_import_that_fails_otherwise_is_no_missing_library() -> None:
-    assert found(item("import", "openvino", "No module named 'openvino'")) == {}
+def test_an_error_that_it_was_raised_from_counts_and_the_package_that_loads_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "odd_engine.py").write_text("import ctypes\nctypes.CDLL('libodd_engine.so.7')\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(BuildError) as raised:
+        try:
+            import odd_engine  # type: ignore[import-not-found]  # noqa: F401
+        except OSError as error:
+            raise BuildError("the graph cannot be opened") from error
+    found = missing_in(raised.value, "openvino")
+    assert found is not None and found.about == "odd_engine"
+    assert "libodd_engine.so.7 is missing" in found.message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader's words are Linux's")
+def test_the_loaders_own_words_are_understood(tmp_path: Path) -> None:
+    wrong = tmp_path / "libwrong.so.1"
+    wrong.write_bytes(b"this is no library" * 100)
+    with pytest.raises(OSError) as raised:
+        ctypes.CDLL(str(wrong))
+    found = missing_in(raised.value, "openvino")
+    assert found is not None and "libwrong.so.1 is damaged" in found.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ImportError("No module named 'openvino'"), ValueError(OPEN), OSError("disk full")],
+)
+def test_other_errors_are_none(error: Exception) -> None:
+    assert missing_in(error, "openvino") is None

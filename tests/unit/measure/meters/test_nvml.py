@@ -14,7 +14,7 @@ from fake_nvml import FakeNvml
 from perfsuite.errors import Unavailable
 from perfsuite.measure.metering import Metering
 from perfsuite.measure.meters import nvml as nvml_module
-from perfsuite.measure.meters.nvml import Nvml
+from perfsuite.measure.meters.nvml import Nvml, disturbances
 from perfsuite.measure.meters.nvml_samples import Sample
 
 
@@ -220,3 +220,20 @@ def test_a_cell_of_the_processor_has_none_of_it(card: FakeNvml) -> None:
     metering.start("load")
     assert metering.labels == ["no nvml: NVML tells of NVIDIA cards, and this cell runs on cpu"]
     assert metering.window_s == 0.0
+
+
+def test_what_disturbs_a_card_at_this_moment(card: FakeNvml) -> None:
+    assert disturbances() == ()
+    card.reasons = 0x20 | 0x40 | 0x4 | 0x1  # heat twice, the power cap, and that it idles
+    card.others = [SimpleNamespace(pid=os.getpid() + 1, smUtil=50, timeStamp=10_000_000)]
+    told = [(one.about, one.name, one.value) for one in disturbances()]
+    assert told == [
+        ("throttled", "the card", "power cap"),
+        ("throttled", "the card", "heat"),
+        ("shared", "the card", "another process computes there"),
+    ]
+
+
+def test_without_a_card_nothing_disturbs_it(card: FakeNvml) -> None:
+    card.error = "Driver Not Loaded"
+    assert disturbances() == ()
