@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     import onnx
 
 Event = dict[str, Any]
-_KERNEL = "_kernel_time"
+KERNEL = "_kernel_time"
 _SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
-_PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
+PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operators that only change a layout or a type, and that the engine inserts.
 _SAME_VALUE = ("ReorderInput", "ReorderOutput", "Transpose", "Cast")
 _ROUNDS_ITSELF = re.compile(r"DynamicQuantize(?!Linear)")
@@ -101,8 +101,8 @@ def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
     """Yield the kernel events of each call by kernel name, with `ts` since the call's start."""
     inside: dict[str, Event] = {}
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(_KERNEL):
-            inside[event["name"].removesuffix(_KERNEL)] = event
+        if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+            inside[event["name"].removesuffix(KERNEL)] = event
         elif event.get("name") == "model_run":
             for kernel in inside.values():
                 kernel["ts"] -= event["ts"]
@@ -116,7 +116,7 @@ def _kernels(traced: list[dict[str, Event]], graph: Graph, kernels: list[Node]) 
     A kernel that is not in the optimized graph has no origins.
     """
     found = origins(graph, kernels)
-    products = {node.name for node in graph.nodes if node.kind in _PRODUCTS}
+    products = {node.name for node in graph.nodes if node.kind in PRODUCTS}
     nearby = neighbours(kernels, found, products)
     for name, row in _rows(traced[0], kernels):
         every = [call[name] for call in traced if name in call]
@@ -190,7 +190,7 @@ def origins(graph: Graph, kernels: Sequence[Node]) -> list[tuple[str, ...]]:
     """Return the names of the nodes that were merged into each kernel of the optimized graph."""
     inserted = [_inserted(graph, kernel) for kernel in kernels]
     values = _named_values(graph, kernels, inserted)
-    named = [_named(graph, kernel) for kernel in kernels]
+    named = [origin_of(graph, kernel.name) for kernel in kernels]
     taken = {index for index in named if index is not None}
     known: list[set[int]] = []
     for kernel, index, skip in zip(kernels, named, inserted, strict=True):
@@ -235,9 +235,9 @@ def _named_values(
     return values
 
 
-def _named(graph: Graph, kernel: Node) -> int | None:
-    """Return the node that the kernel is named after, by its own name or its value's."""
-    name, longer = kernel.name, ""
+def origin_of(graph: Graph, name: str) -> int | None:
+    """Return the node that a kernel of this name is named after, by its own name or its value's."""
+    longer = ""
     while name != longer:
         if name in graph.names:
             return graph.names[name]

@@ -14,8 +14,19 @@ from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.values import arrays
+from perfsuite.runtimes.onnxruntime.layers import (
+    PROVIDER,
+    layer_kernels,
+    usable_features,
+    weights,
+)
 from perfsuite.runtimes.onnxruntime.outputs import are_plain, check_types
-from perfsuite.runtimes.onnxruntime.profile import data_type, profile, read_trace
+from perfsuite.runtimes.onnxruntime.profile import (
+    data_type,
+    graph_nodes,
+    profile,
+    read_trace,
+)
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -24,13 +35,15 @@ from perfsuite.runtimes.shared.base import (
     open_error,
     versions,
 )
-from perfsuite.runtimes.shared.precision import count, precision_item
+from perfsuite.runtimes.shared.denormals import denormals_item
+from perfsuite.runtimes.shared.origins import Graph
+from perfsuite.runtimes.shared.precision import count, engine_item, precision_item
 from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.runtimes.shared.threads import counted, thread_items
 from perfsuite.store.temporary import TemporaryFolder
 
 MODEL = "model.onnx"
-PROVIDER = "CPUExecutionProvider"
+_DENORMALS = "session.set_denormal_as_zero"
 
 
 class OnnxRuntime:
@@ -160,12 +173,26 @@ class OnnxSession(BaseSession):
         ]
         if self._traces is None:
             return Evidence(tuple(items))
-        events = read_trace(Path(self._session.end_profiling()))
-        nodes = list(_nodes(events).values())
-        kernels = count((node["op_name"], data_type(node) or "unknown") for node in nodes)
-        for provider, times in Counter(node["provider"] for node in nodes).items():
+        nodes = _nodes(read_trace(Path(self._session.end_profiling())))
+        ran = list(nodes.values())
+        kernels = count((node["op_name"], data_type(node) or "unknown") for node in ran)
+        for provider, times in Counter(node["provider"] for node in ran).items():
             items.append(EvidenceItem("observed", "provider", provider, f"{times} nodes"))
-        return Evidence((*items, precision_item(kernels)), kernels)
+        items += [
+            self._denormals(),
+            denormals_item("weights", weights(self._path)),
+            engine_item("ONNX Runtime", kernels),
+        ]
+        found = layer_kernels(nodes, Graph(graph_nodes(self._path)), usable_features())
+        return Evidence((*items, precision_item(kernels)), kernels, found)
+
+    def _denormals(self) -> EvidenceItem:
+        """Return whether the session takes denormals for zero, which it does not by itself."""
+        try:
+            value = self._session.get_session_options().get_session_config_entry(_DENORMALS)
+        except (AttributeError, RuntimeError):  # nobody has set it
+            value = "0"
+        return EvidenceItem("reported", "setting", _DENORMALS, "on" if value == "1" else "off")
 
 
 def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -19,7 +19,7 @@ from perfsuite.runtimes.shared.precision import PRECISIONS
 NOT_RUN = "not_executed"
 MEMORY = ("Input", "Output", "Const", "Parameter", "Result")
 _CONSTANT = "Const"
-_PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
 # Layers that read constants alone, and yet give something else in each call.
 _LIVE = ("RandomUniform", "Multinomial", "MemoryInput", "ReadValue")
 
@@ -173,7 +173,7 @@ def origins(
         tuple(dict.fromkeys(graph[index].path for index in indices if graph[index].path))
         for indices in merged(given, known)
     ]
-    products = {node.path for node in graph if node.kind in _PRODUCTS}
+    products = {node.path for node in graph if node.kind in PRODUCTS}
     return whole, neighbours([layer.node for layer in found], whole, products)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
+from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.shared.base import (
     BaseSession,
@@ -27,7 +28,8 @@ from perfsuite.runtimes.shared.base import (
     open_error,
     versions,
 )
-from perfsuite.runtimes.shared.precision import count, precision_item
+from perfsuite.runtimes.shared.denormals import denormals_item
+from perfsuite.runtimes.shared.precision import count, engine_item, precision_item
 from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.store.temporary import TemporaryFolder
 
@@ -38,6 +40,7 @@ MODEL, WEIGHTS = "model.xml", "model.bin"
 # Types that NumPy lacks, in OpenVINO's words.
 _NO_NUMPY = ("bf16", "f8e4m3", "f8e5m2", "f8e8m0", "f4e2m1", "nf4", "i4", "u4", "u1", "u2", "u3",
              "u6")  # fmt: skip
+_DENORMALS = "DENORMALS_OPTIMIZATION"
 _HINTS = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
@@ -119,28 +122,37 @@ class OpenVino:
             raise open_error(self.name, path, error) from error
         if not options.inspect:
             return OpenVinoSession(compiled, manifest)
-        graph = graph_nodes(model)
-        return OpenVinoSession(
-            compiled, manifest, graph, lambda: core.compile_model(model, "CPU", settings)
+        again = Uncompiled(
+            graph_nodes(model),
+            denormals_item("weights", weights(model)),
+            lambda: core.compile_model(model, "CPU", settings),
         )
+        return OpenVinoSession(compiled, manifest, again)
+
+
+class Uncompiled(NamedTuple):
+    """A model before it was compiled: its nodes, denormals in it, and how to compile it again."""
+
+    graph: Sequence[Node]
+    denormals: EvidenceItem
+    compile: Callable[[], Any]
 
 
 class OpenVinoSession(BaseSession):
     """A compiled graph and one synchronous request.
 
-    With `inspect` it has the graph before it was compiled, and can compile it again.
+    With `inspect` it has the model before it was compiled.
     """
 
     def __init__(
         self,
         compiled: Any,
         manifest: Manifest,
-        graph: Sequence[Node] = (),
-        again: Callable[[], Any] | None = None,
+        again: Uncompiled | None = None,
     ) -> None:
         self._compiled = compiled
         self._request = compiled.create_infer_request()
-        self._manifest, self._graph, self._again = manifest, graph, again
+        self._manifest, self._again = manifest, again
         tensors = {spec.name: self._request.get_tensor(spec.name) for spec in manifest.inputs}
         self._targets = {name: (tensor, tensor.data) for name, tensor in tensors.items()}
         self._outputs = range(len(manifest.outputs))
@@ -179,6 +191,7 @@ class OpenVinoSession(BaseSession):
         )
         if self._again is None:
             return Evidence(tuple(items))
+        items.append(_denormals(compiled))
         found = layers(compiled)
         ran = [
             layer
@@ -192,20 +205,32 @@ class OpenVinoSession(BaseSession):
             items.append(
                 EvidenceItem("observed", "kernel", "when compiled alone", f"{len(prepared)} layers")
             )
-        return Evidence((*items, precision_item(kernels)), kernels)
+        items += [self._again.denormals, engine_item("OpenVINO", kernels)]
+        return Evidence(
+            (*items, precision_item(kernels)), kernels, layer_kernels(self._again.graph, found)
+        )
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return mean times and origins of all kernels, from a graph that is compiled again."""
         if self._again is None:
             return super().profile(inputs, calls)
-        compiled = self._again()
+        compiled = self._again.compile()
         with OpenVinoSession(compiled, self._manifest) as session:
-            return profile(compiled, session.run, self._graph, inputs, calls)
+            return profile(compiled, session.run, self._again.graph, inputs, calls)
 
     def close(self) -> None:
         """Free the request and the compiled graph."""
         self._targets = {}
         self._request = self._compiled = self._again = None
+
+
+def _denormals(compiled: Any) -> EvidenceItem:
+    """Return whether the plug-in takes denormals for zero, which it does not by itself."""
+    try:
+        value = compiled.get_property(f"CPU_{_DENORMALS}")
+    except RuntimeError:  # of another architecture, or another version
+        return EvidenceItem("reported", "setting", _DENORMALS, "not told")
+    return EvidenceItem("reported", "setting", _DENORMALS, "on" if value is True else "off")
 
 
 def _check_kinds(graph: onnx.ModelProto) -> None:

@@ -18,6 +18,9 @@ _COMPUTE = re.compile(
     r"conv(?!ert)|gemm|matmul|fullyconnected|addmm|bmm|\bmm\b|linear|innerproduct"
 )
 _NOT_COMPUTE = re.compile(r"quantizelinear|linearadd|linearmul|linearconcat|pool|linearsoftmax")
+# Operators on rounded values that are no products, whatever their name has in it.
+_NO_LAYER = re.compile(r"qlinear(?!conv|matmul)")
+_OTHER_LAYERS = re.compile(r"rnn|lstm|gru|attention|einsum|\bmha\b")
 
 PRECISIONS = {
     "float": "fp32", "float32": "fp32", "f32": "fp32",
@@ -45,6 +48,18 @@ def compute_precisions(kernels: dict[str, int]) -> dict[str, int]:
         if _COMPUTE.search(kind.lower()) and not _NOT_COMPUTE.search(kind.lower()):
             total[precision] += times
     return dict(sorted(total.items()))
+
+
+def is_layer(kind: str) -> bool:
+    """Tell whether a kernel of an engine that takes graphs computes a layer, by its type.
+
+    A layer is a convolution, a matrix product, a recurrent layer or an attention.
+    """
+    lowered = kind.lower()
+    if _OTHER_LAYERS.search(lowered):
+        return True
+    product = _COMPUTE.search(lowered) and not _NOT_COMPUTE.search(lowered)
+    return bool(product) and not _NO_LAYER.search(lowered)
 
 
 def precision_item(kernels: dict[str, int]) -> EvidenceItem:

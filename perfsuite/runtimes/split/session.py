@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
@@ -123,15 +124,17 @@ class SplitSession(ModuleSession):
         """Return the engine's evidence of each piece, and the stages that do not run on it."""
         items = [EvidenceItem("reported", "execution", "split", self._pieces.whole)]
         kernels: dict[str, int] = {}
+        layers: list[LayerKernel] = []
         for engine in self._engines:
             found = engine.session.evidence()
             items += [item for item in found.items if item not in items]
             items.append(EvidenceItem("reported", "stage", engine.piece.path, self._runtime))
             for name, count in found.kernels.items():
                 kernels[name] = kernels.get(name, 0) + count
+            layers += found.layers
         for path, reason in self._pieces.left.items():
             items.append(EvidenceItem("reported", "stage", path, f"pytorch ({reason})"))
-        return Evidence(tuple(items), kernels)
+        return Evidence(tuple(items), kernels, tuple(layers))
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return the time of each stage, and of the code between the stages."""

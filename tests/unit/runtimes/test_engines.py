@@ -102,9 +102,32 @@ def test_pytorch_in_bf16_is_proven_and_answers_in_float32(tmp_path: Path) -> Non
         assert session.run(samples(1))[0].dtype == np.float32
         evidence = session.evidence()
     assert compute_precisions(evidence.kernels) == {"bf16": 2}
+    assert [(one.layer, one.precision) for one in evidence.layers] == [
+        ("one", "bf16"),
+        ("two", "bf16"),
+    ]
     check_precision(evidence, made)
     with pytest.raises(SilentFallback):
         check_precision(evidence, msgspec.structs.replace(made, precision="fp32"))
+
+
+def test_a_module_that_cannot_be_watched_still_has_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def closed() -> Any:
+        raise OSError(9, "Bad file descriptor")
+
+    monkeypatch.setattr("perfsuite.runtimes.pytorch.marked_call.heard", closed)
+    made = manifest("pytorch")
+    PyTorch().build(Variant(None, tied, False), made, tmp_path)
+    with PyTorch().open(
+        tmp_path, made, SessionOptions(1, 1, inspect=True, rebuild=tied)
+    ) as session:
+        session.run(samples(1))
+        evidence = session.evidence()
+    assert evidence.layers == () and compute_precisions(evidence.kernels) == {"fp32": 2}
+    (why,) = [item.value for item in evidence.items if item.about == "layers"]
+    assert why == "OSError: [Errno 9] Bad file descriptor"
 
 
 def test_pytorch_takes_neither_graphs_nor_nothing(tmp_path: Path) -> None:
@@ -160,6 +183,12 @@ def test_int8_kernels_run_on_a_quantized_graph_and_are_proven(engine: Any, tmp_p
         evidence = session.evidence()
     assert answer.shape == (4, 16)
     assert compute_precisions(evidence.kernels) == {"int8": 1}
+    (layer,) = evidence.layers
+    assert layer.precision == "int8" and layer.library and layer.kernel
+    told = {(item.about, item.name.lower()) for item in evidence.items}
+    assert ("denormals", "weights") in told
+    assert any(about == "setting" and "denormal" in name for about, name in told)
+    assert any(about == "engine" for about, _ in told)
     check_precision(evidence, made)
     with pytest.raises(SilentFallback, match="fp32 was asked for"):
         check_precision(evidence, manifest(engine.name))

@@ -12,6 +12,7 @@ from perfsuite.runtimes.shared.precision import (
     compute_precisions,
     computed_in_float,
     count,
+    is_layer,
     precision_item,
 )
 
@@ -117,3 +118,31 @@ def test_a_file_of_8_bits_that_was_computed_in_float() -> None:
     assert not computed_in_float(in_int8, manifest(own=("int8",)))
     assert not computed_in_float(in_float, manifest())
     assert not computed_in_float(Evidence(), manifest(own=("int8",))), "nothing is known"
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_one"),
+    [
+        ("Conv", True),
+        ("NhwcFusedConv", True),
+        ("QLinearConv", True),
+        ("QGemm", True),
+        ("MatMulIntegerToFloat", True),
+        ("FullyConnected", True),
+        ("BinaryConvolution", True),
+        ("LSTMSequence", True),
+        ("MultiHeadAttention", True),
+        ("Einsum", True),
+        ("Convert", False),
+        ("QLinearAdd", False),
+        ("QLinearSigmoid", False),
+        ("DequantizeLinear", False),
+        ("QLinearGlobalAveragePool", False),
+        ("Reorder", False),
+        ("Softmax", False),
+    ],
+)
+def test_convolutions_products_recurrent_layers_and_attentions_are_layers(
+    kind: str, is_one: bool
+) -> None:
+    assert is_layer(kind) is is_one
