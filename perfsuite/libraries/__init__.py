@@ -17,7 +17,8 @@ of these words. `name` is a library's title (`Library.title`) unless something e
 - `used`: how much it computed, such as `13 of 14 layers`. A layer is a convolution, a matrix
   product, a recurrent layer or an attention, as in `Evidence.layers`. What is used without
   computing a layer has the value `by the engine` or `its threads`.
-- `blas`: name `NumPy`; value such as `OpenBLAS 0.3.29, SkylakeX kernels, 2 threads`.
+- `blas`: name `NumPy`, value such as `OpenBLAS 0.3.29, SkylakeX kernels, 2 threads`, or
+  `reference BLAS (libblas.so.3)`; name `PyTorch`, value such as `MKL 2024.2`; `none` without one.
 - `setting`: name and value of a switch that matters, as the process has it. Of PyTorch
   `mkldnn.enabled`, `deterministic algorithms`, `flush denormals`; on a card `cudnn.enabled`,
   `cudnn.benchmark`, `cudnn.deterministic`, each `on` or `off`, and `matmul fp32 precision`,
@@ -28,7 +29,8 @@ of these words. `name` is a library's title (`Library.title`) unless something e
   0 plain` (what its convolutions compute on) and name `reorders`, value `28 in a call`.
 - `denormals`: name `weights` or `answers of layers`, value `17 of 11000000 values`, after which
   may stand `; most in features.0: 12 of 432`. Only types that are slow with them are counted.
-- `layers`: name `none`, with the reason why no layers are told, where something failed.
+- `layers`, `libraries`, `thread pools`: name `none`, with the reason why nothing is told of them,
+  where something failed.
 
 `values.counts` and `values.part` read the values that are numbers.
 """

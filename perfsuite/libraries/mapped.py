@@ -8,7 +8,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from perfsuite.domain.instruction_sets import BASELINE, named
 from perfsuite.domain.record import EvidenceItem
+from perfsuite.libraries.vectors import VECTORS, vectors_of_core
 
 _MAPS = Path("/proc/self/maps")
 
@@ -17,12 +19,10 @@ def shared_objects(maps: str | None = None) -> tuple[str, ...]:
     """Return the file names of the mapped shared objects, sorted, without their folders.
 
     `maps` is the text of `/proc/PID/maps` (proc(5)); by default this process's own. On
-    other systems than Linux the result is empty.
+    other systems than Linux, and where nobody may read that, the result is empty.
     """
     if maps is None:
-        if not sys.platform.startswith("linux"):
-            return ()
-        maps = _MAPS.read_text(errors="replace")
+        maps = _maps()
     names = set()
     for line in maps.splitlines():
         columns = line.split(maxsplit=5)
@@ -41,12 +41,19 @@ def observed(name: str, pattern: str, objects: Sequence[str]) -> Iterator[Eviden
 
 
 def thread_pools(name: str, api: str) -> Iterator[EvidenceItem]:
-    """Yield what the loaded pools of one kind (threadpoolctl's `internal_api`) report."""
-    for pool in _pools():
+    """Yield what the loaded pools of one kind (threadpoolctl's `internal_api`) report.
+
+    An OpenBLAS names the processor that its kernels were written for.
+    """
+    for pool in pools():
         if pool["internal_api"] == api:
             if pool.get("version"):
                 yield EvidenceItem("reported", "version", name, str(pool["version"]))
             yield EvidenceItem("reported", "threads", name, str(pool["num_threads"]))
+            core = vectors_of_core(str(pool.get("architecture")))
+            if core is not None:
+                level = named(VECTORS[core]) or BASELINE
+                yield EvidenceItem("reported", "instruction set", name, level)
 
 
 def module_version(name: str, module: str) -> Iterator[EvidenceItem]:
@@ -62,8 +69,34 @@ def torch_build() -> str:
     return str(torch.__config__.show()) if torch is not None else ""
 
 
-def _pools() -> list[dict[str, Any]]:
-    import threadpoolctl
+def _maps() -> str:
+    try:
+        return _MAPS.read_text(errors="replace")
+    except OSError:
+        return ""
 
-    pools: list[dict[str, Any]] = threadpoolctl.threadpool_info()
-    return pools
+
+def pools() -> list[dict[str, Any]]:
+    """Return what threadpoolctl says of each thread pool; nothing where it fails."""
+    return _pools()[0]
+
+
+def not_seen() -> Iterator[EvidenceItem]:
+    """Yield why mapped files or thread pools cannot be seen, where they cannot."""
+    if sys.platform.startswith("linux") and not _maps():
+        text = f"{_MAPS} cannot be read, so that nobody sees which files are loaded"
+        yield EvidenceItem("reported", "libraries", "none", text)
+    if why := _pools()[1]:
+        text = f"threadpoolctl fails, so that nobody sees thread pools: {why}"
+        yield EvidenceItem("reported", "thread pools", "none", text)
+
+
+def _pools() -> tuple[list[dict[str, Any]], str]:
+    """Return what threadpoolctl says, and why it says nothing, if it fails."""
+    try:
+        import threadpoolctl
+
+        return threadpoolctl.threadpool_info(), ""
+    except Exception as error:  # noqa: BLE001 - it opens whatever files are mapped
+        said = re.sub(r"/\S*/", "", str(error))  # no path of this machine
+        return [], f"{type(error).__name__}: {said}"

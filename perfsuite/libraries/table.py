@@ -7,9 +7,10 @@ from importlib.metadata import EntryPoint, entry_points
 
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.errors import ConfigError
+from perfsuite.libraries.blas import blas
 from perfsuite.libraries.cublas import CUBLAS
 from perfsuite.libraries.cudnn import CUDNN
-from perfsuite.libraries.mapped import shared_objects
+from perfsuite.libraries.mapped import not_seen, shared_objects
 from perfsuite.libraries.mkl import MKL
 from perfsuite.libraries.onednn import ONEDNN
 from perfsuite.libraries.onnxruntime import MLAS, ONNX_RUNTIME
@@ -24,6 +25,7 @@ from perfsuite.plugins import GROUPS
 from perfsuite.user_code import user_code
 
 LIBRARIES: dict[str, Callable[[Sequence[str]], Iterable[EvidenceItem]]] = {
+    "blas": blas,
     "blis": BLIS,
     "cublas": CUBLAS,
     "cudnn": CUDNN,
@@ -51,7 +53,7 @@ def loaded() -> tuple[EvidenceItem, ...]:
     """
     objects = shared_objects()
     found = [item for library in LIBRARIES.values() for item in library(objects)]
-    found += settings()
+    found += [*settings(), *not_seen()]
     for point in entry_points(group=GROUPS["library"]):
         found += _found_by(point, objects)
     return tuple(found)

@@ -7,6 +7,8 @@ from typing import NamedTuple
 from perfsuite.domain.instruction_sets import named, strongest_first
 from perfsuite.domain.record import Evidence
 
+_NUMPYS = ("OpenBLAS", "BLIS")  # which is loaded with NumPy, and computes no layer of a cell
+
 
 class InstructionSets(NamedTuple):
     """The instruction sets of a cell's kernels, the strongest first.
@@ -29,7 +31,7 @@ def instruction_sets(evidence: Evidence | None) -> InstructionSets:
     if observed := strongest_first([*kernels, *layers]):
         return InstructionSets(observed)
     for one in items:
-        if one.about != "instruction set" or one.how == "inferred":
+        if one.about != "instruction set" or one.how == "inferred" or one.name in _NUMPYS:
             continue
         if reported := strongest_first([named(one.value)]):
             return InstructionSets(reported, one.name)

@@ -62,6 +62,8 @@ def test_what_was_observed_goes_before_what_is_reported() -> None:
     assert instruction_sets(both) == InstructionSets(("AVX-512", "AVX2"))
     unnamed = Evidence((*kernels("ref").items, *says("NO").items, *says("AVX2", "Mine").items))
     assert instruction_sets(unnamed) == InstructionSets(("AVX2",), "Mine")
+    numpys = Evidence((*says("AVX2", "OpenBLAS").items, *says("AVX512").items))
+    assert instruction_sets(numpys) == InstructionSets(("AVX-512",), "PyTorch")
     concluded = Evidence((EvidenceItem("inferred", "kernel", "avx512", "1"),))
     for nothing in (concluded, Evidence(), None):
         assert instruction_sets(nothing) == InstructionSets()
