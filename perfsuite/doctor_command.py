@@ -16,7 +16,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("workload", required=False)
 @click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
 @click.option("--recipe", metavar="R", help="fp32, the default, or a pass, such as int8.")
-@click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
+@click.option("--batch", type=click.IntRange(min=1), help="Default: 1, of the small net 16.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
 @click.option("--samples", type=FILE, help="Inputs of an ONNX file: an .npz file.")
 @click.option(
@@ -32,7 +32,7 @@ def doctor(
     workload: str | None,
     runtimes: tuple[str, ...],
     recipe: str | None,
-    batch: int,
+    batch: int | None,
     threads: int | None,
     samples: Path | None,
     shapes: tuple[str, ...],

@@ -59,7 +59,7 @@ def doctor(
     *,
     runtimes: Sequence[RuntimeReference] = (),
     recipe: str | None = None,
-    batch: int = 1,
+    batch: int | None = None,
     threads: int | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,

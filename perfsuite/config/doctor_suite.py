@@ -16,6 +16,7 @@ from perfsuite.domain.suite import Inspect, ResolvedSuite
 # A net that comes with its weights and its data: what was built of it once is found in the cache
 # without loading torch.
 PROBE = "vgg-digits"
+PROBE_BATCH = 16  # a single picture of 8 x 8 is too small for the kernels of larger nets
 # Which kernels run shows in the first calls; how long they take is nobody's question here.
 INSPECT = Inspect(calls=2, seconds=0.0)
 
@@ -25,7 +26,7 @@ def doctor_suite(
     runtimes: Sequence[RuntimeReference] = (),
     recipe: str | None = None,
     *,
-    batch: int = 1,
+    batch: int | None = None,
     threads: int | None = None,
     samples: Path | None = None,
     shapes: GivenShapes | None = None,
@@ -35,6 +36,8 @@ def doctor_suite(
     Without a workload it is a small net of perfsuite's own, by default in fp32 and, where engines
     take graphs, in INT8. Raises `ConfigError` as `single_suite` does.
     """
+    if batch is None:
+        batch = PROBE_BATCH if workload is None else 1
     suite = single_suite(
         PROBE if workload is None else workload,
         runtimes,

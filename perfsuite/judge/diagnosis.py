@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from perfsuite import __version__
@@ -27,6 +27,7 @@ from perfsuite.judge.status import is_users
 from perfsuite.libraries.used import used
 from perfsuite.processor import best_instruction_sets
 
+MISSING = "missing-library"
 NUMPY = "NumPy"  # in the place of a cell's key
 _HOWS = ("observed", "reported", "inferred")
 
@@ -71,19 +72,21 @@ def diagnosis(
 
 
 def exit_code(
-    records: Sequence[Record], findings: Iterable[DiagnosedFinding], *, asked: bool
+    records: Sequence[Record], findings: Sequence[DiagnosedFinding], *, asked: bool
 ) -> int:
     """Return 2 for what its user must mend, 1 for a fault, 3 if nothing was looked at, else 0.
 
     An engine that fails is a fault, as is another kernel than the one that was asked for.
     """
-    kinds = [one.error.kind for one in records if one.status == "failed" and one.error]
-    lacking = [one for one in records if one.status in ("unsupported", "unavailable")]
-    if any(map(is_users, records)) or (asked and lacking):
+    broken = {key for one in findings if one.name == MISSING for key in one.cells}
+    whole = [one for one in records if one.cell.key not in broken]
+    kinds = [one.error.kind for one in whole if one.status == "failed" and one.error]
+    lacking = [one for one in whole if one.status in ("unsupported", "unavailable")]
+    if any(map(is_users, whole)) or (asked and lacking):
         return 2
     if any(one.severity == "fault" for one in findings) or "SilentFallback" in kinds:
         return 1
-    if all(one.evidence is None for one in records):
+    if not any(one.status == "ok" for one in records):
         return 3
     return 1 if any(one.status == "failed" for one in records) else 0
 

@@ -27,6 +27,7 @@ from perfsuite.libraries.onednn import ONEDNN
 from perfsuite.measure import environment
 from perfsuite.runner import schedule
 from perfsuite.runner.jobs import inspect
+from perfsuite.store.machine_lock import VARIABLE
 from perfsuite.store.runs import load_run
 
 HERE = Path(__file__).parent / "test_doctor"
@@ -71,6 +72,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch) -> Project:
     """Make a project in `folder`, which is the current one, on a machine that is made up."""
     (folder / "net.py").write_text(NET)
     patch.setenv("PERFSUITE_CELL", "")
+    patch.setenv(VARIABLE, str(folder / "lock"))
     patch.setattr(
         doctor_run, "work_off", lambda j, o, **more: schedule.work_off(j, o, here, **more)
     )

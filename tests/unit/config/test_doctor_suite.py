@@ -17,20 +17,24 @@ def test_without_a_workload_each_engine_runs_what_it_can() -> None:
     suite = doctor_suite(threads=2)
     assert suite.name == "doctor"
     assert [cell.key for cell in cells(suite)] == [
-        "vgg-digits/fp32/pytorch/cpu/b1",
-        "vgg-digits/fp32/onnxruntime/cpu/b1",
-        "vgg-digits/fp32/openvino/cpu/b1",
-        "vgg-digits/int8/onnxruntime/cpu/b1",
-        "vgg-digits/int8/openvino/cpu/b1",
+        "vgg-digits/fp32/pytorch/cpu/b16",
+        "vgg-digits/fp32/onnxruntime/cpu/b16",
+        "vgg-digits/fp32/openvino/cpu/b16",
+        "vgg-digits/int8/onnxruntime/cpu/b16",
+        "vgg-digits/int8/openvino/cpu/b16",
     ]
     assert (suite.processes, suite.meters) == (0, ())
     assert suite.inspect.roofline is False
 
 
+def test_a_batch_that_is_asked_for() -> None:
+    assert keys(runtimes=["pytorch"], batch=2) == ["vgg-digits/fp32/pytorch/cpu/b2"]
+
+
 def test_a_recipe_or_an_engine_alone() -> None:
-    assert keys(recipe="fp32", runtimes=["openvino"]) == ["vgg-digits/fp32/openvino/cpu/b1"]
-    assert keys(recipe="int8", runtimes=["openvino"]) == ["vgg-digits/int8/openvino/cpu/b1"]
-    assert keys(runtimes=["pytorch"]) == ["vgg-digits/fp32/pytorch/cpu/b1"]
+    assert keys(recipe="fp32", runtimes=["openvino"]) == ["vgg-digits/fp32/openvino/cpu/b16"]
+    assert keys(recipe="int8", runtimes=["openvino"]) == ["vgg-digits/int8/openvino/cpu/b16"]
+    assert keys(runtimes=["pytorch"]) == ["vgg-digits/fp32/pytorch/cpu/b16"]
 
 
 def test_a_workload_is_looked_at_in_fp32_unless_a_recipe_is_named() -> None:

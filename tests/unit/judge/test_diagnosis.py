@@ -16,6 +16,7 @@ from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.record import Evidence, EvidenceItem, Failure, Record
 from perfsuite.judge.diagnosis import diagnosis, machine
 
+MISSING = Finding("missing-library", "openvino", "libtbb.so is missing", "install it", "observed")
 FAULT = Finding("ref", "oneDNN", "slow", "update", "observed")
 CAUTION = Finding("governor", "machine", "saves power", "set it", "reported", "caution")
 BLAS = EvidenceItem("reported", "blas", "NumPy", "OpenBLAS 0.3.29, SkylakeX kernels, 2 threads")
@@ -119,6 +120,11 @@ def test_what_an_engine_lacks_that_could_not_be_loaded_is_told() -> None:
     assert found.exit_code == 1
 
 
+def lacking(runtime: str) -> Record:
+    found = failed(runtime, "Unavailable", "unavailable")
+    return msgspec.structs.replace(found, evidence=Evidence(findings=(MISSING,)))
+
+
 SOUND, SICK = cell("pytorch"), cell("pytorch", Evidence(findings=(FAULT,)))
 WARNED = cell("pytorch", Evidence(findings=(CAUTION,)))
 
@@ -134,6 +140,8 @@ WARNED = cell("pytorch", Evidence(findings=(CAUTION,)))
         ([SOUND, failed("openvino", "Unavailable", "unavailable")], True, 2),
         ([failed("openvino", "Unavailable", "unavailable")], False, 3),
         ([failed("openvino", "Crash")], False, 3),
+        ([SOUND, lacking("openvino")], True, 1),
+        ([lacking("openvino")], False, 1),
         ([failed("openvino", "SilentFallback")], False, 1),
         ([SICK, failed("openvino", "ConfigError")], False, 2),
     ],
