@@ -129,7 +129,9 @@ def _jobs(
     suite = guess.suite
     hopeless = any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
-    if not hopeless:
+    if suite.only_answers(cell):
+        counts["evaluate"] = 1
+    elif not hopeless:
         counts |= {"measure": suite.least_processes, "evaluate": 1}
         counts["inspect"] = suite.least_processes if in_rounds else 1
     jobs = []

@@ -45,6 +45,8 @@ NOT_COMPARED = "answers not compared"
 IN_FLOAT = "computed in float"
 # The label of a cell whose processes run on an emulated processor: it is not measured.
 EMULATED = "emulated"
+# Of one in whose process sums of two 8-bit products overflow 16 bits, as without VNNI.
+OVERFLOWS = "8-bit sums overflow"
 # Of one whose file is INT8 already, as somebody quantized it before.
 INT8_ALREADY = "int8 already"
 

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
+from perfsuite.domain.across import Across
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.sensitivity import Sensitivity
@@ -141,6 +143,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     `speedups_within` needs a further round. With `hold_out`, passes train without the samples that
     validation uses. With `sensitivity`, which no suite file can ask for, its recipes compress one
     part of the net each. For each of its `switches` a cell that it concerns is there once more.
+    With `across`, which no suite file can ask for either, cells with a switch only answer samples.
     """
 
     name: str
@@ -170,11 +173,25 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     hold_out: bool = False
     sensitivity: Sensitivity | None = None
     switches: tuple[str, ...] = ()
+    across: Across | None = None
 
     @property
     def least_processes(self) -> int:
         """Return how often each cell is measured at least."""
         return self.processes if self.looks is None else self.looks.first
+
+    def only_answers(self, cell: Cell) -> bool:
+        """Return whether a cell is there to answer samples as another processor would, alone."""
+        return self.across is not None and bool(cell.switch)
+
+    def evaluated(self, cell: Cell) -> Evaluate:
+        """Return how many samples a cell answers, and which."""
+        fewer = None if self.across is None else self.across.samples.get(cell.runtime)
+        return (
+            self.evaluate
+            if fewer is None
+            else msgspec.structs.replace(self.evaluate, samples=fewer)
+        )
 
     def runtime(self, name: str) -> str:
         """Return the reference by which the runtime `name` is loaded: itself, or its file's."""

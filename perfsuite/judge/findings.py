@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import Run
+from perfsuite.judge.across import loses_elsewhere
 
 
 class Found(NamedTuple):
@@ -19,12 +20,13 @@ class Found(NamedTuple):
 def found_in(run: Run) -> list[Found]:
     """Return what was found in all cells of a run, each thing once, the faults first."""
     records = [run.records[cell.id] for cell in run.header.cells if cell.id in run.records]
-    return together(
+    in_cells = [
         (finding, record.cell.key)
         for record in records
         if record.evidence is not None
         for finding in record.evidence.findings
-    )
+    ]
+    return together((*in_cells, *loses_elsewhere(run)))
 
 
 def together(findings: Iterable[tuple[Finding, str]]) -> list[Found]:

@@ -20,6 +20,7 @@ from perfsuite.report.sentences import caution_sentence, change_notes, compariso
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
     accuracies,
+    across,
     findings,
     inputs,
     layers,
@@ -88,6 +89,7 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
         _print_other_metrics(console, group)
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
+    print_across(console, run)
     print_findings(console, found_in(run))
     _print_judgement(console, judgement, run.header.certificate)
 
@@ -202,6 +204,17 @@ def _print_sensitivity(console: Console, run: Run) -> None:
     console.print()
     for sentence in sensitivity.sentences(run):
         console.print(as_text(console, sentence, "dim"))
+
+
+def print_across(console: Console, run: Run) -> None:
+    """Print what becomes of INT8 on other processors, if the run asks for that."""
+    if run.header.suite.across is None:
+        return
+    console.print()
+    if lines := across.lines(run):
+        _print_small_table(console, across.TITLE, across.COLUMNS, lines)
+    for sentence in across.sentences(run):
+        console.print(as_text(console, sentence))
 
 
 def _print_notes(console: Console, group: list[CellRow]) -> None:

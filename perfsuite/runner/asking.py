@@ -23,14 +23,14 @@ def ask(suite: ResolvedSuite, cell: Cell) -> Answer:
     sweep()
     line = run_job_in_process(msgspec.structs.replace(first_job(suite, cell), asks_layers=True))
     if line.answer is None:
-        raise _raised(line)
+        raise raised(line)
     return line.answer
 
 
-def _raised(line: Line) -> PerfsuiteError:
+def raised(line: Line) -> PerfsuiteError:
     """Return the error of a line, of its class if that is one of perfsuite's."""
     if line.error is None:
-        return PerfsuiteError(f"{line.key}: no answer to which layers can be changed")
+        return PerfsuiteError(f"{line.key}: no answer")
     kind = getattr(errors, line.error.kind, None)
     ours = isinstance(kind, type) and issubclass(kind, PerfsuiteError)
     last = [one for one in line.error.output.splitlines() if one.strip()][-1:]

@@ -15,12 +15,13 @@ from perfsuite.libraries.switches import switch_of
 
 
 def groups(suite: ResolvedSuite, cells: Sequence[Cell]) -> list[tuple[Cell, ...]]:
-    """Return the cells in groups, in the suite's order; what is emulated is in none.
+    """Return the cells that are measured in groups, in the suite's order.
 
-    Cells of one workload and batch are compared in tables, or where things are turned off, those
-    that differ in that alone; a budget ties its cells to the one that it holds them against.
+    What is emulated, or only answers, is in none. Cells of one workload and batch are compared in
+    tables, or where things are turned off, those that differ in that alone; a budget ties its cells
+    to the one that it holds them against.
     """
-    cells = [cell for cell in cells if not _is_emulated(cell)]
+    cells = [one for one in cells if not _is_emulated(one) and not suite.only_answers(one)]
     held = held_against(suite.budgets, cells, cells)
     kind = _whole if suite.switches else _workload_and_batch
     found: list[list[Cell]] = []

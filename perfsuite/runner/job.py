@@ -98,7 +98,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         shapes=suite.shapes.get(cell.workload, {}),
         detection=suite.detection.get(cell.workload),
         recipe=recipes[cell.recipe],
-        evaluate=suite.evaluate,
+        evaluate=suite.evaluated(cell),
         measure=suite.measure,
         inspect=suite.inspect,
         meters=suite.meters,

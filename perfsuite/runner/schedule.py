@@ -113,7 +113,7 @@ class _Schedule:
                 self._follow(cell, "evaluate")
         in_rounds = inspected_in_rounds(suite, cells)
         for cell in cells:
-            if not inspect:
+            if not inspect or suite.only_answers(cell):
                 self.observer.skipped(cell, "inspect")
             elif cell in in_rounds:
                 continue

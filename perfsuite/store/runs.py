@@ -154,7 +154,10 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
     if culprit is not None:
         status = culprit.status
     else:
-        complete = beside or _complete(done, header.suite.least_processes)
+        only_answers = header.suite.only_answers(cell)
+        complete = beside or _complete(
+            done, header.suite.least_processes, only_answers=only_answers
+        )
         status = "ok" if complete else "incomplete"
     return Record(
         cell=cell,
@@ -213,13 +216,15 @@ def _culprit(lines: list[Line]) -> Line | None:
     return min(bad, key=lambda line: (line.job != "prepare", line.status != "failed"), default=None)
 
 
-def _complete(done: list[Line], processes: int) -> bool:
+def _complete(done: list[Line], processes: int, *, only_answers: bool) -> bool:
     """Tell whether no job is missing; evaluating may be, as workloads without labels have none.
 
     A cell is inspected once or, if its inspect lines have rounds, in each round. What is emulated
-    is not measured.
+    is not measured, and of a cell that `only_answers` nothing else is done.
     """
     jobs = [line.job for line in done]
+    if only_answers:
+        return "evaluate" in jobs
     if any(EMULATED in line.labels for line in done):
         processes = 0
     in_rounds = any(line.job == "inspect" and line.round is not None for line in done)

@@ -14,6 +14,7 @@ from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
     accuracies,
+    across,
     findings,
     inputs,
     layers,
@@ -94,6 +95,7 @@ class Markdown:
                 ]
             parts += _kept(group)
             parts += _widths(group)
+        parts += _across(run)
         parts += _findings(run)
         if judgement.verdicts:
             lines = (
@@ -148,6 +150,15 @@ def _reasons(net: layers.Widths) -> str:
     """Return a list of the reasons why layers were left alone, and a blank line; '' for none."""
     lines = [f"- {escape(reason)}" for reason in layers.reasons(net)]
     return "\n".join([*lines, "", ""]) if lines else ""
+
+
+def _across(run: Run) -> list[str]:
+    """Return what becomes of INT8 on other processors, if the run asks for that."""
+    if run.header.suite.across is None:
+        return []
+    table = markdown_table(across.COLUMNS, across.lines(run))
+    told = [escape(one) for one in across.sentences(run)]
+    return [f"## {across.TITLE}", *([table] if across.lines(run) else []), *told]
 
 
 def _findings(run: Run) -> list[str]:

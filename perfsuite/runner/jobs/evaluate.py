@@ -9,8 +9,8 @@ from pathlib import Path
 import msgspec
 import numpy as np
 
-from perfsuite.domain.record import Accuracy, Line
-from perfsuite.domain.runtime import Session
+from perfsuite.domain.record import OVERFLOWS, Accuracy, Line
+from perfsuite.domain.runtime import Runtime, Session
 from perfsuite.domain.task import Task
 from perfsuite.libraries.switches import switch_of
 from perfsuite.measure.accuracy import accuracies
@@ -72,7 +72,17 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     # Raises for accuracies that could not be read again.
     msgspec.json.decode(data, type=tuple[Accuracy, ...])
     (folder / ACCURACIES).write_bytes(data)
-    (folder / LABELS).write_bytes(msgspec.json.encode(answering.labels))
+    labels = (*answering.labels, *_arithmetic(job, runtime))
+    (folder / LABELS).write_bytes(msgspec.json.encode(labels))
+
+
+def _arithmetic(job: Job, runtime: Runtime) -> tuple[str, ...]:
+    """Return that sums of bytes overflow, where answers are to be those of another processor."""
+    if not job.cell.switch or not artifacts.read_manifest(Path(job.artifact)).rounds_to_8_bits:
+        return ()
+    from perfsuite.runner.jobs.overflow import overflows
+
+    return (OVERFLOWS,) if overflows(runtime, job.cell) else ()
 
 
 def _labels(folder: Path) -> tuple[str, ...]:
