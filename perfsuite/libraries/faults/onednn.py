@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
 from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.libraries.facts import Facts, is_product, listed
 
 TITLE = "oneDNN"
+# In integers of more than 8 bits, as of shapes, nobody needs a fast one.
+_COMPUTED = ("", "fp32", "fp16", "bf16", "tf32", "int8", "fp64")
 # PyTorch computes these convolutions itself: its own rule says that oneDNN would not be faster.
 _SMALL = 20_480  # elements of the input
 _FEW_SAMPLES = 16
@@ -40,7 +43,7 @@ def is_reference(layer: LayerKernel) -> bool:
     """Tell whether a convolution or matrix product runs on a kernel for reference alone."""
     kernel = layer.kernel.lower()
     named = kernel.startswith(("ref", "simple")) or ":ref" in kernel or "_ref" in kernel
-    return is_product(layer.operator) and named
+    return named and is_product(layer.operator) and layer.precision in _COMPUTED
 
 
 def _not_taken(facts: Facts) -> Iterator[Finding]:
@@ -83,11 +86,9 @@ def computed_by_rule(layer: LayerKernel, threads: int) -> bool:
     if len(layer.shapes) < 2 or min(len(one) for one in layer.shapes[:2]) < 4:
         return True
     given, weights = layer.shapes[:2]
-    elements = 1
-    for side in given:
-        elements *= side
+    elements = math.prod(given[:4])  # it counts so for three dimensions, too
     transposed = "transpose" in layer.operator.lower()
-    grouped = given[1] != weights[0 if transposed else 1]
+    grouped = not transposed and given[1] != weights[1]
     large = min(weights[-2:]) > 3 or given[0] > 1 or elements > _SMALL
     points = max(weights[-2:]) == 1 and threads == 1 and given[0] < _FEW_SAMPLES
     return points or not (grouped or large)

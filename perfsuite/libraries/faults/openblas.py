@@ -21,7 +21,7 @@ def faults(facts: Facts) -> Iterator[Finding]:
     said = facts.said("blas").get("NumPy")
     if said is None:
         return
-    if re.search(r"reference|netlib|unknown|none", said, flags=re.IGNORECASE):
+    if re.search(r"\b(reference|netlib|none)\b", said, flags=re.IGNORECASE):
         yield Finding(
             "numpy-slow-blas",
             "NumPy",

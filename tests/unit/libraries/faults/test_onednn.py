@@ -36,10 +36,16 @@ def test_a_reference_kernel_is_a_fault_with_the_layer_and_how_many(kernel: str) 
         ("convolution", "jit_uni_dw:avx2"),
         ("MatMul", "gemm:jit"),
         ("Convolution", "brgconv_avx512_f32"),
+        ("Convert", "ref_any_f32"),
     ],
 )
 def test_what_no_fast_kernel_is_for_is_no_fault(operator: str, kernel: str) -> None:
     assert found(runtime="openvino", layers=(layer("x", operator, kernel, "oneDNN"),)) == {}
+
+
+def test_products_of_integers_as_of_shapes_need_no_fast_kernel() -> None:
+    shapes = layer("x", "MatMul", "ref_any_i32", "oneDNN", precision="i32")
+    assert found(runtime="openvino", layers=(shapes,)) == {}
 
 
 def test_onednn_turned_off_is_told_once_with_the_layers() -> None:
@@ -64,6 +70,10 @@ def test_a_layer_that_it_did_not_take_is_told() -> None:
         (2, ((1, 3, 32, 32), (8, 3, 3, 3))),  # small
         (1, ((8, 64, 56, 56), (64, 64, 1, 1))),  # 1 x 1 with one thread
         (1, ((1, 64, 56, 56), (64, 32, 1, 1))),  # the same in groups
+        (
+            2,
+            ((1, 16, 4, 96, 96), (16, 16, 3, 3, 3)),
+        ),  # three dimensions, of which one is not counted
         (2, ()),  # not known
     ],
 )
