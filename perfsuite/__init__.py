@@ -50,6 +50,7 @@ __all__ = [
     "QuantizedGraphs",
     "Recipe",
     "Record",
+    "Require",
     "Run",
     "Runtime",
     "SchemaError",
@@ -110,7 +111,7 @@ _HOMES = {
     "domain.runtime": ("Manifest", "SessionOptions", "Runtime", "Session", "Variant"),
     "domain.judgement": ("Judgement",),
     "domain.sensitivity": ("Changeable",),
-    "domain.suite": ("Budget", "Evaluate", "Expect", "Measure"),
+    "domain.suite": ("Budget", "Evaluate", "Expect", "Measure", "Require"),
     "domain.task": ("SubsetMetric", "Task", "TrainingSet"),
     "domain.verdict": ("Verdict",),
     "domain.workload": ("Workload",),
@@ -167,7 +168,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
     from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
     from perfsuite.domain.sensitivity import Changeable
-    from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
+    from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure, Require
     from perfsuite.domain.task import SubsetMetric, Task, TrainingSet
     from perfsuite.domain.verdict import Verdict
     from perfsuite.domain.workload import Workload

@@ -71,7 +71,7 @@ def main() -> None:
     \b
     Exit codes, where several hold 2 before 1 before 3:
       0  every verdict passed
-      1  regressed or over budget
+      1  regressed or over budget, or not run on what is required
       2  usage or configuration; a cell that cannot be built, or is unexpectedly
          unsupported or unavailable
       3  cannot judge: inconclusive, another machine, a crash, a hang

@@ -64,6 +64,7 @@ def certify_suite(given: Path | Suite | None, *, quick: bool = False) -> Certify
         minutes=None,
         budgets=(),
         expect=(),
+        require=(),  # nothing is inspected
         meters=(),
     )
     recipes = {recipe.name: recipe for recipe in suite.recipes}

@@ -12,7 +12,7 @@ from perfsuite.config.conversion import Location
 from perfsuite.config.references import held_against, referred, whole_matches
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
-from perfsuite.domain.suite import Budget, Expect, ResolvedSuite
+from perfsuite.domain.suite import Budget, Expect, Require, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.libraries.switches import why_not_for
 
@@ -26,11 +26,20 @@ def match(pattern: str, key: str) -> bool:
 
 def expects(expect: Expect, cell: Cell) -> bool:
     """Tell whether an expectation is for this cell."""
+    return _selects(expect, cell)
+
+
+def requires(require: Require, cell: Cell) -> bool:
+    """Tell whether something is required of this cell: not where it is turned off on purpose."""
+    return not cell.switch and _selects(require, cell)
+
+
+def _selects(one: Expect | Require, cell: Cell) -> bool:
     return (
-        match(expect.workload, cell.workload)
-        and match(expect.recipe, cell.recipe)
-        and match(expect.runtime, cell.runtime)
-        and match(expect.device, cell.device)
+        match(one.workload, cell.workload)
+        and match(one.recipe, cell.recipe)
+        and match(one.runtime, cell.runtime)
+        and match(one.device, cell.device)
     )
 
 
@@ -119,7 +128,7 @@ def suite_file(suite: ResolvedSuite) -> Location:
 def check_budgets(
     suite: ResolvedSuite, cells: Sequence[Cell], file: Location | None = None
 ) -> None:
-    """Raise `ConfigError` for a budget or an expectation that matches no cell of the suite.
+    """Raise `ConfigError` for a budget, an expectation or a requirement that matches no cell.
 
     `against` must name exactly one for each cell. `cells` are all cells of the suite, even if only
     some will run. Messages begin with `file`, by default the suite's TOML file.
@@ -139,6 +148,10 @@ def check_budgets(
                 .item(index)
                 .error(f"matches no cell of this suite: {_some(keys)}")
             )
+    for index, require in enumerate(suite.require):
+        if not any(requires(require, cell) for cell in cells):
+            here = file.key("require").item(index)
+            raise here.error(f"matches no cell of this suite: {_some(keys)}")
 
 
 def _check_against(budget: Budget, against: str, cells: Sequence[Cell], location: Location) -> None:

@@ -10,7 +10,7 @@ import msgspec
 from perfsuite.config.checking import check
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells as cells_of
-from perfsuite.config.expansion import check_budgets, expects, match
+from perfsuite.config.expansion import check_budgets, expects, match, requires
 from perfsuite.config.naming import check_name
 from perfsuite.config.python_suite import Suite, table_of
 from perfsuite.config.reading import read_toml, resolve
@@ -66,7 +66,7 @@ def _checked(given: Path | Suite) -> tuple[ResolvedSuite, tuple[Cell, ...]]:
 def _narrowed(
     suite: ResolvedSuite, cells: tuple[Cell, ...]
 ) -> tuple[ResolvedSuite, tuple[str, ...]]:
-    """Return the suite without the budgets and expectations of cells that were not chosen."""
+    """Return the suite without what it says only of cells that were not chosen, and warnings."""
 
     def whole(budget: Budget) -> bool:
         named = [cell for cell in cells if match(budget.cell, cell.key)]
@@ -76,11 +76,12 @@ def _narrowed(
 
     kept = tuple(budget for budget in suite.budgets if whole(budget))
     expect = tuple(e for e in suite.expect if any(expects(e, cell) for cell in cells))
-    left = [budget.name for budget in suite.budgets if budget not in kept]
-    warnings = tuple(
-        f"budget '{name}' was left out: --only chose none of its cells" for name in left
-    )
-    return msgspec.structs.replace(suite, budgets=kept, expect=expect), warnings
+    require = tuple(r for r in suite.require if any(requires(r, cell) for cell in cells))
+    left = [f"budget '{budget.name}'" for budget in suite.budgets if budget not in kept]
+    left += [f"requirement '{one.what}'" for one in suite.require if one not in require]
+    warnings = tuple(f"{one} was left out: --only chose none of its cells" for one in left)
+    suite = msgspec.structs.replace(suite, budgets=kept, expect=expect, require=require)
+    return suite, warnings
 
 
 def _quick(suite: ResolvedSuite) -> ResolvedSuite:

@@ -15,7 +15,7 @@ from perfsuite.domain.meter import Meter
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import GraphPass, ModelPass
 from perfsuite.domain.runtime import Runtime
-from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
+from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure, Require
 from perfsuite.domain.workload import Workload
 
 WorkloadReference = str | os.PathLike[str] | Workload | Callable[[], Workload]
@@ -66,6 +66,7 @@ class Suite:
     shapes: Mapping[str, GivenShapes] | None = None
     detection: Mapping[str, Mapping[str, Any]] | None = None
     expect: Sequence[Expect] | None = None
+    require: Sequence[Require] | None = None
     budgets: Sequence[Budget] | None = None
     compare: Literal["absolute", "ratio"] | None = None
     meters: Sequence[str | type[Meter]] | None = None

@@ -12,6 +12,7 @@ from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.naming import absolute, check_name, named, refuse_twins
 from perfsuite.config.recipes import resolved_recipes
+from perfsuite.config.requirements import resolved_requirements
 from perfsuite.config.shapes import shapes_of
 from perfsuite.config.suite_table import SuiteTable
 from perfsuite.domain.looks import Looks
@@ -78,6 +79,7 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         },
         detection={name: _detection(given, folder) for name, given in table.detection.items()},
         expect=table.expect,
+        require=resolved_requirements(table.require, location.key("require")),
         budgets=table.budgets,
         compare=table.compare,
         meters=meters,

@@ -16,6 +16,7 @@ from perfsuite.domain.suite import (
     Expect,
     Measure,
     Positive,
+    Require,
 )
 
 Within = Annotated[float, Meta(gt=0, lt=1)]
@@ -59,6 +60,7 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     shapes: dict[str, Any] = {}
     detection: dict[str, DetectionTable] = {}
     expect: tuple[Expect, ...] = ()
+    require: tuple[Require, ...] = ()
     budgets: tuple[Budget, ...] = ()
     compare: Literal["absolute", "ratio"] = "absolute"
     meters: tuple[str, ...] = ("memory",)

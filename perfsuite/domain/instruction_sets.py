@@ -22,6 +22,7 @@ _SETS = (
     ("NEON", r"asimd|neon"),
 )
 _ORDER = [name for name, _ in _SETS]
+_OF_ARM = ("SVE", "NEON")
 BASELINE = "baseline"  # what every processor of this kind has
 
 
@@ -31,6 +32,8 @@ def named(text: str) -> str:
     `text` is the name of a kernel or of a level, or what a library says of itself. Whoever writes
     `avx512_vnni` in a suite means the same as a kernel that is called so.
     """
+    if text in _ORDER:
+        return text
     lowered = text.lower()
     return next((name for name, pattern in _SETS if re.search(pattern, lowered)), "")
 
@@ -48,5 +51,7 @@ def reaches(found: str, wanted: str) -> bool:
     if found not in _ORDER or wanted not in _ORDER:
         return False
     if (found, wanted) == ("AVX-512", "AVX2 VNNI"):  # the stronger one lacks sums of 8-bit products
+        return False
+    if (found in _OF_ARM) != (wanted in _OF_ARM):
         return False
     return _ORDER.index(found) <= _ORDER.index(wanted)

@@ -260,8 +260,8 @@ class Judgement(msgspec.Struct, frozen=True):
     """All verdicts on a run, the exit code that follows from them, and cautions.
 
     `exit_code` is 0 when every verdict passed; 2 when a cell failed by a user's mistake or was
-    unexpectedly unsupported or unavailable; 1 when something regressed or is over its budget; else
-    3: something could not be judged.
+    unexpectedly unsupported or unavailable; 1 when something regressed, is over its budget, or did
+    not run on what the suite requires; else 3: something could not be judged.
     """
 
     verdicts: tuple[Verdict, ...]

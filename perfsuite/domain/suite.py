@@ -70,6 +70,28 @@ class Expect(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str = "*"
 
 
+class Require(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What must have run in cells, else they fail. A selector is a glob, by default `*`.
+
+    A `library` must have computed layers, or have been the engine. An `instruction_set` must have
+    been dispatched to, or a better one; with a library, by that. At least one of both is given. A
+    resolved suite has the names that people say: `oneDNN`, `AVX-512 VNNI`.
+    """
+
+    library: Text = ""
+    instruction_set: Text = ""
+    workload: str = "*"
+    recipe: str = "*"
+    runtime: str = "*"
+    device: str = "*"
+    reason: Text = ""
+
+    @property
+    def what(self) -> str:
+        """Return what is required: `oneDNN with AVX-512 VNNI`, or one of both."""
+        return " with ".join(name for name in (self.library, self.instruction_set) if name)
+
+
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A limit on one metric of the cells that `cell` (a glob on keys) matches.
 
@@ -174,6 +196,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     sensitivity: Sensitivity | None = None
     switches: tuple[str, ...] = ()
     across: Across | None = None
+    require: tuple[Require, ...] = ()
 
     @property
     def least_processes(self) -> int:

@@ -12,8 +12,9 @@ VerdictStatus = Literal[
     "pass", "over_budget", "regressed", "inconclusive", "incomparable", "missing", "failed"
 ]
 
-# What a cell is held to: to end well, to be no worse than in the baseline, or a budget's limit.
-Check = Limit | Literal["status", "regression"]
+# What a cell is held to: to end well, to be no worse than in the baseline, to have run on what is
+# required, or a budget's limit.
+Check = Limit | Literal["status", "regression", "require"]
 
 # From where it is known what differs between two runs of the same thing, beyond what the processes
 # of one run show; empty where nothing is to be known, as of what was measured beside its baseline.
@@ -27,6 +28,7 @@ ReasonKind = Literal[
     # What a record has not.
     "no_metric",  # names: the metric
     "no_breakdown",  # text: why, if the engine says so
+    "no_evidence",
     "no_stage",  # names: the stage that was asked for, then those there are
     "lost_metric",  # names: the metric, which the baseline has
     "gone",  # the cell is in the baseline alone
@@ -52,6 +54,8 @@ ReasonKind = Literal[
     "zeros",
     "too_few_processes",
     "too_few_in_a_run",
+    # What the evidence shows of what is required.
+    "shown",  # text
 ]
 
 
@@ -88,8 +92,9 @@ class Reason(msgspec.Struct, frozen=True, omit_defaults=True):
 class Verdict(msgspec.Struct, frozen=True):
     """The verdict on one cell by one limit. Only `pass` is green.
 
-    `budget` is the budget's name, or `regression` or `status` for the checks that need none; a cell
-    that failed has the status `failed`, what a budget would have said of it is `missing`.
+    `budget` is the budget's name, or `regression` or `status` for the checks that need none, or
+    says what is required; a cell that failed has the status `failed`, as has one that is not shown
+    to have run on what is required. What a budget would have said of it is `missing`.
     `estimate` is in the limit's own terms, which `check` tells: a speed-up, points lost, a relative
     increase or an absolute value. Where there is none, `reason` says why. `against` is the key of
     the reference cell, or `baseline`.

@@ -1,7 +1,8 @@
 """From stored runs to verdicts, an exit code and warnings.
 
-Exit codes: 0 pass, 1 regressed or over budget, 2 usage or configuration, 3 cannot judge. Where
-several hold, 2 comes before 1 and 1 before 3, in the order in which a person must fix them.
+Exit codes: 0 pass, 1 regressed, over budget, or something else ran than what is required, 2 usage
+or configuration, 3 cannot judge. Where several hold, 2 comes before 1 and 1 before 3, in the order
+in which a person must fix them.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Verdict
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.cautions import cautions, cautions_beside
+from perfsuite.judge.decisions import RED
 from perfsuite.judge.regression import regression_verdicts
+from perfsuite.judge.requirements import requirement_verdicts
 from perfsuite.judge.status import misconfigured, status_verdicts, trouble, without_breakdown
 
 USAGE = 2
+_LACKING = ("require", "failed")
 
 
 def judge(run: Run, baseline: Run | None = None) -> Judgement:
@@ -24,7 +28,11 @@ def judge(run: Run, baseline: Run | None = None) -> Judgement:
 
     It depends only on the records: no files are read, and nothing is random.
     """
-    verdicts = [*status_verdicts(run), *budget_verdicts(run, baseline)]
+    verdicts = [
+        *status_verdicts(run),
+        *requirement_verdicts(run),
+        *budget_verdicts(run, baseline),
+    ]
     warnings = cautions(run, baseline)
     if baseline is not None:
         verdicts += regression_verdicts(run, baseline)
@@ -53,8 +61,8 @@ def judge_profile(run: Run, *, asked: bool) -> Judgement:
 
 
 def exit_code(verdicts: Iterable[Verdict]) -> int:
-    """Return 0 if all verdicts passed, 1 if one regressed or is over budget, else 3."""
-    statuses = {verdict.status for verdict in verdicts} - {"pass"}
-    if statuses & {"regressed", "over_budget"}:
+    """Return 0 if all verdicts passed, 1 if one is red or what is required did not run, else 3."""
+    others = [verdict for verdict in verdicts if verdict.status != "pass"]
+    if any(one.status in RED or (one.check, one.status) == _LACKING for one in others):
         return 1
-    return 3 if statuses else 0
+    return 3 if others else 0

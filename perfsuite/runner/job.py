@@ -10,7 +10,14 @@ import msgspec
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import ResolvedRecipe
 from perfsuite.domain.record import JobKind, Line
-from perfsuite.domain.suite import DetectionTable, Evaluate, Inspect, Measure, ResolvedSuite
+from perfsuite.domain.suite import (
+    DetectionTable,
+    Evaluate,
+    Inspect,
+    Measure,
+    Require,
+    ResolvedSuite,
+)
 from perfsuite.libraries.switches import Switch, switch_of
 
 T = TypeVar("T")
@@ -59,6 +66,7 @@ class Job(msgspec.Struct, frozen=True):
     together: str = ""  # names the cells that take turns; empty where none do
     hold_out: bool = False
     training: dict[str, Any] = {}
+    require: tuple[Require, ...] = ()  # of this cell
     asks_layers: bool = False  # of a prepare job: only which layers its pass can change is found
 
     @property
@@ -88,6 +96,8 @@ class Job(msgspec.Struct, frozen=True):
 
 def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
     """Return the cell's prepare job; the other kinds are made from it with `then`."""
+    from perfsuite.config.expansion import requires  # no process that measures needs it
+
     recipes = {recipe.name: recipe for recipe in suite.recipes}
     return Job(
         kind="prepare",
@@ -104,6 +114,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         meters=suite.meters,
         picture=suite.picture,
         hold_out=suite.hold_out,
+        require=tuple(one for one in suite.require if requires(one, cell)),
     )
 
 

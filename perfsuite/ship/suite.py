@@ -8,14 +8,14 @@ from typing import Any
 
 import msgspec
 
-from perfsuite.config import cells, expects, match
+from perfsuite.config import cells, expects, match, requires
 from perfsuite.config.reading import read_suite
 from perfsuite.config.references import referred
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe, Shipped
 from perfsuite.domain.record import Run
-from perfsuite.domain.suite import Budget, Expect, Measure, ResolvedSuite
+from perfsuite.domain.suite import Budget, Expect, Measure, Require, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.ship.portable import portable
 from perfsuite.ship.toml import table_text
@@ -125,8 +125,16 @@ def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded) -> dict[str, Any]:
             *(_built(recipes[name], others) for name in built),
             _shipped(recipes[cell.recipe], found.cell, several=len(names) > 1),
         ],
+        "require": [_required(one, found.cell) for one in suite.require if requires(one, cell)],
         "budgets": [msgspec.to_builtins(one) for one in found.budgets],
     }
+
+
+def _required(one: Require, cell: Cell) -> dict[str, Any]:
+    """Return what was required of what is shipped, of its new cell alone."""
+    table = {"library": one.library, "instruction_set": one.instruction_set, "reason": one.reason}
+    table |= {"workload": cell.workload, "recipe": cell.recipe}
+    return {key: value for key, value in table.items() if value}
 
 
 def _eager(cell: Cell) -> Cell:
@@ -183,7 +191,7 @@ def _pass(use: PassUse) -> dict[str, Any]:
 
 def _text(tables: dict[str, Any], folder: Path) -> str:
     """Return the suite's file; arrays of tables come last."""
-    arrays = ("recipes", "expect", "budgets")
+    arrays = ("recipes", "expect", "require", "budgets")
     keys = {key: value for key, value in tables.items() if key not in arrays}
     parts = [_HEAD.format(artifact=ARTIFACT) + table_text(portable(keys, folder))]
     for key in arrays:

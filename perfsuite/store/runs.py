@@ -148,8 +148,8 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
                 values[name] = (*values.get(name, ()), median(found.samples))
                 if line.job == "measure":
                     by_round.setdefault(name, {})[_round(line)] = values[name][-1]
-    inspected = next((line for line in done if line.job == "inspect"), None)
     culprit = _culprit(lines)
+    inspected = _inspected(done, culprit)
     status: Literal["ok", "failed", "unsupported", "unavailable", "incomplete"]
     if culprit is not None:
         status = culprit.status
@@ -214,6 +214,15 @@ def _culprit(lines: list[Line]) -> Line | None:
     """
     bad = [line for line in lines if line.status != "ok"]
     return min(bad, key=lambda line: (line.job != "prepare", line.status != "failed"), default=None)
+
+
+def _inspected(done: list[Line], culprit: Line | None) -> Line | None:
+    """Return the inspect line that the record is of: one that failed by what it found, else the
+    first.
+    """
+    if culprit is not None and culprit.job == "inspect" and culprit.evidence is not None:
+        return culprit
+    return next((line for line in done if line.job == "inspect"), None)
 
 
 def _complete(done: list[Line], processes: int, *, only_answers: bool) -> bool:

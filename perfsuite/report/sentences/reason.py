@@ -20,6 +20,7 @@ _PLAIN: dict[ReasonKind, str] = {
         "that it is the same cell on any machine"
     ),
     "no_baseline": "needs a baseline run: give one with --baseline",
+    "no_evidence": "was not inspected: nothing shows what ran",
     "no_reference": "needs `against` or `baseline = true`",
     "none_to_run": "no matching cell was to run",
     "not_an_accuracy": "{} is no accuracy: points are not lost",
@@ -74,7 +75,7 @@ def _text(reason: Reason) -> str:
                 f"the devices differ ({' here, '.join(names)} in the baseline): absolute times are "
                 f'not comparable; set compare = "ratio" or make the baseline here'
             )
-    return text  # how the samples differ, as the error says it
+    return text  # how the samples differ, as the error says it; what the evidence shows
 
 
 def _difference(one: Difference) -> str:

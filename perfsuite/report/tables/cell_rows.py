@@ -16,6 +16,7 @@ from perfsuite.domain.record import LayerWidth, Likeness, Record, Replacement, R
 from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval, Verdict, VerdictStatus
+from perfsuite.errors import SilentFallback
 from perfsuite.judge import Gain, expectation, gain, metrics, ok_cells, reference_cell, trouble
 from perfsuite.processor import best_instruction_sets
 from perfsuite.report.sentences import cause_text, reason_text
@@ -282,7 +283,10 @@ def _speedup(reference: Record, record: Record) -> Interval | None:
 
 
 def _last_lines(record: Record, folders: set[str]) -> tuple[str, ...]:
-    output = record.error.output if record.status == "failed" and record.error else ""
+    failure = record.error if record.status == "failed" else None
+    if failure is None or failure.kind == SilentFallback.__name__:
+        return ()  # which says all itself: nothing was raised
+    output = failure.output
     lines = [line for one in output.splitlines() if (line := plain(one))]
     last = lines[-_LAST_LINES:]
     own = [

@@ -42,6 +42,7 @@ from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.job import PROFILES, Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
+from perfsuite.runner.jobs.requirements import held_to
 from perfsuite.runtimes.shared.precision import check_precision, computed_in_float
 from perfsuite.user_code import require_type, user_code
 
@@ -52,11 +53,16 @@ MOST_CALLS = 100  # more would only take time to read
 def inspect(job: Job, turns: Turns | None = None) -> Line:
     """Return the line with the evidence and the breakdown of a profiled call.
 
-    With `turns` as many calls are profiled in each turn of this process.
+    With `turns` as many calls are profiled in each turn of this process. The line is a failed one
+    if the evidence does not show what the suite requires.
 
     Raises `SilentFallback` if the evidence contradicts what was asked for. If the engine cannot be
     profiled, there is no breakdown: the line has a label, and the reason as an item of evidence.
     """
+    return held_to(job, _inspected(job, turns))
+
+
+def _inspected(job: Job, turns: Turns | None) -> Line:
     folder = Path(job.artifact)
     manifest = artifacts.read_manifest(folder)
     inputs = artifacts.read_inputs(folder)

@@ -23,6 +23,7 @@ from perfsuite import (
     Measure,
     Prune,
     Recipe,
+    Require,
     SgdPlan,
     Suite,
 )
@@ -93,6 +94,11 @@ runtime = "pytorch"
 status = "unsupported"
 reason = "why"
 
+[[require]]
+library = "onednn"
+instruction_set = "avx2"
+runtime = "pytorch"
+
 [[budgets]]
 name = "fast"
 metric = "latency_s"
@@ -141,6 +147,7 @@ def test_it_is_what_a_file_gives(mine: ModuleType) -> None:
         meters=[Memory, mine.Steps],
         recipes=(Recipe("int8", [Int8(calibration_samples=64)]), small),
         expect=[Expect("unsupported", "why", recipe="int8", runtime="pytorch")],
+        require=[Require("onednn", "avx2", runtime="pytorch")],
         budgets=[
             Budget(
                 "fast",
@@ -221,6 +228,7 @@ class NoPass(msgspec.Struct):
             "budgets[0].cell: budget 'b': 'x/*' matches no cell",
         ),
         ({"expect": [Expect("no", "r")]}, "expect[0].status: 'no' is none of "),
+        ({"require": [Require("onedn")]}, "require[0].library: unknown library 'onedn'; did you"),
         ({"recipes": ["int8"]}, "recipes[0]: a perfsuite.Recipe was expected, not str"),
         ({"recipes": [Recipe("r", [])]}, "recipes[0].passes: Expected `array` of length >= 1"),
         ({"recipes": [Recipe("fp32", [Int8()])]}, "recipes[0].name: 'fp32' is the recipe without"),

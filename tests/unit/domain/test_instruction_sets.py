@@ -30,6 +30,7 @@ from perfsuite.domain.instruction_sets import BASELINE, named, reaches, stronges
         ("Intel(R) Advanced Vector Extensions 512 (Intel(R) AVX-512) enabled", "AVX-512"),
         ("Intel(R) Advanced Vector Extensions 2 (Intel(R) AVX2) enabled", "AVX2"),
         ("Intel(R) Architecture processors", ""),
+        *((name, name) for name in ("AVX-512 VNNI", "AVX-512 bf16", "AVX2 VNNI", "AMX", "SVE")),
     ],
 )
 def test_the_strongest_set_that_a_text_names(text: str, meant: str) -> None:
@@ -53,6 +54,9 @@ def test_sets_are_ordered_by_strength_and_what_is_none_is_left_out() -> None:
         ("", "AVX2", False),
         ("AVX2", "", False),
         (BASELINE, "SSE4", False),
+        ("AVX-512", "NEON", False),
+        ("SVE", "SSE4", False),
+        ("SVE", "NEON", True),
     ],
 )
 def test_a_stronger_set_reaches_what_is_wanted(found: str, wanted: str, does: bool) -> None:

@@ -8,11 +8,11 @@ import msgspec
 import pytest
 from judged_runs import EAGER, INT8, budget, record, run
 
-from perfsuite.config import cells, read_suite
+from perfsuite.config import cells, read_suite, requires
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe, Shipped
 from perfsuite.domain.record import Run
-from perfsuite.domain.suite import Evaluate, Expect, ResolvedSuite
+from perfsuite.domain.suite import Evaluate, Expect, Require, ResolvedSuite
 from perfsuite.errors import ConfigError
 from perfsuite.ship.portable import named, portable
 from perfsuite.ship.suite import guarded, write_suite
@@ -98,6 +98,22 @@ def test_a_reference_that_passes_have_made_is_built_again(tmp_path: Path) -> Non
     assert [one.reason for one in suite.expect] == ["of what stands beside it"]
     assert suite.recipes[1].passes[0].use == mine[0].use
     assert "/somewhere" not in (tmp_path / "suite.toml").read_text().replace("../somewhere", "")
+
+
+def test_what_was_required_of_the_cell_is_required_of_what_is_shipped(tmp_path: Path) -> None:
+    of = run(
+        record(EAGER),
+        record(INT8),
+        budgets=(FAST,),
+        require=(
+            Require("oneDNN", "AVX-512 VNNI", runtime="openvino", reason="7 bits without"),
+            Require("MKL", runtime="pytorch"),
+        ),
+    )
+    suite = written(tmp_path, of, INT8)
+    (kept,) = suite.require
+    assert (kept.what, kept.reason) == ("oneDNN with AVX-512 VNNI", "7 bits without")
+    assert [cell.key for cell in cells(suite) if requires(kept, cell)] == [INT8.key]
 
 
 def test_without_a_budget_there_is_nothing_to_guard_it_by() -> None:

@@ -1,0 +1,86 @@
+"""Whether a library or an instruction set is shown to have run, a pure function of the evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import msgspec
+
+from perfsuite.domain.instruction_sets import named, reaches, strongest_first
+from perfsuite.domain.record import Evidence
+from perfsuite.domain.suite import Require
+from perfsuite.libraries.used import How, Use, used
+
+_DID = {"engine": "was the engine", "kernels": "ran", "threads": "has the threads"}
+_Found = tuple[str, How]  # an instruction set, and how it is known
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """Whether the evidence shows what is required, and what it shows, in words."""
+
+    holds: bool
+    text: str
+
+
+def proof(require: Require, evidence: Evidence) -> Proof:
+    """Return whether what is required is shown to have run, and what ran.
+
+    A library counts if layers were computed by it, also one that an engine has inside of it, whose
+    layers may be known by the engine that runs them; being loaded is not enough. An instruction set
+    must have been observed or reported: what a processor could do is no sign of what was done.
+    """
+    uses = _uses(evidence)
+    title = next((one for one in uses if one.casefold() == require.library.casefold()), "")
+    if require.library and not title:
+        return Proof(False, f"nothing shows that {require.library} was used: {_all(uses)}")
+    ran = f"{title} {_words(uses[title])}" if title else "kernels ran"
+    wanted = require.instruction_set
+    if not wanted:
+        return Proof(True, f"{ran} ({uses[title].how})")
+    sets = list(_instruction_sets(evidence, title))
+    sure = [one for one in sets if one[1] != "inferred"]
+    text = f"{ran} with {_best(sure or sets)}"
+    return Proof(any(reaches(name, wanted) for name, _ in sure), text)
+
+
+def _words(use: Use) -> str:
+    """Return what a library did: `computed 13 of 14 layers`."""
+    return f"computed {use.text}" if use.role == "layers" else _DID[use.role]
+
+
+def _uses(evidence: Evidence) -> dict[str, Use]:
+    """Return what was used, also what a library of an installed package says of itself."""
+    said = {one.name: Use(one.how, "kernels") for one in evidence.items if one.about == "used"}
+    return {**said, **used(evidence)}
+
+
+def _instruction_sets(evidence: Evidence, title: str) -> Iterator[_Found]:
+    """Yield the instruction sets of a library, or of all: of what computed, else what is said."""
+    layers = [one for one in evidence.layers if title in ("", one.library)]
+    found = [(one.instruction_set, one.how) for one in layers if one.instruction_set]
+    if not title:
+        kernels = (one for one in evidence.items if one.about == "kernel")
+        found += [(name, one.how) for one in kernels if (name := named(one.name))]
+    if not any(how != "inferred" for _, how in found):
+        found += [
+            (named(one.value) or one.value, one.how)
+            for one in evidence.items
+            if one.about == "instruction set" and title in ("", one.name)
+        ]
+    yield from found
+
+
+def _best(sets: list[_Found]) -> str:
+    """Return the best of these, as `AVX2 at best (observed)`."""
+    known = dict(reversed(sets))
+    for name in (*strongest_first(known), *known):
+        doubt = ", which proves nothing" if known[name] == "inferred" else ""
+        return f"{name} at best ({known[name]}{doubt})"
+    return "an instruction set that is not known"
+
+
+def _all(uses: dict[str, Use]) -> str:
+    """Return what was used instead, as `MKL computed 5 of 5 layers (observed)`."""
+    computed = {title: use for title, use in uses.items() if use.role == "layers"}
+    texts = [f"{title} {_words(use)} ({use.how})" for title, use in (computed or uses).items()]
+    return ", ".join(texts) or "the evidence names no library that computed anything"
