@@ -21,12 +21,14 @@ of these words. `name` is a library's title (`Library.title`) unless something e
   `reference BLAS (libblas.so.3)`; name `PyTorch`, value such as `MKL 2024.2`; `none` without one.
 - `setting`: name and value of a switch that matters, as the process has it. Of PyTorch
   `mkldnn.enabled`, `deterministic algorithms`, `flush denormals`; on a card `cudnn.enabled`,
-  `cudnn.benchmark`, `cudnn.deterministic`, each `on` or `off`, and `matmul fp32 precision`,
-  `cudnn.conv fp32 precision`, each `ieee`, `tf32` or `none`. Of ONNX Runtime
-  `session.set_denormal_as_zero`, of OpenVINO `DENORMALS_OPTIMIZATION`, each `on` or `off`.
+  `cudnn.benchmark`, `cudnn.deterministic`, each `on` or `off`, `matmul fp32 precision`,
+  `cudnn.conv fp32 precision`, each `ieee`, `tf32` or `none`, and `compute capability`, as `sm_90`.
+  Of ONNX Runtime `session.set_denormal_as_zero`, of OpenVINO `DENORMALS_OPTIMIZATION`, each `on`
+  or `off`, or `not told`. Environment variables stand under their own names.
 - `layout`, on PyTorch: name `convolution inputs` or `convolution weights`, value
   `12 contiguous, 0 channels-last, 1 neither`; name `oneDNN`, value `12 blocked, 1 channels-last,
-  0 plain` (what its convolutions compute on) and name `reorders`, value `28 in a call`.
+  0 plain` (what its convolutions compute on) and name `reorders`, value `28 in a call`, on a card
+  those of cuDNN.
 - `denormals`: name `weights` or `answers of layers`, value `17 of 11000000 values`, after which
   may stand `; most in features.0: 12 of 432`. Only types that are slow with them are counted.
 - `layers`, `libraries`, `thread pools`: name `none`, with the reason why nothing is told of them,

@@ -8,7 +8,13 @@ from dataclasses import dataclass, field
 
 from perfsuite.domain.instruction_sets import BASELINE, named
 from perfsuite.domain.record import EvidenceItem
-from perfsuite.libraries.mapped import module_version, observed, thread_pools, torch_build
+from perfsuite.libraries.mapped import (
+    module_version,
+    observed,
+    package_version,
+    thread_pools,
+    torch_build,
+)
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,7 @@ class Library:
     name for its threads. `inside` maps the beginning of others' file names to what they are called:
     they hold the library without a file of its own. `file_level` matches, with one group, the name
     of an instruction set in those of its files that are loaded for a processor that has it.
+    `packages` are names of packages that bring the files, of which the first has the version.
     """
 
     title: str
@@ -31,6 +38,7 @@ class Library:
     pools: str = ""
     inside: dict[str, str] = field(default_factory=dict)
     file_level: str = ""
+    packages: tuple[str, ...] = ()
 
     def __call__(self, objects: Sequence[str]) -> Iterator[EvidenceItem]:
         """Yield what shows of it: files observed, versions and threads reported."""
@@ -38,6 +46,8 @@ class Library:
         yield from found
         if self.module and found:
             yield from module_version(self.title, self.module)
+        if found:
+            yield from package_version(self.title, self.packages)
         if self.build and (version := re.search(self.build, torch_build())):
             yield EvidenceItem("reported", "version", self.title, f"{version[1]} inside PyTorch")
         if self.level and found and (level := re.search(self.level, torch_build())):

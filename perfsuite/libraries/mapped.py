@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import sys
 from collections.abc import Iterator, Sequence
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -58,9 +60,17 @@ def thread_pools(name: str, api: str) -> Iterator[EvidenceItem]:
 
 def module_version(name: str, module: str) -> Iterator[EvidenceItem]:
     """Yield the version of a Python module if it is imported already; it is not imported here."""
-    version = getattr(sys.modules.get(module), "__version__", None)
-    if version is not None:
-        yield EvidenceItem("reported", "version", name, str(version))
+    found = getattr(sys.modules.get(module), "__version__", None)
+    if found is not None:
+        yield EvidenceItem("reported", "version", name, str(found))
+
+
+def package_version(name: str, packages: Sequence[str]) -> Iterator[EvidenceItem]:
+    """Yield the version of the first of these packages that is installed; it is not imported."""
+    for package in packages:
+        with contextlib.suppress(PackageNotFoundError):
+            yield EvidenceItem("reported", "version", name, version(package))
+            return
 
 
 def torch_build() -> str:

@@ -82,7 +82,8 @@ def _settings(facts: Facts) -> Iterator[Finding]:
 def _layout(facts: Facts) -> Iterator[Finding]:
     text = facts.said("kernels").get(TITLE, "")
     text += " ".join(layer.kernel for layer in facts.evidence.layers)
-    if re.search(r"nchwToNhwc|nhwcToNchw", text):
+    changes = re.match(r"(\d+)", facts.said("layout").get("reorders", "0"))
+    if re.search(r"nchwToNhwc|nhwcToNchw", text) or (changes and int(changes[1])):
         yield Finding(
             "cudnn-layout",
             TITLE,

@@ -198,18 +198,16 @@ def card_memory() -> Iterator[None]:
 
 
 def card_items() -> tuple[EvidenceItem, ...]:
-    """Return what torch reports of the card's libraries and their settings."""
+    """Return what torch reports of the card, its libraries and their precision."""
     import torch
 
     backends: Any = torch.backends
     cudnn = backends.cudnn
+    major, minor = torch.cuda.get_device_capability()
     return (
         EvidenceItem("reported", "version", "CUDA", str(torch.version.cuda)),
         EvidenceItem("reported", "version", "cuDNN", str(cudnn.version())),
-        EvidenceItem("reported", "setting", "cuDNN", "on" if cudnn.enabled else "off"),
-        EvidenceItem(
-            "reported", "setting", "cuDNN benchmark mode", "on" if cudnn.benchmark else "off"
-        ),
+        EvidenceItem("reported", "setting", "compute capability", f"sm_{major}{minor}"),
         EvidenceItem("reported", "precision", "float32 convolutions", cudnn.conv.fp32_precision),
         EvidenceItem(
             "reported", "precision", "float32 products on cuda", backends.cuda.matmul.fp32_precision

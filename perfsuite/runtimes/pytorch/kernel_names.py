@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from perfsuite.domain.record import EvidenceItem
@@ -107,8 +107,11 @@ def by_library(launched: Iterable[Launched]) -> dict[str, Counter[str]]:
     return found
 
 
-def kernel_items(launched: Iterable[Launched]) -> tuple[EvidenceItem, ...]:
-    """Return for each library how many kernels of it ran, and which ones most often."""
+def kernel_items(launched: Sequence[Launched]) -> tuple[EvidenceItem, ...]:
+    """Return for each library how many kernels of it ran, and which ones most often.
+
+    Beside them stands how many only change the layout of pictures.
+    """
     items = []
     for library, names in sorted(by_library(launched).items()):
         often = ", ".join(f"{name} ({times})" for name, times in names.most_common(SHOWN))
@@ -116,6 +119,10 @@ def kernel_items(launched: Iterable[Launched]) -> tuple[EvidenceItem, ...]:
         more = f" and {rest} more" if rest > 0 else ""
         text = f"{names.total()} kernels: {often}{more}"
         items.append(EvidenceItem("observed", "kernels", library, text))
+    every = [name for one in launched for name in one.kernels]
+    if every:
+        text = f"{sum(bool(_LAYOUT.search(name)) for name in every)} in a call"
+        items.append(EvidenceItem("observed", "layout", "reorders", text))
     return tuple(items)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib.metadata import PackageNotFoundError
 from typing import Any
 
 import pytest
@@ -92,6 +93,23 @@ def test_what_pytorch_says_of_its_kernels_is_told_in_peoples_words(
     monkeypatch.setattr(library_module, "torch_build", lambda: f"- CPU capability usage: {text}\n")
     items = list(LIBRARIES["pytorch"](["libtorch_cpu.so"]))
     assert EvidenceItem("reported", "instruction set", "PyTorch", level) in items
+
+
+def test_the_version_is_that_of_the_first_package_that_is_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def version(package: str) -> str:
+        if package != "there":
+            raise PackageNotFoundError(package)
+        return "9.1"
+
+    monkeypatch.setattr("perfsuite.libraries.mapped.version", version)
+    find = Library("Mine", r"libmine\.", packages=("absent", "there", "there"))
+    assert list(find(["libmine.so"])) == [
+        EvidenceItem("observed", "library", "Mine", "libmine.so"),
+        EvidenceItem("reported", "version", "Mine", "9.1"),
+    ]
+    assert list(find(["libother.so"])) == []
 
 
 def loaded_after(statement: str) -> str:

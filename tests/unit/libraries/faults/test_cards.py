@@ -49,6 +49,10 @@ def test_a_layout_that_cudnn_changes_in_each_call() -> None:
     kernels = item("kernels", "cuDNN", "9 kernels: nchwToNhwcKernel (4), sm80_xmma (5)")
     one = found(ON, TRIED, kernels, layers=(TAKEN,), **CUDA)["cudnn-layout"]
     assert "pytorch-channels-last" in one.fix
+    counted = item("layout", "reorders", "4 in a call")
+    assert "cudnn-layout" in found(ON, TRIED, counted, layers=(TAKEN,), **CUDA)
+    none = item("layout", "reorders", "0 in a call")
+    assert "cudnn-layout" not in found(ON, TRIED, none, layers=(TAKEN,), **CUDA)
 
 
 def test_a_slowed_and_shared_card_is_told_of_the_machine() -> None:

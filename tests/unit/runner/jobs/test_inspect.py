@@ -7,12 +7,14 @@ from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 
+import msgspec
 import pytest
 from fake_runs import FP32, INT8, NET, Project, here, last_job, names
 
 from perfsuite import api
+from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.profile import Kernel, Profile
-from perfsuite.domain.record import NO_BREAKDOWN, Line
+from perfsuite.domain.record import NO_BREAKDOWN, EvidenceItem, Line
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.report.sentences import verdict_sentence
@@ -323,3 +325,17 @@ def test_a_model_of_one_batch_size(project: Project, heads: list[float]) -> None
     assert (one.status, two.status) == ("unsupported", "ok")
     assert one.error is not None
     assert one.error.message == "net takes batches of 2 alone, and 1 was asked for"
+
+
+def test_what_was_used_follows_from_layers_and_joins_the_evidence(project: Project) -> None:
+    layers = [LayerKernel("a", "Conv", "jit:avx2", "oneDNN", "AVX2")]
+    project.script({"*": {"evidence": {"layers": msgspec.to_builtins(layers)}}})
+    _, run, _ = api.run(project.suite, project.out, only=FP32)
+    (record,) = run.records.values()
+    evidence = record.evidence
+    assert evidence is not None and evidence.layers == tuple(layers)
+    told = [item for item in evidence.items if item.name == "oneDNN"]
+    assert told[-2:] == [
+        EvidenceItem("observed", "used", "oneDNN", "1 of 1 layers"),
+        EvidenceItem("observed", "instruction set", "oneDNN", "AVX2"),
+    ]

@@ -69,6 +69,7 @@ def test_kernels_are_counted_by_the_library_that_they_are_of() -> None:
     }
     items = {item.name: item for item in kernel_items(ran)}
     assert items["cuDNN"].how == "observed"
+    assert items["reorders"].value == "1 in a call"
     assert items["cuDNN"].value == (
         f"3 kernels: {TF32} (2), cudnn::engines_precompiled::nchwToNhwcKernel (1)"
     )
@@ -82,5 +83,7 @@ def test_names_are_shown_without_types() -> None:
 
 def test_more_kernels_than_are_shown_are_counted() -> None:
     ran = [Launched("cudnn_convolution", "float", tuple(f"cudnn_{i}" for i in range(5)))]
-    (item,) = kernel_items(ran)
+    item, layout = kernel_items(ran)
     assert item.value.endswith(" and 2 more")
+    assert (layout.name, layout.value) == ("reorders", "0 in a call")
+    assert kernel_items([]) == ()
