@@ -4,8 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from perfsuite.config.run_plan import RunPlan
+    from perfsuite.domain.record import Header
+    from perfsuite.report.progress.follow import FollowRun
+    from perfsuite.report.progress.run import RunProgress
 
 # What the command needs is imported inside it: `--help` must not wait for it.
 FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -26,6 +33,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="The sides of an ONNX file's input; `batch` for the one that counts samples.",
 )
+@click.option("--across", is_flag=True, help="What INT8 answers on processors without VNNI.")
 @click.option("-o", "--output", type=FOLDER, metavar="RUN", help="Where what was seen is kept.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def doctor(
@@ -36,6 +44,7 @@ def doctor(
     threads: int | None,
     samples: Path | None,
     shapes: tuple[str, ...],
+    across: bool,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -67,13 +76,21 @@ def doctor(
             threads=threads,
             samples=samples,
             shapes=parse_shapes(shapes),
-            observe=follow,
+            across=across,
+            say=lambda text: click.echo(text, err=True),
+            observe=lambda header, planned: _begun(follow, header, planned),
         )
     finally:
         follow.close()
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found.diagnosis)).decode())
     else:
-        print_doctor(console, found.diagnosis)
+        print_doctor(console, found.diagnosis, found.across)
         console.print(f"kept in {found.folder}", highlight=False)
     sys.exit(found.exit_code)
+
+
+def _begun(follow: FollowRun, header: Header, planned: RunPlan) -> RunProgress:
+    """Return the bar of a run that begins; that of the run before is taken away."""
+    follow.close()
+    return follow(header, planned)

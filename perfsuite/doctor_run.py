@@ -8,16 +8,20 @@ from typing import NamedTuple
 
 import msgspec
 
-from perfsuite.config.doctor_suite import doctor_suite
+from perfsuite import across_run
+from perfsuite.config.doctor_suite import PROBE, doctor_suite
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.run_plan import RunPlan, plan, read_durations
-from perfsuite.domain.diagnosis import Diagnosis
+from perfsuite.domain.diagnosis import AcrossProcessors, Diagnosis
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.record import Header, Run
-from perfsuite.judge.diagnosis import diagnosis
+from perfsuite.errors import PerfsuiteError
+from perfsuite.judge.across import elsewhere, loses_elsewhere, portable_costs
+from perfsuite.judge.diagnosis import diagnosis, with_findings
 from perfsuite.libraries.table import LIBRARIES
 from perfsuite.plugins import refuse_while_importing
+from perfsuite.report.tables import across as across_table
 from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.plain import plain_evidence
 from perfsuite.runner.run_folder import created
@@ -29,15 +33,22 @@ from perfsuite.store.runs import load_run
 AnyPath = str | Path
 Observe = Callable[[Header, RunPlan], Observer]
 
+Say = Callable[[str], None]
+
 DOCUMENT = "doctor.json"
+ACROSS = "across"  # the folder of that run, in the examination's
 
 
 class Examination(NamedTuple):
-    """What `perfsuite.doctor` found, the run that it follows from, and the folder that keeps it."""
+    """What `perfsuite.doctor` found, the run that it follows from, and the folder that keeps it.
+
+    `across` is the run in which INT8 answers as on other processors, if that was asked for.
+    """
 
     folder: Path
     run: Run
     diagnosis: Diagnosis
+    across: Run | None = None
 
     @property
     def exit_code(self) -> int:
@@ -63,6 +74,8 @@ def doctor(
     threads: int | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    across: bool = False,
+    say: Say | None = None,
     observe: Observe | None = None,
 ) -> Examination:
     """Look at the libraries that compute a workload on each engine; return what was found.
@@ -70,7 +83,8 @@ def doctor(
     Without a workload a small net of perfsuite's own is run, in fp32 and in INT8. The arguments are
     those of `profile`. `diagnosis` has it as data: the machine, the libraries, the kernel of each
     layer, and what is wrong, with the fix. Engines that are not installed are told of, and are a
-    mistake only if `runtimes` names them.
+    mistake only if `runtimes` names them. With `across`, INT8 of the workload also answers as on
+    processors without VNNI, in minutes, of which `say` is told.
     """
     refuse_while_importing("perfsuite.doctor")
     suite = doctor_suite(
@@ -96,9 +110,54 @@ def doctor(
         asked=bool(runtimes),
         warnings=journal.warnings,
     )
+    others = None
+    if across:
+        given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes)
+        made, others = _with_across(made, journal.folder / ACROSS, given, say, observe)
     document = msgspec.json.format(msgspec.json.encode(made), indent=2)
     write_whole(journal.folder / DOCUMENT, document + b"\n")
-    return Examination(journal.folder, found, made)
+    return Examination(journal.folder, found, made, others)
+
+
+class _Given(NamedTuple):
+    """What was asked for, for the runs that follow."""
+
+    workload: WorkloadReference | None
+    runtimes: Sequence[RuntimeReference]
+    recipe: str | None
+    batch: int
+    threads: int | None
+    samples: AnyPath | None
+    shapes: GivenShapes | None
+
+
+def _with_across(
+    made: Diagnosis, folder: Path, given: _Given, say: Say | None, observe: Observe | None
+) -> tuple[Diagnosis, Run | None]:
+    """Return the diagnosis with what INT8 answers elsewhere, and the run of that, if it began."""
+    try:
+        judged = across_run.across(
+            PROBE if given.workload is None else given.workload,
+            folder,
+            recipe=given.recipe or "int8",
+            runtimes=given.runtimes,
+            batch=given.batch,
+            threads=given.threads,
+            samples=given.samples,
+            shapes=given.shapes,
+            say=say,
+            observe=observe,
+        )
+    except PerfsuiteError as error:
+        return msgspec.structs.replace(made, across=AcrossProcessors(problem=str(error))), None
+    run = judged.run
+    part = AcrossProcessors(
+        str(folder),
+        elsewhere(run),
+        portable_costs(run),
+        tuple(across_table.sentences(run)),
+    )
+    return with_findings(msgspec.structs.replace(made, across=part), loses_elsewhere(run)), run
 
 
 def _observer(journal: Journal, observe: Observe | None) -> Observer:

@@ -9,8 +9,10 @@ from typing import Literal
 
 import msgspec
 
+from perfsuite.domain.elsewhere import Elsewhere, PortableCost
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.domain.shapes import InputShapes
+from perfsuite.domain.verdict import Interval
 
 SCHEMA = 1
 
@@ -129,6 +131,50 @@ class DiagnosedFinding(msgspec.Struct, frozen=True):
     how: How
 
 
+class LibraryWorth(msgspec.Struct, frozen=True):
+    """What a cell's calls cost with one library turned off or capped, measured beside the whole.
+
+    `times_as_long` is a call without, divided by one with nothing turned off, as a 95 % interval:
+    above 1 the library is worth something. `seen` tells whether something else ran than in the
+    whole, and `ran_before` and `ran_after` what; null where the evidence does not tell. `reason` is
+    why there is no ratio.
+    """
+
+    cell: str  # the key of the cell with the switch; that of the whole is `whole`
+    whole: str
+    runtime: str
+    switch: str
+    library: str
+    turned_off: str  # such as "off" or "capped at AVX2"
+    status: str
+    reason: str = ""
+    whole_s: float | None = None
+    without_s: float | None = None
+    times_as_long: Interval | None = None
+    seen: bool | None = None
+    ran_before: str = ""
+    ran_after: str = ""
+
+
+class Ablation(msgspec.Struct, frozen=True):
+    """What each library is worth, by `--ablate`; or the `problem`, if nothing could be measured."""
+
+    folder: str = ""  # of its run
+    libraries: tuple[LibraryWorth, ...] = ()
+    words: tuple[str, ...] = ()
+    problem: str = ""
+
+
+class AcrossProcessors(msgspec.Struct, frozen=True):
+    """What INT8 answers on other processors, by `--across`; or the `problem`, if none was tried."""
+
+    folder: str = ""  # of its run
+    processors: tuple[Elsewhere, ...] = ()
+    portable_costs: tuple[PortableCost, ...] = ()
+    words: tuple[str, ...] = ()
+    problem: str = ""
+
+
 class Diagnosis(msgspec.Struct, frozen=True):
     """All that `perfsuite doctor` found, the faults first.
 
@@ -148,3 +194,5 @@ class Diagnosis(msgspec.Struct, frozen=True):
     findings: tuple[DiagnosedFinding, ...]
     warnings: tuple[str, ...]
     exit_code: int
+    ablation: Ablation | None = None  # where nobody asked for it there is none
+    across: AcrossProcessors | None = None

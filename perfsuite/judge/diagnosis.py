@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+
+import msgspec
 
 from perfsuite import __version__
 from perfsuite.domain.diagnosis import (
@@ -69,6 +71,12 @@ def diagnosis(
         tuple(warnings),
         exit_code(records, findings, asked=asked),
     )
+
+
+def with_findings(made: Diagnosis, found: Iterable[tuple[Finding, str]]) -> Diagnosis:
+    """Return the diagnosis with further cautions, each with the key of its cell."""
+    more = tuple(_diagnosed(finding, cells) for finding, cells in together(found))
+    return msgspec.structs.replace(made, findings=(*made.findings, *more))
 
 
 def exit_code(

@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.diagnosis import DiagnosedFinding, Diagnosis, ExaminedCell
 from perfsuite.domain.finding import Finding
+from perfsuite.domain.record import Run
 from perfsuite.domain.shapes import shapes_text
 from perfsuite.judge.findings import Found
+from perfsuite.report.tables import across as across_table
 from perfsuite.report.tables import kernels, libraries
 from perfsuite.report.tables.cell_rows import plain
-from perfsuite.report.terminal import as_text, bare_table, print_findings, print_warnings, widen
+from perfsuite.report.terminal import (
+    as_text,
+    bare_table,
+    print_across,
+    print_findings,
+    print_warnings,
+    widen,
+)
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -19,10 +28,11 @@ if TYPE_CHECKING:
 _BAD = {"failed": "✗", "unsupported": "-", "unavailable": "-", "incomplete": "?"}
 
 
-def print_doctor(console: Console, found: Diagnosis) -> None:
+def print_doctor(console: Console, found: Diagnosis, across: Run | None = None) -> None:
     """Print the machine, the libraries, each cell's kernels, and what is wrong.
 
     Without a workload the kernels are those of a net of perfsuite's own, and are only counted.
+    `across` is the run of `found.across`.
     """
     widen(console)
     console.print(as_text(console, libraries.machine_text(found.machine), "bold"))
@@ -37,6 +47,12 @@ def print_doctor(console: Console, found: Diagnosis) -> None:
         if found.workload or not index:
             console.print()
         _print_cell(console, cell, whole=bool(found.workload))
+    if across is not None:
+        print_across(console, across)
+    elif found.across is not None:
+        console.print()
+        text = f"{across_table.TITLE}: {plain(found.across.problem)}"
+        console.print(as_text(console, text, "yellow"))
     print_findings(console, list(map(_found, found.findings)))
     print_warnings(console, found.warnings)
     style = {0: "green", 1: "red"}.get(found.exit_code, "yellow")

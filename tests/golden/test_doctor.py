@@ -13,14 +13,18 @@ from typing import Any
 
 import msgspec
 import pytest
+from across_runs import NATIVE, accuracy, answered, run, timed
 from click.testing import CliRunner, Result
 from fake_runs import NET, Project, here
 
-from perfsuite import doctor_run
+from perfsuite import across_run, doctor_run
 from perfsuite.cli import main
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.record import Evidence, EvidenceItem
+from perfsuite.errors import Unsupported
+from perfsuite.judge import judge
+from perfsuite.judged_run import JudgedRun
 from perfsuite.libraries.cudnn import CUDNN
 from perfsuite.libraries.mkl import MKL
 from perfsuite.libraries.onednn import ONEDNN
@@ -140,6 +144,46 @@ def test_from_python_it_is_data(project: Project) -> None:
         "doctor-net: 1 of 1 cells looked at, 1 fault, 1 caution; exit code 1; kept in out"
     )
     assert [one.name for one in found.diagnosis.findings] == ["reference", "powersave"]
+
+
+def test_what_int8_answers_elsewhere_follows(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def across(workload: str, folder: Path, **more: Any) -> JudgedRun:
+        given.update(more, workload=workload, folder=folder)
+        more["say"]("half a second for a sample")
+        there = msgspec.structs.replace(NATIVE, switch="onednn-avx2")
+        lines = [*timed(NATIVE, accuracy(0.9), 0.01), *answered(there, accuracy(0.5))]
+        found = run((NATIVE, there), lines)
+        return JudgedRun(folder, found, judge(found))
+
+    monkeypatch.setattr(across_run, "across", across)
+    done = examined("-o", "out", "--across", "--batch", "4")
+    assert (given["recipe"], given["batch"], given["threads"]) == ("int8", 4, 1)
+    assert given["folder"] == Path("out/across")
+    assert "half a second for a sample" in done.stderr
+    assert "INT8 on other processors" in done.stdout
+    assert "! caution: net/int8/openvino/cpu/b1: the artifact loses 40.00 points" in done.stdout
+    document = json.loads(Path("out/doctor.json").read_text())
+    assert document["across"]["folder"] == "out/across"
+    assert document["across"]["processors"][0]["lost"]["value"] == pytest.approx(40.0)
+    assert document["findings"][-1]["name"] == "int8-loses-elsewhere"
+
+
+def test_where_int8_cannot_be_tried_elsewhere_the_rest_stands(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def across(*_: object, **__: object) -> JudgedRun:
+        raise Unsupported("the task has no labels")
+
+    monkeypatch.setattr(across_run, "across", across)
+    done = examined("-o", "out", "--across")
+    assert done.exit_code == 1
+    assert "INT8 on other processors: the task has no labels" in done.stdout
+    document = json.loads(Path("out/doctor.json").read_text())
+    assert document["across"]["problem"] == "the task has no labels"
 
 
 def _write_all() -> None:
