@@ -69,6 +69,7 @@ __all__ = [
     "Variant",
     "Verdict",
     "Workload",
+    "ablate",
     "certify",
     "compare",
     "doctor",
@@ -87,6 +88,7 @@ __all__ = [
 # Where each name lives. The verb `report` stays in `perfsuite.api`: here it would be hidden by the
 # package `perfsuite.report` as soon as that is imported.
 _HOMES = {
+    "ablation_run": ("ablate",),
     "api": (
         "certify",
         "compare",
@@ -143,6 +145,7 @@ _RENAMED = {"Item": "EvidenceItem", "Opening": "SessionOptions"}
 _HOME_OF = {name: f"perfsuite.{home}" for home, names in _HOMES.items() for name in names}
 
 if TYPE_CHECKING:
+    from perfsuite.ablation_run import ablate
     from perfsuite.api import (
         certify,
         compare,

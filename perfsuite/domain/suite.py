@@ -164,8 +164,9 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     measuring. A speed-up whose interval reaches further to a side than by the factor 1 +
     `speedups_within` needs a further round. With `hold_out`, passes train without the samples that
     validation uses. With `sensitivity`, which no suite file can ask for, its recipes compress one
-    part of the net each. For each of its `switches` a cell that it concerns is there once more.
-    With `across`, which no suite file can ask for either, cells with a switch only answer samples.
+    part of the net each. For each of its `switches`, which none can ask for either, a cell that it
+    concerns is there once more: in an `ablation` to measure what that costs; with `across` such
+    cells only answer samples.
     """
 
     name: str
@@ -197,6 +198,7 @@ class ResolvedSuite(msgspec.Struct, frozen=True):
     switches: tuple[str, ...] = ()
     across: Across | None = None
     require: tuple[Require, ...] = ()
+    ablation: bool = False
 
     @property
     def least_processes(self) -> int:

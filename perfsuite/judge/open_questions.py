@@ -12,6 +12,7 @@ from perfsuite.domain.metrics import LATENCY, METRICS, known_metrics
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.verdict import Interval, Verdict
 from perfsuite.judge import metrics
+from perfsuite.judge.ablation import is_known, worths
 from perfsuite.judge.budgets import budget_verdicts
 from perfsuite.judge.decisions import change_decided, pace_decided
 from perfsuite.judge.noise import Noise, allowed_for
@@ -53,6 +54,8 @@ def open_questions(run: Run, baseline: Run | None = None) -> list[OpenQuestion]:
     if again:
         beside = [one for one in verdicts if one.beside]
         return [*_open_budgets(beside, run, looks), *changes]
+    if run.header.suite.ablation:
+        return [*_open_worths(run, looks)]
     own = [*_open_budgets(verdicts, run, looks), *_open_paces(run, looks)]
     return [*own, *_wide_speedups(run, looks), *changes]
 
@@ -158,6 +161,15 @@ def _wide_speedups(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
             rounds = min(len(record.latencies_s), looks.most)
             needed = rounds_needed(reach, rounds, math.log1p(within), looks)
             yield OpenQuestion(cell.key, f"speed-up within {100.0 * within:g} %", needed)
+
+
+def _open_worths(run: Run, looks: Looks) -> Iterator[OpenQuestion]:
+    """Yield each cell of which it is not known well enough what its switch costs."""
+    for one in worths(run):
+        if one.ratio is None or is_known(one.ratio):
+            continue
+        record = next(r for r in run.records.values() if r.cell.key == one.cell)
+        yield OpenQuestion(one.cell, "worth", _forecast(record, one.ratio, 1.0, looks))
 
 
 def _forecast(record: Record, around: Interval, limit: float, looks: Looks) -> int | None:

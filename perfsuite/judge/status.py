@@ -63,7 +63,18 @@ def status_verdicts(run: Run) -> list[Verdict]:
         for cell in run.header.cells
         if (reason := trouble(record := run.records.get(cell.id)))
         and expectation(run, cell) is None
+        and not _is_answer(run, cell)
     ]
+
+
+def _is_answer(run: Run, cell: Cell) -> bool:
+    """Tell whether a cell that ended badly has answered what the run asks.
+
+    That an engine fails without a library is an answer to what that library is worth.
+    """
+    record = run.records.get(cell.id)
+    asked = run.header.suite.ablation and cell.switch != ""
+    return asked and record is not None and record.status != "incomplete"
 
 
 def _verdict(record: Record | None) -> VerdictStatus:
@@ -75,6 +86,7 @@ def misconfigured(run: Run) -> bool:
     return any(
         (record.status in ("unsupported", "unavailable") or is_users(record))
         and expectation(run, cell) is None
+        and not _is_answer(run, cell)
         for cell in run.header.cells
         if (record := run.records.get(cell.id)) is not None
     )

@@ -19,6 +19,7 @@ from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
+    ablation,
     accuracies,
     across,
     findings,
@@ -75,6 +76,11 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     widen(console)
     found = rows(run, judgement)
     console.print(as_text(console, title(run), "bold"))
+    if run.header.suite.ablation:
+        print_ablation(console, run)
+        print_findings(console, found_in(run))
+        _print_judgement(console, judgement, None)
+        return
     if run.header.suite.sensitivity is not None:
         _print_sensitivity(console, run)
         print_findings(console, found_in(run))
@@ -214,6 +220,22 @@ def print_across(console: Console, run: Run) -> None:
     if lines := across.lines(run):
         _print_small_table(console, across.TITLE, across.COLUMNS, lines)
     for sentence in across.sentences(run):
+        console.print(as_text(console, sentence))
+
+
+def print_ablation(console: Console, run: Run) -> None:
+    """Print what each library is worth, in place of the table of cells."""
+    table = bare_table(2 if console.width >= _WIDTH else 1)
+    for name in ablation.COLUMNS:
+        table.add_column(name, no_wrap=name in ("cell", "latency", "times as long"))
+    for line in ablation.lines(run):
+        style = "bold" if line[0] else ""
+        table.add_row(*(as_text(console, text, style) for text in line))
+    console.print()
+    console.print(as_text(console, ablation.TITLE, "bold"))
+    console.print(table)
+    console.print()
+    for sentence in ablation.sentences(run):
         console.print(as_text(console, sentence))
 
 

@@ -7,6 +7,7 @@ import msgspec
 from perfsuite.domain.elsewhere import Elsewhere, PortableCost
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Header, Run
+from perfsuite.judge.ablation import Worth, worths
 from perfsuite.judge.across import elsewhere, portable_costs
 from perfsuite.judge.sensitivity import Part, sensitivities
 from perfsuite.report.documents import JudgementDocument, judgement_document
@@ -17,7 +18,8 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     """A judged run. The raw samples stay in its `run.jsonl`.
 
     `sensitivity` holds, of a run that asks for it, what each part costs and gains, the worst first,
-    and `across` what becomes of INT8 on other processors, with what its portable form costs.
+    `ablation` what each library is worth, and `across` what becomes of INT8 on other processors,
+    with what its portable form costs.
     """
 
     header: Header
@@ -26,6 +28,7 @@ class Document(msgspec.Struct, frozen=True, omit_defaults=True):
     sensitivity: list[Part] = []
     across: tuple[Elsewhere, ...] = ()
     portable_costs: tuple[PortableCost, ...] = ()
+    ablation: list[Worth] = []
 
 
 class Json:
@@ -42,5 +45,6 @@ class Json:
             sensitivities(run),
             elsewhere(run),
             portable_costs(run),
+            worths(run),
         )
         return msgspec.json.format(msgspec.json.encode(document), indent=2).decode() + "\n"

@@ -13,6 +13,7 @@ from perfsuite.report import words
 from perfsuite.report.sentences import caution_sentence, verdict_sentence
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
+    ablation,
     accuracies,
     across,
     findings,
@@ -63,6 +64,10 @@ class Markdown:
     def render(self, run: Run, judgement: Judgement) -> str:
         """Return the tables, the verdicts and the warnings."""
         parts = [f"# {escape(run.header.suite.name)}", escape(title(run))]
+        if run.header.suite.ablation:
+            table = markdown_table(ablation.COLUMNS, ablation.lines(run))
+            parts += [f"## {ablation.TITLE}", table, *map(escape, ablation.sentences(run))]
+            return _joined([*parts, *_findings(run)], judgement)
         if run.header.suite.sensitivity is not None:
             table = markdown_table(sensitivity.columns(run), sensitivity.lines(run))
             parts += [f"## {sensitivity.TITLE}", table]

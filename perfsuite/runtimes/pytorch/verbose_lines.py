@@ -20,12 +20,14 @@ _EXECUTED = re.compile(
 _ROUTINE = re.compile(r"MKL_VERBOSE (?P<name>[A-Za-z_]\w*)\(")
 _SOURCE = re.compile(r"src(?:_layer)?[:_](?P<type>[a-z]+\d\w*):[^:]*:[^:]*:(?P<tag>\w+)")
 _LOWERED = re.compile(r"attr-fpmath:(?P<type>bf16|f16|tf32)")
-# What they say of themselves before the first call: about what, who, and how.
+# What they say of themselves: about what, who, and how. MKL's conditional numerical reproducibility
+# (CNR) is a cap on its kernels, told with every call.
 _SAYS = (
     ("version", "oneDNN", re.compile(r"onednn_verbose,.*info,oneDNN v([\d.]+)")),
     ("threads", "oneDNN", re.compile(r"onednn_verbose,.*info,cpu,runtime:\w+,nthr:(\d+)")),
     ("dispatch", "oneDNN", re.compile(r"onednn_verbose,.*info,cpu,isa:(.+)")),
     ("dispatch", "MKL", re.compile(r"MKL_VERBOSE .* for Intel\(R\) 64 architecture ([^,]+),")),
+    ("setting", "MKL CNR", re.compile(r"MKL_VERBOSE \w+\(.*\) .*CNR:(\S+)")),
 )
 _MKL_TYPES = {"S": "fp32", "D": "fp64", "C": "complex64", "Z": "complex128"}
 
@@ -71,7 +73,9 @@ def layout_of(tag: str) -> str:
 
 def dispatch_items(lines: Iterable[str]) -> Iterator[EvidenceItem]:
     """Yield what the libraries say of themselves and of the processor, once in a process."""
+    told = set()
     for line in lines:
         for about, library, pattern in _SAYS:
-            if found := pattern.match(line):
+            if (found := pattern.match(line)) and (about, library, found[1]) not in told:
+                told.add((about, library, found[1]))
                 yield EvidenceItem("reported", about, library, found[1])

@@ -1,0 +1,87 @@
+"""The verb `ablate`: what each library is worth, measured by turning it off."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import msgspec
+
+from perfsuite.config.ablation_suite import MINUTES, ablation_suite
+from perfsuite.config.expansion import cells as cells_of
+from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.config.run_plan import RunPlan, plan, read_durations, remember
+from perfsuite.domain.model import GivenShapes
+from perfsuite.domain.recipe import FP32
+from perfsuite.domain.record import Header
+from perfsuite.judge import judge
+from perfsuite.judged_run import JudgedRun
+from perfsuite.plugins import refuse_while_importing
+from perfsuite.processor import read_processor
+from perfsuite.runner.observer import Observer, SilentObserver
+from perfsuite.runner.run_folder import created, resumed
+from perfsuite.runner.schedule import work_off
+from perfsuite.store.journal import Journal, read
+from perfsuite.store.runs import load_run
+
+AnyPath = str | os.PathLike[str]
+Observe = Callable[[Header, RunPlan], Observer]
+
+
+def ablate(
+    workload: WorkloadReference,
+    out: AnyPath | None = None,
+    *,
+    runtimes: Sequence[RuntimeReference] = (),
+    recipe: str = FP32.name,
+    batch: int = 1,
+    threads: int | None = None,
+    samples: AnyPath | None = None,
+    shapes: GivenShapes | None = None,
+    switches: Sequence[str] = (),
+    minutes: float = MINUTES,
+    resume: bool = False,
+    observe: Observe | None = None,
+) -> JudgedRun:
+    """Measure a workload whole and with each library turned off or capped; return the run.
+
+    Each is done in fresh processes that take turns with those of the whole. `switches` are the only
+    ones to measure, by default all that can change anything on this machine; `minutes` is how long
+    measuring may take, but for the first three rounds. The other arguments are those of `profile`
+    and `run`; `perfsuite.judge.ablation.worths` gives the table of the run as data.
+    """
+    refuse_while_importing("perfsuite.ablate")
+    suite = ablation_suite(
+        workload,
+        runtimes,
+        recipe,
+        flags=read_processor().flags,
+        batch=batch,
+        threads=threads,
+        samples=None if samples is None else Path(samples),
+        shapes=shapes,
+        switches=switches,
+        minutes=minutes,
+    )
+    folder, cells = None if out is None else Path(out), cells_of(suite)
+    journal = resumed(folder, suite, cells) if resume else created(folder, suite, cells)
+    with journal:
+        before = len(journal.lines)
+        try:
+            work_off(journal, _observer(journal, observe), evaluate=False)
+        finally:
+            remember(read(journal.folder)[1][before:])
+        found = load_run(journal.folder)
+    judgement = judge(found)
+    told = (*journal.warnings, *judgement.warnings)
+    return JudgedRun(journal.folder, found, msgspec.structs.replace(judgement, warnings=told))
+
+
+def _observer(journal: Journal, observe: Observe | None) -> Observer:
+    if observe is None:
+        return SilentObserver()
+    header = journal.header
+    planned = plan(header.suite, header.cells, read_durations())
+    jobs = tuple(job for job in planned.jobs if job.kind != "evaluate")
+    return observe(header, msgspec.structs.replace(planned, jobs=jobs))
