@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import re
+from collections.abc import Collection, Iterator
 
 import msgspec
 
@@ -11,6 +12,8 @@ from perfsuite.domain.record import Evidence
 from perfsuite.domain.suite import Require
 from perfsuite.libraries.used import How, Use, used
 
+# OpenVINO's names, such as `brgconv_avx512_I8`: the end is the type of values.
+_UNTOLD = re.compile(r"_avx(2|512)_i8$", re.IGNORECASE)
 _DID = {"engine": "was the engine", "kernels": "ran", "threads": "has the threads"}
 _Found = tuple[str, How]  # an instruction set, and how it is known
 
@@ -37,9 +40,11 @@ def proof(require: Require, evidence: Evidence) -> Proof:
     wanted = require.instruction_set
     if not wanted:
         return Proof(True, f"{ran} ({uses[title].how})")
-    sets = list(_instruction_sets(evidence, title))
+    sets = list(_instruction_sets(evidence, title, uses))
     sure = [one for one in sets if one[1] != "inferred"]
     text = f"{ran} with {_best(sure or sets)}"
+    if wanted.endswith("VNNI") and any(_UNTOLD.search(one.kernel) for one in evidence.layers):
+        text += "; the names of these kernels of 8 bits do not tell whether that is with VNNI"
     return Proof(any(reaches(name, wanted) for name, _ in sure), text)
 
 
@@ -54,8 +59,11 @@ def _uses(evidence: Evidence) -> dict[str, Use]:
     return {**said, **used(evidence)}
 
 
-def _instruction_sets(evidence: Evidence, title: str) -> Iterator[_Found]:
-    """Yield the instruction sets of a library, or of all: of what computed, else what is said."""
+def _instruction_sets(evidence: Evidence, title: str, uses: Collection[str]) -> Iterator[_Found]:
+    """Yield the instruction sets of a library, or of all that were used.
+
+    They are those of what computed, else what the libraries say of themselves.
+    """
     layers = [one for one in evidence.layers if title in ("", one.library)]
     found = [(one.instruction_set, one.how) for one in layers if one.instruction_set]
     if not title:
@@ -65,7 +73,7 @@ def _instruction_sets(evidence: Evidence, title: str) -> Iterator[_Found]:
         found += [
             (named(one.value) or one.value, one.how)
             for one in evidence.items
-            if one.about == "instruction set" and title in ("", one.name)
+            if one.about == "instruction set" and one.name in ([title] if title else uses)
         ]
     yield from found
 

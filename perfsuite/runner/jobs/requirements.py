@@ -25,7 +25,7 @@ def held_to(job: Job, line: Line) -> Line:
     """
     if line.evidence is None or job.baseline:
         return line
-    said = " Also: ".join(_shortfalls(job, line.evidence))
+    said = ". Also: ".join(_shortfalls(job, line.evidence))
     if not said:
         return line
     failure = Failure(SilentFallback.__name__, f"{job.cell.runtime} on {job.cell.device}: {said}")

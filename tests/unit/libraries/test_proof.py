@@ -130,6 +130,23 @@ def test_what_computed_comes_before_what_is_said() -> None:
     assert not proof(Require("MKL", "AVX-512"), silent).holds, "another library said it"
 
 
+def test_what_a_library_says_that_was_not_used_is_nothing() -> None:
+    numpys = item("instruction set", "OpenBLAS", "AVX-512", "reported")
+    found = proof(Require(instruction_set="AVX2"), Evidence((numpys,), layers=(layer("MLAS"),)))
+    assert found == Proof(False, "kernels ran with an instruction set that is not known")
+
+
+def test_names_that_do_not_tell_vnni_are_not_said_to_be_without_it() -> None:
+    kernel = LayerKernel("a", "Convolution", "brgconv_avx512_I8", "oneDNN", "AVX-512", "int8")
+    found = proof(Require("oneDNN", "AVX-512 VNNI"), Evidence(layers=(kernel,)))
+    assert found == Proof(
+        False,
+        "oneDNN computed 1 of 1 layers with AVX-512 at best (observed); the names of these kernels "
+        "of 8 bits do not tell whether that is with VNNI",
+    )
+    assert proof(Require("oneDNN", "AVX-512"), Evidence(layers=(kernel,))).text.endswith("d)")
+
+
 def test_names_of_kernels_tell_instruction_sets() -> None:
     kernels = Evidence((item("kernel", "brgconv_avx512_I8", "4 layers"),))
     assert proof(Require(instruction_set="AVX-512"), kernels).holds

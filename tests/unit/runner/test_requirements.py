@@ -95,7 +95,7 @@ def test_what_the_processor_lacks_is_told(project: Project) -> None:
     _, run, judgement = api.run(project.suite, project.out, only=FP32)
     (record,) = run.records.values()
     assert record.error is not None
-    first, second = record.error.message.split(" Also: ")
+    first, second = record.error.message.split(". Also: ")
     assert first == (
         "fake on cpu: AVX-512 VNNI is required, and kernels ran with AVX2 at best (observed); this "
         "processor lacks it (its best: AVX2): run the suite on one that has it"
