@@ -16,6 +16,7 @@ import msgspec
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.loading import load_suite
 from perfsuite.config.python_suite import RuntimeReference, Suite, WorkloadReference
+from perfsuite.config.refusals import refusals
 from perfsuite.config.run_plan import RunPlan, read_durations, remember
 from perfsuite.config.run_plan import plan as plan_of
 from perfsuite.domain.judgement import Judgement
@@ -112,7 +113,7 @@ def get_data(name: str, progress: Callable[[str, int, int | None], None]) -> Pat
 def plan(suite: AnyPath | Suite, *, only: str | Sequence[str] = (), quick: bool = False) -> RunPlan:
     """Return the jobs of a suite and how long they may take; nothing is run or written."""
     resolved, cells, _ = load_suite(_suite(suite), _globs(only), quick=quick)
-    return plan_of(resolved, cells, read_durations())
+    return plan_of(resolved, cells, read_durations(), refused=refusals(resolved, cells))
 
 
 def run(

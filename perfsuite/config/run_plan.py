@@ -55,11 +55,13 @@ class RunPlan(msgspec.Struct, frozen=True):
     """The jobs of a run in the order of its cells.
 
     More processes may be needed until all verdicts are decided: the whole run then takes
-    `at_most_s`. None if their number is fixed.
+    `at_most_s`. None if their number is fixed. `refused` says, by cell key, why cells that are not
+    expected to will be `unsupported`.
     """
 
     jobs: tuple[PlannedJob, ...]
     at_most_s: float | None = None
+    refused: dict[str, str] = {}
 
     @property
     def total_s(self) -> float:
@@ -83,19 +85,24 @@ def plan(
     known_s: Mapping[str, float],
     *,
     beside: bool = False,
+    refused: Mapping[str, str] | None = None,
 ) -> RunPlan:
     """Return the jobs that `cells` of the suite need and how long each may take.
 
     With `beside` each measure job is two, as a baseline's process is measured beside the cell's.
     `known_s` maps `history_key`s to seconds, as `read_durations` returns them. That results may be
-    in the cache is not considered. A cell that is expected not to work is only prepared.
+    in the cache is not considered. A cell that is expected not to work is only prepared, as is one
+    that is `refused`, for the reason under its key.
     """
+    refused = refused or {}
     in_rounds = set(inspected_in_rounds(suite, cells))
     guess = _Guess(suite)
-    jobs = [job for cell in cells for job in _jobs(guess, cell, cell in in_rounds, known_s)]
+    jobs = [
+        job for cell in cells for job in _jobs(guess, cell, cell in in_rounds, known_s, refused)
+    ]
     if beside:
         jobs = [_doubled(job) if job.kind == "measure" else job for job in jobs]
-    return RunPlan(tuple(jobs), _at_most_s(suite, jobs))
+    return RunPlan(tuple(jobs), _at_most_s(suite, jobs), dict(refused))
 
 
 def _at_most_s(suite: ResolvedSuite, jobs: Sequence[PlannedJob]) -> float | None:
@@ -124,10 +131,14 @@ def history_key(kind: JobKind, cell_key: str) -> str:
 
 
 def _jobs(
-    guess: _Guess, cell: Cell, in_rounds: bool, known_s: Mapping[str, float]
+    guess: _Guess,
+    cell: Cell,
+    in_rounds: bool,
+    known_s: Mapping[str, float],
+    refused: Mapping[str, str],
 ) -> list[PlannedJob]:
     suite = guess.suite
-    hopeless = any(expects(expect, cell) for expect in suite.expect)
+    hopeless = cell.key in refused or any(expects(expect, cell) for expect in suite.expect)
     counts: dict[JobKind, int] = {"prepare": 1}
     if suite.only_answers(cell):
         counts["evaluate"] = 1

@@ -6,28 +6,39 @@ import msgspec
 
 from perfsuite.config.run_plan import PlannedJob, RunPlan
 
+_EXPECT = "leave it out, or say so by an [[expect]], else the run's exit code is 2"
+
 
 class PlanDocument(msgspec.Struct, frozen=True):
-    """A plan with the seconds that it takes; `at_most_s` is null if that is `total_s`."""
+    """A plan with the seconds that it takes; `at_most_s` is null if that is `total_s`.
+
+    `refused` says, by cell key, why cells will be unsupported.
+    """
 
     total_s: float
     at_least: bool
     at_most_s: float | None
     jobs: tuple[PlannedJob, ...]
+    refused: dict[str, str] = {}
 
 
 def plan_document(plan: RunPlan) -> PlanDocument:
     """Return the plan for programs."""
-    return PlanDocument(plan.total_s, plan.at_least, plan.at_most_s, plan.jobs)
+    return PlanDocument(plan.total_s, plan.at_least, plan.at_most_s, plan.jobs, plan.refused)
 
 
 def plan_text(plan: RunPlan) -> str:
-    """Return a line for each cell with its jobs, and one with the time of them all."""
+    """Return a line for each cell with its jobs, and one with the time of them all.
+
+    Below a cell that cannot work stands why.
+    """
     lines = []
     for key in dict.fromkeys(job.cell for job in plan.jobs):
         jobs = [job for job in plan.jobs if job.cell == key]
         parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
         lines.append(f"{key}  ({parts})")
+        if key in plan.refused:
+            lines.append(f"  will be unsupported: {plan.refused[key]}; {_EXPECT}")
     return "\n".join([*lines, f"in all {time_text(plan)}"])
 
 

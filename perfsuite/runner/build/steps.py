@@ -112,6 +112,7 @@ def _configuration(pass_: Any) -> bytes:
 def steps_of(job: Job, runtime: Runtime) -> list[Step]:
     """Return the recipe's passes; raise `Unsupported` where this engine cannot run them."""
     from perfsuite.config.checking import make_pass
+    from perfsuite.config.refusals import refused_by
 
     uses = job.recipe.passes
     steps = [
@@ -119,11 +120,8 @@ def steps_of(job: Job, runtime: Runtime) -> list[Step]:
         for index, use in enumerate(uses)
     ]
     for step in steps:
-        if step.is_graph and runtime.takes == "module":
-            raise Unsupported(
-                f"{step.use.use} on {runtime.name}: it changes the graph that is exported, and "
-                f"{runtime.name} takes the module; these take graphs: {_takers_of_graphs()}"
-            )
+        if why := refused_by(runtime, step.use.use, step.pass_):
+            raise Unsupported(why)
         only = getattr(step.pass_, "runtimes", ())
         if only and job.cell.runtime not in only:
             raise Unsupported(
@@ -134,10 +132,3 @@ def steps_of(job: Job, runtime: Runtime) -> list[Step]:
         asked = getattr(step.pass_, "calibrates", 0)
         require_left(job, asked, f"recipes.{job.recipe.name}: {step.use.use}")
     return steps
-
-
-def _takers_of_graphs() -> str:
-    from perfsuite.runtimes.table import RUNTIMES
-
-    names = [name for name, make in RUNTIMES.items() if make().takes == "graph"]
-    return ", ".join([*names, "and a runtime of your own that does"])

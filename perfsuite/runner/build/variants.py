@@ -75,20 +75,19 @@ class VariantBuilder:
         Before anything is done for it, raises `Unsupported` for a pass that the runtime cannot run,
         `ConfigError` where the samples that will be answered would be trained on.
         """
+        from perfsuite.config.refusals import needs_module, takes_modules
+
         quantized = any(step.is_graph for step in self.steps)
         rebuild = self.rebuild if self.workload.model.onnx is None else None
         if rebuild is None and self._model_steps:
-            raise Unsupported(
-                f"{self._model_steps[0].use.use} on {self.workload.name}: a model pass needs the "
-                f"torch module, and this model is an ONNX file"
-            )
+            raise Unsupported(needs_module(self._model_steps[0].use.use, self.workload.name))
         if self.job.evaluate.split == "validation":
             self._samples.require_held_out()
         for step in self.steps:
             step.resolved(self.target(step))
         if self.runtime.takes == "module":
             if rebuild is None:
-                raise Unsupported(f"{self.runtime.name} takes torch modules, not an ONNX file")
+                raise Unsupported(takes_modules(self.runtime))
             return Variant(None, rebuild, quantized), self.edits_key
         if self.runtime.takes == "nothing":
             key = key_of("nothing", *self._identity)

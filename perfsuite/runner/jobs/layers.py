@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfsuite.config.refusals import needs_module
 from perfsuite.domain.record import Line
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.sensitivity import Answer, Changeable
@@ -73,10 +74,7 @@ def _changeable(job: Job, step: Step, workload: Workload, runtime: Runtime) -> C
     else:
         key = plain.model_key
         if workload.model.onnx is not None:
-            raise Unsupported(
-                f"{step.use.use} on {workload.name}: a model pass needs the torch module, and this "
-                f"model is an ONNX file"
-            )
+            raise Unsupported(needs_module(step.use.use, workload.name))
         model = plain.rebuild()
     whose = f"{step.use.use}: its changeable()"
     with user_code(whose):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from perfsuite.config.refusals import lacking
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import Unsupported
@@ -18,14 +19,8 @@ _INSIDE = (
 
 def check_supported(runtime: Runtime, job: Job) -> None:
     """Raise `Unsupported` for a device or a precision that the runtime has not."""
-    for what, asked, known in (
-        ("device", job.cell.device, runtime.devices),
-        ("precision", job.cell.precision, runtime.precisions),
-    ):
-        if asked not in known:
-            raise Unsupported(
-                f"{runtime.name}: {what} '{asked}' is not supported; it supports {', '.join(known)}"
-            )
+    if why := lacking(runtime, job.cell.device, job.cell.precision):
+        raise Unsupported(why)
     require = getattr(runtime, "require", None)
     if require is not None:
         with user_code(f"{runtime.name}: its require()"):

@@ -32,6 +32,16 @@ def test_that_it_is_guessed_is_said() -> None:
     assert text.endswith("at most 11 min 40 s (partly guessed: no run yet)")
 
 
+def test_what_cannot_work_is_told_below_its_cell() -> None:
+    plan = RunPlan(JOBS, refused={"other": "distill on other: it is an ONNX file"})
+    lines = plan_text(plan).splitlines()
+    assert lines[2] == (
+        "  will be unsupported: distill on other: it is an ONNX file; leave it out, or say so by "
+        "an [[expect]], else the run's exit code is 2"
+    )
+    assert plan_document(plan).refused == plan.refused
+
+
 def test_programs_get_the_same() -> None:
     found = plan_document(RunPlan(JOBS, 700.0))
     assert (found.total_s, found.at_least, found.at_most_s) == (pytest.approx(125.4), True, 700.0)
