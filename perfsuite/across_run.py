@@ -13,11 +13,13 @@ from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.run_plan import RunPlan, plan, read_durations, remember
 from perfsuite.domain.across import NotTried
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.elsewhere import Elsewhere
 from perfsuite.domain.model import GivenShapes
-from perfsuite.domain.record import Header
+from perfsuite.domain.record import Header, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import PerfsuiteError
 from perfsuite.judge import judge
+from perfsuite.judge.across import elsewhere
 from perfsuite.judged_run import JudgedRun
 from perfsuite.libraries.places import place_of
 from perfsuite.libraries.switches import check_switch
@@ -29,6 +31,7 @@ from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.paces import Pace, pace, prepared
 from perfsuite.runner.run_folder import created
 from perfsuite.runner.schedule import work_off
+from perfsuite.store.elsewhere import keep_elsewhere
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 
@@ -59,7 +62,8 @@ def across(
     sets without VNNI (OpenVINO), and on an emulated processor (ONNX Runtime, by QEMU); both forms
     are measured together. As many samples are answered as fit into about `minutes` there, which
     `say` is told. Where an emulator is missing, its cells are `unavailable`, with what to install.
-    By `recipe = "fp32"` an ONNX file is meant that is INT8 already. `judge.across.elsewhere` gives
+    What an artifact loses there is remembered until it is shipped, whose card then says it. By
+    `recipe = "fp32"` an ONNX file is meant that is INT8 already. `judge.across.elsewhere` gives
     the table of the run as data, `portable_costs` what the portable form costs.
     """
     refuse_while_importing("perfsuite.across_run.across")
@@ -81,9 +85,20 @@ def across(
         finally:
             remember(read(journal.folder)[1])
         found = load_run(journal.folder)
+    keep_elsewhere(_by_artifact(found))
     judgement = judge(found)
     told = (*journal.warnings, *judgement.warnings)
     return JudgedRun(journal.folder, found, msgspec.structs.replace(judgement, warnings=told))
+
+
+def _by_artifact(run: Run) -> dict[str, list[Elsewhere]]:
+    """Return what was found by the keys of artifacts, for whoever ships one of them."""
+    keys = {record.cell.key: record.artifact for record in run.records.values()}
+    found: dict[str, list[Elsewhere]] = {}
+    for one in elsewhere(run):
+        if (artifact := keys.get(one.artifact)) and one.there is not None:
+            found.setdefault(artifact, []).append(one)
+    return found
 
 
 def _fitted(

@@ -58,8 +58,13 @@ def run_job(job: Job, turns: Turns | None = None) -> Line:
         return _failed(job, "failed", error, said, traceback.format_exc())
 
 
-def _device(job: Job) -> DeviceIdentity:
-    """Return which processor or card the job was done on; asked after it, when nothing is timed."""
+def _device(job: Job) -> DeviceIdentity | None:
+    """Return which processor or card the job was done on; asked after it, when nothing is timed.
+
+    None for an emulated one, which is not that of the run.
+    """
+    if job.switch is not None and job.switch.emulator:
+        return None
     from perfsuite.runner.build.artifacts import load_runtime
     from perfsuite.runner.build.capabilities import identity_of
 

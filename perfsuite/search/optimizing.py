@@ -130,6 +130,8 @@ def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
     from perfsuite.ship import ship
     from perfsuite.ship.other_processors import other_processors
     from perfsuite.ship.suite import ARTIFACT
+    from perfsuite.store.elsewhere import read_elsewhere
+    from perfsuite.store.runs import load_run
 
     found = answer.optimum
     if found.exit_code != 0:
@@ -139,7 +141,9 @@ def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
     command = shlex.join(["perfsuite", "optimize", reference, *options, "--versus", goal.versus])
     try:
         shipped = ship(answer.run, found.best, to, command=command)
-        told = other_processors(read_manifest(shipped / ARTIFACT), reference)
+        records = {one.cell.key: one for one in load_run(answer.run).records.values()}
+        tried = read_elsewhere(records[found.best].artifact)
+        told = other_processors(read_manifest(shipped / ARTIFACT), reference, tried)
         return answer._replace(shipped=shipped, elsewhere=told)
     except PerfsuiteError as error:  # what was found stays, and can be shipped later
         return answer._replace(not_shipped=str(error))

@@ -25,6 +25,7 @@ from perfsuite.ship.other_processors import other_processors
 from perfsuite.ship.portable import named, portable
 from perfsuite.ship.suite import Guarded
 from perfsuite.ship.toml import value_text
+from perfsuite.store.elsewhere import read_elsewhere
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -198,7 +199,7 @@ def _limits(run: Run, cell: Cell, record: Record, told: Told) -> Iterator[str]:
         "card where it will work."
     )
     workload = str(portable(run.header.suite.workloads[cell.workload], told.folder))
-    if said := other_processors(told.manifest, workload):
+    if said := other_processors(told.manifest, workload, read_elsewhere(record.artifact)):
         yield said
     if not any("batch" in spec.shape for spec in told.manifest.inputs) or told.manifest.single:
         yield f"A call takes {cell.batch} sample{'s' * (cell.batch != 1)} and no other number."

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from perfsuite.domain.elsewhere import Elsewhere, PortableCost
 from perfsuite.domain.record import Run
+from perfsuite.domain.verdict import Interval
 from perfsuite.judge.across import elsewhere, portable_costs
 from perfsuite.report import words
 
@@ -38,7 +39,7 @@ def problem_sentences(run: Run) -> list[str]:
     """Return why something is not known, each reason once."""
     found = elsewhere(run)
     reasons = dict.fromkeys(one.reason for one in found if one.reason)
-    return [f"{_named(found, reason)}: {reason}" for reason in reasons]
+    return [f"Not known of {_named(found, reason)}: {reason}." for reason in reasons]
 
 
 def _outcome(one: Elsewhere) -> str:
@@ -80,10 +81,16 @@ def _cost(one: PortableCost) -> str:
         around = words.spread(one.time, words.number)
         parts.append(f"takes {words.times(one.time.value)}{around} the time")
     if one.lost is not None:
-        around = words.spread(one.lost, words.points)
-        parts.append(f"loses {words.points(one.lost.value)} points{around}")
+        parts.append(_changed(one.lost))
     said = " and ".join(parts)
-    return said and f"{one.recipe} on {one.runtime} {said} against the other form here"
+    return said and f"{one.recipe} on {one.runtime} {said} against the other form here."
+
+
+def _changed(lost: Interval) -> str:
+    if lost.value >= 0.0:
+        return f"loses {words.points(lost.value)} points{words.spread(lost, words.points)}"
+    around = words.spread(lost, words.points).replace("(", "(a loss of ", 1)
+    return f"gains {words.points(-lost.value)} points{around}"
 
 
 def _named(found: Sequence[Elsewhere], reason: str) -> str:

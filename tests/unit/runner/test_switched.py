@@ -126,6 +126,8 @@ def test_an_emulated_cell_answers_and_is_not_measured(
     assert record.status == "ok" and not record.latencies_s
     assert EMULATED in record.labels and record.accuracy is not None
     assert asked.read_text().splitlines() == ["-cpu Haswell"] * 2  # evaluate and inspect
+    answered = line_of(project.lines(), EMULATED_CELL, "evaluate")
+    assert answered.device is None  # it is not the processor of the run
     assert (EMULATED_CELL, "measure", 0) not in names(project.lines())
     assert (WHOLE, "measure", 1) in names(project.lines())
 

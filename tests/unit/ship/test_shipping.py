@@ -18,7 +18,9 @@ from click.testing import CliRunner
 from shipped_run import CELL, made, run_here, stored
 
 from perfsuite import cli
+from perfsuite.domain.elsewhere import Elsewhere
 from perfsuite.domain.runtime import Manifest
+from perfsuite.domain.verdict import Interval
 from perfsuite.errors import ConfigError, Incomparable, PerfsuiteError, SchemaError, Unsupported
 from perfsuite.runner.build.artifacts import read_manifest
 from perfsuite.runtimes.shared.quantization import weight_bits
@@ -26,6 +28,7 @@ from perfsuite.ship import ship
 from perfsuite.ship import shipping as module
 from perfsuite.ship.other_processors import other_processors
 from perfsuite.store import kept as kept_files
+from perfsuite.store.elsewhere import keep_elsewhere
 from perfsuite.store.kept import LIST
 from perfsuite.store.runs import load_run
 
@@ -245,6 +248,41 @@ def test_what_rounds_nothing_to_8_bits_or_runs_on_a_card_has_no_other_processors
     assert other_processors(manifest, "net") == ""
     on_card = msgspec.structs.replace(manifest, device="cuda", quantized=True)
     assert other_processors(on_card, "net") == ""
+
+
+TRIED = Elsewhere(
+    cell="net/int8/onnxruntime/cpu/b1/qemu-haswell",
+    artifact=CELL.format("onnxruntime"),
+    runtime="onnxruntime",
+    recipe="int8",
+    is_portable=False,
+    where="AVX2",
+    by="emulated Haswell",
+    status="ok",
+    metric="top1",
+    samples=500,
+    here=0.9,
+    there=0.75,
+    lost=Interval(15.0, 12.0, 18.0),
+)
+SAID = "Tried on AVX2 (emulated Haswell, 500 samples): top1 75.00 %, 90.00 % here, 15 (12 to 18)"
+
+
+@pytest.mark.parametrize("portable", list(FORMS))
+def test_what_was_tried_elsewhere_is_said(portable: bool | None) -> None:
+    manifest = Manifest("openvino", "cpu", "fp32", 1, (), (), True, True, portable=portable)
+    text = other_processors(manifest, "net", [TRIED])
+    assert SAID in text and "was not tried" not in text
+    unknown = msgspec.structs.replace(TRIED, status="no effect", there=None, lost=None)
+    assert other_processors(manifest, "net", [unknown]) == other_processors(manifest, "net")
+
+
+def test_the_card_says_what_was_tried_of_its_artifact(run: Path, tmp_path: Path) -> None:
+    cell = CELL.format("onnxruntime")
+    records = {one.cell.key: one for one in load_run(run).records.values()}
+    keep_elsewhere({records[cell].artifact: [TRIED], "another": []})
+    folder = ship(run, cell, run.parent / "copies" / tmp_path.name)
+    assert SAID in (folder / "MODEL_CARD.md").read_text()
 
 
 def test_the_card_says_whether_int8_is_portable(copy: Path) -> None:

@@ -54,7 +54,19 @@ def test_one_sentence_says_what_is_lost_and_what_helps() -> None:
     assert summary == LOSES
     assert cost.startswith("int8-portable on openvino takes 1.5x")
     assert "and loses 1 points" in cost
-    assert problem.endswith("there is no qemu-x86_64: apt-get install it")
+    assert problem.startswith(f"Not known of {EMULATED.key}: ")
+    assert problem.endswith("there is no qemu-x86_64: apt-get install it.")
+
+
+def test_what_the_portable_form_gains_is_said_as_that() -> None:
+    lines = [
+        *timed(NATIVE, accuracy(0.90), 0.002),
+        *answered(THERE, accuracy(0.80)),
+        *timed(PORTABLE, accuracy(0.91), 0.002),
+        *answered(PORTABLE_THERE, accuracy(0.91)),
+    ]
+    cost = across.sentences(run((NATIVE, THERE, PORTABLE, PORTABLE_THERE), lines))[1]
+    assert "gains 1 points (a loss of -2.5 to 0.5) against the other form here." in cost
 
 
 @pytest.mark.parametrize(
