@@ -72,10 +72,7 @@ class Facts(msgspec.Struct, frozen=True):
         return max(1, min(machine.usable_cores, math.ceil(machine.quota_cores)))
 
 
-_PRODUCTS = (
-    *("conv", "gemm", "matmul", "mm", "linear", "inner_product", "innerproduct", "fully"),
-    *("rnn", "lstm", "gru", "attention"),
-)
+_PRODUCTS = ("conv", "gemm", "matmul", "mm", "linear", "inner_product", "innerproduct", "fully")
 _OTHERS = ("convert", "quantizelinear", "pool", "softmax", "norm", "linear_add", "upsample")
 
 

@@ -10,7 +10,17 @@ from perfsuite.libraries.facts import Facts, listed
 
 MACHINE = "machine"
 # An engine's own count of threads; other items of this kind are of pools that libraries may use.
-_ENGINES = ("intra-op", "INFERENCE_NUM_THREADS")
+_OPENVINO = "INFERENCE_NUM_THREADS"
+_ENGINES = ("intra-op", _OPENVINO)
+_FEWER = (
+    "look for torch.set_num_threads, or OMP_THREAD_LIMIT, in what the model imports and in the "
+    "environment, and take it out; the suite's threads decide"
+)
+# It leaves out what it takes for the second thread of a core, or for a slower core.
+_FEWER_BY_ITSELF = (
+    "OpenVINO chooses the cores by itself (ENABLE_HYPER_THREADING, SCHEDULING_CORE_TYPE); compare "
+    "engines with as many threads as it takes"
+)
 # With these drivers "powersave" is the normal governor, which follows the load.
 _FOLLOWS_LOAD = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")
 
@@ -48,29 +58,33 @@ def _threads(facts: Facts) -> Iterator[Finding]:
                 whose,
                 f"{whose} computes with {count} {_threads_word(count)}, {facts.threads} were asked "
                 f"for",
-                "look for torch.set_num_threads, or OMP_THREAD_LIMIT, in what the model imports "
-                "and in the environment, and take it out; the suite's threads decide",
+                _FEWER_BY_ITSELF if item.name == _OPENVINO else _FEWER,
                 item.how,
+                "caution" if item.name == _OPENVINO else "fault",
             )
         elif not facts.runtime and count < cores:
-            yield _limited(facts, item, count)
+            yield from _limited(facts, item, count)
 
 
-def _limited(facts: Facts, item: EvidenceItem, count: int) -> Finding:
-    """Return the caution that threads which the environment or a library sets leave cores idle."""
+def _limited(facts: Facts, item: EvidenceItem, count: int) -> Iterator[Finding]:
+    """Yield the caution that threads which the environment sets leave cores idle.
+
+    Where it sets none, it is the library's own limit, which nobody can change.
+    """
     by = [
         f"{name}={value}"
         for name, value in facts.said("setting").items()
-        if name.endswith(("_NUM_THREADS", "_THREAD_LIMIT"))
+        if name.endswith(("_NUM_THREADS", "_THREAD_LIMIT")) and value.isdigit()
     ]
-    return Finding(
+    by = [one for one in by if int(one.rpartition("=")[2]) <= count]
+    if not by:
+        return
+    yield Finding(
         "too-few-threads",
         item.name,
-        f"{item.name} computes with {count} {_threads_word(count)}, and {_cores(facts)}"
-        + (f": the environment has {listed(by)}" if by else ""),
-        f"unset {by[0].partition('=')[0]}, or set it to {facts.usable_cores}"
-        if by
-        else f"set OMP_NUM_THREADS={facts.usable_cores}",
+        f"{item.name} computes with {count} {_threads_word(count)}, and {_cores(facts)}: the "
+        f"environment has {listed(by)}",
+        f"unset {by[0].partition('=')[0]}, or set it to {facts.usable_cores}",
         item.how,
         "caution",
     )

@@ -40,7 +40,10 @@ def _reference(facts: Facts) -> Iterator[Finding]:
 
 
 def is_reference(layer: LayerKernel) -> bool:
-    """Tell whether a convolution or matrix product runs on a kernel for reference alone."""
+    """Tell whether a convolution or matrix product runs on a kernel for reference alone.
+
+    What oneDNN calls so of recurrent layers (`ref:any`) multiplies with its fast products.
+    """
     kernel = layer.kernel.lower()
     named = kernel.startswith(("ref", "simple")) or ":ref" in kernel or "_ref" in kernel
     return named and is_product(layer.operator) and layer.precision in _COMPUTED

@@ -37,6 +37,19 @@ def test_a_variable_that_leaves_cores_idle_is_named() -> None:
     assert one.severity == "caution" and one.fix.startswith("unset OMP_NUM_THREADS")
 
 
+def test_fewer_threads_by_openvinos_own_choice_are_a_caution() -> None:
+    items = item("threads", "INFERENCE_NUM_THREADS", "4")
+    one = found(items, cores=8, runtime="openvino", threads=8)["too-few-threads"]
+    assert one.severity == "caution" and "ENABLE_HYPER_THREADING" in one.fix
+
+
+def test_a_librarys_own_limit_is_no_fault() -> None:
+    """OpenBLAS in NumPy's wheels has 64 threads at most."""
+    assert found(item("threads", "OpenBLAS", "64"), cores=128) == {}
+    limited = (item("threads", "OpenBLAS", "64"), item("setting", "OMP_NUM_THREADS", "128"))
+    assert found(*limited, cores=128) == {}
+
+
 @pytest.mark.parametrize(
     ("count", "asked", "runtime"),
     [

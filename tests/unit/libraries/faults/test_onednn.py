@@ -37,6 +37,7 @@ def test_a_reference_kernel_is_a_fault_with_the_layer_and_how_many(kernel: str) 
         ("MatMul", "gemm:jit"),
         ("Convolution", "brgconv_avx512_f32"),
         ("Convert", "ref_any_f32"),
+        ("RNNSeq", "ref_any_f32"),  # whose products are fast ones
     ],
 )
 def test_what_no_fast_kernel_is_for_is_no_fault(operator: str, kernel: str) -> None:
