@@ -92,9 +92,8 @@ class _Schedule:
         self.unlabelled: set[str] = set()
         self.cached: set[str] = set()  # those whose artifact was built before this run
         self.late: list[Cell] = []  # of these, who is inspected once and was not yet
-        header = journal.header
-        folder = Path(header.baseline) if header.baseline else None
-        self.baseline = None if folder is None else Baseline(folder, header.environment)
+        header, folder = journal.header, journal.header.baseline
+        self.baseline = Baseline(Path(folder), header.environment) if folder else None
 
     def work(self, *, evaluate: bool, inspect: bool) -> list[Line]:
         """Prepare all cells, evaluate and inspect them, then measure with nothing else running.

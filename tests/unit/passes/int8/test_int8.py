@@ -6,7 +6,7 @@ import dataclasses
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -311,25 +311,6 @@ def test_the_scheme_is_the_engines(wanted: QuantizedGraphs, scheme: Scheme) -> N
     assert Int8().resolve(Target("mine", "cpu", quantized=wanted)) == (
         msgspec.json.encode(scheme).decode()
     )
-
-
-@pytest.mark.parametrize("bits", [7, 8])
-def test_a_portable_graph_has_weights_of_7_bits_whatever_the_processor(bits: Literal[7, 8]) -> None:
-    wanted = QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=bits)
-    target = Target("mine", "cpu", quantized=wanted)
-    assert scheme_of(target, portable=True) == Scheme(False, 63, True)
-    assert Int8(portable=True).resolve(target) == (
-        Int8().resolve(Target("mine", "cpu", quantized=QuantizedGraphs("uint8", True, 7)))
-    )
-    changed = Int8(2, portable=True).apply(small_model(13), context("openvino", 4))
-    stored = [numpy_helper.to_array(one) for one in changed.graph.initializer]
-    assert max(np.abs(one).max() for one in stored if one.dtype == np.int8) == 63
-
-
-def test_products_of_signed_bytes_fit_as_they_are() -> None:
-    """So an engine for cards gets all 8 bits, portable or not."""
-    target = Target("mine", "cuda", quantized=QuantizedGraphs("int8", True))
-    assert scheme_of(target, portable=True) == scheme_of(target) == Scheme(True, 127, True)
 
 
 def test_batch_normalization_is_folded_before() -> None:
