@@ -5,6 +5,7 @@ Sources: proc(5); the kernel's admin-guide for cgroup v1 (scheduler/sched-bwc) a
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
 import platform
@@ -95,9 +96,21 @@ def _limit(folder: Path) -> float | None:
 
 
 def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Return how many cores the threads of this process may use.
+
+    OpenMP may bind each to a core of its own (OMP_PROC_BIND), the first one, too.
+    """
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    cores = set(os.sched_getaffinity(0))
+    try:
+        tasks = [int(task.name) for task in (PROC / "self/task").iterdir()]
+    except OSError:
+        tasks = []
+    for task in tasks:
+        with contextlib.suppress(OSError):  # it has ended since
+            cores |= os.sched_getaffinity(task)
+    return len(cores)
 
 
 def _versions() -> dict[str, str]:

@@ -7,6 +7,7 @@ import platform
 import socket
 import subprocess
 import sys
+import threading
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -311,3 +312,17 @@ def test_nothing_heavy_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="needs Linux")
+def test_a_thread_that_is_bound_to_one_core_leaves_the_others_to_the_process() -> None:
+    before, ended = os.sched_getaffinity(0), threading.Event()
+    other = threading.Thread(target=ended.wait)
+    other.start()
+    try:
+        os.sched_setaffinity(0, {min(before)})  # of the calling thread
+        assert environment().must_match.usable_cores == len(before)
+    finally:
+        os.sched_setaffinity(0, before)
+        ended.set()
+        other.join()
