@@ -33,6 +33,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     multiple=True,
     help="The sides of an ONNX file's input; `batch` for the one that counts samples.",
 )
+@click.option("--ablate", is_flag=True, help="What each library is worth, by turning it off.")
 @click.option("--across", is_flag=True, help="What INT8 answers on processors without VNNI.")
 @click.option("-o", "--output", type=FOLDER, metavar="RUN", help="Where what was seen is kept.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
@@ -44,6 +45,7 @@ def doctor(
     threads: int | None,
     samples: Path | None,
     shapes: tuple[str, ...],
+    ablate: bool,
     across: bool,
     output: Path | None,
     as_json: bool,
@@ -76,6 +78,7 @@ def doctor(
             threads=threads,
             samples=samples,
             shapes=parse_shapes(shapes),
+            ablate=ablate,
             across=across,
             say=lambda text: click.echo(text, err=True),
             observe=lambda header, planned: _begun(follow, header, planned),
@@ -85,7 +88,7 @@ def doctor(
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(found.diagnosis)).decode())
     else:
-        print_doctor(console, found.diagnosis, found.across)
+        print_doctor(console, found.diagnosis, found.ablation, found.across)
         console.print(f"kept in {found.folder}", highlight=False)
     sys.exit(found.exit_code)
 

@@ -8,19 +8,22 @@ from typing import NamedTuple
 
 import msgspec
 
-from perfsuite import across_run
+from perfsuite import ablation_run, across_run
 from perfsuite.config.doctor_suite import PROBE, doctor_suite
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.run_plan import RunPlan, plan, read_durations
-from perfsuite.domain.diagnosis import AcrossProcessors, Diagnosis
+from perfsuite.domain.diagnosis import Ablation, AcrossProcessors, Diagnosis
 from perfsuite.domain.model import GivenShapes
+from perfsuite.domain.recipe import FP32
 from perfsuite.domain.record import Header, Run
 from perfsuite.errors import PerfsuiteError
+from perfsuite.judge.ablation import worths
 from perfsuite.judge.across import elsewhere, loses_elsewhere, portable_costs
-from perfsuite.judge.diagnosis import diagnosis, with_findings
+from perfsuite.judge.diagnosis import diagnosis, library_worth, with_findings
 from perfsuite.libraries.table import LIBRARIES
 from perfsuite.plugins import refuse_while_importing
+from perfsuite.report.tables import ablation as ablation_table
 from perfsuite.report.tables import across as across_table
 from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.plain import plain_evidence
@@ -36,18 +39,20 @@ Observe = Callable[[Header, RunPlan], Observer]
 Say = Callable[[str], None]
 
 DOCUMENT = "doctor.json"
-ACROSS = "across"  # the folder of that run, in the examination's
+ABLATION, ACROSS = "ablation", "across"  # the folders of these runs, in the examination's
 
 
 class Examination(NamedTuple):
     """What `perfsuite.doctor` found, the run that it follows from, and the folder that keeps it.
 
-    `across` is the run in which INT8 answers as on other processors, if that was asked for.
+    `ablation` is the run that says what each library is worth, and `across` that in which INT8
+    answers as on other processors; None where nobody asked, and where they could not begin.
     """
 
     folder: Path
     run: Run
     diagnosis: Diagnosis
+    ablation: Run | None = None
     across: Run | None = None
 
     @property
@@ -74,6 +79,7 @@ def doctor(
     threads: int | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    ablate: bool = False,
     across: bool = False,
     say: Say | None = None,
     observe: Observe | None = None,
@@ -83,8 +89,9 @@ def doctor(
     Without a workload a small net of perfsuite's own is run, in fp32 and in INT8. The arguments are
     those of `profile`. `diagnosis` has it as data: the machine, the libraries, the kernel of each
     layer, and what is wrong, with the fix. Engines that are not installed are told of, and are a
-    mistake only if `runtimes` names them. With `across`, INT8 of the workload also answers as on
-    processors without VNNI, in minutes, of which `say` is told.
+    mistake only if `runtimes` names them. With `ablate` it is also measured what each library is
+    worth, by turning it off; with `across`, INT8 of the workload also answers as on processors
+    without VNNI, of which `say` is told. Both take minutes.
     """
     refuse_while_importing("perfsuite.doctor")
     suite = doctor_suite(
@@ -110,13 +117,15 @@ def doctor(
         asked=bool(runtimes),
         warnings=journal.warnings,
     )
-    others = None
+    given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes)
+    without = others = None
+    if ablate:
+        made, without = _with_ablation(made, journal.folder / ABLATION, given, observe)
     if across:
-        given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes)
         made, others = _with_across(made, journal.folder / ACROSS, given, say, observe)
     document = msgspec.json.format(msgspec.json.encode(made), indent=2)
     write_whole(journal.folder / DOCUMENT, document + b"\n")
-    return Examination(journal.folder, found, made, others)
+    return Examination(journal.folder, found, made, without, others)
 
 
 class _Given(NamedTuple):
@@ -129,6 +138,33 @@ class _Given(NamedTuple):
     threads: int | None
     samples: AnyPath | None
     shapes: GivenShapes | None
+
+
+def _with_ablation(
+    made: Diagnosis, folder: Path, given: _Given, observe: Observe | None
+) -> tuple[Diagnosis, Run | None]:
+    """Return the diagnosis with what each library is worth, and the run of that, if it began."""
+    try:
+        judged = ablation_run.ablate(
+            PROBE if given.workload is None else given.workload,
+            folder,
+            runtimes=given.runtimes,
+            recipe=given.recipe or FP32.name,
+            batch=given.batch,
+            threads=given.threads,
+            samples=given.samples,
+            shapes=given.shapes,
+            observe=observe,
+        )
+    except PerfsuiteError as error:
+        return msgspec.structs.replace(made, ablation=Ablation(problem=str(error))), None
+    run = judged.run
+    part = Ablation(
+        str(folder),
+        tuple(map(library_worth, worths(run))),
+        tuple(ablation_table.sentences(run)),
+    )
+    return msgspec.structs.replace(made, ablation=part), run
 
 
 def _with_across(

@@ -17,6 +17,7 @@ from perfsuite.domain.diagnosis import (
     Layer,
     Library,
     LibraryUse,
+    LibraryWorth,
     Machine,
     Numpy,
 )
@@ -24,6 +25,7 @@ from perfsuite.domain.environment import Environment
 from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.instruction_sets import strongest_first
 from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run
+from perfsuite.judge.ablation import Worth
 from perfsuite.judge.findings import together
 from perfsuite.judge.status import is_users
 from perfsuite.libraries.used import used
@@ -77,6 +79,26 @@ def with_findings(made: Diagnosis, found: Iterable[tuple[Finding, str]]) -> Diag
     """Return the diagnosis with further cautions, each with the key of its cell."""
     more = tuple(_diagnosed(finding, cells) for finding, cells in together(found))
     return msgspec.structs.replace(made, findings=(*made.findings, *more))
+
+
+def library_worth(one: Worth) -> LibraryWorth:
+    """Return a row of an ablation as the document has it."""
+    return LibraryWorth(
+        one.cell,
+        one.whole,
+        one.runtime,
+        one.switch,
+        one.library,
+        one.title,
+        one.status,
+        one.reason,
+        one.whole_s,
+        one.without_s,
+        one.ratio,
+        one.seen,
+        one.before,
+        one.after,
+    )
 
 
 def exit_code(

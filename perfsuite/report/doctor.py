@@ -10,12 +10,14 @@ from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import Run
 from perfsuite.domain.shapes import shapes_text
 from perfsuite.judge.findings import Found
+from perfsuite.report.tables import ablation as ablation_table
 from perfsuite.report.tables import across as across_table
 from perfsuite.report.tables import kernels, libraries
 from perfsuite.report.tables.cell_rows import plain
 from perfsuite.report.terminal import (
     as_text,
     bare_table,
+    print_ablation,
     print_across,
     print_findings,
     print_warnings,
@@ -28,11 +30,13 @@ if TYPE_CHECKING:
 _BAD = {"failed": "✗", "unsupported": "-", "unavailable": "-", "incomplete": "?"}
 
 
-def print_doctor(console: Console, found: Diagnosis, across: Run | None = None) -> None:
+def print_doctor(
+    console: Console, found: Diagnosis, ablation: Run | None = None, across: Run | None = None
+) -> None:
     """Print the machine, the libraries, each cell's kernels, and what is wrong.
 
     Without a workload the kernels are those of a net of perfsuite's own, and are only counted.
-    `across` is the run of `found.across`.
+    `ablation` and `across` are the runs of what is called so in `found`.
     """
     widen(console)
     console.print(as_text(console, libraries.machine_text(found.machine), "bold"))
@@ -47,12 +51,14 @@ def print_doctor(console: Console, found: Diagnosis, across: Run | None = None) 
         if found.workload or not index:
             console.print()
         _print_cell(console, cell, whole=bool(found.workload))
+    if ablation is not None:
+        print_ablation(console, ablation)
+    elif found.ablation is not None:
+        _print_problem(console, ablation_table.TITLE, found.ablation.problem)
     if across is not None:
         print_across(console, across)
     elif found.across is not None:
-        console.print()
-        text = f"{across_table.TITLE}: {plain(found.across.problem)}"
-        console.print(as_text(console, text, "yellow"))
+        _print_problem(console, across_table.TITLE, found.across.problem)
     print_findings(console, list(map(_found, found.findings)))
     print_warnings(console, found.warnings)
     style = {0: "green", 1: "red"}.get(found.exit_code, "yellow")
@@ -99,6 +105,11 @@ def _print_cell(console: Console, cell: ExaminedCell, *, whole: bool) -> None:
     _print_table(console, kernels.COLUMNS, kernels.lines(cell.layers))
     if count > kernels.WHOLE:
         console.print(as_text(console, "each layer: in doctor.json", "dim"))
+
+
+def _print_problem(console: Console, title: str, problem: str) -> None:
+    console.print()
+    console.print(as_text(console, f"{title}: {plain(problem)}", "yellow"))
 
 
 def _print_table(console: Console, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -17,12 +17,13 @@ from across_runs import NATIVE, accuracy, answered, run, timed
 from click.testing import CliRunner, Result
 from fake_runs import NET, Project, here
 
-from perfsuite import across_run, doctor_run
+from perfsuite import ablation_run, across_run, doctor_run
 from perfsuite.cli import main
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.record import Evidence, EvidenceItem
-from perfsuite.errors import Unsupported
+from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.judge import judge
 from perfsuite.judged_run import JudgedRun
 from perfsuite.libraries.cudnn import CUDNN
@@ -170,6 +171,49 @@ def test_what_int8_answers_elsewhere_follows(
     assert document["across"]["folder"] == "out/across"
     assert document["across"]["processors"][0]["lost"]["value"] == pytest.approx(40.0)
     assert document["findings"][-1]["name"] == "int8-loses-elsewhere"
+
+
+def test_what_each_library_is_worth_follows(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict[str, Any] = {}
+
+    def ablate(workload: str, folder: Path, **more: Any) -> JudgedRun:
+        given.update(more, workload=workload, folder=folder)
+        whole = Cell("net", "fp32", "openvino", threads=2)
+        capped = msgspec.structs.replace(whole, switch="onednn-avx2")
+        lines = [
+            line
+            for cell, latency_s in ((whole, 0.01), (capped, 0.03))
+            for line in timed(cell, accuracy(0.9), latency_s)
+        ]
+        found = run((whole, capped), lines, across=False)
+        suite = msgspec.structs.replace(found.header.suite, ablation=True)
+        found = msgspec.structs.replace(
+            found, header=msgspec.structs.replace(found.header, suite=suite)
+        )
+        return JudgedRun(folder, found, judge(found))
+
+    monkeypatch.setattr(ablation_run, "ablate", ablate)
+    done = examined("-o", "out", "--ablate", "--batch", "4")
+    assert (given["recipe"], given["batch"], given["threads"]) == ("fp32", 4, 1)
+    assert given["folder"] == Path("out/ablation")
+    assert "What each library is worth" in done.stdout
+    (row,) = json.loads(Path("out/doctor.json").read_text())["ablation"]["libraries"]
+    assert (row["switch"], row["library"]) == ("onednn-avx2", "oneDNN")
+    assert row["times_as_long"]["value"] == pytest.approx(3.0)
+
+
+def test_where_nothing_can_be_turned_off_the_rest_stands(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ablate(*_: object, **__: object) -> JudgedRun:
+        raise ConfigError("nothing that perfsuite can turn off")
+
+    monkeypatch.setattr(ablation_run, "ablate", ablate)
+    done = examined("-o", "out", "--ablate")
+    assert done.exit_code == 1
+    assert "What each library is worth: nothing that perfsuite can turn off" in done.stdout
 
 
 def test_where_int8_cannot_be_tried_elsewhere_the_rest_stands(

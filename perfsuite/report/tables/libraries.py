@@ -34,7 +34,7 @@ def machine_text(here: Machine) -> str:
 def columns(found: Diagnosis) -> tuple[str, ...]:
     """Return the names of the columns of `lines`; the last has the best that the processor has."""
     here = ", ".join(found.machine.instruction_sets)
-    return ("", "library", "version", "used", f"dispatched to, of {here}" if here else _LAST)
+    return ("", "library", "version", "used", f"{_LAST}\n(of {here})" if here else _LAST)
 
 
 def lines(found: Diagnosis) -> list[tuple[str, ...]]:
@@ -77,7 +77,7 @@ def _used(uses: Sequence[LibraryUse], found: Diagnosis) -> str:
     by_text: dict[str, list[str]] = {}
     for use in uses:
         by_text.setdefault(f"{plain(use.text)} ({use.how})", []).append(_who(use.cell, found))
-    return "; ".join(f"{', '.join(cells)}: {text}" for text, cells in by_text.items())
+    return "\n".join(f"{', '.join(cells)}: {text}" for text, cells in by_text.items())
 
 
 def _who(key: str, found: Diagnosis) -> str:
