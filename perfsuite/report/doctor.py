@@ -70,13 +70,10 @@ def outcome(found: Diagnosis) -> str:
     """Return in one line how many things are wrong, and the exit code."""
     faults = sum(one.severity == "fault" for one in found.findings)
     cautions = len(found.findings) - faults
-    failed = sum(one.status == "failed" for one in found.cells)
-    lacking = sum(one.status in ("unsupported", "unavailable") for one in found.cells)
-    looked = sum(one.status == "ok" for one in found.cells)
-    parts = [f"{looked} of {len(found.cells)} cells looked at"]
-    parts += [
-        f"{count} {what}" for count, what in ((failed, "failed"), (lacking, "not here")) if count
-    ]
+    statuses = [one.status for one in found.cells]
+    parts = [f"{statuses.count('ok')} of {len(statuses)} cells looked at"]
+    bad = [one for one in dict.fromkeys(statuses) if one != "ok"]
+    parts += [f"{statuses.count(one)} {one}" for one in bad]
     parts += [_counted(faults, "fault"), _counted(cautions, "caution")]
     return f"{', '.join(parts)}; exit code {found.exit_code}"
 
