@@ -49,6 +49,7 @@ class Library:
         if found:
             yield from package_version(self.title, self.packages)
         if self.build and (version := re.search(self.build, torch_build())):
+            yield EvidenceItem("reported", "library", self.title, "inside PyTorch")
             yield EvidenceItem("reported", "version", self.title, f"{version[1]} inside PyTorch")
         if self.level and found and (level := re.search(self.level, torch_build())):
             value = named(level[1]) or BASELINE

@@ -95,6 +95,17 @@ def test_what_pytorch_says_of_its_kernels_is_told_in_peoples_words(
     assert EvidenceItem("reported", "instruction set", "PyTorch", level) in items
 
 
+def test_what_pytorch_is_built_with_is_there_without_a_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    build = "  - Intel(R) MKL-DNN v3.12.0 (Git Hash 80afa71)\n"
+    monkeypatch.setattr(library_module, "torch_build", lambda: build)
+    assert list(LIBRARIES["onednn"](["libtorch_cpu.so"])) == [
+        EvidenceItem("reported", "library", "oneDNN", "inside PyTorch"),
+        EvidenceItem("reported", "version", "oneDNN", "3.12.0 inside PyTorch"),
+    ]
+
+
 def test_the_version_is_that_of_the_first_package_that_is_there(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
