@@ -21,7 +21,7 @@ from perfsuite.libraries.switches import SWITCHES, switch_named, why_not
 PREFIX = "ablation-"  # of the suite's name, and so of the folders in which such runs are kept
 LOOKS = Looks(first=3, most=8)
 MINUTES = 5.0  # of measuring, after the first looks
-MEASURE = Measure(calls=5, seconds=0.3, warmup_seconds=2.0, timeout_seconds=1800.0)
+MEASURE = Measure(calls=4, seconds=0.3, warmup_seconds=1.0, timeout_seconds=1800.0)
 INSPECT = Inspect(calls=2, seconds=0.0)  # what is asked of them is what runs, not how long
 
 
