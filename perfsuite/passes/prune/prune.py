@@ -36,6 +36,7 @@ from perfsuite.passes.prune.width_search import (
     ByClock,
     Scope,
     Share,
+    coarse,
     keep_best,
     pooled,
     solve,
@@ -252,7 +253,7 @@ class Prune(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 return uniform(costs, share, self.round_to)
             return pooled(costs, scores, share, self.round_to)
 
-        return lambda limit: solve(make, cost, limit)
+        return lambda limit: solve(make, cost, limit, coarse(costs, self.round_to))
 
     def _by_clock(
         self, model: nn.Module, costs: Costs, scores: Scores, ctx: PassContext, cost: Share

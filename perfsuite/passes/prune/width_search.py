@@ -23,14 +23,16 @@ _NO_LOSS = 1e-9  # the least loss; between steps with no more than that, the gai
 _WORTH = 0.1  # of a group's time; a smaller gain may be an error of the clock
 
 
-def solve(make: Callable[[float], dict[str, int]], cost: Share, limit: float) -> dict[str, int]:
+def solve(
+    make: Callable[[float], dict[str, int]], cost: Share, limit: float, why: str = ""
+) -> dict[str, int]:
     """Return `make(share)` for the greatest share of channels whose cost is at most `limit`.
 
-    Raises `BuildError` where even the narrowest widths cost more.
+    Raises `BuildError`, with `why`, where even the narrowest widths cost more.
     """
     low, high = 0.0, 1.0
     if cost(make(low)) > limit:
-        raise unreachable(cost(make(low)), limit)
+        raise unreachable(cost(make(low)), limit, why)
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (middle, high) if cost(make(middle)) <= limit else (low, middle)
@@ -42,6 +44,18 @@ def unreachable(least: float, limit: float, why: str = "") -> BuildError:
     return BuildError(
         f"prune: what can be pruned brings the cost down to {least:.3f} of the whole, and "
         f"{limit:.3f} is asked for{why}; ask for less, or let more layers be pruned"
+    )
+
+
+def coarse(costs: Costs, round_to: int) -> str:
+    """Return that multiples of `round_to` leave little to choose from; '' if it is 1."""
+    if round_to == 1:
+        return ""
+    least, most = min(costs.full.values()), max(costs.full.values())
+    return (
+        f", while round_to = {round_to} keeps multiples of so many channels, of layers that have "
+        f"{least}{f' to {most}' if most > least else ''}: a smaller round_to leaves more to choose "
+        f"from"
     )
 
 

@@ -18,7 +18,7 @@ from perfsuite.domain.recipe import (
 )
 from perfsuite.domain.runtime import Runtime
 from perfsuite.domain.task import Task
-from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build.pass_samples import require_left
 from perfsuite.runner.job import Job
@@ -81,10 +81,11 @@ def told_after(names: Iterable[str]) -> Iterator[None]:
     before = ", ".join(names)
     try:
         yield
-    except (ConfigError, Unsupported) as error:
+    except (ConfigError, Unsupported, BuildError) as error:
         if not before:
             raise
-        kind = ConfigError if isinstance(error, ConfigError) else Unsupported
+        kinds = (ConfigError, Unsupported, BuildError)
+        kind = next(one for one in kinds if isinstance(error, one))
         raise kind(f"after {before}: {error}") from error
 
 

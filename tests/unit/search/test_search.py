@@ -277,6 +277,22 @@ def test_a_failed_candidate_has_its_error(project: SearchProject) -> None:
     assert "scripted" in failed.detail
 
 
+def test_rows_that_cannot_be_built_say_why_and_others_win(project: SearchProject) -> None:
+    """As of nets too narrow to be pruned: each way to run the row fails, and the search goes on."""
+    scripts = {"*/prune-*/*": {"build": "raise"}, "*/int8/*": {"latencies_s": [0.001]}}
+    slow = {"*": {"latencies_s": [0.01]}}
+    (project.folder / "script.json").write_text(json.dumps(scripts | slow))
+    (project.folder / "losses.json").write_text(json.dumps({"* net/int8/*": 399}))
+    found = project.optimize()
+    candidates = by_recipe(found.optimum)
+    failed = [one for name, one in candidates.items() if name.startswith("prune-")]
+    assert failed
+    assert {one.outcome for one in failed} == {"failed"}
+    assert all("scripted, in build" in why_text(one, found.optimum.goal) for one in failed)
+    assert candidates["int8"].outcome == "loses_too_much"
+    assert found.exit_code == 1
+
+
 def test_a_reference_that_fails_is_an_error(project: SearchProject) -> None:
     (project.folder / "script.json").write_text(json.dumps({"*/fp32/*": {"open": "raise"}}))
     with pytest.raises(PerfsuiteError, match="the reference of this search did not end well"):

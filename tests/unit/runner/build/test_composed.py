@@ -12,7 +12,7 @@ from prune_nets import by_macs
 
 from perfsuite.config.loading import load_suite
 from perfsuite.domain.record import Line
-from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.measure.macs import count_module
 from perfsuite.runner.build import artifacts, variants
 from perfsuite.runner.build.reference import module_outputs
@@ -78,6 +78,10 @@ def build():
 
 def small():
     return seeded(16)
+
+
+def tiny():
+    return seeded(8)
 
 
 net = Workload("net", Model(build), Noise())
@@ -248,6 +252,18 @@ def test_distilled_and_then_factorized(folder: Path) -> None:
     assert told["wide"].before == 32 and told["wide"].ranks
     assert "untrained" in made.line.labels
     assert made.line.replaced is not None and made.line.replaced.by == "small"
+
+
+def test_a_student_too_narrow_for_what_is_rounded_to_says_so(folder: Path) -> None:
+    rounded = PRUNE.replace("}", ", round_to = 16 }")
+    with pytest.raises(BuildError) as error:
+        Prepared(folder, "openvino", (DISTILL.replace("small", "tiny"), rounded, INT8))
+    assert str(error.value) == (
+        "after distill: prune: what can be pruned brings the cost down to 1.000 of the whole, and "
+        "0.500 is asked for, while round_to = 16 keeps multiples of so many channels, of layers "
+        "that have 8 to 16: a smaller round_to leaves more to choose from; ask for less, or let "
+        "more layers be pruned"
+    )
 
 
 def test_what_is_refused_of_a_net_that_passes_have_made_says_so(folder: Path) -> None:
