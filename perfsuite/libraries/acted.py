@@ -64,7 +64,7 @@ def _tells(switch: Switch) -> Iterator[_Tell]:
     """Yield what is looked at, one thing after the other, until one differs."""
     title = switch.library
     if "threads" in switch.options:
-        yield lambda evidence: _items(evidence, "threads")
+        yield _threads
     elif "channels_last" in switch.options:
         yield lambda evidence: _items(evidence, "layout")
         yield _kernels
@@ -106,6 +106,11 @@ def _items(evidence: Evidence, about: str, name: str = "") -> list[str]:
     if not name:
         return [f"{item.name} {item.value}" for item in found]
     return [item.value for item in found if item.name.lower().startswith(name.lower())]
+
+
+def _threads(evidence: Evidence) -> list[str]:
+    """Return the threads of all pools but NumPy's, which computes no layer."""
+    return [one for one in _items(evidence, "threads") if not one.startswith("OpenBLAS ")]
 
 
 def _kernels(evidence: Evidence) -> list[str]:

@@ -71,4 +71,4 @@ def _longer(one: Worth) -> str:
 
 
 def _what(one: Worth) -> str:
-    return f"{one.library} {one.title}"
+    return one.title if one.library == "threads" else f"{one.library} {one.title}"

@@ -39,11 +39,10 @@ def asked(*records: Record, times_s: tuple[float, ...] = (0.01,) * 4, **suite: A
 def worth(switch: str, ratio: tuple[float, float, float] | None, **fields: Any) -> Worth:
     libraries = {"onednn-off": "oneDNN", "mkl-avx2": "MKL", "one-thread": "threads"}
     defaults: dict[str, Any] = {"status": "ok", "seen": True, "before": "a", "after": "b"}
+    defaults["title"] = "off"
     found = None if ratio is None else Interval(*ratio)
     named = libraries.get(switch, "PyTorch")
-    return Worth(
-        "w", f"w/{switch}", "pytorch", switch, named, "off", ratio=found, **(defaults | fields)
-    )
+    return Worth("w", f"w/{switch}", "pytorch", switch, named, ratio=found, **(defaults | fields))
 
 
 def test_a_run_that_asks_for_nothing_has_no_table() -> None:
@@ -122,6 +121,13 @@ def test_the_library_that_is_worth_most_is_named_in_one_sentence() -> None:
     assert worth_sentence(found) == (
         "oneDNN is worth most here: with oneDNN off, pytorch takes 3 (2.9 to 3.1) times as long."
     )
+
+
+def test_threads_are_no_library() -> None:
+    found = worth("one-thread", (0.8, 0.7, 0.9), title="one thread")
+    assert better_sentences([found]) == [
+        "pytorch is faster with one thread: a call takes 0.8 (0.7 to 0.9) times as long."
+    ]
 
 
 def test_libraries_that_cannot_be_told_apart_are_both_named() -> None:

@@ -25,6 +25,7 @@ def ran(*kernels: LayerKernel, items: tuple[EvidenceItem, ...] = ()) -> Evidence
     return Evidence(items, layers=kernels)
 
 
+BLAS = said("threads", "OpenBLAS", "2")  # NumPy's
 MKL_SAYS = EvidenceItem("reported", "dispatch", "MKL", "Intel(R) Architecture processors")
 
 
@@ -83,7 +84,7 @@ MKL_SAYS = EvidenceItem("reported", "dispatch", "MKL", "Intel(R) Architecture pr
         ),
         (
             "one-thread",
-            said("threads", "intra-op", "2"),
+            Evidence((*said("threads", "intra-op", "2").items, *BLAS.items)),
             said("threads", "intra-op", "1"),
             Acted(True, "intra-op 2", "intra-op 1"),
         ),
