@@ -156,7 +156,6 @@ def _numpy(evidence: Evidence) -> Numpy:
 
 def _examined(record: Record) -> ExaminedCell:
     cell, evidence = record.cell, record.evidence or Evidence()
-    error = record.error
     return ExaminedCell(
         cell.key,
         cell.recipe,
@@ -165,12 +164,20 @@ def _examined(record: Record) -> ExaminedCell:
         cell.batch,
         cell.threads,
         record.status,
-        "" if error is None else f"{error.kind}: {error.message}",
+        _problem(record),
         record.labels,
         record.input_shapes,
         tuple(map(_layer, evidence.layers)),
         evidence.items,
     )
+
+
+def _problem(record: Record) -> str:
+    """Return why a cell could not be looked at; the kind of the error where the status has none."""
+    if record.error is None:
+        return ""
+    kind = f"{record.error.kind}: " if record.status == "failed" else ""
+    return f"{kind}{record.error.message}"
 
 
 def _layer(one: LayerKernel) -> Layer:

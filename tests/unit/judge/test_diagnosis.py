@@ -156,6 +156,8 @@ def test_why_a_cell_could_not_be_looked_at_is_told_and_the_others_stand() -> Non
         ("failed", "Crash: gone"),
         ("ok", ""),
     ]
+    (missing,) = diagnosed(failed("openvino", "Unavailable", "unavailable")).cells
+    assert missing.problem == "gone", "the status says the rest"
     assert found.numpy.problem == "its process died by SIGILL"
 
 
