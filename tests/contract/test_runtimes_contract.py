@@ -173,7 +173,7 @@ from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.runtimes.table import RUNTIMES
 manifest = msgspec.json.decode(pathlib.Path(sys.argv[2]).read_bytes(), type=Manifest)
 runtime = RUNTIMES[manifest.runtime]()
-options = SessionOptions(1, 1, inspect=True)
+options = SessionOptions(1, 1)
 with runtime.open(pathlib.Path(sys.argv[1]), manifest, options) as session:
     outputs = session.run({"image": numpy.zeros((1, 3, 8, 8), numpy.float32)})
     session.evidence()

@@ -91,7 +91,8 @@ def as_table(suite: ResolvedSuite) -> dict[str, Any]:
     table = msgspec.to_builtins(suite)
     # They are no keys of a file, or tables with a user's own keys.
     own = ("samples", "shapes", "detection")
-    for key in ("name", "runtime_files", "inspect", "picture", *own):
+    asked = ("sensitivity", "switches", "ablation", "across")  # by commands of their own alone
+    for key in ("name", "runtime_files", "inspect", "picture", *own, *asked):
         del table[key]
     table["workloads"] = list(suite.workloads.values())
     table["recipes"] = [

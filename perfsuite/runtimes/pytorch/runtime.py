@@ -157,6 +157,7 @@ class PyTorchSession(ModuleSession):
         self._call: Any = caller(self._module, self._names)
         self._inspect, self._spans = options.inspect, options.spans
         self._last: Inputs | None = None
+        self._evidence: Evidence | None = None
 
     def run_in_place(self, inputs: Inputs) -> Outputs:
         """Return the module's tensors, in order, as host arrays; lower precisions as float32."""
@@ -180,7 +181,28 @@ class PyTorchSession(ModuleSession):
             return timed_by_events(calls_of, new_event, calls, seconds)
 
     def evidence(self) -> Evidence:
-        """Return which operators ran in which precision; with `inspect`, a call is repeated."""
+        """Return which operators ran in which precision; with `inspect`, a call is repeated.
+
+        That is done once, because libraries say what they are once in a process.
+        """
+        if self._evidence is None:
+            found = self._read()
+            if self._last is None:
+                return found
+            self._evidence = found
+        return self._evidence
+
+    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
+        """Return times, MACs and bytes of all operators, by the module that calls them."""
+        if not self._inspect:
+            return super().profile(inputs, calls)
+        return profile(self._module, self.run, self._spans, inputs, calls, self._device)
+
+    def close(self) -> None:
+        """Free the module."""
+        self._module = self._call = self._last = None
+
+    def _read(self) -> Evidence:
         import torch
 
         items: list[EvidenceItem] = [
@@ -214,16 +236,6 @@ class PyTorchSession(ModuleSession):
             items += told
         items.append(engine_item("PyTorch", kernels))
         return Evidence((*items, precision_item(kernels)), kernels, layers)
-
-    def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
-        """Return times, MACs and bytes of all operators, by the module that calls them."""
-        if not self._inspect:
-            return super().profile(inputs, calls)
-        return profile(self._module, self.run, self._spans, inputs, calls, self._device)
-
-    def close(self) -> None:
-        """Free the module."""
-        self._module = self._call = self._last = None
 
     def _watch(self, inputs: Inputs) -> tuple[tuple[LayerKernel, ...], list[EvidenceItem]]:
         """Return the kernels of layers, and what else a call shows that is watched from within.

@@ -52,7 +52,9 @@ def execute(patch: pytest.MonkeyPatch, how: Any) -> None:
 
 def certified(project: Project, *arguments: str) -> tuple[int, str, str]:
     given = ["certify", str(project.suite), "-o", str(project.out), *arguments]
-    done = CliRunner().invoke(main, given, catch_exceptions=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("sys.argv", ["perfsuite", *given])
+        done = CliRunner().invoke(main, given, catch_exceptions=False)
     return done.exit_code, done.stdout, done.stderr
 
 

@@ -103,4 +103,5 @@ def test_libraries_say_what_they_are_and_found() -> None:
         EvidenceItem("reported", "dispatch", "oneDNN", wide),
         EvidenceItem("reported", "dispatch", "MKL", "Intel(R) Architecture processors"),
         EvidenceItem("reported", "dispatch", "MKL", narrow),
+        EvidenceItem("reported", "setting", "MKL CNR", "OFF"),
     ]
