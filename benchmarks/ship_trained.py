@@ -55,7 +55,7 @@ def ship(suite: ResolvedSuite, cell: Cell) -> Path:
     """Return the folder of the entry, written anew, with a card that lacks the score."""
     job = first_job(suite, cell)
     builder = _builder(job)
-    cache = Cache(sealed=True)
+    cache = Cache()
     own = cache.root / "edits" / builder.edits_key
     if not own.is_dir():
         raise SystemExit(f"{cell.key}: its training is not in the cache; run the suite first")
@@ -98,7 +98,7 @@ def _card(suite: ResolvedSuite, job: Job, file: Path) -> list[str]:
 def _builder(job: Job) -> VariantBuilder:
     runtime = artifacts.load_runtime(job.runtime)
     workload = workload_of(job)
-    return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache(sealed=True))
+    return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache())
 
 
 if __name__ == "__main__":
