@@ -7,6 +7,7 @@ DEMO   := reports/demo
 VERIFY := reports/verify
 STAGES := reports/stages
 PRUNE  := reports/prune
+HALVES := reports/torch-pruning
 
 .PHONY: help setup demo check test verify bench clean
 .DEFAULT_GOAL := help
@@ -45,6 +46,7 @@ verify: setup  ## the long proof, and hours of training if the cache has none; n
 	$(BIN)/perfsuite run benchmarks/verify.toml -o $(VERIFY) $(if $(wildcard $(VERIFY)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/stages.toml -o $(STAGES) $(if $(wildcard $(STAGES)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/prune.toml -o $(PRUNE) $(if $(wildcard $(PRUNE)/run.jsonl),--resume)
+	$(BIN)/perfsuite run benchmarks/torch_pruning.toml -o $(HALVES) $(if $(wildcard $(HALVES)/run.jsonl),--resume)
 	$(BIN)/python -m pytest -m verify --timeout=0
 	$(BIN)/python tests/mutation/run.py
 
