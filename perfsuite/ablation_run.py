@@ -3,30 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from perfsuite.config.ablation_suite import MINUTES, ablation_suite
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
-from perfsuite.config.run_plan import RunPlan, plan, read_durations, remember
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32
-from perfsuite.domain.record import Header
-from perfsuite.judge import judge
-from perfsuite.judged_run import JudgedRun
+from perfsuite.judged_run import JudgedRun, worked_off
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.processor import read_processor
-from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.run_folder import created, resumed
-from perfsuite.runner.schedule import work_off
-from perfsuite.store.journal import Journal, read
-from perfsuite.store.runs import load_run
+from perfsuite.runner.watched import Observe
 
 AnyPath = str | os.PathLike[str]
-Observe = Callable[[Header, RunPlan], Observer]
 
 
 def ablate(
@@ -66,22 +57,4 @@ def ablate(
     )
     folder, cells = None if out is None else Path(out), cells_of(suite)
     journal = resumed(folder, suite, cells) if resume else created(folder, suite, cells)
-    with journal:
-        before = len(journal.lines)
-        try:
-            work_off(journal, _observer(journal, observe), evaluate=False)
-        finally:
-            remember(read(journal.folder)[1][before:])
-        found = load_run(journal.folder)
-    judgement = judge(found)
-    told = (*journal.warnings, *judgement.warnings)
-    return JudgedRun(journal.folder, found, msgspec.structs.replace(judgement, warnings=told))
-
-
-def _observer(journal: Journal, observe: Observe | None) -> Observer:
-    if observe is None:
-        return SilentObserver()
-    header = journal.header
-    planned = plan(header.suite, header.cells, read_durations())
-    jobs = tuple(job for job in planned.jobs if job.kind != "evaluate")
-    return observe(header, msgspec.structs.replace(planned, jobs=jobs))
+    return worked_off(journal, observe, evaluate=False)

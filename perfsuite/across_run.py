@@ -10,33 +10,27 @@ import msgspec
 
 from perfsuite.config.across_suite import LEAST, across_suite, cells_across, fitting
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
-from perfsuite.config.run_plan import RunPlan, plan, read_durations, remember
 from perfsuite.domain.across import NotTried
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.elsewhere import Elsewhere
 from perfsuite.domain.model import GivenShapes
-from perfsuite.domain.record import Header, Run
+from perfsuite.domain.record import Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import PerfsuiteError
-from perfsuite.judge import judge
 from perfsuite.judge.across import elsewhere
-from perfsuite.judged_run import JudgedRun
+from perfsuite.judged_run import JudgedRun, worked_off
 from perfsuite.libraries.places import place_of
 from perfsuite.libraries.switches import check_switch
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.processor import read_processor
 from perfsuite.report import words
 from perfsuite.runner.job import Job
-from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.paces import Pace, pace, prepared
 from perfsuite.runner.run_folder import created
-from perfsuite.runner.schedule import work_off
+from perfsuite.runner.watched import Observe
 from perfsuite.store.elsewhere import keep_elsewhere
-from perfsuite.store.journal import read
-from perfsuite.store.runs import load_run
 
 AnyPath = str | os.PathLike[str]
-Observe = Callable[[Header, RunPlan], Observer]
 Say = Callable[[str], None]
 
 MINUTES = 4.0
@@ -79,16 +73,9 @@ def across(
     suite, cells = _fitted(
         suite, cells_across(suite, read_processor().flags), minutes, say or _said_to_nobody
     )
-    with created(None if out is None else Path(out), suite, cells) as journal:
-        try:
-            work_off(journal, _observer(journal.header, observe))
-        finally:
-            remember(read(journal.folder)[1])
-        found = load_run(journal.folder)
-    keep_elsewhere(_by_artifact(found))
-    judgement = judge(found)
-    told = (*journal.warnings, *judgement.warnings)
-    return JudgedRun(journal.folder, found, msgspec.structs.replace(judgement, warnings=told))
+    found = worked_off(created(None if out is None else Path(out), suite, cells), observe)
+    keep_elsewhere(_by_artifact(found.run))
+    return found
 
 
 def _by_artifact(run: Run) -> dict[str, list[Elsewhere]]:
@@ -183,9 +170,3 @@ def _told(there: Cell, found: Pace, count: int) -> str:
 
 def _said_to_nobody(text: str) -> None:
     """Take a text that nobody watches for."""
-
-
-def _observer(header: Header, observe: Observe | None) -> Observer:
-    if observe is None:
-        return SilentObserver()
-    return observe(header, plan(header.suite, header.cells, read_durations()))

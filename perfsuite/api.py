@@ -17,23 +17,20 @@ from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.loading import load_suite
 from perfsuite.config.python_suite import RuntimeReference, Suite, WorkloadReference
 from perfsuite.config.refusals import refusals
-from perfsuite.config.run_plan import RunPlan, read_durations, remember
+from perfsuite.config.run_plan import RunPlan, read_durations
 from perfsuite.config.run_plan import plan as plan_of
-from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.model import GivenShapes
-from perfsuite.domain.record import Header, Run
 from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.judge import USAGE, Comparison, judge, judge_profile
 from perfsuite.judge import compare as compare_runs
 from perfsuite.judge.levels import levels_of
 from perfsuite.judge.visibility import not_visible
-from perfsuite.judged_run import Certified, JudgedRun
+from perfsuite.judged_run import Certified, JudgedRun, judged, remembered
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.keeping import keep_artifacts as kept
-from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.run_folder import created, resumed
 from perfsuite.runner.schedule import work_off
-from perfsuite.store.journal import Journal, read
+from perfsuite.runner.watched import Observe, watched
 from perfsuite.store.levels import add_levels
 from perfsuite.store.runs import load_run
 
@@ -44,7 +41,6 @@ if TYPE_CHECKING:
     from perfsuite.module_profile import ModuleProfile
 
 AnyPath = str | os.PathLike[str]  # as it is: relative to the working folder, `~` a name like others
-Observe = Callable[[Header, RunPlan], Observer]
 
 TEMPLATES = Path(__file__).parent / "config" / "templates"
 
@@ -148,23 +144,18 @@ def run(
     else:
         journal = created(folder, resolved, cells, quick=quick, baseline=held_against)
     with journal:
-        observer = _observer(journal, observe)
+        observer = watched(journal, observe)
         for caution in not_visible(journal.header):
             observer.warned(caution_sentence(caution))  # it is among the judgement's, too
-        before = len(journal.lines)
-        try:
+        with remembered(journal):
             work_off(journal, observer)
-        finally:
-            remember(read(journal.folder)[1][before:])
         found = load_run(journal.folder)
         if keep_artifacts:
             journal.warnings += kept(journal.folder, found, observer.noted)
     earlier = found.header.baseline or held_against
     judgement = judge(found, load_run(Path(earlier)) if earlier else None)
-    told = (*journal.warnings, *warnings, *judgement.warnings)
-    judgement = msgspec.structs.replace(judgement, warnings=told)
     add_levels(found.header.environment.must_match, levels_of(found))
-    return JudgedRun(journal.folder, found, judgement)
+    return judged(journal, found, judgement, *warnings)
 
 
 @overload
@@ -260,15 +251,11 @@ def profile_workload(
     if flamegraph:
         recording.check(suite)
     with created(_path(out), suite, cells_of(suite)) as journal:
-        work_off(journal, _observer(journal, observe), evaluate=False)
-    found = load_run(journal.folder)
-    judgement = judge_profile(found, asked=bool(runtimes))
-    told = (*journal.warnings, *judgement.warnings)
-    judgement = msgspec.structs.replace(judgement, warnings=told)
-    write_profile(journal.folder, found)
-    if flamegraph:
-        judgement = _recorded(journal.folder, found, judgement)
-    return JudgedRun(journal.folder, found, judgement)
+        work_off(journal, watched(journal, observe, evaluate=False), evaluate=False)
+    run = load_run(journal.folder)
+    write_profile(journal.folder, run)
+    found = judged(journal, run, judge_profile(run, asked=bool(runtimes)))
+    return _recorded(found) if flamegraph else found
 
 
 def certify(
@@ -297,24 +284,25 @@ def certify(
     else:
         journal = created(_path(out), asked.suite, asked.cells, quick=quick)
     with journal:
-        watched = observe and (
+        measured = observe and (
             lambda header, planned: observe(header, only_measured(planned, asked.cells))
         )
-        lines = work_off(journal, _observer(journal, watched), evaluate=False, inspect=False)
+        lines = work_off(journal, watched(journal, measured), evaluate=False, inspect=False)
     found = certificate_of(load_run(journal.folder), lines, asked.name)
     return Certified(found, keep(found), journal.folder, tuple(journal.warnings))
 
 
-def _recorded(folder: Path, run: Run, judgement: Judgement) -> Judgement:
+def _recorded(found: JudgedRun) -> JudgedRun:
     """Record the flame graph; where it cannot be, the breakdown stays."""
     from perfsuite.runner.flamegraph import record
 
     try:
-        record(run, folder)
+        record(found.run, found.folder)
     except Unavailable as error:
-        warnings = (*judgement.warnings, str(error))
-        return msgspec.structs.replace(judgement, exit_code=USAGE, warnings=warnings)
-    return judgement
+        warnings = (*found.judgement.warnings, str(error))
+        judgement = msgspec.structs.replace(found.judgement, exit_code=USAGE, warnings=warnings)
+        return found._replace(judgement=judgement)
+    return found
 
 
 def show(folder: AnyPath) -> JudgedRun:
@@ -361,11 +349,3 @@ def _path(given: AnyPath | None) -> Path | None:
 
 def _globs(only: str | Sequence[str]) -> Sequence[str]:
     return [only] if isinstance(only, str) else only
-
-
-def _observer(journal: Journal, observe: Observe | None) -> Observer:
-    if observe is None:
-        return SilentObserver()
-    header = journal.header
-    beside = bool(header.baseline)
-    return observe(header, plan_of(header.suite, header.cells, read_durations(), beside=beside))

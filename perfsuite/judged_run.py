@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
+from perfsuite.config.run_plan import remember
 from perfsuite.domain.certificate import Certificate
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
+from perfsuite.judge import judge
+from perfsuite.runner.schedule import work_off
+from perfsuite.runner.watched import Observe, watched
+from perfsuite.store.journal import Journal, read
+from perfsuite.store.runs import load_run
 
 
 class Certified(NamedTuple):
@@ -58,3 +68,31 @@ class JudgedRun(NamedTuple):
 
     def __repr__(self) -> str:
         return f"<JudgedRun {self}>"
+
+
+def worked_off(journal: Journal, observe: Observe | None, *, evaluate: bool = True) -> JudgedRun:
+    """Return the run of a journal, worked off and judged; without `evaluate` nothing is answered.
+
+    How long its jobs took is remembered for the plans of others, also if it is interrupted.
+    """
+    with journal:
+        with remembered(journal):
+            work_off(journal, watched(journal, observe, evaluate=evaluate), evaluate=evaluate)
+        found = load_run(journal.folder)
+    return judged(journal, found, judge(found))
+
+
+@contextmanager
+def remembered(journal: Journal) -> Iterator[None]:
+    """Remember how long the jobs take that are done inside, also if they are interrupted."""
+    before = len(journal.lines)
+    try:
+        yield
+    finally:
+        remember(read(journal.folder)[1][before:])
+
+
+def judged(journal: Journal, run: Run, judgement: Judgement, *warnings: str) -> JudgedRun:
+    """Return a run with its verdicts, warned of what its journal was and of these `warnings`."""
+    told = (*journal.warnings, *warnings, *judgement.warnings)
+    return JudgedRun(journal.folder, run, msgspec.structs.replace(judgement, warnings=told))

@@ -3,29 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
-import msgspec
-
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
-from perfsuite.config.run_plan import RunPlan, plan, read_durations, remember
 from perfsuite.config.sensitivity_suite import asked_suite, sensitivity_suite
 from perfsuite.domain.model import GivenShapes
-from perfsuite.domain.record import Header
 from perfsuite.domain.sensitivity import By
-from perfsuite.judge import judge
-from perfsuite.judged_run import JudgedRun
+from perfsuite.judged_run import JudgedRun, worked_off
 from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.asking import ask
-from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.run_folder import created, resumed
-from perfsuite.runner.schedule import work_off
-from perfsuite.store.journal import Journal, read
-from perfsuite.store.runs import load_run
+from perfsuite.runner.watched import Observe
 
 AnyPath = str | os.PathLike[str]
-Observe = Callable[[Header, RunPlan], Observer]
 
 
 def sensitivity(
@@ -67,23 +58,5 @@ def sensitivity(
     suite, cells = sensitivity_suite(asked, answers, by, patterns)
     folder = None if out is None else Path(out)
     journal = resumed(folder, suite, cells) if resume else created(folder, suite, cells)
-    with journal:
-        before = len(journal.lines)
-        validates = suite.sensitivity is not None and suite.sensitivity.validates
-        try:
-            work_off(journal, _observer(journal, observe, validates), evaluate=validates)
-        finally:
-            remember(read(journal.folder)[1][before:])
-        found = load_run(journal.folder)
-    judgement = judge(found)
-    told = (*journal.warnings, *judgement.warnings)
-    return JudgedRun(journal.folder, found, msgspec.structs.replace(judgement, warnings=told))
-
-
-def _observer(journal: Journal, observe: Observe | None, validates: bool) -> Observer:
-    if observe is None:
-        return SilentObserver()
-    header = journal.header
-    planned = plan(header.suite, header.cells, read_durations())
-    jobs = tuple(job for job in planned.jobs if validates or job.kind != "evaluate")
-    return observe(header, msgspec.structs.replace(planned, jobs=jobs))
+    validates = suite.sensitivity is not None and suite.sensitivity.validates
+    return worked_off(journal, observe, evaluate=validates)

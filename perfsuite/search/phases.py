@@ -8,8 +8,7 @@ from typing import Protocol
 
 import msgspec
 
-from perfsuite.config.run_plan import RunPlan, read_durations
-from perfsuite.config.run_plan import plan as plan_of
+from perfsuite.config.run_plan import RunPlan
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.record import Header, Run
 from perfsuite.domain.suite import ResolvedSuite
@@ -21,6 +20,7 @@ from perfsuite.runner.processes import Processes
 from perfsuite.runner.run_folder import created, resumed
 from perfsuite.runner.schedule import work_off
 from perfsuite.runner.switched import Executor
+from perfsuite.runner.watched import watched
 from perfsuite.store.journal import FILE, read
 from perfsuite.store.runs import load_run
 
@@ -69,10 +69,8 @@ class Phases:
         else:
             opened = created(folder, suite, tuple(cells))
         with opened as journal:
-            planned = plan_of(suite, cells, read_durations())
-            work_off(
-                journal, self._follow(journal.header, planned), self._execute, evaluate=evaluate
-            )
+            observer = watched(journal, self._follow, evaluate=evaluate)
+            work_off(journal, observer, self._execute, evaluate=evaluate)
             self.warnings += journal.warnings
         return load_run(folder)
 

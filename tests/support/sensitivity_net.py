@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from fake_runs import here
 
-from perfsuite import sensitivity_run
+from perfsuite import judged_run
 from perfsuite.runner import asking, schedule
 
 # What a cell answers right depends on its name: the engine answers all alike.
@@ -69,4 +69,4 @@ def in_this_process(patch: pytest.MonkeyPatch, folder: Path) -> None:
     patch.setenv("PERFSUITE_HOME", str(folder / "home"))
     patch.setenv("PERFSUITE_CELL", "")
     patch.setattr(asking, "run_job_in_process", here)
-    patch.setattr(sensitivity_run, "work_off", lambda j, o, **k: schedule.work_off(j, o, here, **k))
+    patch.setattr(judged_run, "work_off", lambda j, o, **k: schedule.work_off(j, o, here, **k))

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from fake_runs import Project, here, names
 
 import perfsuite
-from perfsuite import ablation_run
+from perfsuite import judged_run
 from perfsuite.cli import main
 from perfsuite.config.ablation_suite import ablation_suite
 from perfsuite.config.expansion import cells as cells_of
@@ -41,7 +41,7 @@ def ablate(
 ) -> JudgedRun:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(
-            ablation_run,
+            judged_run,
             "work_off",
             lambda j, o, evaluate: schedule.work_off(j, o, execute, evaluate=evaluate),
         )

@@ -13,7 +13,7 @@ import overflowing_net
 import pytest
 from overflowing_net import project
 
-from perfsuite import across_run
+from perfsuite import across_run, judged_run
 from perfsuite.across_run import across
 from perfsuite.config import across_suite as module
 from perfsuite.config.across_suite import LEAST
@@ -44,7 +44,7 @@ def reference(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([SUPPORT, os.environ.get("PYTHONPATH", "")]))
     # Nothing is measured or inspected: only what is answered counts here.
     monkeypatch.setattr(module, "PROCESSES", 0)
-    monkeypatch.setattr(across_run, "work_off", partial(across_run.work_off, inspect=False))
+    monkeypatch.setattr(judged_run, "work_off", partial(judged_run.work_off, inspect=False))
     return project(tmp_path)
 
 

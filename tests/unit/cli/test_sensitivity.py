@@ -14,7 +14,7 @@ from outlier_net import outlier_net, pictures
 from sensitivity_net import in_this_process, write_project
 
 import perfsuite
-from perfsuite import sensitivity_run
+from perfsuite import judged_run
 from perfsuite.cli import main
 from perfsuite.config import sensitivity_suite
 from perfsuite.domain.record import Line
@@ -117,7 +117,7 @@ def test_what_was_cut_short_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def work(how: object) -> None:
         monkeypatch.setattr(
-            sensitivity_run,
+            judged_run,
             "work_off",
             lambda j, o, **k: schedule.work_off(j, o, how, **k),  # type: ignore[arg-type]
         )
