@@ -13,7 +13,7 @@ from perfsuite.domain.suite import Require
 from perfsuite.libraries.used import How, Use, used
 
 # OpenVINO's names, such as `brgconv_avx512_I8`: the end is the type of values.
-_UNTOLD = re.compile(r"_avx(2|512)_i8$", re.IGNORECASE)
+UNTOLD = re.compile(r"_avx(2|512)_i8$", re.IGNORECASE)
 _DID = {"engine": "was the engine", "kernels": "ran", "threads": "has the threads"}
 _Found = tuple[str, How]  # an instruction set, and how it is known
 
@@ -43,7 +43,10 @@ def proof(require: Require, evidence: Evidence) -> Proof:
     sets = list(_instruction_sets(evidence, title, uses))
     sure = [one for one in sets if one[1] != "inferred"]
     text = f"{ran} with {_best(sure or sets)}"
-    if wanted.endswith("VNNI") and any(_UNTOLD.search(one.kernel) for one in evidence.layers):
+    if wanted.endswith("VNNI") and any(
+        UNTOLD.search(one.kernel) and not one.instruction_set.endswith("VNNI")
+        for one in evidence.layers
+    ):
         text += "; the names of these kernels of 8 bits do not tell whether that is with VNNI"
     return Proof(any(reaches(name, wanted) for name, _ in sure), text)
 

@@ -43,6 +43,7 @@ from perfsuite.runner.build.capabilities import identity_of
 from perfsuite.runner.job import PROFILES, Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runner.jobs.requirements import held_to
+from perfsuite.runner.jobs.vnni import with_vnni
 from perfsuite.runtimes.shared.precision import check_precision, computed_in_float
 from perfsuite.user_code import require_type, user_code
 
@@ -79,6 +80,8 @@ def _inspected(job: Job, turns: Turns | None) -> Line:
         if job.switch is None:  # else it is no silent fallback, but what was to be found out
             check_precision(evidence, manifest)
         evidence = _with(evidence, *libraries)
+        if manifest.rounds_to_8_bits:
+            evidence = with_vnni(evidence, runtime, job.cell)
         evidence = _judged(_with(evidence, *used_items(evidence)), job, manifest)
         try:
             plain = partial(opened, replace(options, inspect=False))

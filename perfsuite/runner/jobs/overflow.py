@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -22,11 +22,24 @@ _SIDE, _CHANNELS = 8, 16
 _LEAST = 0.75  # of the exact sum; one that is cut off at 32767 in every pair is about half of it
 
 
+class Sums(NamedTuple):
+    """What an engine makes of sums of the largest bytes: whether they overflow, and its kernels."""
+
+    overflow: bool
+    kernels: tuple[str, ...]  # of the convolution, where the session was opened to be inspected
+
+
 def overflows(runtime: Runtime, cell: Cell) -> bool:
     """Return whether the engine of `cell` gives too little for the largest bytes there are.
 
     An engine that does not take the convolution shows nothing, and so does not overflow.
     """
+    found = sums_of_bytes(runtime, cell)
+    return found is not None and found.overflow
+
+
+def sums_of_bytes(runtime: Runtime, cell: Cell, *, inspect: bool = False) -> Sums | None:
+    """Return what the engine of `cell` makes of them; None if it does not take the convolution."""
     inputs = {"x": np.ones((1, _CHANNELS, _SIDE, _SIDE), np.float32)}
     spec = (InputSpec("x", "float32", ("batch", _CHANNELS, _SIDE, _SIDE)),)
     manifest = Manifest(cell.runtime, cell.device, cell.precision, 1, spec, ("y",), True, True)
@@ -37,13 +50,14 @@ def overflows(runtime: Runtime, cell: Cell) -> bool:
             folder.mkdir()
             with user_code(f"{runtime.name}: its build()"):
                 runtime.build(Variant(graph, None, quantized=True), manifest, folder)
-            options = SessionOptions(1, cell.threads)
+            options = SessionOptions(1, cell.threads, inspect=inspect)
             with open_session(runtime, folder, manifest, options) as session:
                 (found,) = session.run(inputs)
+                layers = session.evidence().layers if inspect else ()
     except PerfsuiteError:
-        return False
+        return None
     middle = found[0, 0, _SIDE // 2, _SIDE // 2]
-    return bool(middle < _LEAST * _EXACT)
+    return Sums(bool(middle < _LEAST * _EXACT), tuple(one.kernel for one in layers))
 
 
 # All weights and inputs are the largest that there are, 127 and 255, which stand for 1.
