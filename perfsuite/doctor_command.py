@@ -35,6 +35,12 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 )
 @click.option("--ablate", is_flag=True, help="What each library is worth, by turning it off.")
 @click.option("--across", is_flag=True, help="What INT8 answers on processors without VNNI.")
+@click.option(
+    "--minutes",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="M",
+    help="How long each of these two may take, about.  [default: 5 and 4]",
+)
 @click.option("-o", "--output", type=FOLDER, metavar="RUN", help="Where what was seen is kept.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def doctor(
@@ -47,6 +53,7 @@ def doctor(
     shapes: tuple[str, ...],
     ablate: bool,
     across: bool,
+    minutes: float | None,
     output: Path | None,
     as_json: bool,
 ) -> None:
@@ -67,6 +74,8 @@ def doctor(
     from perfsuite.report.doctor import print_doctor
     from perfsuite.report.progress.follow import FollowRun
 
+    if minutes is not None and not (ablate or across):
+        raise click.UsageError("--minutes says how long --ablate or --across may take: give one")
     console, follow = Console(), FollowRun(Console(stderr=True))
     try:
         found = doctor_run.doctor(
@@ -80,6 +89,7 @@ def doctor(
             shapes=parse_shapes(shapes),
             ablate=ablate,
             across=across,
+            minutes=minutes,
             say=lambda text: click.echo(text, err=True),
             observe=lambda header, planned: _begun(follow, header, planned),
         )

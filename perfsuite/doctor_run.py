@@ -9,33 +9,35 @@ from typing import NamedTuple
 import msgspec
 
 from perfsuite import ablation_run, across_run
+from perfsuite.config import ablation_suite
 from perfsuite.config.doctor_suite import PROBE, doctor_suite
 from perfsuite.config.expansion import cells as cells_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
-from perfsuite.config.run_plan import RunPlan, plan, read_durations
 from perfsuite.domain.diagnosis import Ablation, AcrossProcessors, Diagnosis
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32
-from perfsuite.domain.record import Header, Run
+from perfsuite.domain.record import Run
 from perfsuite.errors import PerfsuiteError
 from perfsuite.judge.ablation import worths
 from perfsuite.judge.across import elsewhere, loses_elsewhere, portable_costs
 from perfsuite.judge.diagnosis import diagnosis, library_worth, with_findings
 from perfsuite.libraries.table import LIBRARIES
+from perfsuite.measure.environment import usable_threads
 from perfsuite.plugins import refuse_while_importing
+from perfsuite.processor import read_processor
 from perfsuite.report.tables import ablation as ablation_table
 from perfsuite.report.tables import across as across_table
-from perfsuite.runner.observer import Observer, SilentObserver
+from perfsuite.report.tables import numpy as numpy_table
+from perfsuite.runner.numpy_turns import numpy_worths
 from perfsuite.runner.plain import plain_evidence
 from perfsuite.runner.run_folder import created
 from perfsuite.runner.schedule import work_off
+from perfsuite.runner.watched import Observe, watched
 from perfsuite.store.disk import write_whole
-from perfsuite.store.journal import Journal
+from perfsuite.store.machine_lock import MachineLock
 from perfsuite.store.runs import load_run
 
 AnyPath = str | Path
-Observe = Callable[[Header, RunPlan], Observer]
-
 Say = Callable[[str], None]
 
 DOCUMENT = "doctor.json"
@@ -81,6 +83,7 @@ def doctor(
     shapes: GivenShapes | None = None,
     ablate: bool = False,
     across: bool = False,
+    minutes: float | None = None,
     say: Say | None = None,
     observe: Observe | None = None,
 ) -> Examination:
@@ -91,7 +94,7 @@ def doctor(
     layer, and what is wrong, with the fix. Engines that are not installed are told of, and are a
     mistake only if `runtimes` names them. With `ablate` it is also measured what each library is
     worth, by turning it off; with `across`, INT8 of the workload also answers as on processors
-    without VNNI, of which `say` is told. Both take minutes.
+    without VNNI, of which `say` is told. Both take minutes: about so many each as `minutes` says.
     """
     refuse_while_importing("perfsuite.doctor")
     suite = doctor_suite(
@@ -106,7 +109,7 @@ def doctor(
     name = "" if workload is None else next(iter(suite.workloads))
     with created(None if out is None else Path(out), suite, cells_of(suite)) as journal:
         plain = plain_evidence()
-        work_off(journal, _observer(journal, observe), evaluate=False)
+        work_off(journal, watched(journal, observe, evaluate=False), evaluate=False)
     found = load_run(journal.folder)
     made = diagnosis(
         journal.folder,
@@ -117,15 +120,21 @@ def doctor(
         asked=bool(runtimes),
         warnings=journal.warnings,
     )
-    given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes)
+    given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes, minutes)
     without = others = None
+    _write(made)  # what follows takes minutes, and may be interrupted
     if ablate:
         made, without = _with_ablation(made, journal.folder / ABLATION, given, observe)
+        _write(made)
     if across:
         made, others = _with_across(made, journal.folder / ACROSS, given, say, observe)
-    document = msgspec.json.format(msgspec.json.encode(made), indent=2)
-    write_whole(journal.folder / DOCUMENT, document + b"\n")
+        _write(made)
     return Examination(journal.folder, found, made, without, others)
+
+
+def _write(made: Diagnosis) -> None:
+    document = msgspec.json.format(msgspec.json.encode(made), indent=2)
+    write_whole(Path(made.folder) / DOCUMENT, document + b"\n")
 
 
 class _Given(NamedTuple):
@@ -138,12 +147,14 @@ class _Given(NamedTuple):
     threads: int | None
     samples: AnyPath | None
     shapes: GivenShapes | None
+    minutes: float | None
 
 
 def _with_ablation(
     made: Diagnosis, folder: Path, given: _Given, observe: Observe | None
 ) -> tuple[Diagnosis, Run | None]:
     """Return the diagnosis with what each library is worth, and the run of that, if it began."""
+    made, numpy = _with_numpy(made, folder)
     try:
         judged = ablation_run.ablate(
             PROBE if given.workload is None else given.workload,
@@ -154,17 +165,30 @@ def _with_ablation(
             threads=given.threads,
             samples=given.samples,
             shapes=given.shapes,
+            minutes=ablation_suite.MINUTES if given.minutes is None else given.minutes,
             observe=observe,
         )
     except PerfsuiteError as error:
-        return msgspec.structs.replace(made, ablation=Ablation(problem=str(error))), None
+        numpy = msgspec.structs.replace(numpy, problem=str(error))
+        return msgspec.structs.replace(made, ablation=numpy), None
     run = judged.run
-    part = Ablation(
-        str(folder),
-        tuple(map(library_worth, worths(run))),
-        tuple(ablation_table.sentences(run)),
+    part = msgspec.structs.replace(
+        numpy,
+        folder=str(folder),
+        libraries=tuple(map(library_worth, worths(run))),
+        words=(*ablation_table.sentences(run), *numpy.words),
     )
     return msgspec.structs.replace(made, ablation=part), run
+
+
+def _with_numpy(made: Diagnosis, folder: Path) -> tuple[Diagnosis, Ablation]:
+    """Return what NumPy's BLAS is worth, measured while no other run of this machine measures."""
+    told: list[str] = []
+    with MachineLock(folder, told.append) as lock, lock.held():
+        found = numpy_worths(read_processor().flags, usable_threads())
+    made = msgspec.structs.replace(made, warnings=(*made.warnings, *told))
+    part = Ablation(numpy_problem=found) if isinstance(found, str) else Ablation(numpy=found)
+    return made, msgspec.structs.replace(part, words=tuple(numpy_table.sentences(part)))
 
 
 def _with_across(
@@ -181,6 +205,7 @@ def _with_across(
             threads=given.threads,
             samples=given.samples,
             shapes=given.shapes,
+            minutes=across_run.MINUTES if given.minutes is None else given.minutes,
             say=say,
             observe=observe,
         )
@@ -194,12 +219,3 @@ def _with_across(
         tuple(across_table.sentences(run)),
     )
     return with_findings(msgspec.structs.replace(made, across=part), loses_elsewhere(run)), run
-
-
-def _observer(journal: Journal, observe: Observe | None) -> Observer:
-    if observe is None:
-        return SilentObserver()
-    header = journal.header
-    planned = plan(header.suite, header.cells, read_durations())
-    jobs = tuple(job for job in planned.jobs if job.kind in ("prepare", "inspect"))
-    return observe(header, msgspec.structs.replace(planned, jobs=jobs))

@@ -157,12 +157,18 @@ class LibraryWorth(msgspec.Struct, frozen=True):
 
 
 class Ablation(msgspec.Struct, frozen=True):
-    """What each library is worth, by `--ablate`; or the `problem`, if nothing could be measured."""
+    """What each library is worth, by `--ablate`; or the `problem`, if nothing could be measured.
+
+    `numpy` is what NumPy's own matrix product takes without its BLAS and with it capped, which no
+    engine computes with; or there is a `numpy_problem`.
+    """
 
     folder: str = ""  # of its run
     libraries: tuple[LibraryWorth, ...] = ()
     words: tuple[str, ...] = ()
     problem: str = ""
+    numpy: tuple[LibraryWorth, ...] = ()
+    numpy_problem: str = ""
 
 
 class AcrossProcessors(msgspec.Struct, frozen=True):

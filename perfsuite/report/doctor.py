@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from perfsuite.domain.diagnosis import DiagnosedFinding, Diagnosis, ExaminedCell
+from perfsuite.domain.diagnosis import Ablation, DiagnosedFinding, Diagnosis, ExaminedCell
 from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import Run
 from perfsuite.domain.shapes import shapes_text
@@ -13,6 +13,7 @@ from perfsuite.judge.findings import Found
 from perfsuite.report.tables import ablation as ablation_table
 from perfsuite.report.tables import across as across_table
 from perfsuite.report.tables import kernels, libraries
+from perfsuite.report.tables import numpy as numpy_table
 from perfsuite.report.tables.cell_rows import plain
 from perfsuite.report.terminal import (
     as_text,
@@ -55,6 +56,8 @@ def print_doctor(
         print_ablation(console, ablation)
     elif found.ablation is not None:
         _print_problem(console, ablation_table.TITLE, found.ablation.problem)
+    if found.ablation is not None:
+        _print_numpy(console, found.ablation)
     if across is not None:
         print_across(console, across)
     elif found.across is not None:
@@ -107,6 +110,15 @@ def _print_cell(console: Console, cell: ExaminedCell, *, whole: bool) -> None:
 def _print_problem(console: Console, title: str, problem: str) -> None:
     console.print()
     console.print(as_text(console, f"{title}: {plain(problem)}", "yellow"))
+
+
+def _print_numpy(console: Console, ablation: Ablation) -> None:
+    if shown := numpy_table.lines(ablation):
+        console.print()
+        _print_table(console, numpy_table.COLUMNS, shown)
+    console.print()
+    for sentence in numpy_table.sentences(ablation):
+        console.print(as_text(console, sentence))
 
 
 def _print_table(console: Console, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:

@@ -20,9 +20,11 @@ from fake_runs import NET, Project, here
 from perfsuite import ablation_run, across_run, doctor_run
 from perfsuite.cli import main
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.diagnosis import LibraryWorth
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.finding import Finding, LayerKernel
 from perfsuite.domain.record import Evidence, EvidenceItem
+from perfsuite.domain.verdict import Interval
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.judge import judge
 from perfsuite.judged_run import JudgedRun
@@ -53,6 +55,19 @@ PLAIN = Evidence(
     ),
     findings=(SAVING,),
 )
+LOOPS = LibraryWorth(
+    *("NumPy", "NumPy", "NumPy", "numpy-loops", "OpenBLAS", "off: NumPy's own loops", "ok"),
+    whole_s=0.004,
+    without_s=0.08,
+    times_as_long=Interval(20.0, 19.0, 21.0),
+    seen=True,
+    ran_before="OpenBLAS 0.3.29",
+    ran_after="its own loops",
+)
+CAPPED = LibraryWorth(
+    *("NumPy", "NumPy", "NumPy", "openblas-haswell", "OpenBLAS", "capped at AVX2", "failed"),
+    reason="its process died by SIGILL",
+)
 
 
 def scripted(layers: int) -> dict[str, Any]:
@@ -82,6 +97,7 @@ def prepare(folder: Path, patch: pytest.MonkeyPatch) -> Project:
         doctor_run, "work_off", lambda j, o, **more: schedule.work_off(j, o, here, **more)
     )
     patch.setattr(doctor_run, "plain_evidence", lambda: PLAIN)
+    patch.setattr(doctor_run, "numpy_worths", lambda flags, threads: (LOOPS, CAPPED))
     patch.setattr(doctor_run, "LIBRARIES", {"a": CUDNN, "b": MKL, "c": ONEDNN})
     patch.setattr(inspect, "loaded", lambda: ())
     patch.setattr(inspect, "findings", lambda facts: ())
@@ -199,7 +215,13 @@ def test_what_each_library_is_worth_follows(
     assert (given["recipe"], given["batch"], given["threads"]) == ("fp32", 4, 1)
     assert given["folder"] == Path("out/ablation")
     assert "What each library is worth" in done.stdout
-    (row,) = json.loads(Path("out/doctor.json").read_text())["ablation"]["libraries"]
+    assert "NumPy's own matrix product" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "takes 20 (19 to 21) times as long with OpenBLAS off" in said
+    assert "its process died by SIGILL" in done.stdout
+    document = json.loads(Path("out/doctor.json").read_text())["ablation"]
+    assert [one["status"] for one in document["numpy"]] == ["ok", "failed"]
+    (row,) = document["libraries"]
     assert (row["switch"], row["library"]) == ("onednn-avx2", "oneDNN")
     assert row["times_as_long"]["value"] == pytest.approx(3.0)
 
@@ -214,6 +236,38 @@ def test_where_nothing_can_be_turned_off_the_rest_stands(
     done = examined("-o", "out", "--ablate")
     assert done.exit_code == 1
     assert "What each library is worth: nothing that perfsuite can turn off" in done.stdout
+    said = " ".join(done.stdout.split())
+    assert "takes 20 (19 to 21) times as long with OpenBLAS off" in said
+
+
+def test_what_was_seen_is_kept_before_what_takes_minutes(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def ablate(*_: object, **__: object) -> JudgedRun:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ablation_run, "ablate", ablate)
+    with pytest.raises(KeyboardInterrupt):
+        doctor_run.doctor("net.py:net", "out", runtimes=["fake"], batch=4, ablate=True)
+    document = json.loads(Path("out/doctor.json").read_text())
+    assert [one["name"] for one in document["findings"]] == ["reference", "powersave"]
+
+
+def test_minutes_are_for_what_takes_some(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[float] = []
+
+    def ablate(*_: object, minutes: float, **__: object) -> JudgedRun:
+        given.append(minutes)
+        raise ConfigError("nothing that perfsuite can turn off")
+
+    monkeypatch.setattr(ablation_run, "ablate", ablate)
+    monkeypatch.setattr(across_run, "across", ablate)
+    examined("-o", "a", "--ablate", "--across", "--minutes", "0.5")
+    examined("-o", "b", "--ablate", "--across")
+    assert given == [0.5, 0.5, 5.0, 4.0]
+    done = examined("-o", "c", "--minutes", "3")
+    assert done.exit_code == 2 and "--ablate or --across" in done.stderr
+    assert not Path("c").exists()
 
 
 def test_where_int8_cannot_be_tried_elsewhere_the_rest_stands(
