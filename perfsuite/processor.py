@@ -136,6 +136,6 @@ def _caches_bytes(sys: Path) -> dict[str, int]:
 def text_of(path: Path) -> str:
     """Return a file's text, or nothing: most of these files exist on some systems only."""
     try:
-        return path.read_text()
+        return path.read_text(errors="replace")
     except OSError:
         return ""

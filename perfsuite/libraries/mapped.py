@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -99,6 +101,22 @@ def not_seen() -> Iterator[EvidenceItem]:
     if why := _pools()[1]:
         text = f"threadpoolctl fails, so that nobody sees thread pools: {why}"
         yield EvidenceItem("reported", "thread pools", "none", text)
+
+
+def not_preloaded(asked: str | None = None) -> Iterator[EvidenceItem]:
+    """Yield what LD_PRELOAD names and the dynamic linker did not load, as it only warns of that.
+
+    `asked` is the variable's value, by default that of this process; dlopen(3) tells what is there.
+    """
+    if asked is None:
+        asked = os.environ.get("LD_PRELOAD", "")
+    if not hasattr(os, "RTLD_NOLOAD"):
+        return
+    for name in filter(None, re.split(r"[\s:]+", asked)):
+        try:
+            ctypes.CDLL(name, os.RTLD_NOLOAD | os.RTLD_LAZY)
+        except OSError:
+            yield EvidenceItem("observed", "preload", PurePosixPath(name).name, "not loaded")
 
 
 def _pools() -> tuple[list[dict[str, Any]], str]:

@@ -13,6 +13,7 @@ CAPS = {
     "DNNL_MAX_CPU_ISA": "oneDNN",
     "ATEN_CPU_CAPABILITY": "PyTorch",
     "MKL_ENABLE_INSTRUCTIONS": "MKL",
+    "MKL_CBWR": "MKL",
     "OPENBLAS_CORETYPE": "OpenBLAS",
 }
 # What limits threads.

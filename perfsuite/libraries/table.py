@@ -10,7 +10,7 @@ from perfsuite.errors import ConfigError
 from perfsuite.libraries.blas import blas
 from perfsuite.libraries.cublas import CUBLAS
 from perfsuite.libraries.cudnn import CUDNN
-from perfsuite.libraries.mapped import not_seen, shared_objects
+from perfsuite.libraries.mapped import not_preloaded, not_seen, shared_objects
 from perfsuite.libraries.mkl import MKL
 from perfsuite.libraries.onednn import ONEDNN
 from perfsuite.libraries.onnxruntime import MLAS, ONNX_RUNTIME
@@ -53,7 +53,7 @@ def loaded() -> tuple[EvidenceItem, ...]:
     """
     objects = shared_objects()
     found = [item for library in LIBRARIES.values() for item in library(objects)]
-    found += [*settings(), *not_seen()]
+    found += [*settings(), *not_seen(), *not_preloaded()]
     for point in entry_points(group=GROUPS["library"]):
         found += _found_by(point, objects)
     return tuple(found)

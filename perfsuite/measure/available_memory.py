@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from perfsuite.measure.environment import upwards
+from perfsuite.measure.environment import groups_of, upwards
 from perfsuite.processor import PROC, SYS, text_of
 
 
@@ -36,8 +36,7 @@ def peak_bytes_of(pid: int, *, proc: Path = PROC) -> int:
 def _of_groups(proc: Path, sys: Path) -> list[int]:
     """Return what is left of each limit on the paths of this process's groups to their roots."""
     found = []
-    for line in text_of(proc / "self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+    for controllers, path in groups_of(proc):
         root = sys / "fs/cgroup"
         if not controllers:
             mounts, names = [root, root / "unified"], ("memory.max", "memory.current")

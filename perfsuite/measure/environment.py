@@ -10,6 +10,7 @@ import math
 import os
 import platform
 import re
+from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -49,14 +50,21 @@ def quota_cores(*, proc: Path = PROC, sys: Path = SYS) -> float | None:
     A limit applies to all groups below it, so it is the lowest on the path up to the root.
     """
     limits: list[float] = []
-    for line in text_of(proc / "self/cgroup").splitlines():
-        _, controllers, path = line.split(":", 2)
+    for controllers, path in groups_of(proc):
         for mount in _mounts(controllers, sys / "fs/cgroup"):
             for folder in upwards(mount, path):
                 limit = _limit(folder)
                 if limit is not None:
                     limits.append(limit)
     return min(limits, default=None)
+
+
+def groups_of(proc: Path) -> Iterator[tuple[str, str]]:
+    """Yield the controllers and the path of each control group that this process is in."""
+    for line in text_of(proc / "self/cgroup").splitlines():
+        fields = line.split(":", 2)
+        if len(fields) == 3:  # what stands in the place of this file may have other lines
+            yield fields[1], fields[2]
 
 
 def _mounts(controllers: str, root: Path) -> list[Path]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from perfsuite.domain.record import Evidence
-from perfsuite.runner.process import signal_name
+from perfsuite.runner.process import died_by
 
 PROGRAM = (sys.executable, "-P", "-m", "perfsuite.runner.plain_process")
 LIMIT_S = 60.0
@@ -29,7 +29,7 @@ def plain_evidence(program: Sequence[str] = PROGRAM) -> Evidence | str:
     except OSError as error:
         return f"its process could not be started: {error.strerror}"
     if done.returncode < 0:
-        return f"its process died by {signal_name(-done.returncode)}"
+        return f"its process {died_by(-done.returncode)}"
     if done.returncode > 0:
         said = [line for line in done.stderr.splitlines() if line.strip()]
         return said[-1] if said else f"its process ended with exit code {done.returncode}"

@@ -284,17 +284,25 @@ def _outcome(job: Job, folder: Path, code: int | None) -> Line:
     if code is None:
         kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
     elif code < 0:
-        kind, message = "Crash", f"the worker died by {signal_name(-code)}"
-        if -code == signal.SIGKILL:
-            message += ", most likely because the machine ran out of memory"
+        kind, message = "Crash", f"the worker {died_by(-code)}"
     else:
         kind, message = "Crash", f"the worker ended with exit code {code}"
     return line_of(job, status="failed", error=Failure(kind, message, tail))
 
 
-def signal_name(number: int) -> str:
-    """Return the name of a signal, such as `SIGSEGV`."""
+_LIKELY = {
+    "SIGKILL": "most likely because the machine ran out of memory",
+    "SIGBUS": "most likely because a file that it has mapped, a shared library or weights, is cut "
+    "off: install or fetch it again; or because /dev/shm is full",
+    "SIGILL": "most likely because a library has instructions that this processor lacks: install "
+    "one that is built for it, and unset what asks for others, as OPENBLAS_CORETYPE may",
+}
+
+
+def died_by(number: int) -> str:
+    """Return that a process died by a signal, and the likely reason where one is known."""
     try:
-        return signal.Signals(number).name
+        name = signal.Signals(number).name
     except ValueError:
-        return f"signal {number}"
+        name = f"signal {number}"
+    return ", ".join(filter(None, [f"died by {name}", _LIKELY.get(name, "")]))

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from perfsuite.domain.finding import Finding
 from perfsuite.libraries.facts import Facts
+from perfsuite.libraries.settings import CAPS
 from perfsuite.libraries.vectors import (
     VECTORS,
     has_vnni,
@@ -34,6 +35,7 @@ def caps(facts: Facts) -> dict[str, str]:
     if best is None:
         return {}
     found = {}
+    is_intel = "Intel" in facts.environment.must_match.processor
     for name, value in facts.said("setting").items():
         left: int | None = None
         if name in ONEDNN_CAPS and facts.shows("oneDNN"):
@@ -41,13 +43,14 @@ def caps(facts: Facts) -> dict[str, str]:
         elif name == "ATEN_CPU_CAPABILITY" and facts.shows("PyTorch"):
             left = 0 if value.lower() == "default" else vectors_in(value)
         elif name == "MKL_ENABLE_INSTRUCTIONS" and facts.shows("MKL"):
-            left = vectors_in(value) if "Intel" in facts.environment.must_match.processor else None
+            left = vectors_in(value) if is_intel else None
+        elif name == "MKL_CBWR" and facts.shows("MKL"):
+            # Other processors than Intel's know this branch alone; it takes SSE2.
+            branch = value.upper().removeprefix("BRANCH=").partition(",")[0].strip()
+            left = 0 if branch == "COMPATIBLE" else vectors_in(branch) if is_intel else None
         if left is not None and left < best:
             found[name] = VECTORS[left]
     return found
-
-
-_WHOSE = {"ATEN_CPU_CAPABILITY": "PyTorch", "MKL_ENABLE_INSTRUCTIONS": "MKL"}
 
 
 def _capped(facts: Facts) -> Iterator[Finding]:
@@ -55,7 +58,7 @@ def _capped(facts: Facts) -> Iterator[Finding]:
     values = facts.said("setting")
     capped = caps(facts)
     for name, left in capped.items():
-        whose = _WHOSE.get(name, "oneDNN")
+        whose = CAPS[name]
         yield Finding(
             "instruction-set-capped",
             whose,
@@ -82,7 +85,7 @@ def _capped(facts: Facts) -> Iterator[Finding]:
 def _low(facts: Facts) -> Iterator[Finding]:
     """Yield libraries that took less than the processor has, though nothing caps them."""
     best = vectors_of(facts.flags)
-    capped = {_WHOSE.get(name, "oneDNN") for name in caps(facts)}
+    capped = {CAPS[name] for name in caps(facts)}
     for item in facts.evidence.items:
         if item.about != "instruction set" or item.name in (*capped, "MKL", "OpenBLAS"):
             continue

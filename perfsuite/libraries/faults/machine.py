@@ -26,9 +26,19 @@ _FOLLOWS_LOAD = ("intel_pstate", "amd-pstate-epp", "amd_pstate_epp")
 
 
 def faults(facts: Facts) -> Iterator[Finding]:
-    """Yield what is wrong with threads and the clock."""
+    """Yield what is wrong with threads, the clock, and what is loaded before all else."""
     yield from _threads(facts)
     yield from _governor(facts)
+    if ignored := list(facts.said("preload")):
+        yield Finding(
+            "preload-ignored",
+            MACHINE,
+            f"LD_PRELOAD names {listed(ignored)}, which the system did not load: such a file is "
+            f"missing, damaged, or of another architecture",
+            "correct the path, install the library for this processor, or unset LD_PRELOAD",
+            "observed",
+            "caution",
+        )
 
 
 def _threads(facts: Facts) -> Iterator[Finding]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import traceback
+from pathlib import Path
 
 from perfsuite.domain.finding import Finding
 
@@ -45,8 +46,17 @@ _PACKAGES = (
     ("libtorch", "pip install --force-reinstall torch"),
     ("libc10", "pip install --force-reinstall torch"),
 )
-_MISSING = re.compile(r"([\w.+-]+\.so[\w.]*): cannot open shared object file")
-_WRONG = re.compile(r"([\w./+-]+\.so[\w.]*): (wrong ELF class|invalid ELF header|file too short)")
+# A name may begin with its folder; that of a Python module has more than one point in it.
+_OBJECT = r"([^\s:'\"]+\.so[\w.]*)"
+_MISSING = re.compile(rf"{_OBJECT}: cannot open shared object file: No such file")
+_UNREADABLE = re.compile(rf"{_OBJECT}: cannot open shared object file: (.+)")
+# What ld.so says of a file that it cannot load (glibc, elf/dl-load.c), and musl's loader.
+_WRONG = re.compile(
+    rf"{_OBJECT}: (wrong ELF class|invalid ELF header|file too short|cannot read file data"
+    r"|ELF file [^;\n]*|only ET_DYN and ET_EXEC can be loaded|ELF load command [^;\n]*"
+    r"|object file has no (?:loadable segments|dynamic section)|nonzero padding in e_ident"
+    r"|internal error|Exec format error)"
+)
 _OLD = re.compile(r"version [`']((?:GLIBCXX|GLIBC|CXXABI)_[\w.]+)' not found")
 _SYMBOL = re.compile(r"([\w.+-]+\.so[\w.]*): undefined symbol: (\w+)")
 
@@ -81,12 +91,20 @@ def explained(said: str) -> tuple[str, str] | None:
 
     None where the error is of another kind.
     """
-    if found := _MISSING.search(said):
-        return f"the shared object {found[1]} is missing", _package(found[1])
-    if found := _WRONG.search(said):
-        name = found[1].rpartition("/")[2]
-        what = f"the shared object {name} is damaged or of another architecture ({found[2]})"
+    if (found := _MISSING.search(said)) and not Path(found[1]).is_file():
+        name = Path(found[1]).name
+        return f"the shared object {name} is missing, or not for this processor", _package(name)
+    if found or (found := _WRONG.search(said)):  # of another processor's it says that it is missing
+        name = Path(found[1]).name
+        why = f" ({found[2]})" if found.re is _WRONG else ""
+        what = f"the shared object {name} is damaged or of another architecture{why}"
         return what, f"install it again for this processor: {_package(name)}"
+    if found := _UNREADABLE.search(said):
+        name = Path(found[1]).name
+        return (
+            f"the shared object {name} cannot be opened: {found[2]}",
+            f"let this user read it (chmod a+r), or install it again: {_package(name)}",
+        )
     if found := _OLD.search(said):
         fix = "take a newer system or image, or: conda install -c conda-forge libstdcxx-ng"
         return f"the system's libraries are too old, {found[1]} is missing", fix

@@ -10,7 +10,13 @@ import pytest
 
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.libraries import mapped
-from perfsuite.libraries.mapped import not_seen, pools, shared_objects, thread_pools
+from perfsuite.libraries.mapped import (
+    not_preloaded,
+    not_seen,
+    pools,
+    shared_objects,
+    thread_pools,
+)
 from perfsuite.libraries.table import loaded
 
 
@@ -66,3 +72,17 @@ def test_an_unknown_core_tells_none(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = {"internal_api": "openmp", "num_threads": 2, "version": None}
     monkeypatch.setattr(mapped, "pools", lambda: [pool, pool | {"architecture": "of the future"}])
     assert {item.about for item in thread_pools("OpenMP", "openmp")} == {"threads"}
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="LD_PRELOAD is Linux's")
+def test_what_ld_preload_names_is_loaded_or_told(tmp_path: Path) -> None:
+    (tmp_path / "libtorn.so.1").write_bytes(b"this is no library" * 100)
+    maps = Path("/proc/self/maps").read_text().splitlines()
+    there = next(line.split()[-1] for line in maps if "/libc.so" in line)
+    asked = f"{there} libc.so.6:{tmp_path}/libtorn.so.1 /no/such/libmissing.so"
+    found = [(one.about, one.name, one.value) for one in not_preloaded(asked)]
+    assert found == [
+        ("preload", "libtorn.so.1", "not loaded"),
+        ("preload", "libmissing.so", "not loaded"),
+    ]
+    assert list(not_preloaded("")) == []

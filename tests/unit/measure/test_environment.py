@@ -18,6 +18,7 @@ import perfsuite
 from perfsuite.domain.environment import Environment
 from perfsuite.measure.environment import (
     environment,
+    groups_of,
     quota_cores,
     usable_threads,
 )
@@ -218,6 +219,14 @@ def test_what_is_no_quota_is_no_limit(tmp_path: Path, text: str) -> None:
     proc = write(tmp_path / "proc", {"self/cgroup": "0::/\n"})
     write(tmp_path / "sys/fs/cgroup", {"cpu.max": text})
     assert quota_cores(proc=proc, sys=tmp_path / "sys") is None
+
+
+def test_what_stands_in_the_place_of_the_groups_is_no_limit(tmp_path: Path) -> None:
+    proc = tmp_path / "proc"
+    (proc / "self").mkdir(parents=True)
+    (proc / "self/cgroup").write_bytes(b"\n\xff\xfe\n0:\nnonsense\n0::/\xff\n")
+    assert quota_cores(proc=proc, sys=tmp_path) is None
+    assert list(groups_of(proc)) == [("", "/\ufffd")]
 
 
 def test_a_group_of_both_hierarchies_has_the_lowest_limit(tmp_path: Path) -> None:

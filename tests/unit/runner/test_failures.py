@@ -77,6 +77,14 @@ def prepared(project: Project, code: str) -> Line:
             "last words\n",
         ),
         (
+            "import os, signal; os.kill(os.getpid(), signal.SIGBUS)",
+            "Crash",
+            "the worker died by SIGBUS, most likely because a file that it has mapped, a shared "
+            "library or weights, is cut off: install or fetch it again; or because /dev/shm is "
+            "full",
+            "",
+        ),
+        (
             "print('so'); raise MemoryError('no more')",
             "MemoryError",
             "out of memory: no more",

@@ -15,6 +15,8 @@ from made_up_facts import AMD, AVX2, AVX512, INTEL, VNNI, found, item
         ("ATEN_CPU_CAPABILITY", "default", "PyTorch", AVX2),
         ("ATEN_CPU_CAPABILITY", "avx2", "PyTorch", AVX512),
         ("MKL_ENABLE_INSTRUCTIONS", "SSE4_2", "MKL", AVX2),
+        ("MKL_CBWR", "COMPATIBLE", "MKL", AVX2),
+        ("MKL_CBWR", "BRANCH=AVX2,STRICT", "MKL", AVX512),
     ],
 )
 def test_a_cap_is_a_fault_that_names_the_variable(
@@ -35,6 +37,8 @@ def test_a_cap_is_a_fault_that_names_the_variable(
         ("ONEDNN_MAX_CPU_ISA", "nonsense", VNNI, INTEL),  # oneDNN takes no notice
         ("ATEN_CPU_CAPABILITY", "avx512", AVX512, INTEL),
         ("MKL_ENABLE_INSTRUCTIONS", "SSE4_2", VNNI, AMD),  # nor does MKL there
+        ("MKL_CBWR", "AVX2", VNNI, AMD),
+        ("MKL_CBWR", "AUTO,STRICT", VNNI, INTEL),
         ("ONEDNN_MAX_CPU_ISA", "SSE41", ("asimd", "sve"), "implementer 0x41"),
         ("ONEDNN_MAX_CPU_ISA", "SSE41", (), ""),  # without /proc
     ],
@@ -104,3 +108,8 @@ def test_int8_with_vnni_and_floats_without_it_are_sound() -> None:
     assert found(runtime="openvino", rounds_to_8_bits=True) == {}
     assert found(runtime="openvino", flags=AVX2) == {}
     assert found(runtime="onnxruntime", rounds_to_8_bits=True, flags=("asimd",)) == {}
+
+
+def test_mkls_branch_for_every_processor_is_a_cap_on_each() -> None:
+    one = found(item("setting", "MKL_CBWR", "compatible"), processor=AMD)["instruction-set-capped"]
+    assert "MKL_CBWR=compatible keeps MKL to SSE" in one.message

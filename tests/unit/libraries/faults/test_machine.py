@@ -106,3 +106,9 @@ def test_a_clock_that_saves_power(context: dict[str, str], severity: str) -> Non
 )
 def test_usual_clocks_are_sound(context: dict[str, str]) -> None:
     assert found(context=context) == {}
+
+
+def test_a_preloaded_file_that_the_system_did_not_load_is_named() -> None:
+    one = found(item("preload", "libjemalloc.so.2", "not loaded"))["preload-ignored"]
+    assert one.severity == "caution" and "libjemalloc.so.2" in one.message
+    assert "LD_PRELOAD" in one.fix

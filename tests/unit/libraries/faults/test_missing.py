@@ -21,6 +21,19 @@ OPEN = "cannot open shared object file: No such file or directory"
         (f"libcudnn.so.9: {OPEN}", "libcudnn.so.9 is missing", "nvidia-cudnn-cu13"),
         (f"libodd.so.7: {OPEN}", "libodd.so.7 is missing", "apt-file search libodd.so.7"),
         ("/opt/x/libtbb.so.12: wrong ELF class: ELFCLASS32", "libtbb.so.12 is damaged", "tbb"),
+        ("/x/libc10.so: cannot read file data", "libc10.so is damaged", "torch"),
+        ("/x/libz.so.1: ELF file data encoding not little-endian", "libz.so.1 is", "zlib1g"),
+        ("/x/libz.so.1: only ET_DYN and ET_EXEC can be loaded", "libz.so.1 is", "zlib1g"),
+        (
+            "/x/_state.cpython-311-x86_64-linux-gnu.so: invalid ELF header",
+            "_state.cpython-311-x86_64-linux-gnu.so is damaged",
+            "reinstall the engine",
+        ),
+        (
+            "/x/libtbb.so.12: cannot open shared object file: Permission denied",
+            "libtbb.so.12 cannot be opened: Permission denied",
+            "chmod",
+        ),
         (
             "/lib/libstdc++.so.6: version `GLIBCXX_3.4.32' not found (required by x)",
             "GLIBCXX_3.4.32",
@@ -63,6 +76,20 @@ def test_the_loaders_own_words_are_understood(tmp_path: Path) -> None:
         ctypes.CDLL(str(wrong))
     found = missing_in(raised.value, "openvino")
     assert found is not None and "libwrong.so.1 is damaged" in found.message
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader's words are Linux's")
+def test_a_file_of_another_architecture_is_not_called_missing(tmp_path: Path) -> None:
+    """The loader says that there is no such file."""
+    other = tmp_path / "libother.so.1"
+    data = bytearray(Path("/proc/self/exe").read_bytes())
+    data[18:20] = (243).to_bytes(2, sys.byteorder)  # EM_RISCV
+    other.write_bytes(data)
+    with pytest.raises(OSError, match="No such file") as raised:
+        ctypes.CDLL(str(other))
+    found = missing_in(raised.value, "openvino")
+    assert found is not None
+    assert "libother.so.1 is damaged or of another architecture" in found.message
 
 
 @pytest.mark.parametrize(
