@@ -284,10 +284,12 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
 @main.command()
 @click.argument("run", type=FOLDER)
 @click.argument("baseline", type=FOLDER, required=False)
-@click.option("--format", "format_", metavar="F", help="md, csv or json; default: as FILE ends.")
+@click.option(
+    "--format", "format_", metavar="F", help="md, html, csv or json; default: as FILE ends."
+)
 @click.option("-o", "--output", type=FILE, help="A file instead of the terminal.")
 def report(run: Path, baseline: Path | None, format_: str | None, output: Path | None) -> None:
-    """Write a stored RUN (held against BASELINE, else its own) as Markdown, CSV or JSON.
+    """Write a stored RUN (held against BASELINE, else its own) as Markdown, HTML, CSV or JSON.
 
     A format of your own is file.py:name; `perfsuite list formats` lists those that are installed.
 
@@ -303,7 +305,7 @@ def report(run: Path, baseline: Path | None, format_: str | None, output: Path |
         return
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text)
+        output.write_text(text, encoding="utf-8")
     except OSError as error:
         raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
     click.echo(f"wrote {output}")

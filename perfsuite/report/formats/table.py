@@ -11,6 +11,7 @@ from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.errors import ConfigError
 from perfsuite.report.formats.csv import Csv
+from perfsuite.report.formats.html import Html
 from perfsuite.report.formats.json import Json
 from perfsuite.report.formats.markdown import Markdown
 from perfsuite.user_code import user_code
@@ -27,6 +28,7 @@ class Format(Protocol):
 
 FORMATS: dict[str, Callable[[], Format]] = {
     "csv": Csv,
+    "html": Html,
     "json": Json,
     "md": Markdown,
 }

@@ -61,14 +61,14 @@ def _below(
     if depth is not None and depth <= 1:
         return
     left = None if depth is None else depth - 1
-    children = _folded(row.children, small_s)
+    children = folded(row.children, small_s)
     for index, child in enumerate(children):
         last = index == len(children) - 1
         branch, go_on = ("└─ ", "   ") if last else ("├─ ", "│  ")
         yield from _below(child, row, further + branch, further + go_on, left, small_s)
 
 
-def _folded(rows: Sequence[BreakdownRow], small_s: float) -> list[BreakdownRow]:
+def folded(rows: Sequence[BreakdownRow], small_s: float) -> list[BreakdownRow]:
     """Return the rows, with operators of less than `small_s` seconds joined into a last row."""
     small = [row for row in rows if row.level == "operator" and row.time_s < small_s]
     if len(small) <= _FEW:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from perfsuite.domain.diagnosis import Layer
+from perfsuite.domain.finding import LayerKernel
 from perfsuite.report.tables.cell_rows import plain
 
 COLUMNS = ("layers", "operator", "kernel", "library", "instruction set", "precision", "known")
@@ -16,9 +17,10 @@ _UNKNOWN = "?"
 
 Line = tuple[str, ...]
 _Kind = tuple[str, str, str, str]
+_Layer = Layer | LayerKernel
 
 
-def lines(layers: Sequence[Layer]) -> list[Line]:
+def lines(layers: Sequence[_Layer]) -> list[Line]:
     """Return the lines of a table, in the order of `COLUMNS`.
 
     Few layers stand one by one. Of many, those of a small group (by library, instruction set,
@@ -38,24 +40,24 @@ def lines(layers: Sequence[Layer]) -> list[Line]:
     ]
 
 
-def _groups(layers: Iterable[Layer]) -> list[list[Layer]]:
+def _groups(layers: Iterable[_Layer]) -> list[list[_Layer]]:
     """Return the layers by kind, the smallest group first."""
-    groups: dict[_Kind, list[Layer]] = {}
+    groups: dict[_Kind, list[_Layer]] = {}
     for one in layers:
         kind = (one.library, one.instruction_set, one.precision, one.how)
         groups.setdefault(kind, []).append(one)
     return sorted(groups.values(), key=len)
 
 
-def _is_odd(group: Sequence[Layer], layers: Sequence[Layer]) -> bool:
+def _is_odd(group: Sequence[_Layer], layers: Sequence[_Layer]) -> bool:
     return len(group) <= _ODD * len(layers)
 
 
-def _one(layer: Layer) -> Line:
+def _one(layer: _Layer) -> Line:
     return _together([layer], plain(layer.layer))
 
 
-def _together(group: Sequence[Layer], name: str) -> Line:
+def _together(group: Sequence[_Layer], name: str) -> Line:
     columns = (
         (one.operator for one in group),
         (one.kernel for one in group),

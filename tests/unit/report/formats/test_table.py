@@ -61,11 +61,11 @@ def test_a_format_of_ones_own_is_one_file(page: Path, name: str) -> None:
 
 
 def test_a_format_of_an_installed_package(page: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    point = EntryPoint("html", "my_format:Html", "perfsuite.formats")
+    point = EntryPoint("slides", "my_format:Html", "perfsuite.formats")
     monkeypatch.setattr(plugins, "entry_points", lambda group: [point] * (group == point.group))
     monkeypatch.syspath_prepend(page.parent)
-    assert perfsuite("report", "run", "--format", "html").stdout.strip() == ITEMS
-    assert "  html  from an installed package\n" in perfsuite("list", "formats").stdout
+    assert perfsuite("report", "run", "--format", "slides").stdout.strip() == ITEMS
+    assert "  slides  from an installed package\n" in perfsuite("list", "formats").stdout
 
 
 @pytest.mark.parametrize(

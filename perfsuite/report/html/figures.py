@@ -1,0 +1,108 @@
+"""Parts of Plotly's figures that several plots share: labels, axes, intervals, colours."""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from perfsuite.domain.verdict import Interval
+from perfsuite.report.tables.cell_rows import plain
+
+_COLOURS = 8  # of the style, told apart also by those who see fewer colours
+_SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
+_LABEL = 36  # characters of a name beside an axis
+_FEW_DECADES = (0.7, 2.5)  # on which an axis has ticks at 1, 2 and 5
+_HEIGHT, _ROW = 110, 30  # pixels: of a plot without rows, and of each
+
+
+def label(text: str, longest: int = _LABEL) -> str:
+    """Return a text that may come from anywhere, cut where it is long, for Plotly to show as it is.
+
+    Plotly takes `<b>` and the like for markup in every text.
+    """
+    short = plain(text)
+    if len(short) > longest:
+        half = longest // 2
+        short = f"{short[: longest - half - 1]}…{short[-half:]}"
+    return html.escape(short, quote=False)
+
+
+def lines(*texts: str) -> str:
+    """Return what is shown beside a point: a line for each text that is not empty."""
+    return "<br>".join(label(one, 90) for one in texts if one)
+
+
+def series(place: int) -> str:
+    """Return the name of the colour of the series in this place."""
+    return f"$series{place % _COLOURS + 1}"
+
+
+def symbol(place: int) -> str:
+    """Return the symbol of the points of the series in this place."""
+    return _SYMBOLS[place % len(_SYMBOLS)]
+
+
+def errors(found: Sequence[Interval]) -> dict[str, Any]:
+    """Return intervals as Plotly draws them, as distances from the values."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": [max(0.0, one.high - one.value) for one in found],
+        "arrayminus": [max(0.0, one.value - one.low) for one in found],
+        "thickness": 1.2,
+        "width": 3,
+    }
+
+
+def names(texts: Sequence[str], **more: Any) -> dict[str, Any]:
+    """Return an axis of rows with names, the first at the top.
+
+    The rows are numbered from 0, as two names may be cut to the same label.
+    """
+    return {
+        "tickvals": list(range(len(texts))),
+        "ticktext": [label(one) for one in texts],
+        "range": [len(texts) - 0.4, -0.6],
+        "zeroline": False,
+        "fixedrange": True,
+        **more,
+    }
+
+
+def height_of(rows: int) -> int:
+    """Return the height of a plot with so many rows, in pixels."""
+    return _HEIGHT + _ROW * rows
+
+
+def log_range(values: Iterable[float]) -> list[float]:
+    """Return the ends of a logarithmic axis for these positive values, with a margin."""
+    found = [math.log10(one) for one in values if one > 0.0 and math.isfinite(one)] or [0.0]
+    margin = max(0.08, 0.08 * (max(found) - min(found)))
+    return [min(found) - margin, max(found) + margin]
+
+
+def range_of(values: Iterable[float]) -> list[float]:
+    """Return the ends of an axis for these values, with a margin."""
+    found = [one for one in values if math.isfinite(one)] or [0.0]
+    margin = max(0.1, 0.1 * (max(found) - min(found)))
+    return [min(found) - margin, max(found) + margin]
+
+
+def log_axis(title: str, ends: Sequence[float], suffix: str = "") -> dict[str, Any]:
+    """Return a logarithmic axis with few, round ticks."""
+    decades = ends[1] - ends[0]
+    ticks = {"dtick": "D2"} if _FEW_DECADES[0] <= decades <= _FEW_DECADES[1] else {}
+    return {
+        "type": "log",
+        "title": {"text": title},
+        "range": list(ends),
+        "ticksuffix": suffix,
+        **ticks,
+    }
+
+
+def seconds_axis(title: str, **more: Any) -> dict[str, Any]:
+    """Return an axis of seconds, whose ticks have a prefix: `1.2ms`."""
+    return {"title": {"text": title}, "tickformat": "~s", "ticksuffix": "s", **more}

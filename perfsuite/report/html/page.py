@@ -1,0 +1,109 @@
+"""The whole page, made from a judged run by the sections, the templates and the static files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from perfsuite import __version__
+from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.record import Run
+from perfsuite.judge import Comparison
+from perfsuite.report.tables.cell_rows import CellRow, groups, plain, rows, title
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
+
+_PACKAGE = "perfsuite.report.html"
+# What could end a script element, or begin a comment in it, as JSON writes it otherwise.
+_UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
+_ESCAPES = str.maketrans(_UNSAFE)
+
+
+@dataclass(frozen=True)
+class Page:
+    """What sections are made from: a run, its judgement, and where its side files lie, if known.
+
+    `comparison` is there where the run is held against another one.
+    """
+
+    run: Run
+    judgement: Judgement
+    folder: Path | None = None
+    comparison: Comparison | None = None
+    profiled: bool = field(default=False)  # it is of `perfsuite profile`: nothing was judged
+
+    @cached_property
+    def rows(self) -> list[CellRow]:
+        """Return a row for each cell, in the order of the suite."""
+        return rows(self.run, self.judgement)
+
+    @cached_property
+    def groups(self) -> dict[str, list[CellRow]]:
+        """Return the rows by workload."""
+        return groups(self.rows)
+
+
+def page_html(page: Page) -> str:
+    """Return the whole document as a text."""
+    from perfsuite.report.html.sections.table import sections
+
+    shown = sections(page)
+    return (
+        _environment()
+        .get_template("page.html")
+        .render(
+            page=page,
+            name=plain(page.run.header.suite.name),
+            subtitle=title(page.run).removeprefix(f"{plain(page.run.header.suite.name)}: "),
+            sections=shown,
+            version=__version__,
+            style=_static("page.css"),
+            script=_static("page.js"),
+            library=_static("plotly.min.js") if any(_plots(one.blocks) for one in shown) else "",
+        )
+    )
+
+
+def _plots(blocks: Any) -> bool:
+    return any(
+        one.kind == "plot" or _plots(getattr(one, "blocks", getattr(one, "folds", ())))
+        for one in blocks
+    )
+
+
+@cache
+def _environment() -> Environment:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    made = Environment(
+        loader=PackageLoader(_PACKAGE),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters["island"] = _island
+    return made
+
+
+def _island(value: object) -> Markup:
+    """Return the value as JSON that may stand in a script element, whatever texts it holds."""
+    from markupsafe import Markup
+
+    return Markup(msgspec.json.encode(value).decode().translate(_ESCAPES))
+
+
+@cache
+def _static(name: str) -> Markup:
+    """Return one of the files that the page carries, which are perfsuite's own."""
+    from markupsafe import Markup
+
+    text = files(_PACKAGE).joinpath("static", name).read_text(encoding="utf-8")
+    return Markup(text)

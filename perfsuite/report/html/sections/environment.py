@@ -1,0 +1,120 @@
+"""The machine and the versions, what the machine can see, and how each cell is made again."""
+
+from __future__ import annotations
+
+import glob
+import shlex
+from collections.abc import Iterator
+
+from perfsuite.domain.certificate import Certificate
+from perfsuite.domain.record import Header
+from perfsuite.report.html.blocks import Block, Fold, Heading, Section, Table, Text, Value
+from perfsuite.report.html.blocks import text as paragraphs
+from perfsuite.report.html.page import Page
+from perfsuite.report.html.places import cell_place
+from perfsuite.report.html.values import number, said
+from perfsuite.report.sentences.certificate import certificate_sentence, share_sentences
+from perfsuite.report.tables import certificate as tables
+from perfsuite.report.tables.cell_rows import plain
+from perfsuite.report.words import percent, size
+
+
+def environment(page: Page) -> Section:
+    """Return where and with what the run was made."""
+    header = page.run.header
+    blocks: list[Block] = [
+        Table(
+            "The machine; without the same, absolute times are not comparable",
+            ("what", "here"),
+            list(_machine(header)),
+        ),
+        *_named("Versions; a difference is told, never refused", header.environment.subject),
+        *_named("Further", header.environment.context),
+    ]
+    blocks += _certificate(header.certificate)
+    if header.files:
+        lines = [(said(path), said(digest)) for path, digest in header.files.items()]
+        caption = "SHA-256 of models, samples and plug-ins"
+        blocks.append(Fold(caption, (Table(caption, ("file", "digest"), lines),)))
+    return Section("environment", "Environment", blocks)
+
+
+def _machine(header: Header) -> Iterator[tuple[Value, Value]]:
+    machine = header.environment.must_match
+    yield said("processor"), said(machine.processor)
+    if machine.card:
+        yield said("card"), said(machine.card)
+    yield (
+        said("family, model, stepping"),
+        said(f"{machine.family}, {machine.model}, {machine.stepping}"),
+    )
+    yield said("usable cores"), number(machine.usable_cores, lambda one: f"{one:g}")
+    quota = machine.quota_cores
+    yield said("quota"), said("none") if quota is None else number(quota, lambda one: f"{one:g}")
+    for name, value in machine.caches_bytes.items():
+        yield said(f"cache {name}"), number(value, size)
+    yield said("flags"), said(" ".join(machine.flags))
+    yield said("perfsuite"), said(header.perfsuite)
+    yield said("made"), said(header.created_at)
+
+
+def _named(caption: str, values: dict[str, str]) -> list[Block]:
+    if not values:
+        return []
+    lines = [(said(name), said(str(value))) for name, value in values.items()]
+    return [Table(caption, ("what", "here"), lines)]
+
+
+def _certificate(found: Certificate | None) -> list[Block]:
+    if found is None:
+        advice = "No certificate: what this machine can see is not known."
+        return [Heading("What this machine can see"), Text((advice,), command="perfsuite certify")]
+    told = (certificate_sentence(found), *share_sentences(found))
+    power = [
+        (
+            number(one.effect, percent),
+            Value(line[1], one.found.value, one.found.low, one.found.high),
+        )
+        for one, line in zip(found.power, tables.power_lines(found), strict=True)
+    ]
+    visible = [
+        (
+            Value(line[0], one.rounds),
+            said(line[1]),
+            said(line[2]) if one.in_80 is None else Value(line[2], one.in_80),
+            said(line[3]) if one.in_95 is None else Value(line[3], one.in_95),
+        )
+        for one, line in zip(found.visible, tables.visible_lines(found), strict=True)
+    ]
+    return [
+        Heading("What this machine can see"),
+        paragraphs(*told),
+        Table("Changes of known size that gates find", tables.POWER_COLUMNS, power),
+        Table("The smallest changes that are seen", tables.VISIBLE_COLUMNS, visible),
+    ]
+
+
+def reproduce(page: Page) -> Section | None:
+    """Return the command that makes each cell again."""
+    if not page.rows:
+        return None
+    lines = [
+        (said(row.key, link=cell_place(row.cell)), said(_command(page, row.key)))
+        for row in page.rows
+    ]
+    table = Table("The command for each cell", ("cell", "command"), lines)
+    return Section("reproduce", "Make it again", (table,), _again(page))
+
+
+def _again(page: Page) -> str:
+    return (
+        f"The suite is {plain(page.run.header.suite.name)!r}. A cell is measured together with "
+        f"those that it is compared with, so these commands name those, too."
+    )
+
+
+def _command(page: Page, key: str) -> str:
+    row = next(one for one in page.rows if one.key == key)
+    keys = [key, *([row.reference] if row.reference else [])]
+    wanted = [part for one in keys for part in ("--only", glob.escape(one))]
+    return shlex.join(["perfsuite", "run", "SUITE.toml", *wanted])

@@ -1,0 +1,82 @@
+"""The answer that a run gives, in words: whether budgets hold, and which variants are best."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.verdict import Interval, Verdict
+from perfsuite.report import words
+from perfsuite.report.tables.best import Best
+from perfsuite.report.tables.cell_rows import SEVERITY, CellRow, plain, short_key
+
+_UNDECIDED = ("missing", "incomparable", "inconclusive")
+
+
+def headline(judgement: Judgement) -> str:
+    """Return in one sentence whether everything holds that the run was held to."""
+    verdicts = judgement.verdicts
+    if not verdicts:
+        return "Nothing was judged: there are no budgets, and there is no baseline."
+    total = f"{len(verdicts)} verdict{'s' * (len(verdicts) != 1)}"
+    counts = Counter(one.status for one in verdicts)
+    if counts["pass"] == len(verdicts):
+        return "Everything holds." if len(verdicts) > 1 else "The one limit holds."
+    unsure = sum(one.status in _UNDECIDED for one in verdicts)
+    broken = len(verdicts) - counts["pass"] - unsure
+    hold = "does not hold" if broken == 1 else "do not hold"
+    told = [f"{broken} of {total} {hold}"] if broken else []
+    told += [f"{unsure}{'' if broken else f' of {total}'} cannot be told"] if unsure else []
+    return f"{', and '.join(told)}."
+
+
+def budget_sentence(verdicts: Sequence[Verdict]) -> str:
+    """Return on how many cells a limit holds, by the verdicts on it."""
+    counts = Counter(one.status for one in verdicts)
+    if counts["pass"] == len(verdicts):
+        return "holds" if len(verdicts) == 1 else f"holds in all {len(verdicts)} cells"
+    told = ", ".join(
+        f"{counts[one]} {'hold' if one == 'pass' else one.replace('_', ' ')}"
+        for one in SEVERITY
+        if counts[one]
+    )
+    if len(verdicts) == 1:
+        return verdicts[0].status.replace("_", " ")
+    return f"of {len(verdicts)} cells: {told}"
+
+
+def best_sentence(best: Best) -> str:
+    """Return which variant of a workload is best, and how fast and how good it is."""
+    if best.row is not None:
+        return f"{plain(short_key(best.row))} is {_fast(best.row)}, {_lost(best.row)}."
+    if best.nearest is None:
+        return "There is no variant that was measured and compared."
+    nearest = f"{plain(short_key(best.nearest))}: {_fast(best.nearest)}, {_lost(best.nearest)}"
+    if best.nearest.speedup is not None and best.nearest.speedup.low <= 1.0:
+        return f"No variant is proven faster than its reference; the fastest is {nearest}."
+    return f"No variant holds its limits; the fastest is {nearest}."
+
+
+def _fast(row: CellRow) -> str:
+    found = row.speedup
+    if found is None:
+        return "not compared"
+    what = f"{words.times(found.value)} faster than {plain(_short(row.reference, row))}"
+    return what + words.spread(found, words.times)
+
+
+def _short(reference: str, row: CellRow) -> str:
+    return reference.removeprefix(f"{row.cell.workload}/")
+
+
+def _lost(row: CellRow) -> str:
+    lost: Interval | None = row.loss_points
+    if lost is None:
+        return "its accuracy was not compared"
+    metric = plain(row.accuracy_metric)
+    around = words.spread(lost, words.points)
+    if lost.value < 0.0:
+        around = around.replace("(", "(a loss of ", 1)
+        return f"{words.points(-lost.value)} points of {metric} gained{around}"
+    return f"{words.points(lost.value)} points of {metric} lost{around}"
