@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.passes.int8.graphs import bodies, names_read_by
+from perfsuite.export.bodies import bodies, names_read_by
 
 if TYPE_CHECKING:
     import onnx

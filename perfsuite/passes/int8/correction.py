@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.domain.task import Inputs
+from perfsuite.export.bodies import names_made
 from perfsuite.passes.int8.calibration import means_of
-from perfsuite.passes.int8.graphs import names_made
 from perfsuite.passes.int8.opsets import opset_of
 from perfsuite.passes.int8.placement import CONVOLUTIONS, channel_axis
 

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.passes.int8.graphs import names_read_by
+from perfsuite.export.bodies import names_read_by
 from perfsuite.passes.int8.sharing import Range
 
 if TYPE_CHECKING:

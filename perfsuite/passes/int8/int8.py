@@ -92,7 +92,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
         Raises `Unsupported` for an engine that runs no quantized graphs.
         """
-        return msgspec.json.encode(self._scheme(target)).decode()
+        told = msgspec.to_builtins(self._scheme(target))
+        if not told["pairs_before_layers"]:  # which came later: keys without it stay as they were
+            del told["pairs_before_layers"]
+        return msgspec.json.encode(told).decode()
 
     @property
     def for_every_processor(self) -> bool:
@@ -247,4 +250,5 @@ def scheme_of(target: Target, *, portable: bool = False) -> Scheme:
         weight_limit=2 ** (bits - 1) - 1,
         sum_in_accumulator=wanted.sum_in_accumulator,
         float_operators=wanted.float_operators,
+        pairs_before_layers=wanted.pairs_before_layers,
     )

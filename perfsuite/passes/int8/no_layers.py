@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from perfsuite.export.bodies import bodies
 from perfsuite.export.contrib_operators import is_free
 from perfsuite.export.operators import RECURRENT, operator_name
-from perfsuite.passes.int8.graphs import bodies
 from perfsuite.passes.int8.placement import CONVOLUTIONS, PRODUCTS
 
 if TYPE_CHECKING:

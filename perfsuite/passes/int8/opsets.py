@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import BuildError
-from perfsuite.passes.int8.graphs import bodies, names_made, names_read, unused_name
+from perfsuite.export.bodies import bodies, names_made, names_read, unused_name
 
 if TYPE_CHECKING:
     import onnx

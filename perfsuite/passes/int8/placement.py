@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from perfsuite.passes.int8.graphs import names_read_by
+from perfsuite.export.bodies import names_read_by
 from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared
 
 if TYPE_CHECKING:

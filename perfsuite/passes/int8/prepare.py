@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
+from perfsuite.export.bodies import bodies, names_made
 from perfsuite.passes.int8.forms import in_known_forms
-from perfsuite.passes.int8.graphs import bodies, names_made
 from perfsuite.passes.int8.opsets import PER_CHANNEL, converted, opset_of
 from perfsuite.passes.int8.shuffles import without_shuffles
 from perfsuite.passes.int8.unchanged import difference, steady

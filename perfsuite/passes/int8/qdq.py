@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfsuite.passes.int8.graphs import names_made, names_read, unused_name
+from perfsuite.export.bodies import names_made, names_read, unused_name
 from perfsuite.passes.int8.placement import ACTIVATIONS, CONVOLUTIONS, channel_axis
 from perfsuite.passes.int8.sharing import Placement, Range
 
@@ -28,13 +28,15 @@ class Scheme(msgspec.Struct, frozen=True):
     `signed`: activations are int8 with zero point 0, else uint8. `weight_limit`: the greatest
     absolute value of an 8-bit weight, 127 or 63. `sum_in_accumulator`: the engine adds a shortcut
     to a convolution's result before it rounds, and finds by itself what carries 8-bit values.
-    `float_operators`: it has no 8-bit kernels for these.
+    `float_operators`: it has no 8-bit kernels for these. `pairs_before_layers`: what carries 8-bit
+    values to a layer is rounded once more, in the same scale.
     """
 
     signed: bool
     weight_limit: int
     sum_in_accumulator: bool
     float_operators: tuple[str, ...] = ()
+    pairs_before_layers: bool = False
 
 
 def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.ndarray, ...]:
@@ -105,12 +107,18 @@ class _Writer:
             names = self._constant(group[0], "scale", scale), self._constant(group[0], "zero", zero)
             self.points.update(dict.fromkeys(group, names))
             self.scales.update(dict.fromkeys(group, float(scale)))
+        layers = {
+            node.input[0]
+            for node in graph.node
+            if node.output and node.output[0] in placement.weighted
+        }
         for carrier, index in placement.carriers.items():
             source = placement.groups[index][0]
             self.scales[carrier] = self.scales[source]
             # Engines that sum in the accumulator keep 8-bit values through such operators by
             # themselves; a second pair would only hide patterns such as a channel shuffle.
-            if not scheme.sum_in_accumulator:
+            wanted = scheme.pairs_before_layers and carrier in layers
+            if wanted or not scheme.sum_in_accumulator:
                 self.points[carrier] = self.points[source]
 
     def write(self) -> None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from perfsuite.export.bodies import names_made, names_read_by, unused_name
 from perfsuite.passes.int8.channel_routes import (
     Channel,
     Route,
@@ -24,7 +25,6 @@ from perfsuite.passes.int8.channel_routes import (
     is_depthwise,
     routes_of,
 )
-from perfsuite.passes.int8.graphs import names_made, names_read_by, unused_name
 
 if TYPE_CHECKING:
     import onnx

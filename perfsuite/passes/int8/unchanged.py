@@ -9,9 +9,9 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError
+from perfsuite.export.bodies import bodies, names_read
 from perfsuite.export.noise import noise_floors
 from perfsuite.export.parity import TOLERANCES
-from perfsuite.passes.int8.graphs import bodies, names_read
 
 if TYPE_CHECKING:
     import onnx

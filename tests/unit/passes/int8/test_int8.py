@@ -304,12 +304,23 @@ def test_a_new_file_keeps_its_version_and_the_one_given_stays_as_it_is() -> None
         (QuantizedGraphs("int8", True, 8), Scheme(True, 127, True)),
         (QuantizedGraphs("uint8", False, 7), Scheme(False, 63, False)),
         (QuantizedGraphs(float_operators=("A",)), Scheme(False, 127, False, ("A",))),
+        (
+            QuantizedGraphs("int8", True, pairs_before_layers=True),
+            Scheme(True, 127, True, pairs_before_layers=True),
+        ),
     ],
 )
 def test_the_scheme_is_the_engines(wanted: QuantizedGraphs, scheme: Scheme) -> None:
-    assert scheme_of(Target("mine", "cpu", quantized=wanted)) == scheme
-    assert Int8().resolve(Target("mine", "cpu", quantized=wanted)) == (
-        msgspec.json.encode(scheme).decode()
+    target = Target("mine", "cpu", quantized=wanted)
+    assert scheme_of(target) == scheme
+    assert msgspec.json.decode(Int8().resolve(target), type=Scheme) == scheme
+
+
+def test_keys_are_those_of_before_there_was_a_choice_of_pairs() -> None:
+    """What was quantized for other engines, with hours of calibration, is still found."""
+    target = Target("mine", "cpu", quantized=QuantizedGraphs("int8", True, 7, ("A",)))
+    assert Int8().resolve(target) == (
+        '{"signed":true,"weight_limit":63,"sum_in_accumulator":true,"float_operators":["A"]}'
     )
 
 

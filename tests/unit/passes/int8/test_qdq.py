@@ -152,6 +152,33 @@ def test_bias_stays_float_and_float_weights_go() -> None:
     assert all(node.name.startswith("fc/") for node in graph.node)
 
 
+def pooled_graph() -> onnx.GraphProto:
+    """Two convolutions with a pooling between them, whose result another node reads, too."""
+    weights = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w")
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 1, 4, 4])
+    outputs = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", 1, 2, 2]) for name in "yz"
+    ]
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["a"], "a/Conv"),
+        helper.make_node("MaxPool", ["a"], ["p"], "p", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Conv", ["p", "w"], ["y"], "b/Conv"),
+        helper.make_node("Sigmoid", ["p"], ["z"], "sigmoid"),
+    ]
+    return helper.make_graph(nodes, "pooled", [x], outputs, [weights])
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_pair_stands_before_each_layer_where_the_engine_wants_it(asked: bool) -> None:
+    graph = quantized(pooled_graph(), sum_in_accumulator=True, pairs_before_layers=asked)
+    makers = {output: node for node in graph.node for output in node.output}
+    layer = next(node for node in graph.node if node.name == "b/Conv")
+    before = makers[layer.input[0]]
+    assert before.op_type == ("DequantizeLinear" if asked else "MaxPool")
+    if asked:
+        assert makers[before.input[0]].input[1:] == before.input[1:] == ["a_scale", "a_zero"]
+
+
 def test_a_bias_fits_into_int32_where_weights_have_died() -> None:
     found = constants(quantized(linear_graph(bias=1000.0)))
     # In units of the input's scale (1) and the weights' scale, as engines round it.
