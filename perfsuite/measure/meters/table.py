@@ -11,6 +11,7 @@ from perfsuite.domain.metrics import METRICS, Metric
 from perfsuite.errors import ConfigError
 from perfsuite.measure.meters.memory import Memory
 from perfsuite.measure.meters.nvml import Nvml
+from perfsuite.measure.meters.rapl import Rapl
 
 
 def _memory() -> type[Meter]:
@@ -23,7 +24,12 @@ def _nvml() -> type[Meter]:
     return Nvml
 
 
-METERS: dict[str, Callable[[], type[Meter]]] = {"memory": _memory, "nvml": _nvml}
+def _rapl() -> type[Meter]:
+    """Return the energy of a call on the processor, where its counters may be read."""
+    return Rapl
+
+
+METERS: dict[str, Callable[[], type[Meter]]] = {"memory": _memory, "nvml": _nvml, "rapl": _rapl}
 
 
 def load_meter(reference: str) -> type[Meter]:
@@ -54,14 +60,16 @@ def load_meter(reference: str) -> type[Meter]:
 def definitions(references: Iterable[str]) -> tuple[Metric, ...]:
     """Return the metrics of these meters that perfsuite's own table has not.
 
-    Raises `ConfigError` where two meters define one name.
+    Raises `ConfigError` where two meters define one name, unless both are perfsuite's own: these
+    measure the same of other devices, such as the energy of a call.
     """
     found: dict[str, tuple[str, Metric]] = {}
     for reference in references:
         for metric in load_meter(reference).metrics:
-            if metric.name in found:
+            before = found.get(metric.name)
+            if before is not None and not {before[0], reference} <= set(METERS):
                 raise ConfigError(
-                    f"'{metric.name}' is defined by '{found[metric.name][0]}' and by "
+                    f"'{metric.name}' is defined by '{before[0]}' and by "
                     f"'{reference}'; leave one of these meters out"
                 )
             found[metric.name] = (reference, metric)
