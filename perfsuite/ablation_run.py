@@ -8,7 +8,9 @@ from pathlib import Path
 
 from perfsuite.config.ablation_suite import MINUTES, ablation_suite
 from perfsuite.config.expansion import cells as cells_of
+from perfsuite.config.profile_suite import FULL
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32
 from perfsuite.judged_run import JudgedRun, worked_off
@@ -30,6 +32,8 @@ def ablate(
     threads: int | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    device: str = PROCESSOR,
+    precision: str = FULL,
     switches: Sequence[str] = (),
     minutes: float = MINUTES,
     resume: bool = False,
@@ -52,6 +56,8 @@ def ablate(
         threads=threads,
         samples=None if samples is None else Path(samples),
         shapes=shapes,
+        device=device,
+        precision=precision,
         switches=switches,
         minutes=minutes,
     )

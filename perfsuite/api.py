@@ -181,6 +181,8 @@ def profile(
     picture: AnyPath | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    device: str = "cpu",
+    precision: str = "fp32",
     flamegraph: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun: ...
@@ -218,6 +220,8 @@ def profile_workload(
     picture: AnyPath | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    device: str = "cpu",
+    precision: str = "fp32",
     flamegraph: bool = False,
     observe: Observe | None = None,
 ) -> JudgedRun:
@@ -227,7 +231,8 @@ def profile_workload(
     PyTorch. Without `runtimes` every engine is tried, and one that cannot run the workload is only
     a warning. `recipe` is fp32, or a pass with its defaults. `picture` takes the place of the
     task's own inputs. An ONNX file's inputs are those of `samples`, an `.npz` file, or made up with
-    the `shapes` that are given by input: `{"x": (1, 3, 640, 640)}`.
+    the `shapes` that are given by input: `{"x": (1, 3, 640, 640)}`. With `device="cuda"` it is
+    every engine that runs on a card.
     """
     from perfsuite.config.profile_suite import single_suite
     from perfsuite.report import write_profile
@@ -245,6 +250,8 @@ def profile_workload(
         picture=file,
         samples=_path(samples),
         shapes=shapes,
+        device=device,
+        precision=precision,
     )
     if file is not None:
         read_picture(file)  # a mistake here must not cost a whole run

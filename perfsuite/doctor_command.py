@@ -23,6 +23,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("workload", required=False)
 @click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
 @click.option("--recipe", metavar="R", help="fp32, the default, or a pass, such as int8.")
+@click.option("--device", default="cpu", show_default=True, help="Or a card: cuda.")
+@click.option("--precision", default="fp32", show_default=True, help="Or tf32, fp16, bf16.")
 @click.option("--batch", type=click.IntRange(min=1), help="Default: 1, of the small net 16.")
 @click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
 @click.option("--samples", type=FILE, help="Inputs of an ONNX file: an .npz file.")
@@ -47,6 +49,8 @@ def doctor(
     workload: str | None,
     runtimes: tuple[str, ...],
     recipe: str | None,
+    device: str,
+    precision: str,
     batch: int | None,
     threads: int | None,
     samples: Path | None,
@@ -60,7 +64,8 @@ def doctor(
     """Show which libraries compute, proven by what ran, and what is wrong with them.
 
     Without WORKLOAD a small net of perfsuite's own runs on every engine, in fp32 and in INT8. With
-    it (a name, file.py:name or file.onnx) the kernel of each layer of that model is shown.
+    it (a name, file.py:name or file.onnx) the kernel of each layer of that model is shown. With
+    --device cuda it is the engines that run on a card.
 
     The exit code is 1 where a fault was found, and 3 where nothing could be looked at.
 
@@ -87,6 +92,8 @@ def doctor(
             threads=threads,
             samples=samples,
             shapes=parse_shapes(shapes),
+            device=device,
+            precision=precision,
             ablate=ablate,
             across=across,
             minutes=minutes,

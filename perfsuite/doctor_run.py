@@ -12,7 +12,9 @@ from perfsuite import ablation_run, across_run
 from perfsuite.config import ablation_suite
 from perfsuite.config.doctor_suite import PROBE, doctor_suite
 from perfsuite.config.expansion import cells as cells_of
+from perfsuite.config.profile_suite import FULL
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.diagnosis import Ablation, AcrossProcessors, Diagnosis
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32
@@ -81,6 +83,8 @@ def doctor(
     threads: int | None = None,
     samples: AnyPath | None = None,
     shapes: GivenShapes | None = None,
+    device: str = PROCESSOR,
+    precision: str = FULL,
     ablate: bool = False,
     across: bool = False,
     minutes: float | None = None,
@@ -105,6 +109,8 @@ def doctor(
         threads=threads,
         samples=None if samples is None else Path(samples),
         shapes=shapes,
+        device=device,
+        precision=precision,
     )
     name = "" if workload is None else next(iter(suite.workloads))
     with created(None if out is None else Path(out), suite, cells_of(suite)) as journal:
@@ -120,7 +126,18 @@ def doctor(
         asked=bool(runtimes),
         warnings=journal.warnings,
     )
-    given = _Given(workload, runtimes, recipe, suite.batches[0], threads, samples, shapes, minutes)
+    given = _Given(
+        workload,
+        runtimes,
+        recipe,
+        suite.batches[0],
+        threads,
+        samples,
+        shapes,
+        device,
+        precision,
+        minutes,
+    )
     without = others = None
     _write(made)  # what follows takes minutes, and may be interrupted
     if ablate:
@@ -147,6 +164,8 @@ class _Given(NamedTuple):
     threads: int | None
     samples: AnyPath | None
     shapes: GivenShapes | None
+    device: str
+    precision: str
     minutes: float | None
 
 
@@ -165,6 +184,8 @@ def _with_ablation(
             threads=given.threads,
             samples=given.samples,
             shapes=given.shapes,
+            device=given.device,
+            precision=given.precision,
             minutes=ablation_suite.MINUTES if given.minutes is None else given.minutes,
             observe=observe,
         )

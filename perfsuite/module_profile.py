@@ -27,8 +27,8 @@ from perfsuite.measure.stages import breakdown
 from perfsuite.report.profile.tree import Tree, render
 from perfsuite.report.sentences import bottleneck_sentences
 from perfsuite.runner.build.stages import check, paths, spans
-from perfsuite.runtimes.pytorch.card import CUDA
 from perfsuite.runtimes.pytorch.profile import profile
+from perfsuite.runtimes.shared.cuda_driver import CUDA
 from perfsuite.user_code import kind_of, user_code
 
 if TYPE_CHECKING:

@@ -16,6 +16,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.argument("workload")
 @click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
 @click.option("--recipe", metavar="R", default="fp32", show_default=True, help="Or a pass: int8.")
+@click.option("--device", default="cpu", show_default=True, help="Or a card: cuda.")
+@click.option("--precision", default="fp32", show_default=True, help="Or tf32, fp16, bf16.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
 @click.option("--input", "picture", type=FILE, help="A picture in place of the task's own inputs.")
@@ -37,6 +39,8 @@ def profile(
     workload: str,
     runtimes: tuple[str, ...],
     recipe: str,
+    device: str,
+    precision: str,
     batch: int,
     threads: int | None,
     picture: Path | None,
@@ -49,8 +53,8 @@ def profile(
 ) -> None:
     """Show where the time of WORKLOAD goes: stages, operators, the bottleneck; write a trace.
 
-    WORKLOAD is a name, file.py:name or file.onnx. Every engine that can run it is profiled, unless
-    --runtime names some.
+    WORKLOAD is a name, file.py:name or file.onnx. Every engine that can run it on the device is
+    profiled, unless --runtime names some.
 
     Example: perfsuite profile vgg-digits --runtime onnxruntime --depth 3
     """
@@ -74,6 +78,8 @@ def profile(
             picture=picture,
             samples=samples,
             shapes=parse_shapes(shapes),
+            device=device,
+            precision=precision,
             flamegraph=flamegraph,
             observe=follow,
         )

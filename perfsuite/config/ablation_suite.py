@@ -8,9 +8,10 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.config.expansion import cells as cells_of
-from perfsuite.config.profile_suite import single_suite
+from perfsuite.config.profile_suite import FULL, single_suite
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.domain.cell import Cell
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32
@@ -35,6 +36,8 @@ def ablation_suite(
     threads: int | None = None,
     samples: Path | None = None,
     shapes: GivenShapes | None = None,
+    device: str = PROCESSOR,
+    precision: str = FULL,
     switches: Sequence[str] = (),
     minutes: float = MINUTES,
 ) -> ResolvedSuite:
@@ -50,6 +53,8 @@ def ablation_suite(
         threads=threads,
         samples=samples,
         shapes=shapes,
+        device=device,
+        precision=precision,
     )
     name = f"{PREFIX}{next(iter(suite.workloads))}"
     named = msgspec.structs.replace(suite, name=name)

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import msgspec
 
-from perfsuite.config.profile_suite import single_suite
+from perfsuite.config.profile_suite import FULL, single_suite
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, ResolvedSuite
@@ -30,6 +31,8 @@ def doctor_suite(
     threads: int | None = None,
     samples: Path | None = None,
     shapes: GivenShapes | None = None,
+    device: str = PROCESSOR,
+    precision: str = FULL,
 ) -> ResolvedSuite:
     """Return the suite of `workload` on `runtimes`, by default on all, in which nothing is timed.
 
@@ -46,6 +49,8 @@ def doctor_suite(
         threads=threads,
         samples=samples,
         shapes=shapes,
+        device=device,
+        precision=precision,
     )
     recipes = suite.recipes
     if workload is None and recipe is None and (able := _with_graphs(suite)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,17 @@ from perfsuite.config.naming import name_and_reference
 from perfsuite.config.object_references import reference_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.shapes import shapes_of
+from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.model import GivenShapes
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
 from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # One process for each cell is enough, as nothing is judged.
-# Engines that are profiled only if they are named: one runs no model at all, the other is PyTorch
-# again, with pictures in another memory format.
-_UNASKED = ("fake", "pytorch-channels-last")
+# Engines that are profiled only if they are named: one runs no model at all, the others are PyTorch
+# again, otherwise called.
+_UNASKED = ("fake", "pytorch-channels-last", "pytorch-cuda-graphs")
+FULL = "fp32"
 PROCESSES = 1
 MEASURE = Measure(calls=10, timeout_seconds=1800.0)
 INSPECT = Inspect(calls=10, seconds=2.0, roofline=True)
@@ -37,13 +39,15 @@ def single_suite(
     picture: Path | None = None,
     samples: Path | None = None,
     shapes: GivenShapes | None = None,
+    device: str = PROCESSOR,
+    precision: str = FULL,
 ) -> ResolvedSuite:
-    """Return the suite of `workload` on `runtimes`, by default on all.
+    """Return the suite of `workload` on `runtimes`, by default on all that have the device.
 
     Paths are relative to the working folder. `recipe` is fp32, or a pass with its defaults: one
     that needs a goal has that of its `profiled_with`, which the recipe's name then tells. Raises
-    `ConfigError`, with a suggestion, for names that do not exist, and for samples and shapes of a
-    workload that is no ONNX file.
+    `ConfigError`, with a suggestion, for names that do not exist, for a device or a precision that
+    none of the engines has, and for samples and shapes of a workload that is no ONNX file.
     """
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.workloads.table import WORKLOADS, check_no_module, check_workload_exists
@@ -65,13 +69,17 @@ def single_suite(
                 raise ConfigError(
                     f"{option} is for ONNX files; the task of '{name}' says what its inputs are"
                 )
-    engines = _engines(runtimes, here, RUNTIMES)
+    engines = _engines(runtimes, here, RUNTIMES, device)
+    _check_offered("--device", device, "devices", engines or RUNTIMES, RUNTIMES)
+    _check_offered("--precision", precision, "precisions", engines, RUNTIMES)
     chosen = _recipe(recipe, here)
     return ResolvedSuite(
         name=f"profile-{name}",
         workloads={name: reference},
         runtimes=tuple(engines),
         recipes=(chosen,),
+        devices=(device,),
+        precision=(precision,),
         batches=(batch,),
         threads=threads,
         processes=PROCESSES,
@@ -85,10 +93,11 @@ def single_suite(
 
 
 def _engines(
-    given: Sequence[RuntimeReference], folder: Path, table: Mapping[str, Any]
+    given: Sequence[RuntimeReference], folder: Path, table: Mapping[str, Any], device: str
 ) -> dict[str, str]:
     if not given:
-        return {name: name for name in table if name not in _UNASKED}
+        asked = (name for name in table if name not in _UNASKED)
+        return {name: name for name in asked if device in table[name]().devices}
     engines: dict[str, str] = {}
     for one in given:
         place = Location("--runtime")
@@ -100,6 +109,23 @@ def _engines(
             raise ConfigError(f"--runtime '{name}' is given twice")
         engines[name] = reference
     return engines
+
+
+def _check_offered(
+    option: str, word: str, attribute: str, engines: Iterable[str], table: Mapping[str, Any]
+) -> None:
+    """Raise `ConfigError` for a device or a precision that none of the engines has.
+
+    Those of a plug-in are known only when it is imported.
+    """
+    if not set(engines) <= set(table):
+        return
+    known = sorted({one for name in engines for one in getattr(table[name](), attribute)})
+    if word not in known:
+        raise ConfigError(
+            f"{option}: no engine that was asked for has '{word}'"
+            f"{plugins.suggestion(word, known)} (they have {', '.join(known)})"
+        )
 
 
 def _recipe(given: str, folder: Path) -> ResolvedRecipe:

@@ -53,13 +53,15 @@ class Variant:
     `graph` is an ONNX file with a dynamic `batch` axis, or with fixed shapes if it is only to be
     timed; None for a runtime that takes modules. `rebuild` returns the torch module in evaluation
     mode; None for a model that is an ONNX file. `pieces` is a folder with the modules of the stages
-    as graphs, for a model that does not export whole.
+    as graphs, for a model that does not export whole. `example` holds the inputs of one of the
+    calls that will be timed, for an engine that builds for their shapes.
     """
 
     graph: Path | None
     rebuild: Callable[[], nn.Module] | None
     quantized: bool
     pieces: Path | None = None
+    example: Inputs | None = None
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,9 @@ def acted(switch: Switch, whole: Evidence | None, without: Evidence | None) -> A
 def _is_unused(switch: Switch, evidence: Evidence) -> bool:
     """Tell whether it is known of all layers that the switch's library computes none of them."""
     whole_library = bool(switch.environment or switch.call) and "threads" not in switch.options
+    whole_library = (
+        whole_library and not switch.precisions
+    )  # else it is about how all of them round
     return whole_library and bool(evidence.layers) and switch.library not in used(evidence)
 
 
@@ -68,14 +71,14 @@ def _tells(switch: Switch) -> Iterator[_Tell]:
     elif "channels_last" in switch.options:
         yield lambda evidence: _items(evidence, "layout")
         yield _kernels
-    elif "optimized" in switch.options:
+    elif "optimized" in switch.options or switch.precisions:
         yield _kernels
     elif switch.environment:  # a cap: that as many layers run by the library says nothing of it
         yield lambda evidence: _sets(evidence, title)
-        yield lambda evidence: _items(evidence, "setting", f"{title} ")
+        yield lambda evidence: _items(evidence, "setting", (f"{title} ",))
     else:
         yield lambda evidence: _use(evidence, title)
-        yield lambda evidence: _items(evidence, "setting", f"{title} ")
+        yield lambda evidence: _items(evidence, "setting", (f"{title} ", f"{title}."))
 
 
 def _use(evidence: Evidence, title: str) -> list[str]:
@@ -91,7 +94,7 @@ def _sets(evidence: Evidence, title: str) -> list[str]:
     use = used(evidence).get(title)
     if use is not None and use.instruction_sets:
         return list(use.instruction_sets)
-    said = (_items(evidence, about, title) for about in ("instruction set", "dispatch"))
+    said = (_items(evidence, about, (title,)) for about in ("instruction set", "dispatch"))
     # What names none, such as `Intel(R) Architecture processors`, tells nothing.
     return next(filter(None, ([one for one in some if _names_one(one)] for some in said)), [])
 
@@ -100,12 +103,17 @@ def _names_one(text: str) -> bool:
     return text == BASELINE or bool(named(text))
 
 
-def _items(evidence: Evidence, about: str, name: str = "") -> list[str]:
-    """Return the items about something: with whose they are, or those whose name begins so."""
+def _items(evidence: Evidence, about: str, names: tuple[str, ...] = ()) -> list[str]:
+    """Return the items about something, with whose they are, or those whose name begins so.
+
+    Of a part of a library, as `cudnn.benchmark` is, the name of the part is told, too.
+    """
     found = [item for item in evidence.items if item.about == about]
-    if not name:
+    if not names:
         return [f"{item.name} {item.value}" for item in found]
-    return [item.value for item in found if item.name.lower().startswith(name.lower())]
+    begin = tuple(name.lower() for name in names)
+    mine = [item for item in found if item.name.lower().startswith(begin)]
+    return [f"{item.name} {item.value}" if "." in item.name else item.value for item in mine]
 
 
 def _threads(evidence: Evidence) -> list[str]:

@@ -18,6 +18,7 @@ from perfsuite.errors import ConfigError, Unavailable, Unsupported
 from perfsuite.plugins import suggestion
 
 _TORCH = ("pytorch", "pytorch-channels-last")
+_ON_CARDS = (*_TORCH, "pytorch-cuda-graphs")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,19 +137,19 @@ SWITCHES: dict[str, Switch] = {
         options={"threads": 1},
     ),
     "cudnn-off": Switch(
-        library="cuDNN", title="off", runtimes=_TORCH, device="cuda", call=_cudnn_off
+        library="cuDNN", title="off", runtimes=_ON_CARDS, device="cuda", call=_cudnn_off
     ),
     "cudnn-benchmark": Switch(
         library="cuDNN",
         title="benchmark mode on",
-        runtimes=_TORCH,
+        runtimes=_ON_CARDS,
         device="cuda",
         call=_cudnn_benchmark,
     ),
     "tf32-off": Switch(
         library="cuBLAS and cuDNN",
         title="TF32 off",
-        runtimes=_TORCH,
+        runtimes=(*_ON_CARDS, "onnxruntime-cuda"),
         device="cuda",
         precisions=("tf32",),
         environment={"NVIDIA_TF32_OVERRIDE": "0"},

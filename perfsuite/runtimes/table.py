@@ -6,14 +6,18 @@ from collections.abc import Callable
 
 from perfsuite.domain.runtime import Runtime
 from perfsuite.runtimes.fake.runtime import Fake
+from perfsuite.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
+from perfsuite.runtimes.pytorch.cuda_graphs import PyTorchCudaGraphs
 from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchChannelsLast
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "pytorch": PyTorch,
     "pytorch-channels-last": PyTorchChannelsLast,
+    "pytorch-cuda-graphs": PyTorchCudaGraphs,
     "onnxruntime": OnnxRuntime,
+    "onnxruntime-cuda": OnnxRuntimeCuda,
     "openvino": OpenVino,
     "fake": Fake,
 }

@@ -110,7 +110,8 @@ def _build(runtime: Runtime, folder: Path, device: str, precision: str) -> Manif
     )
     rebuild = None if runtime.takes == "nothing" else small_net
     (folder / "built").mkdir()
-    runtime.build(Variant(graph, rebuild, quantized=False), manifest, folder / "built")
+    variant = Variant(graph, rebuild, quantized=False, example=pictures(1))
+    runtime.build(variant, manifest, folder / "built")
     if graph is not None:
         graph.unlink()  # the artifact must stand alone
     return manifest

@@ -14,7 +14,7 @@ import pytest
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant
-from perfsuite.errors import SchemaError, Unsupported
+from perfsuite.errors import SchemaError, Unavailable, Unsupported
 from perfsuite.export.onnx import export_graph
 from perfsuite.export.parity import parity
 from perfsuite.runtimes.shared.precision import check_precision, compute_precisions
@@ -46,8 +46,22 @@ def pictures(batch: int) -> dict[str, np.ndarray]:
     return {"image": np.random.default_rng(batch).normal(size=(batch, 3, 8, 8)).astype(np.float32)}
 
 
+def device_of(runtime: Runtime) -> str:
+    return "cpu" if "cpu" in runtime.devices else runtime.devices[0]
+
+
+def skip_unless_here(runtime: Runtime) -> None:
+    """Skip the test, with the reason, where the engine or its device is not on this machine."""
+    try:
+        runtime.probe()
+        if (require := getattr(runtime, "require", None)) is not None:
+            require(device_of(runtime), "fp32")
+    except Unavailable as error:
+        pytest.skip(str(error).partition("\n")[0])
+
+
 def manifest_of(runtime: Runtime) -> Manifest:
-    return Manifest(runtime.name, "cpu", "fp32", 1, SPEC, ("logits",), False, False)
+    return Manifest(runtime.name, device_of(runtime), "fp32", 1, SPEC, ("logits",), False, False)
 
 
 @pytest.fixture(scope="module")
@@ -62,9 +76,11 @@ def built(
     request: pytest.FixtureRequest, graph: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[Runtime, Manifest, Path]]:
     runtime = RUNTIMES[request.param]()
+    skip_unless_here(runtime)
     folder = tmp_path_factory.mktemp(runtime.name)
     manifest = manifest_of(runtime)
-    runtime.build(Variant(graph, build_net, quantized=False), manifest, folder)
+    variant = Variant(graph, build_net, quantized=False, example=pictures(1))
+    runtime.build(variant, manifest, folder)
     stored = msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest)
     assert stored == manifest
     yield runtime, stored, folder
@@ -78,7 +94,10 @@ def test_it_is_named_as_in_the_table_and_says_its_version() -> None:
     for name, make in RUNTIMES.items():
         runtime = make()
         assert runtime.name == name
-        assert all(runtime.probe().values())
+        try:
+            assert all(runtime.probe().values())
+        except Unavailable as error:
+            assert "pip install" in str(error)
 
 
 @pytest.mark.parametrize("batch", [1, 4])
@@ -152,6 +171,7 @@ def test_a_missing_operator_is_unsupported(name: str, tmp_path: Path) -> None:
     )
     onnx.save(model, tmp_path / "odd.onnx")
     runtime = RUNTIMES[name]()
+    skip_unless_here(runtime)
     (tmp_path / "out").mkdir()
     with pytest.raises(Unsupported, match=r"Frobnicate.*odd\.onnx"):
         runtime.build(

@@ -92,8 +92,8 @@ class Elsewhere(engine.OnnxRuntime):
     name = "elsewhere"
 
     def open(self, folder, manifest, options):
-        engine._session = lambda path, settings: onnxruntime.InferenceSession(
-            str(path), settings, providers=[*ASKED, engine.PROVIDER]
+        engine.Opening._made = lambda self, settings: onnxruntime.InferenceSession(
+            str(self.path), settings, providers=[*ASKED, engine.PROVIDER]
         )
         return super().open(folder, manifest, options)
 """

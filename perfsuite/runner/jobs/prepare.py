@@ -128,7 +128,7 @@ class _Build:
         inputs = self._inputs()
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
-        self._built(manifest, folder)
+        self._built(manifest, inputs[0], folder)
         build_s = time.perf_counter() - started
         artifacts.write_manifest(folder, manifest)
         artifacts.write_inputs(folder, inputs)
@@ -161,13 +161,13 @@ class _Build:
         artifacts.write_parts(folder, self._parts(folder, inputs[0]))
         self.builder.require_same_file()
 
-    def _built(self, manifest: Manifest, folder: Path) -> None:
+    def _built(self, manifest: Manifest, example: Inputs, folder: Path) -> None:
         """Build the model or, if the engine refuses the whole of it, its stages."""
         pieces = self.variant.pieces
         if pieces is None:
             try:
                 with user_code(f"{self.runtime.name}: its build()"):
-                    self.runtime.build(self.variant, manifest, folder)
+                    self.runtime.build(replace(self.variant, example=example), manifest, folder)
                 return
             except (BuildError, Unsupported) as refusal:
                 if self.runtime.takes != "graph":

@@ -51,15 +51,14 @@ def layer_kernels(
 
     `nodes` are the arguments of kernel events by their name and number, `features` the processor's.
     """
-    ran = [
-        (name.removesuffix(KERNEL), arguments)
-        for (name, _), arguments in nodes.items()
-        if is_layer(str(arguments.get("op_name", "")))
-    ]
-    names = _names([name for name, _ in ran], graph)
-    return tuple(
-        _layer(name, arguments, features) for name, (_, arguments) in zip(names, ran, strict=True)
-    )
+    ran = layer_keys(nodes)
+    names = _names([name.removesuffix(KERNEL) for name, _ in ran], graph)
+    return tuple(_layer(name, nodes[key], features) for name, key in zip(names, ran, strict=True))
+
+
+def layer_keys(nodes: Mapping[tuple[str, str], Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return which nodes are layers, in the order in which they ran."""
+    return [key for key, each in nodes.items() if is_layer(str(each.get("op_name", "")))]
 
 
 def _layer(name: str, arguments: Mapping[str, Any], features: Collection[str]) -> LayerKernel:

@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import onnx
 
 Event = dict[str, Any]
-KERNEL = "_kernel_time"
+Nodes = dict[tuple[str, str], Event]  # the arguments of nodes' events, by name and number
+KERNEL, TITLE = "_kernel_time", "ONNX Runtime"
 _SUFFIX = re.compile(r"_token_\d+$|_nchwc$")
 PRODUCTS = ("Conv", "ConvTranspose", "Gemm", "MatMul")
 # Operators that only change a layout or a type, and that the engine inserts.
@@ -37,13 +38,19 @@ _EPILOGUE = ("Add", "Sum", "Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid"
 
 
 def profile(
-    session: Any, path: Path, optimized: Path, inputs: Sequence[Inputs], calls: int
+    session: Any,
+    path: Path,
+    optimized: Path,
+    inputs: Sequence[Inputs],
+    calls: int,
+    timed: Callable[[list[Event]], list[Event]] = list,
 ) -> Profile:
     """Return the profile of `calls` calls, after one with each input.
 
     `session` traces the graph in `path` and has written the `optimized` graph. The tracer costs
     some microseconds for each kernel, mostly between the kernels, and truncates their times to
-    whole microseconds. Raises `Unsupported` if the trace was cut short.
+    whole microseconds. `timed` gives nodes other times than those of the processor's code. Raises
+    `Unsupported` if the trace was cut short.
     """
     for entry in inputs:
         session.run(None, entry)
@@ -53,7 +60,7 @@ def profile(
         begin_ns = time.perf_counter_ns()
         session.run(None, entry)
         walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
-    events = read_trace(Path(session.end_profiling()))
+    events = timed(read_trace(Path(session.end_profiling())))
     traced = list(_calls(events))[-calls:]
     if len(traced) < calls:
         raise Unsupported(
@@ -67,6 +74,21 @@ def read_trace(path: Path) -> list[Event]:
     """Return the events of a trace, which names nodes in UTF-8."""
     events: list[Event] = json.loads(path.read_text(encoding="utf-8", errors="replace"))
     return events
+
+
+def ran_nodes(events: list[Event]) -> Nodes:
+    """Return the arguments of each node's kernel event, once for each node."""
+    return {node_key(event): event["args"] for event in events if is_node(event)}
+
+
+def is_node(event: Event) -> bool:
+    """Tell whether it is the event of a node's kernel."""
+    return event.get("cat") == "Node" and event["name"].endswith(KERNEL)
+
+
+def node_key(event: Event) -> tuple[str, str]:
+    """Return what tells a node from all others: inserted ones share names."""
+    return event["name"], event["args"]["node_index"]
 
 
 def graph_nodes(path: Path) -> list[Node]:
@@ -101,7 +123,7 @@ def _calls(events: list[Event]) -> Iterator[dict[str, Event]]:
     """Yield the kernel events of each call by kernel name, with `ts` since the call's start."""
     inside: dict[str, Event] = {}
     for event in events:
-        if event.get("cat") == "Node" and event["name"].endswith(KERNEL):
+        if is_node(event):
             inside[event["name"].removesuffix(KERNEL)] = event
         elif event.get("name") == "model_run":
             for kernel in inside.values():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,7 +13,7 @@ from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, Unsupported
+from perfsuite.errors import BuildError, PerfsuiteError
 from perfsuite.export.values import arrays
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
@@ -22,9 +23,13 @@ from perfsuite.runtimes.onnxruntime.layers import (
 )
 from perfsuite.runtimes.onnxruntime.outputs import are_plain, check_types
 from perfsuite.runtimes.onnxruntime.profile import (
+    TITLE,
+    Event,
+    Nodes,
     data_type,
     graph_nodes,
     profile,
+    ran_nodes,
     read_trace,
 )
 from perfsuite.runtimes.shared.base import (
@@ -61,7 +66,7 @@ class OnnxRuntime:
             "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "pip install onnxruntime"
         )
 
-    def quantized_graphs(self, device: str) -> QuantizedGraphs:
+    def quantized_graphs(self, device: str) -> QuantizedGraphs | None:
         """Return uint8 activations, because it fuses a ReLU into their rounding, all quantized.
 
         It has no 8-bit kernel for transposed convolutions.
@@ -87,8 +92,9 @@ class OnnxRuntime:
         path = folder / MODEL
         onnx.save(model, path)
         try:
-            check_types(_session(path, _options(1, self.operators)).get_outputs())
-        except Unsupported:
+            opening = self._opening(path, manifest, SessionOptions(0, 1))
+            check_types(opening.session(None).get_outputs())
+        except PerfsuiteError:
             path.unlink()
             raise
         except Exception as error:
@@ -98,21 +104,64 @@ class OnnxRuntime:
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> OnnxSession:
         """Return a session for exactly `options.batch` samples."""
         fixed_batch(manifest.inputs, options.batch)
-        path = artifact_file(folder, MODEL)
+        opening = self._opening(artifact_file(folder, MODEL), manifest, options)
         traces = TemporaryFolder() if options.inspect else None
         try:
             import onnxruntime  # noqa: F401 - which starts a thread that computes nothing
 
             session, started = counted(
-                lambda: _opened(
-                    path, options, self.operators, None if traces is None else Path(traces.name)
-                )
+                lambda: opening.session(None if traces is None else Path(traces.name))
             )
         except Exception as error:
             if traces is not None:
                 traces.cleanup()
-            raise open_error(self.name, path, error) from error
-        return OnnxSession(session, path, options, traces, started, self.operators)
+            if isinstance(error, PerfsuiteError):
+                raise
+            raise open_error(self.name, opening.path, error) from error
+        return self._opened(opening, session, traces, started)
+
+    def _opening(self, path: Path, manifest: Manifest, options: SessionOptions) -> Opening:
+        return Opening(path, options, self.operators)
+
+    def _opened(
+        self, opening: Opening, session: Any, traces: TemporaryFolder | None, started: int | None
+    ) -> OnnxSession:
+        return OnnxSession(opening, session, traces, started)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """All that the graph at `path` is opened with, once or several times."""
+
+    path: Path
+    options: SessionOptions
+    operators: tuple[str, ...] = ()  # libraries of custom ones
+
+    def session(self, traces: Path | None, optimized: Path | None = None) -> Any:
+        """Return a session that writes a trace into `traces` and the graph that it `optimized`."""
+        import onnxruntime
+
+        settings = _options(self.options.threads, self.operators)
+        if not self.options.optimized:
+            disabled = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+            settings.graph_optimization_level = disabled
+        if self.options.batch:  # with known shapes, memory and layouts are planned once
+            settings.add_free_dimension_override_by_name("batch", self.options.batch)
+        if traces is not None:
+            settings.enable_profiling = True
+            settings.profile_file_prefix = str(traces / "trace")
+        if optimized is not None:
+            settings.optimized_model_filepath = str(optimized)
+            # Weights are written to a file of their own, because a graph is limited to 2 GiB.
+            key = "session.optimized_model_external_initializers"
+            settings.add_session_config_entry(f"{key}_file_name", "weights.bin")
+            settings.add_session_config_entry(f"{key}_min_size_in_bytes", "64")
+        return self._made(settings)
+
+    def _made(self, settings: Any) -> Any:
+        import onnxruntime
+
+        return onnxruntime.InferenceSession(str(self.path), settings, providers=[PROVIDER])
 
 
 class OnnxSession(BaseSession):
@@ -123,19 +172,16 @@ class OnnxSession(BaseSession):
 
     def __init__(
         self,
+        opening: Opening,
         session: Any,
-        path: Path,
-        options: SessionOptions,
         traces: TemporaryFolder | None,
         started: int | None,
-        operators: tuple[str, ...],
     ) -> None:
+        self._opening, self._path = opening, opening.path
         self._session = session
         self._run = session.run
         self._plain = are_plain(session.get_outputs())
-        self._path, self._options = path, options
         self._traces, self._started = traces, started
-        self._operators = operators
         self._evidence: Evidence | None = None
 
     def run(self, inputs: Inputs) -> Outputs:
@@ -155,14 +201,19 @@ class OnnxSession(BaseSession):
             return super().profile(inputs, calls)
         with TemporaryFolder() as name:
             optimized = Path(name) / "optimized.onnx"
-            session = _opened(self._path, self._options, self._operators, Path(name), optimized)
-            return profile(session, self._path, optimized, inputs, calls)
+            session = self._opening.session(Path(name), optimized)
+            return self._profiled(session, optimized, inputs, calls)
 
     def close(self) -> None:
         """Free the graph and remove the trace."""
         self._session = self._run = None
         if self._traces is not None:
             self._traces.cleanup()
+
+    def _profiled(
+        self, session: Any, optimized: Path, inputs: Sequence[Inputs], calls: int
+    ) -> Profile:
+        return profile(session, self._path, optimized, inputs, calls)
 
     def _read(self) -> Evidence:
         items = [
@@ -173,18 +224,19 @@ class OnnxSession(BaseSession):
         ]
         if self._traces is None:
             return Evidence(tuple(items))
-        nodes = _nodes(read_trace(Path(self._session.end_profiling())))
-        ran = list(nodes.values())
-        kernels = count((node["op_name"], data_type(node) or "unknown") for node in ran)
-        for provider, times in Counter(node["provider"] for node in ran).items():
+        events = read_trace(Path(self._session.end_profiling()))
+        nodes = ran_nodes(events)
+        for provider, times in Counter(node["provider"] for node in nodes.values()).items():
             items.append(EvidenceItem("observed", "provider", provider, f"{times} nodes"))
-        items += [
-            self._denormals(),
-            denormals_item("weights", weights(self._path)),
-            engine_item("ONNX Runtime", kernels),
-        ]
+        items += [self._denormals(), denormals_item("weights", weights(self._path))]
+        return self._told(nodes, events, items)
+
+    def _told(self, nodes: Nodes, events: list[Event], items: list[EvidenceItem]) -> Evidence:
+        """Return the evidence of the nodes that ran, with `items` and what else a trace tells."""
+        kernels = count((node["op_name"], data_type(node) or "unknown") for node in nodes.values())
         found = layer_kernels(nodes, Graph(graph_nodes(self._path)), usable_features())
-        return Evidence((*items, precision_item(kernels)), kernels, found)
+        more = (engine_item(TITLE, kernels), precision_item(kernels))
+        return Evidence((*items, *more), kernels, found)
 
     def _denormals(self) -> EvidenceItem:
         """Return whether the session takes denormals for zero, which it does not by itself."""
@@ -193,15 +245,6 @@ class OnnxSession(BaseSession):
         except (AttributeError, RuntimeError):  # nobody has set it
             value = "0"
         return EvidenceItem("reported", "setting", _DENORMALS, "on" if value == "1" else "off")
-
-
-def _nodes(events: list[dict[str, Any]]) -> dict[tuple[str, str], dict[str, Any]]:
-    """Return the arguments of each node's kernel event, once for each node."""
-    return {
-        (event["name"], event["args"]["node_index"]): event["args"]  # inserted nodes share names
-        for event in events
-        if event.get("cat") == "Node" and event["name"].endswith("_kernel_time")
-    }
 
 
 def _options(threads: int, operators: tuple[str, ...] = ()) -> Any:
@@ -218,37 +261,3 @@ def _options(threads: int, operators: tuple[str, ...] = ()) -> Any:
     # Products with weights in few bits are computed in fp32, not with rounded activations.
     settings.add_session_config_entry("session.qdq_matmulnbits_accuracy_level", "1")
     return settings
-
-
-def _opened(
-    path: Path,
-    options: SessionOptions,
-    operators: tuple[str, ...],
-    traces: Path | None,
-    optimized: Path | None = None,
-) -> Any:
-    """Return a session that writes a trace into `traces` and the graph that it `optimized`."""
-    import onnxruntime
-
-    settings = _options(options.threads, operators)
-    if not options.optimized:
-        disabled = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-        settings.graph_optimization_level = disabled
-    if options.batch:  # with known shapes, memory and layouts are planned once
-        settings.add_free_dimension_override_by_name("batch", options.batch)
-    if traces is not None:
-        settings.enable_profiling = True
-        settings.profile_file_prefix = str(traces / "trace")
-    if optimized is not None:
-        settings.optimized_model_filepath = str(optimized)
-        # Weights are written to a file of their own, because a graph is limited to 2 GiB.
-        key = "session.optimized_model_external_initializers"
-        settings.add_session_config_entry(f"{key}_file_name", "weights.bin")
-        settings.add_session_config_entry(f"{key}_min_size_in_bytes", "64")
-    return _session(path, settings)
-
-
-def _session(path: Path, settings: Any) -> Any:
-    import onnxruntime
-
-    return onnxruntime.InferenceSession(str(path), settings, providers=[PROVIDER])

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.record import EvidenceItem
-from perfsuite.domain.runtime import BoundTimes
 from perfsuite.errors import BuildError, Unavailable
 from perfsuite.export.calls import tensor_of
 from perfsuite.runtimes.shared.base import trimmed
+from perfsuite.runtimes.shared.cuda_driver import CUDA, IN_USE
+from perfsuite.runtimes.shared.device_clock import Event
 
 if TYPE_CHECKING:
     import torch
     from torch import nn
-
-CUDA = "cuda"
-MOST_BOUND = 10_000  # calls with bound buffers, so that the journal does not grow too large
 
 _CPU_BUILD = (
     "this torch is built for the processor alone; install one for CUDA: "
@@ -31,10 +28,6 @@ _CPU_BUILD = (
 _NO_DRIVER = (
     "torch finds no NVIDIA card that it can use (`nvidia-smi` must list one, and in a container it "
     "must be passed on, as by `docker run --gpus all`)"
-)
-_IN_USE = (
-    "the card lets no further process in (exclusive compute mode, and another process has it); "
-    "end that one, or have it shared: nvidia-smi -c DEFAULT"
 )
 
 
@@ -51,7 +44,7 @@ def require_card() -> None:
     except RuntimeError as error:
         said = str(error)
         if "busy or unavailable" in said or "exclusive" in said.lower():
-            raise Unavailable(f"cuda: {_IN_USE}") from error
+            raise Unavailable(f"cuda: {IN_USE}") from error
         raise Unavailable(
             f"cuda: {torch.cuda.get_device_name(0)} cannot be used with torch "
             f"{torch.__version__}: {trimmed(said)}"
@@ -86,53 +79,12 @@ def identity() -> DeviceIdentity:
     )
 
 
-class Event(Protocol):
-    """A mark on the device's time line, as torch.cuda.Event is."""
-
-    def record(self) -> None: ...
-
-    def synchronize(self) -> None: ...
-
-    def elapsed_time(self, end_event: Any) -> float:
-        """Return milliseconds."""
-        ...
-
-
 def new_event() -> Event:
     """Return one of CUDA's."""
     import torch
 
     event: Event = torch.cuda.Event(enable_timing=True)  # type: ignore[no-untyped-call]
     return event
-
-
-def timed_by_events(
-    calls_of: Sequence[Callable[[], object]],
-    event: Callable[[], Event],
-    calls: int,
-    seconds: float,
-    host_ns: Callable[[], int] = time.perf_counter_ns,
-) -> BoundTimes:
-    """Return the times of at least `calls` calls that take `seconds`, by the device and the host.
-
-    Calls rotate over `calls_of`; each is waited for before the next, as a caller would.
-    """
-    begin, end = event(), event()
-    device_s: list[float] = []
-    host_s: list[float] = []
-    spent_ns = 0
-    while len(device_s) < calls or (spent_ns < seconds * 1e9 and len(device_s) < MOST_BOUND):
-        call = calls_of[len(device_s) % len(calls_of)]
-        start_ns = host_ns()
-        begin.record()
-        call()
-        end.record()
-        end.synchronize()
-        stop_ns = host_ns()
-        device_s.append(begin.elapsed_time(end) / 1e3)
-        host_s.append((stop_ns - start_ns) / 1e9)
-        spent_ns += stop_ns - start_ns
-    return BoundTimes(tuple(device_s), tuple(host_s))
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,6 @@ from typing import TYPE_CHECKING
 from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.instruction_sets import BASELINE, named
 from perfsuite.domain.record import EvidenceItem
-from perfsuite.runtimes.pytorch.kernel_names import (
-    Launched,
-    library_of,
-    main_kernel,
-    operator_precision,
-    short,
-)
 from perfsuite.runtimes.pytorch.marked_call import Layer, Watched, is_layer, tensor_denormals
 from perfsuite.runtimes.pytorch.verbose_lines import (
     dispatch_items,
@@ -28,6 +21,13 @@ from perfsuite.runtimes.pytorch.verbose_lines import (
     primitive_of,
 )
 from perfsuite.runtimes.shared.denormals import denormals_item
+from perfsuite.runtimes.shared.kernel_names import (
+    Launched,
+    library_of,
+    main_kernel,
+    operator_precision,
+    short,
+)
 from perfsuite.runtimes.shared.precision import PRECISIONS
 
 if TYPE_CHECKING:

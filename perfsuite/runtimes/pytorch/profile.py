@@ -22,7 +22,6 @@ from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.aten_operators import counted
-from perfsuite.runtimes.pytorch.card import CUDA
 from perfsuite.runtimes.pytorch.trace import (
     CALL,
     NOT_THERE,
@@ -31,6 +30,7 @@ from perfsuite.runtimes.pytorch.trace import (
     device_spans,
     host_spans,
 )
+from perfsuite.runtimes.shared.cuda_driver import CUDA
 from perfsuite.runtimes.shared.precision import PRECISIONS
 
 if TYPE_CHECKING:

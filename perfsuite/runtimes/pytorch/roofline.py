@@ -7,7 +7,9 @@ from functools import partial
 
 from perfsuite.domain.profile import Roofline
 from perfsuite.errors import Unavailable
-from perfsuite.runtimes.pytorch.card import CUDA, new_event, timed_by_events
+from perfsuite.runtimes.pytorch.card import new_event
+from perfsuite.runtimes.shared.cuda_driver import CUDA
+from perfsuite.runtimes.shared.device_clock import timed_by_events
 
 _SIDES = (4096, 8192)  # of square matrices that fill a card
 _TYPES = {"fp32": "float32", "tf32": "float32", "fp16": "float16", "bf16": "bfloat16"}

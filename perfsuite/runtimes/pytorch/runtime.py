@@ -21,16 +21,13 @@ from perfsuite.export.calls import Caller, caller, copies, evaluated, tensors_in
 from perfsuite.export.state import load, storable
 from perfsuite.processor import read_processor
 from perfsuite.runtimes.pytorch.card import (
-    CUDA,
     Placement,
     card_items,
     card_memory,
     identity,
     new_event,
     require_card,
-    timed_by_events,
 )
-from perfsuite.runtimes.pytorch.kernel_names import kernel_items, operator_precision
 from perfsuite.runtimes.pytorch.layers import card_layers, layer_kernels, seen_items, weights_item
 from perfsuite.runtimes.pytorch.marked_call import watched
 from perfsuite.runtimes.pytorch.profile import activities, paths_of, profile, scoped
@@ -38,6 +35,9 @@ from perfsuite.runtimes.pytorch.roofline import card_roofline
 from perfsuite.runtimes.pytorch.settings import settings
 from perfsuite.runtimes.pytorch.trace import SCOPE, launched
 from perfsuite.runtimes.shared.base import artifact_file, trimmed, versions
+from perfsuite.runtimes.shared.cuda_driver import CUDA
+from perfsuite.runtimes.shared.device_clock import timed_by_events
+from perfsuite.runtimes.shared.kernel_names import kernel_items, operator_precision
 from perfsuite.runtimes.shared.module_session import ModuleSession
 from perfsuite.runtimes.shared.precision import count, engine_item, precision_item
 
@@ -119,15 +119,20 @@ class PyTorch:
         path = artifact_file(folder, WEIGHTS)
         if options.rebuild is None:
             raise BuildError("pytorch needs the module to open an artifact: SessionOptions.rebuild")
-        _settle(options.threads)
+        settle(options.threads)
         if manifest.device == CUDA:
             require_card()
             settle_card_precision(manifest.precision)
         module = options.rebuild()
-        _load(module, path)
+        load_weights(module, path)
         evaluated(module)
         asked = options.channels_last
         last = self.channels_last if asked is None else asked
+        return self._session(module, manifest, options, last=last)
+
+    def _session(
+        self, module: nn.Module, manifest: Manifest, options: SessionOptions, *, last: bool
+    ) -> PyTorchSession:
         return PyTorchSession(module, manifest, options, channels_last=last)
 
 
@@ -311,11 +316,12 @@ def _kernels(events: Iterable[Any]) -> Iterator[tuple[str, str]]:
             yield event.name().removeprefix("aten::"), types[0] if types else "unknown"
 
 
-def _settle(threads: int) -> None:
-    """Set threads and precision."""
+def settle(threads: int) -> None:
+    """Set threads, unless 0, and precision."""
     import torch
 
-    torch.set_num_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
     if torch.get_num_interop_threads() != 1:
         # Only possible before the first parallel call of a process; eager code makes none.
         with contextlib.suppress(RuntimeError):
@@ -347,7 +353,8 @@ def _ieee() -> None:
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
 
 
-def _load(module: nn.Module, path: Path) -> None:
+def load_weights(module: nn.Module, path: Path) -> None:
+    """Give the module its stored weights; raise `SchemaError` where they do not fit."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 

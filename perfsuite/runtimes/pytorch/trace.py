@@ -11,7 +11,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
-from perfsuite.runtimes.pytorch.kernel_names import Launched
+from perfsuite.runtimes.shared.kernel_names import Launched
 
 CALL, SCOPE = "perfsuite call", "perfsuite scope "
 NOT_THERE = -1.0  # the time on the card of an operator that launched nothing there

@@ -31,6 +31,11 @@ def test_a_batch_that_is_asked_for() -> None:
     assert keys(runtimes=["pytorch"], batch=2) == ["vgg-digits/fp32/pytorch/cpu/b2"]
 
 
+def test_a_card_that_is_asked_for() -> None:
+    found = keys(runtimes=["pytorch"], device="cuda", precision="fp16")
+    assert found == ["vgg-digits/fp32/pytorch/cuda/b16/fp16"]
+
+
 def test_a_recipe_or_an_engine_alone() -> None:
     assert keys(recipe="fp32", runtimes=["openvino"]) == ["vgg-digits/fp32/openvino/cpu/b16"]
     assert keys(recipe="int8", runtimes=["openvino"]) == ["vgg-digits/int8/openvino/cpu/b16"]

@@ -26,6 +26,13 @@ def test_every_engine_is_the_default() -> None:
     assert suite.inspect.roofline
 
 
+def test_on_a_card_it_is_every_engine_that_has_one() -> None:
+    suite = single_suite("vgg-digits", device="cuda", precision="tf32")
+    keys = [cell.key for cell in cells(suite)]
+    assert keys[0] == "vgg-digits/fp32/pytorch/cuda/b1/tf32"
+    assert not any("/openvino/" in key for key in keys)
+
+
 def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("mine.py").write_text("net = engine = None\n")
@@ -69,6 +76,17 @@ def test_what_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         ),
         ("vgg-digits", {"recipe": "int9"}, "unknown recipe 'int9'; did you mean 'int8'?"),
         ("vgg-digits", {"recipe": "fp23"}, "unknown recipe 'fp23'; did you mean 'fp32'?"),
+        ("vgg-digits", {"device": "cudo"}, "has 'cudo'; did you mean 'cuda'? (they have cpu, cuda"),
+        (
+            "vgg-digits",
+            {"device": "cuda", "runtimes": ["openvino"]},
+            "--device: no engine that was asked for has 'cuda'",
+        ),
+        (
+            "vgg-digits",
+            {"precision": "fp61", "runtimes": ["pytorch"]},
+            "--precision: no engine that was asked for has 'fp61'; did you mean 'fp16'?",
+        ),
         ("vgg-digits", {"recipe": "no.py:Pass"}, "--recipe: use: pass '"),
         ("vgg-digits", {"samples": Path("s.npz")}, "--samples is for ONNX files; the task of 'vgg"),
         ("vgg-digits", {"shapes": {"x": (1, 3)}}, "--shape is for ONNX files; the task of 'vgg-d"),

@@ -8,7 +8,6 @@ from verbose_lines import CONVOLUTION, MATMUL, MKL_FOR, PRODUCT, REORDER
 
 from perfsuite.domain.finding import LayerKernel
 from perfsuite.domain.record import EvidenceItem
-from perfsuite.runtimes.pytorch.kernel_names import Launched
 from perfsuite.runtimes.pytorch.layers import (
     card_layers,
     layer_kernels,
@@ -17,6 +16,7 @@ from perfsuite.runtimes.pytorch.layers import (
 )
 from perfsuite.runtimes.pytorch.marked_call import Layer, Watched
 from perfsuite.runtimes.shared.denormals import Share
+from perfsuite.runtimes.shared.kernel_names import Launched
 
 BUILD = (
     "  - Intel(R) oneAPI Math Kernel Library Version 2024.2-Product Build 20240605\n"

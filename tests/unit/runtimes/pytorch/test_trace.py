@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from perfsuite.runtimes.pytorch.kernel_names import Launched
 from perfsuite.runtimes.pytorch.trace import (
     CALL,
     NOT_THERE,
@@ -14,6 +13,7 @@ from perfsuite.runtimes.pytorch.trace import (
     host_spans,
     launched,
 )
+from perfsuite.runtimes.shared.kernel_names import Launched
 
 
 @dataclass

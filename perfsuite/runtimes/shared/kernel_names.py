@@ -73,13 +73,13 @@ def operator_precision(launched: Launched) -> str:
     return next((one for one in _ORDER if one in found), launched.dtype)
 
 
-def library_of(launched: Launched, kernel: str) -> str:
-    """Return whose kernel it is: `cuDNN`, `cuBLAS` or `PyTorch`."""
+def library_of(launched: Launched, kernel: str, engine: str = "PyTorch") -> str:
+    """Return whose kernel it is: `cuDNN`, `cuBLAS` or the engine's own."""
     if launched.operator.startswith("cudnn_") or "cudnn" in kernel.lower():
         return "cuDNN"
     if "::native" not in kernel and _PRODUCTS.search(kernel):
         return "cuBLAS"
-    return "PyTorch"
+    return engine
 
 
 def main_kernel(launched: Launched) -> str:
@@ -96,24 +96,24 @@ def main_kernel(launched: Launched) -> str:
     return next(iter(products or ran[-1:]), "")
 
 
-def by_library(launched: Iterable[Launched]) -> dict[str, Counter[str]]:
+def by_library(launched: Iterable[Launched], engine: str = "PyTorch") -> dict[str, Counter[str]]:
     """Return how often each kernel ran, by the library that it is of."""
     found: dict[str, Counter[str]] = {}
     for one in launched:
         for kernel in one.kernels:
             if kernel.startswith(_MOVES):
                 continue
-            found.setdefault(library_of(one, kernel), Counter())[short(kernel)] += 1
+            found.setdefault(library_of(one, kernel, engine), Counter())[short(kernel)] += 1
     return found
 
 
-def kernel_items(launched: Sequence[Launched]) -> tuple[EvidenceItem, ...]:
+def kernel_items(launched: Sequence[Launched], engine: str = "PyTorch") -> tuple[EvidenceItem, ...]:
     """Return for each library how many kernels of it ran, and which ones most often.
 
     Beside them stands how many only change the layout of pictures.
     """
     items = []
-    for library, names in sorted(by_library(launched).items()):
+    for library, names in sorted(by_library(launched, engine).items()):
         often = ", ".join(f"{name} ({times})" for name, times in names.most_common(SHOWN))
         rest = len(names) - SHOWN
         more = f" and {rest} more" if rest > 0 else ""

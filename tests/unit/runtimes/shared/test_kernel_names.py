@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.runtimes.pytorch.kernel_names import (
+from perfsuite.runtimes.shared.kernel_names import (
     Launched,
     by_library,
     kernel_items,
