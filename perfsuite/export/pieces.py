@@ -7,7 +7,7 @@ nested lists, tuples and dictionaries of tensors, whose structure is stored as p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 
 from perfsuite.domain.model import InputSpec, Stage
+from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
 from perfsuite.export.calls import called
@@ -31,7 +32,10 @@ Structure = list[Any]  # a kind ("tensor", "list", "tuple", "dict", "value"), th
 
 
 class Piece(msgspec.Struct, frozen=True):
-    """One module as a graph: `takes` is the structure of its arguments, `gives` of its result."""
+    """One module as a graph: `takes` is the structure of its arguments, `gives` of its result.
+
+    `shapes` are those that its inputs had in the calls that were watched; empty in older exports.
+    """
 
     path: str
     graph: str  # the file's name
@@ -39,6 +43,7 @@ class Piece(msgspec.Struct, frozen=True):
     outputs: tuple[str, ...]
     takes: Structure
     gives: Structure
+    shapes: InputShapes = {}
 
 
 class Pieces(msgspec.Struct, frozen=True):
@@ -100,6 +105,33 @@ def read_pieces(folder: Path) -> Pieces | None:
     """Return the pieces in `folder`; None if there are none."""
     path = folder / PIECES
     return msgspec.json.decode(path.read_bytes(), type=Pieces) if path.is_file() else None
+
+
+def inputs_of(module: nn.Module, piece: Piece, samples: Iterable[Inputs]) -> Iterator[Inputs]:
+    """Yield the inputs of each call of a piece's module, while the whole `module` answers samples.
+
+    Calls of another structure than when it was exported are left out.
+    """
+    import torch
+
+    names = [entry.name for entry in piece.inputs]
+    seen: list[Inputs] = []
+
+    def hook(_: Any, given: Any, named: Any) -> None:
+        takes, tensors = flatten([list(given), named])
+        if takes == piece.takes:
+            arrays = (as_array(tensor).copy() for tensor in tensors)
+            seen.append(dict(zip(names, arrays, strict=True)))
+
+    handle = module.get_submodule(piece.path).register_forward_pre_hook(hook, with_kwargs=True)
+    try:
+        for sample in samples:
+            with torch.no_grad():
+                called(module, sample)
+            yield from seen
+            seen.clear()
+    finally:
+        handle.remove()
 
 
 def flatten(value: Any) -> tuple[Structure, list[torch.Tensor]]:
@@ -210,7 +242,11 @@ def _export(
     inputs, outputs = graph_spec(load_graph(graph))
     if [entry.name for entry in inputs] != [entry.name for entry in spec]:
         raise Unsupported("an argument has no influence on its answer")
-    return Piece(path, graph.name, spec, outputs, first.takes, first.gives)
+    shapes = {
+        entry.name: tuple(dict.fromkeys(tuple(call.tensors[index].shape) for call in calls))
+        for index, entry in enumerate(spec)
+    }
+    return Piece(path, graph.name, spec, outputs, first.takes, first.gives, shapes)
 
 
 def _spec(calls: Sequence[_Call]) -> tuple[InputSpec, ...]:

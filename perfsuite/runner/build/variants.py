@@ -35,6 +35,7 @@ from perfsuite.runner.build.identity import built_versions, onnx_key, structure_
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
+from perfsuite.runner.build.piece_passes import apply_to_pieces
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step, told_after
@@ -281,18 +282,14 @@ class VariantBuilder:
     # -- the graph --------------------------------------------------------------------------
 
     def _graph(self, rebuild: Rebuild | None, quantized: bool) -> tuple[Variant, str]:
-        """Return the variant after export, in pieces if needed, and graph passes, and its key.
-
-        Raises `Unsupported` for a graph pass on a model in pieces.
-        """
+        """Return the variant after export, in pieces if needed, and graph passes, and its key."""
         if self.workload.model.onnx is not None:
             path, key = self._file(self.workload.model.onnx)
         else:
             key = self._export_key
             folder, _ = self.cache.build("export", key, self._exporter)
-            pieces = read_pieces(folder)
-            if pieces is not None:
-                self._refuse_graph_passes(pieces.whole)
+            if read_pieces(folder) is not None:
+                folder, key = self._passed_pieces(folder, key)
                 return Variant(None, rebuild, quantized, folder), key
             path = folder / GRAPH
         for step in self.steps:
@@ -328,30 +325,32 @@ class VariantBuilder:
         made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
         return key_of(self.edits_key, "export", *made_by)
 
-    def _refuse_graph_passes(self, why: str) -> None:
+    def _passed_pieces(self, folder: Path, key: str) -> tuple[Path, str]:
+        """Return the folder of the pieces after all graph passes, and its key."""
         for step in self.steps:
             if step.is_graph:
-                raise Unsupported(
-                    f"{step.use.use} on {self.workload.name}: it needs the graph of the whole "
-                    f"model, which runs in pieces ({why})"
-                )
+                key = self._key(step, key)
+                context = self.context(step, key)
+                apply = partial(apply_to_pieces, step, self.rebuild(), context, folder)
+                folder, _ = self.cache.build("graph", key, apply)
+        return folder, key
 
     def pieces(self, refusal: PerfsuiteError) -> Path:
         """Return the folder with the stages' modules, for an engine that refuses the whole graph.
 
-        Raises `refusal` if the model cannot be split: for an ONNX file, after graph passes, without
-        stages.
+        Graph passes have changed each. Raises `refusal` if the model cannot be split: for an ONNX
+        file, without stages.
         """
-        if self.workload.model.build is None or any(step.is_graph for step in self.steps):
+        if self.workload.model.build is None:
             raise refusal
-
         exporter = self._exporter
 
         def write(folder: Path) -> None:
             exporter.pieces(self.rebuild(), refusal, folder)
 
-        folder, _ = self.cache.build("export", key_of(self._export_key, str(refusal)), write)
-        return folder
+        key = key_of(self._export_key, str(refusal))
+        folder, _ = self.cache.build("export", key, write)
+        return self._passed_pieces(folder, key)[0]
 
     def _apply(self, step: Step, graph: Path, key: str, folder: Path) -> None:
         import onnx

@@ -161,8 +161,28 @@ def test_without_stages_it_is_an_error_that_says_so(folder: Path) -> None:
     assert error is not None and "with stages declared (perfsuite.Stage)" in error.message
 
 
-def test_a_graph_pass_needs_the_whole_graph(folder: Path) -> None:
-    found, _ = run(folder, "net", "onnxruntime", more=INT8)
-    record = next(one for one in found.records.values() if one.cell.recipe == "int8")
-    assert record.status == "unsupported" and record.error is not None
-    assert "int8 on net: it needs the graph of the whole model" in record.error.message
+def rounded(found: Run, runtime: str) -> Record:
+    return next(
+        one
+        for one in found.records.values()
+        if one.cell.recipe == "int8" and one.cell.runtime.lower() == runtime
+    )
+
+
+def test_a_graph_pass_changes_each_piece_by_what_the_model_gives_to_it(folder: Path) -> None:
+    found, _ = run(folder, "net", "onnxruntime", "openvino", more=INT8)
+    for runtime in ("onnxruntime", "openvino"):
+        record = rounded(found, runtime)
+        assert record.status == "ok" and record.error is None
+        assert SPLIT in record.labels and record.evidence is not None
+        layers = {one.layer.rpartition("/")[0]: one.precision for one in record.evidence.layers}
+        assert layers == {"first": "int8", "then": "int8"}, runtime
+        assert record.likeness and record.likeness[0].cosine > 0.99
+
+
+def test_an_engine_that_refuses_the_whole_graph_gets_quantized_stages(folder: Path) -> None:
+    found, _ = run(folder, "plain", "net.py:Picky", more=INT8)
+    record = rounded(found, "picky")
+    assert record.status == "ok" and record.error is None
+    assert SPLIT in record.labels and record.evidence is not None
+    assert {one.precision for one in record.evidence.layers} == {"int8"}
