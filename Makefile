@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN    := .venv/bin
-READY  := .venv/.installed-run-dev
+READY  := .venv/.installed-run-dev-tensorrt-rtx
 DEMO   := reports/demo
 VERIFY := reports/verify
 STAGES := reports/stages
@@ -21,7 +21,7 @@ setup: $(READY)  ## make .venv and install perfsuite with all that a processor a
 $(READY): pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; say which: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[run,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[run,dev,tensorrt-rtx]'
 	touch $@
 
 demo: setup  ## fetch CIFAR-10, run benchmarks/demo.toml anew, print the table and the verdicts

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
@@ -13,6 +13,7 @@ import msgspec
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.profile import Profile
 from perfsuite.domain.record import Evidence
+from perfsuite.domain.shapes import InputShapes
 from perfsuite.domain.task import Inputs, Outputs
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Variant:
     timed; None for a runtime that takes modules. `rebuild` returns the torch module in evaluation
     mode; None for a model that is an ONNX file. `pieces` is a folder with the modules of the stages
     as graphs, for a model that does not export whole. `example` holds the inputs of one of the
-    calls that will be timed, for an engine that builds for their shapes.
+    calls that will be timed, and `shapes` those that inputs are known to have in calls, for engines
+    that are built for their sizes; empty where nobody knows.
     """
 
     graph: Path | None
@@ -62,6 +64,7 @@ class Variant:
     quantized: bool
     pieces: Path | None = None
     example: Inputs | None = None
+    shapes: InputShapes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,8 @@ class Session(Protocol):
 class Runtime(Protocol):
     """An engine that runs nets. Its module imports the engine's package inside these methods only.
 
-    Four more methods are optional:
+    Optional are a class variable, `builds_for`: those of its devices for which it builds on any
+    machine and that it never runs, such as a kind of cards; and five more methods:
 
     - `quantized_graphs(device: str) -> QuantizedGraphs | None` says how the engine wants quantized
       graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or
@@ -154,6 +158,8 @@ class Runtime(Protocol):
       another device has.
     - `roofline(device: str, precision: str) -> Roofline` measures the peak performance of a device
       that is not the processor. Without it there is no roofline for such a device.
+    - `describe(folder: Path) -> Evidence` says what an artifact was built of that is not run; an
+      engine with `builds_for` has it.
     """
 
     name: ClassVar[str]

@@ -11,6 +11,7 @@ from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
 from perfsuite.runtimes.pytorch.cuda_graphs import PyTorchCudaGraphs
 from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchChannelsLast
+from perfsuite.runtimes.tensorrt.runtime import TensorRt, TensorRtRtx
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "pytorch": PyTorch,
@@ -19,5 +20,7 @@ RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "onnxruntime": OnnxRuntime,
     "onnxruntime-cuda": OnnxRuntimeCuda,
     "openvino": OpenVino,
+    "tensorrt": TensorRt,
+    "tensorrt-rtx": TensorRtRtx,
     "fake": Fake,
 }

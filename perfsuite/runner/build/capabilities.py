@@ -45,6 +45,12 @@ def quantized_graphs_of(runtime: Runtime, device: str) -> QuantizedGraphs | None
     return require_type(wanted, QuantizedGraphs, whose, "a perfsuite.QuantizedGraphs, or None")
 
 
+def only_builds(runtime: Runtime, device: str) -> bool:
+    """Tell whether the runtime builds artifacts for `device` on any machine, and runs none."""
+    whose = f"{runtime.name}: its builds_for"
+    return device in require_type(getattr(runtime, "builds_for", ()), tuple, whose, "a tuple")
+
+
 def libraries_of(runtime: Runtime) -> dict[str, str]:
     """Return the engine's libraries with their versions; raise what its `probe` raises."""
     whose = f"{runtime.name}: its probe()"

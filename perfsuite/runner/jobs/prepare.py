@@ -27,7 +27,7 @@ from perfsuite.export.left import left_in_file
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.batching import spec_of
-from perfsuite.runner.build.capabilities import identity_of, libraries_of
+from perfsuite.runner.build.capabilities import identity_of, libraries_of, only_builds
 from perfsuite.runner.build.changes import Changes
 from perfsuite.runner.build.every_processor import device_key
 from perfsuite.runner.build.hints import with_batch_hint
@@ -38,7 +38,7 @@ from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job
 from perfsuite.runner.jobs.possible import check_batch, check_supported, check_takes_batches
-from perfsuite.runner.jobs.prepared import prepared_line
+from perfsuite.runner.jobs.prepared import built_only, prepared_line
 from perfsuite.runner.jobs.shipped import take_shipped
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
@@ -94,7 +94,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
     )
     build = _Build(job, runtime, builder, variant)
     folder, made = cache.build("artifact", key, build)
-    return prepared_line(
+    line = prepared_line(
         job,
         folder,
         key,
@@ -103,6 +103,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         made_up=workload.task.made_up and not job.picture,
         model=builder.bytes_key,
     )
+    return built_only(line, runtime, job, folder) if build.is_not_run else line
 
 
 def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
@@ -123,12 +124,17 @@ class _Build:
     builder: VariantBuilder
     variant: Variant
 
+    @property
+    def is_not_run(self) -> bool:
+        """Tell whether the artifact is for a device that runs nothing here: it has no answers."""
+        return only_builds(self.runtime, self.job.cell.device)
+
     def __call__(self, folder: Path) -> None:
         self._check_stages()
         inputs = self._inputs()
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
-        self._built(manifest, inputs[0], folder)
+        self._built(manifest, inputs, folder)
         build_s = time.perf_counter() - started
         artifacts.write_manifest(folder, manifest)
         artifacts.write_inputs(folder, inputs)
@@ -161,13 +167,16 @@ class _Build:
         artifacts.write_parts(folder, self._parts(folder, inputs[0]))
         self.builder.require_same_file()
 
-    def _built(self, manifest: Manifest, example: Inputs, folder: Path) -> None:
+    def _built(self, manifest: Manifest, inputs: list[Inputs], folder: Path) -> None:
         """Build the model or, if the engine refuses the whole of it, its stages."""
         pieces = self.variant.pieces
         if pieces is None:
             try:
                 with user_code(f"{self.runtime.name}: its build()"):
-                    self.runtime.build(replace(self.variant, example=example), manifest, folder)
+                    variant = replace(
+                        self.variant, example=inputs[0], shapes=artifacts.shapes_of(inputs)
+                    )
+                    self.runtime.build(variant, manifest, folder)
                 return
             except (BuildError, Unsupported) as refusal:
                 if self.runtime.takes != "graph":
@@ -289,6 +298,8 @@ class _Build:
         from perfsuite.runner.build.answers import Compared, Comparison
         from perfsuite.runner.build.reference import reference_outputs
 
+        if self.is_not_run:
+            return Compared({})
         options = artifacts.options(self.job, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, options) as session:
             answers = [self._answer(session, item) for item in inputs]
@@ -321,7 +332,7 @@ class _Build:
 
         There are none without passes, whose answers parity compares.
         """
-        if not manifest.lossy or self.runtime.takes == "nothing":
+        if not manifest.lossy or self.runtime.takes == "nothing" or self.is_not_run:
             return ()
         workload = self.builder.workload
         calibrates = any(step.is_graph for step in self.builder.steps)

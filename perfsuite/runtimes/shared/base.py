@@ -77,6 +77,15 @@ def versions(module: str, distributions: Sequence[str], install: str) -> dict[st
     raise Unavailable(f"{module} is not installed; install it with: {install}")
 
 
+def installed(distribution: str) -> bool:
+    """Tell whether a distribution is installed."""
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def artifact_file(folder: Path, name: str) -> Path:
     """Return the file `name` in `folder`; raise `SchemaError` if it is missing."""
     path = folder / name
@@ -93,10 +102,7 @@ def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
     text = str(error)
     for pattern in _LACKS_OPERATOR:
         if found := pattern.search(text):
-            return Unsupported(
-                f"{engine} has no operator {found[1].strip()}, which {where.name} uses; "
-                f"{_advice(found[1].strip())}"
-            )
+            return lacks_operator(engine, found[1].strip(), where)
     for what, pattern in _TOO_NEW:
         if found := pattern.search(text):
             return Unsupported(
@@ -104,6 +110,13 @@ def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
                 f"upgrade {engine}, or export the model for an older one"
             )
     return BuildError(f"{engine} cannot build {where.name}: {trimmed(text)}")
+
+
+def lacks_operator(engine: str, operators: str, where: Path) -> Unsupported:
+    """Return the error for operators that an engine lacks: `Type`, `domain:Type`, each."""
+    return Unsupported(
+        f"{engine} has no operator {operators}, which {where.name} uses; {_advice(operators)}"
+    )
 
 
 def _advice(operators: str) -> str:

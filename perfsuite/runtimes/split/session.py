@@ -52,7 +52,7 @@ def build_split(runtime: Runtime, pieces: Path, manifest: Manifest, folder: Path
         place = folder / Path(piece.graph).stem
         place.mkdir()
         try:
-            variant = Variant(pieces / piece.graph, None, quantized=False)
+            variant = Variant(pieces / piece.graph, None, quantized=False, shapes=piece.shapes)
             with user_code(f"{runtime.name}: its build()"):
                 runtime.build(variant, _manifest(piece, manifest), place)
             built.append(piece)
@@ -85,6 +85,26 @@ def open_split(
             setattr(module.get_submodule(parent), name, engine)
             engines.append(engine)
         return SplitSession(module, manifest, found, engines, options, stack.pop_all())
+
+
+def described(runtime: Any, folder: Path) -> Evidence:
+    """Return what `runtime` says that it has built of each piece, and which stages it has not."""
+    found = read_pieces(folder)
+    if found is None:
+        raise BuildError(f"{folder}: a split artifact needs {PIECES}")
+    items = [EvidenceItem("reported", "execution", "split", found.whole)]
+    for piece in found.pieces:
+        told = runtime.describe(folder / Path(piece.graph).stem)
+        named = [
+            msgspec.structs.replace(one, name=f"{piece.path}: {one.name}")
+            if one.about == "precision"
+            else one
+            for one in told.items
+        ]
+        items += [one for one in named if one not in items]
+    for path, reason in found.left.items():
+        items.append(EvidenceItem("reported", "stage", path, f"pytorch ({reason})"))
+    return Evidence(tuple(items))
 
 
 class SplitSession(ModuleSession):
