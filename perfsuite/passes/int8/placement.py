@@ -104,6 +104,7 @@ class _Flow:
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
+    cut: set[str] = field(default_factory=set)  # results of activations that are fused
 
     def __post_init__(self) -> None:
         from onnx import TensorProto
@@ -175,6 +176,8 @@ class _Flow:
         if rounded and not self.sum_in_accumulator:
             fuses = result in self.activation and self.uses[result] == 1
             self.needed.add(self.activation[result] if fuses else result)
+            if fuses:
+                self.cut.add(self.activation[result])
 
     def _moves(self, node: onnx.NodeProto) -> bool:
         if node.op_type == "Pad":
@@ -215,6 +218,7 @@ class _Flow:
             carried,
             self._readers(),
             ranges,
+            self.cut,
         )
         return Placement(groups, carriers, tuple(self.weighted), joined)
 

@@ -134,7 +134,8 @@ class _Writer:
             copy.input[:] = [self.dequantized.get(name, name) for name in copy.input]
             self.nodes.append(copy)
             if weighted and node.op_type == "Gemm":
-                self._split_bias(copy)
+                channels = self.constants[node.input[1]].dims[channel_axis(node)]
+                self._split_bias(copy, channels)
             if weighted and node.op_type in CONVOLUTIONS:
                 self.convolved.add(node.output[0])
             for place, name in enumerate(node.output):
@@ -220,20 +221,21 @@ class _Writer:
                 least = np.maximum(least, needed)
         return least
 
-    def _split_bias(self, node: onnx.NodeProto) -> None:
-        """Add the bias in a node of its own if the result stays float.
+    def _split_bias(self, node: onnx.NodeProto, channels: int) -> None:
+        """Add the bias, zero if there is none, in a node of its own if the result stays float.
 
         ONNX Runtime has a kernel for an 8-bit product with a float result, but none that adds a
-        float bias.
+        float bias, which a layer without one gets when its mean error is taken off.
         """
         result = end = node.output[0]
         follower = self.reader.get(result)
         if follower is not None and follower.op_type in ACTIVATIONS:
             end = follower.output[0]
-        has_bias = len(node.input) == 3 and node.input[2]
-        if self.scheme.sum_in_accumulator or not has_bias or end in self.points:
+        if self.scheme.sum_in_accumulator or end in self.points:
             return
-        bias = node.input.pop()
+        bias = node.input.pop() if len(node.input) == 3 else ""
+        if not bias:
+            bias = self._constant(result, "bias", np.zeros(channels, np.float32))
         node.output[0] = unused_name(f"{result}_without_bias", self.taken)
         self._node("Add", [node.output[0], bias], node, output=result)
 

@@ -8,7 +8,7 @@ own, and the concatenation is rounded anew.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 Range = tuple[float, float]  # the least and the greatest value
@@ -38,12 +38,15 @@ def shared(
     carried: Mapping[str, Sequence[str]],
     readers: Readers,
     ranges: Mapping[str, Range] | None,
+    cut: Collection[str] = (),
 ) -> tuple[tuple[tuple[str, ...], ...], dict[str, int], dict[str, Range]]:
     """Return groups, carriers and joined ranges, as a `Placement` has them.
 
     `order` are all tensors to quantize in the graph's order, `carried` maps those that only carry
     values to the tensors whose values these are: one that is moved, or all that are concatenated.
     Without `ranges`, which hold all the other tensors, everything that is concatenated shares.
+    `cut` are results of activations that the engine fuses into their rounding, if zero is the least
+    value of the type there: with a tensor that has negative values they share no scale.
     """
     joints = {name: parts for name, parts in carried.items() if len(parts) > 1}
     classes = _Classes(order)
@@ -60,7 +63,9 @@ def shared(
         for name in order:  # in which whatever is carried comes first
             if name in carried:
                 spans[name] = _span(spans[part] for part in carried[name])
-        anew = {name: spans[name] for name in _separate(order, joints, readers, spans, classes)}
+        anew = {
+            name: spans[name] for name in _separate(order, joints, readers, spans, classes, cut)
+        }
     groups: dict[str, list[str]] = {}
     for name in order:
         if name not in carried or name in anew:
@@ -76,6 +81,7 @@ def _separate(
     readers: Readers,
     spans: Mapping[str, Range],
     classes: _Classes,
+    cut: Collection[str],
 ) -> list[str]:
     """Unite what shares a scale; return the concatenations of which a part does not."""
     members: dict[str, list[str]] = {}
@@ -83,10 +89,13 @@ def _separate(
         members.setdefault(classes.root(name), []).append(name)
     moved = {name: group for group in members.values() for name in group}
     kept: list[tuple[str, str]] = []
+    separate: list[str] = []
     for name in (one for one in order if one in joints):
         for part in joints[name]:
             beyond = set().union(*(readers.get(one, set()) for one in moved[part]))
-            if beyond.difference(moved[part]) <= {name}:
+            if spans[name][0] < 0.0 <= spans[part][0] and not {*moved[part]}.isdisjoint(cut):
+                separate.append(name)
+            elif beyond.difference(moved[part]) <= {name}:
                 classes.unite(name, part)
             else:
                 kept.append((name, part))
@@ -99,7 +108,6 @@ def _separate(
     for _, part in kept:
         root = classes.root(part)
         least[root] = min(least.get(root, _width(spans[part])), _width(spans[part]))
-    separate = []
     for name, part in kept:
         one, other = classes.root(name), classes.root(part)
         both = _span((span[one], span[other]))

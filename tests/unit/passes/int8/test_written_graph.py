@@ -138,8 +138,13 @@ def test_a_bias_stays_where_the_result_is_rounded_behind_it() -> None:
     assert gemm_of(quantized(products(sigmoid, output="s"))) == ([], ["g_without_bias"])
 
 
-def test_without_a_bias_nothing_is_split_off() -> None:
-    assert gemm_of(quantized(products(output="g", bias=""))) == ([], ["g"])
+def test_a_product_without_a_bias_gets_zeros_where_its_result_stays_float() -> None:
+    """The mean error is taken off there, and not off the product, which would run in float then."""
+    found = quantized(products(output="g", bias=""))
+    assert told(found)[-1] == "g = Add g_without_bias g_bias [fc/Add]"
+    (bias,) = (one for one in found.initializer if one.name == "g_bias")
+    assert numpy_helper.to_array(bias).tolist() == [0.0, 0.0]
+    assert gemm_of(quantized(products(output="g", bias=""), accumulator=True)) == ([], ["g"])
 
 
 def test_names_that_are_taken_get_a_number() -> None:
