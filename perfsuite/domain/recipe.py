@@ -102,8 +102,8 @@ class PassContext:
     `inputs` are those of one call on the target: `target.batch` samples. `progress(done, total)`
     may be called at any time, and `say(text)` with what whoever watches should know before work
     that takes long. `latency_s` takes tens of milliseconds for each candidate, and more
-    for large ones. Files whose names begin with that of `checkpoint` are kept if a fit is killed,
-    and removed once its edits are stored.
+    for large ones. Files whose names begin with that of `checkpoint` are kept if a pass is killed,
+    and removed once its result is stored.
 
     `original` builds the workload's net without any pass, which is the best teacher; it is None
     where the pass is the first, and is given that net itself.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,11 +26,20 @@ def context(runtime: str, **more: Any) -> PassContext:
         calibration=more.pop("calibration", _calibration),
         train=_none,
         target=Target(runtime, "cpu", quantized=QUANTIZED[runtime]),
-        checkpoint=Path("unused"),
+        checkpoint=more.pop("checkpoint", None) or _checkpoint(),
         progress=more.pop("progress", lambda done, total: None),
         latency_s=_no_clock,
         **more,
     )
+
+
+_FOLDERS: list[tempfile.TemporaryDirectory[str]] = []  # removed with the process
+
+
+def _checkpoint() -> Path:
+    """Return a path that no other context has."""
+    _FOLDERS.append(tempfile.TemporaryDirectory(prefix="perfsuite-"))
+    return Path(_FOLDERS[-1].name) / "pass"
 
 
 def _calibration(samples: int) -> Iterator[Inputs]:

@@ -24,6 +24,7 @@ from perfsuite.passes.int8.calibration import open_graph, pieces, run_graph
 from perfsuite.passes.int8.correction import mean_errors, subtract
 from perfsuite.passes.int8.layers import Layer, able
 from perfsuite.passes.int8.rounding import Rounding
+from perfsuite.passes.int8.tried import Tried
 from perfsuite.passes.int8.unchanged import steady
 
 if TYPE_CHECKING:
@@ -64,6 +65,7 @@ class _Search:
         self.errors = _Errors(rounding.model, whole, ctx)
         self.done, self.total = 0, len(layers) + _judged(len(layers))
         self.losses: dict[frozenset[str], float] = {}
+        self.tried = Tried(ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.layers.json"))
         self.judge: Callable[[onnx.ModelProto], float]
         self.told: Callable[[float], str]
         try:
@@ -121,15 +123,18 @@ class _Search:
         """Return what is lost if these layers stay float and the others are rounded."""
         key = frozenset(layer.name for layer in stays)
         if key not in self.losses:
-            self.losses[key] = self.judge(self._graph(stays))
+            self.losses[key] = self.tried.once("lost", key, lambda: self.judge(self._graph(stays)))
             self._tell()
         return self.losses[key]
 
     def _alone(self, layer: Layer) -> float:
         """Return the relative error of the answers if this layer alone is rounded."""
-        graph = self._graph([one for one in self.layers if one is not layer])
+        others = [one for one in self.layers if one is not layer]
+        found = self.tried.once(
+            "alone", [layer.name], lambda: math.sqrt(self.errors.of(self._graph(others)))
+        )
         self._tell()
-        return math.sqrt(self.errors.of(graph))
+        return found
 
     def _graph(self, stays: Sequence[Layer]) -> onnx.ModelProto:
         placement = self.rounding.placement({one for layer in stays for one in layer.results})

@@ -251,8 +251,7 @@ class VariantBuilder:
             fit = partial(self._fit, step, tuple(applied), key)
             folder, made = self.cache.build("edits", key, fit)
             if made:  # only now, as a process may be killed before the edits are stored
-                for file in _checkpoints().glob(f"{key}*"):
-                    file.unlink()
+                _remove_checkpoints(key)
             applied.append(AppliedPass(step.pass_, read_edits(folder), step.name))
         return applied
 
@@ -296,7 +295,9 @@ class VariantBuilder:
             if step.is_graph:
                 key = self._key(step, key)
                 apply = partial(self._apply, step, path, key)
-                folder, _ = self.cache.build("graph", key, apply)
+                folder, made = self.cache.build("graph", key, apply)
+                if made:
+                    _remove_checkpoints(key)
                 path = folder / GRAPH
         return Variant(path, rebuild, quantized and _is_quantized(path)), key
 
@@ -393,5 +394,10 @@ def _is_quantized(graph: Path) -> bool:
 
 
 def _checkpoints() -> Path:
-    """Return the folder of the checkpoints of passes, by the keys of their edits."""
+    """Return the folder of the checkpoints of passes, by the keys of their results."""
     return home() / "checkpoints"
+
+
+def _remove_checkpoints(key: str) -> None:
+    for file in _checkpoints().glob(f"{key}*"):
+        file.unlink()

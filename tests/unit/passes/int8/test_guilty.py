@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from perfsuite.export.left import left_in
 from perfsuite.passes.int8 import guilty
 from perfsuite.passes.int8.answers import Answers
 from perfsuite.passes.int8.int8 import Int8
+from perfsuite.passes.int8.tried import Tried
 
 COUNT = 400
 
@@ -166,6 +168,30 @@ def test_progress_counts_the_single_layers_and_at_most_so_many_whole_graphs() ->
     assert 5 + 1 < len(search) <= 5 + 1 + 3
 
 
+def test_a_search_that_was_killed_goes_on_with_what_it_found(tmp_path: Path) -> None:
+    def told(limit: float, **more: Any) -> tuple[set[str], int]:
+        judged: list[int] = []
+
+        def rows(predict: Predict) -> np.ndarray:
+            judged.append(1)
+            if len(judged) > more.get("most", 99):
+                raise KeyboardInterrupt
+            return right(predict)
+
+        made = rounded(limit, asked(rows, checkpoint=tmp_path / "key"))
+        return float_layers(made), len(judged)
+
+    with pytest.raises(KeyboardInterrupt):
+        told(6.0, most=3)
+    (kept,) = tmp_path.iterdir()
+    assert kept.name.startswith("key.")
+    layers = float_layers(rounded(6.0, asked(right)))
+    assert told(6.0) == (layers, 2)  # the float net, and the graph at which it was killed
+    assert told(6.0) == (layers, 1)  # the float net alone
+    kept.write_text("cut sh")
+    assert told(6.0)[0] == layers
+
+
 NUMBER = r"\d+(\.\d+)?(e-\d+)?"
 
 
@@ -252,7 +278,9 @@ def test_calls_are_no_larger_than_those_of_calibration() -> None:
     assert errors.words("why").startswith("as |a-b|^2 / |b|^2 on 32 calibration samples")
 
 
-def test_a_hundred_layers_take_few_whole_trials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_hundred_layers_take_few_whole_trials(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Of 100 layers the 37th and the 80th are guilty; whole graphs are judged a dozen times."""
     search = object.__new__(guilty._Search)
     names = [f"l{number}" for number in range(100)]
@@ -265,6 +293,7 @@ def test_a_hundred_layers_take_few_whole_trials(monkeypatch: pytest.MonkeyPatch)
         return sum(weight[name] for name in names if name not in stays)
 
     monkeypatch.setattr(search, "losses", {}, raising=False)
+    monkeypatch.setattr(search, "tried", Tried(tmp_path / "tried"), raising=False)
     monkeypatch.setattr(search, "told", guilty._in_points, raising=False)
     monkeypatch.setattr(search, "on", "on paper", raising=False)
     monkeypatch.setattr(search, "judge", judge, raising=False)
