@@ -133,6 +133,14 @@ class Task:
         """Yield `samples` calibration samples in batches, one batch in memory at a time."""
         raise Unsupported(f"{type(self).__name__}: this task has no calibration samples")
 
+    @property
+    def trains(self) -> bool:
+        """Return whether `train` gives samples, without loading any: whether a class defines it.
+
+        A task that defines it, and has none at times, says so by a property of its own.
+        """
+        return type(self).train is not Task.train
+
     def train(self) -> TrainingSet:
         """Return the training samples."""
         raise Unsupported(

@@ -80,11 +80,6 @@ def unchecked(task: Task) -> Task:
     return task.task if isinstance(task, CheckedTask) else task
 
 
-def trains(task: Task) -> bool:
-    """Tell whether a task has a method that gives training samples; it is not called."""
-    return type(unchecked(task)).train is not Task.train
-
-
 def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     def built() -> nn.Module:
         from torch import nn
@@ -141,6 +136,12 @@ class CheckedTask(Task):
         with self._named():
             for item in given:
                 yield self._inputs("calibration", item)
+
+    @property
+    def trains(self) -> bool:
+        """Return what the task says: whether it gives training samples."""
+        with user_code(f"{self._name}: its trains"):
+            return bool(self.task.trains)
 
     def train(self) -> TrainingSet:
         """Return the task's training set, the functions of which are checked, too."""

@@ -24,7 +24,6 @@ from perfsuite.runner.build.pass_samples import require_left
 from perfsuite.runner.job import Job
 from perfsuite.store.cache import key_of
 from perfsuite.user_code import require_type, user_code
-from perfsuite.workloads.checked import trains
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class Step:
         settle = getattr(self.pass_, "settled", None)
         if settle is None:
             return self
-        pass_, label = settle(trains=trains(task))
+        pass_, label = settle(trains=task.trains)
         return replace(self, pass_=pass_, label=label)
 
     def key(self, parent: str, data: str, target: Target) -> str:

@@ -113,6 +113,11 @@ class Batches(Task):
         """Return (samples, 3) rows: 1 if right else 0, the answer, the label."""
         return self._answered(self._test(), predict, samples)
 
+    @property
+    def trains(self) -> bool:
+        """Return whether there is a loader for training."""
+        return self.train_loader is not None
+
     def train(self) -> TrainingSet:
         """Return the samples of the loader for training; raise `Unsupported` without one."""
         return self._training.training_set()

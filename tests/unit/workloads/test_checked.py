@@ -10,7 +10,7 @@ import pytest
 
 from perfsuite import Model, Preprocessing, SubsetMetric, Task, TrainingSet, Workload
 from perfsuite.errors import BuildError, ConfigError, Unsupported
-from perfsuite.workloads.checked import CheckedTask, checked, trains
+from perfsuite.workloads.checked import CheckedTask, checked
 
 ARRAY = np.zeros((2, 3), np.float32)
 RNG = np.random.default_rng(0)
@@ -84,8 +84,9 @@ def test_whether_a_task_gives_training_samples_is_told_without_asking_it() -> No
     def fails() -> None:
         raise AssertionError("it was asked")
 
-    assert not trains(task()) and not trains(Task())
-    assert trains(task(train=fails))
+    assert not task().trains and not Task().trains
+    assert task(train=fails).trains
+    assert not task(train=fails, trains=property(lambda self: False)).trains
 
 
 @pytest.mark.parametrize(

@@ -33,6 +33,11 @@ def validated(task: Task, samples: int | None = None) -> tuple[list[float], list
     return asked, task.validation(predict, samples)[:, 2].tolist()
 
 
+def test_without_a_loader_for_training_there_is_none() -> None:
+    assert Batches(TESTED, train_loader=in_batches(NUMBERS, LABELS)).trains
+    assert not Batches(TESTED).trains
+
+
 def test_training_samples_are_drawn_by_number_with_their_labels() -> None:
     data = Batches(TESTED, train_loader=in_batches(NUMBERS, LABELS)).train()
     assert data.targets.tolist() == LABELS.tolist()
