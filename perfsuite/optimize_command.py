@@ -31,7 +31,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--runtime", "runtimes", metavar="E", multiple=True, help="Default: every engine.")
 @click.option("--batch", type=click.IntRange(min=1), default=1, show_default=True)
 @click.option("--threads", type=click.IntRange(min=1), help="Default: every core.")
-@click.option("--minutes", type=float, default=60.0, show_default=True, help="It may take so long.")
+@click.option(
+    "--minutes",
+    type=float,
+    default=60.0,
+    show_default=True,
+    help="After that nothing new is begun; the first phase and the last run are always done.",
+)
 @click.option("--samples", type=FILE, help="Samples of an ONNX file: an .npz file.")
 @click.option(
     "--shape",

@@ -18,6 +18,7 @@ from filelock import FileLock, Timeout
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
 
 FILE, LOCK = "search.jsonl", ".search.lock"
+EARLIER = "earlier-"  # sub-folders of searches that ended before there was more time
 SCHEMA = 1
 
 T = TypeVar("T")
@@ -46,7 +47,8 @@ class Decisions:
                 f"{folder}: there is a search already; go on with it (--resume), or choose another "
                 f"folder (-o)"
             )
-        if not resume and any(folder.glob("[!.]*")):
+        others = (one for one in folder.glob("[!.]*") if not one.name.startswith(EARLIER))
+        if not resume and any(True for _ in others):
             raise ConfigError(
                 f"{folder}: it holds something else already; choose another folder for the search "
                 f"(-o)"

@@ -24,7 +24,8 @@ from perfsuite.plugins import refuse_while_importing
 from perfsuite.runner.switched import Executor
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.final import FINAL
-from perfsuite.search.outcome import optimum
+from perfsuite.search.more_time import is_half_moved, set_aside
+from perfsuite.search.outcome import ENDED, Ended, optimum
 from perfsuite.search.phases import Follow, Phases, Silent
 from perfsuite.search.search import Search
 from perfsuite.store.disk import write_whole
@@ -96,9 +97,9 @@ def optimize(
     and the Pareto front.
 
     The folder `out`, by default in `reports`, gets `optimize.json`, `optimize.md` and the runs of
-    all phases; with `resume` a search there goes on. `ship` is a folder that what was found is
-    shipped to, if it is proven to meet the target. `observe` gives whoever shows progress, and
-    `execute` does jobs in place of processes of their own.
+    all phases; with `resume` a search there goes on, also with more `minutes` than before. What was
+    found is shipped to the folder `ship`, if it is proven to meet the target. `observe` gives
+    whoever shows progress, and `execute` does jobs in place of processes of their own.
     """
     refuse_while_importing("perfsuite.optimize")
     suite = optimize_suite(
@@ -113,8 +114,10 @@ def optimize(
     to = None if ship is None else _free(Path(ship))
     folder = _folder(out, suite.name, resume=resume)
     follow = observe() if observe is not None else Silent()
+    request = _Request(suite, goal, environment().must_match, _now())
+    if resume:
+        resume = not _set_aside(folder, request)
     with Decisions(folder, resume=resume) as decisions:
-        request = _Request(suite, goal, environment().must_match, _now())
         _check_same(folder, decisions.once("request", _Request, lambda: request), request)
         search = Search(suite, goal, decisions, Phases(folder, follow, execute))
         search.work()
@@ -149,14 +152,30 @@ def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
         return answer._replace(not_shipped=str(error))
 
 
+def _set_aside(folder: Path, request: _Request) -> bool:
+    """Tell whether a search has to begin anew, as it has ended and there is more time now.
+
+    The one of before is set aside then. One that has met its target has nothing to gain.
+    """
+    if not is_half_moved(folder):
+        with Decisions(folder, resume=True) as decisions:
+            _check_same(folder, decisions.once("request", _Request, lambda: request), request)
+            ended = decisions.once(ENDED, Ended, Ended) if decisions.knows(ENDED) else Ended()
+        if ended.exit_code == 0 or not ended.minutes < request.goal.minutes:
+            return False
+    set_aside(folder)
+    return True
+
+
 def _check_same(folder: Path, before: _Request, now: _Request) -> None:
-    """Raise unless a search goes on as it began, on the same machine."""
+    """Raise unless a search goes on as it began, on the same machine, but for its minutes."""
     if before.machine != now.machine:
         raise Incomparable(
             f"{folder}: this search began on another machine ({before.machine.processor}); start a "
             f"new one here"
         )
-    if (before.suite, before.goal) != (now.suite, now.goal):
+    goal = msgspec.structs.replace(before.goal, minutes=now.goal.minutes)
+    if (before.suite, goal) != (now.suite, now.goal):
         raise ConfigError(
             f"{folder}: this search began with other arguments; give the same, or start a new one "
             f"in another folder (-o)"

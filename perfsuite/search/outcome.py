@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 
 import msgspec
@@ -19,6 +20,15 @@ from perfsuite.search.scores import Score
 from perfsuite.search.search import Search
 from perfsuite.search.ways import Way
 
+ENDED = "ended"
+
+
+class Ended(msgspec.Struct, frozen=True):
+    """How a search has ended, and how many minutes it was given."""
+
+    exit_code: int | None = None
+    minutes: float = math.inf
+
 
 def optimum(search: Search) -> Optimum:
     """Return the answer of a search that has tried all that it could, after its final run."""
@@ -29,6 +39,8 @@ def optimum(search: Search) -> Optimum:
     created = search.decisions.once(
         "answered", str, lambda: datetime.now(UTC).isoformat(timespec="seconds")
     )
+    ended = Ended(final.exit_code, goal.minutes)
+    search.decisions.once(ENDED, Ended, lambda: ended)
     return Optimum(
         schema=OPTIMUM_SCHEMA,
         perfsuite=__version__,

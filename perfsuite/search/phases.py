@@ -21,6 +21,7 @@ from perfsuite.runner.run_folder import created, resumed
 from perfsuite.runner.schedule import work_off
 from perfsuite.runner.switched import Executor
 from perfsuite.runner.watched import watched
+from perfsuite.search.decisions import EARLIER
 from perfsuite.store.journal import FILE, read
 from perfsuite.store.runs import load_run
 
@@ -99,5 +100,7 @@ class Phases:
 
     def spent_s(self) -> float:
         """Return the seconds that the jobs of all phases took so far, also in earlier sittings."""
-        journals = sorted(self.folder.glob(f"*/{FILE}"))
+        journals = sorted(
+            [*self.folder.glob(f"*/{FILE}"), *self.folder.glob(f"{EARLIER}*/*/{FILE}")]
+        )
         return sum(line.duration_s for path in journals for line in read(path.parent)[1])

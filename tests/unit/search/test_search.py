@@ -345,6 +345,32 @@ def test_a_search_does_not_go_on_as_another_one(project: SearchProject) -> None:
         project.optimize()
 
 
+def test_a_search_that_has_ended_goes_on_with_more_minutes(project: SearchProject) -> None:
+    project.script({"int8": 0.009}, {})
+    before = project.optimize(minutes=0.1).optimum
+    done = len(project.jobs)
+    assert project.optimize(minutes=0.1, resume=True).optimum == before
+    assert len(project.jobs) == done
+    times = {"prune-50": 0.0019, "prune-25": 0.001}
+    project.script({f"{name}-int8{end}": s for name, s in times.items() for end in ENDS}, {})
+    after = project.optimize(resume=True).optimum
+    assert (before.exit_code, after.exit_code) == (1, 0)
+    assert (project.out / "earlier-1" / "optimize.json").is_file()
+    assert after.spent_s > before.spent_s
+    # It has met the target: there is nothing to gain.
+    assert project.optimize(minutes=600.0, resume=True).optimum.created_at == after.created_at
+
+
+def test_a_search_that_was_being_set_aside_goes_on(project: SearchProject) -> None:
+    project.script({"int8": 0.009}, {})
+    project.optimize(minutes=0.1)
+    (project.out / "earlier-1").mkdir()
+    (project.out / "search.jsonl").rename(project.out / "earlier-1" / "search.jsonl")
+    project.optimize(resume=True)
+    assert (project.out / "search.jsonl").is_file()
+    assert (project.out / "earlier-1" / "1-engines").is_dir()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
