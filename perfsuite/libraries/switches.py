@@ -18,7 +18,7 @@ from perfsuite.errors import ConfigError, Unavailable, Unsupported
 from perfsuite.plugins import suggestion
 
 _TORCH = ("pytorch", "pytorch-channels-last")
-_ON_CARDS = (*_TORCH, "pytorch-cuda-graphs")
+_ON_CARDS = (*_TORCH, "pytorch-cuda-graphs", "torch-compile")
 
 
 @dataclass(frozen=True, kw_only=True)

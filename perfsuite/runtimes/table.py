@@ -12,11 +12,13 @@ from perfsuite.runtimes.openvino.runtime import OpenVino
 from perfsuite.runtimes.pytorch.cuda_graphs import PyTorchCudaGraphs
 from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchChannelsLast
 from perfsuite.runtimes.tensorrt.runtime import TensorRt, TensorRtRtx
+from perfsuite.runtimes.torch_compile.runtime import TorchCompile
 
 RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "pytorch": PyTorch,
     "pytorch-channels-last": PyTorchChannelsLast,
     "pytorch-cuda-graphs": PyTorchCudaGraphs,
+    "torch-compile": TorchCompile,
     "onnxruntime": OnnxRuntime,
     "onnxruntime-cuda": OnnxRuntimeCuda,
     "openvino": OpenVino,

@@ -132,6 +132,10 @@ def test_evidence_counts_kernels_and_closing_twice_is_harmless(
     check_precision(evidence, manifest)
     expected = {"fp32": 1} if runtime.name == "fake" else {"fp32": 3}  # two convolutions, a Gemm
     assert compute_precisions(evidence.kernels) == expected
+    caches = [
+        item.value for item in evidence.items if item.about == "compiler" and item.name == "cache"
+    ]
+    assert all(value.startswith("hit: ") for value in caches), "opening compiled something anew"
     threads = {item.value for item in evidence.items if item.about == "threads"}
     assert threads == {"1"}
 

@@ -36,7 +36,13 @@ def test_pass(name: str) -> None:
     check_pass(small_pass(name))
 
 
-@pytest.mark.parametrize("name", sorted(RUNTIMES))
+# The other contract tests compile a net, too; that takes seconds each time.
+SLOW = {"torch-compile": pytest.mark.verify}
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=SLOW.get(one, ())) for one in sorted(RUNTIMES)]
+)
 def test_runtime(name: str) -> None:
     runtime = RUNTIMES[name]()
     assert runtime.name == name

@@ -42,7 +42,7 @@ _INSTALL = "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cu
 
 
 class OnnxRuntimeCuda(OnnxRuntime):
-    """Runs ONNX graphs on an NVIDIA card; needs onnxruntime-gpu in the place of onnxruntime."""
+    """Runs ONNX graphs on an NVIDIA card; needs onnxruntime-gpu in place of onnxruntime."""
 
     name: ClassVar[str] = "onnxruntime-cuda"
     devices: ClassVar[tuple[str, ...]] = (CUDA,)

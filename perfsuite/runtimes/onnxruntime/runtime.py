@@ -52,7 +52,7 @@ _DENORMALS = "session.set_denormal_as_zero"
 
 
 class OnnxRuntime:
-    """Runs ONNX graphs, which the engine optimizes when they are opened."""
+    """Runs ONNX graphs, which it optimizes when they are opened; needs onnxruntime."""
 
     name: ClassVar[str] = "onnxruntime"
     takes: ClassVar[str] = "graph"

@@ -46,7 +46,7 @@ _CAPABILITIES = {"fp32": "FP32", "bf16": "BF16", "fp16": "FP16"}
 
 
 class OpenVino:
-    """Stores graphs in OpenVINO's own format with a dynamic batch; compiles them when opened."""
+    """Runs ONNX graphs, stored in its own format and compiled when opened; needs openvino."""
 
     name: ClassVar[str] = "openvino"
     takes: ClassVar[str] = "graph"

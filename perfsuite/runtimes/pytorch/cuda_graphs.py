@@ -30,7 +30,7 @@ _MOVES = ("Memset", "Memcpy")
 
 
 class PyTorchCudaGraphs(PyTorch):
-    """Runs the module itself on a card, all kernels of a call launched at once (a CUDA graph)."""
+    """Runs the module, all kernels of a call launched at once; needs a card and a torch for it."""
 
     name: ClassVar[str] = "pytorch-cuda-graphs"
     devices: ClassVar[tuple[str, ...]] = (CUDA,)

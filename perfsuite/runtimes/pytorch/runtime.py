@@ -54,12 +54,13 @@ _BOOKKEEPING = frozenset(
         "as_strided", "as_strided_", "contiguous", "copy_", "detach", "empty", "empty_like",
         "empty_strided", "expand", "permute", "reshape", "resize_", "resolve_conj", "resolve_neg",
         "select", "slice", "t", "to", "transpose", "unsqueeze", "squeeze", "view", "alias",
+        "lift_fresh", "_nnpack_available",
     )
 )  # fmt: skip
 
 
 class PyTorch:
-    """Runs the module itself; the artifact holds its weights."""
+    """Runs the module itself; needs torch, and on a card one that is built for CUDA."""
 
     name: ClassVar[str] = "pytorch"
     takes: ClassVar[str] = "module"
@@ -137,7 +138,7 @@ class PyTorch:
 
 
 class PyTorchChannelsLast(PyTorch):
-    """Runs the module itself, with pictures in the memory format that tensor cores want (NHWC)."""
+    """Runs the module with pictures as tensor cores want them (NHWC); needs what pytorch does."""
 
     name: ClassVar[str] = "pytorch-channels-last"
     channels_last: ClassVar[bool] = True
@@ -236,11 +237,15 @@ class PyTorchSession(ModuleSession):
                 if f"aten::{one.operator}" not in _BOOKKEEPING
             )
         else:
-            kernels = count(_kernels(events))
+            kernels = count(self._computed(events))
             layers, told = self._watch(self._last)
             items += told
         items.append(engine_item("PyTorch", kernels))
         return Evidence((*items, precision_item(kernels)), kernels, layers)
+
+    def _computed(self, events: Sequence[Any]) -> Iterator[tuple[str, str]]:
+        """Yield (operator, data type) of what has computed something on the processor."""
+        return _kernels(events)
 
     def _watch(self, inputs: Inputs) -> tuple[tuple[LayerKernel, ...], list[EvidenceItem]]:
         """Return the kernels of layers, and what else a call shows that is watched from within.

@@ -43,12 +43,13 @@ class _Outermost(NamedTuple):
     end: int
 
 
-class _Launch(NamedTuple):
+class Launch(NamedTuple):
     """A kernel: when it was launched by the host's clock, and when it ran by the device's."""
 
     at: int
     start: int
     end: int
+    name: str = ""
 
 
 def host_spans(events: Sequence[Any]) -> Iterator[list[OperatorSpan]]:
@@ -65,7 +66,7 @@ def device_spans(events: Sequence[Any]) -> Iterator[list[OperatorSpan]]:
     A time begins with the first kernel that the operator has launched and ends with its last one.
     It is `NOT_THERE` for operators that launched none.
     """
-    launches = sorted(_launches(events))
+    launches = sorted(launches_in(events))
     moments = [one.at for one in launches]
     for begin, operators in _calls(events):
         found = []
@@ -136,7 +137,7 @@ def _is_on_host(event: Any) -> bool:
     return str(event.device_type()).endswith("CPU")
 
 
-def _launches(events: Iterable[Any]) -> Iterator[_Launch]:
+def launches_in(events: Iterable[Any]) -> Iterator[Launch]:
     """Yield what ran on the card and can be traced to the host: kernels, copies and fills."""
     on_host = [event for event in events if _is_on_host(event)]
     runtime = {
@@ -154,7 +155,8 @@ def _launches(events: Iterable[Any]) -> Iterator[_Launch]:
         if at is None:
             at = operators.get(event.linked_correlation_id())
         if at is not None:
-            yield _Launch(at, event.start_ns(), event.start_ns() + event.duration_ns())
+            start = event.start_ns()
+            yield Launch(at, start, start + event.duration_ns(), event.name())
 
 
 def _calls(events: Sequence[Any]) -> Iterator[tuple[int, list[_Outermost]]]:

@@ -1,0 +1,1 @@
+"""PyTorch compiled by Inductor (torch.compile); begin at `runtime.py`."""
