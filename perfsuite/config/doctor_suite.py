@@ -18,6 +18,8 @@ from perfsuite.domain.suite import Inspect, ResolvedSuite
 # without loading torch.
 PROBE = "vgg-digits"
 PROBE_BATCH = 16  # a single picture of 8 x 8 is too small for the kernels of larger nets
+# An engine that has not answered for so long on a small net hangs.
+PROBE_TIMEOUT_S = 300.0
 # Which kernels run shows in the first calls; how long they take is nobody's question here.
 INSPECT = Inspect(calls=2, seconds=0.0)
 
@@ -56,6 +58,9 @@ def doctor_suite(
     if workload is None and recipe is None and (able := _with_graphs(suite)):
         recipes = (*recipes, ResolvedRecipe("int8", (PassUse("int8"),), runtimes=able))
     name = "doctor" if workload is None else f"doctor-{next(iter(suite.workloads))}"
+    if workload is None:
+        measure = msgspec.structs.replace(suite.measure, timeout_seconds=PROBE_TIMEOUT_S)
+        suite = msgspec.structs.replace(suite, measure=measure)
     return msgspec.structs.replace(
         suite, name=name, recipes=recipes, processes=0, inspect=INSPECT, meters=()
     )

@@ -18,10 +18,12 @@ CAPS = {
 }
 # What limits threads.
 THREADS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS", "OMP_THREAD_LIMIT")
+# What binds threads to cores, maybe several to one.
+BINDINGS = ("GOMP_CPU_AFFINITY", "KMP_AFFINITY", "OMP_PLACES")
 
 
 def settings(environment: Mapping[str, str] = os.environ) -> Iterator[EvidenceItem]:
     """Yield the variables that are set and decide about instruction sets or threads."""
-    for name in (*CAPS, *THREADS):
+    for name in (*CAPS, *THREADS, *BINDINGS):
         if value := environment.get(name, "").strip():
             yield EvidenceItem("observed", "setting", name, value)

@@ -105,6 +105,7 @@ def _pair(whole: NumpySwitch, switch: NumpySwitch, slices: int) -> _Pair:
 
 
 def _row(switch: NumpySwitch, blas: str, pairs: Sequence[_Pair]) -> LibraryWorth:
+    """Return the row; what a library without a word on its kernels computed with is not known."""
     logs = [
         median(math.log(b / a) for a, b in zip(one.whole_s, one.without_s, strict=True))
         for one in pairs
@@ -121,7 +122,7 @@ def _row(switch: NumpySwitch, blas: str, pairs: Sequence[_Pair]) -> LibraryWorth
         whole_s=median(median(one.whole_s) for one in pairs),
         without_s=median(median(one.without_s) for one in pairs),
         times_as_long=mean_interval(logs),
-        seen=before != after,
+        seen=before != after or (False if "," in before else None),
         ran_before=before,
         ran_after=after,
     )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 
 from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.libraries.facts import Facts, listed
+from perfsuite.libraries.settings import BINDINGS
 
 MACHINE = "machine"
+NOT_SEEN = "libraries-not-seen"
 # An engine's own count of threads; other items of this kind are of pools that libraries may use.
 _OPENVINO = "INFERENCE_NUM_THREADS"
 _ENGINES = ("intra-op", _OPENVINO)
@@ -29,6 +32,21 @@ def faults(facts: Facts) -> Iterator[Finding]:
     """Yield what is wrong with threads, the clock, and what is loaded before all else."""
     yield from _threads(facts)
     yield from _governor(facts)
+    yield from _unloaded(facts)
+
+
+def _unloaded(facts: Facts) -> Iterator[Finding]:
+    """Yield what was to be loaded before all else and is not, and that nobody can see what is."""
+    if seen := facts.said("libraries").get("none"):
+        yield Finding(
+            NOT_SEEN,
+            MACHINE,
+            seen,
+            "mount proc(5) in the container, readable for this user; until then what is told of "
+            "libraries rests on what computed alone",
+            "observed",
+            "caution",
+        )
     if ignored := list(facts.said("preload")):
         yield Finding(
             "preload-ignored",
@@ -51,8 +69,9 @@ def _threads(facts: Facts) -> Iterator[Finding]:
     engine = [(item, count) for item, count in counts if item.name in _ENGINES]
     pools = [(item, count) for item, count in counts if item.name[:1].isupper()]
     watched = engine if facts.runtime else [one for one in pools if one not in engine]
-    for name, (item, count) in {item.name: (item, count) for item, count in watched}.items():
+    for name, (item, told) in {item.name: (item, count) for item, count in watched}.items():
         whose = facts.runtime or name
+        count = min(told, _openmps_limit(facts))
         if count > cores:
             yield Finding(
                 "too-many-threads",
@@ -68,12 +87,28 @@ def _threads(facts: Facts) -> Iterator[Finding]:
                 whose,
                 f"{whose} computes with {count} {_threads_word(count)}, {facts.threads} were asked "
                 f"for",
-                _FEWER_BY_ITSELF if item.name == _OPENVINO else _FEWER,
+                _fewer(item, count < told),
                 item.how,
                 "caution" if item.name == _OPENVINO else "fault",
             )
         elif not facts.runtime and count < cores:
             yield from _limited(facts, item, count)
+
+
+def _openmps_limit(facts: Facts) -> int:
+    """Return how many threads OpenMP may have by the environment where PyTorch computes with it.
+
+    PyTorch does not know of it, and tells how many it has asked for.
+    """
+    limit = facts.said("setting").get("OMP_THREAD_LIMIT", "")
+    own = facts.runtime and facts.shows("PyTorch") and facts.shows("OpenMP")
+    return int(limit) if own and limit.isdigit() and int(limit) else sys.maxsize
+
+
+def _fewer(item: EvidenceItem, limited: bool) -> str:
+    if item.name == _OPENVINO:
+        return _FEWER_BY_ITSELF
+    return "unset OMP_THREAD_LIMIT" if limited else _FEWER
 
 
 def _limited(facts: Facts, item: EvidenceItem, count: int) -> Iterator[Finding]:
@@ -102,6 +137,8 @@ def _limited(facts: Facts, item: EvidenceItem, count: int) -> Iterator[Finding]:
 
 def _more(facts: Facts) -> str:
     cores = facts.usable_cores
+    if bound := _bindings(facts):
+        return f"unset what binds the threads of OpenMP to cores: {listed(bound)}"
     if facts.runtime and facts.threads > cores:
         return f"ask for {cores} (threads = {cores} in the suite, --threads {cores})"
     if facts.runtime:
@@ -110,6 +147,15 @@ def _more(facts: Facts) -> str:
             f"OMP_NUM_THREADS={cores}"
         )
     return f"set OMP_NUM_THREADS={cores} and OPENBLAS_NUM_THREADS={cores}, as by `docker run -e`"
+
+
+def _bindings(facts: Facts) -> list[str]:
+    """Return the variables that bind threads, where cores are few because of no container."""
+    machine = facts.environment.must_match
+    if machine.usable_cores > facts.usable_cores:
+        return []
+    said = facts.said("setting")
+    return [f"{name}={said[name]}" for name in BINDINGS if name in said]
 
 
 def _cores(facts: Facts) -> str:

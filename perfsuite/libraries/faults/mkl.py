@@ -7,6 +7,8 @@ from collections.abc import Iterator
 
 from perfsuite.domain.finding import Finding
 from perfsuite.libraries.facts import Facts, listed
+from perfsuite.libraries.faults.instruction_sets import caps
+from perfsuite.libraries.settings import CAPS
 from perfsuite.libraries.vectors import VECTORS, vectors_in, vectors_of
 
 TITLE = "MKL"
@@ -25,7 +27,9 @@ def faults(facts: Facts) -> Iterator[Finding]:
     if said is None or best is None or (facts.runtime and not layers):
         return
     if vectors_in(said) is not None or "Intel" in facts.environment.must_match.processor:
-        return  # it names one, or was told to take less, which is a finding of its own
+        return  # it names one
+    if TITLE in map(CAPS.get, caps(facts)):
+        return  # it was told to take less, which is a finding of its own
     taken = 2 if _version(facts) >= _WITH_AVX2 else 0
     if taken >= best:
         return

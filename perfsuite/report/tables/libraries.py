@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from perfsuite.domain.diagnosis import Diagnosis, Library, LibraryUse, Machine
+from perfsuite.libraries.faults.machine import NOT_SEEN
 from perfsuite.report import words
 from perfsuite.report.tables.cell_rows import plain
 
@@ -44,8 +45,12 @@ def lines(found: Diagnosis) -> list[tuple[str, ...]]:
 
 def absent(found: Diagnosis) -> str:
     """Return a sentence on the libraries that no process had; "" if there are none."""
-    names = [plain(one.name) for one in found.libraries if one.status == "absent"]
-    return f"not loaded by any of these processes: {', '.join(names)}" if names else ""
+    names = ", ".join(plain(one.name) for one in found.libraries if one.status == "absent")
+    if not names:
+        return ""
+    if any(one.name == NOT_SEEN for one in found.findings):
+        return f"not seen, as loaded files cannot be looked at: {names}"
+    return f"not loaded by any of these processes: {names}"
 
 
 def numpy_text(found: Diagnosis) -> str:

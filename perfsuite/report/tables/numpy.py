@@ -8,7 +8,7 @@ from perfsuite.report.sentences.ablation import ratio_text
 from perfsuite.report.tables.cell_rows import plain
 
 COLUMNS = ("NumPy's product", "turned off", "latency", "times as long", "computed by", "")
-WHOSE = "which no engine computes with; reading pictures and scoring answers may"
+_WHOSE = "No engine computes with it; reading pictures and scoring answers may."
 
 
 def lines(found: Ablation) -> list[tuple[str, ...]]:
@@ -31,11 +31,14 @@ def sentences(found: Ablation) -> list[str]:
     )
     if longest is None or longest.times_as_long is None:
         return []
-    ratio = ratio_text(longest.times_as_long)
-    return [
-        f"NumPy's own matrix product, {WHOSE}, takes {ratio} times as long with "
-        f"{plain(longest.library)} {plain(longest.turned_off)}."
-    ]
+    ratio, what = ratio_text(longest.times_as_long), _turned_off(longest)
+    return [f"NumPy's own matrix product takes {ratio} times as long with {what}. {_WHOSE}"]
+
+
+def _turned_off(one: LibraryWorth) -> str:
+    """Return what is done, of a library or to the number of threads."""
+    title = plain(one.turned_off)
+    return title if one.switch == "one-thread" else f"{plain(one.library)} {title}"
 
 
 def _whole(one: LibraryWorth) -> tuple[str, ...]:
@@ -45,7 +48,7 @@ def _whole(one: LibraryWorth) -> tuple[str, ...]:
 def _line(one: LibraryWorth) -> tuple[str, ...]:
     return (
         "",
-        f"{plain(one.library)} {plain(one.turned_off)}",
+        _turned_off(one),
         one.status if one.without_s is None else words.seconds(one.without_s),
         "" if one.times_as_long is None else ratio_text(one.times_as_long),
         plain(one.ran_after),

@@ -19,7 +19,12 @@ _EXECUTED = re.compile(
 )
 _ROUTINE = re.compile(r"MKL_VERBOSE (?P<name>[A-Za-z_]\w*)\(")
 _SOURCE = re.compile(r"src(?:_layer)?[:_](?P<type>[a-z]+\d\w*):[^:]*:[^:]*:(?P<tag>\w+)")
-_LOWERED = re.compile(r"attr-fpmath:(?P<type>bf16|f16|tf32)")
+_LOWERED = re.compile(r"attr-fpmath:(?P<type>bf16|f16|tf32|any)")
+_MULTIPLY = re.compile(r"conv|matmul|inner_product|rnn")
+# Kernels whose names tell that they multiply in float32, whatever they would be allowed to.
+_IN_FLOAT32 = re.compile(
+    r"avx512_core(?!_(?:amx|bf16|fp16))|avx2(?!_vnni_2)|sse41|avx$|ref|gemm:jit"
+)
 # What they say of themselves: about what, who, and how. MKL's conditional numerical reproducibility
 # (CNR) is a cap on its kernels, told with every call.
 _SAYS = (
@@ -47,7 +52,11 @@ def primitive_of(line: str) -> Primitive | None:
     if found := _EXECUTED.match(line):
         source = _SOURCE.search(found["rest"])
         lowered = _LOWERED.search(found["rest"])
-        dtype = lowered["type"] if lowered else source["type"] if source else ""
+        dtype = source["type"] if source else ""
+        if lowered and lowered["type"] != "any":
+            dtype = lowered["type"]
+        elif lowered and dtype == "f32" and _MULTIPLY.search(found["kind"]):
+            dtype = dtype if _IN_FLOAT32.search(found["implementation"]) else "bf16"
         return Primitive(
             "oneDNN",
             found["kind"],

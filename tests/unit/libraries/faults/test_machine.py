@@ -112,3 +112,29 @@ def test_a_preloaded_file_that_the_system_did_not_load_is_named() -> None:
     one = found(item("preload", "libjemalloc.so.2", "not loaded"))["preload-ignored"]
     assert one.severity == "caution" and "libjemalloc.so.2" in one.message
     assert "LD_PRELOAD" in one.fix
+
+
+def test_a_limit_that_pytorch_does_not_know_of() -> None:
+    items = (
+        item("threads", "intra-op", "2"),
+        item("setting", "OMP_THREAD_LIMIT", "1"),
+        item("library", "OpenMP", "libgomp.so.1"),
+        item("library", "PyTorch", "libtorch_cpu.so"),
+    )
+    one = found(*items, runtime="pytorch", threads=2)["too-few-threads"]
+    assert "1 thread, 2 were asked for" in one.message and one.fix == "unset OMP_THREAD_LIMIT"
+    assert found(*items[:2], runtime="onnxruntime", threads=2) == {}, "it has threads of its own"
+    assert found(*items[:1], *items[2:], runtime="pytorch", threads=2) == {}
+
+
+def test_threads_that_are_bound_to_one_core_are_to_be_unbound() -> None:
+    items = (item("threads", "intra-op", "2"), item("setting", "GOMP_CPU_AFFINITY", "0"))
+    one = found(*items, cores=1, runtime="pytorch", threads=2)["too-many-threads"]
+    assert "1 core is usable" in one.message and one.fix.endswith("GOMP_CPU_AFFINITY=0")
+    one = found(*items, cores=2, quota=1.0, runtime="pytorch", threads=2)["too-many-threads"]
+    assert "threads = 1" in one.fix, "it is the container that allows no more"
+
+
+def test_where_loaded_files_cannot_be_seen_that_is_told() -> None:
+    one = found(item("libraries", "none", "maps cannot be read"))["libraries-not-seen"]
+    assert (one.severity, one.message) == ("caution", "maps cannot be read")

@@ -42,3 +42,9 @@ def test_avx2_is_the_best_of_most_amd_processors() -> None:
 def test_nothing_is_told_where_it_computes_nothing_or_was_told_to() -> None:
     assert found(BASE, runtime="pytorch", processor=AMD) == {}
     assert found(BASE, runtime="pytorch", processor=INTEL, layers=LAYERS) == {}
+
+
+def test_where_it_is_told_to_take_less_that_is_the_finding() -> None:
+    capped = (BASE, item("setting", "MKL_CBWR", "COMPATIBLE"), item("library", "MKL", "inside"))
+    given = found(*capped, runtime="pytorch", processor=AMD, layers=LAYERS)
+    assert given.keys() == {"instruction-set-capped"}

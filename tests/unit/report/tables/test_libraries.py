@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from perfsuite.domain.diagnosis import (
+    DiagnosedFinding,
     Diagnosis,
     ExaminedCell,
     Library,
@@ -14,6 +15,7 @@ from perfsuite.domain.diagnosis import (
     Machine,
     Numpy,
 )
+from perfsuite.libraries.faults.machine import NOT_SEEN
 from perfsuite.report.doctor import outcome
 from perfsuite.report.tables.libraries import absent, columns, lines, machine_text, numpy_text
 
@@ -56,6 +58,12 @@ def test_what_is_only_loaded_or_absent_is_not_called_used() -> None:
     assert used == "loaded; nothing shows that it is used"
     assert absent(whole) == "not loaded by any of these processes: Y, Z"
     assert absent(found()) == ""
+
+
+def test_what_nobody_could_see_is_not_called_not_loaded() -> None:
+    hidden = DiagnosedFinding(NOT_SEEN, "caution", "machine", (), "no maps", "mount", "observed")
+    whole = found(Library("Y", "absent"), findings=(hidden,))
+    assert absent(whole) == "not seen, as loaded files cannot be looked at: Y"
 
 
 def test_the_processor_stands_beside_what_was_dispatched_to_where_it_is_known() -> None:

@@ -105,3 +105,27 @@ def test_libraries_say_what_they_are_and_found() -> None:
         EvidenceItem("reported", "dispatch", "MKL", narrow),
         EvidenceItem("reported", "setting", "MKL CNR", "OFF"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "implementation", "precision"),
+    [
+        ("convolution", "jit:avx512_core", "fp32"),
+        ("convolution", "brgconv:avx512_core_amx", "bf16"),
+        ("matmul", "brg_matmul:avx512_core_bf16", "bf16"),
+        ("matmul", "brg_matmul:avx2_vnni_2", "bf16"),
+        ("inner_product", "brgemm:avx2", "fp32"),
+        ("convolution", "indirect_gemm:acl", "bf16"),
+        ("reorder", "jit:blk", "fp32"),
+    ],
+)
+def test_float32_that_may_be_lowered_is_what_the_kernel_takes(
+    kind: str, implementation: str, precision: str
+) -> None:
+    line = (
+        f"onednn_verbose,v1,primitive,exec,cpu,{kind},{implementation},forward_training,"
+        f"src:f32:a:blocked:aBcd16b::f0 dst:f32:a:blocked:aBcd16b::f0,"
+        f"attr-scratchpad:user attr-fpmath:any,alg:convolution_direct,mb1,0.1"
+    )
+    found = primitive_of(line)
+    assert found is not None and found.precision == precision
