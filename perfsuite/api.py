@@ -342,8 +342,12 @@ def compare(one: AnyPath, other: AnyPath) -> Comparison:
 
 def report(folder: AnyPath, format_: str = "md", baseline: AnyPath | None = None) -> str:
     """Return a stored run as a text: `md`, `csv`, `json`, or by a plug-in, `file.py:name`."""
-    found = show(folder) if baseline is None else gate(folder, baseline)
-    return found.report(format_)
+    if baseline is None:
+        return show(folder).report(format_)
+    from perfsuite.report import render
+
+    found, before = load_run(Path(folder)), load_run(Path(baseline))
+    return render(found, judge(found, before), format_, Path(folder), before)
 
 
 def _suite(given: AnyPath | Suite) -> Path | Suite:

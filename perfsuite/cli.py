@@ -195,6 +195,7 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
     help="Copy what was built into RUN, so that RUN can be a baseline on any machine.",
 )
 @click.option("--resume", is_flag=True, help="Go on with a run that was cut short.")
+@click.option("--html", is_flag=True, help="Also write RUN/report.html, a page for the browser.")
 def run(
     suite: Path,
     only: tuple[str, ...],
@@ -203,6 +204,7 @@ def run(
     baseline: Path | None,
     keep_artifacts: bool,
     resume: bool,
+    html: bool,
 ) -> None:
     """Measure the cells of SUITE, judge them once, print the table and the verdicts.
 
@@ -211,7 +213,7 @@ def run(
     from rich.console import Console
 
     from perfsuite import api
-    from perfsuite.report import print_run
+    from perfsuite.report import PAGE, print_run, write_report
     from perfsuite.report.progress.follow import FollowRun
 
     console, follow = Console(), FollowRun(Console(stderr=True))
@@ -228,6 +230,9 @@ def run(
         )
     print_run(console, judged.run, judged.judgement)
     console.print(f"kept in {judged.folder}", highlight=False)
+    if html:
+        write_report(judged.folder / PAGE, judged.report("html"))
+        console.print(f"wrote {judged.folder / PAGE}", highlight=False)
     sys.exit(judged.exit_code)
 
 
@@ -296,18 +301,13 @@ def report(run: Path, baseline: Path | None, format_: str | None, output: Path |
     Example: perfsuite report reports/demo --format md -o demo.md
     """
     from perfsuite import api
-    from perfsuite.errors import ConfigError
-    from perfsuite.report import format_of_file
+    from perfsuite.report import format_of_file, write_report
 
     text = api.report(run, format_ or format_of_file(output), baseline)
     if output is None:
         click.echo(text)
         return
-    try:
-        output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text, encoding="utf-8")
-    except OSError as error:
-        raise ConfigError(f"{output}: cannot be written: {error.strerror}") from error
+    write_report(output, text)
     click.echo(f"wrote {output}")
 
 

@@ -54,7 +54,7 @@ class JudgedRun(NamedTuple):
         """Return the run as a text, in a format of `perfsuite report` or a plug-in's."""
         from perfsuite.report import render
 
-        return render(self.run, self.judgement, format)
+        return render(self.run, self.judgement, format, self.folder)
 
     def __str__(self) -> str:
         records = [self.run.records.get(cell.id) for cell in self.run.header.cells]

@@ -34,6 +34,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "-o", "--output", type=FOLDER, metavar="DIR", help="The folder for breakdown and trace."
 )
+@click.option("--html", is_flag=True, help="Also write DIR/report.html, a page for the browser.")
 @click.option("--json", "as_json", is_flag=True, help="For a program to read.")
 def profile(
     workload: str,
@@ -49,6 +50,7 @@ def profile(
     depth: int,
     flamegraph: bool,
     output: Path | None,
+    html: bool,
     as_json: bool,
 ) -> None:
     """Show where the time of WORKLOAD goes: stages, operators, the bottleneck; write a trace.
@@ -63,7 +65,7 @@ def profile(
 
     from perfsuite import api
     from perfsuite.config.shapes import parse_shapes
-    from perfsuite.report import print_profile, profile_document
+    from perfsuite.report import PAGE, print_profile, profile_document, write_report
     from perfsuite.report.progress.follow import FollowRun
 
     console, follow = Console(), FollowRun(Console(stderr=True))
@@ -85,9 +87,13 @@ def profile(
         )
     finally:
         follow.close()
+    if html:
+        write_report(judged.folder / PAGE, judged.report("html"))
     if as_json:
         click.echo(msgspec.json.format(msgspec.json.encode(profile_document(*judged))).decode())
     else:
         print_profile(console, judged.run, judged.judgement, depth)
         console.print(f"kept in {judged.folder}", highlight=False)
+        if html:
+            console.print(f"wrote {judged.folder / PAGE}", highlight=False)
     sys.exit(judged.exit_code)

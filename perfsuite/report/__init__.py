@@ -8,9 +8,11 @@ from perfsuite.report.plans import plan_document, plan_text
 from perfsuite.report.profile.profiled_run import print_profile, profile_document, write_profile
 from perfsuite.report.tables.cell_rows import CellRow, rows
 from perfsuite.report.terminal import print_comparison, print_run, print_verdicts
+from perfsuite.report.writing import PAGE, write_report
 
 __all__ = [
     "FORMATS",
+    "PAGE",
     "CellRow",
     "comparison_document",
     "format_of_file",
@@ -29,4 +31,5 @@ __all__ = [
     "render",
     "rows",
     "write_profile",
+    "write_report",
 ]

@@ -42,6 +42,8 @@ class _Reader(HTMLParser):
         self._open = [self.root]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag == "wbr":  # where a line may be broken: no text
+            return
         made = Element(tag, {name: value or "" for name, value in attrs})
         self._open[-1].children.append(made)
         if tag not in _VOID:
@@ -53,7 +55,11 @@ class _Reader(HTMLParser):
         self._open.pop()
 
     def handle_data(self, data: str) -> None:
-        self._open[-1].children.append(data)
+        inside = self._open[-1].children
+        if inside and isinstance(inside[-1], str):
+            inside[-1] += data
+        else:
+            inside.append(data)
 
 
 def read_page(text: str) -> Element:

@@ -51,15 +51,25 @@ def format_of_file(path: Path | None) -> str:
     return endings[path.suffix]
 
 
-def render(run: Run, judgement: Judgement, reference: str) -> str:
+def render(
+    run: Run,
+    judgement: Judgement,
+    reference: str,
+    folder: Path | None = None,
+    baseline: Run | None = None,
+) -> str:
     """Return the run and its verdicts in the format of a table's name or of a plug-in.
 
-    A plug-in may be a format or its class. Raises `ConfigError` for an unknown name, and if the
-    code of a plug-in fails.
+    The page also shows what lies in the run's `folder`, and how it differs from the `baseline` that
+    it is held against. A plug-in may be a format or its class. Raises `ConfigError` for an unknown
+    name, and if the code of a plug-in fails.
     """
     found = plugins.load("format", reference, FORMATS)
     with user_code(f"format '{reference}': writing the report", ConfigError):
-        text = _format(found, reference).render(run, judgement)
+        made = _format(found, reference)
+        if isinstance(made, Html):
+            made = Html(folder, baseline)
+        text = made.render(run, judgement)
     if not isinstance(text, str):
         raise ConfigError(
             f"format '{reference}': render() gave {type(text).__name__}; it must return a str"

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 # How a text is coloured, beside what it says: colours add nothing to words.
 Tone = Literal["", "good", "bad", "unsure", "quiet"]
+
+_LONG = 60  # characters, from which on a column has room for several words in a line
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,7 @@ class Card:
     figure: Value
     unit: str  # what the figure is, such as `faster than fp32/pytorch`
     sentences: tuple[str, ...] = ()
+    name: str = ""  # of what has the figure
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,21 @@ class Table:
         """Return the lines for the browser: a text alone, or with what follows it in a `Value`."""
         return [[_compact(value) for value in line] for line in self.lines]
 
-    @property
+    @cached_property
     def numeric(self) -> tuple[bool, ...]:
         """Return which columns have numbers."""
-        return tuple(
-            any(line[place].number is not None and not line[place].prose for line in self.lines)
-            for place in range(len(self.columns))
-        )
+        return tuple(kind == "number" for kind in self.kinds)
+
+    @cached_property
+    def kinds(self) -> tuple[Literal["number", "wide", ""], ...]:
+        """Return which columns have numbers, and which have long texts."""
+        return tuple(map(self._kind, range(len(self.columns))))
+
+    def _kind(self, place: int) -> Literal["number", "wide", ""]:
+        values = [line[place] for line in self.lines]
+        if any(one.number is not None and not one.prose for one in values):
+            return "number"
+        return "wide" if any(len(one.text) > _LONG for one in values) else ""
 
 
 @dataclass(frozen=True)

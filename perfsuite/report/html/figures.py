@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from perfsuite.domain.verdict import Interval
@@ -13,7 +13,15 @@ from perfsuite.report.tables.cell_rows import plain
 _COLOURS = 8  # of the style, told apart also by those who see fewer colours
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
 _LABEL = 36  # characters of a name beside an axis
-_FEW_DECADES = (0.7, 2.5)  # on which an axis has ticks at 1, 2 and 5
+_STEPS = (
+    (1,),
+    (1, 3),
+    (1, 2, 5),
+    (1, 1.5, 2, 3, 5, 7),
+    (1, 1.2, 1.5, 2, 2.5, 3, 4, 5, 6, 7, 8, 9),
+    tuple(one / 10 for one in range(10, 100)),
+)
+_ENOUGH, _MOST = 4, 9  # ticks of a logarithmic axis
 _HEIGHT, _ROW = 110, 30  # pixels: of a plot without rows, and of each
 
 
@@ -44,15 +52,16 @@ def symbol(place: int) -> str:
     return _SYMBOLS[place % len(_SYMBOLS)]
 
 
-def errors(found: Sequence[Interval]) -> dict[str, Any]:
+def errors(found: Sequence[Interval], colour: str) -> dict[str, Any]:
     """Return intervals as Plotly draws them, as distances from the values."""
     return {
         "type": "data",
         "symmetric": False,
         "array": [max(0.0, one.high - one.value) for one in found],
         "arrayminus": [max(0.0, one.value - one.low) for one in found],
-        "thickness": 1.2,
+        "thickness": 1.3,
         "width": 3,
+        "color": colour,
     }
 
 
@@ -90,17 +99,28 @@ def range_of(values: Iterable[float]) -> list[float]:
     return [min(found) - margin, max(found) + margin]
 
 
-def log_axis(title: str, ends: Sequence[float], suffix: str = "") -> dict[str, Any]:
-    """Return a logarithmic axis with few, round ticks."""
-    decades = ends[1] - ends[0]
-    ticks = {"dtick": "D2"} if _FEW_DECADES[0] <= decades <= _FEW_DECADES[1] else {}
+def log_axis(title: str, ends: Sequence[float], show: Callable[[float], str]) -> dict[str, Any]:
+    """Return a logarithmic axis with few, round ticks, each as `show` tells it."""
+    ticks = _ticks(*ends)
     return {
         "type": "log",
         "title": {"text": title},
         "range": list(ends),
-        "ticksuffix": suffix,
-        **ticks,
+        "tickvals": ticks,
+        "ticktext": [show(one) for one in ticks],
     }
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Return the roundest numbers between 10**low and 10**high that are enough to read an axis."""
+    found: list[float] = []
+    for steps in _STEPS:
+        decades = range(math.floor(low), math.ceil(high) + 1)
+        every = (step * 10.0**decade for decade in decades for step in steps)
+        found = [one for one in every if low <= math.log10(one) <= high]
+        if len(found) >= _ENOUGH:
+            break
+    return found[:: math.ceil(len(found) / _MOST) or 1]
 
 
 def seconds_axis(title: str, **more: Any) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import re
+from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
@@ -24,6 +25,7 @@ _PACKAGE = "perfsuite.report.html"
 # What could end a script element, or begin a comment in it, as JSON writes it otherwise.
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES = str.maketrans(_UNSAFE)
+_JOINTS = re.compile(r"([/_](?=\w))")
 
 
 @dataclass(frozen=True)
@@ -37,7 +39,6 @@ class Page:
     judgement: Judgement
     folder: Path | None = None
     comparison: Comparison | None = None
-    profiled: bool = field(default=False)  # it is of `perfsuite profile`: nothing was judged
 
     @cached_property
     def rows(self) -> list[CellRow]:
@@ -90,6 +91,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     made.filters["island"] = _island
+    made.filters["broken"] = _broken
     return made
 
 
@@ -98,6 +100,13 @@ def _island(value: object) -> Markup:
     from markupsafe import Markup
 
     return Markup(msgspec.json.encode(value).decode().translate(_ESCAPES))
+
+
+def _broken(text: str) -> Markup:
+    """Return the text with places after slashes, and the like, where a long name may be broken."""
+    from markupsafe import Markup, escape
+
+    return Markup(_JOINTS.sub(r"\1<wbr>", str(escape(text))))
 
 
 @cache

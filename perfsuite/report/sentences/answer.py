@@ -6,12 +6,12 @@ from collections import Counter
 from collections.abc import Sequence
 
 from perfsuite.domain.judgement import Judgement
-from perfsuite.domain.verdict import Interval, Verdict
+from perfsuite.domain.verdict import Verdict
 from perfsuite.report import words
 from perfsuite.report.tables.best import Best
-from perfsuite.report.tables.cell_rows import SEVERITY, CellRow, plain, short_key
+from perfsuite.report.tables.cell_rows import SEVERITY, UNDECIDED, CellRow, plain, short_key
 
-_UNDECIDED = ("missing", "incomparable", "inconclusive")
+NOT_ALL = "whether all its limits hold cannot be told"
 
 
 def headline(judgement: Judgement) -> str:
@@ -22,8 +22,10 @@ def headline(judgement: Judgement) -> str:
     total = f"{len(verdicts)} verdict{'s' * (len(verdicts) != 1)}"
     counts = Counter(one.status for one in verdicts)
     if counts["pass"] == len(verdicts):
-        return "Everything holds." if len(verdicts) > 1 else "The one limit holds."
-    unsure = sum(one.status in _UNDECIDED for one in verdicts)
+        if len(verdicts) == 1:
+            return "The one limit holds."
+        return f"Everything holds: all {total} pass."
+    unsure = sum(one.status in UNDECIDED for one in verdicts)
     broken = len(verdicts) - counts["pass"] - unsure
     hold = "does not hold" if broken == 1 else "do not hold"
     told = [f"{broken} of {total} {hold}"] if broken else []
@@ -49,34 +51,38 @@ def budget_sentence(verdicts: Sequence[Verdict]) -> str:
 def best_sentence(best: Best) -> str:
     """Return which variant of a workload is best, and how fast and how good it is."""
     if best.row is not None:
-        return f"{plain(short_key(best.row))} is {_fast(best.row)}, {_lost(best.row)}."
+        found = f"{plain(short_key(best.row))} is {_fast(best.row)}, {lost(best.row)}"
+        return f"{found}; {NOT_ALL}." if best.open else f"{found}."
     if best.nearest is None:
         return "There is no variant that was measured and compared."
-    nearest = f"{plain(short_key(best.nearest))}: {_fast(best.nearest)}, {_lost(best.nearest)}"
+    nearest = f"{plain(short_key(best.nearest))}: {_fast(best.nearest)}, {lost(best.nearest)}"
     if best.nearest.speedup is not None and best.nearest.speedup.low <= 1.0:
         return f"No variant is proven faster than its reference; the fastest is {nearest}."
     return f"No variant holds its limits; the fastest is {nearest}."
 
 
-def _fast(row: CellRow) -> str:
+def faster_than(row: CellRow) -> str:
+    """Return `faster than fp32/pytorch/cpu/b1 (22x to 24x)`."""
     found = row.speedup
     if found is None:
         return "not compared"
-    what = f"{words.times(found.value)} faster than {plain(_short(row.reference, row))}"
-    return what + words.spread(found, words.times)
+    reference = plain(row.reference.removeprefix(f"{row.cell.workload}/"))
+    return f"faster than {reference}{words.spread(found, words.times)}"
 
 
-def _short(reference: str, row: CellRow) -> str:
-    return reference.removeprefix(f"{row.cell.workload}/")
-
-
-def _lost(row: CellRow) -> str:
-    lost: Interval | None = row.loss_points
-    if lost is None:
+def lost(row: CellRow) -> str:
+    """Return `0.4 points of top1 lost (0.2 to 0.6)`, or that it gains, or that it is not known."""
+    found = row.loss_points
+    if found is None:
         return "its accuracy was not compared"
     metric = plain(row.accuracy_metric)
-    around = words.spread(lost, words.points)
-    if lost.value < 0.0:
+    around = words.spread(found, words.points)
+    if found.value < 0.0:
         around = around.replace("(", "(a loss of ", 1)
-        return f"{words.points(-lost.value)} points of {metric} gained{around}"
-    return f"{words.points(lost.value)} points of {metric} lost{around}"
+        return f"{words.points(-found.value)} points of {metric} gained{around}"
+    return f"{words.points(found.value)} points of {metric} lost{around}"
+
+
+def _fast(row: CellRow) -> str:
+    times = "" if row.speedup is None else f"{words.times(row.speedup.value)} "
+    return times + faster_than(row)

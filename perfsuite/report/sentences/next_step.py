@@ -36,6 +36,11 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
                 "done.",
                 "perfsuite run SUITE.toml --resume -o RUN",
             )
+        case "inconclusive" if verdict.noise:
+            return NextStep(
+                "Measure it beside its baseline: what differs between two runs is left out then.",
+                "perfsuite run SUITE.toml --baseline BASELINE",
+            )
         case "inconclusive":
             return NextStep(_more(verdict, run))
     if record is None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from perfsuite.report.tables.cell_rows import CellRow, groups
+from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, groups
 
 _SIMULATED = "simulated"
 
@@ -14,15 +14,17 @@ _SIMULATED = "simulated"
 class Best(msgspec.Struct, frozen=True):
     """The best variant of one workload: the fastest of those that break no limit.
 
-    A variant that keeps limits comes before one of which none speaks. `row` is None where no
-    variant is proven faster than its reference; `nearest` is then the fastest one, even if it
-    breaks a limit. `tried` is the number of variants that were measured and compared.
+    A variant that keeps limits comes before one of which none speaks, and that before one of which
+    not all can be told; the last is `open`. `row` is None where no variant is proven faster than
+    its reference, or all that are break a limit; `nearest` is then the fastest one. `tried` is the
+    number of variants that were measured and compared.
     """
 
     workload: str
     row: CellRow | None
     nearest: CellRow | None
     tried: int
+    open: bool = False
 
 
 def best_variants(found: list[CellRow]) -> list[Best]:
@@ -35,9 +37,10 @@ def _best(workload: str, group: Sequence[CellRow]) -> Best:
     faster = [row for row in tried if row.speedup is not None and row.speedup.low > 1.0]
     kept = [row for row in faster if row.verdict == "pass"]
     free = [row for row in faster if row.verdict is None]
-    best = max(kept or free, key=_speedup, default=None)
+    unsure = [row for row in faster if row.verdict in UNDECIDED]
+    best = max(kept or free or unsure, key=_speedup, default=None)
     nearest = None if best else max(tried, key=_speedup, default=None)
-    return Best(workload, best, nearest, len(tried))
+    return Best(workload, best, nearest, len(tried), open=best in unsure)
 
 
 def _is_variant(row: CellRow) -> bool:

@@ -33,6 +33,9 @@ SEVERITY: tuple[VerdictStatus, ...] = (
     "pass",
 )
 
+# Of these it is not known whether the limit holds.
+UNDECIDED: frozenset[VerdictStatus] = frozenset(("missing", "incomparable", "inconclusive"))
+
 _LAST_LINES = 3
 _FIELDS = frozenset({LATENCY, MACS, "artifact_bytes", "run_peak_bytes"})  # of a row
 _FRAME = re.compile(r'File "(?P<path>.+)", line \d+')  # of a traceback

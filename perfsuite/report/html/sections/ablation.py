@@ -12,7 +12,7 @@ from perfsuite.report.html.values import number, said, worded
 from perfsuite.report.sentences.ablation import note, ratio_text, seen_text
 from perfsuite.report.tables import ablation as texts
 from perfsuite.report.tables.cell_rows import plain
-from perfsuite.report.words import seconds
+from perfsuite.report.words import seconds, times
 
 _COLUMNS = (
     *("library", "turned off", "of the cell", "with all", "without", "times as long"),
@@ -62,7 +62,7 @@ def _figure(measured: list[Worth]) -> dict[str, Any]:
                 "mode": "markers",
                 "x": [one.value for one in ratios],
                 "y": [row for row, _ in own],
-                "error_x": figures.errors(ratios),
+                "error_x": figures.errors(ratios, figures.series(place)),
                 "marker": {
                     "size": 10,
                     "symbol": figures.symbol(place),
@@ -80,7 +80,7 @@ def _figure(measured: list[Worth]) -> dict[str, Any]:
     return {
         "data": data,
         "layout": {
-            "xaxis": figures.log_axis("times as long", figures.log_range([1.0, *ends]), "x"),
+            "xaxis": figures.log_axis("times as long", figures.log_range([1.0, *ends]), times),
             "yaxis": figures.names([_name(one) for one in measured]),
             "shapes": [{**line, "line": {"color": "$quiet", "width": 1, "dash": "dash"}}],
         },

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfsuite.domain.verdict import Verdict, VerdictStatus
+from perfsuite.judge.bottleneck import bottleneck
 from perfsuite.report import words
 from perfsuite.report.html.blocks import (
     Block,
@@ -21,11 +22,18 @@ from perfsuite.report.html.blocks import (
 from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import said
-from perfsuite.report.sentences import caution_sentence, verdict_sentence
-from perfsuite.report.sentences.answer import best_sentence, budget_sentence, headline
+from perfsuite.report.sentences import bottleneck_sentences, caution_sentence, verdict_sentence
+from perfsuite.report.sentences.answer import (
+    NOT_ALL,
+    best_sentence,
+    budget_sentence,
+    faster_than,
+    headline,
+    lost,
+)
 from perfsuite.report.sentences.next_step import next_step
 from perfsuite.report.tables.best import Best, best_variants
-from perfsuite.report.tables.cell_rows import SEVERITY, plain
+from perfsuite.report.tables.cell_rows import SEVERITY, plain, short_key
 from perfsuite.report.tables.texts import symbol_of
 
 _FEW = 12  # verdicts that are shown without being asked for
@@ -39,6 +47,7 @@ def answer(page: Page) -> Section:
     blocks += _best(page)
     blocks += [_budgets(verdicts, page)] if verdicts else []
     blocks += _next_steps(page)
+    blocks += [] if verdicts else _bottlenecks(page)
     blocks += _warnings(page)
     return Section("answer", "The answer", blocks, short="Answer")
 
@@ -118,9 +127,30 @@ def _card(best: Best) -> Card:
     speedup = row.speedup
     if best.row is None or speedup is None:
         return Card(plain(best.workload), Value("", link=link), best_sentence(best))
-    reference = plain(row.reference.removeprefix(f"{row.cell.workload}/"))
-    figure = Value(words.times(speedup.value), speedup.value, link=link, tone="good")
-    return Card(plain(best.workload), figure, f"faster than {reference}", (best_sentence(best),))
+    tone: Tone = "unsure" if best.open else "good"
+    ends = (speedup.low, speedup.high)
+    figure = Value(words.times(speedup.value), speedup.value, *ends, link=link, tone=tone)
+    told = (lost(row), NOT_ALL) if best.open else (lost(row),)
+    return Card(plain(best.workload), figure, faster_than(row), told, short_key(row))
+
+
+def _bottlenecks(page: Page) -> Iterator[Block]:
+    """Yield what holds each workload back in the fastest cell that was profiled."""
+    for workload, rows in page.groups.items():
+        found = [
+            (row.latency_s, record)
+            for row in rows
+            if row.latency_s is not None and not row.cell.switch
+            for record in [page.run.records[row.cell.id]]
+            if record.breakdown is not None
+        ]
+        if not found:
+            continue
+        latency_s, record = min(found, key=lambda one: one[0])
+        assert record.breakdown is not None
+        told = bottleneck_sentences(bottleneck(record.breakdown, record.roofline, latency_s))
+        yield Heading(f"What holds {plain(workload)} back on {plain(record.cell.runtime)}")
+        yield Text(tuple(map(plain, told)))
 
 
 def _warnings(page: Page) -> Iterator[Block]:

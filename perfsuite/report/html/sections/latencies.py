@@ -59,7 +59,7 @@ def _overview(page: Page, workload: str, timed: Sequence[_Timed]) -> Plot:
             "mode": "markers",
             "x": [one.value for one in around],
             "y": [place for place, _ in known],
-            "error_x": {**figures.errors(around), "thickness": 2, "width": 6},
+            "error_x": {**figures.errors(around, "$series2"), "thickness": 2, "width": 6},
             "marker": {"symbol": "line-ns", "size": 14, "line": {"width": 3, "color": "$series2"}},
             "hovertext": [figures.lines(short_key(row), latency_text(row)) for _, row in known],
             "hovertemplate": "%{hovertext}<extra></extra>",
@@ -72,11 +72,10 @@ def _overview(page: Page, workload: str, timed: Sequence[_Timed]) -> Plot:
         pairs = [(row, found) for (row, _, _), found in zip(timed, beside, strict=True)]
         data.append(_dots("of the baseline, beside it", "$series5", "diamond", pairs))
     values = [one.median_s for _, _, found in timed for one in found]
-    axis = figures.log_axis("latency", figures.log_range(values))
     figure = {
         "data": data,
         "layout": {
-            "xaxis": {**axis, "tickformat": "~s", "ticksuffix": "s"},
+            "xaxis": figures.log_axis("latency", figures.log_range(values), words.seconds),
             "yaxis": figures.names(names),
         },
     }

@@ -6,19 +6,22 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from perfsuite.domain.verdict import Interval
+from perfsuite.report import words
 from perfsuite.report.html import figures
 from perfsuite.report.html.blocks import Block, Plot, Section, Table, Value, text
 from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import said, worded
-from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
+from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, plain, short_key
 from perfsuite.report.tables.texts import faster_text, loss_text
 
+_SIDES = ("top left", "bottom right", "top right", "bottom left")  # where names stand
 _NAMED = 14  # points that bear their names in the plot
 _APART = 8.0  # how many times further than the points an interval may stretch the plot
 _INTRO = (
     "Further right is faster, further up is more accurate. Lines through a point are its 95 % "
-    "intervals; the shaded area is what the budgets allow. A click on a point leads to its cell."
+    "intervals; the shaded area is what the budgets allow. An open point breaks a limit. A click "
+    "on a point leads to its cell."
 )
 
 
@@ -81,7 +84,7 @@ def _plot(workload: str, group: Sequence[CellRow], area: Allowed) -> Plot:
     figure = {
         "data": data,
         "layout": {
-            "xaxis": figures.log_axis("speed-up", across, suffix="x"),
+            "xaxis": figures.log_axis("speed-up", across, words.times),
             "yaxis": {"title": {"text": f"points of {metric} lost"}, "range": down[::-1]},
         },
     }
@@ -141,11 +144,11 @@ def _points(runtime: str, group: Sequence[CellRow], place: int, *, named: bool) 
         "name": figures.label(runtime),
         "x": [one.value for one in speeds],
         "y": [one.value for one in losses],
-        "error_x": figures.errors(speeds),
-        "error_y": figures.errors(losses),
+        "error_x": figures.errors(speeds, figures.series(place)),
+        "error_y": figures.errors(losses, figures.series(place)),
         "mode": "markers+text" if named else "markers",
         "text": [figures.label(row.cell.recipe, 24) for row in group],
-        "textposition": "top right",
+        "textposition": _SIDES[place % len(_SIDES)],
         "textfont": {"size": 11, "color": "$quiet"},
         "marker": {
             "symbol": [
@@ -162,7 +165,7 @@ def _points(runtime: str, group: Sequence[CellRow], place: int, *, named: bool) 
 
 
 def _is_broken(row: CellRow) -> bool:
-    return row.verdict is not None and row.verdict != "pass"
+    return row.verdict is not None and row.verdict != "pass" and row.verdict not in UNDECIDED
 
 
 def _told(row: CellRow) -> tuple[str, ...]:
@@ -198,6 +201,9 @@ def _without_accuracy(
     lines = [(said(short_key(row), link=cell_place(row.cell)), _speed(row)) for row in rest]
     table = Table(caption, ("cell", "speed-up"), lines)
     speeds = [row.speedup for row in rest if row.speedup is not None]
+    if not speeds:
+        return text(f"{plain(workload)}: nothing was compared.")
+    ends = figures.log_range([1.0, *_ends(speeds)])
     figure = {
         "data": [
             {
@@ -205,7 +211,7 @@ def _without_accuracy(
                 "mode": "markers",
                 "x": [one.value for one in speeds],
                 "y": list(range(len(rest))),
-                "error_x": figures.errors(speeds),
+                "error_x": figures.errors(speeds, "$series1"),
                 "marker": {"size": 10, "color": "$series1"},
                 "hovertext": [figures.lines(*_told(row)[:2]) for row in rest],
                 "hovertemplate": "%{hovertext}<extra></extra>",
@@ -213,11 +219,9 @@ def _without_accuracy(
             }
         ],
         "layout": {
-            "xaxis": figures.log_axis("speed-up", figures.log_range([1.0, *_ends(speeds)]), "x"),
+            "xaxis": figures.log_axis("speed-up", ends, words.times),
             "yaxis": figures.names([short_key(row) for row in rest]),
             "showlegend": False,
         },
     }
-    if not speeds:
-        return text(f"{plain(workload)}: nothing was compared.")
     return Plot(caption, figure, table, figures.height_of(len(rest)))

@@ -88,8 +88,8 @@ def _plot(roof: Roofline, placed: Sequence[Placed]) -> Plot:
     figure = {
         "data": data,
         "layout": {
-            "xaxis": figures.log_axis("FLOP a byte", across),
-            "yaxis": {**figures.log_axis("FLOP/s", up), "tickformat": "~s"},
+            "xaxis": figures.log_axis("FLOP a byte", across, words.number),
+            "yaxis": figures.log_axis("GFLOP/s", up, lambda one: words.number(one / 1e9)),
         },
     }
     return Plot(title, figure, Table(title, _COLUMNS, list(_lines(placed))), 460)

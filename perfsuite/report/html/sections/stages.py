@@ -79,6 +79,7 @@ def _bars(workload: str, found: Sequence[Profiled]) -> Plot:
         "layout": {
             "barmode": "stack",
             "bargap": 0.3,
+            "legend": {"traceorder": "normal"},
             "xaxis": figures.seconds_axis("one profiled call"),
             "yaxis": figures.names([short_key(one.row) for one in found]),
         },
@@ -96,6 +97,7 @@ def _time(one: Profiled, name: str) -> float | None:
 
 def _bar(name: str, place: int, found: Sequence[Profiled]) -> dict[str, Any]:
     grey = {OVERHEAD: "$muted", UNATTRIBUTED: "$line"}
+    colour = grey.get(name, figures.series(place))
     held = [one.held_by is not None and one.held_by.row.name == name for one in found]
     times = [_time(one, name) for one in found]
     return {
@@ -105,10 +107,11 @@ def _bar(name: str, place: int, found: Sequence[Profiled]) -> dict[str, Any]:
         "x": times,
         "y": list(range(len(found))),
         "marker": {
-            "color": grey.get(name, figures.series(place)),
+            "color": colour,
             "line": {"width": 1, "color": "$paper"},
             "pattern": {
                 "shape": ["/" if one else "" for one in held],
+                "bgcolor": colour,
                 "fgcolor": "$paper",
                 "fgopacity": 0.55,
                 "size": 7,
@@ -228,12 +231,15 @@ def _icicle(nodes: Sequence[Node], breakdown: Breakdown) -> dict[str, Any]:
         "data": [
             {
                 "type": "icicle",
-                "ids": [str(place) for place in range(len(nodes))],
-                "labels": [figures.label(node.name, 60) for node in nodes],
-                "parents": ["" if node.parent < 0 else str(node.parent) for node in nodes],
-                "values": [max(0.0, one) for one in own],
-                "customdata": [node.row.time_s for node in nodes],
-                "marker": {"colors": colours, "line": {"width": 1, "color": "$paper"}},
+                "ids": ["call", *(str(place) for place in range(len(nodes)))],
+                "labels": ["one call", *(figures.label(node.name, 60) for node in nodes)],
+                "parents": ["", *("call" if one.parent < 0 else str(one.parent) for one in nodes)],
+                "values": [0.0, *(max(0.0, one) for one in own)],
+                "customdata": [breakdown.total_s, *(node.row.time_s for node in nodes)],
+                "marker": {
+                    "colors": ["$raised", *colours],
+                    "line": {"width": 1, "color": "$paper"},
+                },
                 "tiling": {"orientation": "v"},
                 "pathbar": {"visible": True, "thickness": 22},
                 "textinfo": "label",

@@ -11,6 +11,7 @@ from perfsuite.report.html.sections.across import across
 from perfsuite.report.html.sections.answer import answer
 from perfsuite.report.html.sections.backends import backends
 from perfsuite.report.html.sections.cells import cells
+from perfsuite.report.html.sections.comparison import comparison
 from perfsuite.report.html.sections.environment import environment, reproduce
 from perfsuite.report.html.sections.latencies import latencies
 from perfsuite.report.html.sections.layers import layers
@@ -23,6 +24,7 @@ from perfsuite.report.html.sections.theory import theory
 # Each returns a section of the page, or None where the run has nothing for it.
 SECTIONS: tuple[Callable[[Page], Section | None], ...] = (
     answer,
+    comparison,
     pareto,
     cells,
     ablation,

@@ -60,8 +60,8 @@ def _plot(workload: str, small: Sequence[CellRow]) -> Plot:
     figure = {
         "data": data,
         "layout": {
-            "xaxis": figures.log_axis("fewer MACs, by a factor of", both, "x"),
-            "yaxis": figures.log_axis("speed-up over what it came from", both, "x"),
+            "xaxis": figures.log_axis("fewer MACs, by a factor of", both, words.times),
+            "yaxis": figures.log_axis("speed-up over what it came from", both, words.times),
         },
     }
     caption = f"{plain(workload)}: measured speed-up against fewer MACs"
@@ -78,7 +78,7 @@ def _points(
         "mode": "markers+text" if len(known) <= 10 else "markers",
         "x": [ratio for _, ratio, _ in own],
         "y": [speed.value for _, _, speed in own],
-        "error_y": figures.errors([speed for _, _, speed in own]),
+        "error_y": figures.errors([speed for _, _, speed in own], figures.series(place)),
         "text": [figures.label(row.cell.recipe, 24) for row, _, _ in own],
         "textposition": "top left",
         "textfont": {"size": 11, "color": "$quiet"},

@@ -175,6 +175,13 @@
     Plotly.react(box, themed(data), how, { displayModeBar: false, responsive: true });
     if (box.dataset.drawn) return;
     box.dataset.drawn = "yes";
+    box.on("plotly_relayout", (change) => { // ticks are chosen for the whole, not for what is zoomed
+      for (const name of ["xaxis", "yaxis"]) {
+        if (`${name}.range[0]` in change && box.layout[name].type === "log") {
+          Plotly.relayout(box, { [`${name}.tickmode`]: "auto" });
+        }
+      }
+    });
     box.on("plotly_click", ({ points: [point] }) => {
       const links = point.data.meta && point.data.meta.links;
       const link = links && links[point.pointNumber];

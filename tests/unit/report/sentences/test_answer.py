@@ -23,7 +23,7 @@ def verdicts(*statuses: VerdictStatus) -> tuple[Verdict, ...]:
     [
         ((), "Nothing was judged: there are no budgets, and there is no baseline."),
         (("pass",), "The one limit holds."),
-        (("pass", "pass"), "Everything holds."),
+        (("pass", "pass"), "Everything holds: all 2 verdicts pass."),
         (("pass", "over_budget"), "1 of 2 verdicts does not hold."),
         (("pass", "inconclusive", "missing"), "2 of 3 verdicts cannot be told."),
         (

@@ -37,6 +37,12 @@ def test_one_that_keeps_limits_comes_before_one_that_has_none() -> None:
     assert best(row("kept", 2.0, "pass"), row("free", 9.0)) == "kept"
 
 
+def test_what_cannot_be_told_is_no_broken_limit() -> None:
+    (found,) = best_variants([row("unsure", 2.0, "inconclusive"), row("broken", 9.0, "failed")])
+    assert found.row is not None
+    assert (found.row.cell.recipe, found.open) == ("unsure", True)
+
+
 def test_what_is_not_proven_faster_is_not_best_but_the_nearest() -> None:
     (found,) = best_variants([row("doubtful", 0.9), row("slower", 0.5)])
     assert found.row is None
