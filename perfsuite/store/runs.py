@@ -134,7 +134,9 @@ def _record(cell: Cell, lines: list[Line], header: Header, *, beside: bool = Fal
     stages: dict[int, dict[str, float]] = {}
     values: dict[str, tuple[float, ...]] = {}
     by_round: dict[str, dict[int, float]] = {}
-    for line in done:
+    # What is built for a device that is elsewhere has a size, though nothing runs it here.
+    built = [line for line in lines if line.status == "unavailable" and line.artifact]
+    for line in (*done, *built):
         for found in line.measurements:
             if line.job == "measure" and found.metric == LATENCY and found.stage is None:
                 latencies[_round(line)] = found.samples

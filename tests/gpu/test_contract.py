@@ -42,7 +42,10 @@ def _card() -> None:
 
 @pytest.mark.parametrize(("name", "precision"), CELLS)
 def test_engines_meet_the_contract_on_the_card(name: str, precision: str) -> None:
-    check_runtime(RUNTIMES[name](), "cuda", precision)
+    try:
+        check_runtime(RUNTIMES[name](), "cuda", precision)
+    except Unavailable as error:  # the engine is not installed, or is for other cards
+        pytest.skip(str(error).partition("\n")[0])
 
 
 def test_the_card_says_which_it_is_and_reaches_more_in_lower_precision() -> None:

@@ -146,7 +146,13 @@ class FakeEngine:
 
     def create_engine_inspector(self) -> Any:
         told = json.dumps({"Layers": self.layers})
-        return SimpleNamespace(get_engine_information=lambda form: told)
+
+        def information(form: int) -> str:
+            assert found.execution_context.shape, "without shapes there are no types"
+            return told
+
+        found = SimpleNamespace(get_engine_information=information)
+        return found
 
 
 class Severity(Enum):

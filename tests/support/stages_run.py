@@ -10,6 +10,7 @@ from perfsuite.domain.profile import Breakdown
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.runtime import Session
 from perfsuite.runner.build import artifacts
+from perfsuite.runner.job import first_job
 from perfsuite.store.cache import Cache
 from perfsuite.workloads.table import load_workload
 
@@ -46,7 +47,7 @@ def opened(run: Run, workload: str, runtime: str) -> Iterator[Session]:
     folder = Cache().get("artifact", found.artifact)
     assert folder is not None, f"{found.cell.key}: its artifact has left the cache"
     build = load_workload(workload).model.build
-    options = artifacts.options(found.cell, build)
+    options = artifacts.options(first_job(run.header.suite, found.cell), build)
     manifest = artifacts.read_manifest(folder)
     engine = artifacts.load_runtime(runtime)
     with artifacts.open_session(engine, folder, manifest, options) as session:

@@ -41,6 +41,7 @@ _PACKAGES = (
     ("libnvrtc", "pip install nvidia-cuda-nvrtc (with -cu12 at the end for CUDA 12)"),
     ("libnccl.", "pip install nvidia-nccl-cu13 (-cu12 for CUDA 12)"),
     ("libnvinfer", "pip install tensorrt"),
+    ("libtensorrt_rtx", "pip install --force-reinstall tensorrt-rtx-cu13"),
     ("libopenvino", "pip install --force-reinstall openvino"),
     ("libonnxruntime", "pip install --force-reinstall onnxruntime"),
     ("libtorch", "pip install --force-reinstall torch"),

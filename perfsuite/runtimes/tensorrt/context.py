@@ -57,6 +57,11 @@ class Context:
         self._results: Bound = {}
         self._allocators: dict[str, Any] = {}
 
+    @property
+    def execution(self) -> Any:
+        """Return the engine's own object."""
+        return self._context
+
     def set_profiler(self, profiler: Any) -> None:
         """Have the times of layers reported to `profiler` after each call."""
         self._context.profiler = profiler

@@ -12,7 +12,7 @@ from perfsuite.domain.device import DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.profile import Roofline
 from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
-from perfsuite.errors import BuildError, Unsupported
+from perfsuite.errors import BuildError, Unavailable, Unsupported
 from perfsuite.runtimes.shared.base import (
     artifact_file,
     fixed_batch,
@@ -159,7 +159,10 @@ class TensorRt:
         fixed_batch(manifest.inputs, options.batch)
         path, built = artifact_file(folder, ENGINE), read_built(folder)
         if manifest.device in self.builds_for:
-            raise BuildError(f"{folder}: it was built for {manifest.device}, and is not run here")
+            raise Unavailable(
+                f"{self.name}: what is built for {manifest.device} runs on such a card alone; take "
+                f'a machine that has one, and devices = ["{CUDA}"]'
+            )
         self.require(manifest.device, manifest.precision)
         trt, driver = imported(self.module), Driver()
         driver.entered()
@@ -220,8 +223,10 @@ def _card(capability: str) -> tuple[str, str, str]:
     return capability, Driver().identity().name, driver_version()
 
 
-def _inspected(trt: Any, engine: Any) -> str:
+def _inspected(trt: Any, engine: Any, execution: Any) -> str:
+    """Return the inspector's JSON for an execution context, whose shapes decide types."""
     inspector = engine.create_engine_inspector()
+    inspector.execution_context = execution
     return str(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
 
 

@@ -19,6 +19,8 @@ from perfsuite.runtimes.tensorrt.built import Built
 from perfsuite.runtimes.tensorrt.context import Context
 from perfsuite.runtimes.tensorrt.inspected import BuiltLayer, built_layers, layer_kernels, nearby
 
+LIBRARY = "TensorRT"  # whose kernels they are, of either engine
+
 
 class Opened(NamedTuple):
     """An engine that was read, and how to make execution contexts and read its inspector."""
@@ -27,8 +29,16 @@ class Opened(NamedTuple):
     built: Built
     driver: str
     context: Callable[[], Context]
-    inspect: Callable[[], str]  # the inspector's JSON
+    inspect: Callable[[Any], str]  # the inspector's JSON, of an execution context
     close: Callable[[], None]
+
+
+class Timed(NamedTuple):
+    """The seconds of each layer in each call, the calls' own, and what the layers are."""
+
+    times_s: dict[str, list[float]]
+    walls_s: list[float]
+    layers: list[BuiltLayer]
 
 
 class TensorRtSession(BaseSession):
@@ -85,15 +95,11 @@ class TensorRtSession(BaseSession):
         ]
         if self._last is None:
             return Evidence(tuple(items))
-        layers = self._layers()
-        times, _ = self._timed([self._last], 1)
-        ran = [one for one in layers if one.name in times] or layers
+        timed = self._timed([self._last], 1)
+        ran = [one for one in timed.layers if one.name in timed.times_s] or timed.layers
         kernels = count((one.kind, one.precision) for one in ran)
-        items += [engine_item(built.engine, kernels), precision_item(kernels)]
-        return Evidence(tuple(items), kernels, layer_kernels(ran, built.engine))
-
-    def _layers(self) -> list[BuiltLayer]:
-        return built_layers(self._opened.inspect(), self._opened.built.nodes)
+        items += [engine_item(LIBRARY, kernels), precision_item(kernels)]
+        return Evidence(tuple(items), kernels, layer_kernels(ran, LIBRARY))
 
     def profile(self, inputs: Sequence[Inputs], calls: int) -> Profile:
         """Return the times of the engine's layers, with the nodes that were merged into each.
@@ -102,13 +108,12 @@ class TensorRtSession(BaseSession):
         """
         if not self._inspect:
             return super().profile(inputs, calls)
-        times, walls_s = self._timed(inputs, calls)
-        return Profile(tuple(walls_s), kernels_of(times, self._layers(), self._opened.built))
+        timed = self._timed(inputs, calls)
+        kernels = kernels_of(timed.times_s, timed.layers, self._opened.built)
+        return Profile(tuple(timed.walls_s), kernels)
 
-    def _timed(
-        self, inputs: Sequence[Inputs], calls: int
-    ) -> tuple[dict[str, list[float]], list[float]]:
-        """Return the seconds of each layer in each call, and the calls' own, on a new context."""
+    def _timed(self, inputs: Sequence[Inputs], calls: int) -> Timed:
+        """Return the layers' times in some calls, in a context that is profiled."""
         context = self._opened.context()
         try:
             for entry in inputs:
@@ -125,9 +130,10 @@ class TensorRtSession(BaseSession):
                 walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
                 for name, spent in in_call(told).items():
                     times.setdefault(name, [0.0] * calls)[call] = spent
-            return times, walls_s
+            text = self._opened.inspect(context.execution)  # which knows shapes, and so types
         finally:
             context.close()
+        return Timed(times, walls_s, built_layers(text, self._opened.built.nodes))
 
     def close(self) -> None:
         """Free the context and the engine, and keep what it has compiled for the card."""

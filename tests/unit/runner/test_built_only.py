@@ -88,6 +88,7 @@ def test_it_is_unavailable_with_what_was_built(folder: Path) -> None:
         record.error.message
     )
     assert "and not run" in record.error.message
+    assert record.values["artifact_bytes"][0] > 0
     line = read(folder / "run")[1][0]
     assert line.device is not None and line.device.features == ("card_1",)
     assert {one.metric for one in line.measurements} >= {"build_s", "artifact_bytes"}

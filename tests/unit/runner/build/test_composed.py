@@ -154,7 +154,7 @@ class Prepared:
         found = Cache().get("artifact", self.line.artifact)
         assert found is not None
         manifest = artifacts.read_manifest(found)
-        options = artifacts.options(cell, self.builder.rebuild)
+        options = artifacts.options(job, self.builder.rebuild)
         self.inputs = [self.builder.inputs(1, seed) for seed in range(20, 24)]
         with artifacts.open_session(engine, found, manifest, options) as session:
             self.answers = np.concatenate([session.run(one)[0] for one in self.inputs])

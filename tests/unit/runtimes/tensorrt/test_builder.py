@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
-from perfsuite.domain.runtime import Manifest, Variant
+from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.errors import BuildError, SilentFallback, Unavailable, Unsupported
 from perfsuite.runtimes.tensorrt import library, stored
 from perfsuite.runtimes.tensorrt.built import NetworkLayer, read_built
@@ -89,6 +89,9 @@ def test_an_engine_is_built_with_the_types_that_were_asked_for(
     assert [one["x"].most[0] for one in found.profiles] == [1, 64]
     assert [node.name for node in found.nodes][-2:] == ["a/Conv", "b/Conv"]
     assert (tmp_path / "out" / "model.engine").stat().st_size > 10_000
+    manifest = Manifest("tensorrt-rtx", "sm_89", "fp16", 1, (), ("y",), False, True)
+    with pytest.raises(Unavailable, match=r"built for sm_89 runs on such a card alone"):
+        rtx.open(tmp_path / "out", manifest, SessionOptions(1, 1))
     told = {item.name: item.value for item in rtx.describe(tmp_path / "out").items}
     assert told["products, as parsed"] == "1 in fp16, 1 in int8"
 
