@@ -15,6 +15,7 @@ __version__ = "0.1.0"
 __all__ = [
     "AdamPlan",
     "Batches",
+    "Box",
     "Budget",
     "BuildError",
     "Cell",
@@ -33,6 +34,7 @@ __all__ = [
     "Int8",
     "JudgedRun",
     "Judgement",
+    "Look",
     "Lowrank",
     "Manifest",
     "Measure",
@@ -53,10 +55,12 @@ __all__ = [
     "Require",
     "Run",
     "Runtime",
+    "Said",
     "SchemaError",
     "Session",
     "SessionOptions",
     "SgdPlan",
+    "Shown",
     "SilentFallback",
     "Stage",
     "SubsetMetric",
@@ -107,6 +111,7 @@ _HOMES = {
     "domain.meter": ("Meter",),
     "domain.metrics": ("Metric",),
     "domain.model": ("InputSpec", "Model", "Stage"),
+    "domain.pictures": ("Box", "Look", "Said", "Shown"),
     "domain.preprocessing": ("Preprocessing",),
     "domain.recipe": ("Edits", "GraphPass", "ModelPass", "PassContext", "Target"),
     "domain.record": ("Evidence", "EvidenceItem", "Record", "Run"),
@@ -166,6 +171,7 @@ if TYPE_CHECKING:
     from perfsuite.domain.meter import Meter
     from perfsuite.domain.metrics import Metric
     from perfsuite.domain.model import InputSpec, Model, Stage
+    from perfsuite.domain.pictures import Box, Look, Said, Shown
     from perfsuite.domain.preprocessing import Preprocessing
     from perfsuite.domain.recipe import Edits, GraphPass, ModelPass, PassContext, Target
     from perfsuite.domain.record import Evidence, EvidenceItem, Record, Run

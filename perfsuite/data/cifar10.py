@@ -17,6 +17,10 @@ from perfsuite.store.places import data_dir
 
 HELD_OUT = 2000  # training pictures that calibration uses and training never sees
 
+NAMES = (
+    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
+)  # fmt: skip
+
 GET = "perfsuite data get cifar10"
 
 SHAPES: dict[str, tuple[int, ...]] = {

@@ -7,9 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.domain.preprocessing import Preprocessing
+from perfsuite.errors import Unsupported
 
 if TYPE_CHECKING:
     from PIL import Image
+
+LEAST_SIDE = 4  # pixels of a picture that is worth being shown
+_DARKEST = 64  # bytes whose largest is smaller are of another range, as those from 0 to 16 are
 
 # The usual statistics of RGB photographs, per channel, for pictures scaled to [0, 1].
 MEAN = np.array([0.485, 0.456, 0.406], np.float32)
@@ -66,3 +70,28 @@ def cropped(picture: np.ndarray, width: int, height: int) -> np.ndarray:
 
     fitted = ImageOps.fit(Image.fromarray(picture), (width, height), Image.Resampling.BILINEAR)
     return np.asarray(fitted)
+
+
+def displayed(pictures: np.ndarray) -> np.ndarray:
+    """Return uint8 pictures, (N, height, width, 3) or (N, height, width), to be looked at.
+
+    Those given are of any layout, with 1 or 3 channels, and of any range: other values than bytes
+    that use the range of bytes are stretched between the smallest and the largest of them all.
+    Raises `Unsupported` for what is no pictures.
+    """
+    found = np.asarray(pictures)
+    if found.ndim == 4 and found.shape[-1] not in (1, 3) and found.shape[1] in (1, 3):
+        found = found.transpose(0, 2, 3, 1)
+    looks = found.ndim == 4 and found.shape[-1] in (1, 3) and min(found.shape[1:3]) >= LEAST_SIDE
+    if not looks or found.dtype.kind not in "biuf" or not np.isfinite(found).all():
+        raise Unsupported(
+            f"samples are {found.dtype} {found.shape[1:]} each, which is no picture of 1 or 3 "
+            f"channels"
+        )
+    if found.dtype != np.uint8 or (found.size and found.max() < _DARKEST):
+        values = found.astype(np.float64)
+        least = values.min(initial=0.0 if found.dtype.kind == "u" else np.inf)
+        extent = values.max(initial=-np.inf) - least
+        found = np.round((values - least) * (255.0 / extent if extent > 0 else 0.0))
+    found = found.astype(np.uint8)
+    return found[..., 0] if found.shape[-1] == 1 else found

@@ -17,9 +17,7 @@ from perfsuite.data import cifar10
 from perfsuite.data.noise import colour, smooth_noise, uniform
 from perfsuite.data.samples import SEEDS
 
-NAMES = (
-    "airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck",
-)  # fmt: skip
+NAMES = cifar10.NAMES
 VEHICLES = tuple(NAMES.index(name) for name in ("airplane", "automobile", "ship", "truck"))
 ANIMALS = tuple(label for label in range(len(NAMES)) if label not in VEHICLES)
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.errors import ConfigError, Unsupported
 
@@ -186,6 +187,27 @@ class Task:
         none.
         """
         return {self.metric_name: self.metric} if self.metric_name else {}
+
+    def right(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return for each row whether its answer is right; None where one is more or less good."""
+        return None
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return the test samples at these places of `rows`, for people to look at.
+
+        The rows are those of `rows(predict, samples)`. Where they do not tell what was answered,
+        `predict` is asked again.
+        """
+        raise Unsupported(
+            f"{type(self).__name__}: this task shows no pictures; its method "
+            f"`shown(predict, rows, places, samples)` gives them"
+        )
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return the model's input for one picture, uint8 (height, width, RGB), as a batch of one.

@@ -35,6 +35,7 @@ from perfsuite.domain.record import (
     INT8_ALREADY,
     MEASURED_ALONE,
     NAN_OF_MADE_UP,
+    NO_PICTURES,
     NOT_COMPARED,
     NOT_TOGETHER,
     Run,
@@ -169,7 +170,7 @@ def _in_words(run: Run) -> list[Labelled]:
     """Return the labels that do not explain themselves, with their cells."""
     return [
         Labelled(label, cells)
-        for label in (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT)
+        for label in (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
         if (cells := _labelled(run, label))
     ]
 

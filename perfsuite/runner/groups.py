@@ -52,6 +52,17 @@ def references(suite: ResolvedSuite, group: Sequence[Cell]) -> dict[str, tuple[s
     return found
 
 
+def compared_with(cell: Cell, cells: Sequence[Cell]) -> str:
+    """Return the id of the cell that a cell's answers are compared with; '' for that one itself."""
+    found = reference_cell(cell, cells)
+    return "" if found is None or found == cell else found.id
+
+
+def compared_last(cells: Sequence[Cell]) -> list[Cell]:
+    """Return the cells, each after the one that its answers are compared with."""
+    return sorted(cells, key=lambda cell: bool(compared_with(cell, cells)))
+
+
 def _original(suite: ResolvedSuite, cell: Cell, group: Sequence[Cell]) -> Cell | None:
     """Return the cell of the group that differs in the name and slow-down of its recipe alone."""
     passes = {recipe.name: recipe.passes for recipe in suite.recipes}

@@ -37,7 +37,8 @@ class Job(msgspec.Struct, frozen=True):
     judged that is a detector; `picture` is the file that inputs are made from, or ''. With
     `hold_out`, passes train without the samples that validation uses.
     `artifact` is the folder of the prepared artifact, '' for a prepare
-    job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows.
+    job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows,
+    `against` the id of the cell that answers are compared with, '' for that cell itself.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
     in rounds. `training` is the plan of a training whose time a survey job estimates.
     """
@@ -58,6 +59,7 @@ class Job(msgspec.Struct, frozen=True):
     artifact: str = ""
     artifact_key: str = ""
     rows: str = ""
+    against: str = ""
     round: int | None = None
     order: int | None = None
     baseline: bool = False  # of the baseline's artifact, measured beside the cell's own

@@ -17,7 +17,7 @@ from perfsuite.errors import Unsupported
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.second_measurement import red_cells
 from perfsuite.runner.baseline import Baseline
-from perfsuite.runner.groups import groups, name_of, references
+from perfsuite.runner.groups import compared_last, compared_with, groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer, pass_on
 from perfsuite.runner.one_artifact import OneArtifact
@@ -105,7 +105,7 @@ class _Schedule:
         self.lock.look()
         for cell in cells:
             self._prepare(cell)
-        for cell in cells:
+        for cell in compared_last(cells):
             if not evaluate or cell.id in self.unlabelled:
                 self.observer.skipped(cell, "evaluate")
             else:
@@ -249,7 +249,8 @@ class _Schedule:
             job,
             artifact=str(folder),
             artifact_key=line.artifact,
-            rows=str(self._rows(cell)),
+            rows=str((self.journal.folder / "rows" / f"{cell.id}.npy").resolve()),
+            against=compared_with(cell, self.journal.header.cells),
         )
         self._stand_beside(cell, line)
 
@@ -271,9 +272,6 @@ class _Schedule:
             self._keep(self.beside[cell.id], told)
         else:
             self.observer.finished(before)
-
-    def _rows(self, cell: Cell) -> Path:
-        return (self.journal.folder / "rows" / f"{cell.id}.npy").resolve()
 
     def _inspect_rounds(self, cells: Sequence[Cell], begin: int) -> None:
         suite = self.journal.header.suite

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from perfsuite.domain.model import Model
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import (
     Inputs,
@@ -78,6 +79,11 @@ def is_module(found: object) -> bool:
 def unchecked(task: Task) -> Task:
     """Return a user's task itself, also where it was checked."""
     return task.task if isinstance(task, CheckedTask) else task
+
+
+def shows(task: Task) -> bool:
+    """Tell whether a task has a method that shows test samples; it is not called."""
+    return type(unchecked(task)).shown is not Task.shown
 
 
 def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
@@ -242,6 +248,39 @@ class CheckedTask(Task):
         with user_code(whose):
             found = metric(rows)
         return _number(found, whose)
+
+    def right(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return what the task says: None, or one truth value a row."""
+        whose, words = self._whose("right"), "None or an array of one truth value a row"
+        with user_code(whose):
+            found = self.task.right(rows)
+        if found is None:
+            return None
+        right = require_type(found, np.ndarray, whose, words)
+        if right.shape != (len(rows),) or right.dtype != bool:
+            raise ConfigError(
+                f"{whose} must give {words}, ({len(rows)},), not {right.dtype} {right.shape}"
+            )
+        return right
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return what the task shows: a picture for each of the places."""
+        whose, words = self._whose("shown"), "a list of perfsuite.Shown"
+        with self._named(), user_code(whose):
+            found = self.task.shown(predict, rows, places, samples)
+        shown = [
+            require_type(one, Shown, whose, words)
+            for one in require_type(found, list, whose, words)
+        ]
+        if len(shown) != len(places):
+            raise ConfigError(f"{whose} gives {len(shown)} samples of {len(places)} places")
+        return shown
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return what the task makes of a picture: named arrays."""

@@ -33,7 +33,13 @@ from perfsuite.domain.judgement import (
     VersionChange,
     VersionsDiffer,
 )
-from perfsuite.domain.record import IN_FLOAT, INT8_ALREADY, NAN_OF_MADE_UP, NOT_COMPARED
+from perfsuite.domain.record import (
+    IN_FLOAT,
+    INT8_ALREADY,
+    NAN_OF_MADE_UP,
+    NO_PICTURES,
+    NOT_COMPARED,
+)
 from perfsuite.judge.realised import FEWER
 from perfsuite.report import words
 from perfsuite.report.sentences.reason import reason_text
@@ -52,6 +58,10 @@ _LABELS = {
         "a budget tells, against the float file as another workload with the same samples"
     ),
     IN_FLOAT: "the file is INT8, but this engine computed all of its products in float",
+    NO_PICTURES: (
+        "the pictures to be looked at could not be written into the run's folder, as where the "
+        "disk is full; nothing else is missing"
+    ),
 }
 
 

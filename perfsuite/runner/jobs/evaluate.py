@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 
 from perfsuite.domain.record import OVERFLOWS, Accuracy, Line
 from perfsuite.domain.runtime import Runtime, Session
-from perfsuite.domain.task import Task
+from perfsuite.domain.task import Predict, Task
 from perfsuite.libraries.switches import switch_of
 from perfsuite.measure.accuracy import accuracies
 from perfsuite.plugins import source_digest
@@ -21,21 +22,29 @@ from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.jobs.answering import Answering
 from perfsuite.runner.jobs.measure import rebuilder
+from perfsuite.runner.jobs.pictures import write_cell
 from perfsuite.store.cache import Cache, key_of
 
 ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 
 
 def evaluate(job: Job) -> Line:
-    """Return the line with the accuracies; the rows are cached, and copied to the run."""
+    """Return the line with the accuracies; the rows are cached, and copied to the run.
+
+    Beside them are some pictures, of test samples that the artifact itself has answered.
+    """
     task = workload_of(job).task
-    cache = Cache(sealed=job.cached_only)
-    folder, made = cache.build("rows", rows_key(job, task), partial(_answer, job, task))
+    cache, key = Cache(sealed=job.cached_only), rows_key(job, task)
+    folder, made = cache.build("rows", key, partial(_answer, job, task))
     found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])
     target = Path(job.rows)
     target.parent.mkdir(parents=True, exist_ok=True)
     target.write_bytes((folder / ROWS).read_bytes())
-    return line_of(job, status="ok", cached=not made, accuracies=found, labels=_labels(folder))
+    labels = _labels(folder)
+    if job.evaluate.split == "test" and not job.cell.switch:
+        ask = partial(_asked, job)
+        labels = (*labels, *write_cell(job, task, np.load(folder / ROWS), key, ask))
+    return line_of(job, status="ok", cached=not made, accuracies=found, labels=labels)
 
 
 def rows_key(job: Job, task: Task) -> str:
@@ -55,15 +64,8 @@ def rows_key(job: Job, task: Task) -> str:
 
 
 def _answer(job: Job, task: Task, folder: Path) -> None:
-    artifact, split = Path(job.artifact), job.evaluate.split
-    manifest = artifacts.read_manifest(artifact)
-    runtime = artifacts.load_runtime(job.runtime)
-
-    def opened(batch: int) -> AbstractContextManager[Session]:
-        options = artifacts.options(job, rebuilder(job), batch=batch)
-        return artifacts.open_session(runtime, artifact, manifest, options)
-
-    with Answering(opened, manifest, job.cell.batch) as answering:
+    split, runtime = job.evaluate.split, artifacts.load_runtime(job.runtime)
+    with _answering(job, runtime) as answering:
         ask = task.rows if split == "test" else task.validation
         rows = ask(answering, job.evaluate.samples)
     np.save(folder / ROWS, rows)
@@ -74,6 +76,23 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     (folder / ACCURACIES).write_bytes(data)
     labels = (*answering.labels, *_arithmetic(job, runtime))
     (folder / LABELS).write_bytes(msgspec.json.encode(labels))
+
+
+def _asked(job: Job, use: Callable[[Predict], None]) -> None:
+    with _answering(job, artifacts.load_runtime(job.runtime)) as answering:
+        use(answering)
+
+
+def _answering(job: Job, runtime: Runtime) -> Answering:
+    """Return what answers with the cell's artifact, which is opened when it is first asked."""
+    artifact = Path(job.artifact)
+    manifest = artifacts.read_manifest(artifact)
+
+    def opened(batch: int) -> AbstractContextManager[Session]:
+        options = artifacts.options(job, rebuilder(job), batch=batch)
+        return artifacts.open_session(runtime, artifact, manifest, options)
+
+    return Answering(opened, manifest, job.cell.batch)
 
 
 def _arithmetic(job: Job, runtime: Runtime) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from perfsuite.data.annotations import Annotated, Annotations, decoded
 from perfsuite.data.coco import load_coco
 from perfsuite.data.voc import load_voc, voc_classes
 from perfsuite.domain.model import InputSpec
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.suite import DetectionTable
 from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Outputs, Predict, Task
@@ -20,7 +21,14 @@ from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.sides import BATCH, ITS_NAME
 from perfsuite.workloads.onnx.arrays import written
 from perfsuite.workloads.tasks.average_precision import Boxes, mean_average_precision, row_of
-from perfsuite.workloads.tasks.detection import SAME, agreed, differences, fitted
+from perfsuite.workloads.tasks.detection import (
+    SAME,
+    agreed,
+    chosen,
+    differences,
+    fitted,
+    with_boxes,
+)
 from perfsuite.workloads.tasks.layouts import LAYOUTS, read_detections
 
 # Of ImageNet's pictures, as torchvision's classifiers want them.
@@ -126,15 +134,32 @@ class DetectorFile(Task):
         self, pictures: Sequence[Annotated], predict: Predict, samples: int | None
     ) -> np.ndarray:
         found = self._annotations
-        order = np.sort(np.random.default_rng(0).permutation(len(pictures))[:samples])
         rows = []
-        for index in order:
+        for index in chosen(len(pictures), samples):
             picture = pictures[index]
             array, scale = self._picture(picture)
             detected = self._labelled(self._read(predict({self.item.name: array})))
             marked = Boxes(picture.boxes * scale, picture.labels, picture.ignored.astype(float))
             rows.append(row_of(detected, marked, len(found.classes)))
         return np.stack(rows)
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return pictures with the marked boxes and those that are found now."""
+        pictures, some = self._annotations.pictures[::2], list[Shown]()
+        _, height, width = self._size
+        for index in chosen(len(pictures), samples)[list(places)]:
+            picture = pictures[index]
+            array, scale = self._picture(picture)
+            detected = self._labelled(self._read(predict({self.item.name: array})))
+            image = fitted(decoded(picture.path), height, width)[0]
+            some.append(with_boxes(image, picture, scale, detected, self._annotations.classes))
+        return some
 
     def metric(self, rows: np.ndarray) -> float:
         """Return the mean average precision at an overlap of 0.5."""

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from perfsuite.domain.model import InputSpec
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.task import KEPT_FOR_CALIBRATION, Inputs, Predict, Task
 from perfsuite.errors import Unsupported
 from perfsuite.export.sides import ITS_NAME
 from perfsuite.workloads.onnx.samples import Samples
 from perfsuite.workloads.tasks.classification import top1_rows
+from perfsuite.workloads.tasks.shown import shown_inputs
 
 BATCH = 50  # samples of a call
 _LEAST = 2  # samples for validation: fewer have no interval
@@ -138,6 +140,23 @@ class Labelled(Sampled):
             for chosen in self._calls(start, stop)
         ]
         return np.concatenate(rows)
+
+    def right(self, rows: np.ndarray) -> np.ndarray:
+        """Return which answers are the label."""
+        return np.asarray(rows[:, 0] == 1)
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return what the model is given as pictures, stretched, with the label and the answer."""
+        if set(self.samples.axes.values()) != {0}:
+            raise Unsupported("samples along another side than the first are no pictures")
+        calls = (self.samples.call(one) for one in self._calls(*self._tested(samples)))
+        return shown_inputs(calls, rows, places)
 
     def metric(self, rows: np.ndarray) -> float:
         """Return top-1: the share of right answers."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import random
-import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
@@ -13,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.task import (
     KEPT_FOR_CALIBRATION,
     Inputs,
@@ -24,6 +23,8 @@ from perfsuite.domain.task import (
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.user_code import kind_of
 from perfsuite.workloads.tasks.classification import top1_rows
+from perfsuite.workloads.tasks.seeded import seeded
+from perfsuite.workloads.tasks.shown import shown_inputs
 from perfsuite.workloads.tasks.stored_samples import StoredSamples, stored
 
 LABELS = ("labels", "label")  # keys of a batch that is a dict
@@ -118,6 +119,20 @@ class Batches(Task):
         """Return whether there is a loader for training."""
         return self.train_loader is not None
 
+    def right(self, rows: np.ndarray) -> np.ndarray:
+        """Return which answers are the label."""
+        return np.asarray(rows[:, 0] == 1)
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return what the model is given as pictures, stretched, with the label and the answer."""
+        return shown_inputs((batch.inputs for batch in self._test()), rows, places)
+
     def train(self) -> TrainingSet:
         """Return the samples of the loader for training; raise `Unsupported` without one."""
         return self._training.training_set()
@@ -210,7 +225,7 @@ class Batches(Task):
                 f"give a list of batches, or a loader such as torch.utils.data.DataLoader"
             )
         empty = True
-        for given in _seeded(loader):
+        for given in seeded(loader):
             empty = False
             yield _batch(given, targets=self.targets)
         if empty:
@@ -354,48 +369,3 @@ def _digest(batch: Batch) -> str:
     if isinstance(batch.targets, np.ndarray):
         digest.update(np.ascontiguousarray(batch.targets).tobytes())
     return digest.hexdigest()
-
-
-def _seeded(loader: Iterable[Any]) -> Iterator[Any]:
-    """Yield what a loader gives, with its own seeded random numbers while it is asked.
-
-    The program's generators are as before whenever an item is out.
-    """
-    outer = _states()
-    _seed()
-    iterator = iter(loader)
-    while True:
-        try:
-            item = next(iterator)
-        except StopIteration:
-            _restore(outer)
-            return
-        except BaseException:
-            _restore(outer)
-            raise
-        inner = _states()
-        _restore(outer)
-        yield item
-        outer = _states()
-        _restore(inner)
-
-
-def _states() -> tuple[Any, ...]:
-    torch = sys.modules.get("torch")  # whoever gives tensors has loaded it
-    return random.getstate(), np.random.get_state(), torch and torch.get_rng_state()
-
-
-def _seed() -> None:
-    random.seed(0)
-    np.random.seed(0)  # the generator that users' loaders draw from
-    torch = sys.modules.get("torch")
-    if torch is not None:
-        torch.manual_seed(0)
-
-
-def _restore(states: tuple[Any, ...]) -> None:
-    python, numpy, torch_state = states
-    random.setstate(python)
-    np.random.set_state(numpy)
-    if torch_state is not None:
-        sys.modules["torch"].set_rng_state(torch_state)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -11,9 +11,11 @@ import numpy as np
 from perfsuite.data.images import cropped
 from perfsuite.data.labels import misfit
 from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.pictures import Shown
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.workloads.tasks.shown import shown_classes
 
 BATCH = 100  # pictures of a call
 
@@ -46,6 +48,11 @@ def top1_rows(outputs: Outputs, labels: np.ndarray) -> np.ndarray:
     return np.stack([answers == labels, answers, labels], axis=1).astype(np.float64)
 
 
+def _chosen(count: int, samples: int | None) -> np.ndarray:
+    """Return the places of all samples, or of a seeded choice, in order."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:samples])
+
+
 @dataclass(frozen=True)
 class Classification(Task):
     """Labelled pictures: `load(split)` gives the samples of `train`, `calibration` or `test`.
@@ -55,7 +62,7 @@ class Classification(Task):
 
     `prepare` turns stored pictures into the model's float32 NCHW input; `augment(pictures, rng)`
     varies stored pictures for training; `identity` is a text that changes when the data do.
-    `declared` says as data what `prepare` does.
+    `declared` says as data what `prepare` does. Classes have `names`, from label 0 on, or numbers.
     """
 
     load: Callable[[str], LabelledPictures]
@@ -65,6 +72,7 @@ class Classification(Task):
     input_name: str = "images"
     has_validation: bool = False
     declared: Preprocessing | None = None
+    names: tuple[str, ...] = field(default=(), kw_only=True)
     metric_name = "top1"
 
     def inputs(self, batch: int, seed: int) -> Inputs:
@@ -108,7 +116,7 @@ class Classification(Task):
     ) -> np.ndarray:
         """Return the rows of the pictures at `places`, or of a seeded choice of `samples`."""
         images, labels = found.images, found.labels
-        order = places[np.sort(np.random.default_rng(0).permutation(len(places))[:samples])]
+        order = places[_chosen(len(places), samples)]
         rows: list[np.ndarray] = []
         for start in range(0, len(order), BATCH):
             chosen = order[start : start + BATCH]
@@ -120,9 +128,13 @@ class Classification(Task):
 
     def _check_labels(self, labels: np.ndarray, outputs: Outputs) -> None:
         """Raise `ConfigError` for any label that is no class, before the others are answered."""
-        judges_classes = type(self).answer_rows is Classification.answer_rows
-        if judges_classes and (told := misfit(labels, np.shape(outputs[0]))):
+        if self._judges_classes and (told := misfit(labels, np.shape(outputs[0]))):
             raise ConfigError(told)
+
+    @property
+    def _judges_classes(self) -> bool:
+        """Whether rows are those of `top1_rows`."""
+        return type(self).answer_rows is Classification.answer_rows
 
     def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
         """Return one row for each picture of a batch."""
@@ -131,6 +143,24 @@ class Classification(Task):
     def metric(self, rows: np.ndarray) -> float:
         """Return top-1: the share of right answers."""
         return float(rows[:, 0].mean())
+
+    def right(self, rows: np.ndarray) -> np.ndarray | None:
+        """Return which answers are the label; None if the task has rows of its own."""
+        return rows[:, 0] == 1 if self._judges_classes else None
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return pictures as they are stored, with the label and the answer, columns 2 and 1."""
+        if self.right(rows) is None:
+            raise Unsupported(f"{type(self).__name__}: its rows are its own, and its `shown` too")
+        images = self.load("test").images
+        order = _chosen(len(images), samples)[list(places)]
+        return shown_classes(images[order], rows[list(places), 1:3], self.names)
 
     def from_picture(self, picture: np.ndarray) -> Inputs:
         """Return one picture, scaled and cropped around its centre to the size of stored ones."""

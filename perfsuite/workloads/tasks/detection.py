@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.data.annotations import Annotated, Annotations, decoded
 from perfsuite.data.samples import held_out_tenth
+from perfsuite.domain.pictures import Said, Shown, boxes_in
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.errors import ConfigError, ParityError
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 BATCH = 8  # calibration pictures in memory at once
+SHOWN_FROM = 0.5  # the score of a box that is drawn
 # The largest `differences` of two engines' detections in fp32.
 SAME = {"boxes": 0.5, "scores": 1e-3, "unmatched": 0.0}
 
@@ -95,15 +97,30 @@ class Detection(Task):
 
     def _rows(self, found: Annotations, predict: Predict, samples: int | None) -> np.ndarray:
         """Return the rows of all pictures, or of a seeded choice of `samples` of them."""
-        order = np.random.default_rng(0).permutation(len(found.pictures))[:samples]
         rows = []
-        for index in np.sort(order):
+        for index in chosen(len(found.pictures), samples):
             picture = found.pictures[index]
             image, scale = self._fitted(picture)
             detected = detections(predict({"images": scaled(image[None])}))
             marked = Boxes(picture.boxes * scale, picture.labels, picture.ignored.astype(float))
             rows.append(row_of(detected, marked, len(found.classes)))
         return np.stack(rows)
+
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return pictures with the marked boxes and those that are found now."""
+        found, some = self.load("test"), list[Shown]()
+        for index in chosen(len(found.pictures), samples)[list(places)]:
+            picture = found.pictures[index]
+            image, scale = self._fitted(picture)
+            detected = detections(predict({"images": scaled(image[None])}))
+            some.append(with_boxes(image, picture, scale, detected, found.classes))
+        return some
 
     def metric(self, rows: np.ndarray) -> float:
         """Return the mean average precision at an overlap of 0.5."""
@@ -128,6 +145,32 @@ class Detection(Task):
 
     def _fitted(self, picture: Annotated) -> tuple[np.ndarray, float]:
         return fitted(decoded(picture.path), self.height, self.width)
+
+
+def chosen(count: int, samples: int | None) -> np.ndarray:
+    """Return the places of all pictures, or of a seeded choice, in order."""
+    return np.sort(np.random.default_rng(0).permutation(count)[:samples])
+
+
+def with_boxes(
+    image: np.ndarray, picture: Annotated, scale: float, detected: Boxes, classes: Sequence[str]
+) -> Shown:
+    """Return a fitted picture with its marked boxes and those that were detected.
+
+    Of these it has the likely ones: with a score of `SHOWN_FROM` or more.
+    """
+    height, width = image.shape[:2]
+    likely = detected.values >= SHOWN_FROM
+    truth = boxes_in(picture.boxes * scale, _named(picture.labels, classes), height, width)
+    corners, values = detected.boxes[likely], detected.values[likely]
+    named = _named(detected.labels[likely], classes)
+    answer = boxes_in(corners, named, height, width, values)
+    return Shown(image, Said(boxes=truth), Said(boxes=answer))
+
+
+def _named(labels: np.ndarray, classes: Sequence[str]) -> list[str]:
+    names = dict(enumerate(classes, 1))
+    return [names.get(int(label), str(int(label))) for label in labels]
 
 
 def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, float]:

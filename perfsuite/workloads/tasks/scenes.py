@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +12,7 @@ from perfsuite.data import scenes
 from perfsuite.data.images import cropped, how_normalized, normalized
 from perfsuite.data.noise import in_other_light
 from perfsuite.data.scenes import Kind, SceneItem
+from perfsuite.domain.pictures import Said, Shown
 from perfsuite.domain.preprocessing import Preprocessing
 from perfsuite.domain.task import SEMI_SYNTHETIC, Inputs, Outputs, Predict, Task
 
@@ -37,6 +38,10 @@ class SceneTask(Task):
     @abstractmethod
     def row(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> np.ndarray:
         """Return the row of the scene with `items`, which is at `place` in the outputs."""
+
+    @abstractmethod
+    def said(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> tuple[Said, Said]:
+        """Return what is true of the scene with `items`, and what the outputs say at `place`."""
 
     def pictures(self, split: str, indices: np.ndarray) -> np.ndarray:
         """Return these scenes as uint8 NHWC."""
@@ -72,8 +77,25 @@ class SceneTask(Task):
         """Return one row for each validation scene."""
         return self._rows("validation", predict, samples)
 
+    def shown(
+        self,
+        predict: Predict,
+        rows: np.ndarray,
+        places: Sequence[int],
+        samples: int | None = None,
+    ) -> list[Shown]:
+        """Return test scenes with what is in them, and what is said of them now."""
+        indices = self._chosen(samples)[list(places)]
+        outputs = predict(self._asked("test", indices))
+        drawn = self.pictures("test", indices)
+        items = [self.items("test", int(index)) for index in indices]
+        return [Shown(drawn[i], *self.said(outputs, i, one)) for i, one in enumerate(items)]
+
+    def _chosen(self, samples: int | None) -> np.ndarray:
+        return np.sort(np.random.default_rng(0).permutation(self.test)[:samples])
+
     def _rows(self, split: str, predict: Predict, samples: int | None) -> np.ndarray:
-        chosen = np.sort(np.random.default_rng(0).permutation(self.test)[:samples])
+        chosen = self._chosen(samples)
         rows = []
         for start in range(0, len(chosen), BATCH):
             indices = chosen[start : start + BATCH]

@@ -11,6 +11,7 @@ import numpy as np
 from perfsuite.data import scenes
 from perfsuite.data.scenes import SceneItem
 from perfsuite.domain.model import Model, Stage
+from perfsuite.domain.pictures import Look, Said
 from perfsuite.domain.task import Outputs, RowsMetric, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.models.captions import REGIONS, SIDE, STEPS
@@ -58,6 +59,19 @@ class Captions(SceneTask):
         said = spoken(outputs[0][place])
         wanted = [word.text for word in scenes.caption(items)]
         return np.append(counts(said, wanted), looks(said, outputs[1][place], items))
+
+    def said(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> tuple[Said, Said]:
+        """Return the true caption and the one that is said, with where each word was looked for."""
+        said = spoken(outputs[0][place])
+        attention = np.asarray(outputs[1][place], np.float64)[: len(said)]
+        most = attention.max(axis=1, keepdims=True, initial=0.0)
+        shares = np.divide(255 * attention, most, out=np.zeros_like(attention), where=most > 0)
+        looked = np.round(np.clip(shares, 0, 255)).astype(int).tolist()
+        found = tuple(
+            Look(word, tuple(weights), REGIONS) for word, weights in zip(said, looked, strict=True)
+        )
+        wanted = " ".join(word.text for word in scenes.caption(items))
+        return Said(wanted), Said(" ".join(said), looks=found)
 
     def metrics(self) -> Mapping[str, RowsMetric]:
         """Return BLEU-4 of the captions, and where the net looks when it names an item."""

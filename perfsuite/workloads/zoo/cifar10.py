@@ -40,6 +40,7 @@ def cifar10_task() -> Classification:
         identity=cifar10.fingerprint(),
         has_validation=True,
         declared=how_normalized(32, 32),
+        names=cifar10.NAMES,
     )
 
 

@@ -73,6 +73,10 @@ class Naming(Classification):
         """Return the training pictures, with `naming_loss`."""
         return super().train()._replace(loss=naming_loss)
 
+    def right(self, rows: np.ndarray) -> np.ndarray:
+        """Return for which pictures no word is more similar than the label's."""
+        return np.asarray(rows[:, BEFORE] < 1)
+
     def answer_rows(self, outputs: Outputs, labels: np.ndarray) -> np.ndarray:
         """Return (N, 5) rows: words before the right one, the answer, the label, seen, unseen.
 
@@ -158,6 +162,7 @@ def devise() -> Workload:
         identity=f"{cifar10.fingerprint()} {words.DIGEST} {SEEN} {UNSEEN}",
         has_validation=True,
         declared=how_normalized(32, 32),
+        names=words.load().names,
     )
     stages = (
         Stage("features", ("features", "flatten")),

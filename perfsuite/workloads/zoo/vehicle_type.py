@@ -10,10 +10,12 @@ import numpy as np
 from perfsuite.data import scenes
 from perfsuite.data.scenes import SceneItem
 from perfsuite.domain.model import Model, Stage
+from perfsuite.domain.pictures import Said, boxes_in
 from perfsuite.domain.task import Outputs, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.training.loop import AdamPlan
 from perfsuite.workloads.tasks.average_precision import Boxes, mean_average_precision, row_of
+from perfsuite.workloads.tasks.detection import SHOWN_FROM
 from perfsuite.workloads.tasks.scenes import SceneTask
 from perfsuite.workloads.zoo import weights
 
@@ -58,6 +60,17 @@ class Traffic(SceneTask):
             Boxes(scenes.boxes_of(items)[wanted], types[wanted] + 1, np.zeros(wanted.sum())),
             TYPES,
         )
+
+    def said(self, outputs: Outputs, place: int, items: tuple[SceneItem, ...]) -> tuple[Said, Said]:
+        """Return the vehicles' boxes, and the likely ones that are found."""
+        boxes, scores = (output[place] for output in outputs)
+        likely = scores.max(1) >= SHOWN_FROM
+        found = [scenes.NAMES[scenes.VEHICLES[one]] for one in scores[likely].argmax(1)]
+        wanted = [item for item in items if item.label in scenes.VEHICLES]
+        names, side = [scenes.NAMES[item.label] for item in wanted], self.kind.side
+        truth = boxes_in(scenes.boxes_of(tuple(wanted)), names, side, side)
+        answer = boxes_in(boxes[likely], found, side, side, scores[likely].max(1))
+        return Said(boxes=truth), Said(boxes=answer)
 
     def metric(self, rows: np.ndarray) -> float:
         """Return the mean over types of the average precision at an overlap of 0.5."""

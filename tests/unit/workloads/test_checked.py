@@ -37,6 +37,8 @@ CALLS: dict[str, Callable[[Task], object]] = {
     "metrics": lambda task: task.metrics(),
     "metric": lambda task: task.metric(np.zeros((4, 1))),
     "from_picture": lambda task: task.from_picture(np.zeros((2, 2, 3), np.uint8)),
+    "right": lambda task: task.right(np.zeros((4, 1))),
+    "shown": lambda task: task.shown(lambda inputs: [], np.zeros((4, 1)), [0, 2], 4),
     "preprocessing": lambda task: task.preprocessing(),
     "agreement": lambda task: task.agreement([], [], "fp32"),
     "fingerprint": lambda task: task.fingerprint(),
@@ -44,7 +46,7 @@ CALLS: dict[str, Callable[[Task], object]] = {
 
 
 # Those that give None or nothing where a task lacks them.
-OPTIONAL = {"agreement", "held_out", "metrics", "preprocessing"}
+OPTIONAL = {"agreement", "held_out", "metrics", "preprocessing", "right"}
 
 
 def test_every_method_of_a_task_is_called() -> None:
@@ -116,6 +118,12 @@ def test_whether_a_task_gives_training_samples_is_told_without_asking_it() -> No
         ("agreement", [0.1], "must give None or a dict of output name to number, not list"),
         ("agreement", {"output": "close"}, "must give a number, not str"),
         ("fingerprint", 3, "must give a text, not int"),
+        ("right", [True] * 4, "must give None or an array of one truth value a row, not list"),
+        ("right", np.zeros(4), "one truth value a row, (4,), not float64 (4,)"),
+        ("right", np.zeros(3, bool), "one truth value a row, (4,), not bool (3,)"),
+        ("shown", None, "must give a list of perfsuite.Shown, not None"),
+        ("shown", [(ARRAY, "cat", "dog")], "must give a list of perfsuite.Shown, not tuple"),
+        ("shown", [], "gives 0 samples of 2 places"),
         ("preprocessing", {}, "must give a perfsuite.Preprocessing, or None, not dict"),
     ],
 )
