@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
+from perfsuite.domain.pictures import Box
+
 # How a text is coloured, beside what it says: colours add nothing to words.
 Tone = Literal["", "good", "bad", "unsure", "quiet"]
 
@@ -141,7 +143,41 @@ class Folds:
     kind: Literal["folds"] = "folds"
 
 
-Block = Text | Heading | Cards | Table | Plot | Fold | Folds
+@dataclass(frozen=True)
+class View:
+    """A picture with something drawn over it, its caption, and what it shows in words.
+
+    `weights` are dark rectangles: left, top, width, height in thousandths, and how dark.
+    """
+
+    caption: str
+    told: str
+    boxes: Sequence[Box] = ()
+    weights: Sequence[tuple[float, float, float, float, float]] = ()
+
+
+@dataclass(frozen=True)
+class Shot:
+    """One sample: its image, of which each view shows the same, `shown` pixels wide, and words."""
+
+    image: str
+    width: int
+    height: int
+    shown: int
+    views: Sequence[View]
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Shots:
+    """Samples beside each other. `images` are those that stand here first, as `data:` addresses."""
+
+    images: dict[str, str]
+    shots: Sequence[Shot]
+    kind: Literal["shots"] = "shots"
+
+
+Block = Text | Heading | Cards | Table | Plot | Fold | Folds | Shots
 
 
 @dataclass(frozen=True)

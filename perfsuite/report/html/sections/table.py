@@ -16,6 +16,7 @@ from perfsuite.report.html.sections.environment import environment, reproduce
 from perfsuite.report.html.sections.latencies import latencies
 from perfsuite.report.html.sections.layers import layers
 from perfsuite.report.html.sections.pareto import pareto
+from perfsuite.report.html.sections.pictures import pictures
 from perfsuite.report.html.sections.roofline import roofline
 from perfsuite.report.html.sections.sensitivity import sensitivity
 from perfsuite.report.html.sections.stages import stages
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[Page], Section | None], ...] = (
     cells,
     ablation,
     across,
+    pictures,
     sensitivity,
     latencies,
     stages,
