@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -69,7 +70,7 @@ def _tells(switch: Switch) -> Iterator[_Tell]:
     if "threads" in switch.options:
         yield _threads
     elif "channels_last" in switch.options:
-        yield lambda evidence: _items(evidence, "layout")
+        yield _layouts
         yield _kernels
     elif "optimized" in switch.options or switch.precisions:
         yield _kernels
@@ -79,6 +80,11 @@ def _tells(switch: Switch) -> Iterator[_Tell]:
     else:
         yield lambda evidence: _use(evidence, title)
         yield lambda evidence: _items(evidence, "setting", (f"{title} ", f"{title}."))
+
+
+def _layouts(evidence: Evidence) -> list[str]:
+    """Return how tensors lie in memory, without the layouts that none of them has."""
+    return [re.sub(r", 0 [\w-]+|\b0 [\w-]+, ", "", one) for one in _items(evidence, "layout")]
 
 
 def _use(evidence: Evidence, title: str) -> list[str]:

@@ -134,3 +134,11 @@ def test_only_what_differs_is_told_and_not_all_of_much() -> None:
     found = acted(SWITCHES["unoptimized"], whole, without)
     assert found.before == "1 Op1 fp32, 1 Op2 fp32, 1 Op3 fp32 and 2 more"
     assert found.after == "2 Other fp32"
+
+
+def test_layouts_that_no_tensor_has_are_not_told() -> None:
+    whole = said("layout", "convolution inputs", "9 contiguous, 0 channels-last, 0 neither")
+    without = said("layout", "convolution inputs", "0 contiguous, 8 channels-last, 1 neither")
+    found = acted(SWITCHES["channels-last"], whole, without)
+    assert found.before == "convolution inputs 9 contiguous"
+    assert found.after == "convolution inputs 8 channels-last, 1 neither"
