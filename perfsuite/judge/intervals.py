@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from statistics import median
 
 import numpy as np
 
@@ -65,12 +67,10 @@ def log_ratio_of_slices(
 
 
 def _slice_medians(samples: Sequence[float], counts: Sequence[int]) -> list[float]:
-    ends = np.cumsum(counts)
-    return [
-        float(np.median(samples[end - count : end]))
-        for end, count in zip(ends, counts, strict=True)
-        if count
-    ]
+    # Of some dozens of calls: NumPy would take ten times as long, and give the same.
+    ends = accumulate(counts)
+    inside = (samples[end - count : end] for end, count in zip(ends, counts, strict=True))
+    return [median(one) for one in inside if one]
 
 
 def logs(values: Sequence[float]) -> list[float]:

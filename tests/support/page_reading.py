@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+from base64 import b64decode
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from typing import Any
@@ -87,11 +89,19 @@ def lines(table: Element) -> list[list[str]]:
 
 def figures(page: Element) -> list[dict[str, Any]]:
     """Return what is plotted, in its order."""
-    return [
-        json.loads(one.text)
-        for one in page.all("script")
-        if one.attributes.get("class") == "figure"
-    ]
+    return [unpacked(one) for one in page.all("script", **{"class": "figure"})]
+
+
+def lazy_lines(page: Element) -> list[list[list[Any]]]:
+    """Return the lines of the tables that the browser makes, by table."""
+    return [unpacked(one) for one in page.all("script", **{"class": "lines"})]
+
+
+def unpacked(island: Element) -> Any:
+    """Return the data that the page carries in a script element."""
+    if "data-gzip" in island.attributes:
+        return json.loads(gzip.decompress(b64decode(island.text)))
+    return json.loads(island.text)
 
 
 def numbers(page: Element) -> list[float]:

@@ -119,6 +119,7 @@ class Plot:
     figure: dict[str, Any]
     table: Table
     height: int = 420  # pixels
+    packed: bool = False  # its data are compressed, as it is seen only when a fold is opened
     kind: Literal["plot"] = "plot"
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import NamedTuple
-
-import numpy as np
 
 from perfsuite.domain.record import Record, Run, Slices
 
@@ -69,7 +68,7 @@ def _process(
         number,
         part,
         len(samples),
-        float(np.median(samples)),
+        median(samples),
         min(samples),
         max(samples),
         _medians(samples, slices),
@@ -85,5 +84,5 @@ def _medians(samples: tuple[float, ...], slices: Slices | None) -> tuple[float, 
         inside = samples[begin : begin + count]
         begin += count
         if inside:
-            found.append(float(np.median(inside)))
+            found.append(median(inside))
     return tuple(found)

@@ -10,7 +10,7 @@ from perfsuite.report import words
 from perfsuite.report.html import figures
 from perfsuite.report.html.blocks import Block, Fold, Folds, Heading, Plot, Section, Table, Value
 from perfsuite.report.html.page import Page
-from perfsuite.report.html.places import cell_place, latency_place
+from perfsuite.report.html.places import latency_place
 from perfsuite.report.html.timings import Process, groups_of, processes
 from perfsuite.report.html.values import count, number, said
 from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
@@ -130,13 +130,9 @@ def _cell(row: CellRow, record: Record, found: Sequence[Process]) -> Fold:
     summary = f"{plain(short_key(row))} · {told} · {count_of}{alone}"
     caption = f"{plain(row.key)}: every process"
     table = Table(caption, _COLUMNS, [_process(one) for one in found], lazy=True)
-    plot = Plot(f"{plain(row.key)}: median of each slice", _slices(found), table, 300)
-    back = Table(
-        "Where else this cell is told of",
-        ("what", "where"),
-        [(said("its row in the table of cells"), said(row.key, link=cell_place(row.cell)))],
-    )
-    return Fold(summary, (plot, back), id=latency_place(row.cell))
+    caption = f"{plain(row.key)}: median of each slice"
+    plot = Plot(caption, _slices(found), table, 300, packed=True)
+    return Fold(summary, (plot,), id=latency_place(row.cell))
 
 
 def _process(one: Process) -> tuple[Value, ...]:

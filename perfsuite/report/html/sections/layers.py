@@ -41,7 +41,7 @@ def _changed(group: Sequence[CellRow]) -> list[Block]:
 def _net(name: str, widths: tuple[LayerWidth, ...]) -> Fold:
     caption = f"{name}: channels or features of each layer, before and after"
     table = Table(caption, _COLUMNS, [_line(one) for one in widths], lazy=True)
-    plot = Plot(caption, _figure(widths), table, 90 + 18 * len(widths))
+    plot = Plot(caption, _figure(widths), table, 90 + 18 * len(widths), packed=True)
     reasons = tuple(texts.reasons(widths))
     more = [paragraphs(*reasons, tone="quiet")] if reasons else []
     return Fold(f"{name}: {texts.sentence(widths)}", (plot, *more))

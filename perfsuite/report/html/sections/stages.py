@@ -24,7 +24,7 @@ _INTRO = (
     "One call on average, from a profile of the artifact that was timed. The end-to-end latencies "
     "above were measured without any profiler. The hatched part holds the cell back most."
 )
-_SMALL = 0.002  # of a call: smaller operators of one parent are shown as one
+_SMALL = 0.005  # of a call: smaller operators of one parent are shown as one
 
 
 class Profiled(NamedTuple):
@@ -149,7 +149,7 @@ def _cell(one: Profiled) -> Fold:
     nodes = list(_nodes(one.breakdown))
     caption = f"{plain(one.row.key)}: one profiled call by stage, module and operator"
     table = Table(caption, _COLUMNS, [_node_line(node, one) for node in nodes], lazy=True)
-    plot = Plot(caption, _icicle(nodes, one.breakdown), table, 460)
+    plot = Plot(caption, _icicle(nodes, one.breakdown), table, 460, packed=True)
     crossing = one.breakdown.crossing
     more = (
         [paragraphs(f"Fused across stages: {plain(', '.join(crossing))}", tone="quiet")]
@@ -203,16 +203,21 @@ _COLUMNS = ("part", "kind", "time", "share", "MACs", "bytes", "GFLOP/s")
 
 def _node_line(node: Node, one: Profiled) -> tuple[Value, ...]:
     row, total_s = node.row, one.breakdown.total_s
-    rate = None if not row.macs else 2 * row.macs / row.time_s
+    rate = None if not row.macs else _rounded(2 * row.macs / row.time_s)
     return (
         Value("\u2003" * node.depth + node.name),
         Value(row.level),
         number(row.time_s, words.seconds),
-        number(row.time_s / total_s, words.percent),
+        number(_rounded(row.time_s / total_s), words.percent),
         number(row.macs, lambda one: words.quantity(one, "1")),
         number(row.bytes, words.size),
         number(rate, lambda one: words.number(one / 1e9)),
     )
+
+
+def _rounded(value: float) -> float:
+    """Return what follows from two numbers beside it, which need not be told in full."""
+    return float(f"{value:.6g}")
 
 
 def _icicle(nodes: Sequence[Node], breakdown: Breakdown) -> dict[str, Any]:
@@ -234,8 +239,11 @@ def _icicle(nodes: Sequence[Node], breakdown: Breakdown) -> dict[str, Any]:
                 "ids": ["call", *(str(place) for place in range(len(nodes)))],
                 "labels": ["one call", *(figures.label(node.name, 60) for node in nodes)],
                 "parents": ["", *("call" if one.parent < 0 else str(one.parent) for one in nodes)],
-                "values": [0.0, *(max(0.0, one) for one in own)],
-                "customdata": [breakdown.total_s, *(node.row.time_s for node in nodes)],
+                "values": [0.0, *(_rounded(max(0.0, one)) for one in own)],
+                "hovertext": [
+                    figures.lines("one call", words.seconds(breakdown.total_s)),
+                    *(figures.lines(one.name, words.seconds(one.row.time_s)) for one in nodes),
+                ],
                 "marker": {
                     "colors": ["$raised", *colours],
                     "line": {"width": 1, "color": "$paper"},
@@ -244,7 +252,7 @@ def _icicle(nodes: Sequence[Node], breakdown: Breakdown) -> dict[str, Any]:
                 "pathbar": {"visible": True, "thickness": 22},
                 "textinfo": "label",
                 "sort": False,
-                "hovertemplate": "%{label}<br>%{customdata:.4s}s<extra></extra>",
+                "hoverinfo": "text",
             }
         ],
         "layout": {"margin": {"l": 5, "r": 5, "t": 30, "b": 5}},

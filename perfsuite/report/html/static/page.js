@@ -36,13 +36,19 @@
     cell.className = [numeric ? "number" : "", tone || ""].join(" ").trim();
     return cell;
   };
-  const fill = (box) => {
+  // What is seen only when a fold is opened is compressed.
+  const unpacked = async (island) => {
+    if (island.dataset.gzip === undefined) return JSON.parse(island.textContent);
+    const bytes = Uint8Array.from(atob(island.textContent), (one) => one.charCodeAt(0));
+    const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(stream).json();
+  };
+  const fill = async (box) => {
     const island = box.querySelector(":scope > script.lines");
-    if (!island || box.dataset.filled) return;
-    box.dataset.filled = "yes";
+    if (!island) return;
     const heads = all("thead th", box).map((one) => one.classList.contains("number"));
     const body = box.querySelector("tbody");
-    for (const line of JSON.parse(island.textContent)) {
+    for (const line of await unpacked(island)) {
       const row = make("tr");
       row.append(...line.map((value, place) => field(value, heads[place], place === 0)));
       body.append(row);
@@ -91,10 +97,10 @@
     });
     return left;
   };
-  const equip = (box) => {
+  const equip = async (box) => {
     if (box.dataset.equipped) return;
     box.dataset.equipped = "yes";
-    fill(box);
+    await fill(box);
     const table = box.querySelector("table");
     const rows = [...table.tBodies[0].rows];
     if (rows.length > 1) {
@@ -166,10 +172,18 @@
     };
     return merged(base, themed(asked));
   };
-  const figureOf = (box) =>
-    JSON.parse(box.parentElement.querySelector(":scope > script.figure").textContent);
+  const figures = new WeakMap();
+  const islandOf = (box) => box.parentElement.querySelector(":scope > script.figure");
   const draw = (box, width) => {
-    const { data, layout: asked } = figureOf(box);
+    const island = islandOf(box);
+    if (!figures.has(box)) {
+      if (island.dataset.gzip === undefined) figures.set(box, JSON.parse(island.textContent));
+      else {
+        unpacked(island).then((figure) => { figures.set(box, figure); draw(box, width); });
+        return;
+      }
+    }
+    const { data, layout: asked } = figures.get(box);
     const how = { ...layout(asked), height: box.clientHeight || undefined };
     if (width) how.width = width;
     Plotly.react(box, themed(data), how, { displayModeBar: false, responsive: true });
