@@ -24,10 +24,11 @@ class Library:
     `files` matches the beginning of its files' names. Versions come from the Python `module` that
     brings it, if that is imported, and from what torch says that it was built with; there `build`
     and `level` match, with one group, a version and an instruction set. `pools` is threadpoolctl's
-    name for its threads. `inside` maps the beginning of others' file names to what they are called:
-    they hold the library without a file of its own. `file_level` matches, with one group, the name
-    of an instruction set in those of its files that are loaded for a processor that has it.
-    `packages` are names of packages that bring the files, of which the first has the version.
+    name for its threads. `inside` maps the beginning of others' file names to what they are called,
+    and to the module that has their version: they hold the library without a file of its own.
+    `file_level` matches, with one group, the name of an instruction set in those of its files that
+    are loaded for a processor that has it. `packages` are names of packages that bring the files,
+    of which the first has the version.
     """
 
     title: str
@@ -36,7 +37,7 @@ class Library:
     build: str = ""
     level: str = ""
     pools: str = ""
-    inside: dict[str, str] = field(default_factory=dict)
+    inside: dict[str, tuple[str, str]] = field(default_factory=dict)
     file_level: str = ""
     packages: tuple[str, ...] = ()
 
@@ -58,9 +59,12 @@ class Library:
             yield from _levels(self.title, self.file_level, objects)
         if self.pools:
             yield from thread_pools(self.title, self.pools)
-        for beginning, whose in self.inside.items():
+        for beginning, (whose, module) in self.inside.items():
             if any(name.startswith(beginning) for name in objects):
                 yield EvidenceItem("inferred", "library", self.title, f"inside {whose}")
+                for item in module_version(whose, module):  # it has no version of its own
+                    value = f"inside {whose} {item.value.partition('-')[0]}"
+                    yield EvidenceItem("reported", "version", self.title, value)
 
 
 def _levels(title: str, pattern: str, objects: Sequence[str]) -> Iterator[EvidenceItem]:

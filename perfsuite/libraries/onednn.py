@@ -8,5 +8,5 @@ ONEDNN = Library(
     "oneDNN",
     r"libdnnl\.|libmkldnn\.",
     build=r"MKL-DNN v(\S+)",
-    inside={"libopenvino_intel_cpu_plugin.": "OpenVINO's CPU plug-in"},
+    inside={"libopenvino_intel_cpu_plugin.": ("OpenVINO's CPU plug-in", "openvino")},
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from perfsuite.libraries.library import Library
 
 _BINDING = "onnxruntime_pybind11_state."
+_RUNTIME = ("ONNX Runtime", "onnxruntime")
 
 ONNX_RUNTIME = Library(
     "ONNX Runtime",
@@ -15,5 +16,5 @@ ONNX_RUNTIME = Library(
 MLAS = Library(
     "MLAS",
     r"libmlas\.",
-    inside={_BINDING: "ONNX Runtime", "libonnxruntime.": "ONNX Runtime"},
+    inside={_BINDING: _RUNTIME, "libonnxruntime.": _RUNTIME},
 )

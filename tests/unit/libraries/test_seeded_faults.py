@@ -141,15 +141,19 @@ def test_too_many_threads_and_an_operator_that_the_provider_lacks(
 
 
 @needs_avx2
-def test_slow_kernels_under_numpy_and_a_variable_that_takes_cores(
-    monkeypatch: pytest.MonkeyPatch,
+def test_slow_kernels_under_numpy_a_variable_that_takes_cores_and_a_preload_that_is_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    torn = tmp_path / "libtorn.so.1"
+    torn.write_bytes(b"this is no library" * 100)
     plain(monkeypatch)
     monkeypatch.setenv("OPENBLAS_CORETYPE", "Prescott")
     monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    monkeypatch.setenv("LD_PRELOAD", str(torn))
     evidence = plain_evidence()
     assert isinstance(evidence, Evidence)
     found = {one.name: one for one in evidence.findings}
+    assert "LD_PRELOAD names libtorn.so.1" in found["preload-ignored"].message
     blas = [one.value for one in evidence.items if one.about == "blas"]
     if not any("kernels" in one for one in blas):
         pytest.skip("this NumPy has no OpenBLAS that tells its kernels")

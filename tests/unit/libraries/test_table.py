@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from importlib.metadata import PackageNotFoundError
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -64,9 +65,15 @@ def test_onednn_inside_openvino_is_inferred_only() -> None:
     assert EvidenceItem("inferred", "library", "oneDNN", "inside OpenVINO's CPU plug-in") in items
 
 
-def test_mlas_has_no_file_of_its_own_inside_onnx_runtime() -> None:
+def test_mlas_has_no_file_and_no_version_of_its_own_inside_onnx_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace(__version__="1.32.0-9-abc"))
     items = list(LIBRARIES["mlas"](["onnxruntime_pybind11_state.cpython-311.so"]))
-    assert items == [EvidenceItem("inferred", "library", "MLAS", "inside ONNX Runtime")]
+    assert items == [
+        EvidenceItem("inferred", "library", "MLAS", "inside ONNX Runtime"),
+        EvidenceItem("reported", "version", "MLAS", "inside ONNX Runtime 1.32.0"),
+    ]
 
 
 @pytest.mark.parametrize(
