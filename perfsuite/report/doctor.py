@@ -116,8 +116,8 @@ def _print_numpy(console: Console, ablation: Ablation) -> None:
     if shown := numpy_table.lines(ablation):
         console.print()
         _print_table(console, numpy_table.COLUMNS, shown)
-    console.print()
     for sentence in numpy_table.sentences(ablation):
+        console.print()
         console.print(as_text(console, sentence))
 
 

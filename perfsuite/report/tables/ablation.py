@@ -26,11 +26,21 @@ LEGEND = (
 
 
 def lines(run: Run) -> Iterator[tuple[str, ...]]:
-    """Yield a line for each cell as it is, followed by one for each thing that is turned off."""
+    """Yield a line for each cell as it is, followed by one for each thing that is turned off.
+
+    Of an engine that cannot run the workload the first line says all.
+    """
     found = worths(run)
+    statuses = {cell.key: run.records[cell.id].status for cell in run.header.cells}
     for whole in dict.fromkeys(one.whole for one in found):
         yield _whole(run, whole)
-        yield from (_line(one) for one in found if one.whole == whole)
+        status = statuses.get(whole, "")
+        yield from (
+            _line(one)
+            for one in found
+            if one.whole == whole
+            and not (status == one.status and status in ("unsupported", "unavailable"))
+        )
 
 
 def sentences(run: Run) -> Iterator[str]:

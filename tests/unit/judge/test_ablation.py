@@ -175,3 +175,14 @@ def test_what_was_seen_is_said(fields: dict[str, Any], text: str) -> None:
 def test_no_effect_is_said_where_neither_evidence_nor_clock_show_one() -> None:
     found = worth("mkl-avx2", (1.0, 0.99, 1.01), seen=None)
     assert note(found) == "nothing seen: it has no effect here"
+
+
+def test_of_an_engine_that_cannot_run_it_one_line_says_all() -> None:
+    failure = Failure("Unsupported", "int8 on pytorch: it takes the module")
+    without = {"status": "unsupported", "error": failure}
+    made = run(one("", **without), one("onednn-off", **without), ablation=True)
+    assert [line[2] for line in ablation.lines(made)] == ["nothing"]
+    assert [row.status for row in worths(made)] == ["unsupported"], "the document has each row"
+    crashed = one("onednn-off", status="failed", error=Failure("Crash", "it died"))
+    made = run(one("", status="failed", error=failure), crashed, ablation=True)
+    assert [line[2] for line in ablation.lines(made)] == ["nothing", "off"]
