@@ -9,7 +9,7 @@ STAGES := reports/stages
 PRUNE  := reports/prune
 HALVES := reports/torch-pruning
 
-.PHONY: help setup demo check test verify bench clean
+.PHONY: help setup demo check test verify bench pictures clean
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -54,6 +54,9 @@ bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machi
 	$(BIN)/python benchmarks/overhead.py
 	@artifact="$$($(BIN)/python benchmarks/artifact.py $(DEMO) 'vgg16-cifar10/fp32/openvino/*')" \
 		&& $(BIN)/python benchmarks/versus_benchmark_app.py "$$artifact"
+
+pictures: setup  ## after `make demo`: README's pictures of its page; another run: RUN=reports/mine
+	$(BIN)/python benchmarks/pictures.py $(or $(RUN),$(DEMO))
 
 clean:  ## remove .venv and everything that tools left; runs and the cache stay
 	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants

@@ -20,6 +20,7 @@ from perfsuite.optimize_command import optimize
 from perfsuite.profile_command import profile
 from perfsuite.resumable import INTERRUPTED, resumable
 from perfsuite.sensitivity_command import sensitivity
+from perfsuite.serve_command import serve
 
 # What a command needs is imported inside it: `--help` must not wait for it.
 USAGE, CANNOT_JUDGE = 2, 3
@@ -84,6 +85,7 @@ main.add_command(optimize)
 main.add_command(profile)
 main.add_command(sensitivity)
 main.add_command(doctor)
+main.add_command(serve)
 
 
 @main.command()

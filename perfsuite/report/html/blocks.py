@@ -20,7 +20,8 @@ class Value:
     """What stands in one field of a table: a text, and the number that it tells, if it does.
 
     The page has the full number beside the text, with the ends of its interval, so that programs
-    and sorting need not read the text. `link` is the id of another place on the page.
+    and sorting need not read the text. `link` is the id of another place on the page, `page` the
+    address of another page.
     """
 
     text: str
@@ -31,6 +32,7 @@ class Value:
     tone: Tone = ""
     id: str = ""  # under which other places on the page find it
     prose: bool = False  # a sentence that tells the number among other things
+    page: str = ""
 
 
 @dataclass(frozen=True)

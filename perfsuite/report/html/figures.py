@@ -28,13 +28,13 @@ _HEIGHT, _ROW = 110, 30  # pixels: of a plot without rows, and of each
 def label(text: str, longest: int = _LABEL) -> str:
     """Return a text that may come from anywhere, cut where it is long, for Plotly to show as it is.
 
-    Plotly takes `<b>` and the like for markup in every text.
+    Plotly takes `<b>` and the like for markup in every text, and `%{x}` for a number in templates.
     """
     short = plain(text)
     if len(short) > longest:
         half = longest // 2
         short = f"{short[: longest - half - 1]}…{short[-half:]}"
-    return html.escape(short, quote=False)
+    return html.escape(short, quote=False).replace("%{", "%&#123;")
 
 
 def lines(*texts: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 from base64 import b64encode
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.resources import files
@@ -17,6 +18,7 @@ from perfsuite import __version__
 from perfsuite.domain.judgement import Judgement
 from perfsuite.domain.record import Run
 from perfsuite.judge import Comparison
+from perfsuite.report.html.blocks import Section
 from perfsuite.report.tables.cell_rows import CellRow, groups, plain, rows, title
 
 if TYPE_CHECKING:
@@ -57,14 +59,18 @@ def page_html(page: Page) -> str:
     """Return the whole document as a text."""
     from perfsuite.report.html.sections.table import sections
 
-    shown = sections(page)
-    return (
+    name = plain(page.run.header.suite.name)
+    return document(name, title(page.run).removeprefix(f"{name}: "), sections(page))
+
+
+def document(name: str, subtitle: str, shown: Sequence[Section]) -> str:
+    """Return a whole document with this title and these sections."""
+    text = (
         _environment()
         .get_template("page.html")
         .render(
-            page=page,
-            name=plain(page.run.header.suite.name),
-            subtitle=title(page.run).removeprefix(f"{plain(page.run.header.suite.name)}: "),
+            name=name,
+            subtitle=subtitle,
             sections=shown,
             version=__version__,
             style=_static("page.css"),
@@ -72,6 +78,7 @@ def page_html(page: Page) -> str:
             library=_static("plotly.min.js") if any(_plots(one.blocks) for one in shown) else "",
         )
     )
+    return f"{text}\n"
 
 
 def _plots(blocks: Any) -> bool:

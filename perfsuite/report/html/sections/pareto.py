@@ -41,7 +41,8 @@ def pareto(page: Page) -> Section | None:
             continue
         judged = [row for row in compared if row.loss_points is not None]
         if judged:
-            blocks.append(_plot(workload, judged, allowed(page, group)))
+            reference = next(row for row in group if row.key == judged[0].reference)
+            blocks.append(_plot(workload, judged, reference, allowed(page, group)))
         if len(judged) < len(compared):
             blocks.append(_without_accuracy(workload, compared, judged))
     if not blocks:
@@ -66,7 +67,7 @@ def allowed(page: Page, group: Sequence[CellRow]) -> Allowed:
     )
 
 
-def _plot(workload: str, group: Sequence[CellRow], area: Allowed) -> Plot:
+def _plot(workload: str, group: Sequence[CellRow], reference: CellRow, area: Allowed) -> Plot:
     points = [(row.speedup, row.loss_points) for row in group]
     speeds = [one for one, _ in points if one is not None]
     losses = [one for _, one in points if one is not None]
@@ -75,7 +76,7 @@ def _plot(workload: str, group: Sequence[CellRow], area: Allowed) -> Plot:
     data: list[dict[str, Any]] = []
     if area != Allowed(None, None):
         data.append(_area(area, across, down))
-    data.append(_reference(group[0]))
+    data.append(_reference(reference))
     runtimes = list(dict.fromkeys(row.cell.runtime for row in group))
     for place, runtime in enumerate(runtimes):
         own = [row for row in group if row.cell.runtime == runtime]
@@ -124,7 +125,7 @@ def _area(area: Allowed, across: Sequence[float], down: Sequence[float]) -> dict
 
 
 def _reference(row: CellRow) -> dict[str, Any]:
-    name = figures.label(row.reference.removeprefix(f"{row.cell.workload}/"))
+    name = figures.label(row.key.removeprefix(f"{row.cell.workload}/"))
     return {
         "type": "scatter",
         "name": f"reference: {name}",
@@ -133,6 +134,7 @@ def _reference(row: CellRow) -> dict[str, Any]:
         "mode": "markers",
         "marker": {"symbol": "x", "size": 10, "color": "$quiet"},
         "hovertemplate": f"{name}<br>the reference<extra></extra>",
+        "meta": {"links": [cell_place(row.cell)]},
     }
 
 

@@ -54,9 +54,11 @@
       body.append(row);
     }
   };
-  const key = (cell) => {
+  // What has no number in a column of numbers, such as "failed", is nothing to sort by.
+  const key = (cell, numeric) => {
     if (!cell) return null;
     if (cell.dataset.value !== undefined) return Number(cell.dataset.value);
+    if (numeric) return null;
     return cell.textContent.trim() || null;
   };
   const compare = (one, other) => {
@@ -69,7 +71,8 @@
     all("thead th", table).forEach((one) => one.setAttribute("aria-sort", "none"));
     head.setAttribute("aria-sort", ascending ? "ascending" : "descending");
     const body = table.tBodies[0];
-    const rows = [...body.rows].map((row) => [key(row.cells[place]), row]);
+    const numeric = head.classList.contains("number");
+    const rows = [...body.rows].map((row) => [key(row.cells[place], numeric), row]);
     rows.sort(([one], [other]) =>
       one === null || other === null || ascending ? compare(one, other) : compare(other, one));
     body.append(...rows.map(([, row]) => row));
@@ -134,15 +137,18 @@
 
   // ---- plots
   const colour = (name) => getComputedStyle(root).getPropertyValue(`--${name}`).trim();
-  const themed = (value) => {
-    if (typeof value === "string") return value[0] === "$" ? colour(value.slice(1)) : value;
+  // Only colours are named by the style: a text may begin with a dollar.
+  const themed = (value, name = "") => {
+    const isColour = /colors?$/.test(name);
+    if (typeof value === "string") {
+      return isColour && value[0] === "$" ? colour(value.slice(1)) : value;
+    }
     if (Array.isArray(value)) {
-      const first = value[0];
-      const plain = typeof first === "number" || (typeof first === "string" && first[0] !== "$");
-      return plain ? value.slice() : value.map(themed);
+      const plain = !isColour && typeof value[0] !== "object";
+      return plain ? value.slice() : value.map((one) => themed(one, name));
     }
     if (value === null || typeof value !== "object") return value;
-    return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, themed(one)]));
+    return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, themed(one, key)]));
   };
   const axis = () => ({
     gridcolor: colour("grid"), zerolinecolor: colour("line"), linecolor: colour("line"),

@@ -1,0 +1,172 @@
+"""The page of a run, in a browser."""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from looking import barriers, text_of, too_wide, unfold
+
+from benchmarks.page_run import Size, write_run
+from perfsuite import api
+from tests.browser.conftest import PHONE, Open, Watched
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator
+
+SMALL = Size(2, 5, 3, processes=3, samples=20, modules=2, replicates=50)
+LITTLE = Size(1, 3, 3, processes=2, samples=10, modules=1, replicates=20)
+
+
+@pytest.fixture(scope="module")
+def file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the page of a made-up run of 30 cells."""
+    return written(tmp_path_factory.mktemp("page"), SMALL)
+
+
+@pytest.fixture(scope="module")
+def little(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return one of 9 cells, small enough to be looked at everywhere."""
+    return written(tmp_path_factory.mktemp("little"), LITTLE)
+
+
+def written(folder: Path, size: Size) -> Path:
+    """Return the page of a made-up run."""
+    made = folder / "run.html"
+    made.write_text(api.report(write_run(folder / "run", size), "html"), encoding="utf-8")
+    return made
+
+
+def cells_table(watched: Watched) -> Locator:
+    """Return the table of all cells, with its box."""
+    return watched.page.locator("#cells .table").first
+
+
+def test_it_opens_from_disk_and_leads_everywhere(open_page: Open, little: Path) -> None:
+    page = open_page(little).page
+    assert page.locator("h1").inner_text() == "made up"
+    unfold(page)
+    ids = page.eval_on_selector_all("[id]", "all => all.map(one => one.id)")
+    assert len(set(ids)) == len(ids)
+    links = page.eval_on_selector_all("a", "all => all.map(one => one.getAttribute('href'))")
+    assert links
+    assert [one for one in links if one[0] != "#" or one[1:] not in ids] == []
+
+
+def test_tables_sort_by_numbers_and_by_words(open_page: Open, file: Path) -> None:
+    watched = open_page(file)
+    table = cells_table(watched)
+    for name, ascending in (("latency", True), ("latency", False), ("MACs", True)):
+        table.get_by_role("button", name=name, exact=True).click()
+        head = table.get_by_role("columnheader", name=name, exact=True)
+        assert head.get_attribute("aria-sort") == ("ascending" if ascending else "descending")
+        place = head.evaluate("one => one.cellIndex")
+        values = table.locator("tbody tr").evaluate_all(
+            "(rows, place) => rows.map(row => row.cells[place].dataset.value)", place
+        )
+        known = [float(one) for one in values if one is not None]
+        assert len(known) >= 20
+        assert known == sorted(known, reverse=not ascending)
+        # What has no number comes last, whichever way.
+        assert all(one is None for one in values[len(known) :])
+    table.get_by_role("button", name="cell", exact=True).focus()
+    watched.page.keyboard.press("Enter")
+    keys = table.locator("tbody th").all_inner_texts()
+    assert keys == sorted(keys)
+
+
+def test_tables_filter_by_parts_of_words(open_page: Open, file: Path) -> None:
+    table = cells_table(open_page(file))
+    table.get_by_role("searchbox").fill("int8 OPENVINO")
+    shown = table.locator("tbody tr:visible th").all_inner_texts()
+    assert shown == [f"{name}/int8/openvino/cpu/b1" for name in ("classifier", "detector")]
+    assert table.locator("output, [for], .filter .quiet").last.inner_text() == "2 of 30"
+    table.get_by_role("searchbox").fill("")
+    assert table.locator("tbody tr:visible").count() == 30
+
+
+def test_a_point_of_the_front_says_what_it_is_and_leads_to_its_cell(
+    open_page: Open, file: Path
+) -> None:
+    page = open_page(file).page
+    plot = page.locator(".plot").first
+    plot.scroll_into_view_if_needed()
+    point = plot.locator(".scatterlayer .points path").first
+    point.wait_for()
+    point.hover(force=True)
+    label = plot.locator(".hoverlayer .hovertext")
+    label.wait_for()
+    key = re.search(r"[\w-]+/[\w-]+/cpu/b1", label.text_content())
+    assert key, label.text_content()
+    point.click(force=True)
+    page.wait_for_function("location.hash.startsWith('#cell-')")
+    row = page.locator(page.evaluate("location.hash"))
+    assert key[0] in row.inner_text()
+    page.wait_for_function(
+        "scrollY === window.lastY || (window.lastY = scrollY, false)", polling=100
+    )
+    box = row.bounding_box()
+    assert box
+    assert 0 <= box["y"] <= 800
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_nobody_is_kept_from_reading_it(open_page: Open, little: Path, dark: bool) -> None:
+    page = open_page(little, dark=dark).page
+    red, green, blue = page.evaluate(
+        "getComputedStyle(document.body).backgroundColor.match(/\\d+/g).map(Number)"
+    )
+    assert (max(red, green, blue) < 64) if dark else (min(red, green, blue) > 192)
+    unfold(page, one_of_each=True)
+    assert barriers(page) == []
+
+
+def test_the_theme_can_be_chosen(open_page: Open, file: Path) -> None:
+    page = open_page(file).page
+    light = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    page.get_by_role("button", name="Dark").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") != light
+    page.get_by_role("button", name="Light").click()
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == light
+
+
+def test_headings_are_in_order(open_page: Open, file: Path) -> None:
+    levels = open_page(file).page.eval_on_selector_all(
+        "h1, h2, h3, h4, h5, h6", "all => all.map(one => Number(one.tagName[1]))"
+    )
+    assert levels.count(1) == 1
+    assert levels[0] == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+def test_each_plot_has_a_table_behind_it(open_page: Open, little: Path) -> None:
+    page = open_page(little).page
+    unfold(page)
+    bare = page.locator("figure").evaluate_all(
+        "all => all.filter(one => !one.querySelector('tbody tr')).map(one => one.textContent)"
+    )
+    assert page.locator("figure .plot").count() >= 5
+    assert bare == []
+
+
+def test_a_phone_scrolls_it_down_alone(open_page: Open, little: Path) -> None:
+    page = open_page(little, PHONE, has_touch=True, is_mobile=True).page
+    assert too_wide(page) == []
+    unfold(page)
+    assert too_wide(page) == []
+
+
+def test_it_reads_without_scripts(open_page: Open, file: Path) -> None:
+    page = open_page(file, java_script_enabled=False).page
+    assert "classifier/int8/openvino/cpu/b1" in page.locator("#cells").inner_text()
+
+
+def test_it_prints_what_it_shows(open_page: Open, file: Path) -> None:
+    page = open_page(file).page
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert "classifier/int8/openvino/cpu/b1" in page.locator("#cells").inner_text()
+    assert text_of(page)
