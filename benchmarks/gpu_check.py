@@ -36,6 +36,8 @@ from perfsuite.runner.process import run_job_in_process
 HERE = Path(__file__).parent
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 ENGINES = ("pytorch", "pytorch-channels-last")
+OTHERS = ("onnxruntime-cuda", "pytorch-cuda-graphs")  # held to their contract in fp32, if installed
+MISSING = "not installed"
 MODELS = HERE / "gpu_models.py"
 MEASURE = Measure(calls=30, seconds=0.6, warmup_seconds=3.0, timeout_seconds=200)
 LONG_S, AGREEMENT, UNKNOWN, REPEATS = 1e-3, 0.05, 0.02, 0.05  # what must be reached
@@ -47,14 +49,18 @@ def contracts() -> list[dict[str, str]]:
     from perfsuite.testing import check_runtime
 
     found = []
-    for name in ENGINES:
-        for precision in PRECISIONS:
-            try:
-                check_runtime(RUNTIMES[name](), "cuda", precision)
-                outcome = "pass"
-            except (AssertionError, Unsupported) as error:
-                outcome = f"{type(error).__name__}: {error}"
-            found.append({"runtime": name, "precision": precision, "outcome": outcome})
+    tried = [(name, precision) for name in ENGINES for precision in PRECISIONS]
+    for name, precision in [*tried, *((name, "fp32") for name in OTHERS)]:
+        try:
+            check_runtime(RUNTIMES[name](), "cuda", precision)
+            outcome = "pass"
+        except (AssertionError, Unsupported) as error:
+            outcome = f"{type(error).__name__}: {error}"
+        except Unavailable as error:
+            if name in ENGINES:
+                raise
+            outcome = f"{MISSING}: {error}"
+        found.append({"runtime": name, "precision": precision, "outcome": outcome})
     return found
 
 
@@ -194,7 +200,7 @@ def findings(report: dict[str, Any]) -> list[tuple[bool, str]]:
     found = [
         (one["outcome"] == "pass", f"{one['runtime']} in {one['precision']}: {one['outcome']}")
         for one in report["contracts"]
-        if one["outcome"] != "pass"
+        if one["outcome"] != "pass" and not one["outcome"].startswith(MISSING)
     ]
     ladder = {(one["runtime"], one["precision"]): one for one in report["ladder"]}
     for one in (*report["ladder"], *report["detector"]):
@@ -285,11 +291,17 @@ def markdown(report: dict[str, Any]) -> str:
 def _contract_table(contracts: list[dict[str, str]]) -> list[str]:
     heads = ("contract of runtimes", *PRECISIONS)
     lines = [f"| {' | '.join(heads)} |", f"| --- |{' --- |' * len(PRECISIONS)}"]
-    for name in ENGINES:
-        outcomes = [one["outcome"] for one in contracts if one["runtime"] == name]
-        shown = ["pass" if one == "pass" else "fails" for one in outcomes]
+    for name in dict.fromkeys(one["runtime"] for one in contracts):
+        outcomes = {one["precision"]: one["outcome"] for one in contracts if one["runtime"] == name}
+        shown = [_outcome(outcomes.get(precision, "")) for precision in PRECISIONS]
         lines.append(f"| {name} | {' | '.join(shown)} |")
     return [*lines, ""]
+
+
+def _outcome(text: str) -> str:
+    if text in ("", "pass"):
+        return text
+    return MISSING if text.startswith(MISSING) else "fails"
 
 
 def _ladder_line(one: dict[str, Any]) -> str:

@@ -149,7 +149,7 @@ SWITCHES: dict[str, Switch] = {
     "tf32-off": Switch(
         library="cuBLAS and cuDNN",
         title="TF32 off",
-        runtimes=(*_ON_CARDS, "onnxruntime-cuda"),
+        runtimes=_ON_CARDS,
         device="cuda",
         precisions=("tf32",),
         environment={"NVIDIA_TF32_OVERRIDE": "0"},

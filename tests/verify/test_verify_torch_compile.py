@@ -62,6 +62,21 @@ def branching() -> Any:
     return Branching().eval()
 
 
+def test_what_it_compiles_nothing_of_is_no_cell_of_its_own(tmp_path: Path) -> None:
+    import torch
+
+    def scripted() -> Any:
+        return torch.jit.script(torch.nn.Linear(4, 2).eval())
+
+    def holding() -> Any:
+        return torch.nn.Sequential(scripted()).eval()
+
+    example = {"x": np.ones((1, 4), np.float32)}
+    for build, words in ((scripted, "does not take TorchScript"), (holding, "compiled nothing of")):
+        with pytest.raises(Unsupported, match=words):
+            TorchCompile().build(Variant(None, build, False, example=example), MANIFEST, tmp_path)
+
+
 def test_a_module_in_two_graphs_is_compiled_once_and_its_breaks_are_named(tmp_path: Path) -> None:
     import torch
 

@@ -2,7 +2,8 @@
 
 The provider for CUDA puts the events of kernels behind that of the node that launched them, with
 the card's times put into the host's clock. The time of a node's own event is that of the code which
-launches. A build without CUDA's tracing library (CUPTI) has no such events.
+launches. A build without CUDA's tracing library (CUPTI),
+as published ones are, has no such events.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from perfsuite.runtimes.shared.precision import is_layer
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 NO_KERNELS = (
-    "this build of ONNX Runtime traces no kernels of the card (its CUDA provider is built without "
-    "CUPTI, or libcupti cannot be loaded: pip install nvidia-cuda-cupti)"
+    "this build of ONNX Runtime traces no kernels of the card: its CUDA provider is built without "
+    "CUPTI, as published ones are; one built with --enable_cuda_profiling does"
 )
 SMALL = 1024  # elements: what is smaller is a shape, or some coordinates, and computed on the host
 SHOWN = 5

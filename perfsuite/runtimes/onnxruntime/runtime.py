@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.profile import Profile
@@ -46,6 +46,9 @@ from perfsuite.runtimes.shared.precision import count, engine_item, precision_it
 from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.runtimes.shared.threads import counted, thread_items
 from perfsuite.store.temporary import TemporaryFolder
+
+if TYPE_CHECKING:
+    import onnx
 
 MODEL = "model.onnx"
 _DENORMALS = "session.set_denormal_as_zero"
@@ -90,7 +93,7 @@ class OnnxRuntime:
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
         path = folder / MODEL
-        onnx.save(model, path)
+        onnx.save(self._typed(model, manifest.precision), path)
         try:
             opening = self._opening(path, manifest, SessionOptions(0, 1))
             check_types(opening.session(None).get_outputs())
@@ -119,6 +122,10 @@ class OnnxRuntime:
                 raise
             raise open_error(self.name, opening.path, error) from error
         return self._opened(opening, session, traces, started)
+
+    def _typed(self, model: onnx.ModelProto, precision: str) -> onnx.ModelProto:
+        """Return the graph in the types that it is to be computed in."""
+        return model
 
     def _opening(self, path: Path, manifest: Manifest, options: SessionOptions) -> Opening:
         return Opening(path, options, self.operators)

@@ -89,6 +89,11 @@ class TorchCompile:
                 raise BuildError(f"torch.compile cannot compile it: {reason_of(error)}") from error
             compile_s = time.perf_counter() - begin_s
             counted = session.counted()
+            if counted.graphs == 0:
+                raise Unsupported(
+                    f"{self.name}: torch.compile has compiled nothing of this module, which would "
+                    f"run as it is; take pytorch ({refusal or 'it computes nothing'})"
+                )
             calls = session.recorded()
             cache.keep(folder / ARCHIVE)
         write_made(folder, Made(counted.graphs, compile_s, refusal, counted.breaks, calls))
@@ -115,6 +120,11 @@ class TorchCompile:
 
         assert variant.rebuild is not None
         module = evaluated(variant.rebuild())
+        if isinstance(module, torch.jit.ScriptModule):
+            raise Unsupported(
+                f"{self.name}: torch.compile does not take TorchScript; build the module from its "
+                f"Python code, or take pytorch"
+            )
         program, refusal = exported(module, variant, manifest)
         if program is not None:
             torch.export.save(program, folder / PROGRAM)

@@ -114,6 +114,19 @@ def test_contracts_and_stages_that_fail_are_told(check: Any) -> None:
     assert "3 % of the call is not attributed to a stage" in bad[1]
 
 
+def test_an_engine_that_is_not_installed_is_told_and_no_fault(check: Any) -> None:
+    gone = {
+        "runtime": "onnxruntime-cuda",
+        "precision": "fp32",
+        "outcome": f"{check.MISSING}: pip install onnxruntime-gpu",
+    }
+    found = report(contracts=[*report()["contracts"], gone])
+    assert all(good for good, _ in check.findings(found))
+    page = check.markdown({**found, "findings": []})
+    assert "| pytorch | pass |  |  |  |" in page
+    assert "| onnxruntime-cuda | not installed |  |  |  |" in page
+
+
 def test_the_page_has_every_table(check: Any) -> None:
     page = check.markdown({**report(), "findings": check.findings(report())})
     assert page.startswith("## On NVIDIA H200\n")

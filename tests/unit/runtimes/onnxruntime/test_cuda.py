@@ -111,8 +111,21 @@ def test_fp32_is_asked_for_and_calls_go_into_the_stream_that_is_timed(opening: C
     assert opening.stream is not None
     handle = str(opening.stream.handle.value)
     assert settings == {"device_id": "0", "use_tf32": "0", "user_compute_stream": handle}
-    tf32 = CudaOpening(opening.path, opening.options, precision="tf32")
-    assert tf32.providers[0][1]["use_tf32"] == "1"
+
+
+def test_fp16_is_a_graph_of_that_type() -> None:
+    import onnx
+    from onnx import TensorProto, helper
+
+    value = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 3]) for n in "xy"]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", value[:1], value[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    runtime = OnnxRuntimeCuda()
+    assert runtime._typed(model, "fp32") is model
+    typed = onnx.shape_inference.infer_shapes(runtime._typed(model, "fp16")).graph
+    assert [one.op_type for one in typed.node] == ["Cast", "Relu", "Cast"]
+    assert {one.type.tensor_type.elem_type for one in typed.value_info} == {TensorProto.FLOAT16}
+    assert typed.input[0].type.tensor_type.elem_type == TensorProto.FLOAT
 
 
 def test_a_lack_of_the_cards_memory_is_told_in_words(opening: CudaOpening) -> None:

@@ -58,7 +58,7 @@ def test_a_nodes_time_is_that_of_its_kernels_and_what_overlaps_counts_once() -> 
 
 
 def test_without_kernels_in_the_trace_no_times_are_made_up() -> None:
-    with pytest.raises(Unsupported, match=r"traces no kernels of the card .* nvidia-cuda-cupti"):
+    with pytest.raises(Unsupported, match="as published ones are"):
         on_card([CALL[0], CALL[3], RUN])
 
 
