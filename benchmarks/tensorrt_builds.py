@@ -36,12 +36,11 @@ from perfsuite.runner.job import first_job
 from perfsuite.runtimes.tensorrt.built import ENGINE, read_built
 from perfsuite.store.cache import Cache
 
-HERE = Path(__file__).parent
 MODELS = (
     "vgg16-cifar10",
     "shufflenet-cifar10",
-    f"{HERE / 'gpu_models.py'}:vgg16",
-    f"{HERE / 'gpu_models.py'}:resnet101",
+    "torchvision:vgg16",
+    "torchvision:resnet101",
     "faster-rcnn-resnet101",
 )
 SAMPLES = 4  # to calibrate with
@@ -95,7 +94,11 @@ def engines(suite: ResolvedSuite, cell: Cell) -> Iterator[Row]:
     assert folder is not None and found is not None, cell.key
     for piece in found.pieces:
         part = Variant(folder / piece.graph, None, variant.quantized, shapes=piece.shapes)
-        row = timed(runtime, cell, part, piece.path)
+        try:
+            row = timed(runtime, cell, part, piece.path)
+        except Unsupported as error:
+            left = f"stays in PyTorch: {error}"
+            row = Row(cell.workload, piece.path, cell.recipe, 0.0, 0, left)
         yield row._replace(refusal=refusal or found.whole)
 
 
@@ -126,8 +129,9 @@ def main(capability: str, out: TextIO) -> None:
     refusals: dict[str, str] = {}
     for row in rows(capability):
         types = "fp16" if row.recipe == "fp32" else "INT8 and fp16"
-        size = f"{row.size_bytes / 1e6:.1f} MB"
-        cells = (row.model, row.stage or "whole", types, f"{row.build_s:.1f} s", size, row.products)
+        took = f"{row.build_s:.1f} s" if row.size_bytes else ""
+        size = f"{row.size_bytes / 1e6:.1f} MB" if row.size_bytes else ""
+        cells = (row.model, row.stage or "whole", types, took, size, row.products)
         print(f"| {' | '.join(cells)} |", file=out, flush=True)
         if row.refusal:
             refusals.setdefault(row.model, row.refusal)

@@ -8,7 +8,7 @@ scales of Q/DQ pairs that fp16 cannot hold.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -32,12 +32,12 @@ _CONSTANTS = {
 }  # fmt: skip
 
 
-def lowered(model: onnx.ModelProto, precision: Half) -> onnx.ModelProto:
+def lowered(model: onnx.ModelProto, precision: Half, keep: Collection[str] = ()) -> onnx.ModelProto:
     """Return a copy of `model` that computes in fp16 or bf16; names of nodes and outputs stay.
 
     `model` has no local functions. Types are those that the newest known operator set allows, since
-    engines take bf16 in graphs of older ones, too. Raises `Unsupported` for constants that fp16
-    cannot hold.
+    engines take bf16 in graphs of older ones, too. Operators in `keep` compute in float32. Raises
+    `Unsupported` for constants that fp16 cannot hold.
     """
     from onnx import shape_inference
 
@@ -46,7 +46,7 @@ def lowered(model: onnx.ModelProto, precision: Half) -> onnx.ModelProto:
     _hoist(made.graph)
     known = shape_inference.infer_shapes(made).graph
     opsets = {one.domain: one.version for one in made.opset_import}
-    lowering = _Lowering(precision, opsets, names_made(made.graph))
+    lowering = _Lowering(precision, opsets, names_made(made.graph), keep)
     lowering.graph(made.graph, known, None)
     return made
 
@@ -67,12 +67,14 @@ class _Scope:
 
 
 class _Lowering:
-    def __init__(self, precision: Half, opsets: dict[str, int], taken: set[str]) -> None:
+    def __init__(
+        self, precision: Half, opsets: dict[str, int], taken: set[str], keep: Collection[str]
+    ) -> None:
         from onnx import TensorProto
 
         self.precision, self.opsets = precision, opsets
         self.half, self.full = half_type(precision), int(TensorProto.FLOAT)
-        self.taken = taken
+        self.taken, self.keep = taken, keep
 
     def graph(self, graph: onnx.GraphProto, known: onnx.GraphProto, outside: _Scope | None) -> None:
         """Change a graph, or a body whose float inputs have 16 bits as all around it."""
@@ -112,7 +114,7 @@ class _Lowering:
 
     def _node(self, node: onnx.NodeProto, scope: _Scope) -> Iterator[onnx.NodeProto]:
         """Yield a node whose inputs have the types that it needs, after the casts to these."""
-        stays = self._stays(node, scope)
+        stays = self._stays(node, scope) or node.op_type in self.keep
         is_cast = node.op_type == "Cast" and node.domain in _STANDARD
         kept = _Kept(node, self.opsets, self._word(), stays)
         for index, name in enumerate(node.input):
@@ -251,10 +253,11 @@ class _Kept:
     def __init__(
         self, node: onnx.NodeProto, opsets: dict[str, int], word: str, stays: bool
     ) -> None:
-        schema = _schema(node.op_type, node.domain, opsets.get(node.domain, 1))
-        self.all = stays or (schema is None)
-        self.inputs = _able(schema.inputs, schema, word) if schema is not None else []
-        self.outputs = _able(schema.outputs, schema, word) if schema is not None else []
+        own = _schema(node.op_type, node.domain, opsets.get(node.domain, 1))
+        self.all = stays or own is None
+        newest = _schema(node.op_type, node.domain, None) or own
+        self.inputs = _able(own.inputs, newest.inputs, own, newest, word) if own else []
+        self.outputs = _able(own.outputs, newest.outputs, own, newest, word) if own else []
 
     def input(self, index: int) -> bool:
         return self.all or not _at(self.inputs, index)
@@ -263,10 +266,30 @@ class _Kept:
         return self.all or not _at(self.outputs, index)
 
 
-def _able(formals: Sequence[Any], schema: Any, word: str) -> list[bool]:
-    """Return, for each formal input or output, whether it may be of the type `word`."""
-    allowed = {one.type_param_str: one.allowed_type_strs for one in schema.type_constraints}
-    return [word in allowed.get(one.type_str, [one.type_str]) for one in formals]
+def _able(
+    formals: Sequence[Any], newest: Sequence[Any], own: Any, latest: Any, word: str
+) -> list[bool]:
+    """Return, for each formal input or output of a node, whether it may be of the type `word`.
+
+    It may by the node's own operator set, or by the newest, where it is known by its name there.
+    One that has a type of its own, as the scales of Resize, has no other.
+    """
+    same = {one.name: one for one in newest}
+    found = []
+    for formal in formals:
+        free = word in _allowed(formal, own)
+        if not free and formal.name in same and len(_allowed(formal, own)) > 1:
+            free = word in _allowed(same[formal.name], latest)
+        found.append(free)
+    return found
+
+
+def _allowed(formal: Any, schema: Any) -> Sequence[str]:
+    for one in schema.type_constraints:
+        if one.type_param_str == formal.type_str:
+            strings: Sequence[str] = one.allowed_type_strs
+            return strings
+    return [formal.type_str]
 
 
 def _at(able: Sequence[bool], index: int) -> bool:
@@ -275,19 +298,19 @@ def _at(able: Sequence[bool], index: int) -> bool:
 
 
 @cache
-def _schema(operator: str, domain: str, opset: int) -> Any:
-    """Return the newest definition of an operator that is not withdrawn; None if there is none."""
+def _schema(operator: str, domain: str, opset: int | None) -> Any:
+    """Return the definition of an operator in an operator set, or the newest; None if it has none.
+
+    One that is withdrawn is no definition.
+    """
     from onnx import defs
 
     where = "" if domain in _STANDARD else domain
-    for version in (defs.onnx_opset_version(), opset):
-        try:
-            found = defs.get_schema(operator, version, where)
-        except defs.SchemaError:
-            continue
-        if not found.deprecated:
-            return found
-    return None
+    try:
+        found = defs.get_schema(operator, opset or defs.onnx_opset_version(), where)
+    except defs.SchemaError:
+        return None
+    return None if opset is None and found.deprecated else found
 
 
 def _rename(nodes: Sequence[onnx.NodeProto], name: str, to: str) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfsuite.domain.profile import Node
-from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.errors import PerfsuiteError, Unavailable, Unsupported
 from perfsuite.export.lowered import lowered
 from perfsuite.runtimes.shared.base import build_error, lacks_operator, trimmed
 from perfsuite.runtimes.tensorrt import stored
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
     import onnx
 
 _HALVES = ("fp16", "bf16")
+# What the parser takes in these types, and no kernel computes (TensorRT-RTX 1.7).
+_IN_FLOAT = {"bf16": ("ConvTranspose",)}
+_LACKING = re.compile(r"^false$|\bcreator\b|[Pp]lugin (creator|not found)")
 
 
 class Wanted(NamedTuple):
@@ -34,44 +39,84 @@ class Wanted(NamedTuple):
 
 
 class Engine(NamedTuple):
-    """A serialized engine, and the layers of the network that it was built of."""
+    """A serialized engine, the layers of its network, and the operators that stay in float32."""
 
     content: bytes
     layers: tuple[NetworkLayer, ...]
+    in_float: tuple[str, ...]
 
 
-def typed(model: onnx.ModelProto, precision: str, engine: str) -> onnx.ModelProto:
+class _Parsed(NamedTuple):
+    """A graph in the types that the engine is to compute in, and the network made of it."""
+
+    model: onnx.ModelProto
+    builder: Any
+    network: Any
+    messages: Messages
+
+
+class _Refused(NamedTuple):
+    """A graph that the parser does not take: the operator that it names, and the error for it."""
+
+    operator: str
+    error: PerfsuiteError
+
+
+def typed(
+    model: onnx.ModelProto, precision: str, engine: str, keep: Collection[str] = ()
+) -> onnx.ModelProto:
     """Return the graph in the types that the engine is to compute in, with explicit Q/DQ pairs."""
     made = explicit(model, engine)
-    return lowered(made, precision) if precision in _HALVES else made  # type: ignore[arg-type]
+    if precision not in _HALVES:
+        return made
+    return lowered(made, precision, keep)  # type: ignore[arg-type]
 
 
-def build(trt: Any, model: onnx.ModelProto, wanted: Wanted, where: Path) -> Engine:
-    """Return the engine of the typed graph `model`, which was read from the file `where`.
+def build(trt: Any, given: onnx.ModelProto, wanted: Wanted, where: Path) -> Engine:
+    """Return the engine of a graph, which was read from the file `where`.
 
-    Raises `Unsupported` for an operator that the engine lacks, `SilentFallback` where its parser
-    has made other types of the graph, and `BuildError` for what else fails.
+    Operators that the engine does not take in 16 bits stay in float32. Raises `Unsupported` for one
+    that it lacks, `SilentFallback` where its parser has made other types of the graph, and
+    `BuildError` for what else fails.
     """
+    keep = set(_IN_FLOAT.get(wanted.precision, ()))
+    parsed = _parse(trt, given, wanted, where, keep)
+    while isinstance(parsed, _Refused):
+        if wanted.precision not in _HALVES or parsed.operator in {*keep, ""}:
+            raise parsed.error
+        keep.add(parsed.operator)
+        parsed = _parse(trt, given, wanted, where, keep)
+    _refuse_shape_inputs(parsed.network, wanted.engine)
+    layers = network_layers(parsed.network)
+    in_float = sorted(keep & {node.op_type for node in parsed.model.graph.node})
+    check_types(layers, wanted.precision, parsed.model, wanted.engine, in_float)
+    config = _config(trt, parsed.builder, wanted)
+    cache = _timing_cache(config, wanted.timing)
+    content = parsed.builder.build_serialized_network(parsed.network, config)
+    if content is None:
+        operators = _operators(parsed.model)
+        raise refusal(wanted.engine, parsed.messages.errors, where, operators)
+    if cache is not None and wanted.timing is not None:
+        stored.write(wanted.timing, bytes(config.get_timing_cache().serialize()))
+    return Engine(bytes(content), layers, tuple(in_float))
+
+
+def _parse(
+    trt: Any, given: onnx.ModelProto, wanted: Wanted, where: Path, keep: Collection[str]
+) -> _Parsed | _Refused:
+    model = typed(given, wanted.precision, wanted.engine, keep)
     messages = Messages(trt)
     builder = trt.Builder(messages.logger)
     network = builder.create_network(_flags(trt))
-    operators = {
-        node.name: f"{node.domain}.{node.op_type}".lstrip(".") for node in model.graph.node
-    }
     parser = trt.OnnxParser(network, messages.logger)
-    if not parser.parse(model.SerializeToString()):
-        raise _unparsed(parser, wanted.engine, where, operators)
-    _refuse_shape_inputs(network, wanted.engine)
-    layers = network_layers(network)
-    check_types(layers, wanted.precision, model, wanted.engine)
-    config = _config(trt, builder, wanted)
-    cache = _timing_cache(config, wanted.timing)
-    content = builder.build_serialized_network(network, config)
-    if content is None:
-        raise refusal(wanted.engine, messages.errors, where, operators)
-    if cache is not None and wanted.timing is not None:
-        stored.write(wanted.timing, bytes(config.get_timing_cache().serialize()))
-    return Engine(bytes(content), layers)
+    if parser.parse(model.SerializeToString()):
+        return _Parsed(model, builder, network, messages)
+    return _refused(parser, wanted.engine, where, _operators(model))
+
+
+def _operators(model: onnx.ModelProto) -> dict[str, str]:
+    """Return the operator of each node, with a domain of somebody's own."""
+    return {node.name: f"{node.domain}.{node.op_type}".lstrip(".") for node in model.graph.node}
 
 
 def _flags(trt: Any) -> int:
@@ -83,16 +128,25 @@ def _flags(trt: Any) -> int:
     return 0 if flag is None else 1 << int(flag)
 
 
-def _unparsed(parser: Any, engine: str, where: Path, operators: dict[str, str]) -> Exception:
-    """Return the error for a graph that the parser does not take."""
+def _refused(parser: Any, engine: str, where: Path, operators: dict[str, str]) -> _Refused:
+    """Return why the parser does not take a graph, by the first node that it names."""
     told = [parser.get_error(index) for index in range(parser.num_errors)]
+    plain = build_error(engine, where, ValueError("\n".join(str(one) for one in told)))
     for one in told:
-        text = str(one.desc())
-        if "UNSUPPORTED_NODE" in f"{one.code()}" or "Plugin not found" in text:
-            operator = operators.get(str(one.node_name())) or str(one.node_operator())
-            if operator:
-                return lacks_operator(engine, operator, where)
-    return build_error(engine, where, ValueError(trimmed("\n".join(str(one) for one in told))))
+        name, text = str(one.node_name()), trimmed(str(one.desc()))
+        operator = operators.get(name) or str(one.node_operator())
+        if not operator:
+            continue
+        if _LACKING.search(text) or not parser.supports_operator(operator.rpartition(".")[2]):
+            return _Refused(operator, lacks_operator(engine, operator, where))
+        if "UNSUPPORTED" not in str(one.code()):
+            return _Refused(operator, plain)
+        refused = Unsupported(
+            f"{engine} does not take {operator} as {where.name} has it, in node '{name}': {text}; "
+            f"take another engine, or export the model without it"
+        )
+        return _Refused(operator, refused)
+    return _Refused("", plain)
 
 
 def _refuse_shape_inputs(network: Any, engine: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import msgspec
 
 from perfsuite.domain.profile import Node
+from perfsuite.domain.record import EvidenceItem
 from perfsuite.errors import SchemaError
 from perfsuite.runtimes.shared.base import artifact_file
 from perfsuite.runtimes.tensorrt.shapes import Range
@@ -40,6 +41,19 @@ class Built(msgspec.Struct, frozen=True):
     profiles: tuple[dict[str, Range], ...]
     nodes: tuple[Node, ...]
     layers: tuple[NetworkLayer, ...]
+    in_float: tuple[str, ...] = ()  # operators that the engine does not take in 16 bits
+
+    @property
+    def items(self) -> list[EvidenceItem]:
+        """Return what is told of it as evidence, whether it is run or not."""
+        items = [
+            EvidenceItem("reported", "version", self.engine, self.version),
+            EvidenceItem("reported", "setting", "compute capability", self.capability),
+        ]
+        if self.in_float:
+            named = ", ".join(self.in_float)
+            items.append(EvidenceItem("reported", "setting", "operators in float32", named))
+        return items
 
     @property
     def products(self) -> Mapping[str, int]:

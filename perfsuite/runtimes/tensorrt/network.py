@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.errors import SilentFallback
+from perfsuite.errors import SilentFallback, Unsupported
 from perfsuite.runtimes.tensorrt.built import NetworkLayer
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 _PRODUCTS = ("CONVOLUTION", "DECONVOLUTION", "MATRIX_MULTIPLY")
 _RESTORE = "DEQUANTIZE"
 # Layers that pass on what they are given: between a pair and the product that it is for.
-_PASSES_ON = ("SHUFFLE", "CAST", "IDENTITY", "PADDING", "SLICE")
+_PASSES_ON = ("SHUFFLE", "CAST", "IDENTITY", "SQUEEZE", "UNSQUEEZE")
 _TYPES = {
     "FLOAT": "fp32", "HALF": "fp16", "BF16": "bf16", "INT8": "int8", "FP8": "fp8", "INT4": "int4",
     "FP4": "fp4", "INT32": "int32", "INT64": "int64", "UINT8": "uint8", "BOOL": "bool",
@@ -77,12 +77,17 @@ def _word(told: Any) -> str:
 
 
 def check_types(
-    layers: Sequence[NetworkLayer], precision: str, graph: onnx.ModelProto, engine: str
+    layers: Sequence[NetworkLayer],
+    precision: str,
+    graph: onnx.ModelProto,
+    engine: str,
+    in_float: Sequence[str] = (),
 ) -> None:
     """Raise `SilentFallback` if products have another type than the graph that was parsed.
 
     Those between Q/DQ pairs have to be int8, as many as the graph has; of the others at least one
-    is of the precision that was asked for, and none of a lower one.
+    is of the precision that was asked for, and none of a lower one. Raises `Unsupported` where all
+    are of operators that stay `in_float`, as the engine takes them so alone.
     """
     found = Counter(one.precision for one in layers if one.is_product)
     words = ", ".join(f"{times} in {one}" for one, times in sorted(found.items())) or "none"
@@ -96,6 +101,11 @@ def check_types(
     wanted = "fp32" if precision == "tf32" else precision
     others = {one for one in found if one != "int8"}
     lowered = others - {"fp32", wanted}
+    if in_float and others == {"fp32"} and not found["int8"]:
+        raise Unsupported(
+            f"{engine} computes {' and '.join(in_float)} in float32 alone, and the graph has no "
+            f"other products; ask for fp32 instead of {precision}"
+        )
     if lowered or (others and wanted not in others and found["int8"] == 0):
         raise SilentFallback(
             f"{engine}: {precision} was asked for, and its parser made layers in other types "

@@ -23,7 +23,7 @@ from perfsuite.runtimes.shared.base import (
 )
 from perfsuite.runtimes.shared.cuda_driver import CUDA, Driver
 from perfsuite.runtimes.tensorrt import stored
-from perfsuite.runtimes.tensorrt.builder import Wanted, build, given_nodes, target_of, typed
+from perfsuite.runtimes.tensorrt.builder import Wanted, build, given_nodes, target_of
 from perfsuite.runtimes.tensorrt.built import (
     ENGINE,
     Built,
@@ -120,8 +120,7 @@ class TensorRt:
             profiles(manifest.inputs, manifest.batch, variant.shapes),
             self._timing(trt, capability),
         )
-        model = typed(given, manifest.precision, self.name)
-        made = build(trt, model, wanted, variant.graph)
+        made = build(trt, given, wanted, variant.graph)
         (folder / ENGINE).write_bytes(made.content)
         built = Built(
             self.title,
@@ -130,6 +129,7 @@ class TensorRt:
             wanted.profiles,
             given_nodes(given),
             made.layers,
+            made.in_float,
         )
         write_built(folder, built)
 
@@ -143,13 +143,8 @@ class TensorRt:
         """Return what the artifact in `folder` was built of: its layers, as they were parsed."""
         built = read_built(folder)
         words = ", ".join(f"{times} in {one}" for one, times in sorted(built.products.items()))
-        return Evidence(
-            (
-                EvidenceItem("reported", "version", built.engine, built.version),
-                EvidenceItem("reported", "setting", "compute capability", built.capability),
-                EvidenceItem("reported", "precision", "products, as parsed", words or "none"),
-            ),
-        )
+        parsed = EvidenceItem("reported", "precision", "products, as parsed", words or "none")
+        return Evidence((*built.items, parsed))
 
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> TensorRtSession:
         """Return a session for exactly `options.batch` samples, on the first card."""

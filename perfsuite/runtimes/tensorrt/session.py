@@ -88,11 +88,8 @@ class TensorRtSession(BaseSession):
 
     def _read(self) -> Evidence:
         built = self._opened.built
-        items = [
-            EvidenceItem("reported", "version", built.engine, built.version),
-            EvidenceItem("reported", "version", "NVIDIA driver", self._opened.driver or "unknown"),
-            EvidenceItem("reported", "setting", "compute capability", built.capability),
-        ]
+        driver = self._opened.driver or "unknown"
+        items = [*built.items, EvidenceItem("reported", "version", "NVIDIA driver", driver)]
         if self._last is None:
             return Evidence(tuple(items))
         timed = self._timed([self._last], 1)

@@ -256,3 +256,27 @@ def test_an_operator_without_a_definition_keeps_its_types() -> None:
     cast = next(node for node in made.graph.node if node.output[0] == mine.input[0])
     assert (cast.op_type, cast.attribute[0].i) == ("Cast", F)
     assert mine.output[0] == "m"
+
+
+def test_scales_of_an_older_resize_stay_though_they_stand_elsewhere() -> None:
+    """In opset 10 the second input is what it multiplies sizes by, in later ones a region."""
+    given = model_of(
+        [helper.make_node("Resize", ["x", "scales"], ["y"], "resize")],
+        [("x", F, [1, 1, 4, 4])],
+        [("y", F, [1, 1, 8, 8])],
+        {"scales": np.float32([1, 1, 2, 2])},
+        opset=10,
+    )
+    made = lowered(given, "fp16")
+    assert node_types(made)["resize"] == H
+    assert next(node for node in made.graph.node if node.name == "resize").input[1] == "scales"
+    bf16 = lowered(given, "bf16")
+    assert next(n for n in bf16.graph.node if n.name == "resize").input[1] == "scales"
+
+
+def test_operators_that_are_to_be_kept_compute_in_float32() -> None:
+    made = lowered(small_net(), "bf16", keep=("Gemm",))
+    found = node_types(made)
+    assert (found["conv"], found["gemm"], found["sigmoid"]) == (B, F, B)
+    kinds = {tensor.name: tensor.data_type for tensor in made.graph.initializer}
+    assert kinds == {"w_bf16": B, "b_bf16": B, "v": F}

@@ -117,6 +117,25 @@ def test_an_operator_that_it_lacks_is_named(
     assert list((tmp_path / "out").iterdir()) == []
 
 
+def test_what_it_does_not_take_in_16_bits_stays_in_float32(
+    rtx: TensorRtRtx, tmp_path: Path
+) -> None:
+    net = rounded_net()
+    net.graph.node.extend(
+        [
+            helper.make_node("Mish", ["y"], ["m"], "mish"),
+            helper.make_node("ConvTranspose", ["m", "v"], ["t"], "up"),
+        ]
+    )
+    net.graph.output[0].name = "t"
+    built(rtx, net, tmp_path, "bf16", "sm_89")
+    found = read_built(tmp_path / "out")
+    assert found.in_float == ("ConvTranspose", "Mish")
+    assert dict(found.products) == {"int8": 1, "bf16": 1, "fp32": 1}
+    told = {item.name: item.value for item in rtx.describe(tmp_path / "out").items}
+    assert told["operators in float32"] == "ConvTranspose, Mish"
+
+
 def test_a_card_that_it_has_no_target_for_is_told(rtx: TensorRtRtx, tmp_path: Path) -> None:
     from perfsuite.runtimes.tensorrt.builder import Wanted, build
 
@@ -175,6 +194,40 @@ def test_floats_where_fp16_was_asked_for_are_a_silent_fallback() -> None:
     del plain.graph.node[:4]
     with pytest.raises(SilentFallback, match="fp16 was asked for"):
         check_types(layers(fp32=1), "fp16", plain, "engine")
+
+
+def test_a_net_whose_products_the_engine_has_in_float32_alone_is_told() -> None:
+    plain = rounded_net()
+    del plain.graph.node[:4]
+    with pytest.raises(Unsupported, match="engine computes ConvTranspose in float32 alone"):
+        check_types(layers(fp32=1), "bf16", plain, "engine", ["ConvTranspose"])
+
+
+def test_a_convolution_over_time_is_int8_though_it_gets_another_axis(
+    rtx: TensorRtRtx, tmp_path: Path
+) -> None:
+    node = helper.make_node
+    net = model_of(
+        [
+            node("QuantizeLinear", ["x", "s", "z"], ["q"], "q"),
+            node("DequantizeLinear", ["q", "s", "z"], ["xr"], "dq"),
+            node("Reshape", ["xr", "shape"], ["flat"], "flat"),
+            node("QuantizeLinear", ["flat", "s", "z"], ["fq"], "fq"),
+            node("DequantizeLinear", ["fq", "s", "z"], ["fr"], "fdq"),
+            node("DequantizeLinear", ["w", "ws", "wz"], ["wr"], "weights", axis=0),
+            node("Conv", ["fr", "wr"], ["y"], "conv"),
+        ],
+        [value("x", ["batch", 8, 6, 6])],
+        [value("y", ["batch", 8, 36])],
+        s=np.float32(0.1),
+        z=np.int8(0),
+        shape=np.int64([0, 8, 36]),
+        w=np.ones((8, 8, 1), np.int8),
+        ws=np.full(8, 0.1, np.float32),
+        wz=np.zeros(8, np.int8),
+    )
+    built(rtx, net, tmp_path, "fp16", "sm_89")
+    assert dict(read_built(tmp_path / "out").products) == {"int8": 1}
 
 
 @pytest.mark.parametrize(
