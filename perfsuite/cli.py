@@ -111,6 +111,7 @@ def list_(kind: str | None, as_json: bool) -> None:
     Example: perfsuite list runtimes
     """
     from perfsuite import api
+    from perfsuite.report.fitting import listed, width_of_output
 
     found = api.listing(kind)
     if as_json:
@@ -118,9 +119,8 @@ def list_(kind: str | None, as_json: bool) -> None:
         return
     for heading, entries in found.items():
         click.echo(f"{heading}:")
-        width = max((len(name) for name in entries), default=0)
-        for name, text in entries.items():
-            click.echo(f"  {name:{width}}  {text}")
+        for line in listed(entries, width_of_output()):
+            click.echo(line)
 
 
 @main.group()
@@ -174,12 +174,13 @@ def plan(suite: Path, only: tuple[str, ...], quick: bool, as_json: bool) -> None
     """
     from perfsuite import api
     from perfsuite.report import plan_document, plan_text
+    from perfsuite.report.fitting import width_of_output
 
     found = api.plan(suite, only=only, quick=quick)
     if as_json:
         _print_json(plan_document(found))
         return
-    click.echo(plan_text(found))
+    click.echo(plan_text(found, width_of_output()))
 
 
 @main.command()

@@ -9,7 +9,7 @@ from perfsuite.domain.certificate import Certificate
 from perfsuite.report.sentences.certificate import certificate_sentence, share_sentences
 from perfsuite.report.tables import certificate as tables
 from perfsuite.report.tables.cell_rows import plain
-from perfsuite.report.terminal import as_text, bare_table, print_warnings, widen
+from perfsuite.report.terminal import as_text, print_texts, print_warnings, widen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -33,10 +33,5 @@ def print_certificate(
 
 
 def _print_table(console: Console, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
-    table = bare_table()
-    for name in columns:
-        table.add_column(name, no_wrap=name == "cell")
-    for line in lines:
-        table.add_row(*(as_text(console, plain(text)) for text in line))
     console.print()
-    console.print(table)
+    print_texts(console, columns, lines)

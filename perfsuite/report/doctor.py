@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.diagnosis import Ablation, DiagnosedFinding, Diagnosis, ExaminedCell
@@ -17,10 +16,10 @@ from perfsuite.report.tables import numpy as numpy_table
 from perfsuite.report.tables.cell_rows import plain
 from perfsuite.report.terminal import (
     as_text,
-    bare_table,
     print_ablation,
     print_across,
     print_findings,
+    print_texts,
     print_warnings,
     widen,
 )
@@ -43,7 +42,7 @@ def print_doctor(
     console.print(as_text(console, libraries.machine_text(found.machine), "bold"))
     if shown := libraries.lines(found):
         console.print()
-        _print_table(console, libraries.columns(found), shown)
+        print_texts(console, libraries.columns(found), shown)
     console.print()
     for sentence in (libraries.numpy_text(found), libraries.absent(found)):
         if sentence:
@@ -102,7 +101,7 @@ def _print_cell(console: Console, cell: ExaminedCell, *, whole: bool) -> None:
         console.print(as_text(console, text))
         return
     console.print(as_text(console, text, "bold"))
-    _print_table(console, kernels.COLUMNS, kernels.lines(cell.layers))
+    print_texts(console, kernels.COLUMNS, kernels.lines(cell.layers))
     if count > kernels.WHOLE:
         console.print(as_text(console, "each layer: in doctor.json", "dim"))
 
@@ -115,19 +114,10 @@ def _print_problem(console: Console, title: str, problem: str) -> None:
 def _print_numpy(console: Console, ablation: Ablation) -> None:
     if shown := numpy_table.lines(ablation):
         console.print()
-        _print_table(console, numpy_table.COLUMNS, shown)
+        print_texts(console, numpy_table.COLUMNS, shown)
     for sentence in numpy_table.sentences(ablation):
         console.print()
         console.print(as_text(console, sentence))
-
-
-def _print_table(console: Console, columns: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
-    table = bare_table()
-    for name in columns:
-        table.add_column(name)
-    for line in lines:
-        table.add_row(*(as_text(console, text) for text in line))
-    console.print(table)
 
 
 def _found(one: DiagnosedFinding) -> Found:

@@ -11,7 +11,7 @@ from perfsuite.report.sentences.optimum import explanations, headline, why_text
 from perfsuite.report.tables import optimum as tables
 from perfsuite.report.tables.cell_rows import plain
 from perfsuite.report.tables.sketch import sketch
-from perfsuite.report.terminal import as_text, bare_table, print_warnings, widen
+from perfsuite.report.terminal import as_text, print_texts, print_warnings, widen
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,13 +60,8 @@ def print_optimum(console: Console, found: Optimum) -> None:
     """Print the answer, the table of what was judged, and that of all candidates."""
     widen(console)
     for title, columns, rows in _tables(found):
-        table = bare_table()
-        for name in columns:
-            table.add_column(name, no_wrap=name not in ("points lost", "why"))
-        for row in rows:
-            table.add_row(*(as_text(console, plain(text)) for text in row))
         console.print(as_text(console, title, "bold"))
-        console.print(table)
+        print_texts(console, columns, rows)
         console.print()
     for line in sketch(found):
         console.print(as_text(console, f"  {line}"))

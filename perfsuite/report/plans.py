@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
+
 import msgspec
 
 from perfsuite.config.run_plan import PlannedJob, RunPlan
+from perfsuite.report.fitting import UNBOUNDED
 
 _EXPECT = "leave it out, or say so by an [[expect]], else the run's exit code is 2"
 
@@ -27,19 +31,28 @@ def plan_document(plan: RunPlan) -> PlanDocument:
     return PlanDocument(plan.total_s, plan.at_least, plan.at_most_s, plan.jobs, plan.refused)
 
 
-def plan_text(plan: RunPlan) -> str:
+def plan_text(plan: RunPlan, width: int = UNBOUNDED) -> str:
     """Return a line for each cell with its jobs, and one with the time of them all.
 
-    Below a cell that cannot work stands why.
+    Below a cell that cannot work stands why. A line that is longer than `width` is broken, jobs
+    are not.
     """
     lines = []
     for key in dict.fromkeys(job.cell for job in plan.jobs):
         jobs = [job for job in plan.jobs if job.cell == key]
         parts = ", ".join(f"{job.kind} {job.total_s:.0f} s" for job in jobs)
-        lines.append(f"{key}  ({parts})")
+        line = f"{key}  ({parts})"
+        lines += [line] if len(line) <= width else [key, *_wrapped(parts, width)]
         if key in plan.refused:
-            lines.append(f"  will be unsupported: {plan.refused[key]}; {_EXPECT}")
+            lines += _wrapped(f"will be unsupported: {plan.refused[key]}; {_EXPECT}", width)
     return "\n".join([*lines, f"in all {time_text(plan)}"])
+
+
+def _wrapped(text: str, width: int) -> list[str]:
+    """Return indented lines; what a job takes is not parted from its unit."""
+    tied = re.sub(r"(?<=[a-z]) (?=\d)|(?<=\d) (?=s\b)", "\N{NO-BREAK SPACE}", text)
+    found = textwrap.wrap(tied, width - 2, break_long_words=False, break_on_hyphens=False)
+    return [f"  {line}".replace("\N{NO-BREAK SPACE}", " ") for line in found]
 
 
 def time_text(plan: RunPlan) -> str:

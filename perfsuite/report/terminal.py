@@ -6,7 +6,7 @@ nothing in a name or a message is interpreted.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.certificate import Certificate
@@ -16,6 +16,7 @@ from perfsuite.domain.verdict import Verdict
 from perfsuite.judge import CellChange, Comparison
 from perfsuite.judge.findings import Found, found_in
 from perfsuite.report import words
+from perfsuite.report.fitting import print_table
 from perfsuite.report.sentences import caution_sentence, change_notes, comparison_warnings
 from perfsuite.report.sentences.certificate import certificate_sentence
 from perfsuite.report.tables import (
@@ -40,6 +41,7 @@ from perfsuite.report.tables.cell_rows import (
     title,
 )
 from perfsuite.report.tables.rounding import rounding_text
+from perfsuite.report.tables.sketch import sketch_of
 from perfsuite.report.tables.texts import (
     accuracy_text,
     change_text,
@@ -59,7 +61,6 @@ from perfsuite.report.tables.texts import (
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.table import Table
     from rich.text import Text
 
 _WIDTH = 120  # of logs and pipes
@@ -76,23 +77,20 @@ def print_run(console: Console, run: Run, judgement: Judgement) -> None:
     widen(console)
     found = rows(run, judgement)
     console.print(as_text(console, title(run), "bold"))
-    if run.header.suite.ablation:
-        print_ablation(console, run)
-        print_findings(console, found_in(run))
-        _print_judgement(console, judgement, None)
-        return
-    if run.header.suite.sensitivity is not None:
-        _print_sensitivity(console, run)
+    if run.header.suite.ablation or run.header.suite.sensitivity is not None:
+        own = print_ablation if run.header.suite.ablation else _print_sensitivity
+        own(console, run)
         print_findings(console, found_in(run))
         _print_judgement(console, judgement, None)
         return
     for workload, group in groups(found).items():
         console.print()
         console.print(as_text(console, plain(workload), "bold"))
-        console.print(_table(console, group))
+        _print_cells(console, group)
         _print_notes(console, group)
         _print_other_accuracies(console, group)
         _print_other_metrics(console, group)
+        _print_sketch(console, sketch_of(group, judgement.verdicts))
         _print_theory(console, theory.compressed(group))
         _print_widths(console, group)
     print_across(console, run)
@@ -127,12 +125,12 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     console.print(as_text(console, f"before: {plain(comparison.before)}", "bold"))
     console.print(as_text(console, f"after:  {plain(comparison.after)}", "bold"))
     console.print()
-    table = bare_table()
-    for name in ("cell", "before", "after", "change of latency", "measured", "points lost"):
-        table.add_column(name, no_wrap=name in ("cell", "change of latency"))
-    for change in comparison.changes:
-        table.add_row(*(as_text(console, text, style) for text, style in _change_row(change)))
-    console.print(table)
+    columns = ("cell", "before", "after", "change of latency", "measured", "points lost")
+    changed = [
+        [as_text(console, plain(text), style) for text, style in _change_row(change)]
+        for change in comparison.changes
+    ]
+    print_table(console, columns, changed)
     for change in comparison.changes:
         for note in _notes(change):
             console.print(as_text(console, f"  {change.key}: {plain(note)}", "dim"))
@@ -160,27 +158,23 @@ def as_text(console: Console, text: str, style: str = "") -> Text:
     return Text(text.translate(_ASCII) if console.options.ascii_only else text, style)
 
 
-def bare_table(gap: int = 2) -> Table:
-    """Return an empty table without lines."""
-    from rich.table import Table
+def print_texts(console: Console, columns: Sequence[str], lines: Iterable[Sequence[str]]) -> None:
+    """Print a table of plain texts."""
+    told = [[as_text(console, plain(text)) for text in line] for line in lines]
+    print_table(console, [plain(name) for name in columns], told)
 
-    return Table(box=None, pad_edge=False, padding=(0, gap, 0, 0), header_style="dim")
 
-
-def _table(console: Console, group: list[CellRow]) -> Table:
-    """Return one workload's table; on a narrow terminal without bars, memory, size."""
+def _print_cells(console: Console, group: list[CellRow]) -> None:
+    """Print one workload's table; on a narrow terminal without bars, memory, size."""
     judged = next((row for row in group if row.accuracy_metric), None)
     metric = metric_text(judged.accuracy_metric, judged) if judged else ""
     longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
     bars = longest > 0.0 and console.width >= _WITH_BARS
     memory, size = console.width >= _WITH_MEMORY, console.width >= _WITH_SIZE
-    table = bare_table(2 if console.width >= _WIDTH else 1)
-    for name in ("", "cell", "latency", "speed-up"):
-        table.add_column(name, no_wrap=True)
-    for name in [""] * bars + [plain(metric), "points lost"] * bool(metric):
-        table.add_column(name)
-    for name in ["memory"] * memory + ["size"] * size:
-        table.add_column(name)
+    columns = ["", "cell", "latency", "speed-up", *[""] * bars]
+    columns += [plain(metric), "points lost"] * bool(metric)
+    columns += ["memory"] * memory + ["size"] * size
+    lines = []
     for row in group:
         symbol = row_symbol(row)
         style = _STYLES[symbol] if row.status != "ok" else ""
@@ -199,8 +193,18 @@ def _table(console: Console, group: list[CellRow]) -> Table:
             entries.append((size_text(row.run_peak_bytes), ""))
         if size:
             entries.append((size_text(row.artifact_bytes), ""))
-        table.add_row(*(as_text(console, text, style) for text, style in entries))
-    return table
+        lines.append([as_text(console, text, style) for text, style in entries])
+    print_table(console, columns, lines)
+
+
+def _print_sketch(console: Console, drawn: Sequence[str]) -> None:
+    """Print the sketch of speed-ups and points lost, if there are enough cells to see something."""
+    if not drawn:
+        return
+    console.print()
+    console.print(as_text(console, "points lost against speed-up", "bold"))
+    for line in drawn:
+        console.print(as_text(console, plain(line)))
 
 
 def _print_sensitivity(console: Console, run: Run) -> None:
@@ -225,15 +229,13 @@ def print_across(console: Console, run: Run) -> None:
 
 def print_ablation(console: Console, run: Run) -> None:
     """Print what each library is worth, in place of the table of cells."""
-    table = bare_table(2 if console.width >= _WIDTH else 1)
-    for name in ablation.COLUMNS:
-        table.add_column(name, no_wrap=name in ("cell", "latency", "times as long"))
-    for line in ablation.lines(run):
-        style = "bold" if line[0] else ""
-        table.add_row(*(as_text(console, text, style) for text in line))
+    lines = [
+        [as_text(console, text, "bold" if line[0] else "") for text in line]
+        for line in ablation.lines(run)
+    ]
     console.print()
     console.print(as_text(console, ablation.TITLE, "bold"))
-    console.print(table)
+    print_table(console, ablation.COLUMNS, lines)
     console.print()
     for sentence in ablation.sentences(run):
         console.print(as_text(console, sentence))
@@ -283,14 +285,9 @@ def _print_other_metrics(console: Console, group: list[CellRow]) -> None:
 def _print_small_table(
     console: Console, title: str, columns: Sequence[str], lines: Sequence[Sequence[str]]
 ) -> None:
-    table = bare_table(2 if console.width >= _WIDTH else 1)
-    for name in columns:
-        table.add_column(plain(name), no_wrap=name != "points lost")
-    for line in lines:
-        table.add_row(*(as_text(console, text) for text in line))
     console.print()
     console.print(as_text(console, title, "bold"))
-    console.print(table)
+    print_texts(console, columns, lines)
 
 
 def _print_theory(console: Console, group: list[CellRow]) -> None:
@@ -302,16 +299,17 @@ def _print_theory(console: Console, group: list[CellRow]) -> None:
         return
     last = {_WITH_BARS: "parameters", _WITH_SIZE: "points lost"}
     hidden = {name for width, name in last.items() if console.width < width}
-    table = bare_table(2 if console.width >= _WIDTH else 1)
-    for name in theory.COLUMNS:
-        if name not in hidden:
-            table.add_column(name, no_wrap=name != "points lost")
-    for row in group:
-        named = zip(theory.COLUMNS, theory.cells(row), strict=True)
-        table.add_row(*(as_text(console, text) for name, text in named if name not in hidden))
+    lines = [
+        [
+            text
+            for name, text in zip(theory.COLUMNS, theory.cells(row), strict=True)
+            if name not in hidden
+        ]
+        for row in group
+    ]
     console.print()
     console.print(as_text(console, theory.TITLE, "bold"))
-    console.print(table)
+    print_texts(console, [name for name in theory.COLUMNS if name not in hidden], lines)
     console.print(as_text(console, theory.LEGEND, "dim"))
 
 
@@ -344,6 +342,8 @@ def _print_budgets(console: Console, verdicts: Sequence[Verdict]) -> None:
             one for one in group if budget != "regression" or one.status != "pass" or one.again
         ]
         lines = Table.grid(padding=(0, 1))
+        lines.add_column()
+        lines.add_column(overflow="fold")
         for verdict in shown:
             symbol = symbol_of(verdict.status)
             lines.add_row(

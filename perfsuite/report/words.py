@@ -7,6 +7,9 @@ from collections.abc import Callable
 
 from perfsuite.domain.verdict import Interval
 
+NOISE = "noise"  # in place of a figure
+_NOISE = 10.0  # times as much at the upper end of an interval as at the lower one
+
 _TIME = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 _SIZE = ((1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "B"))
 _PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "k"), (1.0, ""), (1e-3, "m"), (1e-6, "µ"), (1e-9, "n"))
@@ -79,6 +82,12 @@ def spread(interval: Interval, show: Callable[[float], str]) -> str:
     if interval.low == interval.high:
         return ""
     return f" ({show(interval.low)} to {show(interval.high)})"
+
+
+def is_noise(ratio: Interval) -> bool:
+    """Tell whether the interval of a ratio is so wide that no end of it is a figure."""
+    ends = (ratio.low, ratio.value, ratio.high)
+    return not all(map(math.isfinite, ends)) or ratio.low <= 0 or ratio.high > _NOISE * ratio.low
 
 
 def _decimals(value: float, places: int) -> str:

@@ -58,7 +58,9 @@ def note(one: Worth) -> str:
 
 
 def ratio_text(ratio: Interval) -> str:
-    """Return `3.12 (2.98 to 3.27)`."""
+    """Return `3.12 (2.98 to 3.27)`, or that it is noise."""
+    if words.is_noise(ratio):
+        return words.NOISE
     return words.number(ratio.value) + words.spread(ratio, words.number)
 
 

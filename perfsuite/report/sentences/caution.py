@@ -180,7 +180,10 @@ def _in_parts(one: InParts) -> str:
 
 def _not_faster(one: NotFaster) -> str:
     around = words.spread(one.speedup, words.times)
-    text = f"{one.cell} is {one.pace} than {one.parent}: {words.times(one.speedup.value)}{around}"
+    measured = f"{words.times(one.speedup.value)}{around}"
+    if words.is_noise(one.speedup):
+        measured = "its processes differ so much that there is no figure"
+    text = f"{one.cell} is {one.pace} than {one.parent}: {measured}"
     return text if one.cause is None else f"{text}: {cause_text(one.cause)}"
 
 

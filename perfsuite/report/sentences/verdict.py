@@ -61,6 +61,14 @@ def _finding(verdict: Verdict, estimate: Interval) -> str:
     if verdict.statistic != "median":
         by = f" by its {verdict.statistic}"
     name = "the baseline" if verdict.against == "baseline" else verdict.against
+    if _is_noise(verdict, estimate):
+        needed = {
+            "min_speedup": f", needs {words.times(limit)}",
+            "min_realised": f", must realise {words.number(limit)} of what its MACs promise",
+            "max_increase": f", may grow by {words.percent(limit)}",
+        }
+        told = needed.get(verdict.check, "")
+        return f"{metric}{by} against {name} is noise, for which there is no figure{told}"
     match verdict.check:
         case "min_speedup":
             around = words.spread(estimate, words.times)
@@ -90,6 +98,16 @@ def _finding(verdict: Verdict, estimate: Interval) -> str:
             return f"{_loss(estimate, metric)} since the baseline"
         case _:
             return _change(verdict, estimate)
+
+
+def _is_noise(verdict: Verdict, estimate: Interval) -> bool:
+    """Tell whether an estimate is a ratio, or a change by one, that is no figure."""
+    if verdict.check in ("min_speedup", "min_realised"):
+        return words.is_noise(estimate)
+    if verdict.check == "max_increase" or (verdict.check == "regression" and verdict.unit):
+        ends = (estimate.value + 1.0, estimate.low + 1.0, estimate.high + 1.0)
+        return words.is_noise(Interval(*ends))
+    return False
 
 
 def _level(verdict: Verdict, estimate: Interval, limit: float, by: str) -> str:

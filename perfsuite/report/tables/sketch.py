@@ -1,15 +1,25 @@
-"""A sketch of what a search has found: speed-ups to the right, losses upwards, both limits."""
+"""A sketch of what was found: speed-ups to the right, losses upwards, both limits as lines."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import NamedTuple
 
 from perfsuite.domain.optimum import Candidate, Optimum
+from perfsuite.domain.verdict import Verdict
 from perfsuite.report import words
+from perfsuite.report.tables.cell_rows import CellRow, short_key
 
 WIDTH, HEIGHT = 60, 9
 _FEWEST = 3  # candidates, below which there is nothing to see
 _HIGHEST = 3.0  # times the limit on the loss: what loses more stands in the highest line
+
+
+class _Point(NamedTuple):
+    rank: int  # the larger one is drawn over the smaller one
+    speedup: float
+    loss: float
 
 
 def sketch(found: Optimum) -> list[str]:
@@ -19,16 +29,54 @@ def sketch(found: Optimum) -> list[str]:
     are on a logarithmic scale, losses those on the validation samples.
     """
     shown = [
-        (one, one.speedup.value, one.loss_points.value)
+        _Point(_rank(one, found), one.speedup.value, one.loss_points.value)
         for one in found.candidates
         if one.speedup is not None and one.loss_points is not None and not one.untrained
     ]
+    return _drawn(shown, found.goal.speedup, found.goal.max_drop_points)
+
+
+def sketch_of(group: Sequence[CellRow], verdicts: Sequence[Verdict]) -> list[str]:
+    """Return the sketch of a workload's cells, below it which are on the Pareto front.
+
+    The limits are the tightest that budgets set on the speed-up and on the points lost.
+    """
+    shown = [
+        (row, row.speedup.value, row.loss_points.value)
+        for row in group
+        if row.speedup is not None and row.loss_points is not None
+        if row.speedup.value > 0 and not words.is_noise(row.speedup)
+    ]
+    front = [
+        row
+        for row, speedup, loss in shown
+        if not any(
+            other >= speedup and less <= loss and (other, less) != (speedup, loss)
+            for _, other, less in shown
+        )
+    ]
+    keys = {row.key for row in group}
+    held = [one for one in verdicts if one.cell in keys and one.limit is not None]
+    speeds = [one.limit or 0.0 for one in held if one.check == "min_speedup"]
+    losses = [one.limit or 0.0 for one in held if one.check == "max_drop_points"]
+    points = [_Point(int(row in front), speedup, loss) for row, speedup, loss in shown]
+    drawn = _drawn(points, max(speeds, default=None), min(losses, default=None))
+    if not drawn:
+        return []
+    return [*drawn, f"{'':>6} + Pareto front: {', '.join(map(short_key, front))}"]
+
+
+def _drawn(
+    shown: Sequence[_Point], least_speedup: float | None, most_lost: float | None
+) -> list[str]:
+    """Return the lines that show these points, and those of the limits; none for too few points."""
     if len(shown) < _FEWEST:
         return []
-    goal = found.goal
-    top = _HIGHEST * goal.max_drop_points or max(loss for _, _, loss in shown) or 1.0
-    bottom = min(0.0, *(loss for _, _, loss in shown))
-    speeds = [goal.speedup, *(speedup for _, speedup, _ in shown)]
+    top = _HIGHEST * (most_lost or 0.0) or max(one.loss for one in shown)
+    bottom = min(0.0, *(one.loss for one in shown))
+    top = top if top > bottom else bottom + 1.0
+    speeds = [one.speedup for one in shown]
+    speeds += [least_speedup] if least_speedup else []
     left, right = math.log(min(speeds)), math.log(max(speeds))
 
     def column(speedup: float) -> int:
@@ -38,12 +86,15 @@ def sketch(found: Optimum) -> list[str]:
         return round((top - min(loss, top)) / (top - bottom) * (HEIGHT - 1))
 
     grid = [[" "] * WIDTH for _ in range(HEIGHT)]
-    grid[line(goal.max_drop_points)] = ["-"] * WIDTH
-    for row in grid:
-        row[column(goal.speedup)] = "|"
-    for one, speedup, loss in sorted(shown, key=lambda each: _rank(each[0], found)):
-        grid[line(loss)][column(speedup)] = "o+*"[_rank(one, found)]
-    labels = {0: words.points(top), line(goal.max_drop_points): words.points(goal.max_drop_points)}
+    labels = {0: words.points(top)}
+    if most_lost is not None:
+        grid[line(most_lost)] = ["-"] * WIDTH
+        labels[line(most_lost)] = words.points(most_lost)
+    if least_speedup:
+        for row in grid:
+            row[column(least_speedup)] = "|"
+    for one in sorted(shown):
+        grid[line(one.loss)][column(one.speedup)] = "o+*"[one.rank]
     drawn = [
         f"{labels.get(number, ''):>6} {''.join(row)}".rstrip() for number, row in enumerate(grid)
     ]

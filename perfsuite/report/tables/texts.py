@@ -29,13 +29,17 @@ def speedup_text(row: CellRow) -> str:
 
 
 def faster_text(found: Interval) -> str:
-    """Return a measured speed-up: `11.3x (10.9-11.8)`."""
+    """Return a measured speed-up: `11.3x (10.9-11.8)`, or that it is noise."""
+    if words.is_noise(found):
+        return words.NOISE
     return f"{words.times(found.value)} ({words.number(found.low)}-{words.number(found.high)})"
 
 
 def realised_text(found: Interval | None) -> str:
     """Return the measured / theoretical speed-up: `0.84 (0.81-0.87)`."""
-    return "" if found is None else f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
+    if found is None or words.is_noise(found):
+        return "" if found is None else words.NOISE
+    return f"{found.value:.2f} ({found.low:.2f}-{found.high:.2f})"
 
 
 def pace_text(row: CellRow) -> str:
@@ -53,6 +57,8 @@ def latency_text(row: CellRow) -> str:
     if row.latency_s is None:
         return ""
     around = row.latency_interval_s
+    if around is not None and words.is_noise(around):
+        return f"{words.seconds(row.latency_s)} ({words.NOISE})"
     half = "" if around is None else f" ±{_half_percent(around)} %"
     return words.seconds(row.latency_s) + half
 
@@ -128,6 +134,8 @@ def change_text(ratio: Interval | None) -> str:
     """Return `+20 % (+18 % to +22 %)`."""
     if ratio is None:
         return ""
+    if words.is_noise(ratio):
+        return words.NOISE
     change = Interval(ratio.value - 1.0, ratio.low - 1.0, ratio.high - 1.0)
     return words.signed_percent(change.value) + words.spread(change, words.signed_percent)
 

@@ -202,7 +202,7 @@ def test_looking_at_stored_runs(project: Project) -> None:
         assert Path(f"out/report.{name}").read_text().strip() == printed.stdout.strip()
         assert perfsuite("report", "run", "-o", f"out/by-suffix.{name}").exit_code == 0
         assert Path(f"out/by-suffix.{name}").read_text() == Path(f"out/report.{name}").read_text()
-    for name in ("out/report.html", "out/report"):
+    for name in ("out/report.pdf", "out/report"):
         wrong = perfsuite("report", "run", "-o", name)
         refused(
             wrong, f"{name}: no format has files that end like this; end it in one of .csv (csv),"

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from judged_runs import MACHINE
 
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.optimum import Candidate, Goal, Optimum
 from perfsuite.domain.recipe import ResolvedRecipe
-from perfsuite.domain.verdict import Interval
-from perfsuite.report.tables.sketch import HEIGHT, WIDTH, sketch
+from perfsuite.domain.verdict import Interval, Verdict
+from perfsuite.report.tables.cell_rows import CellRow
+from perfsuite.report.tables.sketch import HEIGHT, WIDTH, sketch, sketch_of
 
 
 def candidate(name: str, speedup: float, loss: float, *, front: bool = False) -> Candidate:
@@ -48,3 +50,19 @@ def test_what_stands_in_one_place_shows_the_best() -> None:
 
 def test_two_candidates_are_no_sketch() -> None:
     assert sketch(optimum(candidate("best", 2.0, 0.0), candidate("b", 3.0, 0.0))) == []
+
+
+def test_cells_of_a_run_stand_by_their_speed_and_loss_with_the_limits_of_budgets() -> None:
+    def row(recipe: str, speedup: float, loss: float) -> CellRow:
+        cell = Cell("net", recipe, "fake")
+        around, lost = Interval(speedup, speedup, speedup), Interval(loss, loss, loss)
+        return CellRow(cell, cell.key, "ok", speedup=around, loss_points=lost)
+
+    group = [row("int8", 4.0, 0.5), row("half", 2.0, 0.5), row("low", 1.0, 0.0)]
+    limit = Verdict("pass", "fast", group[0].key, "latency_s", "min_speedup", limit=2.0)
+    drawn = sketch_of(group, [limit])
+    assert drawn[0].count("+") == 1 and drawn[0].endswith("+")
+    assert drawn[0].index("o") == 7 + 30  # in the middle, where the limit stands, too
+    assert drawn[-3].strip() == "+" + " " * 29 + "|"
+    assert drawn[-1].strip() == "+ Pareto front: int8/fake/cpu/b1, low/fake/cpu/b1"
+    assert sketch_of(group[:2], []) == []
