@@ -31,21 +31,24 @@ _SWISH = -9.0  # below it x * sigmoid(x) is nearer to 0 than that
 _EVERYTHING: Range = (-math.inf, math.inf)
 
 
-def seen_by_readers(graph: onnx.GraphProto, ranges: Mapping[str, Range]) -> dict[str, Range]:
+def seen_by_readers(
+    graph: onnx.GraphProto, ranges: Mapping[str, Range], limits: Mapping[str, Range]
+) -> dict[str, Range]:
     """Return `ranges` without what no reader tells from the end of the range.
 
-    `graph` has its constants as initializers.
+    `graph` has its constants as initializers. `limits` are those of some tensors, where they are
+    known already.
     """
-    readers = _Readers(graph)
+    readers = Readers(graph)
     found = {}
     for name, (low, high) in ranges.items():
-        least, most = readers.seen(name)
+        least, most = limits[name] if name in limits else readers.seen(name)
         first = min(max(low, least), most)
         found[name] = first, max(first, min(high, most))
     return found
 
 
-class _Readers:
+class Readers:
     """Who reads each tensor."""
 
     def __init__(self, graph: onnx.GraphProto) -> None:

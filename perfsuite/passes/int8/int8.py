@@ -9,10 +9,12 @@ import msgspec
 
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.sensitivity import Changeable
+from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.left import mark_left
 from perfsuite.passes.int8.calibration import first_piece, ranges_of
 from perfsuite.passes.int8.correction import correct_biases
+from perfsuite.passes.int8.equalized import Equalized, equalized
 from perfsuite.passes.int8.flattened import seen_by_readers
 from perfsuite.passes.int8.guilty import CORRECTING, guilty
 from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
@@ -22,6 +24,7 @@ from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme
 from perfsuite.passes.int8.rounding import Rounding
 from perfsuite.passes.int8.sharing import Placement
+from perfsuite.passes.int8.unchanged import difference, steady
 
 if TYPE_CHECKING:
     import onnx
@@ -39,9 +42,10 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Weights are symmetric and per output channel, activations per tensor with the range that they
     have on `calibration_samples` samples. Biases stay float and make up for the mean error of
-    rounded weights; batch normalization is folded first. The engine says how it wants the rest
-    (`QuantizedGraphs`): the type of activations, whether every value between two operators is
-    quantized, and how many bits weights may use.
+    rounded weights; batch normalization is folded first, and channels that a depthwise convolution
+    reads are scaled where their ranges differ much (`equalized.py`). The engine says how it wants
+    the rest (`QuantizedGraphs`): the type of activations, whether every value between two operators
+    is quantized, and how many bits weights may use.
 
     With `layers` only these are rounded, and those in `keep` stay float: module paths (also of a
     module that they are in), names of ONNX nodes, or patterns of either. With `keep = "auto"` the
@@ -58,7 +62,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_drop_points: float | None = None
     portable: bool = False
 
-    version: ClassVar[int] = 11
+    version: ClassVar[int] = 12
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 
@@ -120,6 +124,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         _require_layers(graph, place(model.graph, **_rules(scheme)), scheme)
         every = layers_of(graph, model) if self.layers or self.keep else []
         kept, stays = self._stays(every)
+        model, limits = self._equalized(model, scheme, stays, few, ctx)
         placement = place(model.graph, **_rules(scheme), stays=stays)
         if not placement.weighted:
             raise Unsupported(self._nothing(ctx.target.runtime))
@@ -130,7 +135,8 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             lambda done: ctx.progress(min(done, samples), samples),
         )
         infinite = [name for name, found in ranges.items() if max(map(abs, found)) > _LARGEST]
-        ranges = seen_by_readers(model.graph, ranges | dict.fromkeys(infinite, (0.0, 0.0)))
+        ranges |= dict.fromkeys(infinite, (0.0, 0.0))
+        ranges = seen_by_readers(model.graph, ranges, limits)
         rounding = Rounding(model, scheme, ranges, tuple(infinite), stays)
         placement = rounding.whole
         if not placement.weighted:
@@ -165,6 +171,21 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         others = (layer.name for layer in every if layer.name not in names)
         left = dict.fromkeys(others, f"{ctx.target.runtime} {_FLOAT}")
         return Changeable(tuple(single_names(rounded)), left)
+
+    def _equalized(
+        self,
+        model: onnx.ModelProto,
+        scheme: Scheme,
+        stays: frozenset[str],
+        few: Inputs | None,
+        ctx: PassContext,
+    ) -> Equalized:
+        """Return the graph with scaled channels, if it answers a `few` samples as before."""
+        made = equalized(model, scheme, stays, ctx.calibration(self.calibration_samples))
+        compared = steady(model.graph, made.model.graph)
+        if difference(model, made.model, [few] if few else [], compared):
+            return Equalized(model, {})
+        return made
 
     def _scheme(self, target: Target) -> Scheme:
         return scheme_of(target, portable=self.portable)

@@ -63,19 +63,19 @@ GATE = [
 )
 def test_what_readers_tell_apart(nodes: list[onnx.NodeProto], wanted: tuple[float, float]) -> None:
     made = graph(nodes, three=3, zero=0, six=6)
-    assert seen_by_readers(made, {"t": WIDE}) == {"t": pytest.approx(wanted)}
+    assert seen_by_readers(made, {"t": WIDE}, {}) == {"t": pytest.approx(wanted)}
 
 
 def test_the_outputs_of_a_graph_keep_their_ranges() -> None:
     made = graph([node("HardSwish", "t")])
     made.output.add(name="t")
-    assert seen_by_readers(made, {"t": WIDE, "y": WIDE}) == {"t": WIDE, "y": WIDE}
+    assert seen_by_readers(made, {"t": WIDE, "y": WIDE}, {}) == {"t": WIDE, "y": WIDE}
 
 
 def test_a_range_that_nobody_sees_is_a_point() -> None:
     made = graph([node("HardSwish", "t")])
-    assert seen_by_readers(made, {"t": (-9.0, -5.0)}) == {"t": (-3.0, -3.0)}
-    assert seen_by_readers(made, {"t": (-math.inf, 1.0)}) == {"t": (-3.0, 1.0)}
+    assert seen_by_readers(made, {"t": (-9.0, -5.0)}, {}) == {"t": (-3.0, -3.0)}
+    assert seen_by_readers(made, {"t": (-math.inf, 1.0)}, {}) == {"t": (-3.0, 1.0)}
 
 
 def test_a_hard_swish_behind_a_wide_convolution_is_exact() -> None:
