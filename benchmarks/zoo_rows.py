@@ -20,6 +20,9 @@ REFUSALS = {
     ),
     r"all that pays on \w+ keeps more than": "factors do not bring it down to 80 % of the MACs",
     r"no layer is faster by": "no layer has fewer MACs in factors",
+    r"no layer of \w+ can be pruned: .*its channels go through (mean|native_layer_norm)": (
+        "all channels go through a mean or a normalization of them all"
+    ),
     r"none of its layers can be factorized": "no layer can be factorized, by its kind",
 }
 
