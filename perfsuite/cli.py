@@ -50,9 +50,19 @@ class _Group(click.Group):
             sys.exit(CANNOT_JUDGE)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except BaseException:  # noqa: BLE001 - a mistake of perfsuite's, a full disk, no memory
+        except BaseException as error:  # noqa: BLE001 - a mistake, no memory, a full disk
+            _fail_if_not_loaded(error)
             traceback.print_exc()
             sys.exit(CANNOT_JUDGE)
+
+
+def _fail_if_not_loaded(error: BaseException) -> None:
+    """End with a word if a package that every command needs, such as NumPy, cannot be loaded."""
+    from perfsuite.libraries.faults.missing import missing_in
+
+    if (found := missing_in(error, "a package")) is not None:
+        click.echo(f"error: {found.message}; {found.fix}", err=True)
+        sys.exit(USAGE)
 
 
 def _fail(error: PerfsuiteError, code: int) -> None:

@@ -69,8 +69,8 @@ def missing_in(error: BaseException, engine: str) -> Finding | None:
     """
     raised: BaseException | None = error
     while raised is not None:
-        if isinstance(raised, ImportError | OSError) and (told := explained(str(raised))):
-            whose = _imported(raised) or engine
+        whose = _imported(raised) or engine
+        if isinstance(raised, ImportError | OSError) and (told := explained(str(raised), whose)):
             message = f"{whose} cannot be loaded: {told[0]}"
             return Finding("missing-library", whose, message, told[1], "observed")
         raised = raised.__cause__ or raised.__context__
@@ -87,24 +87,26 @@ def _imported(error: BaseException) -> str:
     return others[-1] if others and others[-1] not in ("perfsuite", "__main__") else ""
 
 
-def explained(said: str) -> tuple[str, str] | None:
-    """Return what is missing and how to get it, from an error of an import.
+def explained(said: str, whose: str) -> tuple[str, str] | None:
+    """Return what is missing and how to get it, from an error of an import of package `whose`.
 
     None where the error is of another kind.
     """
     if (found := _MISSING.search(said)) and not Path(found[1]).is_file():
         name = Path(found[1]).name
-        return f"the shared object {name} is missing, or not for this processor", _package(name)
+        return f"the shared object {name} is missing, or not for this processor", _package(
+            name, whose
+        )
     if found or (found := _WRONG.search(said)):  # of another processor's it says that it is missing
         name = Path(found[1]).name
         why = f" ({found[2]})" if found.re is _WRONG else ""
         what = f"the shared object {name} is damaged or of another architecture{why}"
-        return what, f"install it again for this processor: {_package(name)}"
+        return what, f"install it again for this processor: {_package(name, whose)}"
     if found := _UNREADABLE.search(said):
         name = Path(found[1]).name
         return (
             f"the shared object {name} cannot be opened: {found[2]}",
-            f"let this user read it (chmod a+r), or install it again: {_package(name)}",
+            f"let this user read it (chmod a+r), or install it again: {_package(name, whose)}",
         )
     if found := _OLD.search(said):
         fix = "take a newer system or image, or: conda install -c conda-forge libstdcxx-ng"
@@ -118,7 +120,9 @@ def explained(said: str) -> tuple[str, str] | None:
     return None
 
 
-def _package(name: str) -> str:
+def _package(name: str, whose: str) -> str:
+    if re.search(r"\.(cpython-|abi3)", name) or name.startswith("libscipy_openblas"):
+        return f"pip install --force-reinstall {whose}"  # a part of the package itself
     for beginning, package in _PACKAGES:
         if name.startswith(beginning):
             return package

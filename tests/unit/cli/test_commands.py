@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 from fake_runs import FP32, INT8, Project, here
 
-from perfsuite import __version__, api
+from perfsuite import __version__, api, doctor_run
 from perfsuite.cli import main
 from perfsuite.errors import Unavailable
 from perfsuite.runner import schedule
@@ -271,3 +271,18 @@ def test_version_and_help() -> None:
     text = perfsuite("--help").stdout
     for code in ("0  every", "1  regressed", "2  usage", "3  cannot judge", "130  interrupted"):
         assert code in text
+
+
+def test_numpy_that_cannot_be_loaded_is_a_word(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    said = "libscipy_openblas64_-32a4.so: cannot open shared object file: No such file or directory"
+
+    def torn(*_: object, **__: object) -> None:
+        raise ImportError(f"Original error was: {said}\n") from ImportError(said)
+
+    monkeypatch.setattr(doctor_run, "doctor", torn)
+    done = CliRunner().invoke(main, ["doctor", "-o", str(tmp_path / "out")])
+    assert done.exit_code == 2 and "Traceback" not in done.stderr
+    assert "the shared object libscipy_openblas64_-32a4.so is missing" in done.stderr
+    assert "pip install --force-reinstall" in done.stderr

@@ -27,7 +27,7 @@ OPEN = "cannot open shared object file: No such file or directory"
         (
             "/x/_state.cpython-311-x86_64-linux-gnu.so: invalid ELF header",
             "_state.cpython-311-x86_64-linux-gnu.so is damaged",
-            "reinstall the engine",
+            "pip install --force-reinstall openvino",
         ),
         (
             "/x/libtbb.so.12: cannot open shared object file: Permission denied",
