@@ -3,7 +3,7 @@
 Every float32 value becomes one of 16 bits. Inputs and outputs of the graph stay float32, with a
 Cast at either end. So does what is computed of shapes alone, such as sizes and coordinates, which
 16 bits would falsify, what an operator takes in float32 only, by ONNX's definition of it, and
-scales of Q/DQ pairs that fp16 cannot hold.
+the scales of Q/DQ pairs where fp16 cannot hold them.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ def lowered(model: onnx.ModelProto, precision: Half, keep: Collection[str] = ())
     known = shape_inference.infer_shapes(made).graph
     opsets = {one.domain: one.version for one in made.opset_import}
     lowering = _Lowering(precision, opsets, names_made(made.graph), keep)
+    lowering.wide_scales = not _fit(made.graph, precision)
     lowering.graph(made.graph, known, None)
     return made
 
@@ -75,6 +76,7 @@ class _Lowering:
         self.precision, self.opsets = precision, opsets
         self.half, self.full = half_type(precision), int(TensorProto.FLOAT)
         self.taken, self.keep = taken, keep
+        self.wide_scales = False
 
     def graph(self, graph: onnx.GraphProto, known: onnx.GraphProto, outside: _Scope | None) -> None:
         """Change a graph, or a body whose float inputs have 16 bits as all around it."""
@@ -122,7 +124,7 @@ class _Lowering:
                 continue
             if is_cast and name not in scope.constants:
                 continue  # it takes what there is
-            wide = kept.input(index) or self._is_fine_scale(node, index, scope)
+            wide = kept.input(index) or self._stays_scale(node, index)
             wanted = self.full if wide else self.half
             cast = self._as(name, wanted, scope)
             if cast is not None:
@@ -137,14 +139,11 @@ class _Lowering:
             self._retype(node)
         yield node
 
-    def _is_fine_scale(self, node: onnx.NodeProto, index: int, scope: _Scope) -> bool:
-        """Tell whether an input is a scale that 16 bits do not hold; the result has them anyway."""
+    def _stays_scale(self, node: onnx.NodeProto, index: int) -> bool:
+        """Tell whether an input is a scale that stays float32; the result has 16 bits anyway."""
         from onnx import helper
 
-        if node.op_type not in _PAIR or index != _SCALE:
-            return False
-        scales = scope.constants.get(node.input[index])
-        if scales is None or keeps_scales(scales, self.precision):
+        if not self.wide_scales or node.op_type not in _PAIR or index != _SCALE:
             return False
         if node.op_type == "DequantizeLinear":  # it would give the type of its scale
             node.attribute.append(helper.make_attribute("output_dtype", self.half))
@@ -311,6 +310,21 @@ def _schema(operator: str, domain: str, opset: int | None) -> Any:
     except defs.SchemaError:
         return None
     return None if opset is None and found.deprecated else found
+
+
+def _fit(graph: onnx.GraphProto, precision: Half) -> bool:
+    """Tell whether the scales of all Q/DQ pairs keep their digits in 16 bits.
+
+    Otherwise all of them stay float32, since engines want those of a layer to have one type.
+    """
+    scales = {
+        node.input[_SCALE]
+        for node in graph.node
+        if node.op_type in _PAIR and len(node.input) > _SCALE
+    }
+    return all(
+        keeps_scales(tensor, precision) for tensor in graph.initializer if tensor.name in scales
+    )
 
 
 def _rename(nodes: Sequence[onnx.NodeProto], name: str, to: str) -> None:
