@@ -142,7 +142,10 @@ def run(
     if resume:
         journal = resumed(folder, resolved, cells, held_against)
     else:
-        journal = created(folder, resolved, cells, quick=quick, baseline=held_against)
+        source = "" if isinstance(suite, Suite) else str(suite)
+        journal = created(
+            folder, resolved, cells, quick=quick, baseline=held_against, source=source
+        )
     with journal:
         observer = watched(journal, observe)
         for caution in not_visible(journal.header):

@@ -242,6 +242,7 @@ class Header(msgspec.Struct, frozen=True):
     between_runs: dict[str, BetweenRuns] = {}  # by cell id: known when this run began
     # SHA-256 by path: models, samples and the source of plug-ins; empty in earlier versions.
     files: dict[str, str] = {}
+    source: str = ""  # the suite's file, as it was named; empty for a suite that a program made
 
 
 class Record(msgspec.Struct, frozen=True):

@@ -25,10 +25,11 @@ def created(
     *,
     quick: bool = False,
     baseline: Path | None = None,
+    source: str = "",
 ) -> Journal:
     """Return a new journal in `out`, by default in `reports/<suite>-<time>`.
 
-    The run is measured beside the one in the folder `baseline`.
+    The run is measured beside the one in the folder `baseline`. `source` is the suite's file.
     """
     from perfsuite.measure.environment import environment
     from perfsuite.measure.meters.table import definitions
@@ -50,6 +51,7 @@ def created(
         baseline=_named(baseline),
         certificate=certificate_of(machine.must_match),
         files=digests_of(suite, cells),
+        source=source,
     )
     return Journal.create(folder, header)
 

@@ -34,12 +34,12 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
             return NextStep(
                 "Mend what the message says, and go on with the run: only what is not done yet is "
                 "done.",
-                "perfsuite run SUITE.toml --resume -o RUN",
+                f"perfsuite run {_suite(run)} --resume -o RUN",
             )
         case "inconclusive" if verdict.noise:
             return NextStep(
                 "Measure it beside its baseline: what differs between two runs is left out then.",
-                "perfsuite run SUITE.toml --baseline BASELINE",
+                f"perfsuite run {_suite(run)} --baseline BASELINE",
             )
         case "inconclusive":
             return NextStep(_more(verdict, run))
@@ -70,6 +70,10 @@ def _more(verdict: Verdict, run: Run) -> str:
             f"the suite's [evaluate]."
         )
     return "All samples were answered: only a data set with more of them could decide."
+
+
+def _suite(run: Run) -> str:
+    return shlex.quote(run.header.source or "SUITE.toml")
 
 
 def _reference(record: Record, run: Run) -> str:

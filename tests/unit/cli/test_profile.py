@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from fake_runs import NET, Project, here
+from page_reading import read_page, section
 
 from perfsuite import api
 from perfsuite.cli import main
@@ -83,6 +84,17 @@ def test_the_trace_is_that_of_the_breakdown(project: Project) -> None:
     stages = {one["name"]: one["args"]["time_s"] for one in events if one.get("cat") == "stage"}
     assert stages == {name: rows[name] for name in ("body", "head")}
     assert [one["args"]["name"] for one in events if one["name"] == "process_name"] == ["fake"]
+
+
+def test_the_page_of_a_profile(project: Project) -> None:
+    done = profiled("net.py:net", "--runtime", "fake", "-o", "out", "--html")
+    assert done.stdout.endswith("kept in out\nwrote out/report.html\n")
+    page = read_page(Path("out/report.html").read_text(encoding="utf-8"))
+    assert "body holds the model back" in section(page, "answer").text
+    assert section(page, "stages").all("figure")
+    command = section(page, "reproduce").all("td")[0].text
+    assert command.startswith("perfsuite profile ")
+    assert command.endswith("net.py:net --runtime fake --threads 1")
 
 
 def test_by_default_every_engine_is_tried_and_lands_in_reports(

@@ -1,9 +1,7 @@
-"""The machine and the versions, what the machine can see, and how each cell is made again."""
+"""The machine, the versions, and what the machine can see."""
 
 from __future__ import annotations
 
-import glob
-import shlex
 from collections.abc import Iterator
 
 from perfsuite.domain.certificate import Certificate
@@ -11,11 +9,9 @@ from perfsuite.domain.record import Header
 from perfsuite.report.html.blocks import Block, Fold, Heading, Section, Table, Text, Value
 from perfsuite.report.html.blocks import text as paragraphs
 from perfsuite.report.html.page import Page
-from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import number, said
 from perfsuite.report.sentences.certificate import certificate_sentence, share_sentences
 from perfsuite.report.tables import certificate as tables
-from perfsuite.report.tables.cell_rows import plain
 from perfsuite.report.words import percent, size
 
 
@@ -92,29 +88,3 @@ def _certificate(found: Certificate | None) -> list[Block]:
         Table("Changes of known size that gates find", tables.POWER_COLUMNS, power),
         Table("The smallest changes that are seen", tables.VISIBLE_COLUMNS, visible),
     ]
-
-
-def reproduce(page: Page) -> Section | None:
-    """Return the command that makes each cell again."""
-    if not page.rows:
-        return None
-    lines = [
-        (said(row.key, link=cell_place(row.cell)), said(_command(page, row.key)))
-        for row in page.rows
-    ]
-    table = Table("The command for each cell", ("cell", "command"), lines)
-    return Section("reproduce", "Make it again", (table,), _again(page))
-
-
-def _again(page: Page) -> str:
-    return (
-        f"The suite is {plain(page.run.header.suite.name)!r}. A cell is measured together with "
-        f"those that it is compared with, so these commands name those, too."
-    )
-
-
-def _command(page: Page, key: str) -> str:
-    row = next(one for one in page.rows if one.key == key)
-    keys = [key, *([row.reference] if row.reference else [])]
-    wanted = [part for one in keys for part in ("--only", glob.escape(one))]
-    return shlex.join(["perfsuite", "run", "SUITE.toml", *wanted])

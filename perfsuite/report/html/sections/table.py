@@ -12,11 +12,12 @@ from perfsuite.report.html.sections.answer import answer
 from perfsuite.report.html.sections.backends import backends
 from perfsuite.report.html.sections.cells import cells
 from perfsuite.report.html.sections.comparison import comparison
-from perfsuite.report.html.sections.environment import environment, reproduce
+from perfsuite.report.html.sections.environment import environment
 from perfsuite.report.html.sections.latencies import latencies
 from perfsuite.report.html.sections.layers import layers
 from perfsuite.report.html.sections.pareto import pareto
 from perfsuite.report.html.sections.pictures import pictures
+from perfsuite.report.html.sections.reproduce import reproduce
 from perfsuite.report.html.sections.roofline import roofline
 from perfsuite.report.html.sections.sensitivity import sensitivity
 from perfsuite.report.html.sections.stages import stages
