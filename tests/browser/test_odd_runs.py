@@ -10,6 +10,7 @@ import pytest
 from hostile_runs import HOSTILE, hostile, write_hostile_run
 from judged_runs import EAGER, record, run
 from looking import text_of, too_wide, unfold
+from made_up_pictures import add_pictures
 
 from benchmarks.page_run import Size, write_run
 from perfsuite import api
@@ -38,6 +39,10 @@ SHOWN = {
     "processor": "a made-up processor",
     "version": "2026.4.1",
     "environment": "Linux",
+    "words of a picture": "a tabby cat",
+    "box in a picture": "a red blood cell",
+    "word that was looked for": "a looked-for word",
+    "note on pictures": "the note on pictures",
 }
 
 
@@ -45,7 +50,9 @@ def test_texts_of_a_run_are_read_as_they_are_and_none_is_a_script(
     open_page: Open, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.html"
-    text = api.report(write_hostile_run(tmp_path / "run", FEW), "html")
+    run = write_hostile_run(tmp_path / "run", FEW)
+    add_pictures(run, hostile)
+    text = api.report(run, "html")
     file.write_text(text, encoding="utf-8")
     page = open_page(file, PHONE, before=RAN, is_mobile=True).page
     unfold(page)
@@ -55,7 +62,8 @@ def test_texts_of_a_run_are_read_as_they_are_and_none_is_a_script(
     drawn = page.locator(".plot text")
     assert any("</script>" in one for one in drawn.all_text_contents())
     assert drawn.locator("a").count() == 0
-    for point in page.locator(".plot .points path, .plot .slice path").all()[::12]:
+    points = page.locator(".plot .points path, .plot .slice path").all()
+    for point in points[:: len(points) // 12]:
         point.hover(force=True)
     assert page.evaluate("window.count") == 0
     assert page.locator("img[src=x], svg[onload], a[href^=javascript], [onerror]").count() == 0
