@@ -25,9 +25,8 @@ WINDOW_S = 2.0
 PACKAGE = "package"
 
 _NOT_THERE = (
-    "Linux tells of no energy of this processor ({zones} has no package): it has no RAPL counters, "
-    "or is a virtual machine, to which they are not passed on; else `modprobe intel_rapl_msr` may "
-    "bring them"
+    "Linux tells no energy of this processor, as of none in a virtual machine ({zones} has no "
+    "package; where it has counters, `modprobe intel_rapl_msr` brings them)"
 )
 _NO_RIGHTS = (
     "{file} may be read by root alone; let others read it until the next start by: sudo chmod a+r "

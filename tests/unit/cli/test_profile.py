@@ -12,6 +12,7 @@ from page_reading import read_page, section
 
 from perfsuite import api
 from perfsuite.cli import main
+from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.profile import Kernel, Profile, Roofline
 from perfsuite.domain.record import Line
 from perfsuite.errors import BuildError, Unavailable, Unsupported
@@ -126,6 +127,28 @@ def test_by_default_every_engine_is_tried_and_lands_in_reports(
     assert "this engine takes no nets" in Path("asked/breakdown.md").read_text()
     none = profiled("net.py:net", "--runtime", "other", "-o", "none")
     assert none.exit_code == 2
+
+
+def test_with_a_card_it_is_the_engines_that_run_there(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Card(Fake):
+        """A scripted engine on a card."""
+
+        devices = ("cuda",)
+        precisions = ("fp32", "tf32")
+
+        def identify(self, device: str) -> DeviceIdentity:
+            return DeviceIdentity(device, "Scripted Card")
+
+    for name in list(RUNTIMES):
+        monkeypatch.delitem(RUNTIMES, name)
+    monkeypatch.setitem(RUNTIMES, "scripted", Fake)
+    monkeypatch.setitem(RUNTIMES, "card", Card)
+    done = profiled("net.py:net", "--device", "cuda", "--precision", "tf32", "-o", "out")
+    assert done.exit_code == 0, done.output
+    assert "net/fp32/card/cuda/b1/tf32" in done.stdout
+    assert "scripted" not in done.stdout
 
 
 def test_an_engine_without_profiling(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
