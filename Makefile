@@ -9,7 +9,7 @@ STAGES := reports/stages
 PRUNE  := reports/prune
 HALVES := reports/torch-pruning
 
-.PHONY: help setup demo check test verify bench pictures clean
+.PHONY: help setup demo check test verify bench pictures clean docs story
 .DEFAULT_GOAL := help
 
 help:  ## list the targets
@@ -58,6 +58,16 @@ bench: setup  ## what perfsuite itself costs, after `make demo`; leave the machi
 pictures: setup  ## after `make demo`: README's pictures of its page; another run: RUN=reports/mine
 	$(BIN)/python benchmarks/pictures.py $(or $(RUN),$(DEMO))
 
+docs: setup  ## make the site of all pages in site/, strictly: each link leads somewhere
+	$(BIN)/python -m mkdocs build --strict --quiet
+	@echo "site/index.html"
+
+# Blood cells, of which the page tells: beside this checkout, unless somebody says.
+story: export PERFSUITE_BCCD ?= $(abspath $(wildcard ../shared/data/bccd))
+
+story: setup  ## write the outputs of docs/story.md anew, by running its commands; leave the machine alone meanwhile
+	$(BIN)/python benchmarks/story.py
+
 clean:  ## remove .venv and everything that tools left; runs and the cache stay
-	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
+	rm -rf .venv build dist site *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache mutants
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
