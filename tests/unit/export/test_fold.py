@@ -14,7 +14,7 @@ STATISTICS = ("gamma", "beta", "mean", "var")
 
 
 def array(*shape: int) -> np.ndarray:
-    return np.asarray(RNG.normal(size=shape), np.float32)
+    return RNG.normal(size=shape).astype(np.float32)
 
 
 def model(nodes: list[Any], shape: list[Any], constants: dict[str, np.ndarray]) -> Any:
@@ -226,86 +226,3 @@ def test_equal_parts_of_a_sequence_split_as_the_operator_set_has_it(opset: int) 
     session = ort.InferenceSession(simple.SerializeToString(), providers=["CPUExecutionProvider"])
     x = array(1, 4)
     np.testing.assert_array_equal(session.run(None, {"x": x})[0], x[:, 2:])
-
-
-def behind_a_layer(operator: str, *, constant_first: bool, transposed: bool = False) -> list[Any]:
-    from onnx import helper
-
-    layer = "ConvTranspose" if transposed else "Conv"
-    given = ["k", "c"] if constant_first else ["c", "k"]
-    return [
-        helper.make_node(layer, ["x", "w", "b"], ["c"], name="c"),
-        helper.make_node(operator, given, ["y"], name="y"),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("operator", "constant_first", "weight", "bias"),
-    [
-        ("Add", False, 2.0, 3.0 + 4.0),
-        ("Add", True, 2.0, 3.0 + 4.0),
-        ("Sub", False, 2.0, 3.0 - 4.0),
-        ("Sub", True, -2.0, 4.0 - 3.0),
-        ("Mul", False, 8.0, 12.0),
-        ("Mul", True, 8.0, 12.0),
-        ("Div", False, 0.5, 0.75),
-    ],
-)
-def test_a_constant_of_each_channel_is_folded(
-    operator: str, constant_first: bool, weight: float, bias: float
-) -> None:
-    """Of W = 2 and b = 3, with the constant 4."""
-    from onnx import numpy_helper
-
-    nodes = behind_a_layer(operator, constant_first=constant_first)
-    constants = {
-        "w": np.full((1, 1, 1, 1), 2, np.float32),
-        "b": np.array([3], np.float32),
-        "k": np.full((1, 1, 1, 1), 4, np.float32),
-    }
-    folded = check(model(nodes, [1, 2, 2], constants), 1, 2, 2)
-    (node,) = folded.graph.node
-    values = {t.name: numpy_helper.to_array(t).ravel() for t in folded.graph.initializer}
-    assert (node.op_type, node.output[0]) == ("Conv", "y")
-    assert (values["w"], values["b"]) == ([weight], [bias])
-
-
-@pytest.mark.parametrize("shape", [(), (1,), (1, 1, 1), (6, 1, 1), (1, 6, 1, 1)])
-@pytest.mark.parametrize("transposed", [False, True])
-def test_a_constant_may_have_fewer_axes(shape: tuple[int, ...], transposed: bool) -> None:
-    nodes = behind_a_layer("Mul", constant_first=False, transposed=transposed)
-    kernel = array(4, 6, 1, 1) if transposed else array(6, 4, 1, 1)
-    constants = {"w": kernel, "b": array(6), "k": array(*shape)}
-    folded = check(model(nodes, [4, 3, 3], constants), 4, 3, 3)
-    assert len(folded.graph.node) == 1
-
-
-@pytest.mark.parametrize(
-    ("operator", "shape", "constant_first"),
-    [
-        ("Add", (3,), False),  # of each column
-        ("Add", (3, 3), False),
-        ("Mul", (1, 1, 6, 1, 1), False),  # makes a fifth axis
-        ("Div", (6, 1, 1), True),
-        ("Pow", (1,), False),
-    ],
-)
-def test_other_constants_stay(operator: str, shape: tuple[int, ...], constant_first: bool) -> None:
-    nodes = behind_a_layer(operator, constant_first=constant_first)
-    constants = {"w": np.abs(array(6, 4, 1, 1)), "b": array(6) ** 2, "k": np.abs(array(*shape))}
-    given = model(nodes, [4, 3, 3], constants)
-    assert [node.op_type for node in fold_batch_norms(given).graph.node] == ["Conv", operator]
-
-
-def test_a_bias_before_a_norm_is_folded_with_it() -> None:
-    from onnx import helper
-
-    nodes = [
-        helper.make_node("Conv", ["x", "w"], ["c"], name="c"),
-        helper.make_node("Add", ["c", "k"], ["s"], name="s"),
-        norm("s", "n"),
-        helper.make_node("Mul", ["n", "half"], ["y"], name="y"),
-    ]
-    constants = {"w": array(6, 4, 1, 1), "k": array(1, 6, 1, 1), "half": np.array(0.5, np.float32)}
-    folded = check(model(nodes, [4, 3, 3], constants | statistics(6)), 4, 3, 3)
-    assert [node.name for node in folded.graph.node] == ["c"]
