@@ -150,13 +150,14 @@ class Folds:
 class View:
     """A picture with something drawn over it, its caption, and what it shows in words.
 
-    `weights` are dark rectangles: left, top, width, height in thousandths, and how dark.
+    `shades` are paths over `grid`, columns and rows, each with how dark it is.
     """
 
     caption: str
     told: str
     boxes: Sequence[Box] = ()
-    weights: Sequence[tuple[float, float, float, float, float]] = ()
+    shades: Sequence[tuple[float, str]] = ()
+    grid: tuple[int, int] = (1000, 1000)
 
 
 @dataclass(frozen=True)

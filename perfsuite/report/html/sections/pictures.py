@@ -14,7 +14,7 @@ from perfsuite.store.pictures import image_of, read_pictures
 
 _SIDE = 190  # pixels of the longer side of a picture with something drawn on it
 _PLAIN = 96  # of one without
-_SCALE = 1000  # of the drawing over a picture
+_LEVELS, _DARK = 5, 0.75  # of what darkens a picture, and its darkest
 _NAMED = 6  # boxes that are told in words
 
 
@@ -23,7 +23,7 @@ def pictures(page: Page) -> Section | None:
 
     What the run has no pictures of is said, with the reason.
     """
-    answered = [row for row in page.rows if row.accuracy is not None and row.status == "ok"]
+    answered = [row for row in page.rows if row.accuracy is not None]
     if page.folder is None or not answered:
         return None
     folds, reasons = list[Fold](), Counter[str]()
@@ -104,7 +104,7 @@ def _views(whose: str, what: Said) -> Iterator[View]:
         for look in what.looks:
             word = plain(look.word)
             told = f"{whose}: where '{word}' was looked for"
-            yield View(f"{whose}: {word}", told, weights=_weights(look))
+            yield View(f"{whose}: {word}", told, shades=_shades(look), grid=_grid(look))
         return
     if what.words:
         yield View(f"{whose}: {plain(what.words)}", f"{whose}: {plain(what.words)}")
@@ -122,18 +122,23 @@ def _boxes_told(boxes: tuple[Box, ...]) -> str:
     return ", ".join(parts) + (", and others" if len(named) > _NAMED else "")
 
 
-def _weights(look: Look) -> list[tuple[float, float, float, float, float]]:
-    """Return dark rectangles over what was not looked at: left, top, width, height, darkness."""
+def _grid(look: Look) -> tuple[int, int]:
     columns = max(1, min(look.columns, len(look.weights) or 1))
-    rows = max(1, -(-len(look.weights) // columns))
-    width, height = _SCALE / columns, _SCALE / rows
-    return [
-        (
-            round(place % columns * width, 1),
-            round(place // columns * height, 1),
-            round(width, 1),
-            round(height, 1),
-            round(0.75 * (1 - min(max(weight, 0), 255) / 255), 2),
-        )
-        for place, weight in enumerate(look.weights)
-    ]
+    return columns, max(1, -(-len(look.weights) // columns))
+
+
+def _shades(look: Look) -> list[tuple[float, str]]:
+    """Return dark paths over what was not looked at: a path for each level, along the rows."""
+    columns, _ = _grid(look)
+    paths: dict[int, list[str]] = {}
+    begin, before = 0, -1
+    levels = [_LEVELS - round(min(max(one, 0), 255) / 255 * _LEVELS) for one in look.weights]
+    for place, level in enumerate([*levels, -1]):
+        if level == before and place % columns:
+            continue
+        if before > 0:
+            row, column = divmod(begin, columns)
+            width = place - begin
+            paths.setdefault(before, []).append(f"M{column} {row}h{width}v1h-{width}z")
+        begin, before = place, level
+    return [(_DARK * level / _LEVELS, "".join(found)) for level, found in sorted(paths.items())]

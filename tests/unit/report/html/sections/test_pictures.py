@@ -10,6 +10,7 @@ from stored_run import store_run
 from perfsuite import api
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.pictures import Box, Look, Picture, Pictures, Said
+from perfsuite.report.html.sections.pictures import _shades
 from perfsuite.store.pictures import name_of_image, write_pictures
 from perfsuite.store.runs import load_run
 
@@ -65,9 +66,14 @@ def test_attention_is_light_where_a_word_was_looked_for(tmp_path: Path) -> None:
     looks = (Look("dog", (255, 0, 51, 0), 2),)
     write(tmp_path, cell, sample(Said("a dog"), Said("dog", looks=looks)))
     found = section(read_page(api.report(tmp_path, "html")), "pictures")
-    dark = [one.attributes["fill-opacity"] for one in found.all("rect")]
-    assert dark == ["0.0", "0.75", "0.6", "0.75"]
-    assert found.all("rect")[2].attributes["y"] == "500.0"
+    paths = {one.attributes["fill-opacity"]: one.attributes["d"] for one in found.all("path")}
+    assert paths == {"0.6": "M0 1h1v1h-1z", "0.75": "M1 0h1v1h-1zM1 1h1v1h-1z"}
+    assert found.all("svg")[0].attributes["viewbox"] == "0 0 2 2"
+
+
+def test_equal_shades_of_a_row_are_one_piece() -> None:
+    assert _shades(Look("a", (0, 0, 0, 255, 0, 0), 3)) == [(0.75, "M0 0h3v1h-3zM1 1h2v1h-2z")]
+    assert _shades(Look("a", (), 3)) == []
 
 
 def test_a_run_without_pictures_says_so(tmp_path: Path) -> None:
