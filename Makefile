@@ -24,10 +24,10 @@ $(READY): pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[run,dev,tensorrt-rtx]'
 	touch $@
 
-demo: setup  ## fetch CIFAR-10, run benchmarks/demo.toml anew, print the table and the verdicts
+demo: setup  ## fetch CIFAR-10, run benchmarks/demo.toml anew, print the table and the verdicts, write the page
 	$(BIN)/perfsuite data get cifar10
 	rm -rf $(DEMO)
-	$(BIN)/perfsuite run benchmarks/demo.toml -o $(DEMO)
+	$(BIN)/perfsuite run benchmarks/demo.toml -o $(DEMO) --html
 
 check: setup  ## lint, format, types, layers
 	$(BIN)/ruff check .

@@ -12,7 +12,7 @@ from perfsuite.domain.pictures import Box
 # How a text is coloured, beside what it says: colours add nothing to words.
 Tone = Literal["", "good", "bad", "unsure", "quiet"]
 
-_LONG = 60  # characters, from which on a column has room for several words in a line
+_LONG = 32  # characters, from which on a column has room for several words in a line
 
 
 @dataclass(frozen=True)

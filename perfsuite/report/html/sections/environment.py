@@ -44,14 +44,19 @@ def _machine(header: Header) -> Iterator[tuple[Value, Value]]:
         said("family, model, stepping"),
         said(f"{machine.family}, {machine.model}, {machine.stepping}"),
     )
-    yield said("usable cores"), number(machine.usable_cores, lambda one: f"{one:g}")
+    yield said("usable cores"), _told(machine.usable_cores, f"{machine.usable_cores}")
     quota = machine.quota_cores
-    yield said("quota"), said("none") if quota is None else number(quota, lambda one: f"{one:g}")
+    yield said("quota"), said("none") if quota is None else _told(quota, f"{quota:g}")
     for name, value in machine.caches_bytes.items():
-        yield said(f"cache {name}"), number(value, size)
+        yield said(f"cache {name}"), _told(value, size(value))
     yield said("flags"), said(" ".join(machine.flags))
     yield said("perfsuite"), said(header.perfsuite)
     yield said("made"), said(header.created_at)
+
+
+def _told(value: float, text: str) -> Value:
+    """Return a number in a column of texts."""
+    return Value(text, value, prose=True)
 
 
 def _named(caption: str, values: dict[str, str]) -> list[Block]:
