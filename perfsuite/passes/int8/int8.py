@@ -20,6 +20,7 @@ from perfsuite.passes.int8.guilty import CORRECTING, guilty
 from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
 from perfsuite.passes.int8.no_layers import why_none
 from perfsuite.passes.int8.placement import place
+from perfsuite.passes.int8.pooled import wide_enough
 from perfsuite.passes.int8.prepare import prepared
 from perfsuite.passes.int8.qdq import Scheme
 from perfsuite.passes.int8.rounding import Rounding
@@ -62,7 +63,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_drop_points: float | None = None
     portable: bool = False
 
-    version: ClassVar[int] = 13
+    version: ClassVar[int] = 14
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 
@@ -136,7 +137,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         )
         infinite = [name for name, found in ranges.items() if max(map(abs, found)) > _LARGEST]
         ranges |= dict.fromkeys(infinite, (0.0, 0.0))
-        ranges = seen_by_readers(model.graph, ranges, limits)
+        ranges = wide_enough(model.graph, seen_by_readers(model.graph, ranges, limits))
         rounding = Rounding(model, scheme, ranges, tuple(infinite), stays)
         placement = rounding.whole
         if not placement.weighted:
