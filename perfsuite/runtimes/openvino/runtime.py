@@ -19,6 +19,7 @@ from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
+from perfsuite.runtimes.openvino.single_rows import with_slices
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -120,6 +121,7 @@ class OpenVino:
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise open_error(self.name, path, error) from error
+        _check_sides(model, compiled)
         if not options.inspect:
             return OpenVinoSession(compiled, manifest)
         again = Uncompiled(
@@ -255,18 +257,31 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
     """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
 
     Of two nodes with one name the engine's layers could not be told apart, local functions, which
-    `graph` has no more, it does not take, and of branches that give nothing it makes something.
+    `graph` has no more, it does not take, of branches that give nothing it makes something, and of
+    one row of rounded values more sides than there are.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = with_computed_empties(graph)
+    better = with_slices(with_computed_empties(graph))
     if better is graph and named == [node.name for node in graph.graph.node]:
         return path
     copy = folder / path.name
     onnx.save(better, copy)
     return copy
+
+
+def _check_sides(model: Any, compiled: Any) -> None:
+    """Raise `BuildError` if what is compiled gives other sides than the graph does."""
+    for asked, given in zip(model.outputs, compiled.outputs, strict=True):
+        ranks = [one.partial_shape.rank for one in (asked, given)]
+        if all(rank.is_static for rank in ranks) and len({rank.get_length() for rank in ranks}) > 1:
+            raise BuildError(
+                f"openvino answers {given.partial_shape} for the output '{given.get_any_name()}', "
+                f"which is {asked.partial_shape} in the graph: a fault of this OpenVINO; "
+                "try another one, or another engine"
+            )
 
 
 def _name_last(model: Any, graph: onnx.ModelProto) -> None:

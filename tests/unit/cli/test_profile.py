@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,21 @@ PICTURE = """
         return {"x": picture[:1, :4, 0].astype(np.float32)}
 """
 FP32 = "net/fp32/fake/cpu/b1"
+
+Only = Callable[..., None]
+
+
+@pytest.fixture
+def only() -> Iterator[Only]:
+    """Give a function that leaves the named engines alone in the table, whose order comes back."""
+    whole = dict(RUNTIMES)
+
+    def change(**engines: type[Fake]) -> None:
+        RUNTIMES.clear()
+        RUNTIMES.update(engines)
+
+    yield change
+    change(**whole)  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -99,7 +115,7 @@ def test_the_page_of_a_profile(project: Project) -> None:
 
 
 def test_by_default_every_engine_is_tried_and_lands_in_reports(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, only: Only
 ) -> None:
     class Other(Fake):
         """Another scripted engine, which no workload runs on."""
@@ -110,10 +126,7 @@ def test_by_default_every_engine_is_tried_and_lands_in_reports(
     class Scripted(Fake):
         """The scripted engine under a name of its own."""
 
-    for name in list(RUNTIMES):
-        monkeypatch.delitem(RUNTIMES, name)
-    monkeypatch.setitem(RUNTIMES, "scripted", Scripted)
-    monkeypatch.setitem(RUNTIMES, "other", Other)
+    only(scripted=Scripted, other=Other)
     done = profiled("net.py:net")
     assert done.exit_code == 0
     assert "net/fp32/scripted/cpu/b1, 1 thread" in done.stdout
@@ -129,9 +142,7 @@ def test_by_default_every_engine_is_tried_and_lands_in_reports(
     assert none.exit_code == 2
 
 
-def test_with_a_card_it_is_the_engines_that_run_there(
-    project: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_with_a_card_it_is_the_engines_that_run_there(project: Project, only: Only) -> None:
     class Card(Fake):
         """A scripted engine on a card."""
 
@@ -141,10 +152,7 @@ def test_with_a_card_it_is_the_engines_that_run_there(
         def identify(self, device: str) -> DeviceIdentity:
             return DeviceIdentity(device, "Scripted Card")
 
-    for name in list(RUNTIMES):
-        monkeypatch.delitem(RUNTIMES, name)
-    monkeypatch.setitem(RUNTIMES, "scripted", Fake)
-    monkeypatch.setitem(RUNTIMES, "card", Card)
+    only(scripted=Fake, card=Card)
     done = profiled("net.py:net", "--device", "cuda", "--precision", "tf32", "-o", "out")
     assert done.exit_code == 0, done.output
     assert "net/fp32/card/cuda/b1/tf32" in done.stdout
@@ -174,14 +182,12 @@ def test_a_call_that_fails(project: Project, monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_cell_that_fails_after_its_breakdown(
-    project: Project, monkeypatch: pytest.MonkeyPatch
+    project: Project, monkeypatch: pytest.MonkeyPatch, only: Only
 ) -> None:
     def broken(*_: object, **__: object) -> None:
         raise BuildError("no time")
 
-    for name in list(RUNTIMES):
-        monkeypatch.delitem(RUNTIMES, name)
-    monkeypatch.setitem(RUNTIMES, "scripted", Fake)
+    only(scripted=Fake)
     monkeypatch.setattr(measure, "time_calls", broken)
     done = profiled("net.py:net", "-o", "out")
     assert done.exit_code == 2
