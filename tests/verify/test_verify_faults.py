@@ -16,7 +16,10 @@ from perfsuite.measure.environment import usable_threads
 from perfsuite.processor import read_processor
 from perfsuite.runner.plain import PROGRAM, plain_evidence
 
-pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc")
+pytestmark = [
+    pytest.mark.verify,
+    pytest.mark.skipif(not sys.platform.startswith("linux"), reason="needs /proc"),
+]
 
 # The product as NumPy's wheels call it, of rows by rows.
 REFERENCE = """

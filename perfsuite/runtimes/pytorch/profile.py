@@ -80,12 +80,12 @@ def profile(
     from torch.profiler import record_function
 
     with scoped(module, paths_of(module, spans), lambda path: record_function(SCOPE + path)):
-        owned = _traced(run, inputs, len(inputs), device)[1]
+        owned = _spans(run, inputs, len(inputs), device)[1]
     done = [works(module, run, spans, entry) for entry in inputs]
-    walls_s, traced = _traced(run, inputs, calls, device)
+    walls_s, operators_of = _spans(run, inputs, calls, device)
     cost_s = _tracer_cost_s(device)
     found: dict[Key, dict[int, OperatorSpan]] = defaultdict(dict)
-    for call, operators in enumerate(traced):
+    for call, operators in enumerate(operators_of):
         owners = owned[call % len(inputs)]
         if [span.name for span in owners] != [span.name for span in operators]:
             raise Unsupported(
@@ -179,10 +179,10 @@ def activities(device: str) -> list[ProfilerActivity]:
     return [ProfilerActivity.CPU, *more]
 
 
-def _traced(
+def traced(
     run: Run, inputs: Sequence[Inputs], calls: int, device: str
-) -> tuple[list[float], list[list[OperatorSpan]]]:
-    """Return the wall time of each call, and its operators."""
+) -> tuple[list[float], list[Any]]:
+    """Return the wall time of each call, and the events of the profiler's trace of them all."""
     import torch
     from torch.profiler import record_function
 
@@ -194,8 +194,15 @@ def _traced(
                 run(inputs[index % len(inputs)])
                 walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
     assert trace.profiler is not None and trace.profiler.kineto_results is not None
-    spans = device_spans if device == CUDA else host_spans
-    return walls_s, list(spans(trace.profiler.kineto_results.events()))
+    return walls_s, list(trace.profiler.kineto_results.events())
+
+
+def _spans(
+    run: Run, inputs: Sequence[Inputs], calls: int, device: str
+) -> tuple[list[float], list[list[OperatorSpan]]]:
+    """Return the wall time of each call, and its operators."""
+    walls_s, events = traced(run, inputs, calls, device)
+    return walls_s, list((device_spans if device == CUDA else host_spans)(events))
 
 
 @contextlib.contextmanager

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.runtimes.pytorch.profile import activities
+from perfsuite.runtimes.pytorch.profile import traced
 from perfsuite.runtimes.pytorch.trace import CALL, Launch, launches_in
 from perfsuite.runtimes.shared.cuda_driver import CUDA
 from perfsuite.runtimes.torch_compile.kernels import (
@@ -36,20 +35,9 @@ def profile(
     What is not of the code, such as copies round it, has no origin. What ran in some calls only has
     the time 0 in the others.
     """
-    import torch
-    from torch.profiler import record_function
-
-    walls_s = []
-    with torch.profiler.profile(activities=activities(device)) as trace:
-        for index in range(calls):
-            with record_function(CALL):
-                begin_ns = time.perf_counter_ns()
-                run(inputs[index % len(inputs)])
-                walls_s.append((time.perf_counter_ns() - begin_ns) / 1e9)
-    assert trace.profiler is not None and trace.profiler.kineto_results is not None
-    events = list(trace.profiler.kineto_results.events())
-    traced = list(ran_on_card(events) if device == CUDA else ran_on_host(events))
-    return Profile(tuple(walls_s), tuple(kernels(traced, code)))
+    walls_s, events = traced(run, inputs, calls, device)
+    ran = list(ran_on_card(events) if device == CUDA else ran_on_host(events))
+    return Profile(tuple(walls_s), tuple(kernels(ran, code)))
 
 
 def ran_on_card(events: Sequence[Any]) -> Iterator[list[Ran]]:

@@ -143,7 +143,7 @@ def test_on_a_card_the_time_between_kernels_is_that_of_the_waiting_card(
         assert device == "cuda"
         return [12e-6] * calls, [spans] * calls
 
-    monkeypatch.setattr(profile_module, "_traced", traced)
+    monkeypatch.setattr(profile_module, "_spans", traced)
     monkeypatch.setattr(profile_module, "_tracer_cost_s", lambda device: 0.5e-6)
     entry = {"x": np.zeros((1, 3, 8, 8), np.float32)}
 
