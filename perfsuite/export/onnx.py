@@ -130,10 +130,11 @@ def load_graph(path: Path) -> onnx.ModelProto:
 def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     """Return the checked model in `path`, its nodes sorted and local functions expanded.
 
-    External data are read from beside the file. Of inputs for which the file does not tell it,
-    `ranks` gives the numbers of sides, all of which are open then. Raises `ConfigError` for a file
-    that is missing, is not ONNX, is cut short, is too new or fails the checker, and for an input
-    whose number of sides nobody tells.
+    The function of binary convolutions stays, as some engines have kernels for these. External data
+    are read from beside the file. Of inputs for which the file does not tell it, `ranks` gives the
+    numbers of sides, all of which are open then. Raises `ConfigError` for a file that is missing,
+    is not ONNX, is cut short, is too new or fails the checker, and for an input whose number of
+    sides nobody tells.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -160,7 +161,7 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     check_outputs(path, model)
     if model.functions:
         _name_nodes(model)  # what is expanded is named after its call
-        model = inlined(model)
+        model = inlined(model, binary=False)
     return model
 
 
