@@ -28,7 +28,7 @@ class DrawnSequence(Drawing):
     def step(self) -> None:
         name, tokens, features = self.pick(*self.values)
         made = getattr(self, self.pick(*_STEPS))(name, tokens, features)
-        self.values += [one for one in made if one[1] <= 12 and one[2] <= 24]
+        self.values += [one for one in made if one[1] <= 12 and one[2] <= 48]
 
     def linear(self, name: str, tokens: int, features: int) -> list[Value]:
         made = self.pick(4, 8)
@@ -57,19 +57,36 @@ class DrawnSequence(Drawing):
         return [(shaped[0], tokens, ways * size)]
 
     def attention(self, name: str, tokens: int, features: int) -> list[Value]:
-        heads = self.pick(1, 2)
-        query, key, value = (self._heads(name, tokens, features, heads) for _ in range(3))
+        heads = self.pick(1, 2, tokens)
+        width = 4 * heads if heads == tokens else 8
+        heads_of = self._joined if self.pick(False, True) else self._apart
+        query, key, value = heads_of(name, features, (tokens, heads, width // heads))
         turned = self.add("Transpose", key, perm=[0, 1, 3, 2])[0]
         scores = self.add("MatMul", query, turned)[0]
         scaled = self.add("Mul", scores, self.constant(0.5))[0]
         mixed = self.add("MatMul", self.add("Softmax", scaled, axis=3)[0], value)[0]
         back = self.add("Transpose", mixed, perm=[0, 2, 1, 3])[0]
-        return [(self.add("Reshape", back, self.integers(0, tokens, 8))[0], tokens, 8)]
+        return [(self.add("Reshape", back, self.integers(0, tokens, width))[0], tokens, width)]
 
-    def _heads(self, name: str, tokens: int, features: int, heads: int) -> str:
-        projected = self.add("MatMul", name, self.weights(features, 8, fan=features))[0]
-        shape = self.integers(0, tokens, heads, 8 // heads)
-        return self.add("Transpose", self.add("Reshape", projected, shape)[0], perm=[0, 2, 1, 3])[0]
+    def _apart(self, name: str, features: int, sides: tuple[int, int, int]) -> list[str]:
+        """Return query, key and value, each of a product of its own."""
+        width, shape, found = sides[1] * sides[2], self.integers(0, *sides), []
+        for _ in range(3):
+            projected = self.add("MatMul", name, self.weights(features, width, fan=features))[0]
+            parted = self.add("Reshape", projected, shape)[0]
+            found.append(self.add("Transpose", parted, perm=[0, 2, 1, 3])[0])
+        return found
+
+    def _joined(self, name: str, features: int, sides: tuple[int, int, int]) -> list[str]:
+        """Return query, key and value, which are rows of one product."""
+        tokens, heads, width = sides
+        weights = self.weights(features, 3 * heads * width, fan=features)
+        projected = self.add("MatMul", name, weights)[0]
+        parted = self.add("Reshape", projected, self.integers(0, tokens, 3, heads, width))[0]
+        turned = self.add("Transpose", parted, perm=[2, 0, 3, 1, 4])[0]
+        return [
+            self.add("Gather", turned, self.constant(row, np.int64), axis=0)[0] for row in range(3)
+        ]
 
     def product(self, name: str, tokens: int, features: int) -> list[Value]:
         others = [one for one in self.values if one[1] == tokens]

@@ -20,6 +20,7 @@ from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.single_rows import with_slices
+from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -87,6 +88,7 @@ class OpenVino:
                 model = openvino.Core().read_model(str(path))
                 _check_types(model, manifest.outputs)
                 _name_last(model, graph)
+                keep_swaps_apart(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error
@@ -118,6 +120,7 @@ class OpenVino:
             model = core.read_model(str(path))
             shapes = {spec.name: _shape(spec.shape, options.batch) for spec in manifest.inputs}
             model.reshape(shapes)
+            keep_swaps_apart(model)  # of sides that were open until now, too
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise open_error(self.name, path, error) from error
