@@ -115,18 +115,25 @@ def geometry_of(node: onnx.NodeProto) -> tuple[int, ConvGeometry]:
 def add_function(model: onnx.ModelProto) -> None:
     """Give `model` the operator's function and the import of its domain, unless it has them.
 
-    The operator set of the model must be `OPSET` or above.
+    Raises `ConfigError` if the model's operator set is older than `OPSET`.
     """
     from onnx import helper
 
+    versions = [one.version for one in model.opset_import if one.domain in ("", "ai.onnx")]
+    opset = max(versions, default=OPSET)
+    if opset < OPSET:
+        raise ConfigError(
+            f"{OPERATOR} needs operator set {OPSET}, the model has {opset}; export it for "
+            f"{OPSET} or a newer one"
+        )
     if not any(one.domain == DOMAIN and one.name == OPERATOR for one in model.functions):
-        model.functions.append(binary_conv_function())
+        model.functions.append(binary_conv_function(opset))
     if not any(one.domain == DOMAIN for one in model.opset_import):
         model.opset_import.append(helper.make_opsetid(DOMAIN, VERSION))
 
 
-def binary_conv_function() -> onnx.FunctionProto:
-    """Return the operator's body in plain operators.
+def binary_conv_function(opset: int = OPSET) -> onnx.FunctionProto:
+    """Return the operator's body in plain operators of an operator set.
 
     The bits are unpacked into weights of +1 and -1. As they are constants, engines do that once.
     Sums are rounded before they are scaled, so that they are the integers that they should be
@@ -135,7 +142,9 @@ def binary_conv_function() -> onnx.FunctionProto:
     """
     from onnx import parser
 
-    return parser.parse_function(_BODY)
+    body = parser.parse_function(_BODY)
+    body.opset_import[0].version = opset  # the operators are the same in newer ones
+    return body
 
 
 def binary_conv(

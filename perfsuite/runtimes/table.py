@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from perfsuite.domain.runtime import Runtime
+from perfsuite.runtimes.binary.runtime import PerfsuiteBinary
 from perfsuite.runtimes.fake.runtime import Fake
 from perfsuite.runtimes.onnxruntime.cuda import OnnxRuntimeCuda
 from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
@@ -24,5 +25,6 @@ RUNTIMES: dict[str, Callable[[], Runtime]] = {
     "openvino": OpenVino,
     "tensorrt": TensorRt,
     "tensorrt-rtx": TensorRtRtx,
+    "perfsuite-binary": PerfsuiteBinary,
     "fake": Fake,
 }

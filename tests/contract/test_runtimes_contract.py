@@ -11,6 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
+from binary_nets import make_binary
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant
@@ -21,9 +22,11 @@ from perfsuite.runtimes.shared.precision import check_precision, compute_precisi
 from perfsuite.runtimes.table import RUNTIMES
 
 SPEC = (InputSpec("image", "float32", ("batch", 3, 8, 8)),)
+OF_BITS = ("perfsuite-binary",)  # engines that take no net without a binary convolution
 
 
 def build_net() -> Any:
+    """Return the net whose second convolution is binary for the engines `OF_BITS`."""
     import torch
     from torch import nn
 
@@ -33,13 +36,35 @@ def build_net() -> Any:
         nn.BatchNorm2d(16),
         nn.ReLU(),
         nn.MaxPool2d(2),
-        nn.Conv2d(16, 16, 3, padding=1),
+        nn.Conv2d(16, 16, 3, padding=1, bias=False),
         nn.Flatten(),
         nn.Linear(256, 5),
     )
     nn.init.uniform_(module[1].running_var, 0.5, 2.0)
     nn.init.normal_(module[1].running_mean)
     return module.eval()
+
+
+def build_binary_net() -> Any:
+    """Return the net as the engines `OF_BITS` compute it."""
+    import torch
+    from torch import nn
+
+    class Signs(nn.Module):
+        def __init__(self, layer: Any) -> None:
+            super().__init__()
+            self.weight = layer.weight.detach()
+
+        def forward(self, x: Any) -> Any:
+            signs = torch.where(x >= 0, 1.0, -1.0)
+            weights = torch.where(self.weight >= 0, 1.0, -1.0)
+            scale = self.weight.abs().mean(dim=(1, 2, 3))
+            sums = nn.functional.conv2d(signs, weights, padding=1)
+            return sums * scale[:, None, None]
+
+    net = build_net()
+    net[4] = Signs(net[4])
+    return net
 
 
 def pictures(batch: int) -> dict[str, np.ndarray]:
@@ -71,6 +96,17 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+def of_bits(graph: Path, path: Path) -> Path:
+    """Write the graph with its second convolution binary."""
+    import onnx
+
+    model = onnx.load(graph)
+    convolutions = [node.name for node in model.graph.node if node.op_type == "Conv"]
+    make_binary(model, convolutions[1])
+    onnx.save(model, path)
+    return path
+
+
 @pytest.fixture(scope="module", params=sorted(RUNTIMES))
 def built(
     request: pytest.FixtureRequest, graph: Path, tmp_path_factory: pytest.TempPathFactory
@@ -79,6 +115,8 @@ def built(
     skip_unless_here(runtime)
     folder = tmp_path_factory.mktemp(runtime.name)
     manifest = manifest_of(runtime)
+    if runtime.name in OF_BITS:
+        graph = of_bits(graph, folder.parent / "of-bits.onnx")
     variant = Variant(graph, build_net, quantized=False, example=pictures(1))
     runtime.build(variant, manifest, folder)
     stored = msgspec.json.decode(msgspec.json.encode(manifest), type=Manifest)
@@ -114,8 +152,9 @@ def test_it_answers_as_eager_does(built: tuple[Runtime, Manifest, Path], batch: 
         assert outputs[0].shape == (batch, 5)
         return
     assert all(np.array_equal(a, b) for a, b in zip(outputs, kept, strict=True)), "overwritten"
+    net = build_binary_net() if runtime.name in OF_BITS else build_net()
     with torch.inference_mode():
-        reference = build_net()(torch.from_numpy(inputs["image"])).numpy()
+        reference = net(torch.from_numpy(inputs["image"])).numpy()
     assert parity([reference], outputs, ["logits"], "fp32")["logits"] <= 1e-4
 
 
@@ -131,6 +170,8 @@ def test_evidence_counts_kernels_and_closing_twice_is_harmless(
     session.__exit__(None, None, None)
     check_precision(evidence, manifest)
     expected = {"fp32": 1} if runtime.name == "fake" else {"fp32": 3}  # two convolutions, a Gemm
+    if runtime.name in OF_BITS:
+        expected = {"binary": 1, "fp32": 2}
     assert compute_precisions(evidence.kernels) == expected
     caches = [
         item.value for item in evidence.items if item.about == "compiler" and item.name == "cache"

@@ -12,6 +12,7 @@ from binary_nets import single_layer
 from perfsuite.errors import ConfigError
 from perfsuite.export.binary_operator import (
     ConvGeometry,
+    add_function,
     binary_conv,
     geometry_of,
     is_binary_conv,
@@ -78,6 +79,24 @@ def test_a_loaded_graph_has_it_whole_with_its_geometry(tmp_path: Path) -> None:
     assert is_binary_conv(node)
     assert geometry_of(node) == (3, geometry)
     assert not inlined(loaded).functions
+
+
+def test_its_function_is_of_the_operator_set_of_the_model() -> None:
+    import onnxruntime
+
+    model, tensors = single_layer(7, 5, (3, 3), ConvGeometry((1, 1)))
+    del model.functions[:]
+    model.opset_import[0].version = 21
+    add_function(model)
+    assert model.functions[0].opset_import[0].version == 21
+    x = np.random.default_rng(1).normal(size=(1, 7, 3, 3)).astype(np.float32)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    expected = binary_conv(x, *tensors.values(), ConvGeometry((1, 1)))
+    assert np.array_equal(session.run(None, {"x": x})[0], expected)
+    del model.functions[:]
+    model.opset_import[0].version = 17
+    with pytest.raises(ConfigError, match="needs operator set 18, the model has 17"):
+        add_function(model)
 
 
 def test_a_node_without_an_attribute_is_named() -> None:

@@ -1,0 +1,1 @@
+"""Binary convolutions by kernels of perfsuite's own."""
