@@ -11,6 +11,7 @@ import msgspec
 from perfsuite.domain.profile import OVERHEAD, Breakdown, BreakdownRow, Roofline
 from perfsuite.judge.bottleneck import bottleneck, profiling_cost
 from perfsuite.report import words
+from perfsuite.report.fitting import broken
 from perfsuite.report.formats.markdown import escape
 from perfsuite.report.sentences import bottleneck_sentences, profiling_sentences
 from perfsuite.report.tables.cell_rows import plain
@@ -21,7 +22,8 @@ if TYPE_CHECKING:
 
 COLUMNS = ("", "time", "share", "MACs", "parameters", "bytes", "GFLOP/s")
 _UNKNOWN = "?"
-_BAR, _GAP, _NAME = 12, 2, 16  # characters: of a bar, between columns, of a name at least
+_BAR, _GAP, _NAME = 12, 2, 16  # characters: of a bar, between columns, of names at least
+_NAMED = 10  # of a name alone, without its branches
 _WITH_BARS, _WITH_SIZES = 100, 84  # columns of the terminal
 _CROSSING = 5  # kernels to name
 _SMALL, _FEW = 0.005, 2  # of the call; operators that are shown however small they are
@@ -100,6 +102,7 @@ class Tree:
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """Yield the table, with fewer columns on a narrow terminal, and the sentences."""
+        from rich.cells import cell_len
         from rich.table import Table
         from rich.text import Text
 
@@ -117,12 +120,12 @@ class Tree:
         ]
         lines = [tuple(map(told, _cells(one, self.breakdown))) for one in found]
         widths = {
-            column: max(map(len, (column, *values)))
+            column: max(map(cell_len, (column, *values)))
             for column, *values in zip(COLUMNS, *lines, strict=True)
             if column not in hidden
         }
         bars = width >= _WITH_BARS
-        # On a narrow terminal names are cut, numbers are not.
+        # Names that are too long take further lines, numbers never do.
         room = width - sum(widths[name] + _GAP for name in widths if name) - bars * (_BAR + _GAP)
         widths[""] = max(_NAME, min(widths[""], room - _GAP))
         table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="dim")
@@ -137,7 +140,7 @@ class Tree:
             cells = []
             for column, value in zip(COLUMNS, line, strict=True):
                 if column not in hidden:
-                    cells.append(text(value, style))
+                    cells.append(text(value if column else _name(one, widths[""]), style))
                 if column == "share" and bars:
                     bar = "" if one is found[-1] else _bar(one.row, self.breakdown)
                     cells.append(text(bar, "cyan"))
@@ -189,6 +192,17 @@ def sentences(
         operators = operators_text(uncounted)
         found.append(f"MACs are only a part: there is no formula for {operators}.")
     return tuple(found)
+
+
+def _name(one: TreeLine, width: int) -> str:
+    """Return the branches and the name, in further lines where it is too long for one.
+
+    Of branches that would take it all, those of the upper levels are left out.
+    """
+    branches = one.branches[-(max(0, width - _NAMED) // 3 * 3) :] if one.branches else ""
+    further = branches.replace("├─ ", "│  ").replace("└─ ", "   ")
+    first, *others = broken(one.name, width - len(branches))
+    return "\n".join([branches + first, *(further + line for line in others)])
 
 
 def _total(breakdown: Breakdown) -> BreakdownRow:

@@ -84,8 +84,22 @@ def test_numbers_are_whole_however_long_the_names() -> None:
     )
     text = printed(Tree(Breakdown(0.01, 5, (row, *rest))), width=90)
     numbers = ["1.25", "ms", "12.5", "%", "1", "M", "300", "6", "kB", "1.6"]
-    assert line(text, "xxx")[1:] == numbers
+    first, *others = (one.split() for one in text.splitlines() if one.startswith("xxx"))
+    assert first[1:] == numbers
+    assert all(len(one) == 1 for one in others[:3]), "its other lines have no numbers"
     assert max(map(len, text.splitlines())) <= 90
+
+
+def test_a_long_name_goes_on_below_its_branch() -> None:
+    inner = BreakdownRow("s." + "y" * 40, "module", 0.00125, 0, 0, 0)
+    last = BreakdownRow("s." + "z" * 40, "module", 0.00125, 0, 0, 0)
+    stage = BreakdownRow("s", "stage", 0.01, 0, 0, 0, (inner, last))
+    lines = printed(Tree(Breakdown(0.01, 5, (stage, REST[1]))), width=60).splitlines()
+    (begin,) = (place for place, one in enumerate(lines) if one.startswith("├─ y"))
+    assert lines[begin + 1].startswith("│  y")
+    (begin,) = (place for place, one in enumerate(lines) if one.startswith("└─ z"))
+    assert lines[begin + 1].startswith("   z")
+    assert "".join(lines).count("y") == "".join(lines).count("z") == 40
 
 
 def test_the_tree_shows_every_number() -> None:
