@@ -71,6 +71,7 @@ class Suite:
     compare: Literal["absolute", "ratio"] | None = None
     meters: Sequence[str | type[Meter]] | None = None
     hold_out: bool | None = None
+    roofline: bool | None = None
 
 
 def table_of(suite: Suite, location: Location) -> dict[str, Any]:

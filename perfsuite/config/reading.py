@@ -85,8 +85,14 @@ def resolve(table: SuiteTable, name: str, folder: Path, location: Location) -> R
         meters=meters,
         hold_out=table.hold_out,
         runtime_files={name: given for name, given in runtimes.items() if name != given},
-        inspect=JUDGED if any(budget.stage for budget in table.budgets) else Inspect(),
+        inspect=_inspect(table),
     )
+
+
+def _inspect(table: SuiteTable) -> Inspect:
+    """Return how thoroughly cells are inspected: more where budgets are on stages."""
+    how = JUDGED if any(budget.stage for budget in table.budgets) else Inspect()
+    return msgspec.structs.replace(how, roofline=table.roofline)
 
 
 def read_toml(path: Path) -> dict[str, Any]:

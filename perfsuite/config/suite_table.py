@@ -65,3 +65,4 @@ class SuiteTable(msgspec.Struct, forbid_unknown_fields=True):
     compare: Literal["absolute", "ratio"] = "absolute"
     meters: tuple[str, ...] = ("memory",)
     hold_out: bool = False
+    roofline: bool = False

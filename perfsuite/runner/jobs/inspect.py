@@ -26,7 +26,7 @@ from perfsuite.domain.record import (
 from perfsuite.domain.runtime import Manifest, Runtime, Session
 from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.errors import PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.facts import Facts
 from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
@@ -91,10 +91,10 @@ def _inspected(job: Job, turns: Turns | None) -> Line:
             return _without(job, evidence, _labels(evidence, manifest), error)
     rounds = manifest.rounds_to_8_bits
     roofs: Roofline | None = None
-    if job.inspect.roofline:
+    if job.inspect.roofline and turns is None:  # else others are profiled beside
         try:
             roofs = _roofline(job, manifest, runtime, reached(found))
-        except Unavailable as error:
+        except PerfsuiteError as error:  # the breakdown stands without it
             evidence = _with(evidence, EvidenceItem("reported", "roofline", "none", str(error)))
     return line_of(
         job,

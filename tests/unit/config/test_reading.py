@@ -9,7 +9,7 @@ import pytest
 from perfsuite.config import read_suite
 from perfsuite.domain.looks import Looks
 from perfsuite.domain.recipe import FP32, PassUse, ResolvedRecipe
-from perfsuite.domain.suite import Budget, Evaluate, Expect, Measure
+from perfsuite.domain.suite import Budget, Evaluate, Expect, Inspect, Measure
 from perfsuite.errors import ConfigError
 
 HEAD = 'workloads = ["vgg"]\nruntimes = ["pytorch", "openvino"]\n'
@@ -50,6 +50,12 @@ def test_samples_may_be_held_out_and_answered(tmp_path: Path) -> None:
         "suite.toml: evaluate.split: 'val' is none of test, validation"
     )
     assert "hold_out: Expected `boolean`" in refusal(tmp_path, HEAD + 'hold_out = "yes"')
+
+
+def test_the_roofline_is_measured_where_it_is_asked_for(tmp_path: Path) -> None:
+    assert read_suite(written(tmp_path, HEAD)).inspect == Inspect()
+    assert read_suite(written(tmp_path, HEAD + "roofline = true")).inspect == Inspect(roofline=True)
+    assert "roofline: Expected `boolean`" in refusal(tmp_path, HEAD + 'roofline = "yes"')
 
 
 def test_processes_may_follow_from_what_is_measured(tmp_path: Path) -> None:

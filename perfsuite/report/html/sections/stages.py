@@ -24,6 +24,10 @@ _INTRO = (
     "One call on average, from a profile of the artifact that was timed. The end-to-end latencies "
     "above were measured without any profiler. The hatched part holds the cell back most."
 )
+_NO_ROOFLINE = (
+    "There is no roofline: what the machine can reach was not measured. `roofline = true` in the "
+    "suite measures it, and `perfsuite profile` always does."
+)
 _SMALL = 0.005  # of a call: smaller operators of one parent are shown as one
 
 
@@ -51,6 +55,8 @@ def stages(page: Page) -> Section | None:
             blocks.append(Table("Cells without a breakdown", ("cell", "why"), lacking))
     if not any(one.kind == "plot" for one in blocks):
         return None
+    if all(one.roofline is None for one in page.run.records.values()):
+        blocks.append(paragraphs(_NO_ROOFLINE, tone="quiet"))
     return Section("stages", "Where the time goes", blocks, _INTRO, "Stages")
 
 
