@@ -307,11 +307,15 @@ def gate(run: Path, baseline: Path, as_json: bool) -> None:
 )
 @click.option("-o", "--output", type=FILE, help="A file instead of the terminal.")
 def report(run: Path, baseline: Path | None, format_: str | None, output: Path | None) -> None:
-    """Write a stored RUN (held against BASELINE, else its own) as Markdown, HTML, CSV or JSON.
+    """Write a stored RUN, or how it compares with BASELINE, as Markdown, HTML, CSV or JSON.
+
+    With BASELINE, another stored run, it tells what became faster, slower, more or less accurate
+    since then, and judges RUN against it; without, against the run's own baseline, if it has one.
+    Of HTML that is one page for the browser.
 
     A format of your own is file.py:name; `perfsuite list formats` lists those that are installed.
 
-    Example: perfsuite report reports/demo --format md -o demo.md
+    Example: perfsuite report reports/now reports/before -o change.html
     """
     from perfsuite import api
     from perfsuite.report import format_of_file, write_report

@@ -52,6 +52,7 @@ class Comparison(msgspec.Struct, frozen=True):
     only_after: tuple[str, ...]
     warnings: tuple[Caution, ...] = ()
     versions: tuple[VersionChange, ...] = ()  # of libraries, that differ
+    turned: bool = False  # what is called before was made after the other
 
 
 def compare(before: Run, after: Run) -> Comparison:
@@ -66,6 +67,7 @@ def compare(before: Run, after: Run) -> Comparison:
         tuple(cell.key for cell in after.header.cells if cell.id not in known),
         (*of_other_run("before", before), *of_other_run("after", after)),
         version_changes(after.header.environment, before.header.environment),
+        before.header.created_at > after.header.created_at,  # both in UTC
     )
 
 

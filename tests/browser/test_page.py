@@ -16,7 +16,7 @@ from perfsuite import api
 from tests.browser.conftest import PHONE, Open, Watched
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Locator
+    from playwright.sync_api import Locator, Page
 
 SMALL = Size(2, 5, 3, processes=3, samples=20, modules=2, replicates=50)
 LITTLE = Size(1, 3, 3, processes=2, samples=10, modules=1, replicates=20)
@@ -167,9 +167,63 @@ def test_a_phone_scrolls_it_down_alone(open_page: Open, little: Path) -> None:
     assert too_wide(page) == []
 
 
+def test_names_in_a_plot_end_inside_of_it_on_a_phone(open_page: Open, little: Path) -> None:
+    page = open_page(little, PHONE, has_touch=True, is_mobile=True).page
+    page.locator("#pareto .plot").first.scroll_into_view_if_needed()
+    page.locator("#pareto .plot[data-drawn]").first.wait_for()
+    cut = page.evaluate(
+        """() => [...document.querySelectorAll("#pareto .plot")].flatMap((plot) => {
+          const { left, right } = plot.getBoundingClientRect();
+          const out = (one) => one.left < left || one.right > right;
+          return [...plot.querySelectorAll(".textpoint text")].filter(
+            (one) => out(one.getBoundingClientRect())
+          ).map((one) => one.textContent);
+        })"""
+    )
+    assert page.locator("#pareto .textpoint text").count() >= 2
+    assert cut == []
+
+
+def test_a_legend_of_many_lines_leaves_the_plot_its_room(open_page: Open, little: Path) -> None:
+    heights = []
+    for more in ({}, {"is_mobile": True}):
+        page = open_page(little, PHONE if more else (1280, 800), **more).page
+        page.locator("#stages .plot").first.scroll_into_view_if_needed()
+        page.locator("#stages .plot[data-drawn] .bars").first.wait_for()
+        bars = page.locator("#stages .plot").first.locator(".plot .bars, .barlayer").first
+        heights.append(bars.evaluate("one => one.getBoundingClientRect().height"))
+    desktop, phone = heights
+    assert phone > 0.9 * desktop
+
+
+def test_plots_follow_the_width_of_the_window(open_page: Open, little: Path) -> None:
+    page = open_page(little).page
+    plot = page.locator("#pareto .plot").first
+    plot.scroll_into_view_if_needed()
+    drawn = plot.locator(".main-svg").first
+    drawn.wait_for()
+    assert drawn.evaluate("one => one.clientWidth") > 1000
+    page.set_viewport_size({"width": 500, "height": 800})
+    narrow = page.evaluate(
+        """async () => {
+          const drawn = document.querySelector("#pareto .main-svg");
+          for (let turn = 0; turn < 80 && drawn.clientWidth > 500; turn += 1) {
+            await new Promise((done) => setTimeout(done, 100));
+          }
+          return drawn.clientWidth;
+        }"""
+    )
+    assert narrow < 500
+
+
 def test_it_reads_without_scripts(open_page: Open, file: Path) -> None:
     page = open_page(file, java_script_enabled=False).page
     assert "classifier/int8/openvino/cpu/b1" in page.locator("#cells").inner_text()
+    empty = page.locator("table").evaluate_all(
+        "all => all.filter(one => !one.tBodies[0].rows.length).map(one => one.textContent)"
+    )
+    assert empty == []
+    assert not page.locator(".plot").first.is_visible()
 
 
 def test_it_prints_what_it_shows(open_page: Open, file: Path) -> None:
@@ -178,3 +232,53 @@ def test_it_prints_what_it_shows(open_page: Open, file: Path) -> None:
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert "classifier/int8/openvino/cpu/b1" in page.locator("#cells").inner_text()
     assert text_of(page)
+
+
+PRINTED = """() => {
+  dispatchEvent(new Event("beforeprint"));
+  const plots = [...document.querySelectorAll(".plot")].filter((one) => one.checkVisibility());
+  const found = {
+    plots: plots.length,
+    drawn: plots.filter((one) => one.querySelector(".main-svg")).length,
+    open: document.querySelectorAll("details.fold[open]").length,
+  };
+  dispatchEvent(new Event("afterprint"));
+  return found;
+}"""
+
+
+def printed(page: Page) -> dict[str, int]:
+    """Return what is printed, as soon as all plots are drawn, or at last.
+
+    What is packed is unpacked soon after the page was opened, not while it is printed.
+    """
+    for _ in range(40):
+        found: dict[str, int] = page.evaluate(PRINTED)
+        if found["drawn"] == found["plots"]:
+            break
+        page.wait_for_timeout(250)
+    return found
+
+
+def test_plots_in_closed_folds_are_printed_and_closed_again(open_page: Open, little: Path) -> None:
+    page = open_page(little).page
+    before = page.locator("details.fold[open]").count()
+    found = printed(page)
+    assert found["plots"] == found["drawn"] == page.locator(".plot").count()
+    assert found["open"] > before
+    assert page.locator("details.fold[open]").count() == before
+    fold = page.locator("#stages details.fold").first
+    fold.locator("summary").first.click()
+    fold.locator(".plot[data-drawn] .main-svg").first.wait_for()
+    width = fold.locator(".main-svg").first.evaluate("one => one.getBoundingClientRect().width")
+    assert width > 1000, "it is drawn for the screen again"
+
+
+def test_a_large_page_prints_what_is_open_and_says_so(open_page: Open, tmp_path: Path) -> None:
+    page = open_page(written(tmp_path, Size(2, 6, 4, 2, 10, 1, 20))).page
+    before = page.locator("details.fold[open]").count()
+    assert printed(page)["open"] == before
+    told = page.locator(".folded")
+    assert not told.is_visible()
+    page.emulate_media(media="print")
+    assert told.is_visible()

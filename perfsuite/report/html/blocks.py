@@ -77,8 +77,8 @@ class Cards:
 class Table:
     """A table that sorts, and filters where it is long. The first column heads the rows.
 
-    A column with numbers is aligned right. Of a `lazy` table the page keeps only the data, and the
-    browser makes the table when it is first looked at.
+    A column with numbers is aligned right. Of a `lazy` table a page that has many of them keeps
+    only the data, and the browser makes the table when it is first looked at.
     """
 
     caption: str
@@ -91,11 +91,6 @@ class Table:
     def compact(self) -> list[list[Any]]:
         """Return the lines for the browser: a text alone, or with what follows it in a `Value`."""
         return [[_compact(value) for value in line] for line in self.lines]
-
-    @cached_property
-    def numeric(self) -> tuple[bool, ...]:
-        """Return which columns have numbers."""
-        return tuple(kind == "number" for kind in self.kinds)
 
     @cached_property
     def kinds(self) -> tuple[Literal["number", "wide", ""], ...]:

@@ -12,6 +12,7 @@ from perfsuite.report.tables.cell_rows import plain
 
 _COLOURS = 8  # of the style, told apart also by those who see fewer colours
 _SYMBOLS = ("circle", "square", "diamond", "triangle-up", "pentagon", "star", "hexagon", "cross")
+_SIDES = (("top", "left"), ("bottom", "right"), ("top", "right"), ("bottom", "left"))
 _LABEL = 36  # characters of a name beside an axis
 _STEPS = (
     (1,),
@@ -97,6 +98,22 @@ def range_of(values: Iterable[float]) -> list[float]:
     found = [one for one in values if math.isfinite(one)] or [0.0]
     margin = max(0.1, 0.1 * (max(found) - min(found)))
     return [min(found) - margin, max(found) + margin]
+
+
+def inwards(values: Sequence[float], ends: Sequence[float], place: int) -> list[str]:
+    """Return where the names of points stand on a logarithmic axis with these ends.
+
+    Each series has a side, by its place; names that could be cut at an edge stand on the other one.
+    """
+    height, side = _SIDES[place % len(_SIDES)]
+    least, most = ends
+    edge = (most - least) / 4
+    found = []
+    for value in values:
+        here = math.log10(value) if value > 0.0 else least
+        inner = "left" if here > most - edge else "right" if here < least + edge else side
+        found.append(f"{height} {inner}")
+    return found
 
 
 def log_axis(title: str, ends: Sequence[float], show: Callable[[float], str]) -> dict[str, Any]:

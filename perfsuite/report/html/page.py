@@ -31,6 +31,8 @@ _PACKAGE = "perfsuite.report.html"
 _UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 _ESCAPES = str.maketrans(_UNSAFE)
 _JOINTS = re.compile(r"([/_](?=\w))")
+# Lines of lazy tables up to which a page has them all: it is small, and reads without scripts.
+_WHOLE = 2000
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ def document(name: str, subtitle: str, shown: Sequence[Section]) -> str:
             script=script,
             library=library,
             policy=_policy(script, library),
+            whole=sum(_lazy_lines(one.blocks) for one in shown) <= _WHOLE,
         )
     )
     return f"{text}\n"
@@ -100,10 +103,18 @@ def _policy(*scripts: str) -> str:
 
 
 def _plots(blocks: Any) -> bool:
-    return any(
-        one.kind == "plot" or _plots(getattr(one, "blocks", getattr(one, "folds", ())))
-        for one in blocks
-    )
+    return any(one.kind == "plot" or _plots(_inside(one)) for one in blocks)
+
+
+def _lazy_lines(blocks: Any) -> int:
+    """Return how many lines the lazy tables have, those behind plots among them."""
+    own = (getattr(one, "table", one) for one in blocks)
+    lazy = sum(len(one.lines) for one in own if one.kind == "table" and one.lazy)
+    return lazy + sum(_lazy_lines(_inside(one)) for one in blocks)
+
+
+def _inside(block: Any) -> Any:
+    return getattr(block, "blocks", getattr(block, "folds", ()))
 
 
 @cache

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 from perfsuite.report import words
 from perfsuite.report.html.blocks import Block, Section, Table, Text, Tone, Value
 from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.sections.answer import tone_of
 from perfsuite.report.html.values import number, said, worded
-from perfsuite.report.tables.cell_rows import CellRow, plain
+from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
 from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
-    instruction_sets_text,
     latency_text,
     loss_text,
     metric_text,
@@ -23,8 +24,9 @@ from perfsuite.report.tables.texts import (
 
 _COLUMNS = (
     *("cell", "verdict", "latency", "speed-up", "accuracy", "points lost", "memory", "size"),
-    *("MACs", "instructions", "notes"),
+    "MACs",
 )
+_NAMED = 6  # cells that share a note
 
 
 def cells(page: Page) -> Section:
@@ -34,6 +36,7 @@ def cells(page: Page) -> Section:
         blocks.append(Table("All cells of the run", _COLUMNS, [_line(row) for row in page.rows]))
     else:
         blocks.append(Text(("The run has no cells.",), "unsure"))
+    blocks += _notes(page)
     blocks += [_output(row) for row in page.rows if row.output]
     return Section("cells", "Cells", blocks, _INTRO)
 
@@ -57,8 +60,6 @@ def _line(row: CellRow) -> tuple[Value, ...]:
         number(row.run_peak_bytes, words.size),
         number(row.artifact_bytes, words.size),
         number(row.macs, lambda one: _macs(row, one)),
-        said(instruction_sets_text(row)),
-        said(_notes(row)),
     )
 
 
@@ -87,9 +88,24 @@ def _macs(row: CellRow, value: float) -> str:
     return least + words.quantity(value, "1")
 
 
-def _notes(row: CellRow) -> str:
-    notes = [*row.labels, rounding_text(row), pace_text(row), row.expected or row.error]
-    return "; ".join(one for one in notes if one)
+def _notes(page: Page) -> Iterator[Table]:
+    """Yield a table of what is to be known of cells, once for all that share it; errors first."""
+    found: dict[str, list[CellRow]] = {}
+    for row in sorted(page.rows, key=lambda row: not row.error or bool(row.expected)):
+        for note in (row.expected or row.error, *row.labels, pace_text(row), rounding_text(row)):
+            if note:
+                found.setdefault(plain(note), []).append(row)
+    if found:
+        lines = [(said(_named(rows, page)), Value(note)) for note, rows in found.items()]
+        yield Table("Notes on cells", ("cells", "note"), lines)
+
+
+def _named(rows: Sequence[CellRow], page: Page) -> str:
+    if len(rows) == len(page.rows) > 1:
+        return "all cells"
+    names = [row.key if len(page.groups) > 1 else short_key(row) for row in rows[:_NAMED]]
+    more = len(rows) - len(names)
+    return ", ".join(names) + (f" and {more} more" if more else "")
 
 
 def _output(row: CellRow) -> Text:

@@ -13,6 +13,7 @@ from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import number, said, worded
 from perfsuite.report.sentences import change_notes, comparison_warnings
+from perfsuite.report.sentences.comparison import TURNED
 from perfsuite.report.sentences.since import gains, is_faster, is_slower, loses, since_sentence
 from perfsuite.report.tables import accuracies, other_metrics
 from perfsuite.report.tables.cell_rows import plain
@@ -31,7 +32,8 @@ def comparison(page: Page) -> Section | None:
     if found is None:
         return None
     intro = f"Before: {plain(found.before)}. Now: {plain(found.after)}."
-    blocks: list[Block] = [text(since_sentence(found), tone=_tone(found))]
+    blocks: list[Block] = [text(TURNED, tone="unsure")] if found.turned else []
+    blocks.append(text(since_sentence(found), tone=_tone(found)))
     lines = [_line(one) for one in found.changes]
     table = Table("Each cell before and now, with 95 % intervals", _COLUMNS, lines)
     timed = [one for one in found.changes if one.latency_ratio is not None]
@@ -106,7 +108,7 @@ def _plot(timed: Sequence[CellChange]) -> Plot:
             "xaxis": figures.log_axis(
                 "latency now / before", figures.log_range([1.0, *ends]), words.times
             ),
-            "yaxis": figures.names([one.key for one in timed]),
+            "yaxis": figures.names(_names(timed)),
             "shapes": [{**line, "line": {"color": "$quiet", "width": 1, "dash": "dash"}}],
         },
     }
@@ -118,11 +120,17 @@ def _plot(timed: Sequence[CellChange]) -> Plot:
     return Plot(caption, figure, behind, figures.height_of(len(timed)))
 
 
+def _names(timed: Sequence[CellChange]) -> list[str]:
+    """Return the keys, without the workload if it is the same one."""
+    alike = len({one.cell.workload for one in timed}) == 1
+    return [one.key.removeprefix(f"{one.cell.workload}/" * alike) for one in timed]
+
+
 _SYMBOLS: dict[Tone, str] = {"good": "triangle-left", "bad": "triangle-right", "": "circle"}
 
 
 def _rest(found: Comparison) -> list[Block]:
     sides = ((found.only_before, "Only before"), (found.only_after, "Only now"))
     told = [f"{where}: {plain(', '.join(keys))}" for keys, where in sides if keys]
-    told += map(plain, comparison_warnings(found))
+    told += [plain(one) for one in comparison_warnings(found) if one != TURNED]
     return [Text(tuple(told), "quiet")] if told else []

@@ -15,7 +15,6 @@ from perfsuite.report.html.values import said, worded
 from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, plain, short_key
 from perfsuite.report.tables.texts import faster_text, loss_text
 
-_SIDES = ("top left", "bottom right", "top right", "bottom left")  # where names stand
 _NAMED = 14  # points that bear their names in the plot
 _APART = 8.0  # how many times further than the points an interval may stretch the plot
 _INTRO = (
@@ -80,7 +79,7 @@ def _plot(workload: str, group: Sequence[CellRow], reference: CellRow, area: All
     runtimes = list(dict.fromkeys(row.cell.runtime for row in group))
     for place, runtime in enumerate(runtimes):
         own = [row for row in group if row.cell.runtime == runtime]
-        data.append(_points(runtime, own, place, named=len(group) <= _NAMED))
+        data.append(_points(runtime, own, place, across, named=len(group) <= _NAMED))
     metric = figures.label(group[0].accuracy_metric)
     figure = {
         "data": data,
@@ -138,7 +137,9 @@ def _reference(row: CellRow) -> dict[str, Any]:
     }
 
 
-def _points(runtime: str, group: Sequence[CellRow], place: int, *, named: bool) -> dict[str, Any]:
+def _points(
+    runtime: str, group: Sequence[CellRow], place: int, across: Sequence[float], *, named: bool
+) -> dict[str, Any]:
     speeds = [row.speedup for row in group if row.speedup is not None]
     losses = [row.loss_points for row in group if row.loss_points is not None]
     return {
@@ -150,8 +151,9 @@ def _points(runtime: str, group: Sequence[CellRow], place: int, *, named: bool) 
         "error_y": figures.errors(losses, figures.series(place)),
         "mode": "markers+text" if named else "markers",
         "text": [figures.label(row.cell.recipe, 24) for row in group],
-        "textposition": _SIDES[place % len(_SIDES)],
+        "textposition": figures.inwards([one.value for one in speeds], across, place),
         "textfont": {"size": 11, "color": "$quiet"},
+        "cliponaxis": False,
         "marker": {
             "symbol": [
                 figures.symbol(place) + ("-open" if _is_broken(row) else "") for row in group

@@ -56,7 +56,7 @@ def _plot(workload: str, small: Sequence[CellRow]) -> Plot:
         }
     ]
     runtimes = list(dict.fromkeys(row.cell.runtime for row, _, _ in known))
-    data += [_points(one, place, known) for place, one in enumerate(runtimes)]
+    data += [_points(one, place, known, both) for place, one in enumerate(runtimes)]
     figure = {
         "data": data,
         "layout": {
@@ -69,7 +69,10 @@ def _plot(workload: str, small: Sequence[CellRow]) -> Plot:
 
 
 def _points(
-    runtime: str, place: int, known: Sequence[tuple[CellRow, float, Interval]]
+    runtime: str,
+    place: int,
+    known: Sequence[tuple[CellRow, float, Interval]],
+    across: Sequence[float],
 ) -> dict[str, Any]:
     own = [one for one in known if one[0].cell.runtime == runtime]
     return {
@@ -80,8 +83,9 @@ def _points(
         "y": [speed.value for _, _, speed in own],
         "error_y": figures.errors([speed for _, _, speed in own], figures.series(place)),
         "text": [figures.label(row.cell.recipe, 24) for row, _, _ in own],
-        "textposition": "top left",
+        "textposition": figures.inwards([ratio for _, ratio, _ in own], across, place),
         "textfont": {"size": 11, "color": "$quiet"},
+        "cliponaxis": False,
         "marker": {"size": 11, "symbol": figures.symbol(place), "color": figures.series(place)},
         "hovertext": [figures.lines(short_key(row), *_told(row.gain)) for row, _, _ in own],
         "hovertemplate": "%{hovertext}<extra></extra>",

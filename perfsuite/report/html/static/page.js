@@ -5,6 +5,11 @@
   const make = (name, fields = {}) => Object.assign(document.createElement(name), fields);
   const LONG = 8; // lines, from which on a table or a list can be filtered
   const PAPER = 680; // pixels, the width of plots in print
+  const PRINTED = 60; // folds with something to look at, up to which they are printed though closed
+  const SETTLED = 400; // milliseconds, after which there is time for what is not seen yet
+  const NARROW = 500; // pixels, below which an axis has few ticks
+  const TICKS = 4; // of those
+  const ENTRY = 19; // pixels, the height of a line of a legend
 
   // ---- light and dark
   const prefersDark = matchMedia("(prefers-color-scheme: dark)");
@@ -21,7 +26,7 @@
   prefersDark.addEventListener("change", () => { named(); redraw(); });
 
   // ---- tables
-  const field = (value, numeric, first) => {
+  const field = (value, kind, first) => {
     const [text, number, low, high, link, tone] = Array.isArray(value) ? value : [value];
     const cell = make(first ? "th" : "td");
     if (first) cell.scope = "row";
@@ -33,7 +38,7 @@
     } else cell.append(inner);
     if (number !== undefined && number !== null) cell.dataset.value = number;
     if (low !== undefined && low !== null) Object.assign(cell.dataset, { low, high });
-    cell.className = [numeric ? "number" : "", tone || ""].join(" ").trim();
+    cell.className = [kind, tone || ""].join(" ").trim();
     return cell;
   };
   // What is seen only when a fold is opened is compressed.
@@ -46,11 +51,11 @@
   const fill = async (box) => {
     const island = box.querySelector(":scope > script.lines");
     if (!island) return;
-    const heads = all("thead th", box).map((one) => one.classList.contains("number"));
+    const kinds = all("thead th", box).map((one) => one.className);
     const body = box.querySelector("tbody");
     for (const line of await unpacked(island)) {
       const row = make("tr");
-      row.append(...line.map((value, place) => field(value, heads[place], place === 0)));
+      row.append(...line.map((value, place) => field(value, kinds[place], place === 0)));
       body.append(row);
     }
   };
@@ -180,21 +185,45 @@
   };
   const figures = new WeakMap();
   const islandOf = (box) => box.parentElement.querySelector(":scope > script.figure");
+  const ready = async (box) => {
+    if (!figures.has(box)) figures.set(box, await unpacked(islandOf(box)));
+  };
+  const heights = new WeakMap();
+  const listening = new WeakSet();
+  const thinned = (one) => {
+    const every = Math.ceil((one.tickvals || []).length / TICKS);
+    if (every < 2) return one;
+    const kept = (texts) => texts.filter((_, place) => place % every === 0);
+    return { ...one, tickvals: kept(one.tickvals), ticktext: kept(one.ticktext) };
+  };
+  // A legend of several lines has a room of its own, above that of the plot.
+  const makeRoom = (box) => {
+    const legend = box.querySelector(".legend .scrollbox");
+    const more = legend ? Math.max(0, Math.ceil(legend.getBBox().height) - ENTRY) : 0;
+    const height = heights.get(box) + more;
+    if (height === box.clientHeight) return;
+    box.style.height = `${height}px`;
+    Plotly.relayout(box, { height });
+  };
   const draw = (box, width) => {
-    const island = islandOf(box);
     if (!figures.has(box)) {
-      if (island.dataset.gzip === undefined) figures.set(box, JSON.parse(island.textContent));
-      else {
-        unpacked(island).then((figure) => { figures.set(box, figure); draw(box, width); });
+      const island = islandOf(box);
+      if (island.dataset.gzip !== undefined) {
+        ready(box).then(() => draw(box, width));
         return;
       }
+      figures.set(box, JSON.parse(island.textContent));
     }
+    if (!heights.has(box)) heights.set(box, parseFloat(box.style.height));
+    box.style.height = `${heights.get(box)}px`;
     const { data, layout: asked } = figures.get(box);
-    const how = { ...layout(asked), height: box.clientHeight || undefined };
-    if (width) how.width = width;
-    Plotly.react(box, themed(data), how, { displayModeBar: false, responsive: true });
-    if (box.dataset.drawn) return;
+    const how = { ...layout(asked), height: heights.get(box), width: width || box.clientWidth };
+    if (how.width < NARROW) how.xaxis = thinned(how.xaxis);
+    Plotly.react(box, themed(data), how, { displayModeBar: false });
+    makeRoom(box);
     box.dataset.drawn = "yes";
+    if (listening.has(box)) return;
+    listening.add(box);
     box.on("plotly_relayout", (change) => { // ticks are chosen for the whole, not for what is zoomed
       for (const name of ["xaxis", "yaxis"]) {
         if (`${name}.range[0]` in change && box.layout[name].type === "log") {
@@ -208,7 +237,17 @@
       if (link) location.hash = link;
     });
   };
-  const redraw = (width) => all(".plot[data-drawn]").forEach((box) => draw(box, width));
+  // What is folded away has no width: it is drawn anew when it is seen again.
+  const forget = (box) => { delete box.dataset.drawn; };
+  const redraw = () => all(".plot[data-drawn]").forEach((box) => (hiddenIn(box) ? forget : draw)(box));
+  let across = innerWidth;
+  let waiting = 0;
+  addEventListener("resize", () => {
+    if (innerWidth === across) return; // on phones the height changes as one scrolls
+    across = innerWidth;
+    clearTimeout(waiting);
+    waiting = setTimeout(redraw, SETTLED);
+  });
   const watcher = new IntersectionObserver((seen) => {
     for (const { isIntersecting, target } of seen) {
       if (!isIntersecting) continue;
@@ -216,13 +255,32 @@
       if (!target.dataset.drawn) draw(target);
     }
   }, { rootMargin: "300px" });
+
+  // ---- print
+  const folds = all("details.fold").filter((one) => one.querySelector(".plot, .shots"));
+  const isPrintedWhole = folds.length <= PRINTED;
+  let unfolded = []; // for print
+  if (isPrintedWhole) {
+    // Nothing can be waited for when printing begins: what is packed is unpacked before.
+    addEventListener("load", () => setTimeout(() => all(".plot").forEach(ready), SETTLED));
+  } else {
+    document.querySelector(".title").append(make("p", {
+      className: "folded", textContent: "Printed without what is folded: open before what is to be seen.",
+    }));
+  }
   addEventListener("beforeprint", () => {
+    if (isPrintedWhole) unfolded = folds.filter((one) => !one.open);
+    unfolded.forEach((one) => { one.open = true; });
     const theme = root.dataset.theme;
     root.dataset.theme = "light";
     all(".plot").filter((box) => !hiddenIn(box)).forEach((box) => draw(box, PAPER));
     if (theme) root.dataset.theme = theme; else delete root.dataset.theme;
   });
-  addEventListener("afterprint", () => redraw());
+  addEventListener("afterprint", () => {
+    unfolded.forEach((one) => { one.open = false; });
+    unfolded = [];
+    redraw();
+  });
 
   // ---- places
   const reach = () => {
@@ -240,7 +298,11 @@
   };
   addEventListener("hashchange", reach);
   for (const fold of all("details")) {
-    fold.addEventListener("toggle", () => { if (fold.open) wake(fold); });
+    fold.addEventListener("toggle", () => {
+      if (!fold.open) return;
+      wake(fold);
+      all(".plot", fold).filter((box) => !hiddenIn(box)).forEach(ready);
+    });
   }
   wake(document);
   reach();

@@ -41,3 +41,12 @@ def test_a_narrow_axis_has_not_too_many_ticks() -> None:
     for low in (0.3, 0.48, 0.97):
         wide = figures.log_axis("", [math.log10(low), math.log10(low * 2.2)], words.times)
         assert 4 <= len(wide["tickvals"]) <= 9
+
+
+def test_names_near_an_edge_stand_towards_the_middle() -> None:
+    ends = [0.0, 4.0]  # from 1 to 10,000
+    first = ["top left", "top right", "top left", "top left"]
+    second = ["bottom right", "bottom right", "bottom right", "bottom left"]
+    assert figures.inwards([100.0, 5.0, 11.0, 2000.0], ends, 0) == first
+    assert figures.inwards([100.0, 5.0, 11.0, 2000.0], ends, 1) == second
+    assert figures.inwards([0.0], ends, 0) == ["top right"]

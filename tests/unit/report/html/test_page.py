@@ -6,12 +6,13 @@ from itertools import pairwise
 
 import msgspec
 import pytest
-from page_reading import Element, lines, numbers, read_page, section
+from page_reading import Element, lazy_lines, lines, numbers, read_page, section, unpacked
 from reported_run import run
 
 from perfsuite.domain.record import Run
 from perfsuite.judge import judge
 from perfsuite.report import render
+from perfsuite.report.html import page as making
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}&lt;"
 
@@ -117,3 +118,44 @@ def test_a_run_without_cells_says_so() -> None:
     empty = page_of(Run(header, {}, found.warnings))
     assert "The run has no cells." in section(empty, "cells").text
     assert "the last line was torn" in section(empty, "answer").text
+
+
+def test_notes_stand_once_for_all_cells_that_share_them() -> None:
+    found = run()
+    records = {
+        name: msgspec.structs.replace(one, labels=("a picture was skipped",))
+        for name, one in found.records.items()
+    }
+    notes = section(page_of(msgspec.structs.replace(found, records=records)), "cells")
+    table = notes.all("table")[1]
+    told = {note: cells for cells, note in lines(table)}
+    assert told["a picture was skipped"] == "all cells"
+    assert told["Q/DQ graphs run on ONNX engines"] == "vgg16-cifar10/int8/pytorch/cpu/b1"
+    first = lines(table)[0]
+    assert first[0] == "vgg16-cifar10/int8/onnxruntime/cpu/b1", "errors come first"
+
+
+def test_columns_of_long_texts_may_break_and_short_ones_may_not(page: Element) -> None:
+    (row,) = [
+        one
+        for one in section(page, "cells").all("table")[0].all("tr")
+        if one.all("th", scope="row") and "onnxruntime" in one.text
+    ]
+    classes = [one.attributes.get("class", "") for one in row.all("th") + row.all("td")]
+    assert classes[:3] == ["wide", "bad", "number"]
+
+
+def test_a_large_page_keeps_the_data_of_what_is_folded_and_says_so_without_scripts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert not page_of(run()).all("script", **{"class": "lines"})
+    monkeypatch.setattr(making, "_WHOLE", 0)
+    large = page_of(run())
+    lazy = [one for one in large.all("div") if "data-lazy" in one.attributes]
+    assert lazy
+    for box in lazy:
+        assert lines(box.all("table")[0]) == []
+        (island,) = box.all("script", **{"class": "lines"})
+        count = len(unpacked(island))
+        assert f"The {count} rows of this table need JavaScript" in box.all("noscript")[0].text
+    assert lazy_lines(large)

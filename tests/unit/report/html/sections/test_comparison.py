@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from page_reading import lines, numbers, read_page, section
+import msgspec
+from page_reading import figures, lines, numbers, read_page, section
 from reported_run import run
 from stored_run import store_run
 
 from perfsuite import api
+from perfsuite.domain.record import Run
 from perfsuite.judge import compare, judge
-from perfsuite.report import render
+from perfsuite.report import comparison_document, render
 
 
 def test_each_cell_stands_before_and_now() -> None:
@@ -31,3 +33,27 @@ def test_without_another_run_there_is_no_such_section(tmp_path: Path) -> None:
     assert not page.all("section", id="comparison")
     held = read_page(api.report(tmp_path / "run", "html", tmp_path / "run"))
     assert "2 not proven to have changed in speed" in section(held, "comparison").text
+
+
+def made_at(date: str) -> Run:
+    found = run()
+    return msgspec.structs.replace(
+        found, header=msgspec.structs.replace(found.header, created_at=date)
+    )
+
+
+def test_a_baseline_that_is_the_newer_run_is_told() -> None:
+    older, newer = made_at("2026-01-02T03:04:05+00:00"), made_at("2026-01-02T03:04:06+00:00")
+    way_back = read_page(render(older, judge(older, newer), "html", None, newer))
+    assert "is the newer one of the two" in section(way_back, "comparison").text
+    assert "is the newer one" in comparison_document(compare(newer, older)).warnings[0]
+    for before, now in ((older, newer), (older, older)):
+        page = read_page(render(now, judge(now, before), "html", None, before))
+        assert "is the newer one" not in page.text
+
+
+def test_names_beside_the_plot_lack_the_workload_that_all_share() -> None:
+    before, now = run(), run(1.2)
+    page = read_page(render(now, judge(now, before), "html", None, before))
+    (figure,) = figures(section(page, "comparison"))
+    assert figure["layout"]["yaxis"]["ticktext"] == ["fp32/pytorch/cpu/b1", "int8/openvino/cpu/b1"]
