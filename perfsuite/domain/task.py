@@ -42,7 +42,8 @@ class TrainingSet(NamedTuple):
     Targets are class labels, unless there is a `loss`: `loss(module, inputs, targets)` returns the
     scalar to be minimized, from tensors; targets are as stored (such as boxes or words, padded if
     samples have different numbers of them). It calls the module, or parts of it, and may use
-    torch's generator, which is seeded by epoch.
+    torch's generator, which is seeded by epoch. Module and tensors may lie on a card: tensors of
+    its own are made on `inputs.device`.
 
     `taught(student, teacher, inputs, targets)` takes the place of such a loss where there is a
     teacher, which is in evaluation mode and must stay as it is. It is the whole loss, so what the

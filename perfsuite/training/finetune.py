@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
+from perfsuite.training.device import placed, training_device
 from perfsuite.training.estimate import in_words, training_s
 from perfsuite.training.loop import SgdPlan, TrainingProgress, train
 from perfsuite.training.teaching import Teaching
@@ -34,6 +35,8 @@ def fine_tune(
     teacher's weights do not change; it is left in evaluation mode and is not part of the
     checkpoint.
 
+    It is trained on the device of `training_device`, and is on the processor before and after.
+
     `say` is told how long the training takes, before it begins; one that goes on from its
     checkpoint is told by its progress.
 
@@ -52,15 +55,18 @@ def fine_tune(
             "loss of its own: leave them out"
         )
     taught_by = teacher if plan.teacher > 0 else None
-    if say is not None and not (checkpoint is not None and checkpoint.exists()):
-        seconds = training_s(module, data, plan, taught_by, teaching)
-        say(f"training takes about {in_words(seconds)}")
-    train(
-        module,
-        data,
-        plan,
-        teacher=taught_by,
-        teaching=teaching,
-        checkpoint=checkpoint,
-        report=report,
-    )
+    device = training_device()
+    with placed(device, module, taught_by):
+        if say is not None and not (checkpoint is not None and checkpoint.exists()):
+            seconds = training_s(module, data, plan, taught_by, teaching)
+            where = "" if device == "cpu" else f" on {device}"
+            say(f"training takes about {in_words(seconds)}{where}")
+        train(
+            module,
+            data,
+            plan,
+            teacher=taught_by,
+            teaching=teaching,
+            checkpoint=checkpoint,
+            report=report,
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from math import log
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -15,6 +16,7 @@ from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import ConfigError
 from perfsuite.training import finetune
 from perfsuite.training.classifying import classifying
+from perfsuite.training.device import VARIABLE, placed, training_device
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress, train
 from perfsuite.training.teaching import Teaching
@@ -173,3 +175,26 @@ def test_a_teacher_that_is_missing_or_the_student_itself_is_a_mistake() -> None:
     for teacher in (None, net):
         with pytest.raises(ValueError, match="there must be another net"):
             fine_tune(net, DATA, PLAN, teacher=teacher)
+
+
+def test_a_device_can_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, "cpu")
+    assert training_device() == "cpu"
+    monkeypatch.setenv(VARIABLE, "abacus")
+    with pytest.raises(ConfigError, match="PERFSUITE_TRAIN_DEVICE: torch cannot train on 'abacus'"):
+        training_device()
+    monkeypatch.delenv(VARIABLE)
+    assert training_device() == ("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def test_nets_are_trained_where_the_device_says_and_come_back() -> None:
+    moved: list[str] = []
+
+    class Net(torch.nn.Module):
+        def to(self, *args: Any, **kwargs: Any) -> Any:
+            moved.extend(args)
+            return self
+
+    with pytest.raises(KeyboardInterrupt), placed("card", Net(), None, Net()):
+        raise KeyboardInterrupt
+    assert moved == ["card", "card", "cpu", "cpu"]
