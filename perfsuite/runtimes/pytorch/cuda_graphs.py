@@ -17,6 +17,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.calls import Caller
 from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchSession
+from perfsuite.runtimes.pytorch.trace import SCOPE
 from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.runtimes.shared.cuda_driver import CUDA
 
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 3  # calls before the capture, in which libraries choose kernels and take memory
 TITLE = "CUDA graph"
-_MOVES = ("Memset", "Memcpy")
+_NO_KERNELS = ("Memset", "Memcpy", SCOPE)  # a trace shows marked scopes on the card, too
 
 
 class PyTorchCudaGraphs(PyTorch):
@@ -138,9 +139,9 @@ def same_kernels(eager: Counter[str], replayed: Counter[str]) -> EvidenceItem:
 
 
 def _kernels(events: Iterable[Any]) -> Counter[str]:
-    """Return how often each kernel ran on the card, without copies and fills."""
+    """Return how often each kernel ran on the card, without copies, fills and marks."""
     return Counter(
         event.name()
         for event in events
-        if not str(event.device_type()).endswith("CPU") and not event.name().startswith(_MOVES)
+        if not str(event.device_type()).endswith("CPU") and not event.name().startswith(_NO_KERNELS)
     )
