@@ -34,6 +34,7 @@ class Edits(msgspec.Struct, frozen=True):
     - `"replaced"` says that the model is now another: `{"by": its name, "stages": {name: prefixes
       of modules}, "labels": [...]}`. Without stages, those of the model before count that this one
       has, too; labels, such as "untrained", are shown with every result.
+    - `"labels"` are such labels of a net that stays the model's.
     """
 
     data: dict[str, Any] = {}
@@ -133,6 +134,10 @@ class Pass(Protocol):
     may name these engines in a class variable `runtimes`; without it, or where it is empty, the
     pass is for every engine. One that asks for more than a few calibration samples may say how many
     in a property `calibrates`.
+
+    One whose result other engines compute too, but in float, names the kinds of kernels that make
+    it fast in `kernels`, such as ("binary",): on an engine that does not list them among its own, a
+    cell is simulated, and its time is never taken for that of real kernels.
 
     Two more class variables say where in a recipe it may stand, and are checked when a suite is
     read. `once = True`: it makes no sense a second time, such as rounding what is rounded. Of a

@@ -27,6 +27,8 @@ JobKind = Literal["prepare", "measure", "evaluate", "inspect", "survey"]
 UNLABELLED = "unlabelled"
 # The label of a cell whose model does not run whole on its engine: the modules of its stages do.
 SPLIT = "split"
+# The label of a cell whose engine computes in float what is fast by kernels that it has not.
+SIMULATED = "simulated"
 # The label of a cell whose model takes one sample in a call, though its file leaves the batch open.
 ONE_AT_A_TIME = "one sample at a time"
 # The label of a cell that the system did not let take turns with those that it is compared with.

@@ -145,8 +145,10 @@ class Session(Protocol):
 class Runtime(Protocol):
     """An engine that runs nets. Its module imports the engine's package inside these methods only.
 
-    Optional are a class variable, `builds_for`: those of its devices for which it builds on any
-    machine and that it never runs, such as a kind of cards; and five more methods:
+    Optional are two class variables: `builds_for`, those of its devices for which it builds on any
+    machine and that it never runs, such as a kind of cards, and `kernels`, the kinds of kernels
+    that it has and not every engine, such as ("binary",), by which it takes graphs with such
+    operators as they are; and five more methods:
 
     - `quantized_graphs(device: str) -> QuantizedGraphs | None` says how the engine wants quantized
       graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or

@@ -49,6 +49,12 @@ def _packed_transposed(args: Sequence[Any], out: Any) -> int:
     return int(prod(args[0]) * prod(weight[1:]))
 
 
+def _binary(args: Sequence[Any], out: Any) -> int:
+    """Return the products of signs, each of which torch multiplies and adds in float."""
+    weight, channels = args[2], args[4]  # packed, (M, kh, kw, bytes)
+    return int(prod(_first(out)) * channels * prod(weight[1:3]))
+
+
 # -- products of matrices --
 
 
@@ -254,6 +260,7 @@ FORMULAS: dict[str, Formula] = {
     "mkldnn::_convolution_pointwise": _convolution(1),
     "mkldnn::_convolution_transpose_pointwise": _transposed,
     "mkldnn::_linear_pointwise": _along(0),
+    "perfsuite::binary_conv": _binary,
     "torchvision::deform_conv2d": _convolution(1),  # its sampling is free, as that of roi_align
     "quantized::linear": _along(0),
     "quantized::linear_dynamic": _along(0),

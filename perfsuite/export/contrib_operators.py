@@ -9,6 +9,7 @@ from __future__ import annotations
 from math import prod
 from typing import TYPE_CHECKING
 
+from perfsuite.export.binary_operator import DOMAIN, OPERATOR
 from perfsuite.export.operators import (
     MACS,
     NO_MACS,
@@ -28,6 +29,7 @@ from perfsuite.export.shapes import Shapes
 if TYPE_CHECKING:
     import onnx
 
+WORD = 64  # binary products that count as one multiply-accumulate
 _FREE = """
     BiasAdd BiasDropout BiasGelu BiasSoftmax BiasSplitGelu BifurcationDetector BitmaskBiasDropout
     BitmaskDropout BranchwiseRMSNorm ComplexMul ComplexMulConj ConvStateReplay CropAndResize
@@ -141,9 +143,21 @@ def _linear_model(node: onnx.NodeProto, shapes: Shapes) -> int:
     return prod(shapes[node.input[0]][:-1]) * len(attributes(node)["coefficients"])
 
 
+def _binary(node: onnx.NodeProto, shapes: Shapes) -> int:
+    """Return the products of signs, 64 of which count as one.
+
+    An exclusive or and a population count of 64-bit words multiply and add so many (Rastegari et
+    al. 2016, "XNOR-Net", arXiv:1603.05279, section 4.1).
+    """
+    said = attributes(node)
+    products = prod(shapes[node.output[0]]) * said["channels"] * prod(said["kernel_shape"])
+    return -(-int(products) // WORD)
+
+
 _CONTRIB: dict[str, Formula] = {
     "ai.onnx.ml::LinearClassifier": _linear_model,
     "ai.onnx.ml::LinearRegressor": _linear_model,
+    f"{DOMAIN}::{OPERATOR}": _binary,
     "com.microsoft::Attention": _projected_attention,
     "com.microsoft::CausalConvWithState": MACS["CausalConvWithState"],
     "com.microsoft::ConvTransposeWithDynamicPads": transposed,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.binary_torch import translations, with_functions
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
@@ -257,11 +258,12 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
         input_names=[entry.name for entry in spec],
         dynamo=True,
         dynamic_shapes=(shapes,) if variadic else shapes,
+        custom_translation_table=translations(),
         verbose=False,
     )
     if program is None:
         raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
-    return program.model_proto
+    return with_functions(program.model_proto)
 
 
 def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, ...]) -> Any:
@@ -282,7 +284,7 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
             for entry in spec
         },
     )
-    return onnx.load_from_string(buffer.getvalue())
+    return with_functions(onnx.load_from_string(buffer.getvalue()))
 
 
 @contextlib.contextmanager

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfsuite.export.binary_operator import is_binary_conv
 from perfsuite.export.normalize import messages
 
 if TYPE_CHECKING:
     import onnx
 
+BINARY = "binary"
 _ROUND = "QuantizeLinear"
 _RESTORE = "DequantizeLinear"
 _CASTS = ("Cast", "CastLike")
@@ -36,9 +38,9 @@ class OwnPrecisions(NamedTuple):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """Return what is told of a cell of such a graph."""
+        """Return what is told of a cell of such a graph; of a binary one its kernels tell it."""
         return (
-            *(f"{one} already" for one in self.values),
+            *(f"{one} already" for one in self.values if one != BINARY),
             *(f"{one} weights already" for one in self.weights if one not in self.values),
         )
 
@@ -48,7 +50,7 @@ def own_precisions(model: onnx.ModelProto) -> OwnPrecisions:
 
     A value is rounded where QuantizeLinear or a Cast changes what is no constant, where an operator
     computes on 8-bit integers, and in fp16 and bf16 where an operator other than a Cast reads a
-    constant or an input of that type.
+    constant or an input of that type. A binary convolution rounds to signs: "binary".
     """
     graph = _Graph(model)
     values: set[str] = set()
@@ -82,7 +84,9 @@ class _Graph:
             self._fold(node, read)
             return set(), self._stored(node, read)
         rounds, stores = set[str](), self._stored(node, read)
-        if node.op_type == _ROUND:
+        if is_binary_conv(node):
+            rounds.add(BINARY)
+        elif node.op_type == _ROUND:
             rounds.add(self._rounded_to(node))
         elif _computes_in_integers(node):
             rounds.add("int8")

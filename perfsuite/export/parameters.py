@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 # The inputs, by operator, that are no parameters though constant: scales, zero points, limits,
 # running statistics. Integer constants are parameters only as inputs that `QUANTIZED` names.
 NOT_PARAMETERS: dict[str, tuple[int, ...]] = {
+    "BinaryConv": (3,),
     "BatchNormalization": (3, 4),
     "Clip": (1, 2),
     "DequantizeLinear": (1, 2),
@@ -29,6 +30,7 @@ NOT_PARAMETERS: dict[str, tuple[int, ...]] = {
     "Upsample": (1,),
 }
 QUANTIZED: dict[str, tuple[int, ...]] = {
+    "BinaryConv": (2,),
     "ConvInteger": (1,),
     "DequantizeLinear": (0,),
     "DynamicQuantizeLSTM": (1, 2),
@@ -92,6 +94,9 @@ def _elements(node: onnx.NodeProto, constant: _Constant) -> int:
     if node.op_type == "MatMulNBits":  # its weights are packed into bytes
         sides = {one.name: one.i for one in node.attribute}
         return int(sides["K"] * sides["N"])
+    if node.op_type == "BinaryConv" and len(constant.dims) > 1:
+        channels = next(one.i for one in node.attribute if one.name == "channels")
+        return int(prod(constant.dims[:3]) * channels)  # (M, kh, kw, bytes of 8 channels)
     return prod(constant.dims)
 
 

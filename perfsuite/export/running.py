@@ -149,6 +149,7 @@ class _Scope:
                 graph,
                 opset_imports=self.model.opset_import,
                 ir_version=self.model.ir_version,
+                functions=self.model.functions,
             )
         )
 

@@ -18,7 +18,8 @@ Shapes = dict[str, Shape]
 class Inferred(NamedTuple):
     """A model with functions expanded, and its tensors' shapes and bytes per element, by name.
 
-    A tensor whose shape cannot be inferred is missing.
+    Binary convolutions stay calls of their function. A tensor whose shape cannot be inferred is
+    missing.
     """
 
     model: onnx.ModelProto
@@ -40,7 +41,7 @@ def infer(model: onnx.ModelProto, given: Mapping[str, Shape] | None) -> Inferred
     import onnx
 
     copy = onnx.ModelProto()
-    copy.CopyFrom(inlined(model))
+    copy.CopyFrom(inlined(model, binary=False))
     del copy.graph.value_info[:]  # they may have dynamic axes
     for value in copy.graph.input:
         sides = value.type.tensor_type.shape.dim

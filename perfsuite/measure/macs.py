@@ -73,4 +73,5 @@ def count_module(module: nn.Module, inputs: Inputs) -> Macs:
         for part, training in modes:
             part.training = training
     parameters = sum(tensor.numel() for tensor in module.parameters())
+    parameters += sum(getattr(part, "packed", 0) for part in module.modules())  # of bits
     return Macs(count.macs, parameters, dict(count.uncounted))

@@ -36,10 +36,11 @@ class _Replaced(msgspec.Struct, frozen=True):
 def changes_of(applied: Applied, edited: Callable[[Applied], nn.Module]) -> Changes:
     """Return what passes have made of a net; `edited` gives it after some of them."""
     widths, (told, count) = widths_after(applied, edited), _replaced(applied)
+    labels = tuple(label for one in applied for label in _labels(one))
     if told is None:
-        return Changes(widths)
+        return Changes(widths, labels=labels)
     before, after = (_parameters(edited(some)) for some in ((), applied[:count]))
-    return Changes(widths, Replacement(told.by, before, after), told.labels)
+    return Changes(widths, Replacement(told.by, before, after), (*told.labels, *labels))
 
 
 def stages_of(
@@ -74,6 +75,12 @@ def _replaced(applied: Applied) -> tuple[_Replaced | None, int]:
 def _told(one: AppliedPass) -> _Replaced | None:
     with user_code(f"{type(one.pass_).__name__}: by what it replaced the model"):
         return msgspec.convert(one.edits.data.get("replaced"), _Replaced | None)
+
+
+def _labels(one: AppliedPass) -> tuple[str, ...]:
+    """Return the labels of results that a pass's edits tell."""
+    with user_code(f"{type(one.pass_).__name__}: the labels of its edits"):
+        return msgspec.convert(one.edits.data.get("labels", ()), tuple[str, ...])
 
 
 def _parameters(module: nn.Module) -> int:

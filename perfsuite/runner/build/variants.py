@@ -22,6 +22,7 @@ from perfsuite.domain.task import Inputs, main_metric
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, PerfsuiteError, Unsupported
 from perfsuite.export.calls import evaluated
+from perfsuite.export.own_precision import BINARY
 from perfsuite.export.pieces import read_pieces
 from perfsuite.export.state import state_parts
 from perfsuite.plugins import own_digest, source_digest
@@ -29,9 +30,11 @@ from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.batching import WHY, try_two
 from perfsuite.runner.build.capabilities import target_of
 from perfsuite.runner.build.changes import Changes, changes_of, stages_of
+from perfsuite.runner.build.checkpoints import checkpoints, remove_checkpoints
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
 from perfsuite.runner.build.identity import built_versions, onnx_key, structure_of
+from perfsuite.runner.build.kernels import calls_binary, expanded, has_binary, needed
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
@@ -42,7 +45,6 @@ from perfsuite.runner.build.steps import Step, told_after
 from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
-from perfsuite.store.places import home
 from perfsuite.user_code import require_type, user_code
 from perfsuite.workloads.table import weights_of
 
@@ -196,6 +198,18 @@ class VariantBuilder:
             )
 
     @cached_property
+    def is_binary(self) -> bool:
+        """Tell whether the variant has binary convolutions."""
+        own = self.workload.model.onnx
+        by_pass = BINARY in needed(step.pass_ for step in self.steps)
+        return by_pass or (own is not None and calls_binary(own))
+
+    @property
+    def simulates(self) -> bool:
+        """Tell whether the engine computes binary convolutions in float, having no kernels."""
+        return self.runtime.takes != "nothing" and self.is_binary and not has_binary(self.runtime)
+
+    @cached_property
     def one_at_a_time(self) -> str:
         """Return why a call takes one sample alone, though the batch is open; '' if it does not.
 
@@ -251,7 +265,7 @@ class VariantBuilder:
             fit = partial(self._fit, step, tuple(applied), key)
             folder, made = self.cache.build("edits", key, fit)
             if made:  # only now, as a process may be killed before the edits are stored
-                _remove_checkpoints(key)
+                remove_checkpoints(key)
             applied.append(AppliedPass(step.pass_, read_edits(folder), step.name))
         return applied
 
@@ -297,8 +311,10 @@ class VariantBuilder:
                 apply = partial(self._apply, step, path, key)
                 folder, made = self.cache.build("graph", key, apply)
                 if made:
-                    _remove_checkpoints(key)
+                    remove_checkpoints(key)
                 path = folder / GRAPH
+        if self.simulates:
+            path, key = expanded(path, key, self.cache)
         return Variant(path, rebuild, quantized and _is_quantized(path)), key
 
     def _file(self, path: Path) -> tuple[Path, str]:
@@ -377,7 +393,7 @@ class VariantBuilder:
             calibration=self._samples.calibration,
             train=self._samples.train,
             target=self.target(step),
-            checkpoint=_checkpoints() / key,
+            checkpoint=checkpoints() / key,
             progress=progress,
             say=progress.say,
             latency_s=Clock(runtime, cell.device, cell.precision, cell.threads),
@@ -391,13 +407,3 @@ def _is_quantized(graph: Path) -> bool:
     from perfsuite.export.onnx import load_graph
 
     return any(node.op_type == "DequantizeLinear" for node in load_graph(graph).graph.node)
-
-
-def _checkpoints() -> Path:
-    """Return the folder of the checkpoints of passes, by the keys of their results."""
-    return home() / "checkpoints"
-
-
-def _remove_checkpoints(key: str) -> None:
-    for file in _checkpoints().glob(f"{key}*"):
-        file.unlink()

@@ -15,6 +15,7 @@ from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import (
     ONE_AT_A_TIME,
+    SIMULATED,
     SPLIT,
     UNLABELLED,
     Likeness,
@@ -24,6 +25,7 @@ from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.left import left_in_file
+from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, stages
 from perfsuite.runner.build.batching import spec_of
@@ -112,7 +114,8 @@ def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
     found_out = builder.one_at_a_time or (model.batch == 1 and model.why_batch)
     single = (ONE_AT_A_TIME,) if found_out else ()
     decided = (step.label for step in builder.steps if step.label)
-    return (*unlabelled, *((SPLIT,) if is_split(folder) else ()), *single, *task.labels, *decided)
+    made = (*((SPLIT,) if is_split(folder) else ()), *((SIMULATED,) if builder.simulates else ()))
+    return (*unlabelled, *made, *single, *task.labels, *decided)
 
 
 @dataclass(frozen=True)
@@ -280,9 +283,12 @@ class _Build:
         from perfsuite.export.onnx import load_graph
         from perfsuite.export.own_precision import OwnPrecisions, own_precisions
 
-        if self.variant.graph is None or self.variant.quantized:
-            return OwnPrecisions()
-        return own_precisions(load_graph(self.variant.graph))
+        found = OwnPrecisions()
+        if self.variant.graph is not None and not self.variant.quantized:
+            found = own_precisions(load_graph(self.variant.graph))
+        if self.builder.is_binary:  # also of a module, and of a graph in plain operators
+            found = found._replace(values=tuple(sorted({*found.values, BINARY})))
+        return found
 
     def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
         if self.variant.rebuild is None:
