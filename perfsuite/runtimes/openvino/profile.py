@@ -20,7 +20,13 @@ from perfsuite.runtimes.shared.precision import PRECISIONS
 NOT_RUN = "not_executed"
 MEMORY = ("Input", "Output", "Const", "Parameter", "Result")
 _CONSTANT = "Const"
-PRODUCTS = ("Convolution", "GroupConvolution", "ConvolutionBackpropData", "MatMul")
+PRODUCTS = (
+    "BinaryConvolution",
+    "Convolution",
+    "GroupConvolution",
+    "ConvolutionBackpropData",
+    "MatMul",
+)
 # Layers that read constants alone, and yet give something else in each call.
 _LIVE = ("RandomUniform", "Multinomial", "MemoryInput", "ReadValue")
 

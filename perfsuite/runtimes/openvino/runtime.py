@@ -16,6 +16,7 @@ from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.validity import kind_of_value
+from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
@@ -54,6 +55,7 @@ class OpenVino:
     takes: ClassVar[str] = "graph"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
+    kernels: ClassVar[tuple[str, ...]] = ("binary",)
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -85,9 +87,12 @@ class OpenVino:
         try:
             with TemporaryFolder() as own:
                 path = _readable(variant.graph, graph, Path(own))
-                model = openvino.Core().read_model(str(path))
+                core = openvino.Core()
+                add_conversion(core)
+                model = core.read_model(str(path))
                 _check_types(model, manifest.outputs)
                 _name_last(model, graph)
+                name_parts(model, graph)
                 keep_swaps_apart(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
@@ -267,7 +272,7 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = with_slices(with_computed_empties(graph))
+    better = without_function(with_slices(with_computed_empties(graph)))
     if better is graph and named == [node.name for node in graph.graph.node]:
         return path
     copy = folder / path.name

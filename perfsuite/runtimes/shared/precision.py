@@ -28,6 +28,7 @@ PRECISIONS = {
     "bfloat16": "bf16", "bf16": "bf16", "c10::bfloat16": "bf16",
     "int8": "int8", "uint8": "int8", "i8": "int8", "u8": "int8",
     "signed char": "int8", "unsigned char": "int8",
+    "u1": "binary",
     "double": "fp64", "float64": "fp64", "f64": "fp64",
 }  # fmt: skip
 
