@@ -34,7 +34,15 @@ def _distill() -> type[Any]:
     return Distill
 
 
+def _binarize() -> type[Any]:
+    """Return binary weights and activations, trained in two steps, for torch modules."""
+    from perfsuite.passes.binarize.binarize import Binarize
+
+    return Binarize
+
+
 PASSES: dict[str, Callable[[], type[Any]]] = {
+    "binarize": _binarize,
     "distill": _distill,
     "int8": _int8,
     "lowrank": _lowrank,

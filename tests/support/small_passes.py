@@ -9,6 +9,7 @@ from perfsuite.domain.recipe import PassUse
 from perfsuite.passes.table import PASSES
 
 FIELDS: dict[str, dict[str, Any]] = {
+    "binarize": {"untrained": True},
     # Training is tried with nets that are made for it: these take seconds a step.
     "distill": {"student": "shufflenet-x0.5", "untrained": True},
     "lowrank": {"energy": 0.7},
