@@ -34,6 +34,7 @@ class PerfsuiteBinary:
     takes: ClassVar[str] = "graph"
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
+    kernels: ClassVar[tuple[str, ...]] = ("binary",)
 
     def probe(self) -> dict[str, str]:
         """Return the versions of what compiles the kernels and of what runs the rest."""
