@@ -99,10 +99,26 @@ _QUARTER_OF_VGG = {
     },
 }
 
+# As the recipe `shufflenet` of benchmarks/distill.toml, whose training comes with perfsuite.
+_SHUFFLENET_OF_VGG = {
+    "student": "shufflenet-x1.0",
+    "train": {
+        "optimizer": "sgd",
+        "epochs": 60,
+        "batch": 256,
+        "peak_rate": 0.2,
+        "label_smoothing": 0.0,
+        "cutouts": [[0, 8]],
+        "averaging": [48, 0.04],
+        "teacher": 0.9,
+    },
+}
+
 ROWS: tuple[Row, ...] = (
     Row("lowrank", "lowrank", {"energy": 0.95}),
     Row("fitted-75", "prune", {"macs": 0.75, "importance": "l2", "reconstruct": 500}),
     Row("trained-25", "prune", _QUARTER_OF_VGG, workload="vgg16-cifar10"),
+    Row("trained-shufflenet", "distill", _SHUFFLENET_OF_VGG, workload="vgg16-cifar10"),
     _prune(50),
     _prune(25),
     _prune(12),

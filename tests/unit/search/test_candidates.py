@@ -21,7 +21,7 @@ from perfsuite.search.ways import Way
 from perfsuite.store.cache import SHIPPED, Cache
 from perfsuite.training.plan import SgdPlan
 
-PRUNE = Path(__file__).parents[3] / "benchmarks/prune.toml"
+SUITES = Path(__file__).parents[3] / "benchmarks"
 INT8 = Way("openvino", last=(PassUse("int8"),), suffix="int8")
 CLASSES = Survey(metric="top1", training_samples=48_000)
 
@@ -108,17 +108,26 @@ def test_a_row_of_another_workload_is_left_out(monkeypatch: pytest.MonkeyPatch) 
     assert own not in rows("net")
 
 
+SHIPS = {
+    "trained-25": ("prune", "vgg16-cifar10/quarter/onnxruntime/cpu/b1"),
+    "trained-shufflenet": ("distill", "vgg16-cifar10/shufflenet/onnxruntime/cpu/b1"),
+}
+
+
 def test_what_ships_is_tried_and_is_what_its_suite_says(tmp_path: Path) -> None:
     """The key is that of the recipe, the net, the data and the pass's version: a change of any
     of these asks for another training, or for the same one under its new key."""
     pytest.importorskip("torch")
-    suite, cells, _ = load_suite(PRUNE)
-    (cell,) = (one for one in cells if one.key == "vgg16-cifar10/quarter/onnxruntime/cpu/b1")
-    job = first_job(suite, cell)
-    (row,) = (one for one in ROWS if one.workload)
-    assert row.workload == cell.workload
-    assert [PassUse(row.use, row.fields)] == list(job.recipe.passes)
-    runtime = load_runtime(job.runtime)
-    workload, steps = workload_of(job), steps_of(job, runtime)
-    builder = VariantBuilder(workload, job, steps, runtime, Cache(tmp_path))
-    assert {one.name for one in (SHIPPED / "edits").iterdir()} == {builder.edits_key}
+    keys = set()
+    for row in (one for one in ROWS if one.workload):
+        name, key = SHIPS[row.name]
+        suite, cells, _ = load_suite(SUITES / f"{name}.toml")
+        (cell,) = (one for one in cells if one.key == key)
+        job = first_job(suite, cell)
+        assert row.workload == cell.workload
+        assert [PassUse(row.use, row.fields)] == list(job.recipe.passes)
+        runtime = load_runtime(job.runtime)
+        workload, steps = workload_of(job), steps_of(job, runtime)
+        keys.add(VariantBuilder(workload, job, steps, runtime, Cache(tmp_path)).edits_key)
+    assert {one.name for one in (SHIPPED / "edits").iterdir()} == keys
+    assert len(keys) == len(SHIPS)
