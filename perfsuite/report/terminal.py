@@ -198,13 +198,16 @@ def _print_cells(console: Console, group: list[CellRow]) -> None:
 
 
 def _print_sketch(console: Console, drawn: Sequence[str]) -> None:
-    """Print the sketch of speed-ups and points lost, if there are enough cells to see something."""
-    if not drawn:
+    """Print the sketch of speed-ups and points lost, if there are enough cells to see something.
+
+    A terminal that is narrower than the sketch gets none.
+    """
+    if not drawn or console.width < max(map(len, drawn[:-1])):
         return
     console.print()
     console.print(as_text(console, "points lost against speed-up", "bold"))
     for line in drawn:
-        console.print(as_text(console, plain(line)))
+        console.print(as_text(console, line))
 
 
 def _print_sensitivity(console: Console, run: Run) -> None:

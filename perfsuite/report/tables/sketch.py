@@ -9,7 +9,7 @@ from typing import NamedTuple
 from perfsuite.domain.optimum import Candidate, Optimum
 from perfsuite.domain.verdict import Verdict
 from perfsuite.report import words
-from perfsuite.report.tables.cell_rows import CellRow, short_key
+from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
 
 WIDTH, HEIGHT = 60, 9
 _FEWEST = 3  # candidates, below which there is nothing to see
@@ -41,20 +41,8 @@ def sketch_of(group: Sequence[CellRow], verdicts: Sequence[Verdict]) -> list[str
 
     The limits are the tightest that budgets set on the speed-up and on the points lost.
     """
-    shown = [
-        (row, row.speedup.value, row.loss_points.value)
-        for row in group
-        if row.speedup is not None and row.loss_points is not None
-        if row.speedup.value > 0 and not words.is_noise(row.speedup)
-    ]
-    front = [
-        row
-        for row, speedup, loss in shown
-        if not any(
-            other >= speedup and less <= loss and (other, less) != (speedup, loss)
-            for _, other, less in shown
-        )
-    ]
+    shown = _placed(group)
+    front = pareto_front(group)
     keys = {row.key for row in group}
     held = [one for one in verdicts if one.cell in keys and one.limit is not None]
     speeds = [one.limit or 0.0 for one in held if one.check == "min_speedup"]
@@ -63,7 +51,31 @@ def sketch_of(group: Sequence[CellRow], verdicts: Sequence[Verdict]) -> list[str
     drawn = _drawn(points, max(speeds, default=None), min(losses, default=None))
     if not drawn:
         return []
-    return [*drawn, f"{'':>6} + Pareto front: {', '.join(map(short_key, front))}"]
+    names = ", ".join(plain(short_key(row)) for row in front)
+    return [*drawn, f"{'':>6} + Pareto front: {names}"]
+
+
+def pareto_front(group: Sequence[CellRow]) -> list[CellRow]:
+    """Return the rows of which no other is both faster and more accurate."""
+    shown = _placed(group)
+    return [
+        row
+        for row, speedup, loss in shown
+        if not any(
+            other >= speedup and less <= loss and (other, less) != (speedup, loss)
+            for _, other, less in shown
+        )
+    ]
+
+
+def _placed(group: Sequence[CellRow]) -> list[tuple[CellRow, float, float]]:
+    """Return rows with their speed-ups and losses, without those that are noise."""
+    return [
+        (row, row.speedup.value, row.loss_points.value)
+        for row in group
+        if row.speedup is not None and row.loss_points is not None
+        if row.speedup.value > 0 and not words.is_noise(row.speedup)
+    ]
 
 
 def _drawn(

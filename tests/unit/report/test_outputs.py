@@ -16,7 +16,7 @@ from rich.console import Console
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.environment import Environment, MustMatch
 from perfsuite.domain.recipe import FP32
-from perfsuite.domain.record import Failure, Header, LayerWidth, Record, Run
+from perfsuite.domain.record import Accuracy, Failure, Header, LayerWidth, Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
@@ -152,6 +152,29 @@ def test_theory_is_left_out_where_no_macs_changed(macs: float | None) -> None:
     one = compressed(macs)
     assert "heory" not in printed(one)
     assert "heory" not in render(one, judge(one), "md")
+
+
+def test_a_terminal_that_is_narrower_than_the_sketch_gets_none() -> None:
+    one = with_losses()
+    assert "Pareto front" in printed(one, 70)
+    assert "Pareto front" not in printed(one, 60)
+    sketched = [line for line in printed(one, 70).splitlines() if line.startswith("points 2x")]
+    assert [len(line) for line in sketched] == [67], "as wide as it was drawn"
+
+
+def with_losses() -> Run:
+    """Return a run of three variants that are faster and lose more, one after the other."""
+    cells = [Cell("net", name, "fake") for name in ("fp32", "a", "b", "c")]
+    one = run(*cells)
+    records = {
+        cell.id: msgspec.structs.replace(
+            one.records[cell.id],
+            latencies_s=dict.fromkeys(range(4), (0.5 / (1 + place),)),
+            accuracies=(Accuracy("top1", 0.9 - place / 100, 100, "d", (0.9 - place / 100,) * 5),),
+        )
+        for place, cell in enumerate(cells)
+    }
+    return msgspec.structs.replace(one, records=records)
 
 
 def test_theory_stands_beside_the_clock_in_all_outputs() -> None:
