@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,6 +25,8 @@ def serve(folder: Path, port: int = PORT, told: Callable[[str, int], None] | Non
     """
     from waitress.server import create_server
 
+    # It warns of each request that waits, and pages of large runs take seconds.
+    logging.getLogger("waitress.queue").setLevel(logging.ERROR)
     count = len(runs_in(folder))
     try:
         server = create_server(

@@ -213,7 +213,10 @@ def _parse(file: Path) -> _Content:
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             torn = number == len(rows) and not isinstance(error, msgspec.ValidationError)
             if not torn:
-                raise SchemaError(f"{file}: line {number} is corrupt: {error}") from error
+                raise SchemaError(
+                    f"{file}: line {number} is corrupt: {error}; restore the file, or remove this "
+                    f"line: `run --resume` does again what it told of"
+                ) from error
             warnings.append(f"{file}: line {number}, the last, is torn and was skipped")
             break
         good_bytes += len(row)
@@ -230,4 +233,7 @@ def _header(file: Path, row: bytes) -> Header:
             )
         return msgspec.json.decode(row, type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise SchemaError(f"{file}: line 1, the header, is corrupt: {error}") from error
+        raise SchemaError(
+            f"{file}: line 1, the header, is corrupt: {error}; restore the file, or run the suite "
+            f"anew into another folder"
+        ) from error

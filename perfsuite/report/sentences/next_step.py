@@ -12,6 +12,7 @@ from perfsuite.judge import metrics
 from perfsuite.judge.bottleneck import bottleneck
 from perfsuite.report.sentences.bottleneck import bottleneck_sentences
 
+_TO_FINISH = ("cut_short", "not_run")
 _PASSES_OF_SENSITIVITY = ("int8", "prune", "lowrank")
 
 
@@ -26,6 +27,11 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
     """Return what to do about a verdict that is not `pass`; None where it says so itself."""
     record = _record(verdict, run)
     match verdict.status:
+        case "missing" if verdict.reason is not None and verdict.reason.kind in _TO_FINISH:
+            return NextStep(
+                "Finish the run: what is done is not done again.",
+                f"perfsuite run {_suite(run)} --resume -o RUN",
+            )
         case "pass" | "missing" | "incomparable":
             return None  # its sentence says how to mend it
         case "failed":

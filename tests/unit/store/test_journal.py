@@ -220,7 +220,10 @@ def test_an_empty_file_is_no_journal(tmp_path: Path) -> None:
     file.write_bytes(b"")
     with pytest.raises(SchemaError) as caught:
         read(tmp_path)
-    assert str(caught.value) == f"{file}: line 1, the header, is corrupt: Input data was truncated"
+    assert str(caught.value) == (
+        f"{file}: line 1, the header, is corrupt: Input data was truncated; restore the file, or "
+        f"run the suite anew into another folder"
+    )
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b'{"schema": 1', b"[]\n", b'{"schema": 1}\n'])

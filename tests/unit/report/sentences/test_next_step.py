@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from reported_run import run
 
-from perfsuite.domain.verdict import Verdict
+from perfsuite.domain.verdict import Reason, Verdict
 from perfsuite.report.sentences.next_step import next_step
 
 KEY = "vgg16-cifar10/int8/openvino/cpu/b1"
@@ -27,6 +27,13 @@ def command(found: Verdict) -> str:
 @pytest.mark.parametrize("status", ["pass", "missing", "incomparable"])
 def test_what_says_itself_how_to_mend_it_needs_no_advice(status: str) -> None:
     assert next_step(verdict(status, "min_speedup"), run()) is None
+
+
+def test_a_run_that_was_cut_short_is_to_be_finished() -> None:
+    for kind in ("cut_short", "not_run"):
+        found = verdict("missing", "min_speedup", reason=Reason(kind))
+        assert command(found) == "perfsuite run SUITE.toml --resume -o RUN"
+    assert next_step(verdict("missing", "ok", reason=Reason("no_breakdown")), run()) is None
 
 
 def test_too_slow_names_the_bottleneck_and_a_search() -> None:
