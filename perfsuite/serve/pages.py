@@ -14,7 +14,7 @@ from perfsuite.report.tables.cell_rows import plain
 from perfsuite.serve.found import Listed
 
 RUN = "/run/"
-_COLUMNS = ("run", "date", "suite", "cells", "outcome")
+_COLUMNS = ("run", "outcome", "cells", "date", "suite")
 _TONES: dict[int | None, Tone] = {0: "good", 1: "bad"}
 
 
@@ -52,12 +52,12 @@ def _line(one: Listed) -> tuple[Value, ...]:
     if one.pending:
         return (name, said("to be judged", tone="quiet"), *map(said, ("", "", "")))
     if one.trouble:
-        return (name, *map(said, ("", "", "")), said(one.trouble, tone="bad"))
+        return (name, said(one.trouble, tone="bad"), *map(said, ("", "", "")))
     tone = _TONES.get(one.exit_code, "unsure")
     return (
         name,
+        said(one.outcome, tone=tone),
+        said(one.cells),
         said(one.when),
         said(one.suite),
-        said(one.cells),
-        said(one.outcome, tone=tone),
     )

@@ -190,6 +190,18 @@ class Section:
     short: str = ""  # the title among the links at the top, if it is another
 
 
+def filled(caption: str, columns: Sequence[str], lines: Sequence[Sequence[Value]]) -> Table:
+    """Return a table without the columns in which nothing stands, but for the first."""
+    kept = [
+        place for place in range(len(columns)) if not place or any(one[place].text for one in lines)
+    ]
+    return Table(
+        caption,
+        tuple(columns[place] for place in kept),
+        [tuple(line[place] for place in kept) for line in lines],
+    )
+
+
 def text(*paragraphs: str, tone: Tone = "", command: str = "") -> Text:
     """Return these paragraphs."""
     return Text(paragraphs, tone, command)

@@ -75,7 +75,8 @@ def _by_limit(verdicts: Sequence[Verdict]) -> dict[str, list[Verdict]]:
 
 def _budgets(verdicts: Sequence[Verdict], page: Page) -> Fold | Table:
     places = {cell.key: cell_place(cell) for cell in page.run.header.cells}
-    lines = [_verdict_line(one, places) for one in verdicts]
+    worst_first = sorted(verdicts, key=lambda one: SEVERITY.index(one.status))
+    lines = [_verdict_line(one, places) for one in worst_first]
     columns = ("verdict", "limit", "cell", "in words")
     if len(verdicts) <= _FEW:
         return Table("What the run was held to", columns, lines)

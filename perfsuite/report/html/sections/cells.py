@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from perfsuite.report import words
-from perfsuite.report.html.blocks import Block, Section, Table, Text, Tone, Value
+from perfsuite.report.html.blocks import Block, Section, Table, Text, Tone, Value, filled
 from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.sections.answer import tone_of
@@ -33,7 +33,7 @@ def cells(page: Page) -> Section:
     """Return one table of all cells, and what went wrong in those that failed."""
     blocks: list[Block] = []
     if page.rows:
-        blocks.append(Table("All cells of the run", _COLUMNS, [_line(row) for row in page.rows]))
+        blocks.append(filled("All cells of the run", _COLUMNS, [_line(row) for row in page.rows]))
     else:
         blocks.append(Text(("The run has no cells.",), "unsure"))
     blocks += _notes(page)

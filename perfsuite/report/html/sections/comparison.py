@@ -8,7 +8,17 @@ from typing import Any
 from perfsuite.judge import CellChange, Comparison
 from perfsuite.report import words
 from perfsuite.report.html import figures
-from perfsuite.report.html.blocks import Block, Plot, Section, Table, Text, Tone, Value, text
+from perfsuite.report.html.blocks import (
+    Block,
+    Plot,
+    Section,
+    Table,
+    Text,
+    Tone,
+    Value,
+    filled,
+    text,
+)
 from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import number, said, worded
@@ -32,10 +42,10 @@ def comparison(page: Page) -> Section | None:
     if found is None:
         return None
     intro = f"Before: {plain(found.before)}. Now: {plain(found.after)}."
-    blocks: list[Block] = [text(TURNED, tone="unsure")] if found.turned else []
+    blocks: list[Block] = [text(f"{TURNED.capitalize()}.", tone="unsure")] if found.turned else []
     blocks.append(text(since_sentence(found), tone=_tone(found)))
     lines = [_line(one) for one in found.changes]
-    table = Table("Each cell before and now, with 95 % intervals", _COLUMNS, lines)
+    table = filled("Each cell before and now, with 95 % intervals", _COLUMNS, lines)
     timed = [one for one in found.changes if one.latency_ratio is not None]
     blocks += [_plot(timed), table] if timed else [table] if lines else []
     blocks += _rest(found)

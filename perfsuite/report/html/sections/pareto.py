@@ -13,9 +13,10 @@ from perfsuite.report.html.page import Page
 from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.values import said, worded
 from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, plain, short_key
+from perfsuite.report.tables.sketch import pareto_front
 from perfsuite.report.tables.texts import faster_text, loss_text
 
-_NAMED = 14  # points that bear their names in the plot
+_NAMED = 14  # points that all bear their names in the plot; of more, the Pareto front does
 _APART = 8.0  # how many times further than the points an interval may stretch the plot
 _INTRO = (
     "Further right is faster, further up is more accurate. Lines through a point are its 95 % "
@@ -76,10 +77,11 @@ def _plot(workload: str, group: Sequence[CellRow], reference: CellRow, area: All
     if area != Allowed(None, None):
         data.append(_area(area, across, down))
     data.append(_reference(reference))
+    named = group if len(group) <= _NAMED else pareto_front(group)
     runtimes = list(dict.fromkeys(row.cell.runtime for row in group))
     for place, runtime in enumerate(runtimes):
         own = [row for row in group if row.cell.runtime == runtime]
-        data.append(_points(runtime, own, place, across, named=len(group) <= _NAMED))
+        data.append(_points(runtime, own, place, across, named))
     metric = figures.label(group[0].accuracy_metric)
     figure = {
         "data": data,
@@ -138,7 +140,11 @@ def _reference(row: CellRow) -> dict[str, Any]:
 
 
 def _points(
-    runtime: str, group: Sequence[CellRow], place: int, across: Sequence[float], *, named: bool
+    runtime: str,
+    group: Sequence[CellRow],
+    place: int,
+    across: Sequence[float],
+    named: Sequence[CellRow],
 ) -> dict[str, Any]:
     speeds = [row.speedup for row in group if row.speedup is not None]
     losses = [row.loss_points for row in group if row.loss_points is not None]
@@ -149,8 +155,8 @@ def _points(
         "y": [one.value for one in losses],
         "error_x": figures.errors(speeds, figures.series(place)),
         "error_y": figures.errors(losses, figures.series(place)),
-        "mode": "markers+text" if named else "markers",
-        "text": [figures.label(row.cell.recipe, 24) for row in group],
+        "mode": "markers+text",
+        "text": [figures.label(row.cell.recipe, 24) if row in named else "" for row in group],
         "textposition": figures.inwards([one.value for one in speeds], across, place),
         "textfont": {"size": 11, "color": "$quiet"},
         "cliponaxis": False,

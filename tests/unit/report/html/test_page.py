@@ -13,6 +13,7 @@ from perfsuite.domain.record import Run
 from perfsuite.judge import judge
 from perfsuite.report import render
 from perfsuite.report.html import page as making
+from perfsuite.report.tables.cell_rows import SEVERITY
 
 ATTACK = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\"'`{{7*7}}&lt;"
 
@@ -159,3 +160,19 @@ def test_a_large_page_keeps_the_data_of_what_is_folded_and_says_so_without_scrip
         count = len(unpacked(island))
         assert f"The {count} rows of this table need JavaScript" in box.all("noscript")[0].text
     assert lazy_lines(large)
+
+
+def test_verdicts_stand_the_worst_first_and_columns_without_anything_are_left_out(
+    page: Element,
+) -> None:
+    (table,) = section(page, "answer").all("table")
+    statuses = [line[0].split(" ", 1)[1] for line in lines(table)]
+    assert statuses == sorted(statuses, key=lambda one: SEVERITY.index(one.replace(" ", "_")))
+    assert len(set(statuses)) > 2
+    found = run()
+    records = {
+        name: msgspec.structs.replace(one, accuracies=()) for name, one in found.records.items()
+    }
+    bare = page_of(msgspec.structs.replace(found, records=records))
+    heads = [one.text for one in section(bare, "cells").all("table")[0].all("th", scope="col")]
+    assert heads == ["cell", "verdict", "latency", "speed-up", "memory", "size"]

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
+import pytest
 from page_reading import figures, read_page, section
 from reported_run import run
 
+from perfsuite.domain.record import Run
 from perfsuite.judge import judge
 from perfsuite.report import render
 from perfsuite.report.html.page import Page
+from perfsuite.report.html.sections import pareto as making
 from perfsuite.report.html.sections.pareto import allowed
 
 
@@ -42,3 +47,18 @@ def test_without_accuracy_speed_ups_are_shown_alone() -> None:
     found = msgspec.structs.replace(found, records=records)
     shown = section(read_page(render(found, judge(found), "html")), "pareto")
     assert "without a comparison of accuracy" in shown.text
+
+
+def test_of_many_points_those_of_the_front_bear_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = run()
+    names = [one["text"] for one in drawn(found) if one["name"] == "openvino"]
+    assert names == [["int8"]]
+    monkeypatch.setattr(making, "_NAMED", 0)
+    monkeypatch.setattr(making, "pareto_front", lambda group: [])
+    names = [one["text"] for one in drawn(found) if one["name"] == "openvino"]
+    assert names == [[""]]
+
+
+def drawn(found: Run) -> list[dict[str, Any]]:
+    (figure,) = figures(section(read_page(render(found, judge(found), "html")), "pareto"))
+    return list(figure["data"])
