@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 import numpy as np
 import pytest
-from binary_nets import make_binary
+from binary_graphs import make_binary
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant

@@ -99,7 +99,7 @@ class Head(IntEnum):
     FIRST_OP = auto()
     SCRATCH = auto()
     SCRATCH_SIZE = auto()  # of each thread
-    COUNTERS = auto()  # of what threads have taken of each step
+    COUNTERS = auto()  # of each step: what was taken of each thread's part, and what is done
     TIMES = auto()  # 0, or where to write when each step had ended
 
 

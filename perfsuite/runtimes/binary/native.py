@@ -64,6 +64,18 @@ def add_to(typing_context: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def replaced(typing_context: Any, address: Any, found: Any, value: Any) -> Any:
+    """Put a value where another was found, if that is still there; return whether it was."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        place = builder.inttoptr(values[0], _I64.as_pointer())
+        pair = builder.cmpxchg(place, values[1], values[2], "seq_cst", "seq_cst")
+        return builder.extract_value(pair, 1)
+
+    return types.boolean(types.int64, types.int64, types.int64), generate
+
+
+@intrinsic
 def read(typing_context: Any, address: Any) -> Any:
     """Return the counter at an address, as other threads have left it."""
 
@@ -75,11 +87,11 @@ def read(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def invoke(typing_context: Any, function: Any, a: Any, b: Any, c: Any, d: Any, e: Any) -> Any:
-    """Call the function at an address, of five integers, which gives one."""
+def invoke(typing_context: Any, function: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
+    """Call the function at an address, of four integers, which gives one."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(_I64, [_I64] * 5)
+        kind = ir.FunctionType(_I64, [_I64] * 4)
         return builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
 
-    return types.int64(*[types.int64] * 6), generate
+    return types.int64(*[types.int64] * 5), generate

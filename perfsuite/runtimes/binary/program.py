@@ -130,7 +130,7 @@ class Program:
 
     def _head(self, rows: Array, threads: int) -> Array:
         ops = np.array(self._ops, np.int64).reshape(-1, len(OpField))
-        counters = aligned(max(1, len(rows)) * threads * COUNTER_BYTES)
+        counters = aligned(max(1, len(rows)) * (threads + 1) * COUNTER_BYTES)
         size = TILE_COLUMNS * TILE_CHANNELS * 4
         scratch = aligned(size * threads)
         self._kept += [rows, ops, counters, scratch]

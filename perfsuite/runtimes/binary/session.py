@@ -32,12 +32,13 @@ class _Segment:
         self.operands = Operands(steps, tensors)
         self.programs: dict[tuple[tuple[int, ...], ...], Program] = {}
 
-    def program(self, values: Mapping[str, Array]) -> Program:
+    def program(self, values: Mapping[str, Array], team: Team) -> Program:
         """Return the program for the sizes of `values`."""
         shapes = tuple(values[port.name].shape for port in self.steps.inputs)
         found = self.programs.get(shapes)
         if found is None:
             if len(self.programs) >= _MOST_PROGRAMS:
+                team.forget()
                 self.programs.clear()
             named = {
                 port.name: shape for port, shape in zip(self.steps.inputs, shapes, strict=True)
@@ -71,7 +72,7 @@ class BinarySession(BaseSession):
         values = dict(inputs)
         for part in self._parts:
             if isinstance(part, _Segment):
-                values.update(part.program(values).run(self._team, values))
+                values.update(part.program(values, self._team).run(self._team, values))
             else:
                 values.update(part.run(values))
         return [values[name] for name in self._plan.outputs]
@@ -113,7 +114,7 @@ class BinarySession(BaseSession):
         values, marks = dict(entry), []
         for part in self._parts:
             if isinstance(part, _Segment):
-                found, mark = part.program(values).timed(self._team, values)
+                found, mark = part.program(values, self._team).timed(self._team, values)
             else:
                 found, mark = part.timed(values)
             values.update(found)

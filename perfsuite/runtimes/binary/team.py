@@ -1,8 +1,10 @@
 """Threads that compute programs together, and sleep in between.
 
-A call wakes them once. From step to step they wait for each other by looking, which takes a
-fraction of a microsecond, and none of them looks on when a call has ended: nothing is taken from
-what else runs on the machine. They hold no lock of Python's while they compute or sleep.
+A call wakes them once. From step to step they wait by looking, which takes a fraction of a
+microsecond, and none of them looks on when a call has ended: nothing is taken from what else runs
+on the machine. They hold no lock of Python's while they compute or sleep. Which units of a step are
+taken and done stands in counters, with the number of the call, so that a thread that wakes late
+sees that there is nothing left to do.
 """
 # Numba infers types, and takes no annotations of its own.
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
@@ -13,6 +15,7 @@ import ctypes
 import hashlib
 import threading
 import time
+import weakref
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -32,6 +35,7 @@ from perfsuite.runtimes.binary.native import (
     pointer,
     post,
     read,
+    replaced,
     wait,
 )
 
@@ -40,44 +44,60 @@ _kernel = njit(nogil=True, error_model="numpy")
 (_STEPS, _FIRST_STEP, _FIRST_OP, _SCRATCH, _SCRATCH_SIZE, _COUNTERS, _TIMES) = map(int, Head)
 _LINE = 64
 # Cache lines of the block by which threads find each other.
-_ARRIVED, _PROGRAM, _STOP, _PASSED, _SEMAPHORES = (line * _LINE for line in range(5))
+_CALL, _PROGRAM, _STOP, _AWAKE, _SEMAPHORES = (line * _LINE for line in range(5))
+# Counters hold the number of the call above, and below what is counted.
+_CALL_BITS, _COUNT = 32, 0x7FFFFFFF
 _LOOKS = 4000  # before a waiting thread lets others run
 _MONOTONIC = 1  # the clock of time.perf_counter_ns
 
 
 @_kernel
-def _meet(block, target, times):
-    """Wait until all threads have arrived `target` times together; the last one notes the time."""
-    if times != 0 and read(block + _ARRIVED) == target - 1:
-        now(_MONOTONIC, times)
-    add_to(block + _ARRIVED, 1)
-    looks = 0
-    while read(block + _ARRIVED) < target:
-        looks += 1
-        if looks > _LOOKS:
-            give_way()
+def _taken(counter, call, size):
+    """Return the next of `size` units that nobody has taken, or -1, also if the call has ended."""
+    while True:
+        found = read(counter)
+        if found >> _CALL_BITS != call or found & _COUNT >= size:
+            return -1
+        if replaced(counter, found, found + 1):
+            return found & _COUNT
 
 
 @_kernel
-def _run(program, block, thread, threads, passed):
-    """Compute a thread's part of each step, then of others' what they have not begun."""
+def _run(program, call, thread, threads):
+    """Compute a thread's part of each step, then of others' what they have not begun.
+
+    A step has ended when all its units are done, whether or not all threads have come so far: one
+    that other programs keep from running keeps nobody waiting, unless in the middle of a unit.
+    """
     head = carray(pointer(program), HEAD_WORDS, np.int64)
     scratch = head[_SCRATCH] + thread * head[_SCRATCH_SIZE]
     for index in range(head[_STEPS]):
         step = carray(pointer(head[_FIRST_STEP] + index * _STEP * 8), _STEP, np.int64)
         total = units(step)
-        counters = head[_COUNTERS] + index * threads * COUNTER_BYTES
+        counters = head[_COUNTERS] + index * (threads + 1) * COUNTER_BYTES
+        done = counters + threads * COUNTER_BYTES
+        mine = 0
         for turn in range(threads):
             owner = (thread + turn) % threads
             begin, end = total * owner // threads, total * (owner + 1) // threads
             while True:
-                unit = begin + add_to(counters + owner * COUNTER_BYTES, 1)
-                if unit >= end:
+                unit = _taken(counters + owner * COUNTER_BYTES, call, end - begin)
+                if unit < 0:
                     break
-                run_unit(step, head[_FIRST_OP], unit, scratch)
-        passed += threads
-        _meet(block, passed, head[_TIMES] + index * 16 if head[_TIMES] != 0 else 0)
-    return passed
+                run_unit(step, head[_FIRST_OP], begin + unit, scratch)
+                mine += 1
+        if mine != 0 and (add_to(done, mine) + mine) & _COUNT == total and head[_TIMES] != 0:
+            now(_MONOTONIC, head[_TIMES] + index * 16)
+        looks = 0
+        while True:
+            found = read(done)
+            if found >> _CALL_BITS != call:
+                return  # all of the call is done
+            if found & _COUNT >= total:
+                break
+            looks += 1
+            if looks > _LOOKS:
+                give_way()
 
 
 def _functions(sources: int) -> tuple[Any, Any, Any]:
@@ -88,38 +108,42 @@ def _functions(sources: int) -> tuple[Any, Any, Any]:
     is compiled once.
     """
 
-    def run(program, block, thread, threads, passed):
-        return (
-            passed + sources * 0 if sources == 0 else _run(program, block, thread, threads, passed)
-        )
+    def run(program, call, thread, threads):
+        if sources != 0:
+            _run(program, call, thread, threads)
+        return 0
 
-    def call(address, program, block, threads):
+    def begin(address, program, block, threads):
         if sources == 0:
             return
         head = carray(pointer(program), HEAD_WORDS, np.int64)
-        counters = head[_STEPS] * threads * COUNTER_BYTES // 8
-        carray(pointer(head[_COUNTERS]), counters, np.int64)[:] = 0
+        call = (read(block + _CALL) + 1) & _COUNT
+        counters = head[_STEPS] * (threads + 1) * COUNTER_BYTES // 8
+        carray(pointer(head[_COUNTERS]), counters, np.int64)[:] = call << _CALL_BITS
         if head[_TIMES] != 0:
             now(_MONOTONIC, head[_TIMES] - 16)
-        passed = carray(pointer(block + _PASSED), 1, np.int64)
-        carray(pointer(block + _PROGRAM), 1, np.int64)[0] = program
+        replaced(block + _PROGRAM, read(block + _PROGRAM), program)
+        replaced(block + _CALL, read(block + _CALL), call)
         for thread in range(1, threads):
             post(block + _SEMAPHORES + thread * _LINE)
-        passed[0] = invoke(address, program, block, 0, threads, passed[0])
+        invoke(address, program, call, 0, threads)
 
     def serve(address, block, thread, threads):
-        passed = sources * 0
-        while True:
+        while sources != 0:
             while wait(block + _SEMAPHORES + thread * _LINE) != 0:
                 pass  # a signal came
             if read(block + _STOP) != 0:
                 return
-            passed = invoke(address, read(block + _PROGRAM), block, thread, threads, passed)
+            add_to(block + _AWAKE, 1)
+            call, program = read(block + _CALL), read(block + _PROGRAM)
+            if program != 0:
+                invoke(address, program, call, thread, threads)
+            add_to(block + _AWAKE, -1)
 
     integer = types.int64
-    first = cfunc(integer(*[integer] * 5), cache=True, error_model="numpy")(run)
+    first = cfunc(integer(*[integer] * 4), cache=True, error_model="numpy")(run)
     others = njit(cache=True, nogil=True, error_model="numpy")
-    return first, others(call), others(serve)
+    return first, others(begin), others(serve)
 
 
 @dataclass(frozen=True)
@@ -129,7 +153,7 @@ class Machine:
     `made` says in words how long they took.
     """
 
-    call: Any
+    begin: Any
     serve: Any
     run: int
     made: str
@@ -138,13 +162,13 @@ class Machine:
 @cache
 def compiled() -> Machine:
     """Return the kernels, which Numba takes from its cache if it can."""
-    begin = time.perf_counter()
-    run, call, serve = _functions(_sources())
-    for function in (call, serve):
+    started = time.perf_counter()
+    run, begin, serve = _functions(_sources())
+    for function in (begin, serve):
         function.compile((types.int64,) * 4)
-    took = f"in {time.perf_counter() - begin:.1f} s"
+    took = f"in {time.perf_counter() - started:.1f} s"
     made = f"taken from Numba's cache {took}" if run.cache_hits else f"compiled {took}"
-    return Machine(call, serve, run.address, made)
+    return Machine(begin, serve, run.address, made)
 
 
 def _sources() -> int:
@@ -160,10 +184,10 @@ class Team:
     def __init__(self, threads: int) -> None:
         self.threads = max(1, threads)
         self._machine = compiled()
-        self._block = aligned(_SEMAPHORES + self.threads * _LINE)
-        self._address = self._block.ctypes.data
-        library = ctypes.CDLL(None)
-        self._workers = []
+        block = aligned(_SEMAPHORES + self.threads * _LINE)
+        self._address = block.ctypes.data
+        self._words = block.view(np.int64)
+        library, workers = ctypes.CDLL(None), []
         for index in range(1, self.threads):
             library.sem_init(ctypes.c_void_p(self._address + _SEMAPHORES + index * _LINE), 0, 0)
             worker = threading.Thread(
@@ -172,20 +196,30 @@ class Team:
                 daemon=True,
             )
             worker.start()
-            self._workers.append(worker)
+            workers.append(worker)
+        self._end = weakref.finalize(self, _end, block, workers)
 
     def run(self, program: int) -> None:
         """Compute the program at an address, and return when all of it is done."""
-        self._machine.call(self._machine.run, program, self._address, self.threads)
+        self._machine.begin(self._machine.run, program, self._address, self.threads)
+
+    def forget(self) -> None:
+        """Return when no thread reads a program any more, whose memory may then be given back."""
+        self._words[_PROGRAM // 8] = 0
+        while self._words[_AWAKE // 8]:
+            time.sleep(0)
 
     def close(self) -> None:
         """End the threads; a second call does nothing."""
-        self._block[_STOP : _STOP + 1] = 1
-        library = ctypes.CDLL(None)
-        for index, worker in enumerate(self._workers, 1):
-            library.sem_post(ctypes.c_void_p(self._address + _SEMAPHORES + index * _LINE))
-            worker.join()
-        self._workers = []
+        self._end()
+
+
+def _end(block: npt.NDArray[np.uint8], workers: list[threading.Thread]) -> None:
+    block[_STOP] = 1
+    library = ctypes.CDLL(None)
+    for index, worker in enumerate(workers, 1):
+        library.sem_post(ctypes.c_void_p(block.ctypes.data + _SEMAPHORES + index * _LINE))
+        worker.join()
 
 
 def aligned(size: int) -> npt.NDArray[np.uint8]:

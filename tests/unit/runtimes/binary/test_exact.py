@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from binary_nets import single_layer
+from binary_graphs import single_layer
 from binary_sessions import answers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st

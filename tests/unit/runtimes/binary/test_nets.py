@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from binary_nets import SAME, Chain, residual, vgg
+from binary_graphs import SAME, Chain, residual, vgg
 from binary_sessions import answers, expected, opened, pictures
 
 from perfsuite.export.binary_operator import ConvGeometry

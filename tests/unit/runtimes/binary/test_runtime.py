@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from binary_nets import residual, vgg
+from binary_graphs import residual, vgg
 from binary_sessions import built, opened, pictures
 
 from perfsuite.domain.runtime import SessionOptions, Variant
