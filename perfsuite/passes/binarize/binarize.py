@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 import msgspec
@@ -40,6 +41,9 @@ ACTIVATIONS = AdamPlan(
     teacher=0.9,
 )
 WEIGHTS = msgspec.structs.replace(ACTIVATIONS, weight_decay=0.0)
+
+
+Step = Literal["activations", "weights"]
 
 
 class Binarize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -132,7 +136,9 @@ class Binarize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             ) from error
         teacher = teacher_of(model, ctx)
         self.first_step(model, ctx.inputs, data)
-        self._step(model, teacher, data, ctx, "activations")
+        # The second step's checkpoint holds all that the first has trained, and is enough.
+        if _checkpoint(ctx, "activations").exists() or not _checkpoint(ctx, "weights").exists():
+            self._step(model, teacher, data, ctx, "activations")
         self.second_step(model)
         self._step(model, teacher, data, ctx, "weights")
 
@@ -142,7 +148,7 @@ class Binarize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         teacher: nn.Module,
         data: TrainingSet,
         ctx: PassContext,
-        step: Literal["activations", "weights"],
+        step: Step,
     ) -> None:
         plan = self.activations if step == "activations" else self.weights
         before = 0 if step == "activations" else self.activations.epochs
@@ -156,7 +162,11 @@ class Binarize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             data,
             plan,
             teacher=teacher,
-            checkpoint=ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.{step}.pt"),
+            checkpoint=_checkpoint(ctx, step),
             report=report,
             say=ctx.say,
         )
+
+
+def _checkpoint(ctx: PassContext, step: Step) -> Path:
+    return ctx.checkpoint.with_name(f"{ctx.checkpoint.name}.{step}.pt")

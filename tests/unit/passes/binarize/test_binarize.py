@@ -117,6 +117,17 @@ def test_a_checkpoint_of_another_plan_is_refused(tmp_path: Path) -> None:
         fitted(Binarize(other, PLAN), tmp_path)
 
 
+def test_the_second_step_goes_on_without_the_first_ones_checkpoint(tmp_path: Path) -> None:
+    whole = fitted(TINY, tmp_path)
+    (first,) = tmp_path.rglob("*.activations.pt")
+    first.unlink()
+    again = fitted(TINY, tmp_path)
+    assert not first.exists(), "nothing was trained"
+    assert whole.tensors.keys() == again.tensors.keys()
+    for name, value in whole.tensors.items():
+        np.testing.assert_array_equal(again.tensors[name], value, err_msg=name)
+
+
 def test_a_module_whose_code_reads_the_layer_is_refused(tmp_path: Path) -> None:
     class Reads(torch.nn.Module):
         def __init__(self) -> None:
