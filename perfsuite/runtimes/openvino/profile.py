@@ -15,7 +15,7 @@ from perfsuite.domain.profile import Kernel, Node, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.runtimes.openvino.single_rows import SQUEEZE
 from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
-from perfsuite.runtimes.shared.precision import PRECISIONS
+from perfsuite.runtimes.shared.precision import PRECISIONS, is_layer
 
 NOT_RUN = "not_executed"
 MEMORY = ("Input", "Output", "Const", "Parameter", "Result")
@@ -173,12 +173,32 @@ def _owner(layer: Any, proper: set[str]) -> str:
 def origins(
     graph: Sequence[Node], found: Sequence[CompiledLayer]
 ) -> tuple[list[tuple[str, ...]], list[tuple[str, ...]]]:
-    """Return the ONNX nodes merged into each layer, and, where there are none, those near it."""
+    """Return the ONNX nodes merged into each layer, and, where there are none, those near it.
+
+    What scales a product's sums, or adds its bias, as a layer of its own has that product's name,
+    too: the product is then only in the layer that computes it.
+    """
     given = Graph(graph)
     known = [{index for name in layer.merged for index in _known(given, name)} for layer in found]
+    own = [is_layer(layer.node.kind) for layer in found]
+    computed = {
+        index
+        for computes, indices in zip(own, known, strict=True)
+        for index in indices
+        if computes and graph[index].kind in PRODUCTS
+    }
+    elsewhere = {graph[index].path for index in computed}
+    known = [
+        indices if computes else indices - computed
+        for computes, indices in zip(own, known, strict=True)
+    ]
     whole = [
-        tuple(dict.fromkeys(graph[index].path for index in indices if graph[index].path))
-        for indices in merged(given, known)
+        tuple(
+            path
+            for path in dict.fromkeys(graph[index].path for index in indices)
+            if path and (computes or path not in elsewhere)
+        )
+        for computes, indices in zip(own, merged(given, known), strict=True)
     ]
     products = {node.path for node in graph if node.kind in PRODUCTS}
     return whole, neighbours([layer.node for layer in found], whole, products)

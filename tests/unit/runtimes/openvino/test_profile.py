@@ -101,3 +101,28 @@ def test_the_share_of_the_warm_up_is_taken_off(monkeypatch: pytest.MonkeyPatch) 
     assert (kernel.kind, kernel.precision) == ("Eltwise", "fp32")
     assert ran == [{"a": 1}, {"b": 2}] * 3
     assert len(found.walls_s) == 1
+
+
+def test_what_scales_a_product_is_not_that_product() -> None:
+    """A product in 8 bits, whose sums a layer of its own scales: both have its name."""
+    given = [
+        node("p", "MatMul", "x:0", "p:0", "p"),
+        node("s", "Add", "p:0", "s:0", "s"),
+        node("r", "Relu", "s:0", "r:0", "r"),
+    ]
+    found = [
+        layer("fc", "x:0", "p", "FullyConnected"),
+        layer("scaled", "fc:0", "p/DequantizationSubtract,s", "Eltwise"),
+        layer("r", "scaled:0", "r", "Eltwise"),
+    ]
+    assert origins(given, found)[0] == [("p",), ("s",), ("r",)]
+    alone = [layer("sub", "x:0", "p,s,r", "Subgraph")]
+    assert origins(given, alone)[0] == [("p", "s", "r")]
+    bare = [found[0], layer("scaled", "fc:0", "p/DequantizationSubtract", "Eltwise"), found[2]]
+    names, nearby = origins(given, bare)
+    assert names[1] == () and "p" in nearby[1]
+    biased = [
+        layer("c", "x:0", "a/Conv/WithoutBiases", "Convolution"),
+        layer("b", "c:0", "a/Conv,a/Relu", "Subgraph"),
+    ]
+    assert origins(GIVEN, biased)[0] == [("a/Conv",), ("a/Relu",)]
