@@ -29,6 +29,8 @@ UNLABELLED = "unlabelled"
 SPLIT = "split"
 # The label of a cell whose engine computes in float what is fast by kernels that it has not.
 SIMULATED = "simulated"
+# Of one whose engine computes on bits: the rule by which its MACs are counted.
+BINARY_MACS = "64 products of bits count as one MAC"
 # The label of a cell whose model takes one sample in a call, though its file leaves the batch open.
 ONE_AT_A_TIME = "one sample at a time"
 # The label of a cell that the system did not let take turns with those that it is compared with.

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 import msgspec
 
+from perfsuite.domain.record import SIMULATED
 from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, groups
-
-_SIMULATED = "simulated"
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -45,7 +44,7 @@ def _best(workload: str, group: Sequence[CellRow]) -> Best:
 
 def _is_variant(row: CellRow) -> bool:
     measured = row.status == "ok" and row.speedup is not None
-    return measured and _SIMULATED not in row.labels and not row.cell.switch
+    return measured and SIMULATED not in row.labels and not row.cell.switch
 
 
 def _speedup(row: CellRow) -> float:

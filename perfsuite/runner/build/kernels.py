@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from perfsuite.domain.record import BINARY_MACS, SIMULATED
 from perfsuite.domain.runtime import Runtime
 from perfsuite.export.binary_operator import DOMAIN
 from perfsuite.export.own_precision import BINARY
@@ -26,6 +27,13 @@ def has_binary(runtime: Runtime) -> bool:
     with user_code(whose):
         found = getattr(runtime, "kernels", ())
     return BINARY in require_type(found, tuple, whose, "a tuple of texts")
+
+
+def labels(is_binary: bool, simulates: bool) -> tuple[str, ...]:
+    """Return what is told of a cell with binary convolutions; nothing of others."""
+    if simulates:
+        return (SIMULATED,)
+    return (BINARY_MACS,) if is_binary else ()
 
 
 def calls_binary(path: Path) -> bool:

@@ -42,6 +42,7 @@ from perfsuite.runner.build.piece_passes import apply_to_pieces
 from perfsuite.runner.build.repeatable import check_repeatable
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step, told_after
+from perfsuite.runner.build.weights import check_weights
 from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
 
 
 MODULE_KEY = "key.txt"
-_FULL = ("fp32", "tf32")  # the precisions that need weights of 32 bits
 
 Rebuild = Callable[[], "nn.Module"]
 
@@ -68,6 +68,7 @@ class VariantBuilder:
     runtime: Runtime
     cache: Cache
     weights_key: str = ""  # of the module's weights alone, once they were read for another key
+    whole_graph: Path | None = None  # before binary convolutions became plain operators
 
     def __post_init__(self) -> None:
         self.steps = [step.settled(self.workload.task) for step in self.steps]
@@ -177,25 +178,14 @@ class VariantBuilder:
     def build(self) -> nn.Module:
         """Return the workload's module without passes, freshly built, in evaluation mode.
 
-        Raises `Unsupported` for weights in 16 bits where more precision is asked for: the engine
-        would compute with what they are.
+        Raises `Unsupported` for weights in 16 bits where more precision is asked for.
         """
         build = self.workload.model.build
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
         module = evaluated(build())
-        self._check_weights(module)
+        check_weights(module, self.workload.name, self.job.cell.precision)
         return module
-
-    def _check_weights(self, module: nn.Module) -> None:
-        weights = {one.dtype for one in module.parameters() if one.is_floating_point()}
-        asked = self.job.cell.precision
-        if asked in _FULL and weights and all(dtype.itemsize < 4 for dtype in weights):
-            words = " and ".join(sorted(str(one).removeprefix("torch.") for one in weights))
-            raise Unsupported(
-                f"{self.workload.name}: its weights are {words}, and {asked} was asked for; let "
-                f"build() return net.float(), or ask for a precision that they have"
-            )
 
     @cached_property
     def is_binary(self) -> bool:
@@ -314,6 +304,7 @@ class VariantBuilder:
                     remove_checkpoints(key)
                 path = folder / GRAPH
         if self.simulates:
+            self.whole_graph = path
             path, key = expanded(path, key, self.cache)
         return Variant(path, rebuild, quantized and _is_quantized(path)), key
 

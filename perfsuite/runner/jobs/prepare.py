@@ -15,7 +15,6 @@ from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import (
     ONE_AT_A_TIME,
-    SIMULATED,
     SPLIT,
     UNLABELLED,
     Likeness,
@@ -27,7 +26,7 @@ from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
-from perfsuite.runner.build import artifacts, stages
+from perfsuite.runner.build import artifacts, kernels, stages
 from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import identity_of, libraries_of, only_builds
 from perfsuite.runner.build.changes import Changes
@@ -114,7 +113,9 @@ def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
     found_out = builder.one_at_a_time or (model.batch == 1 and model.why_batch)
     single = (ONE_AT_A_TIME,) if found_out else ()
     decided = (step.label for step in builder.steps if step.label)
-    made = (*((SPLIT,) if is_split(folder) else ()), *((SIMULATED,) if builder.simulates else ()))
+    counts = builder.is_binary and builder.runtime.takes != "nothing"
+    binary = kernels.labels(counts, builder.simulates)
+    made = (*((SPLIT,) if is_split(folder) else ()), *binary)
     return (*unlabelled, *made, *single, *task.labels, *decided)
 
 
@@ -376,7 +377,11 @@ class _Build:
         from perfsuite.measure.macs import count_graph, count_module
 
         if self.variant.graph is not None and not is_split(folder):
-            return count_graph(self.variant.graph, self._one_sample())
+            found = count_graph(self.variant.graph, self._one_sample())
+            whole = self.builder.whole_graph  # plain operators hide that packed bits are weights
+            if whole is None:
+                return found
+            return msgspec.structs.replace(found, parameters=count_graph(whole).parameters)
         if self.variant.rebuild is not None:
             return count_module(self.variant.rebuild(), self._one_sample())
         return None

@@ -51,6 +51,8 @@ def test_the_parameters_of_both_nets_and_the_labels_are_told() -> None:
     assert both.widths[0] == LayerWidth("0", before=2, after=1)
     assert both[1:] == (replacement, ("untrained",))
     assert changes_of((), edited) == Changes()
+    own = changes_of((swap(), applied({"labels": ["untrained twice"]})), edited)
+    assert own.labels == ("untrained", "untrained twice")
     narrower = changes_of((NARROWER,), edited)
     assert narrower.widths and narrower[1:] == (None, ())
 

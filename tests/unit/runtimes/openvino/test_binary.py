@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from binary_nets import single_layer
+from binary_graphs import single_layer
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
