@@ -44,6 +44,7 @@ from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.sketch import sketch_of
 from perfsuite.report.tables.texts import (
     accuracy_text,
+    bar_texts,
     change_text,
     instruction_sets_sentence,
     latency_text,
@@ -168,8 +169,8 @@ def _print_cells(console: Console, group: list[CellRow]) -> None:
     """Print one workload's table; on a narrow terminal without bars, memory, size."""
     judged = next((row for row in group if row.accuracy_metric), None)
     metric = metric_text(judged.accuracy_metric, judged) if judged else ""
-    longest = max((row.speedup.value for row in group if row.speedup), default=0.0)
-    bars = longest > 0.0 and console.width >= _WITH_BARS
+    bars_of = bar_texts(group, _BAR)
+    bars = bool(bars_of) and console.width >= _WITH_BARS
     memory, size = console.width >= _WITH_MEMORY, console.width >= _WITH_SIZE
     columns = ["", "cell", "latency", "speed-up", *[""] * bars]
     columns += [plain(metric), "points lost"] * bool(metric)
@@ -185,8 +186,7 @@ def _print_cells(console: Console, group: list[CellRow]) -> None:
             (speedup_text(row), "bold" if row.speedup else "dim"),
         ]
         if bars:
-            length = round(_BAR * row.speedup.value / longest) if row.speedup else 0
-            entries.append(("█" * length, "cyan"))
+            entries.append((bars_of.get(row.key, ""), "cyan"))
         if metric:
             entries += [(accuracy_text(row), ""), (loss_text(row.loss_points), "")]
         if memory:

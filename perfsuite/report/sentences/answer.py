@@ -26,11 +26,21 @@ def headline(judgement: Judgement) -> str:
             return "The one limit holds."
         return f"Everything holds: all {total} pass."
     unsure = sum(one.status in UNDECIDED for one in verdicts)
+    if len(verdicts) == 1:
+        return _of_one(verdicts[0])
     broken = len(verdicts) - counts["pass"] - unsure
     hold = "does not hold" if broken == 1 else "do not hold"
     told = [f"{broken} of {total} {hold}"] if broken else []
     told += [f"{unsure}{'' if broken else f' of {total}'} cannot be told"] if unsure else []
     return f"{', and '.join(told)}."
+
+
+def _of_one(verdict: Verdict) -> str:
+    if verdict.status == "failed":
+        return f"{plain(verdict.cell)} failed."
+    if verdict.status in UNDECIDED:
+        return "Whether the one limit holds cannot be told."
+    return "The one limit does not hold."
 
 
 def budget_sentence(verdicts: Sequence[Verdict]) -> str:
@@ -55,18 +65,23 @@ def best_sentence(best: Best) -> str:
         return f"{found}; {NOT_ALL}." if best.open else f"{found}."
     if best.nearest is None:
         return "There is no variant that was measured and compared."
+    speedup = best.nearest.speedup
+    if speedup is not None and speedup.low <= 1.0 and words.is_noise(speedup):
+        return "No variant is proven faster than its reference: what was measured is noise."
     nearest = f"{plain(short_key(best.nearest))}: {_fast(best.nearest)}, {lost(best.nearest)}"
-    if best.nearest.speedup is not None and best.nearest.speedup.low <= 1.0:
+    if speedup is not None and speedup.low <= 1.0:
         return f"No variant is proven faster than its reference; the fastest is {nearest}."
     return f"No variant holds its limits; the fastest is {nearest}."
 
 
 def faster_than(row: CellRow) -> str:
-    """Return `faster than fp32/pytorch/cpu/b1 (22x to 24x)`."""
+    """Return `faster than fp32/pytorch/cpu/b1 (22x to 24x)`; where that is noise, it says so."""
     found = row.speedup
     if found is None:
         return "not compared"
     reference = plain(row.reference.removeprefix(f"{row.cell.workload}/"))
+    if words.is_noise(found):
+        return f"faster than {reference}, by how much is noise"
     return f"faster than {reference}{words.spread(found, words.times)}"
 
 
@@ -84,5 +99,6 @@ def lost(row: CellRow) -> str:
 
 
 def _fast(row: CellRow) -> str:
-    times = "" if row.speedup is None else f"{words.times(row.speedup.value)} "
-    return times + faster_than(row)
+    if row.speedup is None or words.is_noise(row.speedup):
+        return faster_than(row)
+    return f"{words.times(row.speedup.value)} {faster_than(row)}"

@@ -8,6 +8,7 @@ import msgspec
 
 from perfsuite.domain.record import SIMULATED
 from perfsuite.report.tables.cell_rows import UNDECIDED, CellRow, groups
+from perfsuite.report.words import is_noise
 
 
 class Best(msgspec.Struct, frozen=True):
@@ -47,5 +48,8 @@ def _is_variant(row: CellRow) -> bool:
     return measured and SIMULATED not in row.labels and not row.cell.switch
 
 
-def _speedup(row: CellRow) -> float:
-    return row.speedup.value if row.speedup is not None else 0.0
+def _speedup(row: CellRow) -> tuple[bool, float]:
+    """Return what variants are ordered by: a speed-up that is noise is less than all others."""
+    if row.speedup is None:
+        return False, 0.0
+    return not is_noise(row.speedup), row.speedup.value

@@ -35,6 +35,20 @@ def faster_text(found: Interval) -> str:
     return f"{words.times(found.value)} ({words.number(found.low)}-{words.number(found.high)})"
 
 
+def bar_texts(group: Sequence[CellRow], longest: int) -> dict[str, str]:
+    """Return a bar for each speed-up by its row's key, the largest `longest` characters long.
+
+    What is noise has none.
+    """
+    known = {
+        row.key: row.speedup.value
+        for row in group
+        if row.speedup is not None and not words.is_noise(row.speedup)
+    }
+    most = max(known.values(), default=0.0)
+    return {key: "█" * round(longest * one / most) for key, one in known.items() if most > 0.0}
+
+
 def realised_text(found: Interval | None) -> str:
     """Return the measured / theoretical speed-up: `0.84 (0.81-0.87)`."""
     if found is None or words.is_noise(found):

@@ -162,6 +162,18 @@ def test_a_terminal_that_is_narrower_than_the_sketch_gets_none() -> None:
     assert [len(line) for line in sketched] == [67], "as wide as it was drawn"
 
 
+def test_noise_has_no_bar() -> None:
+    one = with_losses()
+    (last,) = [cell for cell in one.header.cells if cell.recipe == "c"]
+    noisy = dict(enumerate((0.01,) if n % 2 else (9.0,) for n in range(4)))
+    changed = msgspec.structs.replace(one.records[last.id], latencies_s=noisy)
+    one = msgspec.structs.replace(one, records={**one.records, last.id: changed})
+    lines = {line.split()[0]: line for line in printed(one).splitlines() if "/fake/" in line}
+    assert "█" in lines["b/fake/cpu/b1"]
+    assert "noise" in lines["c/fake/cpu/b1"]
+    assert "█" not in lines["c/fake/cpu/b1"]
+
+
 def with_losses() -> Run:
     """Return a run of three variants that are faster and lose more, one after the other."""
     cells = [Cell("net", name, "fake") for name in ("fp32", "a", "b", "c")]

@@ -130,7 +130,8 @@ def _card(best: Best) -> Card:
         return Card(plain(best.workload), Value("", link=link), best_sentence(best))
     tone: Tone = "unsure" if best.open else "good"
     ends = (speedup.low, speedup.high)
-    figure = Value(words.times(speedup.value), speedup.value, *ends, link=link, tone=tone)
+    told_as = words.NOISE if words.is_noise(speedup) else words.times(speedup.value)
+    figure = Value(told_as, speedup.value, *ends, link=link, tone=tone)
     told = (lost(row), NOT_ALL) if best.open else (lost(row),)
     return Card(plain(best.workload), figure, faster_than(row), told, short_key(row))
 

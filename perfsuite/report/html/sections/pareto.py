@@ -179,7 +179,7 @@ def _is_broken(row: CellRow) -> bool:
 
 
 def _told(row: CellRow) -> tuple[str, ...]:
-    speed = "" if row.speedup is None else f"{faster_text(row.speedup)} faster"
+    speed = "" if row.speedup is None else f"speed-up: {faster_text(row.speedup)}"
     verdict = "" if row.verdict is None else row.verdict.replace("_", " ")
     return (short_key(row), speed, f"{loss_text(row.loss_points)} points lost", verdict)
 

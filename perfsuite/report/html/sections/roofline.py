@@ -16,8 +16,8 @@ from perfsuite.report.tables.cell_rows import CellRow, plain
 
 _INTRO = (
     "A stage to the left of the ridge waits for memory, one to the right of it for computation; "
-    "the line is what this machine reaches at best, measured here. Larger points take more of "
-    "the call."
+    "the line is what this machine reaches at best, measured here. What stays in the processor's "
+    "caches may stand above its slope. Larger points take more of the call."
 )
 _COLUMNS = ("stage", "cell", "FLOP a byte", "GFLOP/s", "of the roof", "time", "share")
 _LEAST, _LARGEST = 7.0, 26.0  # pixels: the size of a point

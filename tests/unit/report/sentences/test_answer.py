@@ -23,6 +23,9 @@ def verdicts(*statuses: VerdictStatus) -> tuple[Verdict, ...]:
     [
         ((), "Nothing was judged: there are no budgets, and there is no baseline."),
         (("pass",), "The one limit holds."),
+        (("over_budget",), "The one limit does not hold."),
+        (("failed",), "net/int8/openvino/cpu/b1 failed."),
+        (("inconclusive",), "Whether the one limit holds cannot be told."),
         (("pass", "pass"), "Everything holds: all 2 verdicts pass."),
         (("pass", "over_budget"), "1 of 2 verdicts does not hold."),
         (("pass", "inconclusive", "missing"), "2 of 3 verdicts cannot be told."),
@@ -87,4 +90,15 @@ def test_what_does_not_hold_is_told_with_the_nearest() -> None:
     assert best_sentence(Best("net", None, slow, 1)).startswith("No variant is proven faster ")
     assert best_sentence(Best("net", None, None, 0)) == (
         "There is no variant that was measured and compared."
+    )
+
+
+def test_noise_is_told_as_such_and_never_as_a_figure() -> None:
+    wide, open_ = row(Interval(15.0, 2.0, 120.0)), row(Interval(15.0, 0.5, 120.0))
+    assert best_sentence(Best("net", wide, None, 1)) == (
+        "int8/openvino/cpu/b1 is faster than fp32/pytorch/cpu/b1, by how much is noise, "
+        "its accuracy was not compared."
+    )
+    assert best_sentence(Best("net", None, open_, 1)) == (
+        "No variant is proven faster than its reference: what was measured is noise."
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.verdict import Interval, VerdictStatus
 from perfsuite.report.tables.best import best_variants
@@ -67,3 +69,9 @@ def test_a_workload_of_which_nothing_was_compared_has_none() -> None:
     failed = CellRow(Cell("net", "int8", "openvino"), "net/int8/openvino/cpu/b1", "failed")
     (found,) = best_variants([failed])
     assert (found.row, found.nearest, found.tried) == (None, None, 0)
+
+
+def test_what_is_noise_is_best_only_where_all_is() -> None:
+    noise = msgspec.structs.replace(row("noise"), speedup=Interval(40.0, 2.0, 800.0))
+    assert best(noise, row("known", 3.0)) == "known"
+    assert best(noise) == "noise"
