@@ -20,9 +20,15 @@ from perfsuite.domain.suite import Inspect, Measure, ResolvedSuite
 from perfsuite.errors import ConfigError
 
 # One process for each cell is enough, as nothing is judged.
-# Engines that are profiled only if they are named: one runs no model at all, the others are PyTorch
-# again, otherwise called.
-_UNASKED = ("fake", "pytorch-channels-last", "pytorch-cuda-graphs", "torch-compile")
+# Engines that are profiled only if they are named: one runs no model at all, one binary nets alone,
+# the others are PyTorch again, otherwise called.
+_UNASKED = (
+    "fake",
+    "perfsuite-binary",
+    "pytorch-channels-last",
+    "pytorch-cuda-graphs",
+    "torch-compile",
+)
 FULL = "fp32"
 PROCESSES = 1
 MEASURE = Measure(calls=10, timeout_seconds=1800.0)
