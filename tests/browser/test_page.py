@@ -282,3 +282,4 @@ def test_a_large_page_prints_what_is_open_and_says_so(open_page: Open, tmp_path:
     assert not told.is_visible()
     page.emulate_media(media="print")
     assert told.is_visible()
+    assert page.locator("details.fold:not([open]) > summary:visible").count() == 0

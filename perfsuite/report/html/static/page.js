@@ -264,6 +264,7 @@
     // Nothing can be waited for when printing begins: what is packed is unpacked before.
     addEventListener("load", () => setTimeout(() => all(".plot").forEach(ready), SETTLED));
   } else {
+    root.dataset.large = "yes";
     document.querySelector(".title").append(make("p", {
       className: "folded", textContent: "Printed without what is folded: open before what is to be seen.",
     }));
