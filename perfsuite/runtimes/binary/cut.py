@@ -11,12 +11,10 @@ import numpy.typing as npt
 from perfsuite.errors import BuildError
 from perfsuite.export.binary_operator import is_binary_conv
 from perfsuite.runtimes.binary.forms import (
-    AddForm,
     Forms,
-    JoinForm,
-    OpForm,
-    StepForm,
     ViewForm,
+    needs,
+    taken,
 )
 from perfsuite.runtimes.binary.graph import Graph
 from perfsuite.runtimes.binary.lower import Lowering
@@ -70,36 +68,12 @@ def _not_ours(graph: Graph, forms: Forms, part: _Part) -> Iterator[onnx.NodeProt
                 yield node
 
 
-def _needs(forms: Forms, node: onnx.NodeProto) -> tuple[str, ...]:
-    """Return the values that a node reads where it is computed; constants may be among them."""
-    form = forms.of(node)
-    if isinstance(form, StepForm):
-        return (form.source,)
-    if isinstance(form, OpForm | ViewForm):
-        return (form.value,)
-    if isinstance(form, AddForm | JoinForm):
-        return form.values
-    return tuple(dict.fromkeys(_taken(node)))
-
-
-def _taken(node: onnx.NodeProto) -> Iterator[str]:
-    """Yield what a node reads, in the bodies of its control flow too."""
-    yield from filter(None, node.input)
-    for attribute in node.attribute:
-        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
-            made = {name for inner in body.node for name in inner.output}
-            made |= {one.name for one in (*body.input, *body.initializer)}
-            for inner in body.node:
-                yield from (name for name in _taken(inner) if name not in made)
-            yield from (one.name for one in body.output if one.name not in made)
-
-
 def _used(graph: Graph, forms: Forms) -> list[onnx.NodeProto]:
     """Return the nodes on whose results the outputs depend, in order."""
     wanted, found = set(graph.outputs), []
     for node in reversed(graph.nodes):
         if wanted.intersection(node.output):
-            wanted.update(_needs(forms, node))
+            wanted.update(needs(forms, node))
             found.append(node)
     return found[::-1]
 
@@ -112,13 +86,13 @@ def _parts(graph: Graph, forms: Forms) -> Iterator[_Part]:
         part, later = _Part(ours), []
         for node in waiting:
             mine = forms.of(node) is not None
-            if mine == ours and there.issuperset(_needs(forms, node)):
+            if mine == ours and there.issuperset(needs(forms, node)):
                 part.nodes.append(node)
                 there.update(node.output)
             else:
                 later.append(node)
         if len(later) == len(waiting) and not ours:
-            missing = sorted(set(_needs(forms, later[0])) - there)
+            missing = sorted(set(needs(forms, later[0])) - there)
             raise BuildError(
                 f"node '{later[0].name}' reads {', '.join(missing)}, which nothing makes; export "
                 f"the model again"
@@ -147,12 +121,12 @@ def _planned(graph: Graph, forms: Forms, parts: Sequence[_Part]) -> Cut:
         made = {name for node in part.nodes for name in node.output}
         reads = [
             name
-            for name in _once(name for node in part.nodes for name in _needs(forms, node))
+            for name in _once(name for node in part.nodes for name in needs(forms, node))
             if name not in made and name not in graph.constants
         ]
         later = {
             name for other in parts[index + 1 :] for node in other.nodes
-            for name in _needs(forms, node)
+            for name in needs(forms, node)
         }  # fmt: skip
         gives = [
             name
@@ -187,7 +161,7 @@ def _model(
             f"the type of {', '.join(unknown)} is not known without running the graph; export the "
             f"model with the types of its values"
         )
-    constants = _once(name for node in nodes for name in _taken(node) if name in graph.constants)
+    constants = _once(name for node in nodes for name in taken(node) if name in graph.constants)
     made = helper.make_graph(
         list(nodes),
         graph.model.graph.name or "rest",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -114,6 +114,30 @@ class Forms:
         )
 
 
+def needs(forms: Forms, node: onnx.NodeProto) -> tuple[str, ...]:
+    """Return the values that a node reads where it is computed; constants may be among them."""
+    form = forms.of(node)
+    if isinstance(form, StepForm):
+        return (form.source,)
+    if isinstance(form, OpForm | ViewForm):
+        return (form.value,)
+    if isinstance(form, AddForm | JoinForm):
+        return form.values
+    return tuple(dict.fromkeys(taken(node)))
+
+
+def taken(node: onnx.NodeProto) -> Iterator[str]:
+    """Yield what a node reads, in the bodies of its control flow too."""
+    yield from filter(None, node.input)
+    for attribute in node.attribute:
+        for body in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+            made = {name for inner in body.node for name in inner.output}
+            made |= {one.name for one in (*body.input, *body.initializer)}
+            for inner in body.node:
+                yield from (name for name in taken(inner) if name not in made)
+            yield from (one.name for one in body.output if one.name not in made)
+
+
 def _convolution(graph: Graph, node: onnx.NodeProto) -> StepForm | None:
     found, weights = attributes(node), graph.constants.get(node.input[1])
     geometry = _geometry(found, weights)
@@ -143,7 +167,7 @@ def _geometry(
 ) -> ConvGeometry | None:
     """Return the geometry that attributes tell, if they are of two dimensions and plain."""
     kernel = found.get("kernel_shape", None if weights is None else weights.shape[2:])
-    if kernel is None or len(kernel) != 2 or found.get("ceil_mode"):
+    if kernel is None or len(kernel) != 2:
         return None
     if found.get("auto_pad", "NOTSET") != "NOTSET":
         return None
@@ -230,9 +254,20 @@ def _pool(graph: Graph, node: onnx.NodeProto) -> StepForm | None:
     geometry = _geometry(found)
     if geometry is None or graph.channels(node.input[0]) is None or len(node.output) > 1:
         return None
+    if found.get("ceil_mode") and not _whole_windows(graph, node, geometry):
+        return None
     kind: StepKind = "max" if node.op_type == "MaxPool" else "mean"
     counted = bool(found.get("count_include_pad"))
     return StepForm(kind, node.input[0], geometry, count_padding=counted)
+
+
+def _whole_windows(graph: Graph, node: onnx.NodeProto, geometry: ConvGeometry) -> bool:
+    """Tell whether rounding up the number of windows is known to make no difference."""
+    before, after = graph.shape(node.input[0]), graph.shape(node.output[0])
+    if before is None or after is None or None in before[2:]:
+        return False
+    height, width = (int(side or 0) for side in before[2:])
+    return after[2:] == geometry.output_size(height, width)
 
 
 def _whole_pool(graph: Graph, node: onnx.NodeProto) -> StepForm | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from perfsuite.runtimes.binary.forms import (
     OpForm,
     StepForm,
     ViewForm,
+    needs,
 )
 from perfsuite.runtimes.binary.graph import Graph
 from perfsuite.runtimes.binary.plan import Port, StepKind, Steps
@@ -72,7 +73,7 @@ class Lowering:
 
     def steps_of(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> Steps:
         """Return the nodes as steps; their numbers are then in `tensors`."""
-        for node in nodes:
+        for node in self._ordered(nodes):
             self._take(node)
         left = tuple(
             Port(name, self._stored(name), self.channels[self._seen(name)], self.graph.rank(name))
@@ -84,6 +85,26 @@ class Lowering:
         )
         return Steps(
             steps, ports, left, {name: self.channels[name] for name in sorted(self.stored)}
+        )
+
+    def _ordered(self, nodes: Sequence[onnx.NodeProto]) -> Iterator[onnx.NodeProto]:
+        """Yield the nodes, those of a shortcut before the convolution that it leads around.
+
+        The step of the convolution can then add what they give.
+        """
+        missing = {name for node in nodes for name in node.output}
+        waiting = list(nodes)
+        while waiting:
+            able = [one for one in waiting if missing.isdisjoint(needs(self.forms, one))]
+            node = next((one for one in able if self._leads_around(one)), able[0])
+            waiting.remove(node)
+            missing.difference_update(node.output)
+            yield node
+
+    def _leads_around(self, node: onnx.NodeProto) -> bool:
+        form = self.forms.of(node)
+        return isinstance(form, JoinForm) or (
+            isinstance(form, StepForm) and form.kind in ("max", "mean")
         )
 
     def _take(self, node: onnx.NodeProto) -> None:
