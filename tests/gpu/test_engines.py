@@ -99,6 +99,6 @@ def test_a_compiled_net_is_opened_from_its_cache_and_its_kernels_have_modules(
         try:
             found = session.profile([pictures()], 3)
         except Unsupported as error:
-            pytest.fail(str(error))
+            pytest.fail(f"{error}; {items}")
     origins = {origin for kernel in found.kernels for origin in kernel.origins}
     assert {"0/conv2d", "1/relu", "2/conv2d"} <= origins

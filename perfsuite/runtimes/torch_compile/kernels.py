@@ -21,7 +21,8 @@ GENERATED = "generated kernel"  # what evidence calls those that the compiler wr
 MAPPINGS = "inductor_provenance_tracking_node_mappings.json"
 _BY_COMPILER = re.compile(r"(graph_\d+_)?(?P<name>(cpp|triton)_\w+)$")
 _PART = re.compile(r"\w+")
-_NOT_PARTS = ("L", "self", "_modules", "self_")
+_MODEL = re.compile(r"L\['\w+'\]")  # a captured graph's name for what was called
+_NOT_PARTS = ("self", "_modules", "self_")
 
 
 class CodeCall(msgspec.Struct, frozen=True):
@@ -79,7 +80,7 @@ def sources_of(graph: Any, program: Any = None) -> dict[str, Source]:
     if [str(one.target) for one in nodes] != [str(one.target) for one in owners]:
         return {}  # then nobody knows which is which
     return {
-        node.name: Source(operator_of(str(node.target)), _path(owner.meta.get("nn_module_stack")))
+        node.name: Source(_operator(node.target), _path(owner.meta.get("nn_module_stack")))
         for node, owner in zip(nodes, owners, strict=True)
     }
 
@@ -96,13 +97,20 @@ def _operators(graph: Any) -> Iterator[Any]:
 def _path(stack: Mapping[str, Any] | None) -> str:
     """Return the path of the innermost module; '' for the model itself.
 
-    An exported program has paths, a captured one expressions such as `L['self'].layers.0`.
+    An exported program has paths, a captured one expressions such as `L['fn'].layers.0`.
     """
     if not stack:
         return ""
     innermost = list(stack.values())[-1]
     text = str(innermost[0] if isinstance(innermost, tuple) else innermost)
-    return ".".join(one for one in _PART.findall(text) if one not in _NOT_PARTS)
+    return ".".join(one for one in _PART.findall(_MODEL.sub("", text, 1)) if one not in _NOT_PARTS)
+
+
+def _operator(target: Any) -> str:
+    """Return the name of the function, method or operator of torch that a node calls."""
+    if callable(target) and not hasattr(target, "overloads") and not hasattr(target, "_schema"):
+        return str(target.__name__)
+    return operator_of(str(target))
 
 
 def operator_of(target: str) -> str:

@@ -81,10 +81,34 @@ def test_a_captured_program_takes_its_paths_from_the_exported_one() -> None:
     assert sources_of(other, exported) == {}, "then nobody knows which is which"
 
 
-def test_a_module_as_it_is_has_paths_of_its_own() -> None:
-    stack = {"L__self__": ("L['self']", "Net"), "l": ("L['self']._modules['layers'].0", "Conv2d")}
-    captured = graph(node("conv2d", "<built-in method conv2d>", stack))
-    assert sources_of(captured)["conv2d"].path == "layers.0"
+@pytest.mark.parametrize(
+    ("expression", "path"),
+    [
+        ("L['self']._modules['layers'].0", "layers.0"),
+        ("L['fn'].layers.0", "layers.0"),
+        ("L['fn']", ""),
+        ("L['fn'].fn.L", "fn.L"),  # modules of such names
+    ],
+)
+def test_a_module_as_it_is_has_paths_of_its_own(expression: str, path: str) -> None:
+    stack = {"L__self__": ("L['self']", "Net"), "l": (expression, "Conv2d")}
+    captured = graph(node("conv2d", len, stack), node("add", "add", stack))
+    assert sources_of(captured) == {"conv2d": Source("len", path), "add": Source("add", path)}
+
+
+def test_a_module_that_is_not_exported_names_its_layers() -> None:
+    """Those of a real capture, whose targets are functions."""
+    torch = pytest.importorskip("torch")
+    found: list[dict[str, Source]] = []
+
+    def backend(graph: Any, inputs: Any) -> Any:
+        found.append(sources_of(graph.graph))
+        return graph.forward
+
+    net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), torch.nn.ReLU()).eval()
+    with torch.no_grad():
+        torch.compile(net, backend=backend)(torch.zeros(1, 1, 2, 2))
+    assert list(found[0].values()) == [Source("conv2d", "0"), Source("relu", "1")]
 
 
 @pytest.mark.parametrize(
