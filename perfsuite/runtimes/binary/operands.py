@@ -35,10 +35,7 @@ def per_channel(numbers: Array, filling: float) -> Array:
 
 
 class BinaryWeights:
-    """Packed weights as words [M/8, C/64, kh, kw, 8], 64 channels each, filled up with zeros.
-
-    `ones` [M, kh, kw] is how many weights of each tap are +1.
-    """
+    """Packed weights as words [M/8, C/64, kh, kw, 8], 64 channels each, filled up with zeros."""
 
     def __init__(self, packed: npt.NDArray[np.uint8]) -> None:
         filters, rows, columns, size = packed.shape
@@ -47,7 +44,12 @@ class BinaryWeights:
         padded[:filters, :, :, :size] = packed
         grouped = padded.view("<u8").reshape(-1, _LANES, rows, columns, words)
         self.words = placed(np.ascontiguousarray(grouped.transpose(0, 4, 2, 3, 1)))
-        self.ones = np.unpackbits(padded, axis=-1).sum(axis=-1, dtype=np.int32)
+
+    def ones(self) -> npt.NDArray[np.int32]:
+        """Return how many weights of each tap are +1 [M, kh, kw]; it is not kept."""
+        bytes_ = self.words.view(np.uint8).reshape(*self.words.shape, 8)
+        counts = np.unpackbits(bytes_, axis=-1).sum(axis=(1, -1), dtype=np.int32)
+        return counts.transpose(0, 3, 1, 2).reshape(-1, *counts.shape[1:3])
 
     @property
     def strides(self) -> dict[str, int]:
@@ -91,13 +93,13 @@ class Bases:
         down = _inside(0, rows, height, geometry)
         across = _inside(1, columns, width, geometry)
         row_kinds, columns_kinds = list(dict.fromkeys(down)), list(dict.fromkeys(across))
-        filters = len(weights.ones)
-        sums = np.zeros((len(row_kinds), len(columns_kinds), filters), np.int32)
+        ones = weights.ones()
+        sums = np.zeros((len(row_kinds), len(columns_kinds), len(ones)), np.int32)
         for i, inside_rows in enumerate(row_kinds):
             for j, inside in enumerate(columns_kinds):
                 taps = sum(inside_rows) * sum(inside)
                 outside = np.outer(inside_rows, ~np.array(inside)).astype(np.int32)
-                zeros = np.einsum("mij,ij->m", weights.ones, outside)
+                zeros = np.einsum("mij,ij->m", ones, outside)
                 sums[i, j] = channels * taps + 2 * zeros
         self.sums = placed(sums)
         self.rows = placed(np.array([row_kinds.index(one) for one in down]) * sums.strides[0])
