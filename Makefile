@@ -8,6 +8,7 @@ VERIFY := reports/verify
 STAGES := reports/stages
 PRUNE  := reports/prune
 HALVES := reports/torch-pruning
+BINARY := reports/binary
 
 .PHONY: help setup demo check test verify bench pictures clean docs story
 .DEFAULT_GOAL := help
@@ -47,6 +48,7 @@ verify: setup  ## the long proof, and hours of training if the cache has none; n
 	$(BIN)/perfsuite run benchmarks/stages.toml -o $(STAGES) $(if $(wildcard $(STAGES)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/prune.toml -o $(PRUNE) $(if $(wildcard $(PRUNE)/run.jsonl),--resume)
 	$(BIN)/perfsuite run benchmarks/torch_pruning.toml -o $(HALVES) $(if $(wildcard $(HALVES)/run.jsonl),--resume)
+	$(BIN)/perfsuite run benchmarks/binary.toml -o $(BINARY) $(if $(wildcard $(BINARY)/run.jsonl),--resume)
 	$(BIN)/python -m pytest -m verify --timeout=0
 	$(BIN)/python tests/mutation/run.py
 
