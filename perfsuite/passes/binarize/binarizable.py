@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,7 +12,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes.binarize.modules import Geometry, Shortcut
 from perfsuite.passes.shared.invocation import call
-from perfsuite.passes.shared.layers import layer_kinds, watched
+from perfsuite.passes.shared.layers import bonds, layer_kinds, watched
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
@@ -117,11 +116,8 @@ def _unfit(model: nn.Module) -> dict[str, str]:
     """Return the layers that cannot be binary by their kind, weights or hooks, and why."""
     from torch import nn
 
-    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
-    left = {}
+    bound, left = bonds(model), {}
     for path, module in _layers(model):
-        weight = module._parameters.get("weight")
         if type(module) is not nn.Conv2d:
             left[path] = f"a {type(module).__name__}: only Conv2d becomes binary"
         elif module.groups == module.in_channels:
@@ -130,14 +126,8 @@ def _unfit(model: nn.Module) -> dict[str, str]:
             left[path] = f"it pads by '{module.padding_mode}', and signs are padded by nothing"
         elif geometry_of(module) is None:
             left[path] = "it pads one side more than the other"
-        elif names[id(module)] > 1:
-            left[path] = "the same module stands under another name too"
-        elif weight is None:
-            left[path] = "its weight is computed (a parametrization)"
-        elif uses[id(weight)] > 1:
-            left[path] = "its weight is shared with another layer"
-        elif module._forward_hooks or module._forward_pre_hooks:
-            left[path] = "it has hooks"
+        elif reason := bound(module):
+            left[path] = reason
     return left
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -13,7 +12,7 @@ from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.passes.lowrank.factor_modules import Method
 from perfsuite.passes.lowrank.trial import unfaithful
 from perfsuite.passes.shared.invocation import call
-from perfsuite.passes.shared.layers import Layer, layers_and_macs
+from perfsuite.passes.shared.layers import Layer, bonds, layers_and_macs
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
@@ -116,23 +115,14 @@ def _unfit(model: nn.Module) -> dict[str, str]:
     from torch import nn
     from torch.nn.modules.conv import _ConvNd
 
-    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
-    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
-    left = {}
+    bound, left = bonds(model), {}
     for path, module in model.named_modules(remove_duplicate=False):
         if not isinstance(module, nn.Linear | _ConvNd):
             continue
-        weight = module._parameters.get("weight")
         if type(module) not in _kinds():
             left[path] = f"a {type(module).__name__}: only Linear and Conv2d are factorized"
         elif getattr(module, "groups", 1) != 1:
             left[path] = "grouped"
-        elif names[id(module)] > 1:
-            left[path] = "the same module stands under another name too"
-        elif weight is None:
-            left[path] = "its weight is computed (a parametrization)"
-        elif uses[id(weight)] > 1:
-            left[path] = "its weight is shared with another layer"
-        elif module._forward_hooks or module._forward_pre_hooks:
-            left[path] = "it has hooks"
+        elif reason := bound(module):
+            left[path] = reason
     return left

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -139,3 +140,24 @@ def watched(
             handle = module.register_forward_hook(hook(path), with_kwargs=True)
             stack.callback(handle.remove)
         yield
+
+
+def bonds(model: nn.Module) -> Callable[[nn.Module], str]:
+    """Return what tells why a layer cannot be replaced by another without a change elsewhere.
+
+    It returns '' for a layer that can be.
+    """
+    uses = Counter(id(weight) for _, weight in model.named_parameters(remove_duplicate=False))
+    names = Counter(id(module) for _, module in model.named_modules(remove_duplicate=False))
+
+    def why(module: nn.Module) -> str:
+        weight = module._parameters.get("weight")
+        if names[id(module)] > 1:
+            return "the same module stands under another name too"
+        if weight is None:
+            return "its weight is computed (a parametrization)"
+        if uses[id(weight)] > 1:
+            return "its weight is shared with another layer"
+        return "it has hooks" if module._forward_hooks or module._forward_pre_hooks else ""
+
+    return why
