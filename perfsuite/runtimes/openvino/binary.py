@@ -6,6 +6,7 @@ and counts equal bits where a BinaryConvolution follows. What is padded by 0 is 
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,8 +49,12 @@ def name_parts(model: Any, graph: onnx.ModelProto) -> None:
     for layer in model.get_ordered_ops():
         name = str(layer.get_friendly_name())
         if name in names:
-            for count, part in enumerate(_unnamed(layer)):
-                part.set_friendly_name(f"{name}/{part.get_type_name()}_{count}")
+            seen: Counter[str] = Counter()
+            for part in _unnamed(layer):
+                kind = part.get_type_name()
+                again = f"_{seen[kind]}" if seen[kind] else ""
+                part.set_friendly_name(f"{name}/{kind}{again}")
+                seen[kind] += 1
 
 
 def _unnamed(layer: Any) -> list[Any]:

@@ -192,16 +192,21 @@ def origins(
         indices if computes else indices - computed
         for computes, indices in zip(own, known, strict=True)
     ]
-    whole = [
-        tuple(
-            path
-            for path in dict.fromkeys(graph[index].path for index in indices)
-            if path and (computes or path not in elsewhere)
-        )
-        for computes, indices in zip(own, merged(given, known), strict=True)
-    ]
+    whole, parts = [], []
+    for indices in merged(given, known):
+        paths = [path for path in dict.fromkeys(graph[at].path for at in indices) if path]
+        here = {graph[at].path for at in indices if graph[at].kind in PRODUCTS}
+        there = [path for path in paths if path in elsewhere - here]
+        whole.append(tuple(path for path in paths if path not in there))
+        parts.append(tuple(there))
     products = {node.path for node in graph if node.kind in PRODUCTS}
-    return whole, neighbours([layer.node for layer in found], whole, products)
+    around = neighbours([layer.node for layer in found], whole, products)
+    # A part of a product is nearest to it, such as the signs before a binary convolution.
+    near = [
+        others if mine or not part else part
+        for part, mine, others in zip(parts, whole, around, strict=True)
+    ]
+    return whole, near
 
 
 def _known(graph: Graph, name: str) -> list[int]:

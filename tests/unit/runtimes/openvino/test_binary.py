@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-from binary_graphs import single_layer
+from binary_graphs import convolution_tensors, model_of, single_layer
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
-from perfsuite.export.binary_operator import ConvGeometry, binary_conv
+from perfsuite.export.binary_operator import ConvGeometry, binary_conv, binary_conv_node
 from perfsuite.runtimes.openvino.binary import below
 from perfsuite.runtimes.openvino.runtime import OpenVino, OpenVinoSession
 
@@ -50,6 +50,28 @@ def test_it_answers_exactly_as_the_reference_by_its_kernel_for_bits(
     kind = "BinaryConvolution binary" if channels // geometry.group % 8 == 0 else "Convolution fp32"
     assert evidence.kernels[kind] == geometry.group
     assert {one.layer for one in evidence.layers} == {"conv"}
+
+
+def test_a_profile_tells_the_signs_beside_the_convolution_that_reads_them(tmp_path: Path) -> None:
+    geometry = ConvGeometry((3, 3), pads=(1, 1, 1, 1))
+    tensors = {
+        **convolution_tensors("a", 64, 64, geometry),
+        **convolution_tensors("b", 64, 64, geometry),
+    }
+    names = list(tensors)
+    nodes = [
+        binary_conv_node(["x", *names[:3]], "h", "a", 64, geometry),
+        binary_conv_node(["h", *names[3:]], "y", "b", 64, geometry),
+    ]
+    x = np.zeros((1, 64, 8, 8), np.float32)
+    with _opened(model_of(nodes, tensors, ("x", (64, 8, 8)), "y"), (64, 8, 8), tmp_path, 1) as made:
+        kernels = made.profile([{"x": x}], 2).kernels
+    told = [(one.kind, one.origins, one.neighbours) for one in kernels if one.kind != "Reorder"]
+    assert told == [
+        ("FakeQuantize", (), ("a",)),
+        ("BinaryConvolution", ("a",), ()),  # which makes the signs of the second, too
+        ("BinaryConvolution", ("b",), ()),
+    ]
 
 
 def test_what_is_stored_are_bits(tmp_path: Path) -> None:
