@@ -35,7 +35,7 @@ _kernel = njit(nogil=True, error_model="numpy")  # no exceptions for divisions b
     DILATION_W, TOP, LEFT, WITH_PADDING, BOTTOM, RIGHT, W, W_PLANE, W_BLOCK, W_CHANNEL, W_ROW,
     W_TAP, SCALE, SHIFT, BASE, BASE_ROWS, BASE_COLUMNS,
 ) = map(int, Step)  # fmt: skip
-(OP, A, B, C, TENSOR, SAMPLE, ROW, COLUMN, PLANE) = map(int, OpField)
+(OP, A, B, C, TENSOR, SAMPLE, ROW, COLUMN, PLANE, CHANNEL) = map(int, OpField)
 
 (_P0, _Q0), (_P1, _Q1), (_P2, _Q2), (_P3, _Q3) = binary_blocks()
 _binary0, _binary1, _binary2, _binary3 = (binary_tile(p, q) for p, q in binary_blocks())
@@ -167,15 +167,18 @@ def _copy(step, sample, plane, row, column, columns, scratch):
     channels = min(TILE_CHANNELS, step[CHANNELS] - plane * TILE_CHANNELS)
     stride = step[X_CHANNEL]
     x = step[X] + sample * step[X_SAMPLE] + row * step[X_ROW] + plane * TILE_CHANNELS * stride
-    for p in range(columns):
-        source = x + (column + p) * step[X_COLUMN]
-        if stride == 4:
-            values = carray(pointer(source), TILE_CHANNELS, np.float32)
+    x += column * step[X_COLUMN]
+    if stride == 4:
+        for p in range(columns):
+            values = carray(pointer(x + p * step[X_COLUMN]), TILE_CHANNELS, np.float32)
             for c in range(channels):
                 tile[p, c] = values[c]
-        else:
-            for c in range(channels):
-                tile[p, c] = carray(pointer(source + c * stride), 1, np.float32)[0]
+    else:  # a row of each channel lies together
+        for c in range(channels):
+            values = carray(pointer(x + c * stride), TILE_COLUMNS, np.float32)
+            for p in range(columns):
+                tile[p, c] = values[p]
+    for p in range(columns):
         for c in range(channels, TILE_CHANNELS):
             tile[p, c] = 0.0
 
@@ -242,6 +245,12 @@ def _apply(op, step, sample, plane, row, column, columns, scratch):
                 carray(pointer(start + p * op[COLUMN]), 1, np.int64)[0] = word
             return
         channels = min(TILE_CHANNELS, step[CHANNELS] - plane * TILE_CHANNELS)
+        if op[CHANNEL] != 4:  # an output, of which a row of each channel lies together
+            for c in range(channels):
+                values = carray(pointer(start + c * op[CHANNEL]), TILE_COLUMNS, np.float32)
+                for p in range(columns):
+                    values[p] = tile[p, c]
+            return
         for p in range(columns):
             values = carray(pointer(start + p * op[COLUMN]), TILE_CHANNELS, np.float32)
             if code == _ADD:

@@ -89,6 +89,7 @@ class OpField(IntEnum):
     ROW = auto()
     COLUMN = auto()
     PLANE = auto()
+    CHANNEL = auto()
 
 
 class Head(IntEnum):

@@ -49,7 +49,8 @@ class BinaryWeights:
         """Return how many weights of each tap are +1 [M, kh, kw]; it is not kept."""
         bytes_ = self.words.view(np.uint8).reshape(*self.words.shape, 8)
         counts = np.unpackbits(bytes_, axis=-1).sum(axis=(1, -1), dtype=np.int32)
-        return counts.transpose(0, 3, 1, 2).reshape(-1, *counts.shape[1:3])
+        ordered: npt.NDArray[np.int32] = counts.transpose(0, 3, 1, 2)
+        return ordered.reshape(-1, *counts.shape[1:3])
 
     @property
     def strides(self) -> dict[str, int]:

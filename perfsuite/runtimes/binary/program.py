@@ -93,6 +93,7 @@ class Program:
         self._kept: list[Any] = []  # whatever the program has addresses of
         self._columns = _columns_of_zeros(steps)
         self._readers = {one.source: one for one in steps.steps if one.kind == "binary"}
+        self._read = _read(steps)
         self._values: dict[str, _Buffer] = {}
         self._bits: dict[str, _Buffer] = {}
         for port in steps.inputs:
@@ -236,7 +237,7 @@ class Program:
         if op.value not in self._values:
             self._values[op.value] = self._buffer(
                 self.steps.channels[op.value], sizes, self._columns[op.value], np.float32,
-                together=True,
+                together=op.value in self._read,
             )  # fmt: skip
         return self._values[op.value]
 
@@ -262,6 +263,12 @@ def _beside(geometry: ConvGeometry, width: int) -> tuple[int, int]:
     reach = (geometry.kernel_shape[1] - 1) * geometry.dilations[1]
     last = (columns - 1) * geometry.strides[1] - left + reach
     return left, max(0, last + 1 - width)
+
+
+def _read(steps: Steps) -> set[str]:
+    """Return the values that steps read; of others, which are outputs, channels lie apart."""
+    added = {op.value for step in steps.steps for op in step.ops if op.kind == "add"}
+    return added | {step.source for step in steps.steps if step.kind != "binary"}
 
 
 def _columns_of_zeros(steps: Steps) -> dict[str, tuple[int, int]]:
