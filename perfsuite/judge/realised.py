@@ -38,7 +38,7 @@ class Gain(msgspec.Struct, frozen=True):
     """
 
     parent: str  # the key
-    recipe: str  # the parent's
+    recipe: str  # the parent's, with its engine if that is another
     macs_ratio: float | None = None
     parameters_ratio: float | None = None
     speedup: Interval | None = None
@@ -54,14 +54,14 @@ def gain(run: Run, cell: Cell) -> Gain | None:
     parent, record = parent_cell(run, cell), run.records.get(cell.id)
     if parent is None or record is None or record.status != "ok":
         return None
-    before = run.records[parent.id]
+    before, same_engine = run.records[parent.id], parent.runtime == cell.runtime
     speedup = metrics.ratio(before, record, "latency_s", "median")
     macs_ratio = metrics.counted_ratio(before, record, MACS)
     pace = _pace(speedup)
     doubted = speedup if pace != "faster" else None
     return Gain(
         parent=parent.key,
-        recipe=parent.recipe,
+        recipe=parent.recipe + ("" if same_engine else f"/{parent.runtime}"),
         macs_ratio=macs_ratio,
         parameters_ratio=metrics.counted_ratio(before, record, "parameters"),
         speedup=speedup,

@@ -10,6 +10,7 @@ from perfsuite.config import cells
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32, PassUse
 from perfsuite.domain.record import Run
+from perfsuite.judge.metrics import typical_latency
 
 
 def ok_cells(run: Run) -> list[Cell]:
@@ -65,7 +66,9 @@ def parent_cell(run: Run, cell: Cell) -> Cell | None:
     """Return the cell that `cell` must be faster than; None for `fp32`, and where none is ok.
 
     Of the ok cells that differ only in the recipe, it is the one whose passes, fields included, are
-    the longest proper prefix of this one's; if there is none, it is `fp32`.
+    the longest proper prefix of this one's; if there is none, it is `fp32`. An engine that does not
+    support the net without passes, as one for binary nets alone, has no such cell: there it is the
+    fastest `fp32` of the other engines.
     """
     if cell.recipe == FP32.name:
         return None
@@ -77,7 +80,26 @@ def parent_cell(run: Run, cell: Cell) -> Cell | None:
         if msgspec.structs.replace(other, recipe=cell.recipe) == cell
         and (other.recipe == FP32.name or _begins(own, passes.get(other.recipe, ())))
     ]
+    if not kin and _is_unsupported(run, msgspec.structs.replace(cell, recipe=FP32.name)):
+        return _fastest_elsewhere(run, cell)
     return max(kin, key=lambda other: len(passes.get(other.recipe, ())), default=None)
+
+
+def _is_unsupported(run: Run, cell: Cell) -> bool:
+    record = run.records.get(cell.id)
+    return record is not None and record.status == "unsupported"
+
+
+def _fastest_elsewhere(run: Run, cell: Cell) -> Cell | None:
+    """Return the fastest ok cell that differs in the recipe, which is `fp32`, and the engine."""
+    timed = [
+        (latency_s, other)
+        for other in ok_cells(run)
+        if other.recipe == FP32.name
+        and msgspec.structs.replace(other, recipe=cell.recipe, runtime=cell.runtime) == cell
+        and (latency_s := typical_latency(run.records[other.id])) is not None
+    ]
+    return min(timed, key=lambda pair: pair[0])[1] if timed else None
 
 
 def _begins(passes: tuple[PassUse, ...], others: tuple[PassUse, ...]) -> bool:

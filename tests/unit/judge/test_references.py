@@ -109,3 +109,20 @@ def test_a_parent_that_did_not_end_well_is_passed_over() -> None:
 )
 def test_a_parent_differs_in_the_recipe_alone(other: Cell) -> None:
     assert parent_cell(run(record(other), record(cell("half"))), cell("half")) is None
+
+
+def test_where_an_engine_takes_no_net_without_passes_the_fastest_other_is_the_parent() -> None:
+    own = cell("half")
+    slow, fast = Cell("vgg", "fp32", "pytorch"), Cell("vgg", "fp32", "onnxruntime")
+    known: dict[str, Any] = {"values": {"macs": (128.0,)}}
+    runs = run(
+        record(cell("fp32"), status="unsupported"),
+        record(slow, 4.0, **known),
+        record(fast, 2.0, **known),
+        record(Cell("vgg", "fp32", "onnxruntime", batch=8), 1.0, **known),
+        record(own, 0.5, values={"macs": (2.0,)}),
+    )
+    assert parent_cell(runs, own) == fast
+    found = gain(runs, own)
+    assert found is not None
+    assert (found.parent, found.recipe, found.macs_ratio) == (fast.key, "fp32/onnxruntime", 64.0)
