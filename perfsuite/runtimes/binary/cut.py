@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy.typing as npt
 
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.binary_operator import is_binary_conv
 from perfsuite.runtimes.binary.forms import (
     Forms,
@@ -42,6 +42,10 @@ class _Part:
 def cut(model: onnx.ModelProto) -> Cut:
     """Return `model`, whose nodes have names, in as few segments as their order allows."""
     graph = Graph(model)
+    if fixed := [name for name in graph.outputs if name in graph.constants]:
+        raise Unsupported(
+            f"output '{fixed[0]}' is a constant, which no node makes; export the model without it"
+        )
     forms = Forms(graph)
     while True:
         parts = _merged(list(_parts(graph, forms)))

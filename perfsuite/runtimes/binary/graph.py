@@ -22,10 +22,10 @@ class Graph:
     """The nodes of a model without constants, and what each value is."""
 
     def __init__(self, model: onnx.ModelProto) -> None:
-        from onnx import numpy_helper, shape_inference
+        from onnx import numpy_helper
 
         self.model, given = model, model.graph
-        known = shape_inference.infer_shapes(_in_plain_operators(model), data_prop=True).graph
+        known = _inferred(_in_plain_operators(model)).graph
         self.types = {
             value.name: value.type for value in (*known.input, *known.value_info, *known.output)
         }
@@ -95,6 +95,15 @@ def attributes(node: onnx.NodeProto) -> dict[str, Any]:
 
     values = {one.name: helper.get_attribute_value(one) for one in node.attribute}
     return {key: one.decode() if isinstance(one, bytes) else one for key, one in values.items()}
+
+
+def _inferred(model: onnx.ModelProto) -> onnx.ModelProto:
+    from onnx import shape_inference
+
+    try:
+        return shape_inference.infer_shapes(model, data_prop=True)
+    except Exception:  # noqa: BLE001  (it raises whatever an operator raises)
+        return model  # with the shapes that it tells itself
 
 
 def _in_plain_operators(model: onnx.ModelProto) -> onnx.ModelProto:

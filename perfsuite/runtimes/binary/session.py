@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -59,6 +60,7 @@ class BinarySession(BaseSession):
         threads: int,
     ) -> None:
         self._plan = plan
+        self._lock = Lock()  # of the buffers, which all calls share
         self._team, self._started = counted(lambda: Team(threads))
         self._parts: list[_Segment | RestSession] = [
             _Segment(part, tensors, self._team.threads)
@@ -70,11 +72,12 @@ class BinarySession(BaseSession):
     def run(self, inputs: Inputs) -> Outputs:
         """Return the outputs, as arrays of their own."""
         values = dict(inputs)
-        for part in self._parts:
-            if isinstance(part, _Segment):
-                values.update(part.program(values, self._team).run(self._team, values))
-            else:
-                values.update(part.run(values))
+        with self._lock:
+            for part in self._parts:
+                if isinstance(part, _Segment):
+                    values.update(part.program(values, self._team).run(self._team, values))
+                else:
+                    values.update(part.run(values))
         return [values[name] for name in self._plan.outputs]
 
     def evidence(self) -> Evidence:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from binary_graphs import SAME, Chain, residual, vgg
 from binary_sessions import answers, expected, opened, pictures
 
+from perfsuite.errors import Unsupported
 from perfsuite.export.binary_operator import ConvGeometry
 from perfsuite.runtimes.binary.cut import cut
 from perfsuite.runtimes.binary.plan import Rest, Steps
@@ -137,6 +139,27 @@ def test_an_output_in_the_middle_and_one_that_is_a_view_are_given() -> None:
         last, first = session.run({"x": x})
     assert np.array_equal(last, expected(model, x))
     assert np.array_equal(last, np.maximum(first, 0)) and first.min() < 0
+
+
+def test_calls_from_several_threads_do_not_mix() -> None:
+    model = between(lambda net: net.rprelu())
+    given = [pictures(model, 1, seed) for seed in range(8)]
+    with opened(model, threads=2) as session:
+        alone = [session.run({"x": x})[0] for x in given]
+        with ThreadPoolExecutor(4) as pool:
+            for _ in range(20):
+                found = list(pool.map(lambda x: session.run({"x": x})[0], given))
+                assert all(np.array_equal(a, b) for a, b in zip(alone, found, strict=True))
+
+
+def test_an_output_that_is_a_constant_is_unsupported() -> None:
+    model = between(lambda net: net.rprelu())
+    kind = onnx.TensorProto.FLOAT
+    name, sides = next((w.name, w.dims) for w in model.graph.initializer if w.data_type == kind)
+    value = onnx.helper.make_tensor_value_info(name, kind, list(sides))
+    model.graph.output.append(value)
+    with pytest.raises(Unsupported, match=f"output '{name}' is a constant"):
+        cut(model)
 
 
 def test_inputs_of_other_sizes_get_programs_of_their_own() -> None:
