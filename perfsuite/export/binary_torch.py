@@ -39,7 +39,6 @@ def operator() -> Any:
     """
     import torch
     from torch.nn.functional import conv2d
-    from torch.onnx import register_custom_op_symbolic  # type: ignore[attr-defined]
 
     def answer(
         values: torch.Tensor,
@@ -69,8 +68,15 @@ def operator() -> Any:
 
     made = torch.library.custom_op(NAME, answer, mutates_args=(), schema=_SCHEMA)
     made.register_fake(shape)
-    register_custom_op_symbolic(NAME, _symbolic, OPSET)
     return torch.ops.perfsuite.binary_conv
+
+
+@cache
+def register_symbolic() -> None:
+    """Let the TorchScript exporter write the operator."""
+    from torch.onnx import register_custom_op_symbolic  # type: ignore[attr-defined]
+
+    register_custom_op_symbolic(NAME, _symbolic, OPSET)
 
 
 def translations() -> dict[Any, Any] | None:

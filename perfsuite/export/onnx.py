@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.export.binary_torch import translations, with_functions
+from perfsuite.export.binary_torch import register_symbolic, translations, with_functions
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
@@ -270,6 +270,7 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
     import onnx
     import torch
 
+    register_symbolic()
     buffer = io.BytesIO()
     torch.onnx.export(
         module,

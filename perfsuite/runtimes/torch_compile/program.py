@@ -101,6 +101,9 @@ def loaded(path: Path) -> nn.Module:
     """Return the module of a stored program; raise `SchemaError` where it cannot be read."""
     import torch
 
+    from perfsuite.export import binary_torch
+
+    binary_torch.operator()  # a program may call it, and is not read where torch has it not
     try:
         with _quiet():
             return torch.export.load(path).module()

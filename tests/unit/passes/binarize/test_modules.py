@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -109,3 +111,21 @@ def test_bf16_is_trained_in_and_gradients_reach_all_weights() -> None:
     assert answer.dtype == torch.bfloat16
     answer.float().square().sum().backward()
     assert all(weight.grad is not None for weight in made.parameters())
+
+
+def test_an_exported_program_is_read_in_a_process_that_has_not_made_the_operator(
+    tmp_path: Path,
+) -> None:
+    program, example = tmp_path / "program.pt2", torch.randn(1, 16, 4, 4)
+    made = pack(_latent(nn.Conv2d(16, 16, 1)))
+    torch.export.save(torch.export.export(made, (example,)), program)
+    code = (
+        "import sys, pathlib\n"
+        "from perfsuite.runtimes.torch_compile.program import loaded\n"
+        "import torch\n"
+        "print(tuple(loaded(pathlib.Path(sys.argv[1]))(torch.zeros(1, 16, 4, 4)).shape))\n"
+    )
+    answered = subprocess.run(
+        [sys.executable, "-c", code, str(program)], capture_output=True, text=True, check=True
+    )
+    assert answered.stdout.strip() == "(1, 16, 4, 4)"
