@@ -268,11 +268,11 @@ def _why_not(menu: Menu, energy: float | None) -> str:
     ratio = menu.speedup(menu.best)
     if ratio < PAYS:
         return f"factorized it is {ratio:.2f}x as fast"
-    return f"no rank that is faster keeps {energy:.3g} of its energy"
+    return f"no rank that is faster keeps {energy:g} of its energy"
 
 
 def _keeping(energy: float | None) -> str:
-    return "" if energy is None else f" and keeps {energy:.3g} of its energy"
+    return "" if energy is None else f" and keeps {energy:g} of its energy"
 
 
 def _nothing_pays(found: list[Menu], target: Target, energy: float | None) -> str:
@@ -282,7 +282,7 @@ def _nothing_pays(found: list[Menu], target: Target, energy: float | None) -> st
         return f"no rank saves multiply-accumulates{_keeping(energy)} in any layer"
     ratio, menu = max(timed, key=lambda pair: pair[0])
     if ratio >= PAYS:
-        return f"no rank that is faster on {target.runtime} keeps {energy:.3g} of a layer's energy"
+        return f"no rank that is faster on {target.runtime} keeps {energy:g} of a layer's energy"
     ranks = " and ".join(map(str, menu.best.ranks)) if menu.best else ""
     return (
         f"no layer is faster by {PAYS - 1:.0%} factorized on {target.runtime}{_keeping(energy)}: "
