@@ -34,8 +34,9 @@ _SCHEMA = (
 def operator() -> Any:
     """Return torch's operator of binary convolutions, which is registered the first time.
 
-    It takes float32 values (N, C, H, W), thresholds (C,), packed weights (M, kh, kw, bytes) for
-    `channels` of each group and scales (M,), and answers as `BinaryConv` does: in plain float32.
+    It takes values (N, C, H, W), thresholds (C,), packed weights (M, kh, kw, bytes) for `channels`
+    of each group and scales (M,), and answers as `BinaryConv` does: computed in plain float32, and
+    of the type that the values have.
     """
     import torch
     from torch.nn.functional import conv2d
@@ -53,7 +54,7 @@ def operator() -> Any:
         filters = torch.from_numpy(unpack_weights(weight.cpu().numpy(), channels)).contiguous()
         # Rounded, because a fast algorithm of convolution may miss whole numbers by a little.
         sums = conv2d(signs, filters.to(values.device), None, *geometry).round_()
-        return sums.mul_(scale[:, None, None])
+        return sums.mul_(scale[:, None, None]).to(values.dtype)
 
     def shape(
         values: torch.Tensor,

@@ -81,6 +81,12 @@ def test_in_training_real_and_binary_weights_are_multiplied_with_signs() -> None
     assert {p.ndim for p in made.parameters() if p is not layer.weight} == {1, 4}
 
 
+def test_a_net_in_bf16_stays_in_it() -> None:
+    made = nn.Sequential(pack(_latent(nn.Conv2d(16, 16, 1))), nn.Conv2d(16, 2, 1)).bfloat16()
+    with torch.no_grad():
+        assert made(torch.randn(1, 16, 4, 4).bfloat16()).dtype == torch.bfloat16
+
+
 def test_the_shortcut_averages_and_repeats() -> None:
     layer = nn.Conv2d(1, 2, 1, stride=2, bias=False)
     torch.nn.init.zeros_(layer.weight)  # whose signs are all +1, scaled by 0
