@@ -62,7 +62,7 @@ class PerfsuiteBinary:
                 written.append(folder / name)
                 onnx.save(graph, folder / name)
             self._try_rest(made.plan, folder, variant.graph)
-            self._check(made.plan, variant.graph)
+            self._check(made.plan)
             np.savez(folder / TENSORS, **made.tensors)  # type: ignore[arg-type]
             (folder / PLAN).write_bytes(msgspec.json.encode(made.plan))
         except BaseException:
@@ -101,14 +101,14 @@ class PerfsuiteBinary:
                 except Exception as error:
                     raise build_error(self.name, graph, error) from error
 
-    def _check(self, plan: Plan, graph: Path) -> None:
+    def _check(self, plan: Plan) -> None:
         """Raise `Unsupported` if nothing is there for our kernels."""
         kinds = {
             step.kind for part in plan.segments if isinstance(part, Steps) for step in part.steps
         }
         if "binary" not in kinds:
             raise Unsupported(
-                f"{self.name}: {graph.name} has no binary convolution that its kernels compute; "
+                f"{self.name}: the graph has no binary convolution that its kernels compute; "
                 f"add the pass binarize to the recipe, or take another engine"
             )
 

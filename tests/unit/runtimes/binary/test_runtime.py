@@ -27,7 +27,7 @@ def test_without_numba_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) 
 def test_a_graph_without_binary_convolutions_is_unsupported(tmp_path: Path) -> None:
     model = vgg((4, "M"), side=4)
     del model.functions[:]
-    with pytest.raises(Unsupported, match=r"net\.onnx has no binary convolution.*pass binarize"):
+    with pytest.raises(Unsupported, match=r"the graph has no binary convolution.*pass binarize"):
         built(model, tmp_path / "artifact")
     assert list((tmp_path / "artifact").iterdir()) == []
 
