@@ -51,6 +51,18 @@ def only_builds(runtime: Runtime, device: str) -> bool:
     return device in require_type(getattr(runtime, "builds_for", ()), tuple, whose, "a tuple")
 
 
+def writer_key(runtime: Runtime) -> tuple[str, ...]:
+    """Return what the key of an artifact owes to the version of the code that writes it.
+
+    It is nothing for the first version, which no key has.
+    """
+    whose = f"{runtime.name}: its artifact_version"
+    with user_code(whose):
+        found = getattr(runtime, "artifact_version", 1)
+    found = require_type(found, int, whose, "a whole number")
+    return () if found == 1 else (f"artifact version {found}",)
+
+
 def libraries_of(runtime: Runtime) -> dict[str, str]:
     """Return the engine's libraries with their versions; raise what its `probe` raises."""
     whose = f"{runtime.name}: its probe()"

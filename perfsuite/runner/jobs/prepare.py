@@ -28,7 +28,12 @@ from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, kernels, stages
 from perfsuite.runner.build.batching import spec_of
-from perfsuite.runner.build.capabilities import identity_of, libraries_of, only_builds
+from perfsuite.runner.build.capabilities import (
+    identity_of,
+    libraries_of,
+    only_builds,
+    writer_key,
+)
 from perfsuite.runner.build.changes import Changes
 from perfsuite.runner.build.every_processor import device_key
 from perfsuite.runner.build.hints import with_batch_hint
@@ -92,6 +97,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         device_key(job, builder.steps, identity_of(runtime, job.cell.device)),
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
+        *writer_key(runtime),
     )
     build = _Build(job, runtime, builder, variant)
     folder, made = cache.build("artifact", key, build)

@@ -15,6 +15,7 @@ from perfsuite.runner.build.capabilities import (
     libraries_of,
     quantized_graphs_of,
     target_of,
+    writer_key,
 )
 
 CARD = DeviceIdentity("cuda", "NVIDIA H100", ("sm_90",), {"power limit": "700 W"})
@@ -50,6 +51,15 @@ def test_a_runtime_that_says_nothing_runs_cpu_on_the_processor() -> None:
     processor = read_processor().identity
     assert identity_of(Silent(), "cpu") == processor  # type: ignore[arg-type]
     assert quantized_graphs_of(Silent(), "cpu") is None  # type: ignore[arg-type]
+
+
+def test_the_first_version_of_what_is_written_is_in_no_key() -> None:
+    odd: Any = type("Odd", (Silent,), {"artifact_version": "2.0"})()
+    second: Any = type("Second", (Silent,), {"artifact_version": 2})()
+    assert writer_key(Silent()) == ()  # type: ignore[arg-type]
+    assert writer_key(second) == ("artifact version 2",)
+    with pytest.raises(ConfigError, match="artifact_version must give a whole number, not str"):
+        writer_key(odd)
 
 
 def test_another_device_of_it_has_no_name_and_the_processors_features() -> None:

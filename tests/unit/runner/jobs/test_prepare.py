@@ -45,6 +45,18 @@ def test_the_features_of_the_processor_count(
     assert on("avx2") == on("avx2", name="another"), "a processor's name changes from host to host"
 
 
+def test_the_version_of_what_a_runtime_writes_counts_from_the_second_on(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def writing(version: object) -> str:
+        monkeypatch.setattr(Fake, "artifact_version", version, raising=False)
+        return key(project)
+
+    silent = key(project)
+    assert writing(1) == silent, "keys of what was stored before are as they were"
+    assert len({silent, writing(2), writing(3)}) == 3
+
+
 def test_which_card_it_is_counts(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     def on(identity: DeviceIdentity) -> str:
         monkeypatch.setattr(prepare, "identity_of", lambda runtime, device: identity)
