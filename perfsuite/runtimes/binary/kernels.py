@@ -19,7 +19,7 @@ from perfsuite.runtimes.binary.layout import (
     OpField,
     Step,
 )
-from perfsuite.runtimes.binary.microkernel import binary_tile, real_tile
+from perfsuite.runtimes.binary.microkernel import binary_tile, pool_tile, real_tile
 from perfsuite.runtimes.binary.native import pointer, reached
 from perfsuite.runtimes.binary.target import binary_blocks, real_blocks
 
@@ -34,12 +34,15 @@ _kernel = njit(nogil=True, error_model="numpy")  # no exceptions for divisions b
     X_CHANNEL, X_CHANNELS, HEIGHT, WIDTH, KERNEL_H, KERNEL_W, STRIDE_H, STRIDE_W, DILATION_H,
     DILATION_W, TOP, LEFT, WITH_PADDING, BOTTOM, RIGHT, W, W_PLANE, W_BLOCK, W_CHANNEL, W_ROW,
     W_TAP, SCALE, SHIFT, BASE, BASE_ROWS, BASE_COLUMNS,
+    BY_ROWS,
 ) = map(int, Step)  # fmt: skip
-(OP, A, B, C, TENSOR, SAMPLE, ROW, COLUMN, PLANE, CHANNEL) = map(int, OpField)
+(OP, A, B, C, TENSOR, SAMPLE, ROW, COLUMN, PLANE, CHANNEL, TENSOR_PLANES) = map(int, OpField)
 
 (_P0, _Q0), (_P1, _Q1), (_P2, _Q2), (_P3, _Q3) = binary_blocks()
 _binary0, _binary1, _binary2, _binary3 = (binary_tile(p, q) for p, q in binary_blocks())
 (_R0, _S0), (_R1, _S1), (_R2, _S2) = real_blocks()
+_max4, _max1 = (pool_tile(blocks, largest=True) for blocks in (4, 1))
+_sum4, _sum1 = (pool_tile(blocks, largest=False) for blocks in (4, 1))
 _real0, _real1, _real2 = (real_tile(p, q) for p, q in real_blocks())
 
 
@@ -52,13 +55,22 @@ def units(step):
 
 @_kernel
 def run_unit(step, first_op, unit, scratch):
-    """Compute one unit: planes of channels come last, so that each thread reads few weights."""
-    chunks = (step[COLUMNS] + TILE_COLUMNS - 1) // TILE_COLUMNS
+    """Compute one unit.
+
+    The units of a thread follow each other. Planes of channels come last, so that each thread reads
+    few weights, or first, so that it reads few values that another has written.
+    """
+    chunks, plane = (step[COLUMNS] + TILE_COLUMNS - 1) // TILE_COLUMNS, 0
+    if step[BY_ROWS]:
+        plane = unit % step[PLANES]
+        unit //= step[PLANES]
     column = unit % chunks * TILE_COLUMNS
     unit //= chunks
     row = unit % step[ROWS]
     unit //= step[ROWS]
-    sample, plane = unit % step[SAMPLES], unit // step[SAMPLES]
+    sample = unit % step[SAMPLES]
+    if not step[BY_ROWS]:
+        plane = unit // step[SAMPLES]
     columns = min(TILE_COLUMNS, step[COLUMNS] - column)
     kind = step[KIND]
     if kind == _BINARY:
@@ -195,20 +207,23 @@ def _pool(step, sample, plane, row, column, columns, scratch):
     for p in range(columns):
         left = (column + p) * step[STRIDE_W] - step[LEFT]
         begin, stop = _taps(left, step[KERNEL_W], step[DILATION_W], step[WIDTH])
-        for c in range(TILE_CHANNELS):
-            tile[p, c] = -np.inf if largest and c < channels else 0.0
-        for i in range(first, end):
-            source = x + (top + i * step[DILATION_H]) * step[X_ROW]
-            for j in range(begin, stop):
-                address = source + (left + j * step[DILATION_W]) * step[X_COLUMN]
-                values = carray(pointer(address), TILE_CHANNELS, np.float32)
+        source = x + (top + first * step[DILATION_H]) * step[X_ROW]
+        source += (left + begin * step[DILATION_W]) * step[X_COLUMN]
+        rows, turns, out = end - first, stop - begin, scratch + p * _PIXEL
+        down, right = step[DILATION_H] * step[X_ROW], step[DILATION_W] * step[X_COLUMN]
+        if channels == TILE_CHANNELS and largest:
+            _max4(source, 0, out, 0, 0, 0, 0, rows, turns, 1, down, right, 0, 0, 0, 0, 0, 0, 0)
+        elif channels == TILE_CHANNELS:
+            _sum4(source, 0, out, 0, 0, 0, 0, rows, turns, 1, down, right, 0, 0, 0, 0, 0, 0, 0)
+        else:  # buffers are filled up to whole vectors
+            for c in range(0, channels, 16):
+                at, to = source + c * 4, out + c * 4
                 if largest:
-                    for c in range(channels):
-                        value, most = values[c], tile[p, c]
-                        tile[p, c] = value if value > most or value != value else most
+                    _max1(at, 0, to, 0, 0, 0, 0, rows, turns, 1, down, right, 0, 0, 0, 0, 0, 0, 0)
                 else:
-                    for c in range(channels):
-                        tile[p, c] += values[c]
+                    _sum1(at, 0, to, 0, 0, 0, 0, rows, turns, 1, down, right, 0, 0, 0, 0, 0, 0, 0)
+            for c in range(-(-channels // 16) * 16, TILE_CHANNELS):
+                tile[p, c] = 0.0
         if not largest:
             count = (end - first) * (stop - begin)
             if step[WITH_PADDING]:
@@ -238,7 +253,7 @@ def _apply(op, step, sample, plane, row, column, columns, scratch):
         return
     if code in (_ADD, _STORE, _BITS):
         start = op[TENSOR] + sample * op[SAMPLE] + row * op[ROW] + column * op[COLUMN]
-        start += plane * op[PLANE]
+        start += plane % op[TENSOR_PLANES] * op[PLANE]
         if code == _BITS:
             for p in range(columns):
                 word = reached(scratch + p * _PIXEL, op[A] + channel)

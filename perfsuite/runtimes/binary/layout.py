@@ -75,6 +75,7 @@ class Step(IntEnum):
     BASE = auto()
     BASE_ROWS = auto()  # where distances from BASE lie, for each row
     BASE_COLUMNS = auto()
+    BY_ROWS = auto()  # threads share the rows, not the channels
 
 
 class OpField(IntEnum):
@@ -90,6 +91,7 @@ class OpField(IntEnum):
     COLUMN = auto()
     PLANE = auto()
     CHANNEL = auto()
+    PLANES = auto()  # of the tensor, which begins anew after its last
 
 
 class Head(IntEnum):
@@ -100,9 +102,10 @@ class Head(IntEnum):
     FIRST_OP = auto()
     SCRATCH = auto()
     SCRATCH_SIZE = auto()  # of each thread
-    COUNTERS = auto()  # of each step: what was taken of each thread's part, and what is done
+    COUNTERS = auto()  # of each step and thread: what is taken of its part, and what is done
     TIMES = auto()  # 0, or where to write when each step had ended
+    CALL = 8  # how many there were
 
 
-HEAD_WORDS = 8
-COUNTER_BYTES = 64  # from one thread's counter to the next
+HEAD_WORDS = 16
+COUNTER_BYTES = 128  # two cache lines: units taken, and done, over all calls

@@ -21,6 +21,7 @@ from perfsuite.runtimes.binary.forms import (
     needs,
 )
 from perfsuite.runtimes.binary.graph import Graph
+from perfsuite.runtimes.binary.layout import TILE_CHANNELS
 from perfsuite.runtimes.binary.plan import Port, StepKind, Steps
 
 if TYPE_CHECKING:
@@ -66,6 +67,7 @@ class Lowering:
         self.ready: dict[str, int] = {}  # values, and the step after which they are there
         self.views: dict[str, str] = {}
         self.copies: dict[str, str] = {}  # inputs, and their copies with channels together
+        self.repeats: dict[str, onnx.NodeProto] = {}  # values that nobody needs to store
         self.stored: set[str] = set()
         self.bits: dict[str, list[tuple[str, Floats]]] = defaultdict(list)
         self.tensors = tensors
@@ -73,8 +75,12 @@ class Lowering:
 
     def steps_of(self, nodes: Sequence[onnx.NodeProto], outputs: Sequence[str]) -> Steps:
         """Return the nodes as steps; their numbers are then in `tensors`."""
+        ours = {id(node) for node in nodes}
         for node in self._ordered(nodes):
-            self._take(node)
+            if self._repeats(node, ours, outputs):
+                self.repeats[node.output[0]] = node
+            else:
+                self._take(node)
         left = tuple(
             Port(name, self._stored(name), self.channels[self._seen(name)], self.graph.rank(name))
             for name in outputs
@@ -165,8 +171,23 @@ class Lowering:
         self.channels[whole] = channels
         self.ready[whole] = len(self.steps) - 1
 
+    def _repeats(self, node: onnx.NodeProto, ours: set[int], outputs: Sequence[str]) -> bool:
+        """Tell whether a node joins one value with itself for a sum that can read it repeatedly."""
+        form, result, readers = self.forms.of(node), node.output[0], self.graph.readers
+        if not isinstance(form, JoinForm) or len(set(form.values)) > 1 or result in outputs:
+            return False
+        for reader in readers[result]:
+            if id(reader) not in ours or not isinstance(self.forms.of(reader), AddForm):
+                return False
+        return _known(self.graph.channels(form.values[0])) % TILE_CHANNELS == 0
+
     def _add(self, node: onnx.NodeProto, one: str, other: str) -> None:
         """Add to the value that is made last the other one, which is stored by then."""
+        if self._add_repeat(node, one, other) or self._add_repeat(node, other, one):
+            return
+        for value in {one: None, other: None}:
+            if value in self.repeats:
+                self._take(self.repeats.pop(value))
         one, other = self._placed(one), self._placed(other)
         if self.ready[one] < self.ready[other]:
             one, other = other, one
@@ -174,6 +195,21 @@ class Lowering:
         if self.ready[other] >= self.steps.index(step):
             step = self._copied(one, f"{one} again for {node.name}")
         self._extend(step, node, Op("add", value=self._stored(other)))
+
+    def _add_repeat(self, node: onnx.NodeProto, value: str, repeat: str) -> bool:
+        """Add a value that is joined with itself, if what it is joined of is there by then."""
+        if repeat not in self.repeats or value in self.repeats:
+            return False
+        join = self.repeats[repeat]
+        value, whole = self._placed(value), self._placed(join.input[0])
+        step = self.held.get(value)
+        if step is None or step.values[-1] != value:
+            return False
+        if self.ready[whole] >= self.steps.index(step):
+            return False
+        step.origins.append(join.name)
+        self._extend(step, node, Op("add", value=self._stored(whole)))
+        return True
 
     def _want_bits(self, source: str, reader: str, threshold: Floats) -> None:
         value = self._placed(source)

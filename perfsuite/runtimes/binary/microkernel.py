@@ -43,6 +43,14 @@ def real_tile(pixels: int, blocks: int) -> Any:
     return _intrinsic(_RealTile, pixels, blocks)
 
 
+def pool_tile(blocks: int, *, largest: bool) -> Any:
+    """Return one that takes one pixel's maximum, or sum, over `n0` and `n1` turns; it has no w.
+
+    A value that is no number is the largest.
+    """
+    return _intrinsic(_MaxTile if largest else _SumTile, 1, blocks)
+
+
 def _intrinsic(kind: type[_Tile], pixels: int, blocks: int) -> Any:
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
         kind(builder, dict(zip(_NAMES, values, strict=True)), pixels, blocks).write()
@@ -119,14 +127,18 @@ class _Tile:
 
     def store(self, pixel: int, block: int) -> None:
         floats, offset = ir.VectorType(_FLOAT, self.lanes), self.constant(block * self.lanes * 4)
-        scale, shift = (
-            self.load(floats, self.add(self.given[name], offset), 4) for name in ("scale", "shift")
-        )
-        value = self.result(pixel, block)
-        value = self.builder.fadd(self.builder.fmul(value, scale), shift)
+        value = self.scaled(self.result(pixel, block), offset)
         address = self.add(self.given["out"], self.times(self.given["out_pixel"], pixel))
         pointer = self.builder.inttoptr(self.add(address, offset), floats.as_pointer())
         self.builder.store(value, pointer, align=4)
+
+    def scaled(self, value: Any, offset: Any) -> Any:
+        """Write the scale and the shift of the channels that begin at `offset` bytes."""
+        floats = ir.VectorType(_FLOAT, self.lanes)
+        scale, shift = (
+            self.load(floats, self.add(self.given[name], offset), 4) for name in ("scale", "shift")
+        )
+        return self.builder.fadd(self.builder.fmul(value, scale), shift)
 
     @contextmanager
     def loop(self, level: int, x: Any, w: Any) -> Iterator[tuple[Any, Any]]:
@@ -172,6 +184,34 @@ class _RealTile(_Tile):
 
     def result(self, pixel: int, block: int) -> Any:
         return self.builder.load(self.sums[pixel, block])
+
+
+class _SumTile(_RealTile):
+    def step(self, x: Any, w: Any) -> None:
+        for (pixel, block), total in self.sums.items():
+            address = self.add(x, self.constant(block * self.lanes * 4))
+            self.gather(total, self.load(self.vector, address, 4), w, pixel, block)
+
+    def gather(self, total: Any, word: Any, weights: Any, pixel: int, block: int) -> None:
+        self.builder.store(self.builder.fadd(self.builder.load(total), word), total)
+
+    def scaled(self, value: Any, offset: Any) -> Any:
+        return value
+
+
+class _MaxTile(_SumTile):
+    def write(self) -> None:
+        least = ir.Constant(self.vector, [float("-inf")] * self.lanes)
+        for total in self.sums.values():
+            self.builder.store(least, total)
+        super().write()
+
+    def gather(self, total: Any, word: Any, weights: Any, pixel: int, block: int) -> None:
+        most = self.builder.load(total)
+        smaller = self.builder.fcmp_unordered("<=", word, most)
+        number = self.builder.fcmp_ordered("ord", word, word)
+        kept = self.builder.and_(smaller, number)
+        self.builder.store(self.builder.select(kept, most, word), total)
 
 
 class _BinaryTile(_Tile):

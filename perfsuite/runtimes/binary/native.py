@@ -15,6 +15,7 @@ _LANES = 16
 # Functions of the C library; addresses are integers.
 now: Any = types.ExternalFunction("clock_gettime", types.int32(types.int32, types.int64))
 wait: Any = types.ExternalFunction("sem_wait", types.int32(types.int64))
+taken: Any = types.ExternalFunction("sem_trywait", types.int32(types.int64))
 post: Any = types.ExternalFunction("sem_post", types.int32(types.int64))
 give_way: Any = types.ExternalFunction("sched_yield", types.int32())
 
@@ -87,11 +88,23 @@ def read(typing_context: Any, address: Any) -> Any:
 
 
 @intrinsic
-def invoke(typing_context: Any, function: Any, a: Any, b: Any, c: Any, d: Any) -> Any:
-    """Call the function at an address, of four integers, which gives one."""
+def write(typing_context: Any, address: Any, value: Any) -> Any:
+    """Set the counter at an address; who reads it sees all that was written before."""
 
     def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        kind = ir.FunctionType(_I64, [_I64] * 4)
+        place = builder.inttoptr(values[0], _I64.as_pointer())
+        builder.store_atomic(values[1], place, ordering="release", align=8)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@intrinsic
+def invoke(typing_context: Any, function: Any, a: Any, b: Any, c: Any) -> Any:
+    """Call the function at an address, of three integers, which gives one."""
+
+    def generate(context: Any, builder: Any, signature: Any, values: Any) -> Any:
+        kind = ir.FunctionType(_I64, [_I64] * 3)
         return builder.call(builder.inttoptr(values[0], kind.as_pointer()), values[1:])
 
-    return types.int64(*[types.int64] * 5), generate
+    return types.int64(*[types.int64] * 4), generate

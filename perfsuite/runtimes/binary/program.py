@@ -96,6 +96,7 @@ class Program:
         self._read = _read(steps)
         self._values: dict[str, _Buffer] = {}
         self._bits: dict[str, _Buffer] = {}
+        self._by_rows: dict[str, bool] = {}  # how threads share what is read
         for port in steps.inputs:
             samples, _, *sides = (*shapes[port.name], 1, 1)[:4]
             sizes = (samples, sides[0], sides[1])
@@ -131,7 +132,7 @@ class Program:
 
     def _head(self, rows: Array, threads: int) -> Array:
         ops = np.array(self._ops, np.int64).reshape(-1, len(OpField))
-        counters = aligned(max(1, len(rows)) * (threads + 1) * COUNTER_BYTES)
+        counters = aligned(max(1, len(rows)) * threads * COUNTER_BYTES)
         size = TILE_COLUMNS * TILE_CHANNELS * 4
         scratch = aligned(size * threads)
         self._kept += [rows, ops, counters, scratch]
@@ -191,9 +192,23 @@ class Program:
         fields |= {f"X_{name}": value for name, value in source.fields().items()}
         fields |= _taps(geometry)
         fields |= self._factors(step, geometry, height, width)
+        by_rows = self._shared_by_rows(step, sizes)
+        fields["BY_ROWS"] = int(by_rows)
+        self._by_rows |= {op.value: by_rows for op in step.ops if op.kind in ("store", "bits")}
         for op in step.ops:
             self._ops.append(self._op(op, step, sizes))
         return np.array([fields.get(name, 0) for name in Step.__members__], np.int64)
+
+    def _shared_by_rows(self, step: PlanStep, sizes: Sizes) -> bool:
+        """Tell whether threads share the rows of a step, or its channels.
+
+        Then each reads all weights, or else values that others have written. What is less passes
+        from core to core; a step without weights goes on as what it reads.
+        """
+        if not step.weights:
+            return self._by_rows.get(step.source, True)
+        results = int(np.prod(sizes)) * step.channels * 4
+        return self.operands.weights[step.weights].words.nbytes <= results
 
     def _factors(
         self, step: PlanStep, geometry: ConvGeometry, height: int, width: int
@@ -221,6 +236,8 @@ class Program:
             fields |= target.fields()
             one = 1 if op.kind == "bits" else TILE_CHANNELS
             fields["PLANE"] = fields["CHANNEL"] * one
+            channels = target.array.shape[1] if op.kind == "add" else step.channels
+            fields["PLANES"] = planes(channels)
             fields["TENSOR"] = target.address
             if op.kind == "store":
                 fields["TENSOR"] += step.first * fields["CHANNEL"]

@@ -1,10 +1,14 @@
 """Threads that compute programs together, and sleep in between.
 
 A call wakes them once. From step to step they wait by looking, which takes a fraction of a
-microsecond, and none of them looks on when a call has ended: nothing is taken from what else runs
-on the machine. They hold no lock of Python's while they compute or sleep. Which units of a step are
-taken and done stands in counters, with the number of the call, so that a thread that wakes late
-sees that there is nothing left to do.
+microsecond. After a call they look on for the next one, as long as waking takes or somewhat longer,
+so that calls without a pause find them awake; then they sleep, and take nothing from what else runs
+on the machine. They hold no lock of Python's while they compute, look or sleep. Which units of each
+thread's part of a step are taken and done is counted over all calls of a program, so that a thread
+that wakes late sees that there is nothing left to do, and no call has counters to reset.
+
+What passes from core to core is what costs: each thread counts on cache lines of its own, and
+touches another's only to see that its part is done, or to help where it does not come to it.
 """
 # Numba infers types, and takes no annotations of its own.
 # mypy: disable-error-code="untyped-decorator, no-untyped-def, no-untyped-call"
@@ -36,68 +40,79 @@ from perfsuite.runtimes.binary.native import (
     post,
     read,
     replaced,
+    taken,
     wait,
+    write,
 )
 
 _STEP = len(Step)
 _kernel = njit(nogil=True, error_model="numpy")
-(_STEPS, _FIRST_STEP, _FIRST_OP, _SCRATCH, _SCRATCH_SIZE, _COUNTERS, _TIMES) = map(int, Head)
+(_STEPS, _FIRST_STEP, _FIRST_OP, _SCRATCH, _SCRATCH_SIZE, _COUNTERS, _TIMES, _CALL) = map(int, Head)
 _LINE = 64
 # Cache lines of the block by which threads find each other.
-_CALL, _PROGRAM, _STOP, _AWAKE, _SEMAPHORES = (line * _LINE for line in range(5))
-# Counters hold the number of the call above, and below what is counted.
-_CALL_BITS, _COUNT = 32, 0x7FFFFFFF
+_PROGRAM, _STOP, _AWAKE, _SEMAPHORES = (line * _LINE for line in range(4))
 _LOOKS = 4000  # before a waiting thread lets others run
+_LOOKS_BEFORE_HELP = 1000  # taking another's units costs both more than a short wait
+_LOOKS_ON = 20000  # for the next call, before a thread sleeps: some tens of microseconds
 _MONOTONIC = 1  # the clock of time.perf_counter_ns
 
 
 @_kernel
-def _taken(counter, call, size):
-    """Return the next of `size` units that nobody has taken, or -1, also if the call has ended."""
+def _taken(counter, end):
+    """Return the next unit that nobody has taken, counted over all calls, or -1 at the `end`."""
     while True:
         found = read(counter)
-        if found >> _CALL_BITS != call or found & _COUNT >= size:
+        if found >= end:
             return -1
         if replaced(counter, found, found + 1):
-            return found & _COUNT
+            return found
 
 
 @_kernel
-def _run(program, call, thread, threads):
-    """Compute a thread's part of each step, then of others' what they have not begun.
+def _compute(step, first_op, part, call, first, size, scratch):
+    """Compute what is left of a part of a step, and count what was computed."""
+    begin, end, mine = (call - 1) * size, call * size, 0
+    while True:
+        unit = _taken(part, end)
+        if unit < 0:
+            break
+        run_unit(step, first_op, first + unit - begin, scratch)
+        mine += 1
+    if mine == size:
+        write(part + _LINE, end)  # nobody else counts here
+    elif mine != 0:
+        add_to(part + _LINE, mine)
+
+
+@_kernel
+def _run(program, thread, threads):
+    """Compute a thread's part of each step, then of others' what they do not come to.
 
     A step has ended when all its units are done, whether or not all threads have come so far: one
     that other programs keep from running keeps nobody waiting, unless in the middle of a unit.
     """
     head = carray(pointer(program), HEAD_WORDS, np.int64)
+    call = read(program + _CALL * 8)
     scratch = head[_SCRATCH] + thread * head[_SCRATCH_SIZE]
     for index in range(head[_STEPS]):
         step = carray(pointer(head[_FIRST_STEP] + index * _STEP * 8), _STEP, np.int64)
         total = units(step)
-        counters = head[_COUNTERS] + index * (threads + 1) * COUNTER_BYTES
-        done = counters + threads * COUNTER_BYTES
-        mine = 0
+        parts = head[_COUNTERS] + index * threads * COUNTER_BYTES
         for turn in range(threads):
             owner = (thread + turn) % threads
-            begin, end = total * owner // threads, total * (owner + 1) // threads
-            while True:
-                unit = _taken(counters + owner * COUNTER_BYTES, call, end - begin)
-                if unit < 0:
-                    break
-                run_unit(step, head[_FIRST_OP], begin + unit, scratch)
-                mine += 1
-        if mine != 0 and (add_to(done, mine) + mine) & _COUNT == total and head[_TIMES] != 0:
+            part, first = parts + owner * COUNTER_BYTES, total * owner // threads
+            size = total * (owner + 1) // threads - first
+            if turn == 0:
+                _compute(step, head[_FIRST_OP], part, call, first, size, scratch)
+            looks = 0
+            while read(part + _LINE) < call * size:
+                looks += 1
+                if looks == _LOOKS_BEFORE_HELP:
+                    _compute(step, head[_FIRST_OP], part, call, first, size, scratch)
+                if looks > _LOOKS:
+                    give_way()
+        if thread == 0 and head[_TIMES] != 0:
             now(_MONOTONIC, head[_TIMES] + index * 16)
-        looks = 0
-        while True:
-            found = read(done)
-            if found >> _CALL_BITS != call:
-                return  # all of the call is done
-            if found & _COUNT >= total:
-                break
-            looks += 1
-            if looks > _LOOKS:
-                give_way()
 
 
 def _functions(sources: int) -> tuple[Any, Any, Any]:
@@ -108,40 +123,42 @@ def _functions(sources: int) -> tuple[Any, Any, Any]:
     is compiled once.
     """
 
-    def run(program, call, thread, threads):
+    def run(program, thread, threads):
         if sources != 0:
-            _run(program, call, thread, threads)
+            _run(program, thread, threads)
         return 0
 
     def begin(address, program, block, threads):
         if sources == 0:
             return
         head = carray(pointer(program), HEAD_WORDS, np.int64)
-        call = (read(block + _CALL) + 1) & _COUNT
-        counters = head[_STEPS] * (threads + 1) * COUNTER_BYTES // 8
-        carray(pointer(head[_COUNTERS]), counters, np.int64)[:] = call << _CALL_BITS
         if head[_TIMES] != 0:
             now(_MONOTONIC, head[_TIMES] - 16)
-        replaced(block + _PROGRAM, read(block + _PROGRAM), program)
-        replaced(block + _CALL, read(block + _CALL), call)
+        write(program + _CALL * 8, head[_CALL] + 1)
+        if read(block + _PROGRAM) != program:
+            write(block + _PROGRAM, program)
         for thread in range(1, threads):
             post(block + _SEMAPHORES + thread * _LINE)
-        invoke(address, program, call, 0, threads)
+        invoke(address, program, 0, threads)
 
     def serve(address, block, thread, threads):
         while sources != 0:
-            while wait(block + _SEMAPHORES + thread * _LINE) != 0:
-                pass  # a signal came
+            semaphore, looks = block + _SEMAPHORES + thread * _LINE, 0
+            while taken(semaphore) != 0 and looks < _LOOKS_ON:
+                looks += 1
+            if looks == _LOOKS_ON:
+                while wait(semaphore) != 0:
+                    pass  # a signal came
             if read(block + _STOP) != 0:
                 return
             add_to(block + _AWAKE, 1)
-            call, program = read(block + _CALL), read(block + _PROGRAM)
+            program = read(block + _PROGRAM)
             if program != 0:
-                invoke(address, program, call, thread, threads)
+                invoke(address, program, thread, threads)
             add_to(block + _AWAKE, -1)
 
     integer = types.int64
-    first = cfunc(integer(*[integer] * 4), cache=True, error_model="numpy")(run)
+    first = cfunc(integer(*[integer] * 3), cache=True, error_model="numpy")(run)
     others = njit(cache=True, nogil=True, error_model="numpy")
     return first, others(begin), others(serve)
 

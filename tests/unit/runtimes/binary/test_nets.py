@@ -105,6 +105,53 @@ def test_what_lies_between_is_fused_or_left_to_onnx_runtime(change: str) -> None
     check(model)
 
 
+def repeated(change: Callable[[Chain, str, str], Any]) -> Any:
+    """Return a net of 128 channels with `change`, given a value of 64 channels and it twice."""
+    net = Chain((64, 6, 6))
+    net.rprelu()
+    narrow = net.here
+    wide = net.node("Concat", narrow, narrow, axis=1)
+    net.here, net.channels = narrow, 64
+    net.binary(128, SAME)
+    change(net, narrow, wide)
+    net.channels = 128
+    net.binary(70, SAME)
+    return net.head(5)
+
+
+def relu_of_a_sum(net: Chain, wide: str) -> None:
+    net.node("Add", wide, net.here)
+    net.rprelu()
+    net.binary(128, SAME)
+    net.node("Add", net.here, wide)
+
+
+REPEATS: dict[str, tuple[Callable[[Chain, str, str], Any], bool]] = {
+    "added": (lambda n, _, wide: n.node("Add", n.here, wide), False),
+    "added first": (lambda n, _, wide: n.node("Add", wide, n.here), False),
+    "added twice": (lambda n, _, wide: relu_of_a_sum(n, wide), False),
+    "to itself": (lambda n, _, wide: n.node("Add", n.node("Add", wide, wide), n.here), True),
+    "also bent": (lambda n, _, wide: n.node("Add", n.node("Relu", wide), wide), True),
+}
+
+
+@pytest.mark.parametrize("use", REPEATS)
+def test_a_value_joined_with_itself_is_read_repeatedly_by_sums(use: str) -> None:
+    change, stored = REPEATS[use]
+    model = repeated(change)
+    copies = [ops for kind, ops in steps_of(model) if kind == "copy" and "prelu" not in ops]
+    assert bool(copies) == stored
+    check(model)
+
+
+def test_threads_share_rows_or_channels_and_answer_alike() -> None:
+    model = vgg((64, 128, "M", 256, "M", 512), side=12)
+    x = pictures(model, 2)
+    one, *others = (answers(model, x, threads) for threads in (1, 2, 3, 5))
+    assert np.abs(one - expected(model, x)).max() <= 1e-4 * np.abs(one).max()
+    assert all(np.array_equal(one, other) for other in others)
+
+
 def test_a_product_reads_a_picture_that_is_flattened_for_it() -> None:
     net = Chain((8, 4, 6))
     net.binary(20, SAME)
