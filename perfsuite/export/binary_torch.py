@@ -21,13 +21,20 @@ from perfsuite.export.binary_operator import (
 if TYPE_CHECKING:
     import onnx
     import torch
+    from torch import nn
 
 NAME = "perfsuite::binary_conv"
+PACKED = "PackedConv2d"  # the class of a module that holds bits and thresholds
 # The last five are named after those of torch's own convolution.
 _SCHEMA = (
     "(Tensor values, Tensor threshold, Tensor weight, Tensor scale, int channels, "
     "int[] stride, int[] padding, int[] dilation, int groups) -> Tensor"
 )
+
+
+def packed_parameters(module: nn.Module) -> int:
+    """Return how many bits and thresholds a module itself holds; 0 unless it is of that class."""
+    return int(module.packed) if type(module).__name__ == PACKED else 0  # type: ignore[arg-type]
 
 
 @cache

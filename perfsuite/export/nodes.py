@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from perfsuite.domain.profile import Node
 from perfsuite.domain.task import Inputs
+from perfsuite.export.binary_torch import packed_parameters
 from perfsuite.export.counting import NodeCount, count_nodes
 from perfsuite.export.functions import calls
 from perfsuite.export.normalize import module_path
@@ -55,17 +56,19 @@ def graph_nodes(model: onnx.ModelProto, inputs: Inputs | None = None) -> tuple[N
 def module_nodes(module: nn.Module) -> tuple[Node, ...]:
     """Return one node for each submodule that has parameters of its own, in their order.
 
-    It is for engines that take modules, which report MACs and bytes themselves: the nodes tell only
-    the parameters. A shared parameter counts for the first submodule that has it.
+    Packed bits are parameters, too. It is for engines that take modules, which report MACs and
+    bytes themselves: the nodes tell only the parameters. A shared parameter counts for the first
+    submodule that has it.
     """
     seen: set[int] = set()
     nodes = []
     for path, part in module.named_modules():
         own = [one for one in part.parameters(recurse=False) if id(one) not in seen]
         seen.update(map(id, own))
-        if own:
+        packed = packed_parameters(part)
+        if own or packed:
             kind = type(part).__name__
-            elements = sum(one.numel() for one in own)
+            elements = sum(one.numel() for one in own) + packed
             nodes.append(Node(f"{path}/{kind}", kind, path, (), (), None, elements))
     return tuple(nodes)
 

@@ -13,6 +13,7 @@ import msgspec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError
 from perfsuite.export.aten_operators import counted
+from perfsuite.export.binary_torch import packed_parameters
 from perfsuite.export.calls import called
 from perfsuite.export.counting import count_nodes, together
 from perfsuite.export.parameters import weights
@@ -73,5 +74,5 @@ def count_module(module: nn.Module, inputs: Inputs) -> Macs:
         for part, training in modes:
             part.training = training
     parameters = sum(tensor.numel() for tensor in module.parameters())
-    parameters += sum(getattr(part, "packed", 0) for part in module.modules())  # of bits
+    parameters += sum(map(packed_parameters, module.modules()))
     return Macs(count.macs, parameters, dict(count.uncounted))

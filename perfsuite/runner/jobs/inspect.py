@@ -18,6 +18,7 @@ from perfsuite.domain.profile import Breakdown, Profile, Roofline
 from perfsuite.domain.record import (
     IN_FLOAT,
     NO_BREAKDOWN,
+    SIMULATED,
     Evidence,
     EvidenceItem,
     Line,
@@ -40,10 +41,12 @@ from perfsuite.measure.roofline import Reached, reached, roofline, roofline_of
 from perfsuite.measure.stages import breakdown
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.capabilities import identity_of
+from perfsuite.runner.build.kernels import has_binary
 from perfsuite.runner.job import PROFILES, Job, line_of
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runner.jobs.requirements import held_to
 from perfsuite.runner.jobs.vnni import with_vnni
+from perfsuite.runtimes.shared.binary_layers import BINARY_IN_FLOAT, in_float
 from perfsuite.runtimes.shared.precision import check_precision, computed_in_float
 from perfsuite.user_code import require_type, user_code
 
@@ -79,6 +82,8 @@ def _inspected(job: Job, turns: Turns | None) -> Line:
         libraries = loaded()
         if job.switch is None:  # else it is no silent fallback, but what was to be found out
             check_precision(evidence, manifest)
+            if has_binary(runtime) and (told := in_float(evidence, parts.nodes, runtime.name)):
+                evidence = msgspec.structs.replace(evidence, findings=(*evidence.findings, told))
         evidence = _with(evidence, *libraries)
         if manifest.rounds_to_8_bits:
             evidence = with_vnni(evidence, runtime, job.cell)
@@ -136,7 +141,11 @@ def _judged(evidence: Evidence, job: Job, manifest: Manifest) -> Evidence:
 
 
 def _labels(evidence: Evidence, manifest: Manifest) -> tuple[str, ...]:
-    return (IN_FLOAT,) if computed_in_float(evidence, manifest) else ()
+    simulated = any(one.name == BINARY_IN_FLOAT for one in evidence.findings)
+    return (
+        *((IN_FLOAT,) if computed_in_float(evidence, manifest) else ()),
+        *((SIMULATED,) if simulated else ()),
+    )
 
 
 def _without(job: Job, evidence: Evidence, labels: tuple[str, ...], error: Unsupported) -> Line:

@@ -59,7 +59,7 @@ def evidence(plan: Plan, started: int | None) -> Evidence:
         precision_item(found),
         *_rest(rest),
     )
-    return Evidence(items, found, tuple(_layers(steps)))
+    return Evidence(items, found, (*_layers(steps), *_rest_layers(rest)))
 
 
 def _instructions(code: bytes) -> EvidenceItem:
@@ -88,6 +88,13 @@ def _rest(nodes: list[str]) -> Iterator[EvidenceItem]:
         version = metadata.version("onnxruntime")
         value = f"{version}: {', '.join(nodes)}"
         yield EvidenceItem("observed", "library", "ONNX Runtime, for the rest", value[:400])
+
+
+def _rest_layers(nodes: list[str]) -> Iterator[LayerKernel]:
+    for node in nodes:
+        name, _, operator = node.rpartition(" ")
+        if is_layer(operator):
+            yield LayerKernel(name, operator, "", "ONNX Runtime", precision=REAL)
 
 
 def _layers(steps: list[PlanStep]) -> Iterator[LayerKernel]:
