@@ -337,23 +337,28 @@ def settle(threads: int) -> None:
 def settle_card_precision(precision: str) -> None:
     """Make fp32 IEEE single precision on cards, unless TF32 is asked for; cuDNN takes it by itself.
 
-    This process can export no graph after that: torch's exporter reads these settings by their
-    former names, and refuses to where they were made by the present ones.
+    Torch has two names for each of these settings, and refuses to tell one by its former name where
+    the two differ. torch.export asks for that, and so may the model's code: both are set alike.
     """
     import torch
 
-    _ieee()
-    word = "tf32" if precision == "tf32" else "ieee"
+    tf32 = precision == "tf32"
     backends: Any = torch.backends
+    backends.cudnn.allow_tf32 = tf32
+    _ieee("high" if tf32 else "highest")
+    word = "tf32" if tf32 else "ieee"
     for part in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
         part.fp32_precision = word
 
 
-def _ieee() -> None:
-    """Make fp32 IEEE single precision, so that oneDNN does not use bf16 for it."""
+def _ieee(products: str = "highest") -> None:
+    """Make fp32 IEEE single precision, so that oneDNN does not use bf16 for it.
+
+    `products` is torch's word for how products may be rounded on a card.
+    """
     import torch
 
-    torch.set_float32_matmul_precision("highest")
+    torch.set_float32_matmul_precision(products)
     torch.backends.mkldnn.conv.fp32_precision = "ieee"  # type: ignore[attr-defined]
     torch.backends.mkldnn.matmul.fp32_precision = "ieee"  # type: ignore[attr-defined]
 

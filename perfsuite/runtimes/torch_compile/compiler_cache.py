@@ -15,17 +15,19 @@ from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.store.temporary import TemporaryFolder
 
 FOLDER = "TORCHINDUCTOR_CACHE_DIR"
+# Triton has one of its own, which Inductor sets once in a process to what is inside its own then.
+TRITON = "TRITON_CACHE_DIR"
 # What compilers make: shared objects on the processor, kernels on a card.
 _COMPILED = ("*.so", "*.cubin", "*.hsaco")
 _LOCKS = "locks"
 
 
 class CompilerCache:
-    """A folder in which this process's compiler looks and keeps, filled from an archive, if any."""
+    """A folder in which this process's compilers look and keep, filled from an archive, if any."""
 
     def __init__(self, archive: Path | None = None) -> None:
         self._folder = TemporaryFolder()
-        self._before = os.environ.get(FOLDER)
+        self._before = {name: os.environ.get(name) for name in (FOLDER, TRITON)}
         if archive is not None:
             try:
                 with tarfile.open(archive, "r:") as file:
@@ -36,7 +38,8 @@ class CompilerCache:
                     f"{archive}: the compiler's cache cannot be read ({trimmed(str(error))}); "
                     f"build the artifact again"
                 ) from error
-        os.environ[FOLDER] = self._folder.name
+        self._own = {FOLDER: self._folder.name, TRITON: str(Path(self._folder.name) / "triton")}
+        os.environ.update(self._own)
         self._had = self._compiled()
 
     def made(self) -> list[str]:
@@ -55,10 +58,11 @@ class CompilerCache:
 
     def close(self) -> None:
         """Remove the folder; a second time does nothing."""
-        if os.environ.get(FOLDER) == self._folder.name:
-            os.environ.pop(FOLDER)
-            if self._before is not None:
-                os.environ[FOLDER] = self._before
+        for name, own in self._own.items():
+            if os.environ.get(name) == own:
+                del os.environ[name]
+                if (before := self._before[name]) is not None:
+                    os.environ[name] = before
         self._folder.cleanup()
 
     def _compiled(self) -> set[str]:

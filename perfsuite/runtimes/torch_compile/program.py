@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import inspect
 import io
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
 PROGRAM = "program.pt2"
 _LEAST = 2  # samples: an exporter takes a dimension of 0 or 1 for a constant
+_ENOUGH = 4096  # for what is called in larger batches than the timed one
+_FIXES = "Suggested fixes:"  # of torch.export, where its code bears not every length
+_BOUND = re.compile(r"(\w+) = Dim\('\1'(, (min|max)=\d+)*\)")
 
 
 def example_of(variant: Variant, manifest: Manifest, least: int = 1) -> Inputs:
@@ -74,10 +78,46 @@ def exported(
             shapes = _open_sides(manifest.inputs)
             if _takes_any(placed):
                 shapes = (shapes,)
-            return torch.export.export(placed, arguments, dynamic_shapes=shapes), ""
+            return _exported(placed, arguments, shapes), ""
         except Exception as error:  # noqa: BLE001 - it raises whatever a model raises
             first = trimmed(str(error).strip().partition("\n")[0])
             return None, f"{type(error).__name__}: {first}"
+
+
+def _exported(module: nn.Module, arguments: tuple[Any, ...], shapes: Any) -> ExportedProgram:
+    """Return the program; where its code bears no length beyond some bound, it is known up to that.
+
+    On a card a batch norm in fp32 bears 65,535 samples, which torch.export wants to be told.
+    """
+    import torch
+    from torch._dynamo.exc import UserError
+
+    try:
+        return torch.export.export(module, arguments, dynamic_shapes=shapes)
+    except UserError as error:
+        bounded = _bounded(shapes, str(error.msg))
+        if bounded is None:
+            raise
+        return torch.export.export(module, arguments, dynamic_shapes=bounded)
+
+
+def _bounded(shapes: Any, refusal: str) -> Any:
+    """Return open sides with the bounds that a refusal suggests; None where these leave too little.
+
+    So does whatever else is suggested, such as a constant length or a multiple of a number.
+    """
+    from torch.export.dynamic_shapes import refine_dynamic_shapes_from_suggested_fixes
+    from torch.utils._pytree import tree_leaves
+
+    head, mark, tail = refusal.partition(_FIXES)
+    if not mark:
+        return None
+    fixes = [line for line in tail.strip().partition("\n\n")[0].splitlines() if " = " in line]
+    if not all(_BOUND.fullmatch(line.strip()) for line in fixes):
+        return None
+    found = refine_dynamic_shapes_from_suggested_fixes(head + mark + "\n".join(fixes), shapes)
+    reach = [(int(one.min), int(one.max)) for one in tree_leaves(found)]
+    return found if all(least <= _LEAST and most >= _ENOUGH for least, most in reach) else None
 
 
 def _open_sides(inputs: Sequence[InputSpec]) -> tuple[Any, ...]:

@@ -73,9 +73,9 @@ class TorchCompile:
         require_compiler(manifest.device)
         settle_compiler(manifest.device, builds=True)
         settle(0)
-        if manifest.device == CUDA:
-            settle_card_precision(manifest.precision)
         refusal = self._write(variant, manifest, folder)
+        if manifest.device == CUDA:  # after torch.export, which changes some of these settings
+            settle_card_precision(manifest.precision)
         cache = CompilerCache()
         options = SessionOptions(manifest.batch, 0, rebuild=variant.rebuild)
         opening = Opening(folder, manifest, options, Made(0, 0.0, refusal), cache)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from perfsuite.errors import SchemaError
-from perfsuite.runtimes.torch_compile.compiler_cache import FOLDER, CompilerCache
+from perfsuite.runtimes.torch_compile.compiler_cache import FOLDER, TRITON, CompilerCache
 
 
 def compile_into(name: str, content: str = "code") -> None:
@@ -61,3 +61,20 @@ def test_one_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match=r"cache\.tar.* build the artifact again"):
         CompilerCache(tmp_path / "cache.tar")
     assert os.environ.get(FOLDER) == before
+
+
+def test_what_triton_compiles_is_part_of_it_whatever_was_set(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(TRITON, "elsewhere")
+    cache = CompilerCache()
+    folder = Path(os.environ[TRITON])
+    assert folder.is_relative_to(os.environ[FOLDER])
+    folder.mkdir()
+    (folder / "relu.cubin").touch()
+    assert cache.made() == ["relu.cubin"]
+    cache.close()
+    assert os.environ[TRITON] == "elsewhere"
+    monkeypatch.delenv(TRITON)
+    CompilerCache().close()
+    assert TRITON not in os.environ, "the next artifact would look where this one was"
