@@ -41,10 +41,18 @@ def _binarize() -> type[Any]:
     return Binarize
 
 
+def _proposals() -> type[Any]:
+    """Return fewer boxes to choose from, before and after NMS, for torch detectors."""
+    from perfsuite.passes.proposals.proposals import Proposals
+
+    return Proposals
+
+
 PASSES: dict[str, Callable[[], type[Any]]] = {
     "binarize": _binarize,
     "distill": _distill,
     "int8": _int8,
     "lowrank": _lowrank,
+    "proposals": _proposals,
     "prune": _prune,
 }

@@ -35,6 +35,11 @@ REFUSED = dict.fromkeys(
     (("distill", system) for system in SYSTEMS), "shufflenet-x0.5 classifies pictures"
 )
 
+DETECTORS = {"faster-rcnn-resnet101", "faster-rcnn-shufflenet"}
+REFUSED |= dict.fromkeys(
+    (("proposals", other) for other in {*WORKLOADS, PLUG_IN} - DETECTORS), "chooses boxes"
+)
+
 PAIRS = [
     pytest.param(
         name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from small_passes import small_pass
+from small_passes import small_pass, small_workload_of
 
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.passes.table import PASSES
@@ -33,7 +33,7 @@ def test_what_can_be_trained_ships_with_its_card(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(PASSES))
 def test_pass(name: str) -> None:
-    check_pass(small_pass(name))
+    check_pass(small_pass(name), small_workload_of(name))
 
 
 # The other contract tests compile a net, too; that takes seconds each time.
