@@ -27,6 +27,7 @@ class FakeNvml:
         self.slowed_ns: dict[int, int] = {}
         self.others: list[Any] = []  # samples of other processes' use
         self.cards = 1
+        self.parts: dict[int, int] | None = None  # of a card that is cut up: the bytes used in each
         self.error = ""
         self.asked: list[str] = []
         vars(self).update(answers)
@@ -41,9 +42,35 @@ class FakeNvml:
         self.asked.append(f"card {index}")
         return f"card {index}"
 
+    def nvmlDeviceGetCount(self) -> int:  # noqa: N802
+        return self.cards
+
+    def nvmlDeviceGetUUID(self, card: str) -> str:  # noqa: N802
+        return f"GPU-{card[-1] * 8}-beef"
+
     def nvmlDeviceGetHandleByUUID(self, uuid: str) -> str:  # noqa: N802
-        self.asked.append(uuid)
-        return uuid
+        if uuid not in map(self._uuid_of_part, self.parts or ()):
+            raise NVMLError("Not Found")
+        return f"part {uuid[-1]}"
+
+    def _uuid_of_part(self, number: int) -> str:
+        return f"MIG-1234-{number}"
+
+    def nvmlDeviceGetDeviceHandleFromMigDeviceHandle(self, part: str) -> str:  # noqa: N802
+        return self.nvmlDeviceGetHandleByIndex(0)
+
+    def nvmlDeviceGetMigMode(self, _: Any) -> list[int]:  # noqa: N802
+        if self.parts is None:
+            raise NVMLError("Not Supported")
+        return [int(bool(self.parts)), 1]
+
+    def nvmlDeviceGetMaxMigDeviceCount(self, _: Any) -> int:  # noqa: N802
+        return 7
+
+    def nvmlDeviceGetMigDeviceHandleByIndex(self, _: Any, index: int) -> str:  # noqa: N802
+        if index not in (self.parts or ()):
+            raise NVMLError("Not Found")
+        return f"part {index}"
 
     def nvmlDeviceGetTotalEnergyConsumption(self, _: Any) -> int:  # noqa: N802
         return _told(self.energy_mj)
@@ -62,7 +89,9 @@ class FakeNvml:
     def nvmlDeviceGetCurrentClocksThrottleReasons(self, _: Any) -> int:  # noqa: N802
         return _told(self.reasons)
 
-    def nvmlDeviceGetMemoryInfo(self, _: Any) -> Any:  # noqa: N802
+    def nvmlDeviceGetMemoryInfo(self, card: str) -> Any:  # noqa: N802
+        if card.startswith("part"):
+            return SimpleNamespace(used=(self.parts or {})[int(card[-1])])
         return SimpleNamespace(used=_told(self.used))
 
     def nvmlDeviceGetComputeRunningProcesses(self, _: Any) -> list[Any]:  # noqa: N802

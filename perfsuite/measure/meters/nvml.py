@@ -9,6 +9,7 @@ Source: NVML API reference (docs.nvidia.com/deploy/nvml-api); the package nvidia
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any, ClassVar, TypeVar
@@ -17,11 +18,12 @@ from perfsuite.domain.meter import Phase
 from perfsuite.domain.metrics import Metric
 from perfsuite.domain.record import EvidenceItem
 from perfsuite.errors import Unavailable
+from perfsuite.measure.meters.nvml_card import Card, first_card
 from perfsuite.measure.meters.nvml_samples import Sample, Sampler, energy_j_per_s, steady
 
 CUDA = "cuda"
 WINDOW_S = 2.0
-VISIBLE = "CUDA_VISIBLE_DEVICES"
+_RECENT_US = 1_000_000  # in which somebody who computed shares the card
 
 _T = TypeVar("_T")
 
@@ -43,6 +45,7 @@ POLICIES = {0: "throttled: power cap", 1: "throttled: heat"}
 UNSTEADY = "device clock not steady"
 SHARED = "others use the card"
 NO_ENERGY = "no energy: "
+IN_PARTS = "the card is cut up (MIG), and tells the energy of all its parts together alone"
 
 
 class Nvml:
@@ -54,7 +57,7 @@ class Nvml:
     def __init__(self) -> None:
         self.labels: list[str] = []
         self._nvml = _library()
-        self._card: Any = None
+        self._card: Card | None = None
         self._base_bytes = self._held_bytes = 0
         self._slowed_ns: dict[int, int] = {}
         self._sampler: Sampler | None = None
@@ -64,7 +67,7 @@ class Nvml:
         if device != CUDA:
             raise Unavailable(f"NVML tells of NVIDIA cards, and this cell runs on {device}")
         if self._card is None:
-            self._card = _told(self._nvml, lambda: self._handle())
+            self._card = _told(self._nvml, lambda: first_card(self._nvml))
         if phase == "load":
             self._base_bytes = self._used_bytes()
         elif phase == "calls":
@@ -97,6 +100,8 @@ class Nvml:
         found |= _mean(CLOCK, [one.clock_hz for one in samples])
         found |= _mean(TEMPERATURE, [one.celsius for one in samples])
         try:
+            if self._card is not None and self._card.part is not None:
+                raise Unavailable(IN_PARTS)
             found[ENERGY.name] = energy_j_per_s(samples) * seconds / calls
         except Unavailable as error:
             self._label(f"{NO_ENERGY}{error}")
@@ -104,32 +109,26 @@ class Nvml:
 
     def now(self) -> tuple[EvidenceItem, ...]:
         """Return, of the card as it is at this moment, what slows it down and who shares it."""
-        self._card = _told(self._nvml, lambda: self._handle())
+        self._card = _told(self._nvml, lambda: first_card(self._nvml))
         name = str(self._ask("nvmlDeviceGetName") or "the card")
         reasons = self._sample().reasons
         why = dict.fromkeys(text for bit, text in REASONS.items() if reasons & bit)
         found = [("throttled", one.partition(": ")[2]) for one in why]
-        if self._others():
+        if self._others(computes=False):
             found.append(("shared", "another process computes there"))
         return tuple(EvidenceItem("reported", about, name, value) for about, value in found)
 
-    def _handle(self) -> Any:
-        """Return NVML's handle of the card that CUDA uses first.
+    def _ask(self, name: str, *args: int, of_part: bool = False) -> Any:
+        """Return what a function of NVML says of the card; None where it does not tell.
 
-        CUDA counts as NVML does, if the environment says so: worker processes are started thus.
+        `of_part` asks of the slice that this process uses, where the card is cut up.
         """
-        visible = os.environ.get(VISIBLE, "0").partition(",")[0].strip() or "0"
-        if visible.isdigit():
-            return self._nvml.nvmlDeviceGetHandleByIndex(int(visible))
-        return self._nvml.nvmlDeviceGetHandleByUUID(visible)
-
-    def _ask(self, name: str, *args: int) -> Any:
-        """Return what a function of NVML says of the card; None where it does not tell."""
         function: Callable[..., Any] | None = getattr(self._nvml, name, None)
-        if function is None:
+        if function is None or self._card is None:
             return None
+        part = self._card.part if of_part else None
         try:
-            return function(self._card, *args)
+            return function(self._card.whole if part is None else part, *args)
         except self._nvml.NVMLError:
             return None  # not supported by this card, or not permitted
 
@@ -152,7 +151,7 @@ class Nvml:
 
     def _used_bytes(self) -> int:
         """Return the bytes that all processes hold."""
-        found = self._ask("nvmlDeviceGetMemoryInfo")
+        found = self._ask("nvmlDeviceGetMemoryInfo", of_part=True)
         return 0 if found is None else int(found.used)
 
     def _own_bytes(self, base_bytes: int) -> int:
@@ -161,7 +160,7 @@ class Nvml:
         The latter is right as long as no other process takes or frees memory; those that are
         measured together are stopped meanwhile.
         """
-        for one in self._ask("nvmlDeviceGetComputeRunningProcesses") or ():
+        for one in self._ask("nvmlDeviceGetComputeRunningProcesses", of_part=True) or ():
             if one.pid == os.getpid() and one.usedGpuMemory:
                 return int(one.usedGpuMemory)
         return max(0, self._used_bytes() - base_bytes)
@@ -184,17 +183,21 @@ class Nvml:
                 self._label(label)
         if not steady([one.clock_hz for one in samples if one.clock_hz is not None]):
             self._label(UNSTEADY)
-        if self._others():
+        if self._others(computes=True):
             self._label(SHARED)
 
-    def _others(self) -> bool:
-        """Tell whether another process computed on the card just now."""
-        found = self._ask("nvmlDeviceGetProcessUtilization", 0) or ()
-        latest = max((one.timeStamp for one in found), default=0)
-        since = latest - round(WINDOW_S / 2 * 1e6)  # microseconds
-        return any(
-            one.pid != os.getpid() and one.smUtil > 0 and one.timeStamp > since for one in found
-        )
+    def _others(self, *, computes: bool) -> bool:
+        """Tell whether another process computed on the card just now.
+
+        In a container NVML may tell of processes by the host's numbers. So where this one
+        `computes` there and is not among them, one of them is this one.
+        """
+        since = _now_us() - _RECENT_US
+        found = self._ask("nvmlDeviceGetProcessUtilization", since) or ()
+        active = {one.pid for one in found if one.smUtil > 0 and one.timeStamp > since}
+        if os.getpid() in active or not computes:
+            return bool(active - {os.getpid()})
+        return len(active) > 1
 
     def _label(self, text: str) -> None:
         if text not in self.labels:
@@ -207,6 +210,11 @@ def disturbances() -> tuple[EvidenceItem, ...]:
         return Nvml().now()
     except Unavailable:
         return ()
+
+
+def _now_us() -> int:
+    """Return the time in microseconds, as NVML tells that of its samples."""
+    return time.time_ns() // 1000
 
 
 def _library() -> Any:

@@ -50,6 +50,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> FakeNvml:
     monkeypatch.setattr(nvml_module, "Sampler", Scripted)
     monkeypatch.setattr(Scripted, "samples", steps(200.0))
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    monkeypatch.delenv("CUDA_DEVICE_ORDER", raising=False)
+    monkeypatch.setattr(nvml_module, "_now_us", lambda: 10_000_000)
     return fake
 
 
@@ -189,7 +191,7 @@ def test_others_on_the_card_are_a_label(
 
 @pytest.mark.parametrize(
     ("visible", "asked"),
-    [("", "card 0"), ("1,0", "card 1"), ("GPU-497ee80e,1", "GPU-497ee80e")],
+    [("", "card 0"), ("1,0", "card 1"), ("GPU-11111111,0", "card 1")],
 )
 def test_the_card_is_the_one_that_cuda_uses_first(
     card: FakeNvml, monkeypatch: pytest.MonkeyPatch, visible: str, asked: str
@@ -197,7 +199,56 @@ def test_the_card_is_the_one_that_cuda_uses_first(
     card.cards = 2
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
     Nvml().start("load", "cuda")
-    assert card.asked == [asked]
+    assert card.asked[-1] == asked
+
+
+def test_a_card_that_is_not_known_is_not_guessed(
+    card: FakeNvml, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    card.cards = 2
+    monkeypatch.setenv("CUDA_DEVICE_ORDER", "FASTEST_FIRST")
+    with pytest.raises(Unavailable, match="set CUDA_DEVICE_ORDER=PCI_BUS_ID, or name a card by"):
+        Nvml().start("load", "cuda")
+    card.cards = 1
+    Nvml().start("load", "cuda")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "GPU-5")
+    with pytest.raises(Unavailable, match="names 'GPU-5', and no card has such a UUID"):
+        Nvml().start("load", "cuda")
+
+
+@pytest.mark.parametrize(("visible", "bytes_held"), [("", 500), ("MIG-1234-5", 700)])
+def test_of_a_card_that_is_cut_up_the_part_is_told_and_no_energy_of_others(
+    card: FakeNvml, monkeypatch: pytest.MonkeyPatch, visible: str, bytes_held: int
+) -> None:
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
+    monkeypatch.setattr(Scripted, "samples", [])
+    card.parts = {2: 0, 5: 0}
+    meter = Nvml()
+    meter.start("load", "cuda")
+    card.parts, card.used = {2: 500, 5: 700}, 90_000
+    meter.start("calls", "cuda")
+    meter.stop("calls", 1)
+    meter.start("window", "cuda")
+    found = meter.stop("window", 1)
+    assert found["device_peak_bytes"] == bytes_held
+    assert "energy_j" not in found
+    assert meter.labels == [f"no energy: {nvml_module.IN_PARTS}"]
+
+
+def test_in_a_container_with_numbers_of_its_own_a_process_is_not_its_own_stranger(
+    card: FakeNvml,
+) -> None:
+    own, stranger = (
+        SimpleNamespace(pid=os.getpid() + more, smUtil=90, timeStamp=9_900_000) for more in (1, 2)
+    )
+    card.others = [own]
+    meter = Nvml()
+    window(meter)
+    assert meter.labels == []
+    card.others = [own, stranger]
+    meter = Nvml()
+    window(meter)
+    assert meter.labels == ["others use the card"]
 
 
 def test_without_a_driver_there_is_a_word(card: FakeNvml) -> None:
