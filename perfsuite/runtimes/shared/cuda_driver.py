@@ -18,7 +18,10 @@ LIBRARY = "libcuda.so.1"
 
 # Attributes of a device, and results of the driver's functions.
 _MULTIPROCESSORS, _MAJOR, _MINOR = 16, 75, 76
-_OUT_OF_MEMORY, _NO_DEVICE, _UNAVAILABLE = 2, 100, 46
+_OUT_OF_MEMORY, _STUB, _UNAVAILABLE, _NO_DEVICE, _NOT_READY = 2, 34, 46, 100, 802
+# The functions by which a process gets hold of a card: where they fail, the card is not to be had.
+# Where another one fails, something has gone wrong on the card.
+_BEGINNINGS = ("cuInit", "cuDevice", "cuDriver", "cuCtx")
 _NON_BLOCKING = 1  # a stream that waits for no other, as CUDA's first one would
 _MISMATCH = (803, 804)  # the driver in the kernel and its library are of different versions
 
@@ -35,10 +38,27 @@ MISMATCH = (
     "the driver in the kernel and its library are of different versions: restart the machine after "
     "an update of the driver; in a container, remove the image's own libcuda (package cuda-compat)"
 )
+STUB = (
+    f"the {LIBRARY} that is loaded is the one to link programs with, not the driver's: take its "
+    "folder (.../stubs) out of LD_LIBRARY_PATH"
+)
+NOT_READY = (
+    "the cards of this machine are not ready, as those behind NVSwitch are until its service runs: "
+    "sudo systemctl start nvidia-fabricmanager, of the driver's version (`nvidia-smi -q` tells the "
+    "state of the fabric)"
+)
 IN_USE = (
     "the card lets no further process in (exclusive or prohibited compute mode); end the process "
     "that has it, or have it shared: nvidia-smi -c DEFAULT"
 )
+
+_TOLD = {
+    _NO_DEVICE: NO_CARD,
+    _UNAVAILABLE: IN_USE,
+    _STUB: STUB,
+    _NOT_READY: NOT_READY,
+    **dict.fromkeys(_MISMATCH, MISMATCH),
+}
 
 
 class Driver:
@@ -79,7 +99,11 @@ class Driver:
         )
 
     def call(self, name: str, *arguments: Any) -> None:
-        """Call a function of the driver; raise `Unavailable` or `BuildError` where it fails."""
+        """Call a function of the driver.
+
+        Raises `Unavailable` where the card cannot be had, `BuildError` where it lacks memory or
+        work on it fails.
+        """
         result = getattr(self._library, name)(*arguments)
         if result == 0:
             return
@@ -88,8 +112,15 @@ class Driver:
                 f"{CUDA}: the card has too little memory: take a smaller batch, or end what else "
                 f"holds memory there ({name})"
             )
-        told = {_NO_DEVICE: NO_CARD, _UNAVAILABLE: IN_USE, **dict.fromkeys(_MISMATCH, MISMATCH)}
-        raise Unavailable(f"{CUDA}: {told.get(result) or self._said(name, result)}")
+        if not name.startswith(_BEGINNINGS):
+            raise BuildError(
+                f"{CUDA}: {self._said(name, result)}; this process can use the card no longer. "
+                f"CUDA_LAUNCH_BLOCKING=1 shows which kernel it is, compute-sanitizer why"
+            )
+        said = _TOLD.get(result) or (
+            f"{self._said(name, result)}; `nvidia-smi` shows whether the driver works"
+        )
+        raise Unavailable(f"{CUDA}: {said}")
 
     def require(self, engine: str, cuda: tuple[int, int]) -> None:
         """Raise `Unavailable` unless the card lets this process in and runs CUDA of this version.
@@ -102,7 +133,8 @@ class Driver:
                 f"{CUDA}: {engine} needs CUDA {cuda[0]}.{cuda[1]}, and the driver is too old for "
                 f"it: it runs CUDA {known[0]}.{known[1]} at most; install a newer driver"
             )
-        self.entered()
+        context = ctypes.c_void_p()  # not made this thread's, as it ends here
+        self.call("cuDevicePrimaryCtxRetain", ctypes.byref(context), self._device)
         self.call("cuDevicePrimaryCtxRelease_v2", self._device)
 
     def entered(self) -> None:
@@ -120,9 +152,7 @@ class Driver:
         text = ctypes.c_char_p()
         self._library.cuGetErrorString(result, ctypes.byref(text))
         words = (text.value or b"an unknown error").decode(errors="replace")
-        return (
-            f"{name} says '{words}' (error {result}); `nvidia-smi` shows whether the driver works"
-        )
+        return f"{name} says '{words}' (error {result})"
 
 
 class Stream:

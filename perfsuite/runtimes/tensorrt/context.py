@@ -41,7 +41,8 @@ class Context:
         messages: Messages,
     ) -> None:
         self._trt, self._driver, self._messages = trt, driver, messages
-        self._profiles, self._profile = profiles, 0
+        self._profiles = profiles
+        self._profile = -1 if profiles else 0  # an engine may let a second context begin with none
         self.stream = Stream(driver)
         self._context: Any = make()
         if self._context is None:
@@ -53,6 +54,7 @@ class Context:
         self._types = {name: _type(engine.get_tensor_dtype(name)) for name in names}
         self._shapes: dict[str, Shape] = {}
         self._own: Bound = {}  # room for inputs from the host
+        self._given: dict[str, np.ndarray] = {}  # what is copied there, until the next call
         self._memory: Buffer | None = None
         self._results: Bound = {}
         self._allocators: dict[str, Any] = {}
@@ -68,7 +70,9 @@ class Context:
 
     def bound(self, given: Mapping[str, np.ndarray]) -> Bound:
         """Return inputs in memory of their own on the card; see `release`."""
-        return {name: self._filled(name, given[name], None) for name in self._inputs}
+        found = {name: self._filled(name, given[name], None) for name in self._inputs}
+        self.stream.synchronize()
+        return found
 
     def release(self, bound: Bound) -> None:
         """Give the memory of `bound` back."""
@@ -100,6 +104,9 @@ class Context:
         for name, (buffer, _) in bound.items():
             self._set_address(name, buffer)
         if not self._context.execute_async_v3(self.stream.handle.value):
+            for allocator in self._allocators.values():
+                if allocator.error is not None:
+                    raise allocator.error
             raise self._failed("a call failed")
 
     def close(self) -> None:
@@ -122,6 +129,7 @@ class Context:
                 buffer.free()
             buffer = Buffer(self._driver, whole.nbytes)
         buffer.fill(whole, self.stream)
+        self._given[name] = whole
         return buffer, array.shape
 
     def _settle(self, shapes: dict[str, Shape]) -> None:
@@ -154,7 +162,10 @@ class Context:
             if self._memory is not None:
                 self._memory.free()
             self._memory = Buffer(self._driver, size)
-        self._context.set_device_memory(self._memory.address, self._memory.size)
+        if (give := getattr(self._context, "set_device_memory", None)) is not None:
+            give(self._memory.address, self._memory.size)
+        else:  # TensorRT 10.0
+            self._context.device_memory = self._memory.address
         self.release(self._results)
         self._results = {}
         for name in self._outputs:
@@ -193,13 +204,18 @@ def allocator_of(trt: Any, driver: Driver) -> Any:
             trt.IOutputAllocator.__init__(self)
             self.buffer: Buffer | None = None
             self.shape: Shape = ()
+            self.error: BuildError | None = None
 
         def reallocate_output_async(
             self, tensor_name: str, memory: int, size: int, alignment: int, stream: int
         ) -> int:
             if self.buffer is None or self.buffer.size < size:
                 self.free()
-                self.buffer = Buffer(driver, size)
+                try:
+                    self.buffer = Buffer(driver, size)
+                except BuildError as error:  # which the engine's own code would not bear
+                    self.error = error
+                    return 0
             return self.buffer.address
 
         def reallocate_output(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+from contextlib import suppress
 
 import numpy as np
 
+from perfsuite.errors import BuildError
 from perfsuite.runtimes.shared.cuda_driver import Driver, Stream
 
 
@@ -41,7 +43,11 @@ class Buffer:
             )
 
     def free(self) -> None:
-        """Give the memory back; a second call does nothing."""
-        if self.address:
-            self._driver.call("cuMemFree_v2", ctypes.c_uint64(self.address))
-            self.address = 0
+        """Give the memory back; a second call does nothing.
+
+        Where work on the card has failed, its memory is free once the process ends, not before.
+        """
+        address, self.address = self.address, 0
+        if address:
+            with suppress(BuildError):
+                self._driver.call("cuMemFree_v2", ctypes.c_uint64(address))

@@ -23,6 +23,8 @@ def test_a_card_is_what_torch_says_that_it_is() -> None:
     [
         ("cuInit", 100, "finds no card .* CUDA_VISIBLE_DEVICES"),
         ("cuDeviceGet", 100, "finds no card"),
+        ("cuInit", 34, "not the driver's: take its folder .*stubs.* out of LD_LIBRARY_PATH"),
+        ("cuInit", 802, "start nvidia-fabricmanager"),
         ("cuInit", 803, "restart the machine after an update of the driver"),
         ("cuInit", 999, r"cuInit says 'something odd' \(error 999\)"),
         ("cuDevicePrimaryCtxRetain", 46, "nvidia-smi -c DEFAULT"),
@@ -53,6 +55,20 @@ def test_a_lack_of_the_cards_memory_is_an_error_of_its_own() -> None:
     driver = Driver(FakeCuda(failing={"cuStreamCreate": 2}))
     with pytest.raises(BuildError, match="too little memory"):
         Stream(driver)
+
+
+def test_what_fails_on_the_card_is_no_lack_of_a_card() -> None:
+    """A suite that expects cells to be unavailable must not take it for that."""
+    driver = Driver(FakeCuda(failing={"cuStreamSynchronize": 700}))
+    with pytest.raises(BuildError, match=r"'something odd' \(error 700\).*LAUNCH_BLOCKING"):
+        Stream(driver).synchronize()
+
+
+def test_to_ask_for_a_card_changes_nothing_of_this_thread() -> None:
+    card = FakeCuda()
+    Driver(card).require("an engine", (12, 0))
+    assert "cuCtxSetCurrent" not in card.called
+    assert card.called[-1] == "cuDevicePrimaryCtxRelease_v2"
 
 
 def test_marks_in_a_stream_tell_the_cards_time_between_them() -> None:

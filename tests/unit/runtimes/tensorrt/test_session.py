@@ -71,7 +71,7 @@ def test_it_answers_in_memory_of_its_own_and_gives_all_back(
         first, second = session.run(rows(2)), session.run(rows(2, 100.0))
         assert np.array_equal(first[0], rows(2)["x"] + 1)
         assert np.array_equal(second[0], rows(2)["x"] + 101)
-        assert engine.contexts[0].profiles == [], "the timed batch is the first profile"
+        assert engine.contexts[0].profiles == [0], "the timed batch is the first profile"
         assert card.held
     assert not card.held
     session.close()
@@ -84,7 +84,7 @@ def test_another_batch_takes_the_second_profile_and_the_timed_one_returns(
     with opened(tmp_path, monkeypatch, engine) as session:
         for count in (2, 5, 5, 64, 2):
             assert session.run(rows(count))[0].shape == (count, 3)
-        assert engine.contexts[0].profiles == [1, 0]
+        assert engine.contexts[0].profiles == [0, 1, 0]
         with pytest.raises(BuildError, match=r"x \[65, 3\]\), but up to x \[64, 3\]"):
             session.run(rows(65))
         assert session.run(rows(2))[0].shape == (2, 3)
@@ -97,6 +97,27 @@ def test_an_output_whose_shape_values_decide_gets_its_memory_when_it_is_known(
         for count in (2, 7):
             assert np.array_equal(session.run(rows(count))[0], rows(count)["x"] + 1)
     assert not card.held
+
+
+def test_one_that_finds_no_memory_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: Card
+) -> None:
+    with opened(tmp_path, monkeypatch, FakeEngine(open_result=True)) as session:
+        session.run(rows(7))
+        session._context._allocators["y"].free()  # all else has found room
+        card.failing["cuMemAlloc_v2"] = 2
+        with pytest.raises(BuildError, match="too little memory"):
+            session.run(rows(7))
+
+
+def test_an_engine_of_the_first_version_gets_its_memory_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: Card
+) -> None:
+    monkeypatch.delattr(fake_tensorrt.FakeContext, "set_device_memory")
+    engine = FakeEngine()
+    with opened(tmp_path, monkeypatch, engine) as session:
+        session.run(rows(2))
+        assert engine.contexts[0].device_memory in card.held
 
 
 def test_calls_are_timed_with_inputs_bound_on_the_card(
@@ -183,6 +204,18 @@ def test_a_card_without_memory_and_a_call_that_fails_are_told(
         with pytest.raises(BuildError, match="too little memory"):
             session.run(rows(9))
         card.failing.clear()
+
+
+def test_after_a_failure_on_the_card_it_closes_and_the_reason_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, card: Card
+) -> None:
+    with (
+        pytest.raises(BuildError, match=r"cuStreamSynchronize says .* 700"),
+        opened(tmp_path, monkeypatch, FakeEngine()) as session,
+    ):
+        session.run(rows(2))
+        card.failing |= dict.fromkeys(("cuStreamSynchronize", "cuMemFree_v2"), 700)
+        session.run(rows(2))
 
 
 def test_a_tensor_of_a_type_that_numpy_lacks_is_told(
