@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _NO_DRIVER = (
     "torch finds no NVIDIA card that it can use (`nvidia-smi` must list one, and in a container it "
     "must be passed on, as by `docker run --gpus all`)"
 )
+_OUT_OF_MEMORY = re.compile(
+    r"(CUDA|HIP)\b.*\bout of memory|(CUBLAS|CUDNN)_STATUS_\w*ALLOC\w*_FAILED", re.IGNORECASE
+)
 
 
 def require_card() -> None:
@@ -40,7 +44,8 @@ def require_card() -> None:
     if not torch.cuda.is_available():
         raise Unavailable(f"cuda: {_NO_DRIVER}{_why()}")
     try:
-        torch.zeros(1, device=CUDA)
+        with card_memory():
+            (torch.zeros(1, device=CUDA) + 1).item()  # which shows that it has kernels for the card
     except RuntimeError as error:
         said = str(error)
         if "busy or unavailable" in said or "exclusive" in said.lower():
@@ -137,16 +142,30 @@ class Placement:
 
 @contextmanager
 def card_memory() -> Iterator[None]:
-    """Tell a lack of the card's memory in words, within the context."""
-    import torch
+    """Tell a lack of the card's memory in words, within the context.
 
+    It is torch's own error where its allocator finds out, else one of CUDA, cuBLAS or cuDNN.
+    """
     try:
         yield
-    except torch.OutOfMemoryError as error:
+    except RuntimeError as error:
+        if not _OUT_OF_MEMORY.search(str(error)):
+            raise
         raise BuildError(
             f"cuda: the card has too little memory: take a smaller batch, or end what else holds "
             f"memory there ({trimmed(str(error))})"
         ) from error
+
+
+def cudnn_version() -> str:
+    """Return cuDNN's version as torch tells it, or why it is not for a card of this machine."""
+    import torch
+
+    cudnn: Any = torch.backends.cudnn
+    try:
+        return str(cudnn.version())
+    except RuntimeError as error:
+        return trimmed(str(error))
 
 
 def card_items() -> tuple[EvidenceItem, ...]:
@@ -158,7 +177,7 @@ def card_items() -> tuple[EvidenceItem, ...]:
     major, minor = torch.cuda.get_device_capability()
     return (
         EvidenceItem("reported", "version", "CUDA", str(torch.version.cuda)),
-        EvidenceItem("reported", "version", "cuDNN", str(cudnn.version())),
+        EvidenceItem("reported", "version", "cuDNN", cudnn_version()),
         EvidenceItem("reported", "setting", "compute capability", f"sm_{major}{minor}"),
         EvidenceItem("reported", "precision", "float32 convolutions", cudnn.conv.fp32_precision),
         EvidenceItem(

@@ -126,9 +126,16 @@ def captured(call: Caller, tensors: Sequence[torch.Tensor], who: str) -> tuple[l
         raise Unsupported(
             f"{who} cannot be captured as a CUDA graph, as its code waits for what the card has "
             f"computed (a detector's boxes, for example) or copies to the host: "
-            f"{trimmed(str(error))}; take {PyTorch.name}"
+            f"{trimmed(str(first_of(error)))}; take {PyTorch.name}"
         ) from error
     return bound, graph.replay, answer
+
+
+def first_of(error: BaseException) -> BaseException:
+    """Return the error that others followed: ending a capture that has failed fails, too."""
+    while error.__context__ is not None:
+        error = error.__context__
+    return error
 
 
 def same_kernels(eager: Counter[str], replayed: Counter[str]) -> EvidenceItem:

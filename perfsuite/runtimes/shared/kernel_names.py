@@ -24,9 +24,9 @@ _RULES = (
 # numbers are shapes of their instructions.
 _TENSOR_CORES = re.compile(r"tensorop|nvjet|wgmma|gmma|16816|1688|_xmma_(?!.*f32f32_f32f32_f32)")
 _PRODUCTS = re.compile(r"gemm|gemv|nvjet|cutlass|dot_kernel|splitk", re.IGNORECASE)
-_CUDNN = re.compile(
-    r"cudnn|xmma_(fprop|dgrad|wgrad)|convolve|winograd|implicit_gemm", re.IGNORECASE
-)
+_CUDNN = re.compile(r"cudnn|fprop|dgrad|wgrad|convolve|winograd|implicit_gemm", re.IGNORECASE)
+# PyTorch's own kernels, some of which are made of CUTLASS, too.
+_PYTORCH = re.compile(r"::native|pytorch_flash|PyTorchMemEff|fmha_")
 _LAYOUT = re.compile(r"nchwToNhwc|nhwcToNchw|nchwToFold|transpose_readWrite", re.IGNORECASE)
 _MOVES = ("Memset", "Memcpy")
 
@@ -75,11 +75,13 @@ def operator_precision(launched: Launched) -> str:
 
 def library_of(launched: Launched, kernel: str, engine: str = "PyTorch") -> str:
     """Return whose kernel it is: `cuDNN`, `cuBLAS` or the engine's own."""
-    if launched.operator.startswith("cudnn_") or "cudnn" in kernel.lower():
+    if launched.operator.lstrip("_").startswith("cudnn_") or "cudnn" in kernel.lower():
         return "cuDNN"
-    if "::native" not in kernel and _PRODUCTS.search(kernel):
-        return "cuBLAS"
-    return engine
+    if _PYTORCH.search(kernel):
+        return engine
+    if _CUDNN.search(kernel):
+        return "cuDNN"
+    return "cuBLAS" if _PRODUCTS.search(kernel) else engine
 
 
 def main_kernel(launched: Launched) -> str:

@@ -59,7 +59,8 @@ class Engine:
     def io_binding(self) -> Binding:
         return Binding()
 
-    def run_with_iobinding(self, binding: Binding) -> None:
+    def run_with_iobinding(self, binding: Binding, options: Any) -> None:
+        assert options.get_run_config_entry("disable_synchronize_execution_providers") == "1"
         self.bound.append(binding)
         if self.card is not None:
             self.card.now_ms += 2.0

@@ -73,7 +73,7 @@ def test_the_precision_is_told_by_the_kernels_of_the_last_call() -> None:
 def test_layers_are_told_with_their_kernel_and_whose_it_is() -> None:
     nodes, kernels = ran_nodes(CALL), launched(CALL)
     (one,) = with_kernels((LayerKernel("conv", "Conv", CUDA, CUDA),), nodes, kernels)
-    assert (one.library, one.kernel, one.how) == ("cuBLAS", TF32, "observed")
+    assert (one.library, one.kernel, one.how) == ("cuDNN", TF32, "observed")
     alone = ran_nodes([node("fc", "Gemm", 1, 2, 0)])
     plain = (LayerKernel("fc", "Gemm", CUDA, CUDA),)
     assert with_kernels(plain, alone, {}) == plain, "nothing is made up of a kernel not seen"

@@ -140,3 +140,19 @@ def test_a_lack_of_the_cards_memory_is_said_in_words() -> None:
 
     with pytest.raises(BuildError, match="take a smaller batch"), card_memory():
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20 GiB")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "CUDA error: out of memory",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+    ],
+)
+def test_so_it_is_where_another_library_finds_out(said: str) -> None:
+    with pytest.raises(BuildError, match="take a smaller batch"), card_memory():
+        raise RuntimeError(said)
+    with pytest.raises(RuntimeError, match="illegal"), card_memory():
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")

@@ -18,6 +18,7 @@ from perfsuite.runtimes.pytorch.cuda_graphs import (
     GraphedSession,
     PyTorchCudaGraphs,
     _kernels,
+    first_of,
     same_kernels,
 )
 
@@ -53,6 +54,16 @@ def test_a_call_is_captured_once_for_each_shape_and_then_replayed() -> None:
         assert answer.shape == (batch, 2)
         assert bool((answer == 2 * value).all())
     assert (capture.captures, capture.replays) == (2, 4)
+
+
+def test_of_a_capture_that_failed_the_first_reason_is_told() -> None:
+    try:
+        try:
+            raise RuntimeError("cannot copy to the host")
+        finally:
+            raise RuntimeError("the capture is not valid")
+    except RuntimeError as error:
+        assert str(first_of(error)) == "cannot copy to the host"
 
 
 def test_a_session_replays_and_has_no_breakdown(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from perfsuite.runtimes.shared.kernel_names import (
     Launched,
     by_library,
     kernel_items,
+    library_of,
     operator_precision,
     precision_of,
     short,
@@ -73,6 +74,21 @@ def test_kernels_are_counted_by_the_library_that_they_are_of() -> None:
     assert items["cuDNN"].value == (
         f"3 kernels: {TF32} (2), cudnn::engines_precompiled::nchwToNhwcKernel (1)"
     )
+
+
+@pytest.mark.parametrize(
+    ("operator", "kernel", "library"),
+    [
+        ("Conv", TF32, "cuDNN"),  # as other engines than PyTorch call the operator
+        ("Conv", "void cutlass::Kernel2<cutlass_80_tensorop_s1688fprop_optimized_tf32>", "cuDNN"),
+        ("_cudnn_rnn", "void RNN_blockPersist_fp_LSTM<float, float, 256>(int)", "cuDNN"),
+        ("_flash_attention_forward", "void pytorch_flash::flash_fwd_kernel<cutlass::half_t>", "me"),
+        ("_efficient_attention_forward", "fmha_cutlassF_f16_aligned_64x64_rf_sm80", "me"),
+        ("addmm", "nvjet_sm90_tst_128x64_64x9_1x2_h_bz_TNT", "cuBLAS"),
+    ],
+)
+def test_whose_a_kernel_is_follows_from_its_name(operator: str, kernel: str, library: str) -> None:
+    assert library_of(Launched(operator, "float", (kernel,)), kernel, "me") == library
 
 
 def test_names_are_shown_without_types() -> None:
