@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from perfsuite.data.samples import FetchProgress, Samples, check_split
-from perfsuite.errors import SchemaError, Unavailable
+from perfsuite.data.sklearn_files import sklearn_file
+from perfsuite.errors import SchemaError
 
 CALIBRATION, TEST = 200, 500  # samples; the remaining 1,097 are for training
 
@@ -52,9 +53,7 @@ def verify(progress: FetchProgress) -> Path:
     """Return the folder of the pictures; raise `SchemaError` if their content is wrong."""
     images, _ = _all()
     progress("verifying digits", len(images), len(images))
-    import sklearn
-
-    return Path(sklearn.__file__).parent / "datasets" / "data"
+    return _file().parent
 
 
 def fingerprint() -> str:
@@ -63,12 +62,22 @@ def fingerprint() -> str:
 
 
 def _all() -> Samples:
-    if not is_there():
-        raise Unavailable("digits: scikit-learn is missing; pip install 'perfsuite[run]'")
-    from sklearn.datasets import load_digits
-
-    bunch = load_digits()
-    images, labels = bunch.images[..., None].astype(np.uint8), bunch.target.astype(np.uint8)
+    table = _table().astype(np.uint8)  # a row a sample: 64 values, then the label
+    images, labels = table[:, :-1].reshape(-1, 8, 8, 1), table[:, -1]
     if hashlib.sha256(images.tobytes() + labels.tobytes()).hexdigest() != DIGEST:
         raise SchemaError("digits: this scikit-learn holds other pictures than perfsuite knows")
     return Samples(images, labels)
+
+
+def _table() -> np.ndarray:
+    file = _file()
+    if file.is_file():
+        return np.loadtxt(file, delimiter=",")
+    from sklearn.datasets import load_digits  # which knows where another version has them
+
+    bunch = load_digits()
+    return np.column_stack([bunch.data, bunch.target])
+
+
+def _file() -> Path:
+    return sklearn_file("data/digits.csv.gz", "digits")

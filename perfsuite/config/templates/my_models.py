@@ -1,20 +1,21 @@
 """Your own models. A suite names the one below as "my_models.py:my_digits".
 
 This one is small and real: it tells handwritten digits apart (scikit-learn's, 8x8 pixels). Replace
-`MyNet` by your network, `load_digits` by your data, and keep the shape of the rest.
+`MyNet` by your network, `split` by your data, and keep the shape of the rest.
 Test what you write with `perfsuite.testing.check_workload(my_digits())`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import cache
 
 import numpy as np
 import torch
-from sklearn.datasets import load_digits
 from torch import nn
 
 from perfsuite import Model, Preprocessing, Stage, Task, Workload
+from perfsuite.data import digits
 
 # --- the network: plain PyTorch ---------------------------------------------------------------
 
@@ -43,10 +44,18 @@ class MyNet(nn.Module):
 
 
 def build() -> nn.Module:
-    """Return the network with its weights, in evaluation mode, alike each time.
+    """Return the network with its weights, in evaluation mode, alike each time."""
+    net = MyNet()
+    net.load_state_dict(weights())
+    return net.eval()
 
-    You will load yours: net.load_state_dict(torch.load("net.pt", weights_only=True)).
-    To need no file, this one draws its convolutions and fits the readout by ridge regression.
+
+@cache
+def weights() -> dict[str, torch.Tensor]:
+    """Return the weights by name. You will load yours: torch.load("net.pt", weights_only=True).
+
+    To need no file, this draws the convolutions and fits the readout by ridge regression; once a
+    process, as `build` is called several times.
     """
     torch.manual_seed(0)
     net = MyNet()
@@ -58,22 +67,21 @@ def build() -> nn.Module:
         square = centred.T @ centred
         ridge = 0.01 * np.trace(square) / len(square) * np.eye(len(square))
         # Rounded, so that the last bits do not depend on the number of threads.
-        weights = np.linalg.solve(square + ridge, centred.T @ wanted).round(4)
-        net.readout.weight.copy_(torch.from_numpy(weights.T))
-        net.readout.bias.copy_(torch.from_numpy((0.1 - mean @ weights).round(3)))
-    return net.eval()
+        fitted = np.linalg.solve(square + ridge, centred.T @ wanted).round(4)
+        net.readout.weight.copy_(torch.from_numpy(fitted.T))
+        net.readout.bias.copy_(torch.from_numpy((0.1 - mean @ fitted).round(3)))
+    return net.state_dict()
 
 
 # --- the task: what the network is for; everything here is NumPy ------------------------------
 
 
+@cache
 def split(name: str) -> tuple[np.ndarray, np.ndarray]:
     """Return the pictures and labels of "train", "calibration" or "test"; no sample is in two."""
-    digits = load_digits()
-    order = np.random.default_rng(0).permutation(len(digits.images))
-    chosen = {"test": order[:500], "calibration": order[500:700], "train": order[700:]}[name]
-    pictures = (digits.images[chosen, None] / 16).astype(np.float32)
-    return pictures, digits.target[chosen]
+    samples = digits.load(name)
+    pictures = samples.images.reshape(-1, 1, 8, 8) / 16  # from 0 to 1
+    return pictures.astype(np.float32), samples.labels
 
 
 class Digits(Task):
@@ -112,7 +120,7 @@ class Digits(Task):
 
     def fingerprint(self) -> str:
         """Return a text that changes with the data, so that stored answers are not reused then."""
-        return "scikit-learn digits, split 1"
+        return digits.fingerprint()
 
 
 def my_digits() -> Workload:
