@@ -8,23 +8,19 @@ in the job.
 
 from __future__ import annotations
 
-import atexit
 import gc
 import importlib
 import os
 import socket
 import sys
-import threading
-import traceback
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import NoReturn
 
 import msgspec
 
 from perfsuite.runner.forks import CELL, LONGEST, READY, REAP, REFUSED, Request
-from perfsuite.runner.worker import die_with, main
+from perfsuite.runner.worker import die_with, work
 
 TASKS = Path("/proc/self/task")  # proc(5): a folder for each thread
 
@@ -87,25 +83,6 @@ def _become(request: Request) -> None:
         sys.modules["numpy.random"].seed()
 
 
-def _work(folder: Path, server: int) -> NoReturn:
-    """Do the job, and end this process as Python ends one, but without tearing down its modules.
-
-    That would take longer than many a job.
-    """
-    code = 1
-    try:
-        main(folder, server)
-        code = 0
-    except BaseException:  # noqa: BLE001 - it becomes the exit code
-        traceback.print_exc()
-    # As `multiprocessing` does: pools of threads end, and other threads are awaited.
-    threading._shutdown()  # type: ignore[attr-defined]
-    atexit._run_exitfuncs()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
-
-
 def _fit_to_fork() -> bool:
     """Tell whether this process may be forked: it has one thread, and has not touched a card.
 
@@ -131,4 +108,4 @@ if __name__ == "__main__":
     server = os.getpid()
     job_folder = serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[3:])
     if job_folder is not None:
-        _work(job_folder, server)
+        work(job_folder, server)

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import atexit
 import ctypes
 import os
 import signal
 import sys
+import threading
 import traceback
 import warnings
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import msgspec
 
@@ -19,7 +22,13 @@ import perfsuite
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.finding import Finding
 from perfsuite.domain.record import Evidence, Failure, Line, Status
-from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unavailable, Unsupported
+from perfsuite.errors import (
+    BuildError,
+    ConfigError,
+    PerfsuiteError,
+    Unavailable,
+    Unsupported,
+)
 from perfsuite.runner.channel import WorkerTurns
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import TAIL
@@ -175,5 +184,26 @@ def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well
 
 
+def work(folder: Path, parent: int | None = None, *channel: int) -> NoReturn:
+    """Do what `main` does, and end this process as Python ends one, but without its tear-down.
+
+    To take modules and engines apart takes longer than many a job, and nobody needs it done: the
+    system frees all that a process had. The exit code is 1 if `main` raises.
+    """
+    code = 1
+    try:
+        main(folder, parent, *channel)
+        code = 0
+    except BaseException:  # noqa: BLE001 - it becomes the exit code
+        traceback.print_exc()
+    # As `multiprocessing` does: pools of threads end, and other threads are awaited.
+    threading._shutdown()  # type: ignore[attr-defined]
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):  # a user's code may have closed it
+            stream.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
+    work(Path(sys.argv[1]), *map(int, sys.argv[2:]))

@@ -130,6 +130,24 @@ def test_what_a_worker_dies_of_goes_on_record_with_its_last_output(
     assert not list((Cache().root / "artifact").glob("[0-9a-f]*[0-9a-f]"))
 
 
+LAST = """
+import atexit, sys, threading, time
+from pathlib import Path
+said = Path({said!r})
+atexit.register(lambda: said.write_text(said.read_text() + " and at exit"))
+threading.Thread(target=lambda: (time.sleep(0.2), said.write_text("by a thread"))).start()
+sys.stdout.close()
+"""
+
+
+def test_a_worker_ends_as_python_does_with_threads_and_what_is_registered(project: Project) -> None:
+    said = project.folder / "said.txt"
+    line = prepared(project, f"exec({LAST.format(said=str(said))!r}, {{}})")
+    assert line.status == "ok", line.error
+    # It was asked for several inputs, and did it each time.
+    assert said.read_text().startswith("by a thread and at exit and at exit")
+
+
 def test_a_hanging_worker_is_killed_with_all_that_it_started(project: Project) -> None:
     code = (
         "import subprocess, time; child = subprocess.Popen(['sleep', '600']); "
