@@ -22,6 +22,7 @@ __all__ = [
     "Changeable",
     "ConfigError",
     "DeviceIdentity",
+    "DiskFull",
     "Distill",
     "Edits",
     "Evaluate",
@@ -136,6 +137,7 @@ _HOMES = {
     "errors": (
         "BuildError",
         "ConfigError",
+        "DiskFull",
         "Incomparable",
         "ParityError",
         "PerfsuiteError",
@@ -184,6 +186,7 @@ if TYPE_CHECKING:
     from perfsuite.errors import (
         BuildError,
         ConfigError,
+        DiskFull,
         Incomparable,
         ParityError,
         PerfsuiteError,

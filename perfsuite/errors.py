@@ -9,6 +9,7 @@
     ├── BuildError       a pass, an export or an engine failed on the way to an artifact
     ├── ParityError      an export answers differently from the model it came from
     ├── SilentFallback   something else ran than what was asked for
+    ├── DiskFull         no room to write: no fault of a cell, which is done again once there is
     ├── SchemaError      stored data that cannot be read: torn, corrupt, or from a newer version
     └── Incomparable     two things that must not be compared
 
@@ -44,6 +45,10 @@ class ParityError(BuildError):
 
 class SilentFallback(PerfsuiteError):
     """Something else ran than what was asked for."""
+
+
+class DiskFull(PerfsuiteError):
+    """There is no room on a disk: what could not be written is done again once there is."""
 
 
 class SchemaError(PerfsuiteError):

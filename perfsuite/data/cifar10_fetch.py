@@ -12,8 +12,9 @@ from perfsuite.data.cifar10_sources import SOURCES, Arrays, Source, read
 from perfsuite.data.download import download
 from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
-from perfsuite.store.disk import locked, replacing, room_for, writable
+from perfsuite.store.disk import locked, replacing, writable
 from perfsuite.store.places import data_dir, home
+from perfsuite.store.room import room_for
 
 
 def fetch(progress: FetchProgress) -> Path:

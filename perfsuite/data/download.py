@@ -13,7 +13,8 @@ from urllib.request import Request, urlopen
 
 from perfsuite.data.samples import FetchProgress
 from perfsuite.errors import SchemaError, Unavailable
-from perfsuite.store.disk import put_in_place, room_for
+from perfsuite.store.disk import put_in_place
+from perfsuite.store.room import room_for
 
 CHUNK = 1 << 20
 ATTEMPTS = 5  # as long as each of them brings bytes

@@ -25,8 +25,9 @@ from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.measure.environment import environment
 from perfsuite.plugins import suggestion
 from perfsuite.store.cache import key_of
-from perfsuite.store.disk import locked, room_for, write_whole
+from perfsuite.store.disk import locked, write_whole
 from perfsuite.store.places import home
+from perfsuite.store.room import room_for
 
 _VERSION = 1  # to be raised when roofs are measured in another way; stored ones are then invalid
 _SIDES = (512, 1024, 2048)  # of square matrices: from inside a cache to far beyond

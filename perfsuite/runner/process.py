@@ -22,6 +22,7 @@ from perfsuite.runner.channel import LONGEST_MS, Channel
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.progress import last_progress
 from perfsuite.runner.strays import Strays
+from perfsuite.store.room import full_disk, room_for
 from perfsuite.store.temporary import TemporaryFolder
 
 if TYPE_CHECKING:  # a measuring process needs nothing of it
@@ -31,6 +32,7 @@ if TYPE_CHECKING:  # a measuring process needs nothing of it
 WORKER = "perfsuite.runner.worker"
 STOP_S = 30.0  # that a system may take to stop a process: a card's driver may hold it up
 LOOK_S = 1.0  # between two looks at a worker's progress
+NO_ROOM = 74  # the exit code of a worker that could not write its line (EX_IOERR of sysexits.h)
 TAIL = 4000  # characters of a worker's output that go on record
 
 # What thread pools read when they are loaded: set before the process starts, or it is too late.
@@ -83,8 +85,9 @@ class Worker:
         self._awake_s, self._awake_since = 0.0, time.perf_counter()
         self._temporary = TemporaryFolder()
         self._folder = Path(self._temporary.name)
-        (self._folder / "job.json").write_bytes(msgspec.json.encode(job))
-        self.output.touch()
+        with room_for(self._folder, "TMPDIR"):
+            (self._folder / "job.json").write_bytes(msgspec.json.encode(job))
+            self.output.touch()
         forked = forks.start(job, self._folder, _environment(job)) if forks else None
         self.process: subprocess.Popen[bytes] | Forked = forked or self._fresh(
             launcher, () if channel is None else channel.theirs
@@ -281,7 +284,9 @@ def _outcome(job: Job, folder: Path, code: int | None) -> Line:
             return line
         error = msgspec.structs.replace(line.error, output=(tail + line.error.output)[-TAIL:])
         return msgspec.structs.replace(line, error=error)
-    if code is None:
+    if code == NO_ROOM:
+        kind, message = "DiskFull", str(full_disk(result, "its line was not written", "TMPDIR"))
+    elif code is None:
         kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
     elif code < 0:
         kind, message = "Crash", f"the worker {died_by(-code)}"

@@ -29,6 +29,7 @@ from perfsuite.runner.switched import Executor, as_the_whole
 from perfsuite.store.cache import Cache
 from perfsuite.store.journal import Journal
 from perfsuite.store.machine_lock import MachineLock
+from perfsuite.store.room import require_room
 from perfsuite.store.runs import fold, measured_s
 from perfsuite.store.temporary import sweep
 
@@ -378,6 +379,7 @@ class _Schedule:
             self.observer.started(job.cell, job.kind, job.round)
 
     def _keep(self, job: Job, line: Line) -> None:
+        require_room(line)
         self.files.check(job.kind)  # else nothing of it is kept
         self.device.check(job.cell, line)
         self.artifact.check(line)

@@ -25,13 +25,15 @@ from perfsuite.domain.record import Evidence, Failure, Line, Status
 from perfsuite.errors import (
     BuildError,
     ConfigError,
+    DiskFull,
     PerfsuiteError,
     Unavailable,
     Unsupported,
 )
 from perfsuite.runner.channel import WorkerTurns
 from perfsuite.runner.job import Job, line_of
-from perfsuite.runner.process import TAIL
+from perfsuite.runner.process import NO_ROOM, TAIL
+from perfsuite.store.room import room_for
 from perfsuite.user_code import trace_of_others, what_failed
 
 if TYPE_CHECKING:
@@ -181,19 +183,23 @@ def main(folder: Path, parent: int | None = None, *channel: int) -> None:
     warnings.formatwarning = _formatted
     job = msgspec.json.decode((folder / "job.json").read_bytes(), type=Job)
     line = run_job(job, WorkerTurns(*channel) if channel else None)
-    (folder / "line.json").write_bytes(_encoded(job, line))  # read only if this process ends well
+    with room_for(folder, "TMPDIR"):
+        (folder / "line.json").write_bytes(_encoded(job, line))  # read only if all ends well
 
 
 def work(folder: Path, parent: int | None = None, *channel: int) -> NoReturn:
     """Do what `main` does, and end this process as Python ends one, but without its tear-down.
 
     To take modules and engines apart takes longer than many a job, and nobody needs it done: the
-    system frees all that a process had. The exit code is 1 if `main` raises.
+    system frees all that a process had. The exit code is 1 if `main` raises, and `NO_ROOM` if there
+    was none for the line.
     """
     code = 1
     try:
         main(folder, parent, *channel)
         code = 0
+    except DiskFull:
+        code = NO_ROOM
     except BaseException:  # noqa: BLE001 - it becomes the exit code
         traceback.print_exc()
     # As `multiprocessing` does: pools of threads end, and other threads are awaited.

@@ -10,8 +10,9 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from perfsuite.errors import ConfigError, PerfsuiteError
-from perfsuite.store.disk import locked, replacing, room_for
+from perfsuite.store.disk import locked, replacing
 from perfsuite.store.places import home
+from perfsuite.store.room import filling, room_for
 
 
 def key_of(*parts: str | bytes | Path) -> str:
@@ -67,7 +68,7 @@ class Cache:
 
         `make` fills an empty folder; if it raises, nothing is kept, and its error is raised. While
         another process makes the same folder, this one waits. Raises `ConfigError` if the cache
-        cannot be written, `PerfsuiteError` when the disk is full, and `NotCached` if it is sealed
+        cannot be written, `DiskFull` when there is no room for it, and `NotCached` if it is sealed
         and lacks the folder.
         """
         found = self.get(kind, key)
@@ -86,7 +87,8 @@ class Cache:
         final = self.root / kind / key
         with room_for(final), replacing(final) as beside:
             beside.mkdir()
-            make(beside)
+            with filling(beside):
+                make(beside)
         return final
 
     def _sweep(self, kind: str, held: str) -> None:

@@ -10,8 +10,9 @@ import msgspec
 from perfsuite.domain.certificate import CERTIFICATE_SCHEMA, Certificate
 from perfsuite.domain.environment import MustMatch
 from perfsuite.errors import ConfigError
-from perfsuite.store.disk import room_for, writable, write_whole
+from perfsuite.store.disk import writable, write_whole
 from perfsuite.store.places import home, name_of_machine
+from perfsuite.store.room import room_for
 
 log = logging.getLogger(__name__)
 

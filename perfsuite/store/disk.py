@@ -1,4 +1,4 @@
-"""Locks, errors of full disks and durable files, for all writers of files."""
+"""Locks and durable files, for all writers of files."""
 
 from __future__ import annotations
 
@@ -11,16 +11,20 @@ from pathlib import Path
 
 from filelock import FileLock
 
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError
+from perfsuite.store.room import room_for
 
-_FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_FOLDERS = (errno.EINVAL, errno.ENOTSUP)  # of file systems that cannot wait for a folder
 
 
 def writable(folder: Path) -> Path:
-    """Return `folder`, made if need be; raise `ConfigError` when it cannot be written."""
+    """Return `folder`, made if need be; raise `ConfigError` when it cannot be written.
+
+    On a full disk it is `DiskFull`.
+    """
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        with room_for(folder):
+            folder.mkdir(parents=True, exist_ok=True)
         if not os.access(folder, os.W_OK | os.X_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
@@ -35,24 +39,15 @@ def writable(folder: Path) -> Path:
 def locked(folder: Path, name: str) -> Iterator[None]:
     """Hold the lock `name` in `folder`, which is made; wait while another process holds it.
 
-    Raises `ConfigError` when the folder cannot be written.
+    Raises `ConfigError` when the folder cannot be written, `DiskFull` when there is no room.
     """
-    with FileLock(writable(folder) / name):
-        yield
-
-
-@contextmanager
-def room_for(path: Path) -> Iterator[None]:
-    """Turn the system's error for a full disk into a `PerfsuiteError` that names `path`."""
+    lock = FileLock(writable(folder) / name)
+    with room_for(folder / name):
+        lock.acquire()
     try:
         yield
-    except OSError as error:
-        if error.errno not in _FULL:
-            raise
-        raise PerfsuiteError(
-            f"{path}: the disk is full ({error.strerror}); make room, or let PERFSUITE_HOME name "
-            "a folder on another disk"
-        ) from error
+    finally:
+        lock.release()
 
 
 @contextmanager

@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from perfsuite.errors import ConfigError
-from perfsuite.store.disk import room_for, writable, write_whole
+from perfsuite.store.disk import writable, write_whole
+from perfsuite.store.room import room_for
 from perfsuite.training.averaging import WeightAverage
 from perfsuite.training.plan import AdamPlan, SgdPlan
 from perfsuite.training.steps import Training

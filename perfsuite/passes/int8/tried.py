@@ -8,7 +8,8 @@ from pathlib import Path
 
 import msgspec
 
-from perfsuite.store.disk import room_for, writable, write_whole
+from perfsuite.store.disk import writable, write_whole
+from perfsuite.store.room import room_for
 
 
 class Tried:

@@ -13,7 +13,8 @@ from typing import TypeVar
 import msgspec
 
 from perfsuite.domain.recipe import Target
-from perfsuite.store.disk import room_for, writable, write_whole
+from perfsuite.store.disk import writable, write_whole
+from perfsuite.store.room import room_for
 
 Choice = TypeVar("Choice")
 

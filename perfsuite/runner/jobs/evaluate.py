@@ -24,6 +24,7 @@ from perfsuite.runner.jobs.answering import Answering
 from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runner.jobs.pictures import write_cell
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.room import room_for
 
 ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 
@@ -38,8 +39,9 @@ def evaluate(job: Job) -> Line:
     folder, made = cache.build("rows", key, partial(_answer, job, task))
     found = msgspec.json.decode((folder / ACCURACIES).read_bytes(), type=tuple[Accuracy, ...])
     target = Path(job.rows)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_bytes((folder / ROWS).read_bytes())
+    with room_for(target, ""):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((folder / ROWS).read_bytes())
     labels = _labels(folder)
     if job.evaluate.split == "test" and not job.cell.switch:
         ask = partial(_asked, job)

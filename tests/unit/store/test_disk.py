@@ -1,4 +1,4 @@
-"""What writers of files share: folders that can be written, full disks, files that stay."""
+"""What writers of files share: folders that can be written, files that stay."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError, DiskFull
 from perfsuite.store import disk
 
 
@@ -37,19 +37,18 @@ def test_a_folder_that_may_not_be_written_or_entered_is_refused(
     )
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk_is_explained(tmp_path: Path, number: int) -> None:
-    with pytest.raises(PerfsuiteError) as caught, disk.room_for(tmp_path):
-        raise OSError(number, "it is full")
-    assert str(caught.value) == (
-        f"{tmp_path}: the disk is full (it is full); make room, or let PERFSUITE_HOME name "
-        "a folder on another disk"
-    )
+def test_a_disk_without_room_for_a_folder_or_a_lock_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-
-def test_other_errors_of_the_system_are_left_alone(tmp_path: Path) -> None:
-    with pytest.raises(IsADirectoryError), disk.room_for(tmp_path):
-        raise OSError(errno.EISDIR, "a folder")
+    with monkeypatch.context() as patch, pytest.raises(DiskFull, match="the disk is full"):
+        patch.setattr(Path, "mkdir", full)
+        disk.writable(tmp_path / "new")
+    monkeypatch.setattr(disk.FileLock, "acquire", full)
+    with pytest.raises(DiskFull, match=r"a\.lock: the disk is full"):
+        disk.locked(tmp_path, "a.lock").__enter__()
 
 
 @pytest.fixture
