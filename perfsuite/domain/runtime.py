@@ -145,12 +145,12 @@ class Session(Protocol):
 class Runtime(Protocol):
     """An engine that runs nets. Its module imports the engine's package inside these methods only.
 
-    Optional are three class variables: `builds_for`, those of its devices for which it builds on
+    Optional are four class variables: `builds_for`, those of its devices for which it builds on
     any machine and that it never runs, such as a kind of cards; `kernels`, the kinds of kernels
     that it has and not every engine, such as ("binary",), by which it takes graphs with such
-    operators as they are; and `artifact_version`, a whole number, 1 without it, to be raised when
-    `build` writes something else of the same graph, so that artifacts of before are not measured.
-    So are five more methods:
+    operators as they are; and `artifact_version` and `quantized_version`, whole numbers, 1 without
+    them, to be raised when `build` writes something else of the same graph, or of a quantized one
+    alone, so that artifacts of before are not measured. So are five more methods:
 
     - `quantized_graphs(device: str) -> QuantizedGraphs | None` says how the engine wants quantized
       graphs (explicit Q/DQ pairs) to be written for the device. An engine that returns None, or

@@ -51,16 +51,22 @@ def only_builds(runtime: Runtime, device: str) -> bool:
     return device in require_type(getattr(runtime, "builds_for", ()), tuple, whose, "a tuple")
 
 
-def writer_key(runtime: Runtime) -> tuple[str, ...]:
+def writer_key(runtime: Runtime, *, quantized: bool) -> tuple[str, ...]:
     """Return what the key of an artifact owes to the version of the code that writes it.
 
     It is nothing for the first version, which no key has.
     """
-    whose = f"{runtime.name}: its artifact_version"
+    named = {"artifact version": "artifact_version"}
+    named |= {"quantized version": "quantized_version"} if quantized else {}
+    found = {words: _version(runtime, field) for words, field in named.items()}
+    return tuple(f"{words} {number}" for words, number in found.items() if number != 1)
+
+
+def _version(runtime: Runtime, field: str) -> int:
+    whose = f"{runtime.name}: its {field}"
     with user_code(whose):
-        found = getattr(runtime, "artifact_version", 1)
-    found = require_type(found, int, whose, "a whole number")
-    return () if found == 1 else (f"artifact version {found}",)
+        found = getattr(runtime, field, 1)
+    return require_type(found, int, whose, "a whole number")
 
 
 def libraries_of(runtime: Runtime) -> dict[str, str]:

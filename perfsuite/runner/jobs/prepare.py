@@ -97,7 +97,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         device_key(job, builder.steps, identity_of(runtime, job.cell.device)),
         msgspec.json.encode(workload.model.stages),
         Path(job.picture) if job.picture else "",
-        *writer_key(runtime),
+        *writer_key(runtime, quantized=variant.quantized),
     )
     build = _Build(job, runtime, builder, variant)
     folder, made = cache.build("artifact", key, build)

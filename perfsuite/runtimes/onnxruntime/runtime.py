@@ -32,6 +32,7 @@ from perfsuite.runtimes.onnxruntime.profile import (
     ran_nodes,
     read_trace,
 )
+from perfsuite.runtimes.onnxruntime.whole_vectors import with_whole_vectors
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -62,6 +63,7 @@ class OnnxRuntime:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     operators: ClassVar[tuple[str, ...]] = ()  # libraries of custom ones, which a subclass names
+    quantized_version: ClassVar[int] = 2  # of what `with_whole_vectors` makes
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -82,7 +84,10 @@ class OnnxRuntime:
         )
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
-        """Write `model.onnx` with its weights, after a trial that finds missing operators."""
+        """Write `model.onnx` with its weights, after a trial that finds missing operators.
+
+        What a pass has quantized gets channels in whole vectors.
+        """
         import onnx
 
         from perfsuite.export.normalize import remove_sources
@@ -92,6 +97,8 @@ class OnnxRuntime:
             raise BuildError("onnxruntime takes an ONNX graph, and there is none")
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
+        if variant.quantized:
+            model = with_whole_vectors(model)
         path = folder / MODEL
         onnx.save(self._typed(model, manifest.precision), path)
         try:

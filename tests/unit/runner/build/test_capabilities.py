@@ -56,10 +56,13 @@ def test_a_runtime_that_says_nothing_runs_cpu_on_the_processor() -> None:
 def test_the_first_version_of_what_is_written_is_in_no_key() -> None:
     odd: Any = type("Odd", (Silent,), {"artifact_version": "2.0"})()
     second: Any = type("Second", (Silent,), {"artifact_version": 2})()
-    assert writer_key(Silent()) == ()  # type: ignore[arg-type]
-    assert writer_key(second) == ("artifact version 2",)
+    third: Any = type("Third", (Silent,), {"artifact_version": 2, "quantized_version": 3})()
+    assert writer_key(Silent(), quantized=True) == ()  # type: ignore[arg-type]
+    assert writer_key(second, quantized=True) == ("artifact version 2",)
+    assert writer_key(third, quantized=False) == ("artifact version 2",)
+    assert writer_key(third, quantized=True) == ("artifact version 2", "quantized version 3")
     with pytest.raises(ConfigError, match="artifact_version must give a whole number, not str"):
-        writer_key(odd)
+        writer_key(odd, quantized=False)
 
 
 def test_another_device_of_it_has_no_name_and_the_processors_features() -> None:
