@@ -36,7 +36,7 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=float,
     default=60.0,
     show_default=True,
-    help="After that nothing new is begun; the first phase and the last run are always done.",
+    help="Then nothing new begins, and a tenth later all is cut off but the last run of the best.",
 )
 @click.option("--samples", type=FILE, help="Samples of an ONNX file: an .npz file.")
 @click.option(

@@ -135,6 +135,10 @@ class Evidence(msgspec.Struct, frozen=True):
     findings: tuple[Finding, ...] = ()
 
 
+# The kind of the failure of a job that was not done, or cut off, because its run's time was up.
+OUT_OF_TIME = "OutOfTime"
+
+
 class Failure(msgspec.Struct, frozen=True):
     """The error of a job: its class, its message, and the worker's last output."""
 

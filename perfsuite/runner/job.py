@@ -40,7 +40,8 @@ class Job(msgspec.Struct, frozen=True):
     job; `artifact_key` is its key. `rows` is the file into which an evaluate job writes the rows,
     `against` the id of the cell that answers are compared with, '' for that cell itself.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
-    in rounds. `training` is the plan of a training whose time a survey job estimates.
+    in rounds. `training` is the plan of a training whose time a survey job estimates. `limit_s` is
+    what is left of the run's time, if that is limited.
     """
 
     kind: JobKind
@@ -70,11 +71,13 @@ class Job(msgspec.Struct, frozen=True):
     training: dict[str, Any] = {}
     require: tuple[Require, ...] = ()  # of this cell
     asks_layers: bool = False  # of a prepare job: only which layers its pass can change is found
+    limit_s: float | None = None
 
     @property
     def timeout_s(self) -> float:
         """Return the time limit of the job; it is a day for preparing, which may train."""
-        return 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
+        own_s = 86400.0 if self.kind == "prepare" else self.measure.timeout_seconds
+        return own_s if self.limit_s is None else min(own_s, self.limit_s)
 
     @property
     def is_timed(self) -> bool:

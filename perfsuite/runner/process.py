@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from perfsuite.domain.record import Failure, Line
+from perfsuite.domain.record import OUT_OF_TIME, Failure, Line
 from perfsuite.errors import Unsupported
 from perfsuite.runner.channel import LONGEST_MS, Channel
 from perfsuite.runner.job import Job, line_of
@@ -286,6 +286,8 @@ def _outcome(job: Job, folder: Path, code: int | None) -> Line:
         return msgspec.structs.replace(line, error=error)
     if code == NO_ROOM:
         kind, message = "DiskFull", str(full_disk(result, "its line was not written", "TMPDIR"))
+    elif code is None and job.timeout_s == job.limit_s:
+        kind, message = OUT_OF_TIME, f"it was cut off after {job.timeout_s:.0f} s: the time was up"
     elif code is None:
         kind, message = "Timeout", f"no answer for {job.timeout_s:g} s: killed as hanging"
     elif code < 0:

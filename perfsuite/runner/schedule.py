@@ -17,6 +17,7 @@ from perfsuite.errors import Unsupported
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.second_measurement import red_cells
 from perfsuite.runner.baseline import Baseline
+from perfsuite.runner.deadline import Deadline, within
 from perfsuite.runner.groups import compared_last, compared_with, groups, name_of, references
 from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer, pass_on
@@ -44,16 +45,16 @@ def work_off(
     *,
     evaluate: bool = True,
     inspect: bool = True,
+    deadline: Deadline | None = None,
 ) -> list[Line]:
     """Return all lines, after doing every job that has none yet.
 
     Each is done in a process of its own, and cells that will be compared are measured together,
-    unless `execute` does it, one job after the other. After a failure the other jobs of that cell
-    are skipped. Without `evaluate` no test samples are answered, and without `inspect`
-    nothing is profiled and no evidence taken.
+    unless `execute` does it, one job after the other. After a failure, as of a job that comes after
+    the `deadline`, the other jobs of that cell are skipped. Without `evaluate` no test samples are
+    answered, and without `inspect` nothing is profiled and no evidence taken.
 
-    Only one run at a time measures on a machine: of several, each waits for its turn with every
-    round, and tells so.
+    Of several runs on a machine one measures at a time; each waits for its turn, and tells so.
     """
     sweep()
     with Processes(partial(pass_on, observer), journal.lines) as processes:
@@ -62,7 +63,7 @@ def work_off(
             execute = processes.execute
         else:
             together = partial(_one_by_one, execute)
-        schedule = _Schedule(journal, observer, execute, together)
+        schedule = _Schedule(journal, observer, within(execute, deadline), together)
         with schedule.lock:
             return schedule.work(evaluate=evaluate, inspect=inspect)
 
@@ -356,7 +357,7 @@ class _Schedule:
     def _measured(self, jobs: Sequence[Job], tied: References) -> list[Line]:
         """Return the lines of jobs that are done together, where the system lets them take turns.
 
-        Where it does not, they and all others are done one after the other, and labelled.
+        Where not, all are done one after the other, and labelled.
         """
         if not self.apart:
             try:

@@ -19,7 +19,7 @@ from perfsuite.judge import exit_code, judge, metrics
 from perfsuite.report.words import number
 from perfsuite.runner.keeping import keep_artifacts
 from perfsuite.search.scores import Score
-from perfsuite.search.search import Search
+from perfsuite.search.search import GRACE, Search
 from perfsuite.store.runs import load_run
 
 FINAL = "5-final"
@@ -55,7 +55,10 @@ def judged(search: Search, best: Score, others: Sequence[Score]) -> Final:
         run = load_run(folder)
     else:
         words = "the best and the Pareto front on the test samples, once"
-        run = search.phases.run(FINAL, words, plan.suite, plan.cells, evaluate=bool(metric))
+        limit = search.deadline(_left_s(search, plan), best.cell)
+        run = search.phases.run(
+            FINAL, words, plan.suite, plan.cells, evaluate=bool(metric), deadline=limit
+        )
         keep_artifacts(folder, run, search.phases.note)  # its warnings are about baselines
         search.decisions.once(f"{FINAL}: done", bool, lambda: True)
     verdicts = tuple(one for one in judge(run).verdicts if one.cell == best.cell.key)
@@ -90,6 +93,12 @@ def _planned(search: Search, best: Score, others: Sequence[Score]) -> FinalPlan:
         budgets=_budgets(search.goal, best.cell, search.reference, search.survey.metric),
     )
     return FinalPlan(suite, (search.reference, *(one.cell for one in chosen)))
+
+
+def _left_s(search: Search, plan: FinalPlan) -> float:
+    """Return the seconds after which what is beside the best is not answered any more."""
+    measuring_s = 60.0 * (plan.suite.minutes or 0.0)
+    return 60.0 * (1.0 + GRACE) * search.goal.minutes - search.spent_s - measuring_s
 
 
 def _in_time(search: Search, best: Score, others: Sequence[Score]) -> list[Score]:

@@ -92,9 +92,10 @@ def optimize(
 
     The net must become `speedup` times as fast as `versus` (by default `pytorch/fp32`) and may lose
     `max_drop_points` percentage points of its accuracy. What trains nothing is tried first, and the
-    search ends with the first phase that meets the target; after `minutes` nothing new is begun.
-    It chooses by validation samples, and test samples are answered once, at the end, by the best
-    and the Pareto front.
+    search ends with the first phase that meets the target. After `minutes` nothing new begins, and
+    a tenth of them later what goes on is cut off: only the first phase, and the last with the best
+    alone, are done whatever they take. It chooses by validation samples, and test samples are
+    answered once, at the end, by the best and the Pareto front.
 
     The folder `out`, by default in `reports`, gets `optimize.json`, `optimize.md` and the runs of
     all phases; with `resume` a search there goes on, also with more `minutes` than before. What was

@@ -92,6 +92,8 @@ def _candidates(
 
 def _outcome(search: Search, one: Score, best: Score | None) -> Outcome:
     """Return what became of a candidate that is ready; slowness comes before loss."""
+    if one.late:
+        return "not_tried"
     if one.error:
         return "failed"
     if one is best:
@@ -105,7 +107,7 @@ def _outcome(search: Search, one: Score, best: Score | None) -> Outcome:
 
 def _untrained(search: Search, one: Score) -> Candidate:
     """Return a candidate that was only timed, and why it was not trained."""
-    shown = _candidate(one, "failed" if one.error else "not_trained")
+    shown = _candidate(one, "failed" if one.error and not one.late else "not_trained")
     shown = msgspec.structs.replace(shown, untrained=True)
     if one.error:
         return shown
@@ -128,6 +130,7 @@ def _candidate(
         key=one.cell.key,
         runtime=one.way.runtime,
         precision=one.way.precision,
+        why="no_time" if one.late else "",
         detail=one.error,
         speedup=one.speedup.interval if one.speedup is not None else None,
         loss_points=loss.interval if loss is not None else None,

@@ -14,6 +14,7 @@ from perfsuite.domain.record import Header, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.survey import Survey
 from perfsuite.errors import PerfsuiteError
+from perfsuite.runner.deadline import Deadline
 from perfsuite.runner.job import first_job
 from perfsuite.runner.observer import Observer, SilentObserver
 from perfsuite.runner.processes import Processes
@@ -60,9 +61,19 @@ class Phases:
         self.warnings: list[str] = []
 
     def run(
-        self, name: str, words: str, suite: ResolvedSuite, cells: Sequence[Cell], *, evaluate: bool
+        self,
+        name: str,
+        words: str,
+        suite: ResolvedSuite,
+        cells: Sequence[Cell],
+        *,
+        evaluate: bool,
+        deadline: Deadline | None = None,
     ) -> Run:
-        """Return the run of these cells in the sub-folder `name`, gone on with if it was begun."""
+        """Return the run of these cells in the sub-folder `name`, gone on with if it was begun.
+
+        What comes after the `deadline` is not done.
+        """
         folder = self.folder / name
         self._follow.phase(words)
         if (folder / FILE).is_file():
@@ -71,7 +82,7 @@ class Phases:
             opened = created(folder, suite, tuple(cells))
         with opened as journal:
             observer = watched(journal, self._follow, evaluate=evaluate)
-            work_off(journal, observer, self._execute, evaluate=evaluate)
+            work_off(journal, observer, self._execute, evaluate=evaluate, deadline=deadline)
             self.warnings += journal.warnings
         return load_run(folder)
 

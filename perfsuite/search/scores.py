@@ -11,7 +11,7 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.metrics import LATENCY
 from perfsuite.domain.recipe import ResolvedRecipe
-from perfsuite.domain.record import Record, Run
+from perfsuite.domain.record import OUT_OF_TIME, Record, Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import metrics
 from perfsuite.search.ways import Way
@@ -33,7 +33,7 @@ class Score(NamedTuple):
     """What is known of one candidate; `error` says why nothing is.
 
     `row` names its line of the table of recipes, '' for the net as it is. The loss is in points, on
-    the validation samples; None where these did not tell.
+    the validation samples; None where these did not tell. `late` is one that the time was up for.
     """
 
     cell: Cell
@@ -45,6 +45,7 @@ class Score(NamedTuple):
     latency_s: float | None = None
     size_bytes: float | None = None
     error: str = ""
+    late: bool = False
 
     @property
     def place(self) -> tuple[str, str, str, str]:
@@ -62,7 +63,8 @@ def score(run: Run, reference: Cell, cell: Cell, row: str, way: Way, *, evaluate
     found = Score(cell, recipe, row, way)
     record, other = run.records[cell.id], run.records[reference.id]
     if record.status not in ("ok", "incomplete") or not record.latencies_s:
-        return found._replace(error=_error(record))
+        late = record.error is not None and record.error.kind == OUT_OF_TIME
+        return found._replace(error=_error(record), late=late)
     speedup = _speedup(other, record)
     if speedup is None:
         return found._replace(error="its times, or those of the reference, are not all positive")

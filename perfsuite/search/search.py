@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from perfsuite.config.optimize_suite import reference_cell
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.optimum import Goal
 from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Record, Run
@@ -16,6 +17,7 @@ from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.survey import Survey
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.environment import usable_threads
+from perfsuite.runner.deadline import Deadline
 from perfsuite.search import rules
 from perfsuite.search.candidates import Row, module_pass, recipe, rows
 from perfsuite.search.costs import Costs, fitting
@@ -29,6 +31,7 @@ from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 
 ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
+GRACE = 0.1  # of the minutes: what goes on is cut off so much later than nothing new begins
 Asked = tuple[str, ResolvedRecipe, Way]
 
 _NO_MODULE = "it changes a torch module, and this workload is an ONNX file"
@@ -81,6 +84,15 @@ class Search:
         fast = sorted(self.scores, key=lambda one: -(one.speedup.value if one.speedup else 0.0))
         reserved_s = self.costs.final_s(one.way for one in fast[:2])
         return self.goal.minutes * 60.0 - self.spent_s - reserved_s
+
+    def latest_s(self) -> float:
+        """Return the seconds after which what is going on is cut off, before the final run."""
+        return self.left_s() + GRACE * 60.0 * self.goal.minutes
+
+    def deadline(self, left_s: float, *spared: Cell) -> Deadline:
+        """Return when a phase is to leave off that may take so long; the reference is spared."""
+        ids = {self.reference.id, *(cell.id for cell in spared)}
+        return Deadline(time.monotonic() + left_s, frozenset(ids))
 
     def work(self) -> None:
         """Try candidates, those that cost least first, until one meets the target."""
@@ -231,6 +243,7 @@ class Search:
         """Return the scores of a phase, which is run unless it was already.
 
         Raises `PerfsuiteError` if the reference did not end well: nothing can be compared then.
+        The first phase is done whatever it takes, and each other one leaves off in time.
         """
         if not plan.trials:
             return []
@@ -239,7 +252,10 @@ class Search:
             run = load_run(self.phases.folder / name)
         else:
             cells = [self.reference, *(one.cell for one in plan.trials)]
-            run = self.phases.run(name, words, plan.suite, cells, evaluate=plan.evaluate)
+            limit = self.deadline(self.latest_s()) if self.records else None
+            run = self.phases.run(
+                name, words, plan.suite, cells, evaluate=plan.evaluate, deadline=limit
+            )
         self._check_reference(run)
         self.decisions.once(done, bool, lambda: True)
         if not self.records:

@@ -50,7 +50,7 @@ class Trainings:
         search, row = self._search, self._rows[training.row]
         name = f"4-trained-{number}"
         begins = search.decisions.once(
-            f"{name}: begins", bool, lambda: training.seconds <= search.left_s()
+            f"{name}: begins", bool, lambda: training.seconds <= search.latest_s()
         )
         if not begins:
             search.left[row.name] = Left("no_time", needed_s=training.seconds)
@@ -63,24 +63,28 @@ class Trainings:
         minutes = training.seconds / 60.0
         epochs = training.plan["epochs"]
         words = f"{row.name}: training of {epochs} epochs, about {minutes:.0f} min with all else"
-        return search.found(name, words, plan)
+        found = search.found(name, words, plan)
+        if late := [one for one in found if one.late]:
+            search.left[row.name] = Left("no_time", late[0].error)
+        return [one for one in found if not one.late]
 
     def _decide(self) -> _Decided:
         """Give each row its time: first what is trained already, then the least compression."""
-        left_s = self._search.left_s()
+        reserved_s = 0.0
         able = {name: timed for name in self._rows if (timed := self._promising(self._rows[name]))}
         order = sorted(able, key=lambda name: max(map(_speed, able[name])))
         found: dict[str, Training | Left] = {}
         for decide in (self._from_cache, self._within):
             for name in (one for one in order if one not in found):
                 try:
+                    left_s = self._search.left_s() - reserved_s
                     decided = decide(self._rows[name], able[name], left_s)
                 except PerfsuiteError as error:  # of this row alone
                     decided = Left("failed", str(error))
                 if decided is not None:
                     found[name] = decided
                 if isinstance(decided, Training):
-                    left_s -= decided.seconds
+                    reserved_s += decided.seconds
         return _Decided(
             tuple(one for one in found.values() if isinstance(one, Training)),
             {name: one for name, one in found.items() if isinstance(one, Left)},

@@ -129,7 +129,7 @@ def _lacking(one: Candidate) -> str:
         return one.detail
     if one.needed_s is not None:
         return f"no time left, it takes {words.number(one.needed_s / 60.0)} min at least"
-    return "no time left"
+    return f"no time left: {one.detail}" if one.detail else "no time left"
 
 
 def _of(speedup: Interval | None, asked: float) -> str:
