@@ -5,9 +5,10 @@
 It needs a torch built for CUDA and installs nothing. It holds eager PyTorch to the contract of
 runtimes on the card, measures VGG-16 at 224x224 in fp32, TF32, fp16 and bf16 with cuDNN on and off,
 all of them taking turns, and breaks down a Faster R-CNN on ResNet-101. What it found it writes into
-FOLDER (by default reports/gpu-check): gpu_check.json and gpu_check.md. After SECONDS, by default
-450, it tells what it has until then. The exit code is 0 if all is as it must be, 1 if something is
-not, and 3 where there is no card.
+FOLDER (by default reports/gpu-check): gpu_check.json and gpu_check.md, anew after each step. After
+SECONDS, by default 400, or when it is told to end (SIGTERM), it tells what it has until then. The
+exit code is 0 if all is as it must be, 1 if something is not, 2 where FOLDER holds another run, and
+3 where there is no card.
 """
 
 from __future__ import annotations
@@ -17,30 +18,35 @@ import signal
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
+from gpu_tables import MISSING, PRECISIONS, findings, markdown
 
 from perfsuite import Measure, Suite, api
 from perfsuite.config.loading import load_suite
 from perfsuite.domain.profile import PYTHON, UNATTRIBUTED, Breakdown, BreakdownRow
 from perfsuite.domain.record import Record
-from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.errors import SilentFallback, Unavailable, Unsupported
 from perfsuite.runner.job import first_job
 from perfsuite.runner.process import run_job_in_process
 
+if TYPE_CHECKING:
+    from perfsuite.domain.runtime import Manifest, Runtime
+
 HERE = Path(__file__).parent
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 ENGINES = ("pytorch", "pytorch-channels-last")
 OTHERS = ("onnxruntime-cuda", "pytorch-cuda-graphs")  # held to their contract in fp32, if installed
-MISSING = "not installed"
 MODELS = HERE / "gpu_models.py"
+RUNS = ("detector", "ladder")  # the folders of the two runs
+LIMIT_S = 400
+AT_ONCE = 4  # preparations, each of which holds a net on the card
 MEASURE = Measure(calls=30, seconds=0.6, warmup_seconds=3.0, timeout_seconds=200)
-LONG_S, AGREEMENT, UNKNOWN, REPEATS = 1e-3, 0.05, 0.02, 0.05  # what must be reached
 
 
 def contracts() -> list[dict[str, str]]:
@@ -64,10 +70,68 @@ def contracts() -> list[dict[str, str]]:
     return found
 
 
+def proof(
+    build: Callable[[], Any],
+    inputs: dict[str, Any],
+    precisions: Sequence[str] = PRECISIONS,
+    device: str = "cuda",
+) -> list[dict[str, Any]]:
+    """Return what a net's products ran in, with cuDNN on and off, and whether that was asked for.
+
+    All is done in this process: in one each, most of the time would go by before the call.
+    """
+    from perfsuite.domain.model import InputSpec
+    from perfsuite.domain.runtime import Manifest, Variant
+    from perfsuite.runner.build.artifacts import load_runtime
+
+    spec = tuple(InputSpec(name, "float32", one.shape) for name, one in inputs.items())
+    found = []
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        for reference in ("pytorch", f"{MODELS}:WithoutCudnn"):  # the latter turns it off for good
+            runtime, short = load_runtime(reference), reference.rpartition(":")[2]
+            for precision in precisions:
+                manifest = Manifest(short, device, precision, 1, spec, ("y",), False, False)
+                if not found:
+                    runtime.build(Variant(None, build, False), manifest, folder)
+                found.append(_proven(runtime, folder, manifest, build, inputs))
+    return found
+
+
+def _proven(
+    runtime: Runtime,
+    folder: Path,
+    manifest: Manifest,
+    build: Callable[[], Any],
+    inputs: dict[str, Any],
+) -> dict[str, Any]:
+    from perfsuite.domain.runtime import SessionOptions
+    from perfsuite.runtimes.shared.precision import check_precision
+
+    options = SessionOptions(1, 0, inspect=True, rebuild=build)
+    with runtime.open(folder, manifest, options) as session:
+        session.run(inputs)
+        evidence = session.evidence()
+    outcome = "pass"
+    try:
+        check_precision(evidence, manifest)
+    except SilentFallback as error:
+        outcome = str(error)
+    kernels = [item for item in evidence.items if item.about == "kernels"]
+    return {
+        "runtime": manifest.runtime,
+        "precision": manifest.precision,
+        "outcome": outcome,
+        "kernels": evidence.kernels,
+        "libraries": {item.name: item.value for item in kernels},
+    }
+
+
 def card() -> dict[str, Any]:
     """Return which card and which libraries these are, and what the card can reach."""
     import torch
 
+    from perfsuite.runtimes.pytorch.card import cudnn_version
     from perfsuite.runtimes.table import RUNTIMES
 
     runtime: Any = RUNTIMES["pytorch"]()
@@ -77,15 +141,24 @@ def card() -> dict[str, Any]:
         "card": msgspec.to_builtins(identity),
         "torch": torch.__version__,
         "CUDA": torch.version.cuda,
-        "cuDNN": torch.backends.cudnn.version(),
+        "cuDNN": cudnn_version(),
         "flops_per_s": {name: roof.flops_per_s for name, roof in roofs.items()},
         "bytes_per_s": max(roof.bytes_per_s for roof in roofs.values()),
     }
 
 
-def alone() -> dict[str, Any]:
+def alone(part: str) -> dict[str, Any]:
     """Return what needs torch in this process: it is done in one of its own, which then ends."""
-    return {"card": card(), "contracts": contracts()}
+    if part == "card":
+        return {"card": card()}
+    from perfsuite.workloads.table import load_workload
+
+    net: Any = load_workload(f"{MODELS}:vgg16")
+    module = net.model.build()
+    inputs = net.task.inputs(1, 0)
+    # The weights are read from the artifact anew each time, whatever the last session made of them.
+    shown = proof(lambda: module.float().to("cpu"), inputs)
+    return {"proof": shown, "contracts": contracts()}
 
 
 def _suite(name: str, **more: Any) -> Suite:
@@ -120,25 +193,49 @@ class TimeIsUp(Exception):
 
 
 def prepare(*suites: Suite) -> None:
-    """Prepare the cells of all suites at once, so that their runs find them in the cache."""
+    """Prepare the cells of all suites, some at once, so that their runs find them in the cache."""
     jobs = []
     for suite in suites:
         resolved, cells, _ = load_suite(suite, ())
         jobs += [first_job(resolved, cell) for cell in cells]
-    with ThreadPoolExecutor(len(jobs)) as pool:
+    pool = ThreadPoolExecutor(AT_ONCE)
+    try:
         list(pool.map(run_job_in_process, jobs))
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def measured(suite: Suite, folder: Path) -> list[dict[str, Any]]:
-    """Return the figures of the suite's cells, as many as are known when the time is up."""
+def measured(suite: Suite, folder: Path, out_of_time: list[bool]) -> list[dict[str, Any]]:
+    """Return the figures of all cells, as far as the time was enough."""
     try:
         found = api.run(suite, folder)
     except TimeIsUp:
+        out_of_time.append(True)
         found = api.show(folder)
     rows = []
     for one in found.run.records.values():
         more = {"breakdown": stages(one.breakdown)} if one.breakdown is not None else {}
         rows.append({**row(one), **more})
+    return rows
+
+
+def climbed(suite: Suite, folder: Path, out_of_time: list[bool]) -> list[dict[str, Any]]:
+    """Return the figures of all cells, which are measured alone: `proof` shows what ran."""
+    from perfsuite.runner.observer import SilentObserver
+    from perfsuite.runner.run_folder import created
+    from perfsuite.runner.schedule import work_off
+    from perfsuite.store.runs import load_run
+
+    resolved, cells, _ = load_suite(suite, ())
+    with created(folder, resolved, cells) as journal:
+        try:
+            work_off(journal, SilentObserver(), evaluate=False, inspect=False)
+        except TimeIsUp:
+            out_of_time.append(True)
+    rows = [row(one) for one in load_run(folder).records.values()]
+    for one in rows:
+        if one["status"] == "incomplete" and one["processes"] == suite.processes:
+            one["status"] = "ok"
     return rows
 
 
@@ -195,209 +292,107 @@ def _waits(row: BreakdownRow) -> Iterator[BreakdownRow]:
         yield from _waits(child)
 
 
-def findings(report: dict[str, Any]) -> list[tuple[bool, str]]:
-    """Return what was found, and whether it is as it must be."""
-    found = [
-        (one["outcome"] == "pass", f"{one['runtime']} in {one['precision']}: {one['outcome']}")
-        for one in report["contracts"]
-        if one["outcome"] != "pass" and not one["outcome"].startswith(MISSING)
-    ]
-    ladder = {(one["runtime"], one["precision"]): one for one in report["ladder"]}
-    for one in (*report["ladder"], *report["detector"]):
-        if one["status"] == "incomplete" and one["processes"]:
-            found.append((True, f"{one['cell']}: in 1 process, as the time was up"))
-        elif one["status"] != "ok":
-            found.append((False, f"{one['cell']}: {one['status']}: {one['error'][:300]}"))
-    found += [*_clocks(report), *_worth(ladder), *_energies(report)]
-    for one in (*report["ladder"], *report["detector"]):
-        if "breakdown" not in one:
-            continue
-        share = one["breakdown"]["unattributed"]
-        text = f"{one['cell']}: {100 * share:.2g} % of the call is not attributed to a stage"
-        found.append((share <= UNKNOWN, text))
-    labels = sorted({label for one in report["ladder"] for label in one["labels"]} - {"unlabelled"})
-    if labels:
-        found.append((True, f"labels of the ladder: {', '.join(labels)}"))
+class Report:
+    """What was found until now, written after each step."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder, self._began_s = folder, time.perf_counter()
+        self.found: dict[str, Any] = {"steps_s": {}}
+
+    def step(self, name: str, **found: Any) -> None:
+        """Take what a step has found, and write all."""
+        self.found |= found
+        spent_s = time.perf_counter() - self._began_s
+        self.found["steps_s"][name] = self.found["seconds"] = spent_s
+        self.found["findings"] = findings(self.found)
+        for suffix, text in (("json", json.dumps(self.found, indent=1)), ("md", self.page)):
+            (self._folder / f"gpu_check.{suffix}").write_text(text)
+        print(f"{name}: done after {spent_s:.0f} s", file=sys.stderr, flush=True)
+
+    @property
+    def page(self) -> str:
+        """Return it as Markdown."""
+        return markdown(self.found)
+
+
+def _started(part: str) -> subprocess.Popen[str]:
+    command = [sys.executable, __file__, "--alone", part]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
+    """Return what a process has found; raise `Unavailable` with its reason where it failed."""
+    try:
+        out, said = process.communicate()
+    finally:
+        process.kill()
+    if process.returncode:
+        raise Unavailable((said.strip().splitlines() or ["it does not say why"])[-1])
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
 
 
-def _clocks(report: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    long = [
-        one
-        for one in (*report["ladder"], *report["detector"])
-        if (one["bound_latency_s"] or 0.0) >= LONG_S
-    ]
-    if long:
-        worst = max(abs(one["device_latency_s"] / one["bound_latency_s"] - 1) for one in long)
-        yield (
-            worst <= AGREEMENT,
-            f"host and event clock differ by {100 * worst:.2g} % at most, of {len(long)} cells "
-            f"over 1 ms",
-        )
-
-
-def _worth(ladder: dict[tuple[str, str], dict[str, Any]]) -> Iterator[tuple[bool, str]]:
-    def ratio(one: tuple[str, str], other: tuple[str, str]) -> float | None:
-        pair = [(ladder.get(key) or {}).get("device_latency_s") for key in (one, other)]
-        return pair[0] / pair[1] if all(pair) else None
-
-    for precision in PRECISIONS:
-        worth = ratio(("WithoutCudnn", precision), ("pytorch", precision))
-        if worth is not None:
-            yield True, f"cuDNN is worth {worth:.2f}x in {precision}"
-    for precision in PRECISIONS[1:]:
-        gain = ratio(("pytorch", "fp32"), ("pytorch", precision))
-        if gain is not None:
-            yield True, f"{precision} is {gain:.2f}x as fast as fp32"
-
-
-def _energies(report: dict[str, Any]) -> Iterator[tuple[bool, str]]:
-    known = [one for one in report["ladder"] if one["energy_repeats"] is not None]
-    if known:
-        worst = max(one["energy_repeats"] for one in known)
-        text = f"energy repeats within {100 * worst:.2g} % between processes, of {len(known)} cells"
-        yield worst <= REPEATS, text
-
-
-def markdown(report: dict[str, Any]) -> str:
-    """Return the report for people."""
-    facts = report["card"]
-    name = facts["card"]["name"]
-    peaks = ", ".join(f"{one} {f / 1e12:.0f}" for one, f in facts["flops_per_s"].items())
-    lines = [
-        f"## On {name}",
-        "",
-        f"torch {facts['torch']}, CUDA {facts['CUDA']}, cuDNN {facts['cuDNN']}. Peaks as measured: "
-        f"{peaks} TFLOP/s; {facts['bytes_per_s'] / 1e12:.2f} TB/s. "
-        f"The command took {report['seconds']:.0f} s.",
-        "",
-        *_contract_table(report["contracts"]),
-        "VGG-16 at 224x224, batch 1: latency from host arrays to host arrays; device latency with "
-        "inputs on the card, by CUDA events.",
-        "",
-        "| engine | precision | latency | device latency | energy | memory | clock | ran in |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
-        *(_ladder_line(one) for one in report["ladder"]),
-        "",
-        *_stage_table(report["detector"]),
-        "| | found |",
-        "| --- | --- |",
-        *(f"| {'✓' if good else '✗'} | {text} |" for good, text in report["findings"]),
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _contract_table(contracts: list[dict[str, str]]) -> list[str]:
-    heads = ("contract of runtimes", *PRECISIONS)
-    lines = [f"| {' | '.join(heads)} |", f"| --- |{' --- |' * len(PRECISIONS)}"]
-    for name in dict.fromkeys(one["runtime"] for one in contracts):
-        outcomes = {one["precision"]: one["outcome"] for one in contracts if one["runtime"] == name}
-        shown = [_outcome(outcomes.get(precision, "")) for precision in PRECISIONS]
-        lines.append(f"| {name} | {' | '.join(shown)} |")
-    return [*lines, ""]
-
-
-def _outcome(text: str) -> str:
-    if text in ("", "pass"):
-        return text
-    return MISSING if text.startswith(MISSING) else "fails"
-
-
-def _ladder_line(one: dict[str, Any]) -> str:
-    from perfsuite.report import words
-    from perfsuite.runtimes.shared.precision import compute_precisions
-
-    def shown(key: str, unit: str) -> str:
-        return "" if one[key] is None else words.quantity(one[key], unit)
-
-    ran = ", ".join(f"{n} {p}" for p, n in compute_precisions(one["kernels"]).items())
-    cells = (
-        one["runtime"],
-        one["precision"],
-        shown("latency_s", "s") or one["status"],
-        shown("device_latency_s", "s"),
-        shown("energy_j", "J"),
-        shown("device_peak_bytes", "B"),
-        shown("device_clock_hz", "Hz"),
-        ran,
-    )
-    return f"| {' | '.join(cells)} |"
-
-
-def _stage_table(cells: list[dict[str, Any]]) -> list[str]:
-    from perfsuite.report import words
-
-    known = [one for one in cells if "breakdown" in one]
-    if not known:
-        return []
-    headings = [f"{one['precision']} | share | waits" for one in known]
-    heads = [
-        "Faster R-CNN on ResNet-101, 600x800, where the time of a call goes (of it the card waits "
-        "for the host): profiled calls take "
-        + ", ".join(
-            f"{words.seconds(one['breakdown']['total_s'])} in {one['precision']} "
-            f"({words.seconds(one['breakdown']['untraced_s'])} without a profiler)"
-            for one in known
-        )
-        + ".",
-        "",
-        f"| stage | {' | '.join(headings)} |",
-        f"| --- |{' ---: | ---: | ---: |' * len(known)}",
-    ]
-    names = list(dict.fromkeys(name for one in known for name in one["breakdown"]["rows"]))
-    lines = []
-    for name in names:
-        texts = [name]
-        for one in known:
-            found = one["breakdown"]
-            time_s, waits_s = found["rows"].get(name, 0.0), found["waiting_s"].get(name, 0.0)
-            share = f"{100 * time_s / found['total_s']:.1f} %"
-            texts += [words.seconds(time_s), share, words.seconds(waits_s)]
-        lines.append(f"| {' | '.join(texts)} |")
-    return [*heads, *lines, ""]
+def check(report: Report, folder: Path) -> None:
+    """Work off all steps; each of them is in the report once it is done."""
+    report.step("card", **_told(_started("card")))
+    beside = _started("contracts")  # nothing is timed meanwhile
+    try:
+        prepare(LADDER, DETECTOR)
+        report.step("preparing")
+        report.step("contracts", **_told(beside))
+    finally:
+        beside.kill()
+    out_of_time: list[bool] = []
+    report.step("detector", detector=measured(DETECTOR, folder / "detector", out_of_time))
+    if out_of_time:
+        return
+    rows = climbed(LADDER, folder / "ladder", out_of_time)
+    shown = {(one["runtime"], one["precision"]): one for one in report.found["proof"]}
+    for one in rows:
+        seen = shown[one["runtime"], one["precision"]]
+        one |= {name: seen[name] for name in ("kernels", "libraries")}
+    report.step("ladder", ladder=rows)
 
 
 def main(folder: Path, limit_s: int) -> int:
-    """Measure, write both files, print the Markdown; return the exit code."""
-    began_s = time.perf_counter()
-    command = [sys.executable, __file__, "--alone"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        print(done.stderr.strip().splitlines()[-1], file=sys.stderr)
-        return 3
-    report: dict[str, Any] = {**json.loads(done.stdout.splitlines()[-1]), "steps_s": {}}
+    """Measure, write both files after each step, print the Markdown; return the exit code."""
 
     def up(*_: object) -> None:
         raise TimeIsUp
 
-    def step(name: str) -> None:
-        report["steps_s"][name] = report["seconds"] = time.perf_counter() - began_s
-        print(f"{name}: done after {report['seconds']:.0f} s", file=sys.stderr, flush=True)
-
-    step("contracts")
-    signal.signal(signal.SIGALRM, up)
-    signal.alarm(max(1, limit_s - int(report["seconds"])))
-    prepare(LADDER, DETECTOR)
-    step("preparing")
-    report["detector"] = measured(DETECTOR, folder / "detector")
-    step("detector")
-    report["ladder"] = measured(LADDER, folder / "ladder")
-    signal.alarm(0)
-    step("ladder")
-    report["findings"] = findings(report)
-    (folder / "gpu_check.json").write_text(json.dumps(report, indent=1))
-    (folder / "gpu_check.md").write_text(markdown(report))
-    print(markdown(report))
-    return 0 if all(good for good, _ in report["findings"]) else 1
+    if there := [one for one in map(folder.joinpath, RUNS) if one.exists()]:
+        print(
+            f"{there[0]} is of an earlier run: remove it, or name another folder", file=sys.stderr
+        )
+        return 2
+    for sign in (signal.SIGALRM, signal.SIGTERM):
+        signal.signal(sign, up)
+    signal.alarm(max(1, limit_s))
+    report = Report(folder)
+    try:
+        check(report, folder)
+    except TimeIsUp:
+        report.step("time is up")
+    except Unavailable as error:
+        if "card" not in report.found:
+            print(error, file=sys.stderr)
+            return 3
+        failed = {"runtime": "pytorch", "precision": "fp32", "outcome": f"no contract: {error}"}
+        report.step("contracts", contracts=[failed])
+    finally:
+        signal.alarm(0)
+    print(report.page)
+    return 0 if all(good for good, _ in report.found["findings"]) else 1
 
 
 if __name__ == "__main__":
     given = sys.argv[1:]
-    if given == ["--alone"]:
+    if given[:1] == ["--alone"]:
         try:
-            print(json.dumps(alone()))
+            print(json.dumps(alone(given[1])))
         except Unavailable as error:
             sys.exit(f"unavailable: {error}")
     else:
-        sys.exit(main(Path(given[0] if given else "reports/gpu-check"), int([*given, 450, 450][1])))
+        default = [*given, LIMIT_S, LIMIT_S][1]
+        sys.exit(main(Path(given[0] if given else "reports/gpu-check"), int(default)))

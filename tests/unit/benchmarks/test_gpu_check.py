@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
+import importlib
+import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +20,10 @@ BENCHMARKS = Path(__file__).parents[3] / "benchmarks"
 
 
 @pytest.fixture(scope="module")
-def check() -> Any:
-    spec = importlib.util.spec_from_file_location("gpu_check", BENCHMARKS / "gpu_check.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["gpu_check"] = module
-    spec.loader.exec_module(module)
-    return module
+def check() -> Iterator[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BENCHMARKS)
+        yield importlib.import_module("gpu_check")
 
 
 def cell(runtime: str, precision: str, latency_s: float, **more: Any) -> dict[str, Any]:
@@ -148,6 +147,62 @@ def test_waiting_is_summed_over_the_tree(check: Any) -> None:
     found = check.stages(Breakdown(1.0, 4, rows, untraced_s=0.9))
     assert found["waiting_s"]["backbone"] == pytest.approx(0.3)
     assert found["unattributed"] == pytest.approx(0.1)
+
+
+def test_what_was_not_reached_is_told_and_the_rest_stands(check: Any, tmp_path: Path) -> None:
+    whole = report()
+    written = check.Report(tmp_path)
+    written.step("card", card=whole["card"])
+    page = (tmp_path / "gpu_check.md").read_text()
+    assert page.startswith("## On NVIDIA H200\n") and "| stage |" not in page
+    written.step("detector", detector=whole["detector"])
+    assert "| backbone | 8 ms | 80.0 % | 2 ms |" in (tmp_path / "gpu_check.md").read_text()
+    found = json.loads((tmp_path / "gpu_check.json").read_text())
+    bad = [text for good, text in found["findings"] if not good]
+    assert [text.partition(" in ")[0] for text in bad] == [
+        "contracts was not reached",
+        "ladder was not reached",
+    ]
+
+
+def test_time_that_is_up_ends_it_with_what_there_is(
+    check: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def cut(written: Any, folder: Path) -> None:
+        written.step("card", card=report()["card"])
+        signal.raise_signal(signal.SIGTERM)
+
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr(check, "check", cut)
+    try:
+        assert check.main(tmp_path / "out", 100) == 1
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert "| ✗ | ladder was not reached" in capsys.readouterr().out
+    (tmp_path / "ladder").mkdir()
+    assert check.main(tmp_path, 100) == 2
+    assert "name another folder" in capsys.readouterr().err
+
+
+def test_what_ran_is_shown_for_each_engine_and_precision(check: Any) -> None:
+    import numpy as np
+    import torch
+
+    def net() -> Any:
+        torch.manual_seed(0)
+        return torch.nn.Conv2d(1, 2, 3).eval()
+
+    before = torch.backends.cudnn.enabled
+    try:
+        shown = check.proof(net, {"x": np.ones((1, 1, 8, 8), np.float32)}, ("fp32",), "cpu")
+    finally:
+        torch.backends.cudnn.enabled = before
+    told = [(one["runtime"], one["precision"], one["outcome"]) for one in shown]
+    assert told == [("pytorch", "fp32", "pass"), ("WithoutCudnn", "fp32", "pass")]
+    assert any("fp32" in name for name in shown[0]["kernels"])
+    changed = report(proof=[{**shown[0], "outcome": "fp32 was asked for"}])
+    bad = [text for good, text in check.findings(changed) if not good]
+    assert bad == ["pytorch in fp32: fp32 was asked for"]
 
 
 def test_without_a_card_the_suite_ends_well_with_the_reason(tmp_path: Path) -> None:
