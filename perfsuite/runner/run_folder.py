@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import glob
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from perfsuite import __version__
@@ -35,7 +35,6 @@ def created(
     from perfsuite.measure.meters.table import definitions
 
     now = datetime.now(UTC)
-    folder = out or Path("reports") / f"{suite.name}-{now:%Y%m%d-%H%M%S}"
     stamp = now.isoformat(timespec="seconds")
     machine = environment()
     header = Header(
@@ -53,7 +52,24 @@ def created(
         files=digests_of(suite, cells),
         source=source,
     )
-    return Journal.create(folder, header)
+    return Journal.create(out or _new_folder(suite.name, now), header)
+
+
+def _new_folder(suite: str, now: datetime) -> Path:
+    """Return a new folder in `reports`, named by the time.
+
+    Of runs that begin in the same second, or after the clock was set back, each has its own.
+    """
+    while True:
+        folder = Path("reports") / f"{suite}-{now:%Y%m%d-%H%M%S}"
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            now += timedelta(seconds=1)
+        except OSError:
+            return folder  # where nothing can be written, the journal says it
+        else:
+            return folder
 
 
 def resumed(
