@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import errno
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 import msgspec
 
 from perfsuite.domain.record import Line
+from perfsuite.errors import PerfsuiteError
 from perfsuite.runner.forks import Forks, recognizable
 from perfsuite.runner.job import Job
 from perfsuite.runner.parts import References, Room, measure_in_parts
@@ -38,15 +41,46 @@ class Processes:
         """Return the line of a job; what is cached is recognized without building the model."""
         if job.kind == "measure":
             self._forks.close()
-        if recognizable(job):
-            tried = msgspec.structs.replace(job, cached_only=True)
-            line = run_job_in_process(tried, forks=self._forks)
-            if line.status in ("ok", "unsupported"):
-                return line
-        tell = partial(self._tell, job.cell.key)
-        return run_job_in_process(job, tell=tell, forks=self._forks)
+        with _enough():
+            if recognizable(job):
+                tried = msgspec.structs.replace(job, cached_only=True)
+                line = run_job_in_process(tried, forks=self._forks)
+                if line.status in ("ok", "unsupported"):
+                    return line
+            tell = partial(self._tell, job.cell.key)
+            return run_job_in_process(job, tell=tell, forks=self._forks)
 
     def together(self, jobs: Sequence[Job], begin: Begin, references: References) -> list[Line]:
         """Return the lines of measure jobs whose processes take turns, as many as memory takes."""
         self._forks.close()
-        return measure_in_parts(self._room, self.execute, jobs, begin, references, self._stopped)
+        with _enough():
+            return measure_in_parts(
+                self._room, self.execute, jobs, begin, references, self._stopped
+            )
+
+
+# What a system may give no more of, by its error: in words, and what to raise.
+_SCARCE = {
+    errno.EMFILE: ("files to be open at once", "raise the limit (ulimit -n)"),
+    errno.ENFILE: ("files to be open at once", "raise the system's limit (fs.file-max)"),
+    errno.EAGAIN: (
+        "processes",
+        "raise the limit (ulimit -u; of a container its number of pids), or end others",
+    ),
+    errno.ENOMEM: ("memory", "end other programs, or give the container more"),
+}
+
+
+@contextmanager
+def _enough() -> Iterator[None]:
+    """Raise a `PerfsuiteError` with what to do where the system lets no more workers be started."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in _SCARCE:
+            raise
+        what, mend = _SCARCE[error.errno]
+        raise PerfsuiteError(
+            f"this system allows no more {what} ({error.strerror}): {mend}, then go on with "
+            f"--resume: nothing measured is lost; or measure fewer cells in a new run (--only)"
+        ) from error
