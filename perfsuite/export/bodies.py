@@ -17,6 +17,14 @@ def bodies(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
             yield attribute.g
 
 
+def every_node(graph: onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    """Yield the nodes of a graph, and those of the bodies that they hold."""
+    for node in graph.node:
+        yield node
+        for body in bodies(node):
+            yield from every_node(body)
+
+
 def names_made(graph: onnx.GraphProto) -> set[str]:
     """Return the names of all nodes and of all values that exist."""
     names = {value.name for value in graph.input} | {tensor.name for tensor in graph.initializer}

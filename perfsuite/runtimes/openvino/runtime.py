@@ -19,7 +19,9 @@ from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
+from perfsuite.runtimes.openvino.left_out import without_empty_names
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
+from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.single_rows import with_slices
 from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 from perfsuite.runtimes.shared.base import (
@@ -94,6 +96,7 @@ class OpenVino:
                 _name_last(model, graph)
                 name_parts(model, graph)
                 keep_swaps_apart(model)
+                keep_reductions_float(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error
@@ -126,6 +129,7 @@ class OpenVino:
             shapes = {spec.name: _shape(spec.shape, options.batch) for spec in manifest.inputs}
             model.reshape(shapes)
             keep_swaps_apart(model)  # of sides that were open until now, too
+            keep_reductions_float(model)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise open_error(self.name, path, error) from error
@@ -265,14 +269,14 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
     """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
 
     Of two nodes with one name the engine's layers could not be told apart, local functions, which
-    `graph` has no more, it does not take, of branches that give nothing it makes something, and of
-    one row of rounded values more sides than there are.
+    `graph` has no more, it does not take, of branches that give nothing and of inputs that are left
+    out it makes something, and of one row of rounded values more sides than there are.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = without_function(with_slices(with_computed_empties(graph)))
+    better = without_function(with_slices(with_computed_empties(without_empty_names(graph))))
     if better is graph and named == [node.name for node in graph.graph.node]:
         return path
     copy = folder / path.name

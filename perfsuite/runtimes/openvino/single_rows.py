@@ -7,33 +7,61 @@ scale for all channels the process crashes (OpenVINO 2026.4). A Slice takes the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from perfsuite.export.bodies import bodies, every_node
 
 if TYPE_CHECKING:
     import onnx
 
 SQUEEZE = "/squeeze"  # what is appended to a Gather's name: in breakdowns both are that Gather
 
+_ONNX = ("", "ai.onnx")  # the names of ONNX's own operator set
 _AXES_ARE_INPUTS = 13  # the opset since which Squeeze takes its axes as an input
 _END = 2**63 - 1
+
+
+class _Place(NamedTuple):
+    """A node of a graph or body, by its place there, that takes the row `index`."""
+
+    graph: onnx.GraphProto
+    place: int
+    index: onnx.TensorProto
 
 
 def with_slices(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model, a copy if need be, in which Slices take single rows of what is rounded.
 
-    Only indices that are constants of the graph are looked at, and only where the graph rounds.
+    Only indices that are constants of the graph are looked at, and only where the graph rounds, in
+    bodies of control flow too.
     """
-    if not any(node.op_type == "DequantizeLinear" for node in model.graph.node):
-        return model
-    rows = _rows(model.graph)
-    if not any(_takes_one(node, rows) for node in model.graph.node):
+    if not _rounds(model.graph) or not _places(model.graph, {}):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
-    for place in reversed(range(len(copy.graph.node))):
-        if _takes_one(copy.graph.node[place], rows):
-            _slice(copy, place, rows[copy.graph.node[place].input[1]])
+    opset = max((one.version for one in model.opset_import if one.domain in _ONNX), default=1)
+    for graph, place, index in _places(copy.graph, {}):
+        _slice(graph, place, index, opset)
     return copy
+
+
+def _rounds(graph: onnx.GraphProto) -> bool:
+    return any(node.op_type == "DequantizeLinear" for node in every_node(graph))
+
+
+def _places(graph: onnx.GraphProto, outer: dict[str, onnx.TensorProto]) -> list[_Place]:
+    """Return the Gathers that take one row, in such an order that each may be replaced in turn.
+
+    `outer` are the indices that are known outside.
+    """
+    rows = {**outer, **_rows(graph)}
+    found: list[_Place] = []
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        found += [inner for body in bodies(node) for inner in _places(body, rows)]
+        if _takes_one(node, rows):
+            found.append(_Place(graph, place, rows[node.input[1]]))
+    return found
 
 
 def _rows(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
@@ -54,30 +82,29 @@ def _rows(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
 
 
 def _takes_one(node: onnx.NodeProto, rows: dict[str, onnx.TensorProto]) -> bool:
-    return node.op_type == "Gather" and not node.domain and node.input[1] in rows
+    return node.op_type == "Gather" and node.domain in _ONNX and node.input[1] in rows
 
 
-def _slice(model: onnx.ModelProto, place: int, index: onnx.TensorProto) -> None:
+def _slice(graph: onnx.GraphProto, place: int, index: onnx.TensorProto, opset: int) -> None:
     """Take a Gather's row by a Slice, and the side away that a scalar index takes away."""
     import numpy as np
     from onnx import helper, numpy_helper
 
-    node = model.graph.node[place]
+    node = graph.node[place]
     axis = next((one.i for one in node.attribute if one.name == "axis"), 0)
     name, row = node.output[0], int(numpy_helper.to_array(index).reshape(-1)[0])
     limits = {"from": row, "to": _END if row == -1 else row + 1, "axis": axis}
     for what, value in limits.items():
         tensor = numpy_helper.from_array(np.array([value], np.int64), f"{name}/{what}")
-        model.graph.initializer.append(tensor)
+        graph.initializer.append(tensor)
     given = [node.input[0], *(f"{name}/{what}" for what in limits)]
     taken = f"{name}/row" if not index.dims else name
-    del model.graph.node[place]
-    model.graph.node.insert(place, helper.make_node("Slice", given, [taken], node.name))
+    del graph.node[place]
+    graph.node.insert(place, helper.make_node("Slice", given, [taken], node.name))
     if index.dims:
         return
-    opset = next((one.version for one in model.opset_import if not one.domain), 1)
     if opset < _AXES_ARE_INPUTS:
         squeeze = helper.make_node("Squeeze", [taken], [name], node.name + SQUEEZE, axes=[axis])
     else:
         squeeze = helper.make_node("Squeeze", [taken, given[-1]], [name], node.name + SQUEEZE)
-    model.graph.node.insert(place + 1, squeeze)
+    graph.node.insert(place + 1, squeeze)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from perfsuite.runtimes.openvino.bodies import models
 from perfsuite.runtimes.openvino.single_rows import SQUEEZE
 
 _TRANSPOSE, _PRODUCT = "Transpose", "MatMul"
@@ -20,9 +21,10 @@ def keep_swaps_apart(model: Any) -> None:
 
     Sides that are open count as alike if the engine cannot tell them apart.
     """
-    for swap in model.get_ordered_ops():
-        if swap.get_type_name() == _TRANSPOSE and _keeps_sides(swap) and _at_product(swap):
-            _widen(swap, _order(swap))
+    for each in models(model):
+        for swap in each.get_ordered_ops():
+            if swap.get_type_name() == _TRANSPOSE and _keeps_sides(swap) and _at_product(swap):
+                _widen(swap, _order(swap))
 
 
 def _order(swap: Any) -> list[int]:

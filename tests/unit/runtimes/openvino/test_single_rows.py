@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from inside_branches import inside_branch
+from on_openvino import answer_of, wanted_of
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
@@ -147,3 +149,11 @@ def test_what_is_compiled_with_other_sides_is_refused() -> None:
     _check_sides(Asked, Asked)
     with pytest.raises(BuildError, match=r"the output 'y'.*another engine"):
         _check_sides(Asked, Given)
+
+
+def test_a_row_in_a_branch_is_taken_by_a_slice(tmp_path: Path) -> None:
+    graph = inside_branch(model())
+    x = RANDOM.normal(size=(2, 6, 8)).astype(np.float32)
+    found, wanted = answer_of(graph, x, tmp_path), wanted_of(graph, x)
+    assert found.shape == wanted.shape == (2, 5)
+    np.testing.assert_allclose(found, wanted, atol=0.2)  # a step

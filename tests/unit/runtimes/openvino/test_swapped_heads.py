@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from inside_branches import inside_branch
+from on_openvino import answer_of, wanted_of
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
@@ -94,6 +96,13 @@ def test_heads_do_not_read_answers_of_other_heads(
     (wanted,) = engine.InferenceSession(graph.SerializeToString()).run(None, inputs)
     np.testing.assert_allclose(found, wanted, atol=1e-5)
     assert {"mixed", "relu"} <= named <= {one.name for one in graph.graph.node}
+
+
+def test_attention_in_a_branch_answers_as_it_should(tmp_path: Path) -> None:
+    graph = inside_branch(attention(TOKENS, "apart"))
+    x = RANDOM.normal(size=(BATCH, TOKENS, 8)).astype(np.float32)
+    found, wanted = answer_of(graph, x, tmp_path), wanted_of(graph, x)
+    np.testing.assert_allclose(found, wanted, atol=1e-5)
 
 
 def swaps(graph: onnx.ModelProto, path: Path, sides: list[int]) -> list[int]:

@@ -1,0 +1,64 @@
+"""Means and sums of rounded values, which OpenVINO computes in 8 bits, and wrongly.
+
+A mean over a side of three is right for the first sample of a call alone, or for the first few: of
+the others it reads something else. A sum is rounded as if its values were scaled already (OpenVINO
+2026.4). A maximum with the lowest number changes nothing and keeps both in float.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfsuite.runtimes.openvino.bodies import models
+
+_MEAN, _SUM = "ReduceMean", "ReduceSum"
+_SIDES = 3  # of a mean that is wrong
+_ROUNDS = "FakeQuantize"
+# Through these a scale is moved from before an operator to behind it.
+_MOVES = (
+    "Add", "AvgPool", "BatchToSpace", "Broadcast", "Clamp", "Concat", "DepthToSpace", "Gather",
+    "Interpolate", "MaxPool", "Multiply", "Pad", "PRelu", "Relu", "Reshape", "ShuffleChannels",
+    "Slice", "SpaceToBatch", "SpaceToDepth", "Split", "Squeeze", "StridedSlice", "Subtract", "Tile",
+    "Transpose", "Unsqueeze", "VariadicSplit",
+)  # fmt: skip
+
+
+def keep_reductions_float(model: Any) -> None:
+    """Change an OpenVINO model so that no mean or sum that it answers wrongly runs in 8 bits."""
+    for each in models(model):
+        for layer in each.get_ordered_ops():
+            if _is_wrong(layer) and _is_rounded(layer.input_value(0).get_node()):
+                _keep_float(layer)
+
+
+def _is_wrong(layer: Any) -> bool:
+    if layer.get_type_name() != _MEAN:
+        return bool(layer.get_type_name() == _SUM)
+    rank = layer.input(0).get_partial_shape().rank
+    return bool(rank.is_dynamic or rank.get_length() == _SIDES)
+
+
+def _is_rounded(layer: Any) -> bool:
+    """Tell whether a layer's values are integers times a scale, as far as operators show it."""
+    seen, left = set(), [layer]
+    while left:
+        one = left.pop()
+        name, kind = one.get_friendly_name(), one.get_type_name()
+        if name in seen:
+            continue
+        seen.add(name)
+        if kind == _ROUNDS or (kind == "Convert" and one.get_input_element_type(0).is_integral()):
+            return True
+        if kind in (*_MOVES, _MEAN, _SUM):
+            left += [port.get_node() for port in one.input_values()]
+    return False
+
+
+def _keep_float(layer: Any) -> None:
+    import numpy as np
+    from openvino import opset13 as operators
+
+    value = layer.input_value(0)
+    lowest = np.array(np.finfo(np.float32).min, value.get_element_type().to_dtype())
+    name = f"{layer.get_friendly_name()}/float"  # in breakdowns it is a part of the reduction
+    layer.input(0).replace_source_output(operators.maximum(value, lowest, name=name).output(0))
