@@ -106,6 +106,17 @@ def measure_in_parts(
     return lines
 
 
+def one_by_one(
+    execute: Callable[[Job], Line], jobs: Sequence[Job], begin: Begin, _: References
+) -> list[Line]:
+    """Return the lines of jobs that are done one after the other, where none take turns."""
+    lines = []
+    for job in jobs:
+        begin(job)
+        lines.append(execute(job))
+    return lines
+
+
 class _Split:
     """Who is opened in which part of a round."""
 

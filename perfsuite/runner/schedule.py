@@ -23,7 +23,7 @@ from perfsuite.runner.job import Job, first_job, in_turn, name_of_line
 from perfsuite.runner.observer import Observer, pass_on
 from perfsuite.runner.one_artifact import OneArtifact
 from perfsuite.runner.one_device import OneDevice
-from perfsuite.runner.parts import References
+from perfsuite.runner.parts import References, one_by_one
 from perfsuite.runner.processes import Processes
 from perfsuite.runner.run_files import RunFiles
 from perfsuite.runner.switched import Executor, as_the_whole
@@ -62,18 +62,10 @@ def work_off(
         if execute is None:
             execute = processes.execute
         else:
-            together = partial(_one_by_one, execute)
+            together = partial(one_by_one, execute)
         schedule = _Schedule(journal, observer, within(execute, deadline), together)
         with schedule.lock:
             return schedule.work(evaluate=evaluate, inspect=inspect)
-
-
-def _one_by_one(execute: Executor, jobs: Sequence[Job], begin: Begin, _: References) -> list[Line]:
-    lines = []
-    for job in jobs:
-        begin(job)
-        lines.append(execute(job))
-    return lines
 
 
 class _Schedule:
@@ -366,7 +358,7 @@ class _Schedule:
                 self.apart = True
                 self._warn(f"cells are measured one after the other: {error}")
         alone = [msgspec.structs.replace(job, together="") for job in jobs]
-        lines = _one_by_one(self.execute, alone, self._begin, tied)
+        lines = one_by_one(self.execute, alone, self._begin, tied)
         return [
             msgspec.structs.replace(line, labels=(*line.labels, NOT_TOGETHER)) for line in lines
         ]
