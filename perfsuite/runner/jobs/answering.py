@@ -19,7 +19,7 @@ from perfsuite.runner.jobs.question import Answers, NotBySample, Question
 from perfsuite.user_code import user_code
 
 MOST = 50  # samples of a call
-CHECKED = 8  # samples that are answered again at the timed batch size
+CHECKED = 8  # samples of a question that are answered again at the timed batch size
 PADDED = 200  # samples of padding, after which calls of a smaller size are worth another session
 # The largest difference between two batch sizes, relative to the largest output. Kernels may sum in
 # another order at another batch size, which before a rounding to 8 bits may change the result.
@@ -86,7 +86,7 @@ class Answering:
         size = self._size_for(question.count)
         if size in self._believed:
             return question.joined(*self._in_calls(question, size))
-        few = question.part(min(CHECKED, question.count))
+        few = question.some(CHECKED)
         timed = self._timed(few)
         try:
             outputs = question.joined(*self._in_calls(question, size))
@@ -162,14 +162,14 @@ class Answering:
     def _require_alike(
         self, few: Question, timed: Answers, question: Question, outputs: Outputs, size: int
     ) -> None:
-        """Raise `ParityError` unless calls of `size` answer the first samples as the timed ones."""
+        """Raise `ParityError` unless calls of `size` answer the few samples as the timed ones."""
         rounded = self._manifest.quantized or self._manifest.own_precisions
         allowed = QUANTIZED_DRIFT if rounded else DRIFT
         for name, one, all_ in zip(self._manifest.outputs, timed, outputs, strict=True):
             axis = question.axis(all_, question.count)
             if one is None or axis is None:
                 continue  # it counts no samples
-            found = np.take(all_, range(few.count), axis)
+            found = np.take(all_, question.places(CHECKED), axis)
             same_shape = found.shape == one.shape
             off = largest_difference(found, one, one) if same_shape else math.inf
             if not off <= allowed:  # NaN is no agreement

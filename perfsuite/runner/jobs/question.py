@@ -63,9 +63,24 @@ class Question:
             and shape[0] != item.shape[0]
         }
 
-    def part(self, stop: int) -> Question:
-        """Return the question for the first samples alone."""
-        return Question(self.padded(0, stop, stop), self.spec, self._batch)
+    def places(self, few: int) -> list[int]:
+        """Return the places of a few samples, from the first to the last, evenly spread.
+
+        An engine may answer the first samples of a call right, and others wrong.
+        """
+        count = min(few, self.count)
+        return [place * (self.count - 1) // max(count - 1, 1) for place in range(count)]
+
+    def some(self, few: int) -> Question:
+        """Return the question for these samples alone."""
+        places = self.places(few)
+        inputs = {
+            name: np.ascontiguousarray(np.take(array, places, self.axes[name]))
+            if name in self.axes
+            else array
+            for name, array in self.inputs.items()
+        }
+        return Question(inputs, self.spec, self._batch)
 
     def padded(self, start: int, stop: int, size: int) -> Inputs:
         """Return the samples `start` to `stop`; the last is repeated until there are `size`."""

@@ -329,6 +329,17 @@ def test_inputs_of_unequally_many_samples_are_told() -> None:
                 predict({"x": numbers(count), "w": np.zeros(other, np.float32)})
 
 
+@pytest.mark.parametrize(("count", "wrong"), [(50, 37), (50, 49), (9, 8), (120, 110)])
+def test_a_size_at_which_late_samples_differ_is_not_used(count: int, wrong: int) -> None:
+    size = math.ceil(count / math.ceil(count / 50))
+    error = np.zeros((size, 2))
+    error[wrong % size :] = 1.0
+    engine = Engine({size: error})
+    with answering(engine) as predict:
+        check_answers(count, predict({"x": numbers(count)}))
+        assert predict.labels == (f"answered 1 at a time: answers at {size} differ",)
+
+
 # -- samples of different sizes --------------------------------------------------------------------
 
 
