@@ -27,7 +27,7 @@ def keep_reductions_float(model: Any) -> None:
     """Change an OpenVINO model so that no mean or sum that it answers wrongly runs in 8 bits."""
     for each in models(model):
         for layer in each.get_ordered_ops():
-            if _is_wrong(layer) and _is_rounded(layer.input_value(0).get_node()):
+            if _is_wrong(layer) and is_rounded(layer.input_value(0).get_node()):
                 _keep_float(layer)
 
 
@@ -38,7 +38,7 @@ def _is_wrong(layer: Any) -> bool:
     return bool(rank.is_dynamic or rank.get_length() == _SIDES)
 
 
-def _is_rounded(layer: Any) -> bool:
+def is_rounded(layer: Any) -> bool:
     """Tell whether a layer's values are integers times a scale, as far as operators show it."""
     seen, left = set(), [layer]
     while left:

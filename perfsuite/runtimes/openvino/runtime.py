@@ -20,6 +20,7 @@ from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, witho
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
+from perfsuite.runtimes.openvino.plain_products import settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.single_rows import with_slices
@@ -130,6 +131,7 @@ class OpenVino:
             model.reshape(shapes)
             keep_swaps_apart(model)  # of sides that were open until now, too
             keep_reductions_float(model)
+            settings |= settings_for(model)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:
             raise open_error(self.name, path, error) from error
