@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict, defaultdict, deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 # Of other kinds nobody knows what they hold.
 _CONTAINERS = (list, deque, dict, OrderedDict, defaultdict, set)
+_PLAIN = (bool, int, float, complex, str, bytes)  # that are the same if they are equal
 
 
 class Attributes:
@@ -38,6 +39,27 @@ class Attributes:
             if isinstance(value, torch.Tensor):
                 yield value
 
+    def changed(self) -> Iterator[str]:
+        """Yield the names of attributes that are others now, or hold something else.
+
+        Whether the values of tensors are as they were, only their rememberer knows.
+        """
+        # Of torch: its tensors have names of their own, and calls set the mode.
+        own = {"_parameters", "_buffers", "_modules", "training"}
+        now = {} if self.changes else self._held
+        other = {
+            id(container)
+            for container, items in self._contents
+            if not _same(items, list(_inside(container)))
+        }
+        for name, value in now.items():
+            if name in own:
+                continue
+            before = self._before.get(name, self)  # itself is no attribute's value
+            inside = _containers([before])
+            if not _same_value(before, value) or any(id(one) in other for one in inside):
+                yield name
+
     def restore(self) -> None:
         """Put the attributes back, and what lists, dicts and sets among them held."""
         if self.changes:
@@ -53,6 +75,20 @@ class Attributes:
                 container.update(value for _, value in items)
             else:
                 container.extend(value for _, value in items)
+
+
+def _same(before: Sequence[tuple[Any, Any]], now: Sequence[tuple[Any, Any]]) -> bool:
+    """Tell whether a container holds what it did."""
+    return len(before) == len(now) and all(
+        one[0] == other[0] and _same_value(one[1], other[1])
+        for one, other in zip(before, now, strict=True)
+    )
+
+
+def _same_value(before: Any, now: Any) -> bool:
+    if before is now:
+        return True
+    return type(before) is type(now) and isinstance(now, _PLAIN) and bool(before == now)
 
 
 def _containers(values: Iterable[Any]) -> list[Any]:

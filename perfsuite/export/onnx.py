@@ -252,18 +252,39 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
     )
     parameters = inspect.signature(module.forward).parameters.values()
     variadic = [parameter.kind for parameter in parameters] == [inspect.Parameter.VAR_POSITIONAL]
-    program = torch.onnx.export(
-        module,
-        arguments,
-        input_names=[entry.name for entry in spec],
-        dynamo=True,
-        dynamic_shapes=(shapes,) if variadic else shapes,
-        custom_translation_table=translations(),
-        verbose=False,
+    dynamic_shapes = (shapes,) if variadic else shapes
+
+    def written(traced: Any) -> Any:
+        program = torch.onnx.export(
+            traced,
+            arguments,
+            input_names=[entry.name for entry in spec],
+            dynamo=True,
+            dynamic_shapes=dynamic_shapes,
+            custom_translation_table=translations(),
+            verbose=False,
+        )
+        if program is None:
+            raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
+        return program.model_proto
+
+    model = written(module)
+    if _fixes(model, spec):
+        # What Python makes a number of, as len(x) does, stays open only where torch reads the code.
+        model = written(
+            torch.export.export(module, arguments, dynamic_shapes=dynamic_shapes, strict=True)
+        )
+    return with_functions(model)
+
+
+def _fixes(model: onnx.ModelProto, spec: Sequence[InputSpec]) -> bool:
+    """Tell whether a graph takes one length alone where `spec` leaves it open."""
+    taken = {value.name: value.type.tensor_type.shape.dim for value in model.graph.input}
+    return any(
+        isinstance(side, str) and one.HasField("dim_value")
+        for entry in spec
+        for side, one in zip(entry.shape, taken.get(entry.name, ()), strict=False)
     )
-    if program is None:
-        raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
-    return with_functions(program.model_proto)
 
 
 def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, ...]) -> Any:

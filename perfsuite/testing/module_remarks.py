@@ -43,6 +43,12 @@ def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs)
         )
     if only is None and not answers(module, workload.task.inputs(1, 0)):
         yield "it answers a batch of 2, and none of 1; if it takes one size alone: Model(batch=2)"
+    infinite = [index for index, one in enumerate(outputs) if _is_infinite(one)]
+    if infinite:
+        yield (
+            f"its output {infinite[0]} has infinite values: if they are no mask's, look at its "
+            f"weights; what layers read must be finite to be rounded to INT8"
+        )
     compared = type(unchecked(workload.task)).agreement is not Task.agreement
     if not compared and any(output.shape[:1] != (only or 2,) for output in outputs):
         yield (
@@ -51,9 +57,13 @@ def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs)
         )
 
 
+def _is_infinite(output: np.ndarray) -> bool:
+    return output.dtype.kind == "f" and bool(np.isinf(output).any())
+
+
 def _of_weights(module: nn.Module) -> Iterator[str]:
     weights = {one.dtype for one in module.parameters() if one.is_floating_point()}
-    if weights and all(dtype.itemsize < 4 for dtype in weights):
+    if weights and all(dtype.itemsize != 4 for dtype in weights):
         words = " and ".join(sorted(str(one).removeprefix("torch.") for one in weights))
         yield f"its weights are {words}: it cannot run in fp32; let build() return net.float()"
     for path, part in module.named_modules():

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -207,7 +208,7 @@ def _check_module(workload: Workload) -> Predict:
         raise
     require(not by_chance, f"{who}: {by_chance}")
     others = module_outputs(twin, inputs)
-    _check_finite(f"{who}: the module", outputs)
+    _check_finite(f"{who}: the module", module, outputs)
     require(
         all(np.array_equal(a, b) for a, b in zip(outputs, others, strict=True)),
         f"{who}: two builds answer differently; nothing random may be left in evaluation mode",
@@ -245,15 +246,18 @@ def _alike(one: Any, other: Any) -> bool:
     return list(value_parts(one)) == list(value_parts(other))
 
 
-def _check_finite(who: str, outputs: Outputs) -> None:
+def _check_finite(who: str, module: nn.Module, outputs: Outputs) -> None:
+    """Raise unless outputs are finite, but for infinities that the forward means, as of masks."""
     require(len(outputs) > 0, f"{who} gives no output")
+    weights: Iterator[Any] = itertools.chain(module.parameters(), module.buffers())
+    meant = all(bool(one.isfinite().all()) for one in weights if one.is_floating_point())
     for index, output in enumerate(outputs):
         if np.issubdtype(output.dtype, np.floating):
-            wrong = int((~np.isfinite(output)).sum())
+            wrong = int((np.isnan(output) if meant else ~np.isfinite(output)).sum())
             require(
                 wrong == 0,
-                f"{who} gives {wrong} NaN or infinite values of {output.size} in output {index}; "
-                f"look at its weights and at what task.inputs gives",
+                f"{who} gives {wrong} NaN{' or infinite' * (not meant)} values of {output.size} in "
+                f"output {index}; look at its weights and at what task.inputs gives",
             )
 
 

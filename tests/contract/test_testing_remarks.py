@@ -61,9 +61,15 @@ class Chance(Two):
         return self.scores(nn.functional.dropout(x))
 
 
+class Masked(Two):
+    def forward(self, x: Any) -> Any:
+        return self.scores(x).masked_fill(torch.arange(5) == 1, float("-inf"))
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
+        (Masked, "its output 0 has infinite values: if they are no mask's"),
         (Spoils, "changes its inputs in place"),
         (Auxiliary, "'extra' is called in training mode alone"),
         (Detecting, "Task.agreement"),

@@ -95,7 +95,7 @@ def _check_finite(path: str, module: nn.Module) -> None:
 
 
 def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tensor]) -> None:
-    """Raise `BuildError` unless all answers are finite and have as many dimensions as `before`."""
+    """Raise `BuildError` unless answers have as many dimensions as `before`, and are as finite."""
     after = call(model, inputs)
     if [tensor.ndim for tensor in after] != [tensor.ndim for tensor in before]:
         raise BuildError(
@@ -103,11 +103,18 @@ def check_answers(model: nn.Module, inputs: Inputs, before: Sequence[torch.Tenso
             f"{[tuple(tensor.shape) for tensor in after]} with its layers factorized, and "
             f"{[tuple(tensor.shape) for tensor in before]} without"
         )
-    if not all(bool(tensor.isfinite().all()) for tensor in after):
+    if not all(map(_is_as_finite, after, before)):
         raise BuildError(
             f"lowrank: {type(model).__name__} answers NaN or infinite values with its layers "
             f"factorized; keep more of them (a higher energy or macs, or a lower speedup)"
         )
+
+
+def _is_as_finite(after: torch.Tensor, before: torch.Tensor) -> bool:
+    """Tell whether values are infinite only where, and as, those before are: masks are."""
+    if bool(after.isfinite().all()):
+        return True
+    return after.shape == before.shape and bool((after.isfinite() | (after == before)).all())
 
 
 def _unfit(model: nn.Module) -> dict[str, str]:

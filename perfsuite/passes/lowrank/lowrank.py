@@ -23,7 +23,7 @@ from perfsuite.passes.lowrank.factor_modules import (
     sequence,
     weights,
 )
-from perfsuite.passes.lowrank.factorizable import check_answers, factorizable, limited
+from perfsuite.passes.lowrank.factorizable import Factorizable, check_answers, factorizable, limited
 from perfsuite.passes.lowrank.rank_search import (
     PAYS,
     Choice,
@@ -151,9 +151,9 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         menu_list = menus(found.layers, self.method, self.energy, ctx, cold)
         if not any(menu.options for menu in menu_list):
-            left = f". Left alone: {_named(found.left, 1)}" if found.left else ""
-            raise Unsupported(f"{who}: {_nothing_pays(menu_list, ctx.target, self.energy)}{left}")
-        choice = self._target(who, model, ctx, factorize, found.macs, menu_list)
+            why = _nothing_pays(menu_list, ctx.target, self.energy)
+            raise Unsupported(f"{who}: {why}{_left_alone(found.left)}")
+        choice = self._target(who, model, ctx, factorize, found, menu_list)
         taken: dict[str, _Taken] = {
             menu.layer.path: {
                 "ranks": list(option.ranks),
@@ -176,16 +176,17 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         model: nn.Module,
         ctx: PassContext,
         factorize: _Weights,
-        macs: int,
+        found: Factorizable,
         menu_list: list[Menu],
     ) -> Choice:
         """Return the choice of ranks that reaches the goal of the fields."""
         if self.macs is not None:
-            choice = within_macs(menu_list, self.macs * macs, macs)
+            choice = within_macs(menu_list, self.macs * found.macs, found.macs)
             if choice is None:
                 raise Unsupported(
                     f"{who}: all that pays on {ctx.target.runtime} keeps more than {self.macs:.0%} "
-                    f"of its {macs} MACs; ask for more of them, or prune it first"
+                    f"of its {found.macs} MACs; ask for more of them, or prune it first"
+                    f"{_left_alone(found.left)}"
                 )
             return choice
         if self.speedup is None:
@@ -258,6 +259,11 @@ def _named(paths: Mapping[str, str], at_most: int = 3) -> str:
     shown = [f"{path or 'the model itself'}: {reason}" for path, reason in paths.items()]
     more = f"; and {len(shown) - at_most} more" if len(shown) > at_most else ""
     return "; ".join(itertools.islice(shown, at_most)) + more
+
+
+def _left_alone(left: Mapping[str, str]) -> str:
+    """Return which layers were never tried, with the reason of the first, to go on with."""
+    return f". Left alone: {_named(left, 1)}" if left else ""
 
 
 def _why_not(menu: Menu, energy: float | None) -> str:

@@ -121,6 +121,8 @@ def _failure(
         try:
             with _in_place(model, trials, method):
                 found = _results(model, paths, inputs)
+                # Without hooks some modules take another path, as torch's encoders do.
+                call(model, inputs)
         except AttributeError:
             return "code outside of the layer reads its attributes"
         except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from perfsuite.domain.model import InputSpec, Stage
-from perfsuite.domain.task import Inputs, Task
+from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupported
 from perfsuite.export.onnx import export_graph
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 GRAPH = "graph.onnx"
+# What onnxruntime says of types that its operators do not take.
+_NO_KERNELS = ("bfloat16", "NOT_IMPLEMENTED", "float16", "double")
 CHECKED = 8  # inputs, on which graph and module must answer alike
 
 
@@ -67,7 +69,7 @@ class Exporter:
         """Raise unless the module answers, twice alike, in each of the sizes that are exported."""
         only = self.workload.model.batch
         if only is not None:
-            check_repeatable(module, self.inputs(only, 0))
+            _require_real(module, check_repeatable(module, self.inputs(only, 0)))
             return
         refused: dict[int, PerfsuiteError] = {}
         for size in (1, 2):
@@ -82,14 +84,25 @@ class Exporter:
                 f"{raised}; a batch of {taken} it answers, and one of {size} not: if it takes that "
                 f"alone, say so: Model(build, batch={taken})"
             ) from raised
-        check_repeatable(module, self.inputs(1, 0))  # raises what has been refused twice
+        # Raises what has been refused twice.
+        _require_real(module, check_repeatable(module, self.inputs(1, 0)))
 
     def _whole(self, module: nn.Module, graph: Path) -> None:
         spec, only = self.workload.input_spec(), self.workload.model.batch
         with placed(module, spans(self.stages(), module)):
             export_graph(module, spec, self.inputs(only or 2, 0), graph)
         # On several inputs, because a traced graph has only the branch that its example took.
-        check_export(module, graph, self._samples(), self.workload.task)
+        try:
+            check_export(module, graph, self._samples(), self.workload.task)
+        except Unsupported as refusal:
+            types = _computed_in(graph)
+            if not types or not any(word in str(refusal) for word in _NO_KERNELS):
+                raise
+            raise Unsupported(
+                f"{type(module).__name__}: its forward computes in {' and '.join(types)}, for "
+                f"which the exported graph has no kernels ({refusal}); let it compute in float32 "
+                f"(without torch.autocast): suites ask for lower precisions by `precision`"
+            ) from refusal
 
     def _samples(self) -> list[Inputs]:
         only = self.workload.model.batch
@@ -128,6 +141,31 @@ class Exporter:
 
 
 _STAGES = "with stages declared (perfsuite.Stage) it could run in pieces"
+
+
+def _require_real(module: nn.Module, outputs: Outputs) -> None:
+    """Raise `Unsupported` for complex answers, which ONNX has not."""
+    for index, output in enumerate(outputs):
+        if output.dtype.kind == "c":
+            raise Unsupported(
+                f"{type(module).__name__}: its output {index} is {output.dtype}, and graphs have "
+                f"no complex outputs; let forward return torch.view_as_real(...). The runtime "
+                f"pytorch takes it as it is"
+            )
+
+
+def _computed_in(graph: Path) -> list[str]:
+    """Return the floating types besides float32 that values of a graph have, by torch's names."""
+    import onnx
+
+    kinds = onnx.TensorProto
+    names = {kinds.BFLOAT16: "bfloat16", kinds.FLOAT16: "float16", kinds.DOUBLE: "float64"}
+    model = onnx.load(graph)
+    found = {
+        attribute.i for node in model.graph.node for attribute in node.attribute
+        if node.op_type == "Cast" and attribute.name == "to"
+    } | {tensor.data_type for tensor in model.graph.initializer}  # fmt: skip
+    return sorted(name for kind, name in names.items() if kind in found)
 
 
 def _refuse_quantized(module: nn.Module) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError
+from perfsuite.export.attributes import Attributes
 from perfsuite.runner.build.reference import module_outputs
 
 if TYPE_CHECKING:
@@ -36,17 +37,24 @@ def check_repeatable(module: nn.Module, inputs: Inputs) -> Outputs:
 
 def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
     """Return the module's answers, and why those of a second call differ; '' if they do not."""
-    first, second, state = _twice(module, inputs)
-    index = _differing(first, second)
-    if index is None:
-        return first, ""
-    who, where = type(module).__name__, f"output {index} of {len(first)}"
-    if state:
-        return first, (
-            f"{who} answers otherwise the second time it is given the same inputs ({where}): its "
-            f"forward changes '{state[0]}', which the next call reads. An engine keeps no such "
-            f"state; give it in inputs() and let forward return it, or reset it in forward"
-        )
+    who = type(module).__name__
+    with _put_back(module) as state:
+        first = module_outputs(module, inputs)
+        changed = state.changed()
+        second = module_outputs(module, inputs)
+        index = _differing(first, second)
+        if index is None:
+            return first, ""
+        state.restore()
+        # What a call leaves is the reason if without it the answers are those of the first one.
+        if changed and _differing(first, module_outputs(module, inputs)) is None:
+            where = f"output {index} of {len(first)}"
+            return first, (
+                f"{who} answers otherwise the second time it is given the same inputs ({where}): "
+                f"its forward changes '{changed[0]}', which the next call reads. An engine keeps "
+                f"no such state; give it in inputs() and let forward return it, or reset it in "
+                f"forward"
+            )
     left = [path for path, part in module.named_modules() if path and part.training]
     mode = (
         f"; '{left[0]}' is still in training mode after eval(), as a train() of its own decides"
@@ -54,42 +62,61 @@ def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
         else ""
     )
     return first, (
-        f"{who} answers by chance: given the same inputs twice, {where} differs{mode}. Dropout "
-        f"must be off in evaluation mode (F.dropout needs training=self.training), and noise must "
-        f"be an input or come from a generator that forward seeds"
+        f"{who} answers by chance: given the same inputs twice, output {index} of {len(first)} "
+        f"differs{mode}. Dropout must be off in evaluation mode (F.dropout needs "
+        f"training=self.training), and noise must be an input or come from a generator that "
+        f"forward seeds"
     )
 
 
-def _twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, Outputs, list[str]]:
-    """Return the answers of two calls, and the names of what the first of them changed."""
-    with _put_back(module) as before:
-        first = module_outputs(module, inputs)
-        changed = [name for name, now in _state(module) if not _alike(before.get(name), now)]
-        second = module_outputs(module, inputs)
-    return first, second, changed
-
-
 @contextmanager
-def _put_back(module: nn.Module) -> Iterator[dict[str, Any]]:
-    """Yield copies of the module's buffers and tensors, which are put back afterwards."""
-    import torch
-
-    before = {name: value.clone() for name, value in _state(module)}
-    owners = dict(module.named_modules())
+def _put_back(module: nn.Module) -> Iterator[_State]:
+    """Yield what the module keeps of itself, which is put back afterwards."""
+    state = _State(module)
     try:
-        yield before
+        yield state
     finally:
+        state.restore()
+
+
+class _State:
+    """A module's buffers and attributes as they are now; all are put back, or none fits another.
+
+    A net may keep a tensor beside the shape that it was made for, such as a detector's anchors.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+        self.parts = [(path, Attributes(part)) for path, part in module.named_modules()]
+        self.values = {name: value.clone() for name, value in _tensors(module)}
+
+    def changed(self) -> list[str]:
+        """Return the names of what is not as it was, tensors first."""
+        found = [
+            name for name, now in _tensors(self.module) if not _alike(self.values.get(name), now)
+        ]
+        for path, attributes in self.parts:
+            found += [f"{path}.{name}".lstrip(".") for name in attributes.changed()]
+        return list(dict.fromkeys(found))
+
+    def restore(self) -> None:
+        """Put all back: what is held, and then the values of tensors that were written to."""
+        import torch
+
+        for _, attributes in self.parts:
+            attributes.restore()
+        owners = dict(self.module.named_modules())
         with torch.no_grad():
-            for name, value in _state(module):
-                if name in before and not _alike(before[name], value):
+            for name, value in list(_tensors(self.module)):
+                if name in self.values and not _alike(self.values[name], value):
                     path, _, own = name.rpartition(".")
                     part = owners[path]
                     held: Any = part._buffers if own in part._buffers else vars(part)
-                    held[own] = before[name]
+                    held[own] = self.values[name].clone()
 
 
-def _state(module: nn.Module) -> Iterator[tuple[str, Any]]:
-    """Yield what calls may change: buffers, and tensors that are plain attributes, by name."""
+def _tensors(module: nn.Module) -> Iterator[tuple[str, Any]]:
+    """Yield buffers, and tensors that are plain attributes, by name."""
     import torch
 
     for path, part in module.named_modules():

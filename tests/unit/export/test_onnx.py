@@ -156,6 +156,18 @@ def test_two_inputs_and_two_outputs_keep_their_order(tmp_path: Path) -> None:
     np.testing.assert_allclose(product, np.maximum(inputs["zebra"], 0) * inputs["ant"], rtol=1e-6)
 
 
+def test_a_batch_that_python_counts_stays_open(tmp_path: Path) -> None:
+    import torch
+
+    class Counting(torch.nn.Module):
+        def forward(self, image: Any) -> Any:
+            return image.reshape(len(image), -1) * 2
+
+    export_graph(Counting(), SPEC, pictures(2), tmp_path / "graph.onnx")
+    (given,) = answer(tmp_path / "graph.onnx", pictures(3))
+    np.testing.assert_allclose(given, pictures(3)["image"].reshape(3, -1) * 2)
+
+
 def test_what_neither_exporter_takes_is_a_build_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

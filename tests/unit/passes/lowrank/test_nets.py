@@ -127,3 +127,14 @@ def test_answers_must_stay_finite_and_as_many() -> None:
         good.bias.fill_(float("inf"))
     with pytest.raises(BuildError, match="NaN or infinite values with its layers factorized"):
         check_answers(good, inputs, before)
+
+
+def test_what_a_mask_makes_infinite_may_be_so() -> None:
+    class Masked(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.masked_fill(torch.tensor([True, False]), float("-inf"))
+
+    inputs = {"x": np.ones((3, 2), np.float32)}
+    check_answers(Masked(), inputs, [torch.tensor([[-torch.inf, 1.0]] * 3)])
+    with pytest.raises(BuildError, match="NaN or infinite values"):
+        check_answers(Masked(), inputs, [torch.tensor([[torch.inf, 1.0]] * 3)])

@@ -104,3 +104,14 @@ def test_the_answers_of_factorized_weights_stay(tmp_path: Path) -> None:
     with torch.no_grad():
         expected, found = build()(pictures), pass_.rebuild(build(), edits).eval()(pictures)
     assert float((expected - found).abs().max() / expected.abs().max()) < 1e-4
+
+
+def test_layers_whose_weights_are_read_where_no_hook_is_stay_as_they_are() -> None:
+    """Torch's encoder reads the weights of its linear layers, unless something has hooks."""
+    model = nn.TransformerEncoderLayer(32, 2, 64, batch_first=True).eval()
+    given = {"src": np.ones((1, 4, 32), np.float32)}
+    layers = [layer for layer in layers_of(model, given).values() if "linear" in layer.path]
+    found = unfaithful(model, layers, "tucker", [given])
+    assert found == dict.fromkeys(
+        ("linear1", "linear2"), "code outside of the layer reads its attributes"
+    )

@@ -64,6 +64,29 @@ def test_chance_is_not_the_exports_fault(tmp_path: Path) -> None:
     assert not ({"export", "Stage"} & set(words.split()))
 
 
+class Complex(Two):
+    def forward(self, x: Any) -> Any:
+        return self.scores(x), torch.fft.rfft2(x)
+
+
+class Cast(Two):
+    def forward(self, x: Any) -> Any:
+        with torch.autocast("cpu", torch.bfloat16):
+            return self.scores(x).float()
+
+
+def test_complex_answers_are_named(tmp_path: Path) -> None:
+    words = str(refusal(Complex(), tmp_path))
+    assert words.startswith("Complex: its output 1 is complex64")
+    assert "torch.view_as_real" in words
+
+
+def test_a_type_that_forward_computes_in_is_named(tmp_path: Path) -> None:
+    words = str(refusal(Cast(), tmp_path))
+    assert words.startswith("Cast: its forward computes in bfloat16")
+    assert "Stage" not in words.partition(";")[0]
+
+
 @pytest.mark.filterwarnings("ignore")
 def test_layers_that_torch_has_quantized_are_named(tmp_path: Path) -> None:
     net = torch.ao.quantization.quantize_dynamic(Two().eval(), {nn.Linear}, dtype=torch.qint8)
