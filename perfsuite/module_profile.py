@@ -220,6 +220,8 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
 
     What an object of some other class that a part holds keeps of itself is not put back.
     """
+    import torch
+
     before = [(part, part.training) for part in module.modules()]
     held = [(part._buffers, dict(part._buffers.items())) for part, _ in before]
     attributes = [Attributes(part) for part, _ in before]
@@ -236,8 +238,9 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         for buffers, own in held:
             if isinstance(buffers, dict):  # those of a scripted module cannot be replaced
                 buffers.update(own)
-        for tensor, was in _changed(values):
-            tensor.copy_(was)
+        with torch.no_grad():  # weights, too, may have been written to
+            for tensor, was in _changed(values):
+                tensor.copy_(was)
 
 
 def _threads(device: str) -> str:

@@ -102,6 +102,19 @@ def test_attributes_are_as_before() -> None:
     assert [name for name, _ in net.named_children()] == ["inner"]
 
 
+def test_weights_that_a_forward_writes_to_are_as_before() -> None:
+    class Clamping(nn.Linear):
+        def forward(self, pictures):
+            with torch.no_grad():
+                self.weight.mul_(2.0)
+            return super().forward(pictures)
+
+    net = Clamping(2, 2)
+    before = net.weight.detach().clone()
+    perfsuite.profile(net, (torch.ones(1, 2),))
+    assert torch.equal(net.weight, before)
+
+
 def test_a_lazy_module_is_the_one_that_its_first_call_made_of_it() -> None:
     net = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
     perfsuite.profile(net, (torch.ones(2, 4),))

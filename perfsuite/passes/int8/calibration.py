@@ -31,7 +31,7 @@ def ranges_of(
     after every batch with the samples seen so far. For a model with a fixed first dimension,
     batches are cut into pieces of that length. Raises `ConfigError` when there are
     no samples, `BuildError` naming the tensor that has NaN or infinite values.
-    Minus infinity makes a range that begins there.
+    Minus infinity makes a range that begins there; a tensor that never had a value may have any.
     """
     session = open_graph(_reduced(model, tensors))
     lengths = first_sides(model)
@@ -42,16 +42,18 @@ def ranges_of(
             values = iter(run_graph(session, piece))
             for name in tensors:
                 low, high, total = (float(next(values)) for _ in _STATISTICS)
+                if low > high and total == 0.0:  # no values, as where nothing was detected
+                    continue
                 _check_numbers(name, low, high, total)
                 before = ranges.get(name, (low, high))
                 ranges[name] = min(low, before[0]), max(high, before[1])
         done += _samples(batch, lengths)
         progress(done)
-    if not ranges:
+    if not done:
         raise ConfigError(
             "int8: the task yields no calibration samples; let calibration(samples) yield some"
         )
-    return ranges
+    return {name: ranges.get(name, (-math.inf, math.inf)) for name in tensors}
 
 
 def means_of(model: onnx.ModelProto, batches: Iterable[Inputs]) -> list[np.ndarray]:

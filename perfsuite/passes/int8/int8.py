@@ -142,7 +142,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         placement = rounding.whole
         if not placement.weighted:
             raise Unsupported(
-                f"int8: what the layers read is infinite on the calibration samples "
+                f"int8: what the layers read is infinite, or empty, on the calibration samples "
                 f"({', '.join(infinite)}), so nothing can be quantized"
             )
         if self.max_drop_points is not None:

@@ -110,6 +110,12 @@ class Exporter:
 
     def _advice(self, module: nn.Module, refusal: PerfsuiteError, graph: Path) -> str:
         """Return what to change for a model that does not export whole and has no stages."""
+        training = [path for path, part in module.named_modules() if path and part.training]
+        if isinstance(refusal, ParityError) and training:
+            return (
+                f"'{training[0]}' is still in training mode after eval(), as a train() of its own "
+                f"decides, and graphs have none"
+            )
         own = type(unchecked(self.workload.task)).agreement is not Task.agreement
         if isinstance(refusal, ParityError) and not own and self._detects(module):
             return (

@@ -46,6 +46,26 @@ def test_ranges_span_all_batches() -> None:
     assert seen == [2, 3]
 
 
+def test_a_tensor_without_values_has_none_to_span() -> None:
+    """Nothing may have been found in a sample, or never."""
+    none = [{"x": np.zeros((0, 2), np.float32)}]
+    full = batches([[8.0, 2.0]])
+    assert ranges_of(model(), ["x"], [*none, *full, *none], ignore) == {"x": (2.0, 8.0)}
+    looked = helper.make_graph(
+        [
+            helper.make_node("NonZero", ["x"], ["places"]),
+            helper.make_node("Transpose", ["places"], ["rows"], perm=[1, 0]),
+            helper.make_node("GatherND", ["x", "rows"], ["found"]),
+        ],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 2])],
+        [helper.make_tensor_value_info("found", TensorProto.FLOAT, [None])],
+    )
+    graph = helper.make_model(looked, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    nothing = batches([[0.0, 0.0]])
+    assert ranges_of(graph, ["found", "x"], nothing, ignore)["found"] == (-np.inf, np.inf)
+
+
 @pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
 def test_ranges_do_not_follow_from_the_order_of_batches(order: tuple[int, ...]) -> None:
     given = batches([[4.0, 1.0]], [[2.0, 9.0]], [[3.0, 3.0]])

@@ -75,6 +75,28 @@ class Cast(Two):
             return self.scores(x).float()
 
 
+class Unsettled(Two):
+    """Its batch normalization never leaves training mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = nn.BatchNorm2d(3)
+
+    def train(self, mode: bool = True) -> Any:
+        super().train(mode)
+        self.norm.train()
+        return self
+
+    def forward(self, x: Any) -> Any:
+        return self.scores(self.norm(x * 3))
+
+
+def test_a_part_that_stays_in_training_mode_is_named(tmp_path: Path) -> None:
+    words = str(refusal(Unsettled(), tmp_path))
+    assert "'norm' is still in training mode after eval()" in words
+    assert "Stage" not in words
+
+
 def test_complex_answers_are_named(tmp_path: Path) -> None:
     words = str(refusal(Complex(), tmp_path))
     assert words.startswith("Complex: its output 1 is complex64")
