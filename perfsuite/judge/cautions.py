@@ -44,7 +44,7 @@ from perfsuite.judge import intervals
 from perfsuite.judge.comparability import change, version_changes
 from perfsuite.judge.open_questions import open_questions
 from perfsuite.judge.realised import unproven
-from perfsuite.judge.references import not_chosen, ok_cells
+from perfsuite.judge.references import is_cut_short, not_chosen, ok_cells
 from perfsuite.judge.visibility import not_visible
 
 # Below this share of MACs in 8 bits, a quantized model is mostly a float one.
@@ -239,8 +239,13 @@ def _unmet_expectations(run: Run) -> list[ExpectationUnmet]:
 
 
 def _new_cells(run: Run, baseline: Run) -> list[NotInBaseline]:
+    """Return the cells that are not judged; of those that were cut short verdicts tell it."""
     before = {cell.id for cell in ok_cells(baseline)}
-    return [NotInBaseline(cell.key) for cell in ok_cells(run) if cell.id not in before]
+    return [
+        NotInBaseline(cell.key)
+        for cell in ok_cells(run)
+        if cell.id not in before and not is_cut_short(baseline, cell)
+    ]
 
 
 def _not_beside(run: Run) -> list[NotBeside]:

@@ -22,6 +22,12 @@ def ok_cells(run: Run) -> list[Cell]:
     ]
 
 
+def is_cut_short(run: Run, cell: Cell) -> bool:
+    """Tell whether the run was ended before all of the cell was done, which it has."""
+    record = run.records.get(cell.id)
+    return record is not None and record.status == "incomplete"
+
+
 def other_threads(cell: Cell, run: Run) -> int | None:
     """Return with how many threads the run has this cell; None if it has it not, or as it is."""
     alike = (other.threads for other in run.header.cells if other.key == cell.key)

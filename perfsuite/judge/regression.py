@@ -18,7 +18,7 @@ from perfsuite.judge import metrics
 from perfsuite.judge.believed import believed_verdict
 from perfsuite.judge.comparability import change
 from perfsuite.judge.decisions import change_verdict, loss_verdict, stored_verdict
-from perfsuite.judge.references import not_chosen, ok_cells, other_threads
+from perfsuite.judge.references import is_cut_short, not_chosen, ok_cells, other_threads
 
 ACCURACY_FLOOR = 0.1  # percentage points
 
@@ -26,7 +26,10 @@ _NAME: Check = "regression"
 
 
 def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
-    """Return a verdict for each cell and metric that both runs have, and for each missing cell."""
+    """Return a verdict for each cell and metric that both runs have, and for each missing cell.
+
+    A cell of which the baseline was cut short is missing there: it might have become worse.
+    """
     before = {cell.id for cell in ok_cells(baseline)}
     found = [
         verdict
@@ -34,13 +37,22 @@ def regression_verdicts(run: Run, baseline: Run) -> list[Verdict]:
         if cell.id in before
         for verdict in _verdicts(cell, run, baseline)
     ]
-    return found + _gone(run, baseline)
+    return [*found, *_cut_short(run, baseline), *_gone(run, baseline)]
 
 
 def latency_verdict(cell: Cell, run: Run, baseline: Run) -> Verdict:
     """Return the verdict on the latency of a cell that both runs have, with ok records."""
     known = METRICS[LATENCY]
     return _measured(cell, run, baseline, known, known.floor or 0.0)
+
+
+def _cut_short(run: Run, baseline: Run) -> list[Verdict]:
+    reason = Reason("cut_short", "baseline")
+    return [
+        Verdict("missing", _NAME, cell.key, "status", _NAME, "baseline", reason=reason)
+        for cell in ok_cells(run)
+        if is_cut_short(baseline, cell)
+    ]
 
 
 def _gone(run: Run, baseline: Run) -> list[Verdict]:

@@ -27,7 +27,7 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
     """Return what to do about a verdict that is not `pass`; None where it says so itself."""
     record = _record(verdict, run)
     match verdict.status:
-        case "missing" if verdict.reason is not None and verdict.reason.kind in _TO_FINISH:
+        case "missing" if _is_to_finish(verdict):
             return NextStep(
                 "Finish the run: what is done is not done again.",
                 f"perfsuite run {_suite(run)} --resume -o RUN",
@@ -38,9 +38,9 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
             if record is None or verdict.check == "require":
                 return None
             return NextStep(
-                "Mend what the message says, and go on with the run: only what is not done yet is "
-                "done.",
-                f"perfsuite run {_suite(run)} --resume -o RUN",
+                "Mend what the message says, and run the suite anew: what was built already is not "
+                "built again.",
+                f"perfsuite run {_suite(run)}",
             )
         case "inconclusive" if verdict.noise:
             return NextStep(
@@ -60,6 +60,12 @@ def next_step(verdict: Verdict, run: Run) -> NextStep | None:
     if verdict.metric == LATENCY or verdict.stage:
         return _latency(verdict, record, run)
     return None
+
+
+def _is_to_finish(verdict: Verdict) -> bool:
+    """Tell whether the run itself was cut short, and not its baseline."""
+    reason = verdict.reason
+    return reason is not None and reason.kind in _TO_FINISH and reason.whose != "baseline"
 
 
 def _record(verdict: Verdict, run: Run) -> Record | None:

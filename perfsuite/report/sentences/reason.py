@@ -42,6 +42,8 @@ def reason_text(reason: Reason) -> str:
     """Return the reason as a text on the cell or, if `whose` is set, on that reference."""
     if reason.kind == "no_fewer_macs":
         return f"has no fewer MACs than {reason.whose}: no theoretical speed-up to hold it to"
+    if (reason.kind, reason.whose) == ("cut_short", "baseline"):
+        return "the baseline was cut short before this was measured: finish that with --resume"
     whose = {"": "", "baseline": "in the baseline it "}.get(reason.whose, f"{reason.whose} ")
     return whose + _text(reason)
 

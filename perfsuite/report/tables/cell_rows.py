@@ -10,7 +10,7 @@ import numpy as np
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity
 from perfsuite.domain.finding import Finding
-from perfsuite.domain.judgement import Judgement
+from perfsuite.domain.judgement import Judgement, NotInBaseline
 from perfsuite.domain.metrics import LATENCY, MACS, Metric, known_metrics
 from perfsuite.domain.record import LayerWidth, Likeness, Record, Replacement, Run
 from perfsuite.domain.shapes import InputShapes
@@ -197,7 +197,9 @@ def summary(judgement: Judgement) -> str:
     verdicts = judgement.verdicts
     code = f"exit code {judgement.exit_code}"
     if not verdicts:
-        return f"nothing to judge: no budgets, no baseline; {code}"
+        held = any(isinstance(one, NotInBaseline) for one in judgement.warnings)
+        baseline = "nothing of these cells in the baseline" if held else "no baseline"
+        return f"nothing to judge: no budgets, {baseline}; {code}"
     parts = [
         f"{count} {status.replace('_', ' ')}"
         for status in SEVERITY

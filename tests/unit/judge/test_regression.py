@@ -19,11 +19,14 @@ from judged_runs import (
     warned,
 )
 
+from perfsuite.domain.cell import Cell
 from perfsuite.domain.recipe import FP32
+from perfsuite.domain.record import Run
 from perfsuite.domain.verdict import Interval
 from perfsuite.judge import judge
 from perfsuite.judge.decisions import loss_verdict
 from perfsuite.report.sentences import verdict_sentence
+from perfsuite.report.tables.cell_rows import summary
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.01, 0.03, 0.5])
@@ -124,6 +127,48 @@ def test_cells_that_are_gone_or_new() -> None:
     assert newer.exit_code == 0
     assert warned(newer) == (
         "vgg/int8/openvino/cpu/b1 has no ok record in the baseline: its changes are not judged",
+    )
+
+
+def ended(status: str, *cells: Cell) -> Run:
+    """Return the run of both cells, of which some ended in another way."""
+    both = run(*PAIR)
+    changed = {
+        cell.id: msgspec.structs.replace(both.records[cell.id], status=status)  # type: ignore[arg-type]
+        for cell in cells
+    }
+    return msgspec.structs.replace(both, records={**both.records, **changed})
+
+
+def test_a_baseline_that_was_cut_short_lets_nothing_pass_unseen() -> None:
+    """What it had not measured might have become worse: that is not green."""
+    found = judge(run(*PAIR), ended("incomplete", INT8))
+    assert [(one.cell, one.status) for one in found.verdicts] == [
+        (EAGER.key, "pass"),
+        (INT8.key, "missing"),
+    ]
+    assert found.exit_code == 3 and not warned(found)
+    assert verdict_sentence(found.verdicts[1]) == (
+        "the baseline was cut short before this was measured: finish that with --resume"
+    )
+    # Also where that run has ended before anything was measured, and where both were cut short.
+    assert judge(run(*PAIR), ended("incomplete", EAGER, INT8)).exit_code == 3
+    both = judge(ended("incomplete", INT8), ended("incomplete", INT8))
+    assert [(one.check, one.cell, one.status) for one in both.verdicts] == [
+        ("status", INT8.key, "missing"),
+        ("regression", EAGER.key, "pass"),
+    ]
+
+
+def test_what_had_failed_in_the_baseline_is_told_and_does_not_fail() -> None:
+    found = judge(run(*PAIR), ended("failed", EAGER, INT8))
+    assert found.exit_code == 0 and not found.verdicts
+    assert warned(found) == tuple(
+        f"{cell.key} has no ok record in the baseline: its changes are not judged"
+        for cell in (EAGER, INT8)
+    )
+    assert summary(found) == (
+        "nothing to judge: no budgets, nothing of these cells in the baseline; exit code 0"
     )
 
 

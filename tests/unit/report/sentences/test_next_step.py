@@ -33,6 +33,9 @@ def test_a_run_that_was_cut_short_is_to_be_finished() -> None:
     for kind in ("cut_short", "not_run"):
         found = verdict("missing", "min_speedup", reason=Reason(kind))
         assert command(found) == "perfsuite run SUITE.toml --resume -o RUN"
+        # Of its baseline another run is to be finished, which the sentence says.
+        found = verdict("missing", "regression", reason=Reason(kind, "baseline"))
+        assert next_step(found, run()) is None
     assert next_step(verdict("missing", "ok", reason=Reason("no_breakdown")), run()) is None
 
 
@@ -79,5 +82,5 @@ def test_too_close_to_tell_asks_for_more_of_what_is_lacking() -> None:
     assert "--baseline" in command(verdict("inconclusive", "regression", noise="unknown"))
 
 
-def test_what_failed_is_gone_on_with() -> None:
-    assert "--resume" in command(verdict("failed", "status"))
+def test_what_failed_is_run_anew_because_it_is_not_tried_again() -> None:
+    assert command(verdict("failed", "status")) == "perfsuite run SUITE.toml"
