@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from perfsuite.config.conversion import Location
+from perfsuite.plugins import suggestion
 
 _NAME = re.compile(r"[^\s/\\*?\[\]]+")
+
+_CARD = "cuda"
+_CARDS = re.compile(r"(?:cuda|gpu|nvidia)(?::(\d+))?", re.IGNORECASE)
+
+
+def suggested(word: str, known: Collection[str]) -> str:
+    """Return, as the end of an error, what a device or precision that nobody has may stand for."""
+    found = _CARDS.fullmatch(word)
+    if found is None or _CARD not in known:
+        return suggestion(word, known)
+    if found[1] is not None:
+        return f"; a card is '{_CARD}', and CUDA_VISIBLE_DEVICES={found[1]} says which one it is"
+    return f"; did you mean '{_CARD}'?"
 
 
 def named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:

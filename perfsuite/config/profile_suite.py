@@ -9,7 +9,7 @@ from typing import Any
 from perfsuite import plugins
 from perfsuite.config.checking import make_pass
 from perfsuite.config.conversion import Location
-from perfsuite.config.naming import name_and_reference
+from perfsuite.config.naming import name_and_reference, suggested
 from perfsuite.config.object_references import reference_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.shapes import shapes_of
@@ -130,7 +130,7 @@ def _check_offered(
     if word not in known:
         raise ConfigError(
             f"{option}: no engine that was asked for has '{word}'"
-            f"{plugins.suggestion(word, known)} (they have {', '.join(known)})"
+            f"{suggested(word, known)} (they have {', '.join(known)})"
         )
 
 

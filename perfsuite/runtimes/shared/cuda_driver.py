@@ -26,9 +26,8 @@ _NON_BLOCKING = 1  # a stream that waits for no other, as CUDA's first one would
 _MISMATCH = (803, 804)  # the driver in the kernel and its library are of different versions
 
 NO_DRIVER = (
-    f"there is no NVIDIA driver ({LIBRARY} cannot be loaded): install the card's driver, so that "
-    "`nvidia-smi` lists the card; in a container it must be passed on, as by `docker run --gpus "
-    "all`"
+    "there is no NVIDIA driver: install the card's driver, so that `nvidia-smi` lists the card; in "
+    "a container it must be passed on, as by `docker run --gpus all`"
 )
 NO_CARD = (
     "the driver finds no card that this process may use: `nvidia-smi` must list one, and "
@@ -69,10 +68,7 @@ class Driver:
     """
 
     def __init__(self, library: Any = None) -> None:
-        try:
-            self._library: Any = ctypes.CDLL(LIBRARY) if library is None else library
-        except OSError as error:
-            raise Unavailable(f"{CUDA}: {NO_DRIVER}") from error
+        self._library: Any = _loaded() if library is None else library
         self.call("cuInit", 0)
         self._device = ctypes.c_int()
         self.call("cuDeviceGet", ctypes.byref(self._device), 0)
@@ -153,6 +149,18 @@ class Driver:
         self._library.cuGetErrorString(result, ctypes.byref(text))
         words = (text.value or b"an unknown error").decode(errors="replace")
         return f"{name} says '{words}' (error {result})"
+
+
+def _loaded() -> Any:
+    """Return the driver's library; raise `Unavailable` where there is none.
+
+    The error of the loader is no cause of that: the engine itself is whole and can be loaded.
+    """
+    try:
+        return ctypes.CDLL(LIBRARY)
+    except OSError as error:
+        said = str(error)
+    raise Unavailable(f"{CUDA}: {NO_DRIVER} ({said})")
 
 
 class Stream:

@@ -9,6 +9,7 @@ from fake_cuda import FakeCuda
 
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.errors import BuildError, Unavailable
+from perfsuite.libraries.faults.missing import missing_in
 from perfsuite.runtimes.shared.cuda_driver import Driver, Stream
 
 
@@ -40,8 +41,9 @@ def test_without_a_driver_it_says_what_to_install(monkeypatch: pytest.MonkeyPatc
         raise OSError("libcuda.so.1: cannot open shared object file")
 
     monkeypatch.setattr(ctypes, "CDLL", missing)
-    with pytest.raises(Unavailable, match="install the card's driver"):
+    with pytest.raises(Unavailable, match=r"install the card's driver, .*cannot open") as raised:
         Driver()
+    assert missing_in(raised.value, "tensorrt-rtx") is None, "nothing of the engine is missing"
 
 
 def test_a_driver_that_is_too_old_is_told_with_both_versions() -> None:
