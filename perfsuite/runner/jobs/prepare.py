@@ -27,6 +27,7 @@ from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, kernels, stages
+from perfsuite.runner.build.as_graph import require_as_graph
 from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import (
     identity_of,
@@ -358,7 +359,11 @@ class _Build:
         options = artifacts.options(self.job, self.variant.rebuild)
         with artifacts.open_session(self.runtime, folder, manifest, options) as session:
             answered = [self._answer(session, one) for one in given]
-        return likeness(workload.task, manifest, expected, answered)
+        found = likeness(workload.task, manifest, expected, answered)
+        graph = self.variant.graph
+        if self.variant.quantized and graph is not None and not is_split(folder):
+            require_as_graph(workload.task, manifest, graph, given, expected, found)
+        return found
 
     def _expected(self, given: list[Inputs]) -> list[Outputs]:
         """Return the answers of the workload's model without passes."""
