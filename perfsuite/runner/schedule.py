@@ -347,10 +347,7 @@ class _Schedule:
         ]
 
     def _measured(self, jobs: Sequence[Job], tied: References) -> list[Line]:
-        """Return the lines of jobs that are done together, where the system lets them take turns.
-
-        Where not, all are done one after the other, and labelled.
-        """
+        """Return the lines of jobs that take turns; labelled ones, where the system forbids it."""
         if not self.apart:
             try:
                 return self.together(jobs, self._begin, tied)
