@@ -169,6 +169,45 @@ def first_piece(model: onnx.ModelProto, batches: Iterable[Inputs]) -> Inputs | N
     return next(pieces(model, batches), None)
 
 
+def check_fits(model: onnx.ModelProto, batch: Inputs) -> None:
+    """Raise `ConfigError` for a calibration batch that lacks an input, or has one of another form.
+
+    The first side is not looked at: it counts samples, and batches are cut.
+    """
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for value in model.graph.input:
+        if value.name in weights or not value.type.HasField("tensor_type"):
+            continue
+        if value.name not in batch:
+            raise ConfigError(
+                f"int8: the task's calibration() gives {_listed(batch)}, and the model takes "
+                f"'{value.name}': give each input by its name, as the task's inputs() does"
+            )
+        kind, array = value.type.tensor_type, np.asarray(batch[value.name])
+        sides = [side.dim_value for side in kind.shape.dim] if kind.HasField("shape") else None
+        wanted = tensor_dtype_to_np_dtype(kind.elem_type)
+        same = array.dtype == wanted or wanted.kind not in "biuf"  # texts have types of their own
+        if same and (sides is None or _is_of(array.shape, sides)):
+            continue
+        shape = ", ".join(str(side) if side > 0 else "any" for side in sides or ())
+        raise ConfigError(
+            f"int8: the task's calibration() gives '{value.name}' as {array.dtype} {array.shape}, "
+            f"and the model takes {wanted} ({shape}): let it give what the task's inputs() does"
+        )
+
+
+def _is_of(shape: tuple[int, ...], sides: Sequence[int]) -> bool:
+    """Tell whether an array is of a shape, but for the first side and those that are open."""
+    pairs = list(zip(shape, sides, strict=False))[1:]
+    return len(shape) == len(sides) and all(side in (0, -1, one) for one, side in pairs)
+
+
+def _listed(batch: Inputs) -> str:
+    return ", ".join(f"'{name}'" for name in batch) or "nothing"
+
+
 def _check_numbers(name: str, low: float, high: float, total: float) -> None:
     """Raise for NaN and infinity; minus infinity is what masks put in, so that a softmax gives 0.
 

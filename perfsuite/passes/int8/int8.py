@@ -12,7 +12,7 @@ from perfsuite.domain.sensitivity import Changeable
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.left import mark_left
-from perfsuite.passes.int8.calibration import first_piece, ranges_of
+from perfsuite.passes.int8.calibration import check_fits, first_piece, ranges_of
 from perfsuite.passes.int8.correction import correct_biases
 from perfsuite.passes.int8.equalized import Equalized, equalized
 from perfsuite.passes.int8.flattened import seen_by_readers
@@ -118,6 +118,8 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         scheme = self._scheme(ctx.target)
         samples = self.calibration_samples
         few = first_piece(graph, ctx.calibration(min(samples, _COMPARED)))
+        if few:
+            check_fits(graph, few)
         asked = first_piece(
             graph, filter(None, [ctx.inputs])
         )  # none if the graph's batch is another one

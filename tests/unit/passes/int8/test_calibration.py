@@ -16,7 +16,7 @@ from onnx import TensorProto, helper, numpy_helper
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.passes.int8 import calibration
-from perfsuite.passes.int8.calibration import ranges_of
+from perfsuite.passes.int8.calibration import check_fits, ranges_of
 
 
 def model(batch: str | int = "batch") -> onnx.ModelProto:
@@ -255,3 +255,31 @@ def test_a_threshold_beside_single_samples() -> None:
         ([1], 1),
         ([2], 1),
     ]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"y": np.ones((3, 2), np.float32)}, "'y', and the model takes 'x'"),
+        ({}, "nothing, and the model takes 'x'"),
+        (
+            {"x": np.ones((3, 5), np.float32)},
+            r"'x' as float32 \(3, 5\), .* takes float32 \(any, 2\)",
+        ),
+        ({"x": np.ones(3, np.float32)}, r"'x' as float32 \(3,\), and the model takes"),
+        ({"x": np.ones((3, 2))}, r"'x' as float64 \(3, 2\), and the model takes float32"),
+    ],
+)
+def test_batches_that_the_model_does_not_take_are_the_task_s_fault(
+    given: Inputs, message: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"the task's calibration\(\) gives {message}"):
+        check_fits(model(), given)
+
+
+def test_batches_of_any_length_fit_also_a_fixed_one() -> None:
+    for batch in ("batch", 1):
+        check_fits(model(batch), {"x": np.ones((7, 2), np.float32)})
+    texts = model()
+    texts.graph.input[0].type.tensor_type.elem_type = TensorProto.STRING
+    check_fits(texts, {"x": np.array([["a", "b"]])})
