@@ -76,6 +76,7 @@ class _Filling:
         self.taken = names_made(graph)
         self.parent: dict[str, str] = {}
         self.groups: dict[str, _Group] = defaultdict(_Group)
+        self.filled: set[str] = set()  # results of nodes that dequantize weights
         self.fixed = {value.name for value in (*graph.input, *graph.output)}
 
     def done(self) -> bool:
@@ -215,25 +216,38 @@ class _Filling:
     # -- more channels ----------------------------------------------------------------------
 
     def _write(self, added: dict[str, int]) -> None:
+        more = {}
+        for node in self.graph.node:
+            if self._weights(node) is not None:
+                read = added.get(self._root(node.input[0]), 0) if _group_of(node) == 1 else 0
+                more[node.output[0]] = read, added.get(self._root(node.output[0]), 0)
+        alike = defaultdict[str, set[tuple[int, int]]](set)  # what readers of each tensor get
+        for value in self.graph.output:
+            alike[value.name].add((0, 0))
+        for node in self.graph.node:
+            for name in names_read_by(node):
+                alike[name].add(more.get(node.output[0], (0, 0)))
         nodes: list[onnx.NodeProto] = []
         for node in self.graph.node:
-            if node.op_type == "Conv" and self._weights(node) is not None:
-                read = added.get(self._root(node.input[0]), 0)
-                gave = added.get(self._root(node.output[0]), 0)
-                if read or gave:
-                    nodes += self._filled(node, read, gave)
+            read, gave = more.get(node.output[0], (0, 0))
+            if read or gave:
+                nodes += self._filled(node, read, gave, shared=len(alike[node.input[1]]) > 1)
             nodes.append(node)
         kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
-        used = set().union(*map(names_read_by, kept))
         del self.graph.node[:]
-        self.graph.node.extend(node for node in kept if not self._is_idle(node, used))
+        self.graph.node.extend(kept)
         self._drop_unused(added)
 
-    def _filled(self, node: onnx.NodeProto, read: int, gave: int) -> list[onnx.NodeProto]:
-        """Let a convolution have more channels; return the node that dequantizes its weights."""
+    def _filled(
+        self, node: onnx.NodeProto, read: int, gave: int, *, shared: bool
+    ) -> list[onnx.NodeProto]:
+        """Let a convolution have more channels; return what is written before it.
+
+        That is a node that dequantizes its weights, if others read them as they were. It has no
+        name, as there is none in the graph that was given.
+        """
         tensor, above = self._known(node)
         if _group_of(node) > 1:
-            read = 0
             for attribute in node.attribute:
                 if attribute.name == "group":
                     attribute.i += gave
@@ -242,13 +256,19 @@ class _Filling:
         if above is None:
             node.input[1] = self._longer(tensor.name, gave, 0.0, read)
             return []
+        given = [self._longer(tensor.name, gave, 0.0, read)]
+        given += [
+            self._longer(name, gave, value)
+            for name, value in zip(above.input[1:], (1.0, 0.0), strict=False)
+        ]
+        if not shared:
+            if above.output[0] not in self.filled:
+                self.filled.add(above.output[0])
+                above.input[:] = given
+            return []
         copy = type(above)()
         copy.CopyFrom(above)
-        copy.name = unused_name(above.name or node.input[1], self.taken)
-        copy.input[0] = self._longer(tensor.name, gave, 0.0, read)
-        copy.input[1] = self._longer(above.input[1], gave, 1.0)
-        if len(above.input) > 2:
-            copy.input[2] = self._longer(above.input[2], gave, 0.0)
+        copy.name, copy.input[:] = "", given
         copy.output[0] = node.input[1] = unused_name(above.output[0], self.taken)
         return [copy]
 
@@ -266,24 +286,13 @@ class _Filling:
         self.constants[own] = self.graph.initializer[-1]
         return own
 
-    def _is_idle(self, node: onnx.NodeProto, used: set[str]) -> bool:
-        """Tell whether a node dequantizes weights that nothing reads any more."""
-        return self._is_of_weights_alone(node) and not used.intersection(node.output)
-
-    def _is_of_weights_alone(self, node: onnx.NodeProto) -> bool:
-        outputs = {value.name for value in self.graph.output}
-        return (
-            node.op_type == "DequantizeLinear"
-            and self._is_of_weights(node)
-            and outputs.isdisjoint(node.output)
-        )
-
     def _drop_unused(self, added: dict[str, int]) -> None:
         used = names_read(self.graph) | {value.name for value in self.graph.output}
         tensors = [tensor for tensor in self.graph.initializer if tensor.name in used]
         del self.graph.initializer[:]
         self.graph.initializer.extend(tensors)
-        known = [one for one in self.graph.value_info if self._root(one.name) not in added]
+        stale = added.keys() | self.filled
+        known = [one for one in self.graph.value_info if self._root(one.name) not in stale]
         del self.graph.value_info[:]
         self.graph.value_info.extend(known)
 

@@ -93,6 +93,8 @@ def convolutions(model: onnx.ModelProto) -> list[tuple[int, ...]]:
 
 def check_same(model: onnx.ModelProto, made: onnx.ModelProto) -> None:
     onnx.checker.check_model(made, full_check=True)
+    named = {node.name for node in made.graph.node} - {""}
+    assert named <= {node.name for node in model.graph.node}, "kernels are told by these names"
     for one, other in zip(answers(model), answers(made), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -200,6 +202,19 @@ def test_shared_weights_are_filled_up_for_one_of_their_readers_alone() -> None:
     model = net.model(net.conv(net.conv(inside, side=3), 4), outside)
     made = with_whole_vectors(model)
     assert convolutions(made)[:2] == [(32, 3, 1, 1), (21, 3, 1, 1)]
+    check_same(model, made)
+
+
+def test_weights_that_all_readers_share_stay_one() -> None:
+    net = Net()
+    given = net.pair("x")
+    one = net.conv(given, 21)
+    two = net.conv(given, 21, weights=net.last)
+    last = net.conv(net.conv(one, side=3), 4)
+    model = net.model(net.conv(net.conv(two, side=3), 4), last)
+    made = with_whole_vectors(model)
+    assert len(made.graph.node) == len(model.graph.node)
+    assert convolutions(made)[:2] == [(32, 3, 1, 1)] * 2
     check_same(model, made)
 
 
