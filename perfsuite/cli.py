@@ -33,6 +33,7 @@ class _Group(click.Group):
     """Turns whatever is raised into a message and an exit code; 1 says that something regressed."""
 
     def invoke(self, ctx: click.Context) -> Any:
+        _open_missing_streams()
         try:
             return super().invoke(ctx)
         except Incomparable as error:
@@ -54,6 +55,13 @@ class _Group(click.Group):
             _fail_if_not_loaded(error)
             traceback.print_exc()
             sys.exit(CANNOT_JUDGE)
+
+
+def _open_missing_streams() -> None:
+    """Open standard streams that are closed (`>&-`) to nowhere, before a file gets their number."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - for good
 
 
 def _fail_if_not_loaded(error: BaseException) -> None:

@@ -286,3 +286,13 @@ def test_numpy_that_cannot_be_loaded_is_a_word(
     assert done.exit_code == 2 and "Traceback" not in done.stderr
     assert "the shared object libscipy_openblas64_-32a4.so is missing" in done.stderr
     assert "pip install --force-reinstall" in done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+def test_a_closed_stream_is_one_that_nobody_reads(closed: str, project: Project) -> None:
+    """As of a job that is started by another one without any; files must not get its number."""
+    command = f"{sys.executable} -m perfsuite plan suite.toml {closed}"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    assert (FP32 in done.stdout) == (">&-" not in closed.replace("2>&-", ""))
