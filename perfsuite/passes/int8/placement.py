@@ -8,12 +8,12 @@ inside its 32-bit accumulator, and lose speed and accuracy if the result is quan
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfsuite.export.bodies import names_read_by
-from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared
+from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared, width
 
 if TYPE_CHECKING:
     import onnx
@@ -22,6 +22,8 @@ CONVOLUTIONS = ("Conv", "ConvTranspose")
 PRODUCTS = ("Gemm", "MatMul")
 ACTIVATIONS = ("Relu", "Clip")
 POOLS = ("AveragePool", "GlobalAveragePool", "ReduceMean")
+UNEVEN = 32.0  # ranges of parts this many times apart: the small ones would keep 3 of 8 bits
+TAKE_PARTS = ("Slice", "Split")
 # Operators that move values and change none, so that their results have their first input's scale.
 MOVES = (
     "MaxPool", "Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze", "Split", "Slice", "Pad",
@@ -41,12 +43,13 @@ def place(
 
     `sum_in_accumulator` is true for engines that add a shortcut to a convolution's result before
     they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
-    name all tensors to calibrate; with these tensors' `ranges`, what would lose too many bits keeps
-    a scale of its own. Operators that the engine runs in float alone are left as they are, with
-    what is `unrounded` for them, and so are the layers whose first results are in `stays`. The
-    tensors to calibrate are then among those of the placement without any.
+    name all tensors to calibrate, also what is taken out of a concatenation; with these tensors'
+    `ranges`, what would lose too many bits keeps a scale of its own, or stays float. Operators that
+    the engine runs in float alone are left as they are, with what is `unrounded` for them, and so
+    are the layers whose first results are in `stays`. The tensors to calibrate are then among those
+    of the placement without any.
     """
-    flow = _Flow(graph, sum_in_accumulator, float_operators, stays)
+    flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges)
     for node in graph.node:
         flow.visit(node)
     floats = unrounded(graph, float_operators)
@@ -101,10 +104,13 @@ class _Flow:
     sum_in_accumulator: bool
     float_operators: tuple[str, ...] = ()
     stays: Collection[str] = ()
+    ranges: Mapping[str, Range] | None = None
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
     cut: set[str] = field(default_factory=set)  # results of activations that are fused
+    uneven: set[str] = field(default_factory=set)  # concatenations with a part of small values
+    parts: set[str] = field(default_factory=set)  # which are taken out of such
 
     def __post_init__(self) -> None:
         from onnx import TensorProto
@@ -124,6 +130,10 @@ class _Flow:
         operator = node.op_type
         if operator in self.float_operators or node.output[0] in self.stays:
             return
+        if self._is_uneven(node):
+            apart = node.op_type in TAKE_PARTS and {*node.output} <= {*(self.ranges or ())}
+            (self.parts if apart else self.uneven).update(node.output)
+            return
         if operator in (*CONVOLUTIONS, *PRODUCTS):
             if self._has_weights(node):
                 self.weighted.append(node.output[0])
@@ -140,6 +150,30 @@ class _Flow:
                 self.integer.update(node.output)
         elif operator == "Concat" and self.integer.intersection(node.input):
             self.integer.update(node.output)
+
+    def _is_uneven(self, node: onnx.NodeProto) -> bool:
+        """Tell whether a scale for all of a result would round some of its values to nothing.
+
+        A class token beside the tokens of patches is such a part; normalizations make it as large
+        as the others. It is rounded only for a layer with weights that reads all of them.
+        """
+        if node.op_type == "Add" or self._moves(node):
+            return not self.uneven.isdisjoint(node.input)
+        if node.op_type != "Concat" or self.ranges is None:
+            return False
+        if not self.uneven.isdisjoint(node.input):
+            return True
+        widths = [width(span) for name in node.input if (span := self._range_of(name))]
+        return bool(widths) and 0 < min(widths) * UNEVEN < max(widths)
+
+    def _range_of(self, name: str) -> Range | None:
+        """Return the range of a tensor, or of what it carries, if that was calibrated."""
+        while self.ranges and name not in self.ranges and name in self.producer:
+            node = self.producer[name]
+            if not self._moves(node):
+                return None
+            name = node.input[0]
+        return (self.ranges or {}).get(name)
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
         weight = self.constants.get(node.input[1])
@@ -203,7 +237,7 @@ class _Flow:
         while waiting:
             name = waiting.pop()
             node = self.producer.get(name)
-            if name not in carried and node is not None:
+            if name not in carried and name not in self.parts and node is not None:
                 if node.op_type == "Concat":
                     carried[name] = tuple(node.input)
                 elif self._moves(node):
@@ -220,7 +254,24 @@ class _Flow:
             ranges,
             self.cut,
         )
+        if ranges is None:
+            groups += tuple((name,) for name in self._taken_out(carried))
         return Placement(groups, carriers, tuple(self.weighted), joined)
+
+    def _taken_out(self, carried: Mapping[str, Sequence[str]]) -> list[str]:
+        """Return what is taken out of concatenations, which may get scales of its own."""
+        joined = {name for name, parts in carried.items() if len(parts) > 1}
+        found = []
+        for node in self.graph.node:  # in which whatever is carried comes first
+            if joined.isdisjoint(node.input):
+                continue
+            if node.op_type == "Add":
+                joined.update(node.output)
+            elif self._moves(node):
+                taken = [name for name in node.output if name in carried]
+                joined.update(taken)
+                found += taken if node.op_type in TAKE_PARTS else []
+        return found
 
     def _readers(self) -> Readers:
         """Return what reads each tensor for its values, the graph's outputs included."""

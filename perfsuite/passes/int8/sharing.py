@@ -107,12 +107,12 @@ def _separate(
         span[root] = _span((spans[name], span.get(root, (0.0, 0.0))))
     for _, part in kept:
         root = classes.root(part)
-        least[root] = min(least.get(root, _width(spans[part])), _width(spans[part]))
+        least[root] = min(least.get(root, width(spans[part])), width(spans[part]))
     for name, part in kept:
         one, other = classes.root(name), classes.root(part)
         both = _span((span[one], span[other]))
         smallest = min(least.get(one, least[other]), least[other])
-        if _width(both) <= _FACTOR * smallest:
+        if width(both) <= _FACTOR * smallest:
             root = classes.unite(name, part)
             span[root], least[root] = both, smallest
         elif one != other:
@@ -142,6 +142,6 @@ def _span(ranges: Iterable[Range]) -> Range:
     return min(lows), max(highs)
 
 
-def _width(span: Range) -> float:
+def width(span: Range) -> float:
     """Return what 8 bits must cover: zero too."""
     return max(span[1], 0.0) - min(span[0], 0.0)

@@ -126,7 +126,8 @@ def test_concatenated_and_moved_values_share_one_scale() -> None:
     ]
     placement = placed(nodes, True, "z")
     # `left` carries a and b into the second concatenation: all of it is one scale.
-    assert placement.groups == (("x",), ("a", "b", "c"))
+    # What is taken out of a concatenation is calibrated too.
+    assert placement.groups == (("x",), ("a", "b", "c"), ("left",), ("right",))
     assert set(placement.carriers) == {"ab", "t", "left", "right", "y"}
     assert set(placement.carriers.values()) == {1}
 
