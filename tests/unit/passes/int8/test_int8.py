@@ -394,5 +394,5 @@ def test_what_is_masked_by_design_stays_float(runtime: str, mask: float) -> None
     model.graph.initializer[-1].CopyFrom(
         numpy_helper.from_array(np.ones((2, 3, 1, 1), np.float32), "v")
     )
-    with pytest.raises(Unsupported, match=r"infinite, or empty, on the calibration samples \(masked\)"):
+    with pytest.raises(Unsupported, match=r"infinite, or empty, .*samples \(masked\)"):
         Int8(2).apply(model, context(runtime, 4))
