@@ -10,9 +10,10 @@ import msgspec
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError, Unsupported
+from perfsuite.passes.binarize.flow import Flow, followed
 from perfsuite.passes.binarize.modules import Geometry, Shortcut
 from perfsuite.passes.shared.invocation import call
-from perfsuite.passes.shared.layers import bonds, layer_kinds, watched
+from perfsuite.passes.shared.layers import bonds, watched
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
@@ -51,9 +52,9 @@ def binarizable(model: nn.Module, inputs: Inputs, patterns: Sequence[str] = ()) 
     module, `Unsupported` if nothing can be binary, or nothing of a pattern; `BuildError` for
     weights that are not finite.
     """
-    calls = _calls(model, inputs)
+    calls, flow = _called(model, inputs)
     left = _unfit(model)
-    _add_ends(model, calls, left)
+    _add_ends(model, calls, flow, left)
     for path, module in _layers(model):
         if path not in left and (why := _misused(module, [c for c in calls if c.path == path])):
             left[path] = why
@@ -65,7 +66,8 @@ def binarizable(model: nn.Module, inputs: Inputs, patterns: Sequence[str] = ()) 
         raise Unsupported(f"binarize on {type(model).__name__}: {_nothing(left)}")
     _check_finite(model, taken)
     norms = {path: _norm_of(model, path, calls) for path in taken}
-    layers = {path: Site(norms[path], _shortcut(_convolution(model, path))) for path in taken}
+    shortcuts = _shortcuts(model, taken, flow)
+    layers = {path: Site(norms[path], shortcuts[path]) for path in taken}
     return Sites(layers, _activations(model, norms, calls), left)
 
 
@@ -86,17 +88,16 @@ def geometry_of(layer: nn.Conv2d) -> Geometry | None:
     return Geometry(stride, padding, (int(up), int(aside)), int(layer.groups))
 
 
-def _calls(model: nn.Module, inputs: Inputs) -> list[_Call]:
-    """Return the calls of modules without parts, in their order."""
+def _called(model: nn.Module, inputs: Inputs) -> tuple[list[_Call], Flow]:
+    """Return the calls of modules without parts, in their order, and what followed from what."""
     calls: list[_Call] = []
     leaves = {path: one for path, one in model.named_modules() if not any(one.children())}
 
     def note(path: str, given: torch.Tensor, result: torch.Tensor) -> None:
         calls.append(_Call(path, given, result))
 
-    with watched(leaves, note):
-        call(model, inputs)
-    return calls
+    with watched(leaves, note), followed(model, dict(_layers(model))) as ended:
+        return calls, ended(call(model, inputs))
 
 
 def _layers(model: nn.Module) -> Iterator[tuple[str, Any]]:
@@ -131,13 +132,22 @@ def _unfit(model: nn.Module) -> dict[str, str]:
     return left
 
 
-def _add_ends(model: nn.Module, calls: Sequence[_Call], left: dict[str, str]) -> None:
-    """Add the first and the last layer of a call to what is left."""
-    kinds = layer_kinds()
-    paths = [one.path for one in calls if isinstance(model.get_submodule(one.path), kinds)]
-    for path, which in ((paths[-1:], "last"), (paths[:1], "first")):
-        for one in path:
-            left[one] = f"the {which} layer, which stays real"
+def _add_ends(model: nn.Module, calls: Sequence[_Call], flow: Flow, left: dict[str, str]) -> None:
+    """Add the first and the last layers to what is left.
+
+    These are the first and the last one of the call, all that read an input through no other layer,
+    as in a net with several inputs, and all that feed an output so, as a detector's predictors.
+    """
+    layers = dict(_layers(model))
+    paths = [one.path for one in calls if one.path in layers]
+    for which, by_order, by_flow in (
+        ("last", paths[-1:], flow.lasts()),
+        ("first", paths[:1], flow.firsts()),
+    ):
+        ends = {*by_order, *by_flow}
+        some = f"the {which} layer, which stays real"
+        many = f"one of the {which} layers, which stay real"
+        left |= dict.fromkeys(sorted(ends), some if len(ends) == 1 else many)
 
 
 def _misused(module: Any, calls: Sequence[_Call]) -> str:
@@ -200,6 +210,22 @@ def _norm_of(model: nn.Module, path: str, calls: Sequence[_Call]) -> str | None:
     if len(same) != len(results):
         return None
     return norm
+
+
+def _shortcuts(model: nn.Module, taken: Sequence[str], flow: Flow) -> dict[str, Shortcut | None]:
+    """Return the shortcut around each convolution; None where the net has one around it already.
+
+    Of two that are beside each other, and added, the one that is called first gets it for both.
+    """
+    found: dict[str, Shortcut | None] = dict.fromkeys(taken)
+
+    def passes(path: str) -> bool:
+        return found.get(path) is not None if path in found else True
+
+    for path in dict.fromkeys((*flow.calls, *taken)):
+        if path in found and (made := _shortcut(_convolution(model, path))) is not None:
+            found[path] = None if flow.bypassed(path, passes) else made
+    return found
 
 
 def _shortcut(layer: nn.Conv2d) -> Shortcut | None:

@@ -50,11 +50,12 @@ Step = Literal["activations", "weights"]
 class Binarize(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Trains a net whose convolutions are of signs, with weights of one bit, in the model's place.
 
-    All convolutions become binary but the first and the last layer of the net, depthwise ones and
+    All convolutions become binary but the first and the last layers of the net, depthwise ones and
     those that the edits name with the reason; `layers` limits it to paths of modules, or patterns
     of such. Linear layers stay real. Each binary convolution has a threshold for each channel of
     its input, a scale for each channel of its result, and a shortcut around it and the batch
-    normalization after it where shapes allow; a ReLU after it becomes a PReLU with shifts.
+    normalization after it where shapes allow and the net has none; a ReLU after it becomes a PReLU
+    with shifts.
 
     The net is trained twice, both times with the workload's net before all passes as its teacher,
     whose answers weigh as the field `teacher` of the plan says: by the plan `activations` with
