@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.domain.task import Inputs
+from perfsuite.export.bodies import names_read_by
 from perfsuite.export.contrib_operators import formula_of, is_free, node_macs
 from perfsuite.export.operators import CONTROL, operator_name
 from perfsuite.export.parameters import subgraphs
@@ -42,8 +43,30 @@ def count_nodes(
     """Return the count of each node for a call with `inputs`; without them every open axis is 1.
 
     The graph is run where counts depend on it, and with `every_shape` where any shape does. What
-    cannot be told without, and does not run on ONNX Runtime, is uncounted.
+    cannot be told without, and does not run on ONNX Runtime, is uncounted. A node that no output
+    follows from is run by no engine, and counts nothing.
     """
+    counted = _of_all_nodes(model, inputs, every_shape=every_shape)
+    live = _live(counted.inferred.graph)
+    counts = [one if place in live else NodeCount() for place, one in enumerate(counted.counts)]
+    return counted._replace(counts=counts)
+
+
+def _live(graph: onnx.GraphProto) -> set[int]:
+    """Return the places of the nodes that an output follows from; they are in order."""
+    wanted = {value.name for value in graph.output}
+    found: set[int] = set()
+    for place in reversed(range(len(graph.node))):
+        node = graph.node[place]
+        if not wanted.isdisjoint(node.output):
+            found.add(place)
+            wanted |= names_read_by(node)
+    return found
+
+
+def _of_all_nodes(
+    model: onnx.ModelProto, inputs: Inputs | None, *, every_shape: bool
+) -> CountedGraph:
     from perfsuite.export.running import CannotRun, run_counted
 
     given = None if inputs is None else {name: array.shape for name, array in inputs.items()}

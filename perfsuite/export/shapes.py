@@ -43,6 +43,10 @@ def infer(model: onnx.ModelProto, given: Mapping[str, Shape] | None) -> Inferred
     copy = onnx.ModelProto()
     copy.CopyFrom(inlined(model, binary=False))
     del copy.graph.value_info[:]  # they may have dynamic axes
+    declared = known(copy.graph)[0]
+    for value in copy.graph.output:  # what a file declares of its outputs may be wrong
+        if value.type.WhichOneof("value") == "tensor_type":
+            value.type.tensor_type.ClearField("shape")
     for value in copy.graph.input:
         sides = value.type.tensor_type.shape.dim
         shape = None if given is None else given.get(value.name)
@@ -59,7 +63,9 @@ def infer(model: onnx.ModelProto, given: Mapping[str, Shape] | None) -> Inferred
         return inferred
     folded = _folded(copy)
     return Inferred(
-        inferred.model, {**folded.shapes, **inferred.shapes}, {**folded.widths, **inferred.widths}
+        inferred.model,
+        {**declared, **folded.shapes, **inferred.shapes},
+        {**folded.widths, **inferred.widths},
     )
 
 

@@ -109,6 +109,24 @@ def test_a_graph_whose_rows_depend_on_values() -> None:
     assert count_graph(net).uncounted == {"MatMul of unknown size": 1}
 
 
+def test_what_no_output_follows_from_counts_nothing() -> None:
+    graph = two_convolutions(op("Relu", "c", "r"))
+    counted = count_graph(graph, pictures())
+    graph.graph.initializer.append(tensor("wide", 64, 3, 3, 3))
+    graph.graph.node.append(op("Conv", "x wide", "dead"))
+    graph.graph.node.append(op("ms:Unheard", "dead", "deader"))
+    again = count_graph(graph, pictures())
+    assert (again.macs, again.uncounted) == (counted.macs, counted.uncounted)
+
+
+def test_shapes_that_a_file_declares_wrong_are_not_believed() -> None:
+    graph = two_convolutions(op("Relu", "c", "r"))
+    counted = count_graph(graph, pictures())
+    (output,) = graph.graph.output
+    output.CopyFrom(value(output.name, shape=[1, 7]))
+    assert count_graph(graph, pictures()) == counted
+
+
 def branch(name: str, *nodes: onnx.NodeProto, weights: Any = ()) -> onnx.GraphProto:
     return helper.make_graph(list(nodes), name, [], [value(nodes[-1].output[0])], list(weights))
 
