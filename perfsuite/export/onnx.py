@@ -29,7 +29,7 @@ from perfsuite.export.sides import (
     settled,
     spec_of,
 )
-from perfsuite.export.validity import check_outputs, check_versions
+from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
@@ -41,6 +41,8 @@ EXPORTER = "perfsuite.exporter"  # the metadata key: "dynamo" or "torchscript"
 _UNREADABLE = re.compile(r'[",\\\x00-\x1f]')
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, which exporters write into messages
 _STEPS = ("TorchExportError", "ConversionError", "DispatchError")  # that tell only how far it got
+_NO_ONNX = "not an ONNX file, or cut short"
+_WEIGHTS_ARE_INPUTS = 3  # the last IR version in which a graph lists its weights among its inputs
 _REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True)"
 
 
@@ -147,18 +149,19 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
         if not model.graph.node:
             raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
         check_versions(path, model)
+        if model.ir_version == _WEIGHTS_ARE_INPUTS:
+            model.ir_version += 1  # some exporters do not list them, which no engine minds
         sort_nodes(model)
         give_ranks(model, ranks)
         if any(map(lacks_shape, model.graph.output)):  # as where a graph was cut
             model = onnx.shape_inference.infer_shapes(model)
         _check(model)
     except DecodeError as error:
-        raise ConfigError(f"{path}: not an ONNX file, or cut short; {_REBUILD}") from error
+        raise ConfigError(f"{path}: {what_it_is(path) or f'{_NO_ONNX}; {_REBUILD}'}") from error
     except (OSError, ValueError, TypeError, onnx.checker.ValidationError) as error:
-        raise ConfigError(
-            f"{path}: not a valid ONNX model: {_one_line(error)}; {_REBUILD}, and keep "
-            f"external data beside it"
-        ) from error
+        told = _one_line(error)
+        plain = f"{told}; {_REBUILD}, and keep external data beside it"
+        raise ConfigError(f"{path}: {why_refused(told) or plain}") from error
     check_outputs(path, model)
     if model.functions:
         _name_nodes(model)  # what is expanded is named after its call
@@ -338,4 +341,4 @@ def _first_line(error: BaseException) -> str:
 
 def _one_line(error: BaseException) -> str:
     """Return what the checker says; which node it means stands on a line of its own."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return f"not a valid ONNX model: {type(error).__name__}: {' '.join(str(error).split())[:300]}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +19,37 @@ _KINDS = {
     "sparse_tensor_type": "a sparse tensor",
     "tensor_type": "a tensor",
 }
+
+_LOOKED_AT = 64  # bytes from a file's beginning
+_NO_OPERATOR = re.compile(r"No Op registered for (\S+) with domain_version of (\d+)")
+_GONE = re.compile(r"should be stored in (.+?), but it (doesn't exist|is not regular file)")
+_SHORT = "exceeds available data"
+
+
+def what_it_is(path: Path) -> str:
+    """Return what a file is that is no ONNX model, and what to do; "" if nothing tells."""
+    with path.open("rb") as file:
+        begin = file.read(_LOOKED_AT).lstrip().lower()
+    if begin.startswith(b"version https://git-lfs"):
+        return "not an ONNX file but a pointer of Git LFS; fetch the file with: git lfs pull"
+    if begin.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "not an ONNX file but a web page; download the file itself"
+    return ""
+
+
+def why_refused(told: str) -> str:
+    """Return why a file is refused, of what the checker says, and what to do; "" if it is plain."""
+    if found := _NO_OPERATOR.search(told):
+        return (
+            f"its operator {found[1]} is none of ONNX's (operator set {found[2]}), but one of an "
+            f"engine's own, such as a TensorRT plug-in; export the model without it, a detector "
+            f"without its post-processing, or for ONNX Runtime"
+        )
+    if found := _GONE.search(told):
+        return f"its weights lie in {found[1]}, which is not there; copy that file beside the model"
+    if _SHORT in told:
+        return f"{told}: its file of weights is cut short; copy it again"
+    return ""
 
 
 def check_versions(path: Path, model: onnx.ModelProto) -> None:

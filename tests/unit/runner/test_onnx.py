@@ -148,7 +148,7 @@ def test_a_missing_weights_file_is_named(folder: Path) -> None:
     (record,) = found.records.values()
     assert record.error is not None
     assert record.error.kind == "ConfigError"
-    assert "keep external data beside it" in record.error.message
+    assert "net.bin, which is not there; copy that file beside" in record.error.message
     assert judgement.exit_code == 2
 
 
