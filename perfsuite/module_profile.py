@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import statistics
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -89,7 +90,7 @@ def profile_module(
 
     Arrays become tensors on the module's device; what else there is goes in as it is. The module
     runs in evaluation mode without gradients, with this process's threads, and is left as it was,
-    its attributes included, lists and dicts too; one of torch.compile is the net inside. Raises
+    its attributes included, lists and dicts too; what torch.compile was given runs eagerly. Raises
     `ConfigError` for stages or inputs that do not fit.
     """
     import torch
@@ -98,7 +99,7 @@ def profile_module(
     device = _device(module)
     calls = _Calls(module, *_arguments(inputs, device), device)
     check(type(module).__name__, stages, paths(stages, module))
-    with _evaluating(module), torch.inference_mode():
+    with _eagerly(), _evaluating(module), torch.inference_mode():
         with user_code(f"{type(module).__name__}: its forward on {_said(inputs)}"):
             calls = calls.tried()
         timed = time_calls(calls, [{}], _MEASURE)
@@ -241,6 +242,18 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         with torch.no_grad():  # weights, too, may have been written to
             for tensor, was in _changed(values):
                 tensor.copy_(was)
+
+
+@contextmanager
+def _eagerly() -> Iterator[None]:
+    """Have what torch.compile was given run as it is, within the context."""
+    import torch
+
+    if "torch._dynamo" not in sys.modules:  # which whoever asked to compile has loaded
+        yield
+        return
+    with torch.compiler.set_stance("force_eager"):
+        yield
 
 
 def _threads(device: str) -> str:

@@ -60,10 +60,16 @@ def module_nodes(module: nn.Module) -> tuple[Node, ...]:
     bytes themselves: the nodes tell only the parameters. A shared parameter counts for the first
     submodule that has it.
     """
+    from torch.nn.parameter import is_lazy
+
     seen: set[int] = set()
     nodes = []
     for path, part in module.named_modules():
-        own = [one for one in part.parameters(recurse=False) if id(one) not in seen]
+        own = [
+            one
+            for one in part.parameters(recurse=False)
+            if id(one) not in seen and not is_lazy(one)  # a part that was never called
+        ]
         seen.update(map(id, own))
         packed = packed_parameters(part)
         if own or packed:

@@ -115,6 +115,15 @@ def test_weights_that_a_forward_writes_to_are_as_before() -> None:
     assert torch.equal(net.weight, before)
 
 
+def test_a_compiled_part_runs_eagerly_and_one_without_weights_counts_nothing() -> None:
+    net = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    net[0].compile(backend="aot_eager")
+    net.unused = nn.LazyLinear(3)
+    net.forward = lambda pictures: net[1](net[0](pictures))
+    found = perfsuite.profile(net, (torch.ones(1, 2),))
+    assert any("addmm" in row.name or "0" in row.name for row in found.breakdown.rows)
+
+
 def test_a_lazy_module_is_the_one_that_its_first_call_made_of_it() -> None:
     net = nn.Sequential(nn.LazyLinear(3), nn.ReLU())
     perfsuite.profile(net, (torch.ones(2, 4),))

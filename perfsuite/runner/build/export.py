@@ -15,7 +15,7 @@ from perfsuite.export.onnx import export_graph
 from perfsuite.export.pieces import export_pieces, piece_paths
 from perfsuite.export.spans import spans as placed
 from perfsuite.runner.build.reference import check_export, module_outputs
-from perfsuite.runner.build.repeatable import check_repeatable
+from perfsuite.runner.build.repeatable import check_repeatable, put_back
 from perfsuite.runner.build.stages import spans
 from perfsuite.workloads.checked import unchecked
 
@@ -69,12 +69,13 @@ class Exporter:
         """Raise unless the module answers, twice alike, in each of the sizes that are exported."""
         only = self.workload.model.batch
         if only is not None:
-            _require_real(module, check_repeatable(module, self.inputs(only, 0)))
+            _require_tensors(module, check_repeatable(module, self.inputs(only, 0)))
             return
         refused: dict[int, PerfsuiteError] = {}
         for size in (1, 2):
             try:
-                module_outputs(module, self.inputs(size, 0))
+                with put_back(module):  # or a state would be told of no more
+                    module_outputs(module, self.inputs(size, 0))
             except BuildError as error:
                 refused[size] = error
         if len(refused) == 1:
@@ -85,7 +86,7 @@ class Exporter:
                 f"alone, say so: Model(build, batch={taken})"
             ) from raised
         # Raises what has been refused twice.
-        _require_real(module, check_repeatable(module, self.inputs(1, 0)))
+        _require_tensors(module, check_repeatable(module, self.inputs(1, 0)))
 
     def _whole(self, module: nn.Module, graph: Path) -> None:
         spec, only = self.workload.input_spec(), self.workload.model.batch
@@ -116,6 +117,11 @@ class Exporter:
                 f"'{training[0]}' is still in training mode after eval(), as a train() of its own "
                 f"decides, and graphs have none"
             )
+        if isinstance(refusal, ParityError) and self._drops_an_axis(module):
+            return (
+                "for a batch of 1 it answers with fewer axes than for one of 2: a squeeze() takes "
+                "the batch's axis too; name the axes, such as squeeze((2, 3)), or flatten(1)"
+            )
         own = type(unchecked(self.workload.task)).agreement is not Task.agreement
         if isinstance(refusal, ParityError) and not own and self._detects(module):
             return (
@@ -125,6 +131,12 @@ class Exporter:
         if self.workload.model.batch is None and self._exports_fixed(module, graph):
             return "for batches of one size it exports: say which, such as Model(build, batch=1)"
         return _STAGES
+
+    def _drops_an_axis(self, module: nn.Module) -> bool:
+        if self.workload.model.batch is not None:
+            return False
+        one, two = (module_outputs(module, self.inputs(size, 0)) for size in (1, 2))
+        return any(a.ndim < b.ndim for a, b in zip(one, two, strict=False))
 
     def _detects(self, module: nn.Module) -> bool:
         size = self.workload.model.batch or 1
@@ -149,8 +161,13 @@ class Exporter:
 _STAGES = "with stages declared (perfsuite.Stage) it could run in pieces"
 
 
-def _require_real(module: nn.Module, outputs: Outputs) -> None:
-    """Raise `Unsupported` for complex answers, which ONNX has not."""
+def _require_tensors(module: nn.Module, outputs: Outputs) -> None:
+    """Raise `BuildError` for no answer, `Unsupported` for complex ones, which ONNX has not."""
+    if not outputs:
+        raise BuildError(
+            f"{type(module).__name__}: its forward answers no tensor; let it return what it "
+            f"computes, alone or in tuples, lists, dicts or dataclasses"
+        )
     for index, output in enumerate(outputs):
         if output.dtype.kind == "c":
             raise Unsupported(

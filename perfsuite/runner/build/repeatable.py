@@ -38,7 +38,7 @@ def check_repeatable(module: nn.Module, inputs: Inputs) -> Outputs:
 def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
     """Return the module's answers, and why those of a second call differ; '' if they do not."""
     who = type(module).__name__
-    with _put_back(module) as state:
+    with put_back(module) as state:
         first = module_outputs(module, inputs)
         changed = state.changed()
         second = module_outputs(module, inputs)
@@ -70,7 +70,7 @@ def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
 
 
 @contextmanager
-def _put_back(module: nn.Module) -> Iterator[_State]:
+def put_back(module: nn.Module) -> Iterator[_State]:
     """Yield what the module keeps of itself, which is put back afterwards."""
     state = _State(module)
     try:

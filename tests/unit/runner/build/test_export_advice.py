@@ -97,6 +97,42 @@ def test_a_part_that_stays_in_training_mode_is_named(tmp_path: Path) -> None:
     assert "Stage" not in words
 
 
+class Squeezing(Two):
+    def forward(self, x: Any) -> Any:
+        return self.h(nn.functional.adaptive_avg_pool2d(self.a(x), 1).squeeze())
+
+
+class Silent(Two):
+    def forward(self, x: Any) -> Any:
+        self.scores(x)
+
+
+class Growing(Two):
+    """Its second call answers otherwise than its first, and all later ones as the second."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def forward(self, x: Any) -> Any:
+        self.seen.append(len(x))
+        return self.scores(x) + (len(self.seen) > 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        (Squeezing, "a squeeze() takes the batch's axis too"),
+        (Silent, "Silent: its forward answers no tensor"),
+        (Growing, "its forward changes 'seen', which the next call reads"),
+    ],
+)
+def test_other_causes_are_named(kind: type[nn.Module], words: str, tmp_path: Path) -> None:
+    said = str(refusal(kind(), tmp_path))
+    assert words in said
+    assert "Stage" not in said and "agreement" not in said
+
+
 def test_complex_answers_are_named(tmp_path: Path) -> None:
     words = str(refusal(Complex(), tmp_path))
     assert words.startswith("Complex: its output 1 is complex64")
