@@ -12,9 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from perfsuite.domain.record import Line
-from perfsuite.errors import DiskFull
+from perfsuite.errors import ConfigError, DiskFull, ParityError, Unavailable, Unsupported
 
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_NOT_OF_DISKS = (ConfigError, DiskFull, ParityError, Unavailable, Unsupported)  # they know why
 _LEAST_BYTES = 1024 * 1024  # with less room a disk is full: what failed to be written was longer
 
 
@@ -47,8 +48,10 @@ def filling(folder: Path) -> Iterator[None]:
     """
     try:
         yield
+    except _NOT_OF_DISKS:
+        raise
     except Exception as error:
-        if not isinstance(error, DiskFull) and _is_full(folder):
+        if _is_full(folder):
             raise full_disk(folder, os.strerror(errno.ENOSPC)) from error
         raise
 
@@ -58,6 +61,8 @@ def _is_full(folder: Path) -> bool:
     try:
         found = os.statvfs(folder)
     except OSError:
+        return False
+    if found.f_blocks == 0:  # as of file systems over a network that do not count
         return False
     blocks = found.f_bfree if os.geteuid() == 0 else found.f_bavail  # some are kept for root
     no_more_files = found.f_files > 0 and found.f_favail == 0

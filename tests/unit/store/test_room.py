@@ -13,7 +13,7 @@ from fake_runs import Project, here
 
 from perfsuite import api
 from perfsuite.domain.record import Line
-from perfsuite.errors import BuildError, DiskFull
+from perfsuite.errors import BuildError, DiskFull, ParityError, Unsupported
 from perfsuite.runner import schedule
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runner.process import run_job_in_process
@@ -63,6 +63,7 @@ def test_whatever_fails_on_a_full_disk_fails_for_that(
     full: bool,
 ) -> None:
     found = SimpleNamespace(
+        f_blocks=1,
         f_frsize=4096,
         f_bfree=free // 4096,
         f_bavail=available // 4096,
@@ -75,13 +76,29 @@ def test_whatever_fails_on_a_full_disk_fails_for_that(
         raise BuildError("an engine could not write")
 
 
-def test_a_file_system_without_a_count_of_files_is_not_full(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "counts",
+    [
+        {"f_blocks": 1, "f_bfree": 9999, "f_bavail": 9999},  # of files alone
+        {"f_blocks": 0, "f_bfree": 0, "f_bavail": 0},
+    ],
+)
+def test_a_file_system_that_does_not_count_is_not_full(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counts: dict[str, int]
 ) -> None:
-    found = SimpleNamespace(f_frsize=4096, f_bfree=9999, f_bavail=9999, f_files=0, f_favail=0)
+    found = SimpleNamespace(f_frsize=4096, f_files=0, f_favail=0, **counts)
     monkeypatch.setattr(os, "statvfs", lambda folder: found)
     with pytest.raises(BuildError), room.filling(tmp_path):
         raise BuildError("for another reason")
+
+
+@pytest.mark.parametrize("raised", [Unsupported("by it"), ParityError("it answers otherwise")])
+def test_what_is_wrong_with_a_cell_is_so_on_a_full_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: Exception
+) -> None:
+    monkeypatch.setattr(room, "_is_full", lambda folder: True)
+    with pytest.raises(type(raised)), room.filling(tmp_path):
+        raise raised
 
 
 def test_the_cache_tells_it_before_what_was_written_is_removed(
