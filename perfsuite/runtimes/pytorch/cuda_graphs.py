@@ -17,7 +17,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.calls import Caller
 from perfsuite.runtimes.pytorch.runtime import PyTorch, PyTorchSession
-from perfsuite.runtimes.pytorch.trace import SCOPE
+from perfsuite.runtimes.pytorch.trace import is_on_card
 from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.runtimes.shared.cuda_driver import CUDA
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WARM_UP = 3  # calls before the capture, in which libraries choose kernels and take memory
 TITLE = "CUDA graph"
-_NO_KERNELS = ("Memset", "Memcpy", SCOPE)  # a trace shows marked scopes on the card, too
+_NO_KERNELS = ("Memset", "Memcpy")
 
 
 class PyTorchCudaGraphs(PyTorch):
@@ -150,5 +150,5 @@ def _kernels(events: Iterable[Any]) -> Counter[str]:
     return Counter(
         event.name()
         for event in events
-        if not str(event.device_type()).endswith("CPU") and not event.name().startswith(_NO_KERNELS)
+        if is_on_card(event) and not event.name().startswith(_NO_KERNELS)
     )

@@ -90,7 +90,7 @@ def launched(events: Sequence[Any]) -> list[Launched]:
     }
     found: dict[int, list[str]] = {}
     for event in events:
-        if not _is_on_host(event) and event.linked_correlation_id() in operators:
+        if is_on_card(event) and event.linked_correlation_id() in operators:
             found.setdefault(event.linked_correlation_id(), []).append(event.name())
     ran = sorted(found, key=lambda key: operators[key].start_ns())
     paths = _paths([operators[key] for key in ran], events)
@@ -137,6 +137,14 @@ def _is_on_host(event: Any) -> bool:
     return str(event.device_type()).endswith("CPU")
 
 
+def is_on_card(event: Any) -> bool:
+    """Tell whether it is a kernel, a copy or a fill: a mark shows on the card, too, and is none.
+
+    The number of a mark may be that of a launch, and its time is that of all inside it.
+    """
+    return not (_is_on_host(event) or event.is_user_annotation())
+
+
 def launches_in(events: Iterable[Any]) -> Iterator[Launch]:
     """Yield what ran on the card and can be traced to the host: kernels, copies and fills."""
     on_host = [event for event in events if _is_on_host(event)]
@@ -144,12 +152,13 @@ def launches_in(events: Iterable[Any]) -> Iterator[Launch]:
         event.correlation_id(): event.start_ns()
         for event in on_host
         if event.name().startswith("cu")  # cudaLaunchKernel, cuLaunchKernelEx, cudaMemcpyAsync
+        and not event.is_user_annotation()
     }
     operators = {
         event.correlation_id(): event.start_ns() for event in on_host if "::" in event.name()
     }
     for event in events:
-        if _is_on_host(event):
+        if not is_on_card(event):
             continue
         at = runtime.get(event.correlation_id())
         if at is None:

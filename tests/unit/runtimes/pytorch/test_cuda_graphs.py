@@ -79,7 +79,11 @@ def test_a_session_replays_and_has_no_breakdown(monkeypatch: pytest.MonkeyPatch)
 
 
 def event(name: str, device: str) -> Any:
-    return SimpleNamespace(name=lambda: name, device_type=lambda: f"DeviceType.{device}")
+    return SimpleNamespace(
+        name=lambda: name,
+        device_type=lambda: f"DeviceType.{device}",
+        is_user_annotation=lambda: name.startswith("perfsuite"),
+    )
 
 
 def test_a_replay_is_held_against_the_kernels_of_a_plain_call() -> None:

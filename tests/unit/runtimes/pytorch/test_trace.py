@@ -53,6 +53,9 @@ class Event:
     def start_thread_id(self) -> int:
         return self.thread
 
+    def is_user_annotation(self) -> bool:
+        return self.what.startswith((CALL, SCOPE, "custom"))
+
 
 def kernel(name: str, start: int, length: int, number: int, linked: int = 0) -> Event:
     return Event(name, start, length, number, linked, "DeviceType.CUDA", thread=0)
@@ -93,6 +96,18 @@ def test_an_operator_takes_from_its_first_kernel_to_its_last() -> None:
         OperatorSpan("relu", "", 4000e-9, 500e-9),
         OperatorSpan("view", "", 0.0, NOT_THERE),
     ]
+
+
+def test_marks_are_no_kernels_though_they_show_on_the_card_with_numbers_of_launches() -> None:
+    whole = list(device_spans(trace()))
+    marks = [
+        kernel(CALL, 1300, 4300, 14),
+        kernel(f"{SCOPE}conv", 1300, 4000, 3, 4),
+        kernel("custom", 1300, 4000, 13, 4),
+        Event("custom", 1050, 8000, 13),  # the model's own, round all of it
+    ]
+    assert list(device_spans([*trace(), *marks])) == whole
+    assert launched([*trace(), *marks]) == launched(trace())
 
 
 def test_on_the_host_the_same_operators_take_their_own_time() -> None:

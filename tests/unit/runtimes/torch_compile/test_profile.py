@@ -36,6 +36,9 @@ class Event:
     def start_thread_id(self) -> int:
         return 1
 
+    def is_user_annotation(self) -> bool:
+        return self._told[0].startswith((CALL, REGION))
+
 
 def call(at: int, relu: str = "graph_0_cpp_fused_relu_0") -> list[Event]:
     return [
