@@ -216,7 +216,11 @@ def padded(inputs: Arrays, manifest: dict[str, Any], more: int) -> Arrays:
 
 def started(manifest: dict[str, Any], batch: int, threads: int) -> Run:
     """Return what answers calls of `batch` samples, with the settings that were timed."""
-    engines = {"onnxruntime": onnxruntime_run, "openvino": openvino_run}
+    engines = {
+        "onnxruntime": onnxruntime_run,
+        "openvino": openvino_run,
+        "perfsuite-binary": perfsuite_binary_run,
+    }
     try:
         return engines[manifest["runtime"]](manifest, batch, threads)
     except Exception as error:  # noqa: BLE001 - an engine's errors have no common class
@@ -269,6 +273,18 @@ def openvino_run(manifest: dict[str, Any], batch: int, threads: int) -> Run:
         return [np.array(request.get_output_tensor(place).data) for place in places]
 
     return run
+
+
+def perfsuite_binary_run(manifest: dict[str, Any], batch: int, threads: int) -> Run:
+    """Return what answers a call on the kernels of perfsuite[binary], which is the engine here."""
+    import msgspec  # which perfsuite needs
+
+    from perfsuite.domain.runtime import Manifest, SessionOptions
+    from perfsuite.runtimes.binary.runtime import PerfsuiteBinary
+
+    known = msgspec.convert(manifest, Manifest)
+    session = PerfsuiteBinary().open(ARTIFACT, known, SessionOptions(batch, threads))
+    return lambda inputs: list(session.run(inputs))
 
 
 # -- answers -------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from perfsuite import __version__
 from perfsuite.config.loading import load_suite
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.preprocessing import Preprocessing
@@ -29,7 +30,7 @@ from perfsuite.store.runs import fold
 from perfsuite.user_code import user_code
 
 CARD, SCRIPT, SUITE = "MODEL_CARD.md", "predict.py", "suite.toml"
-ENGINES = ("onnxruntime", "openvino")  # whose artifacts the script opens
+ENGINES = ("onnxruntime", "openvino", "perfsuite-binary")  # whose artifacts the script opens
 _EMPTY = "SETTINGS: dict[str, Any] = {}\n"  # in the script as it stands here
 
 
@@ -121,7 +122,8 @@ def _require_alone(cell: Cell, facts: Facts) -> None:
         why = "it is run with the model's own source and torch" if facts.needs_source else ""
         raise Unsupported(
             f"{cell.key} cannot be shipped: {why or 'the script opens no artifact of this runtime'}"
-            f"; ship the same recipe on {' or '.join(ENGINES)}"
+            f"; ship the same recipe on {' or '.join(ENGINES[:-1])}, or a binary net on "
+            f"{ENGINES[-1]}"
         )
 
 
@@ -183,11 +185,17 @@ def settings(
     return {
         "cell": cell.key,
         "threads": cell.threads,
-        "versions": facts.versions,
+        "versions": _installed_by(cell, facts),
         "any_batch": is_open and not at_timed,
         "top1": next(iter(task.metrics()), "") == "top1",
         "preprocessing": None if how is None else described(how),
     }
+
+
+def _installed_by(cell: Cell, facts: Facts) -> dict[str, str]:
+    """Return what is to be installed to run the script, with versions."""
+    own = {"perfsuite[binary]": __version__} if cell.runtime == ENGINES[-1] else {}
+    return {**own, **facts.versions}
 
 
 def described(how: Preprocessing) -> dict[str, Any]:
