@@ -147,7 +147,8 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     try:
         model = onnx.load(path, format="protobuf")
         if not model.graph.node:
-            raise ConfigError(f"{path}: not an ONNX model, or an empty one; {_REBUILD}")
+            plain = f"not an ONNX model, or an empty one; {_REBUILD}"
+            raise ConfigError(f"{path}: {what_it_is(path) or plain}")
         check_versions(path, model)
         if model.ir_version == _WEIGHTS_ARE_INPUTS:
             model.ir_version += 1  # some exporters do not list them, which no engine minds

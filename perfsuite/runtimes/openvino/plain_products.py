@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
+from perfsuite.runtimes.openvino.profile import PRODUCTS
 from perfsuite.runtimes.openvino.rounded_reductions import is_rounded
 
 APART = {"SNIPPETS_MODE": "DISABLE"}  # the setting that keeps them apart
@@ -19,10 +20,12 @@ _SIDES, _SEVERAL = 2, 2
 
 
 def settings_for(model: Any) -> dict[str, str]:
-    """Return the settings with which an OpenVINO model's rounded products are answered right."""
+    """Return the settings with which an OpenVINO model's rounded products are right, and shown."""
     for each in models(model):
-        found = [one for one in each.get_ordered_ops() if _is_rounded_product(one)]
-        if len(found) >= _SEVERAL and any(map(_is_plain, found)):
+        layers = [one for one in each.get_ordered_ops() if one.get_type_name() in PRODUCTS]
+        found = [one for one in layers if _is_rounded_product(one)]
+        alone = len(found) == len(layers)  # nothing else would show that 8 bits are computed in
+        if len(found) >= _SEVERAL and (alone or any(map(_is_plain, found))):
             return dict(APART)
     return {}
 

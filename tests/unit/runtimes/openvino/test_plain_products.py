@@ -72,13 +72,25 @@ def test_layers_without_a_bias_of_their_own_answer_right(
 
 
 @pytest.mark.parametrize(
-    ("biases", "settings"),
-    [(("each", "each"), {}), (("none",), {}), (("none", "each"), APART), (("one", "each"), APART)],
+    ("biases", "beside", "settings"),
+    [
+        (("none",), False, {}),
+        (("none", "each"), True, APART),
+        (("one", "each"), True, APART),
+        (("each", "each"), True, {}),
+        (("each", "each"), False, APART),  # nothing else shows that it computes in 8 bits
+    ],
 )
 def test_the_setting_is_for_what_needs_it_alone(
-    biases: tuple[str, ...], settings: dict[str, str], tmp_path: Path
+    biases: tuple[str, ...], beside: bool, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    onnx.save(chain(*biases), tmp_path / "model.onnx")
+    graph = chain(*biases)
+    if beside:  # a layer of another kind
+        graph.graph.node.append(node("MatMul", ["x", "wide"], ["more"], "more"))
+        wide = np.ones((2, SIDES[0], 3), np.float32)
+        graph.graph.initializer.append(numpy_helper.from_array(wide, "wide"))
+        graph.graph.output.append(helper.make_tensor_value_info("more", TensorProto.FLOAT, None))
+    onnx.save(graph, tmp_path / "model.onnx")
     model = openvino.Core().read_model(str(tmp_path / "model.onnx"))
     model.reshape([1, SIDES[0]])
     assert settings_for(model) == settings
