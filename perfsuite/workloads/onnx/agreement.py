@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs, Outputs, Predict
-from perfsuite.errors import Unavailable
+from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.agreement import AGREEMENT, agreement
@@ -84,4 +84,11 @@ def _session(file: Path, options: Any) -> Any:
         return ort.InferenceSession(str(file), options, providers=providers)
     except Exception:  # noqa: BLE001 - its errors have no common class
         content = load_graph(file).SerializeToString()
+    try:
         return ort.InferenceSession(content, options, providers=providers)
+    except Exception as error:
+        raise Unsupported(
+            f"{file.name} has samples without labels, which are compared with what ONNX Runtime "
+            f"answers, and that does not run it ({str(error).strip().splitlines()[0]}); give the "
+            f"samples labels, or take {file.name} without samples, with `shapes` for its open sides"
+        ) from error

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import odd_graphs as odd
 import pytest
+from onnx import TensorProto
 from onnx_net import SIDE, save, weights
 
 from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import Unsupported
 from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.agreement import COMPARED
 from perfsuite.workloads.onnx.file import onnx_workload
@@ -77,3 +80,18 @@ def test_a_file_with_nodes_of_one_name_answers_too(tmp_path: Path) -> None:
     np.savez(tmp_path / "s.npz", x=np.ones((4, 3, SIDE, SIDE), np.float32))
     task = onnx_workload(file, tmp_path / "s.npz").task
     assert task.rows(lambda inputs: []).tolist() == [[0.0], [0.0]]
+
+
+def test_a_file_that_onnx_runtime_does_not_run_is_told(tmp_path: Path) -> None:
+    double = {name: one.astype(np.float64) for name, one in odd.constants().items()}
+    model = odd.model(
+        odd.body(),
+        (odd.value("y", ["n", odd.CLASSES], TensorProto.DOUBLE),),
+        (odd.value("x", ["n", 3, odd.SIDE, odd.SIDE], TensorProto.DOUBLE),),
+        weights=double,
+    )
+    (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
+    np.savez(tmp_path / "net.npz", x=np.ones((8, 3, odd.SIDE, odd.SIDE)))
+    task = onnx_workload(tmp_path / "net.onnx", tmp_path / "net.npz").task
+    with pytest.raises(Unsupported, match=r"does not run it .*give the samples labels"):
+        task.rows(lambda inputs: [inputs["x"]])
