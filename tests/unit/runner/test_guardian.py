@@ -65,7 +65,7 @@ def test_nobody_is_left_of_a_killed_run_that_had_stopped_them(
     everyone = {*left, *children(process.pid)}
     process.send_signal(signal.SIGKILL)
     process.wait()
-    wait_until(lambda: not any(map(is_running, everyone)), "all of them to end", 1.0)
+    wait_until(lambda: not any(map(is_running, everyone)), "all of them to end", 20.0)
 
 
 @pytest.fixture
