@@ -102,6 +102,7 @@ class CellRow(msgspec.Struct, frozen=True):
     likeness: tuple[Likeness, ...] = ()  # to the answers of fp32, where passes changed any
     least_like: Likeness | None = None  # of these, the one with the lowest cosine
     int8_share: float | None = None  # of the MACs, that ran in 8 bits
+    float_shares: dict[str, float] = {}  # of the MACs, that did not, by operator
     made_up: bool = False  # those inputs are made up, as nobody gave samples
     instruction_sets_reported_by: str = ""  # the library that says so; empty where it was observed
     left: dict[str, str] = {}  # layers that a pass on the graph left in float, and why
@@ -244,6 +245,7 @@ def _row(cell: Cell, run: Run, verdict: VerdictStatus | None) -> CellRow:
         likeness=record.likeness,
         least_like=record.least_like,
         int8_share=record.int8_share,
+        float_shares=record.float_shares,
         left=record.left,
         findings=record.evidence.findings if record.evidence else (),
         labels=record.labels,

@@ -5,10 +5,23 @@ from __future__ import annotations
 from perfsuite.report import words
 from perfsuite.report.tables.cell_rows import CellRow, plain
 
+_NEARLY_ALL = 0.95  # of the MACs
+_NAMED = 2  # operators
+
 
 def int8_text(row: CellRow) -> str:
-    """Return `int8: 96 % of MACs`; empty where none were to run in 8 bits, or none were counted."""
-    return "" if row.int8_share is None else f"int8: {words.percent(row.int8_share)} of MACs"
+    """Return `int8: 96 % of MACs`; empty where none were to run in 8 bits, or none were counted.
+
+    Where it is clearly less than all, the operators with most of the rest are named.
+    """
+    if row.int8_share is None:
+        return ""
+    told = f"int8: {words.percent(row.int8_share)} of MACs"
+    if row.int8_share >= _NEARLY_ALL or not row.float_shares:
+        return told
+    most = sorted(row.float_shares.items(), key=lambda item: -item[1])[:_NAMED]
+    rest = ", ".join(f"{plain(kind)} {words.percent(share)}" for kind, share in most)
+    return f"{told} (float: {rest})"
 
 
 def likeness_text(row: CellRow) -> str:

@@ -32,6 +32,9 @@ def row(**fields: Any) -> CellRow:
     [
         ({}, ""),
         ({"int8_share": 0.96}, "int8: 96 % of MACs"),
+        ({"int8_share": 0.96, "float_shares": {"MatMul": 0.04}}, "int8: 96 % of MACs"),
+        ({"int8_share": 0.86, "float_shares": {"Add": 0.01, "MatMul": 0.1, "Conv": 0.03}},
+         "int8: 86 % of MACs (float: MatMul 10 %, Conv 3 %)"),
         ({"likeness": (ALIKE,)}, "cos 0.9983 to fp32"),
         ({"likeness": (ALIKE, UNLIKE), "int8_share": 1.0},
          "int8: 100 % of MACs, cos 0.5200 to fp32 (z)"),
