@@ -20,7 +20,8 @@ from perfsuite.runtimes.binary.runtime import PerfsuiteBinary
 
 def manifest_of(model: Any) -> Manifest:
     """Return the manifest of a model whose input is x and whose output is y."""
-    sides = tuple(side.dim_value for side in model.graph.input[0].type.tensor_type.shape.dim[1:])
+    known = model.graph.input[0].type.tensor_type.shape.dim[1:]
+    sides = tuple(side.dim_value or side.dim_param for side in known)
     spec = (InputSpec("x", "float32", ("batch", *sides)),)
     return Manifest("perfsuite-binary", "cpu", "fp32", 1, spec, ("y",), True, False)
 

@@ -89,7 +89,7 @@ class PerfsuiteBinary:
         _kernels()
         from perfsuite.runtimes.binary.session import BinarySession
 
-        return BinarySession(plan, tensors, rest, options.threads)
+        return BinarySession(plan, tensors, rest, options.threads, manifest.inputs)
 
     def _try_rest(self, plan: Plan, folder: Path, graph: Path) -> None:
         """Raise `Unsupported` for an operator that ONNX Runtime lacks."""

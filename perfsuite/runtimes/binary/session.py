@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from perfsuite.domain.model import InputSpec
 from perfsuite.domain.profile import Kernel, Profile
 from perfsuite.domain.record import Evidence
 from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.errors import BuildError
 from perfsuite.runtimes.binary.evidence import evidence, layer_name, precision
 from perfsuite.runtimes.binary.plan import Plan, Steps
 from perfsuite.runtimes.binary.program import Operands, Program
@@ -58,8 +60,10 @@ class BinarySession(BaseSession):
         tensors: Mapping[str, Array],
         rest: Mapping[str, RestSession],
         threads: int,
+        given: Sequence[InputSpec],
     ) -> None:
-        self._plan = plan
+        self._plan, self._given = plan, given
+        self._known: set[tuple[Any, ...]] = set()  # types and shapes of inputs that were checked
         self._lock = Lock()  # of the buffers, which all calls share
         self._team, self._started = counted(lambda: Team(threads))
         self._parts: list[_Segment | RestSession] = [
@@ -72,8 +76,9 @@ class BinarySession(BaseSession):
     def run(self, inputs: Inputs) -> Outputs:
         """Return the outputs, as arrays of their own."""
         values = dict(inputs)
+        self._check(values)
         with self._lock:
-            for part in self._parts:
+            for part in self._open_parts():
                 if isinstance(part, _Segment):
                     values.update(part.program(values, self._team).run(self._team, values))
                 else:
@@ -108,14 +113,37 @@ class BinarySession(BaseSession):
         return Profile(tuple(walls), kernels)
 
     def close(self) -> None:
-        """End the threads, and free the graphs of the rest."""
-        self._team.close()
-        self._parts = []
+        """End the threads, and free the graphs of the rest, once no call runs any more."""
+        with self._lock:
+            self._team.close()
+            self._parts = []
+
+    def _open_parts(self) -> Sequence[_Segment | RestSession]:
+        if not self._parts:
+            raise BuildError("the session was closed; open the artifact again")
+        return self._parts
+
+    def _check(self, values: Mapping[str, Array]) -> None:
+        """Raise `BuildError`, naming it, for an input that is not as the artifact takes it."""
+        key = tuple(
+            (array.dtype, array.shape)
+            for spec in self._given
+            if (array := values.get(spec.name)) is not None
+        )
+        if len(key) == len(self._given) and key in self._known:
+            return
+        for spec in self._given:
+            array = values.get(spec.name)
+            told = "is missing" if array is None else _told(spec, array)
+            if told:
+                sides = ", ".join(map(str, spec.shape))
+                raise BuildError(f"input '{spec.name}' {told}; it takes {spec.dtype} ({sides})")
+        self._known.add(key)
 
     def _marked(self, entry: Inputs) -> list[Array]:
         """Return the nanoseconds at which each segment began, and each of its kernels ended."""
         values, marks = dict(entry), []
-        for part in self._parts:
+        for part in self._open_parts():
             if isinstance(part, _Segment):
                 found, mark = part.program(values, self._team).timed(self._team, values)
             else:
@@ -141,3 +169,12 @@ class BinarySession(BaseSession):
                 yield lambda times, starts, part=part, names=names: Kernel(  # type: ignore[misc]
                     part.file, "ONNX Runtime", times, starts, names
                 )
+
+
+def _told(spec: InputSpec, array: Array) -> str:
+    """Return what an array is, if the input does not take it; '' if it does."""
+    fits = len(array.shape) == len(spec.shape) and all(
+        isinstance(asked, str) or asked == side
+        for asked, side in zip(spec.shape, array.shape, strict=True)
+    )
+    return "" if fits and array.dtype == spec.dtype else f"is {array.dtype} {array.shape}"

@@ -115,7 +115,7 @@ def _run(program, thread, threads):
             now(_MONOTONIC, head[_TIMES] + index * 16)
 
 
-def _functions(sources: int) -> tuple[Any, Any, Any]:
+def _functions(sources: int, *, keeps: bool = True) -> tuple[Any, Any, Any]:
     """Return what each thread does, what the caller does, and what others do until they are ended.
 
     Numba's cache follows one file's changes. A number of all `sources` that is part of the
@@ -158,8 +158,8 @@ def _functions(sources: int) -> tuple[Any, Any, Any]:
             add_to(block + _AWAKE, -1)
 
     integer = types.int64
-    first = cfunc(integer(*[integer] * 3), cache=True, error_model="numpy")(run)
-    others = njit(cache=True, nogil=True, error_model="numpy")
+    first = cfunc(integer(*[integer] * 3), cache=keeps, error_model="numpy")(run)
+    others = njit(cache=keeps, nogil=True, error_model="numpy")
     return first, others(begin), others(serve)
 
 
@@ -180,7 +180,10 @@ class Machine:
 def compiled() -> Machine:
     """Return the kernels, which Numba takes from its cache if it can."""
     started = time.perf_counter()
-    run, begin, serve = _functions(_sources())
+    try:
+        run, begin, serve = _functions(_sources())
+    except RuntimeError:  # Numba may write to no folder: each process compiles for itself
+        run, begin, serve = _functions(_sources(), keeps=False)
     for function in (begin, serve):
         function.compile((types.int64,) * 4)
     took = f"in {time.perf_counter() - started:.1f} s"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from binary_graphs import residual, vgg
 from binary_sessions import built, opened, pictures
 
 from perfsuite.domain.runtime import SessionOptions, Variant
-from perfsuite.errors import Unavailable, Unsupported
+from perfsuite.errors import BuildError, Unavailable, Unsupported
 from perfsuite.runtimes.binary import evidence as evidence_module
 from perfsuite.runtimes.binary.runtime import PerfsuiteBinary
 from perfsuite.runtimes.shared import base
@@ -122,3 +123,46 @@ def test_a_graph_that_is_not_there_is_a_build_error(tmp_path: Path) -> None:
     manifest = built(vgg((4, 8), side=8), tmp_path / "artifact")
     with pytest.raises(BuildError, match="takes an ONNX graph"):
         PerfsuiteBinary().build(Variant(None, None, False), manifest, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, "is missing"),
+        ({"x": np.zeros((1, 3, 8, 8))}, r"is float64 \(1, 3, 8, 8\)"),
+        ({"x": np.zeros((1, 3, 4, 16), np.float32)}, r"is float32 \(1, 3, 4, 16\)"),
+        ({"x": np.zeros((3, 8, 8), np.float32)}, r"is float32 \(3, 8, 8\)"),
+    ],
+)
+def test_an_input_that_is_not_as_declared_is_named(given: dict[str, np.ndarray], told: str) -> None:
+    model = vgg((4, 8), side=8)
+    with opened(model) as session:
+        session.run({"x": pictures(model, 1)})
+        with pytest.raises(BuildError, match=rf"'x' {told}; it takes float32 \(batch, 3, 8, 8\)"):
+            session.run(given)
+
+
+def test_a_session_that_was_closed_says_so() -> None:
+    model = vgg((4, 8), side=8)
+    with opened(model, threads=2) as session:
+        session.close()
+        with pytest.raises(BuildError, match="was closed; open the artifact again"):
+            session.run({"x": pictures(model, 1)})
+
+
+def test_where_numba_may_write_nowhere_it_compiles_for_itself(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    from perfsuite.runtimes.binary import team
+
+    asked: list[bool] = []
+
+    def functions(sources: int, *, keeps: bool = True) -> tuple[SimpleNamespace, ...]:
+        asked.append(keeps)
+        if keeps:
+            raise RuntimeError("cannot cache function: no locator available")
+        return tuple(SimpleNamespace(compile=print, address=1, cache_hits=0) for _ in "abc")
+
+    monkeypatch.setattr(team, "_functions", functions)
+    assert team.compiled.__wrapped__().made.startswith("compiled in ")
+    assert asked == [True, False]
