@@ -7,7 +7,7 @@ import pytest
 
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ParityError
-from perfsuite.export.noise import CALLS, FACTOR, LARGEST, noise_floors
+from perfsuite.export.noise import CALLS, FACTOR, GROWN, LARGEST, noise_floors
 from perfsuite.export.parity import parity
 
 X = {"x": np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)}
@@ -57,11 +57,28 @@ def test_an_answer_that_should_be_a_tenth_is_not_zero_however_unsteady_it_is() -
 
     (expected,) = unsteady(X)
     floors = noise_floors(unsteady, X, [expected])
-    assert floors == [pytest.approx(LARGEST * np.abs(X["x"]).max())]
+    assert floors == [pytest.approx(max(LARGEST * np.abs(X["x"]).max(), GROWN * 0.1))]
     pixels = {"x": X["x"] * 255}
     for inputs in (X, pixels):
         with pytest.raises(ParityError, match="differs"):
             held(unsteady, np.zeros_like(expected), inputs)
+
+
+def test_rounding_errors_that_have_grown_may_differ_by_ten_tolerances() -> None:
+    def chaotic(inputs: Inputs) -> Outputs:
+        x = inputs["x"] % ONE
+        for _ in range(14):
+            x = np.float32(3.9) * x * (ONE - x)
+        return [x]
+
+    given = {"x": np.random.default_rng(1).random((4, 8), np.float32)}
+    (expected,) = chaotic(given)
+    assert noise_floors(chaotic, given, [expected])[0] == pytest.approx(GROWN * expected.max())
+    assert held(chaotic, expected + np.float32(2e-4), given) < 1e-4
+    with pytest.raises(ParityError, match="differs"):
+        held(chaotic, expected + np.float32(3e-3), given)
+    steady = noise_floors(lambda one: [one["x"] * 3], X, [X["x"] * 3])[0]
+    assert steady < 1e-4 * np.abs(X["x"]).max(), "less than the tolerance"
 
 
 def test_of_larger_inputs_rounding_errors_are_larger() -> None:
