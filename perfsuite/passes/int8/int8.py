@@ -152,7 +152,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             placement, kept = rounding.placement(found.stays), found.left
         rounded = rounding.graph(placement)
         correct_biases(
-            rounded, model, placement.weighted, ctx.calibration(min(samples, CORRECTING))
+            rounded, model, placement.weighted, ctx.calibration(min(samples, CORRECTING)), few
         )
         mark_left(rounded, kept)
         return rounded

@@ -120,3 +120,23 @@ def test_layers_that_share_a_bias_are_corrected_one_by_one() -> None:
     rounded = corrected(model(first, second, w=WEIGHTS, b=[0.0, 0.0]), [[50.0, 0.0]])
     biases = [node.input[2] for node in rounded.graph.node if node.op_type == "Gemm"]
     assert len(set(biases)) == 2
+
+
+def test_a_bias_that_fills_what_holds_nothing_is_left_as_it_was() -> None:
+    """Rows of zeros stay zeros, which an L2 normalization would make as large as all others."""
+    plain = model(
+        helper.make_node("Gemm", ["x", "w", "b"], ["h"]),
+        helper.make_node("LpNormalization", ["h"], ["y"], axis=-1, p=2),
+        w=WEIGHTS,
+        b=[0.0, 0.0],
+    )
+    scheme = Scheme(signed=False, weight_limit=127, sum_in_accumulator=True)
+    placement = place(plain.graph, sum_in_accumulator=True)
+    few = {"x": np.array([[100, 9]] + [[0, 0]] * 3, np.float32)}
+    for asked in (None, few):
+        rounded = onnx.ModelProto()
+        rounded.CopyFrom(plain)
+        ranges = {name: (0.0, 255.0) for group in placement.groups for name in group}
+        insert(rounded.graph, placement, ranges, scheme)
+        correct_biases(rounded, plain, placement.weighted, [few], asked)
+        assert bias_of(rounded, "Gemm").any() == (asked is None)
