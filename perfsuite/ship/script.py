@@ -265,6 +265,9 @@ def openvino_run(manifest: dict[str, Any], batch: int, threads: int) -> Run:
         "INFERENCE_NUM_THREADS": threads,
         "NUM_STREAMS": 1,
     }
+    needed = ["perfsuite", "SNIPPETS_MODE"]  # written into the model where it answers right by it
+    if model.has_rt_info(needed):
+        settings[needed[1]] = model.get_rt_info(needed).astype(str)
     request = core.compile_model(model, "CPU", settings).create_infer_request()
 
     def run(inputs: Arrays) -> list[np.ndarray]:

@@ -30,6 +30,12 @@ def settings_for(model: Any) -> dict[str, str]:
     return {}
 
 
+def note_settings(model: Any) -> None:
+    """Write the settings that a model needs into it, for those who open it without perfsuite."""
+    for name, value in settings_for(model).items():
+        model.set_rt_info(value, ["perfsuite", name])
+
+
 def _is_rounded_product(layer: Any) -> bool:
     """Tell whether a layer is a product of two sides, of values in 8 bits."""
     if layer.get_type_name() != _PRODUCT:

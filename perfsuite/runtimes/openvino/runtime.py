@@ -20,7 +20,7 @@ from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, witho
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
-from perfsuite.runtimes.openvino.plain_products import settings_for
+from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.single_rows import with_slices
@@ -98,6 +98,7 @@ class OpenVino:
                 name_parts(model, graph)
                 keep_swaps_apart(model)
                 keep_reductions_float(model)
+                note_settings(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
             raise build_error(self.name, variant.graph, error) from error

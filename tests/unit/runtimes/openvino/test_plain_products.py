@@ -94,3 +94,15 @@ def test_the_setting_is_for_what_needs_it_alone(
     model = openvino.Core().read_model(str(tmp_path / "model.onnx"))
     model.reshape([1, SIDES[0]])
     assert settings_for(model) == settings
+
+
+def test_who_opens_an_artifact_without_perfsuite_finds_the_settings_in_it(tmp_path: Path) -> None:
+    for biases, needed in ((("none", "each"), True), (("none",), False)):
+        folder = tmp_path / biases[-1]
+        folder.mkdir()
+        answer_of(chain(*biases), np.zeros((1, SIDES[0]), np.float32), folder)
+        model = openvino.Core().read_model(str(next(folder.rglob("model.xml"))))
+        place = ["perfsuite", "SNIPPETS_MODE"]
+        assert model.has_rt_info(place) == needed
+        if needed:
+            assert model.get_rt_info(place).astype(str) == APART["SNIPPETS_MODE"]
