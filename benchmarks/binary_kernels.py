@@ -3,11 +3,10 @@
     python benchmarks/binary_kernels.py [--repeats 40] [--nets]
 
 Prints, for three binary residual layers (convolution, batch normalization, shortcut, PReLU between
-shifts, signs of the next layer, all in one pass) and each number of threads, the
-median time of a layer in both, which take turns, and which part of the processor's peak of
-population counts the convolution reaches. The C++ is compiled by g++ and called by ctypes. With
---nets, a VGG-16 and a residual net of random bits beside the same architectures in fp32 on
-OpenVINO.
+shifts, signs of the next layer, all in one pass) and each number of threads, the median time of a
+layer in both, which take turns, and which part of the processor's peak of population counts the
+convolution reaches. The C++ is compiled by g++ and called by ctypes. With --nets, a VGG-16 and a
+residual net of random bits beside the same architectures in fp32 on OpenVINO.
 """
 
 from __future__ import annotations
