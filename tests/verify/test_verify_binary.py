@@ -51,7 +51,7 @@ def record(net: str, recipe: str, runtime: str) -> Any:
 def test_binary_nets_are_many_times_as_fast_as_in_fp32(
     net: str, runtime: str, least: float
 ) -> None:
-    # 4.3 and 3.5 at the bad ends in benchmarks/RESULTS.md, by estimate 7 to 9.5 and 5.5 to 7.8.
+    # 8.2 and 5.2 at the bad ends in benchmarks/RESULTS.md; less where cores share no cache.
     found = ratio(
         record(net, "fp32", "openvino"), record(net, "binary", runtime), "latency_s", "median"
     )
