@@ -5,10 +5,11 @@
 
 Each net of `zoo_nets.py` has nine cells (see `zoo_cells.py`): fp32 on eager PyTorch, ONNX Runtime
 and OpenVINO, and on both engines INT8, pruned and factorized. What comes out is a line of
-`zoo.jsonl`, which is part of the repository: a net that has one is run again with `--again` alone,
-and none begins once the minutes are over, so that hours of it can be run in parts. The exit code is
-1 if a row has a fault: a traceback, a crash, a hang, a wrong number, a refusal that nobody has
-looked at. `--table` prints the rows for RESULTS.md.
+`zoo.jsonl`, which is part of the repository: a net that has one of this processor's kind is run
+again with `--again` alone, and none begins once the minutes are over, so that hours of it can be
+run in parts. The exit code is 1 if a row has a fault: a traceback, a crash, a hang, a wrong number,
+a refusal that nobody has looked at. `--table` prints the rows for RESULTS.md, those of each kind of
+processor in a table of their own, since engines have other kernels there.
 """
 
 from __future__ import annotations
@@ -28,7 +29,10 @@ from typing import Any
 
 from zoo_cells import CELLS, FILE, LIMIT_S
 from zoo_nets import NETS
-from zoo_rows import faults, summary, table
+from zoo_rows import faults, tables
+
+from perfsuite import Int8
+from perfsuite.processor import best_instruction_sets, read_processor
 
 STORED = Path(__file__).with_name("zoo.jsonl")
 WALL_S = 7200.0  # of a net; a process that waits for nothing takes no processor time
@@ -36,19 +40,33 @@ _VERSIONS = ("torch", "torchvision", "timm", "onnx", "onnxruntime", "openvino")
 _TAIL = 300  # characters of what a process has left behind
 
 
-def stored(path: Path = STORED) -> dict[str, Any]:
-    """Return the rows that are there, by net, in the order of the zoo."""
+def here() -> str:
+    """Return this processor's kind: the best of its instruction sets, such as "AVX2"."""
+    return ", ".join(best_instruction_sets(read_processor().features))
+
+
+def stored(path: Path = STORED) -> list[dict[str, Any]]:
+    """Return the rows that are there, those of each processor in the order of the zoo."""
     lines = path.read_text().splitlines() if path.exists() else []
-    rows = {row["net"]: row for row in map(json.loads, lines)}
-    return {net: rows[net] for net in NETS if net in rows}
+    rows = {_key(row): row for row in map(json.loads, lines)}
+    return [
+        rows[place, net]
+        for place in sorted({one for one, _ in rows})
+        for net in NETS
+        if (place, net) in rows
+    ]
 
 
 def store(row: dict[str, Any], path: Path = STORED) -> None:
-    """Add a row, in the place of an older one of its net."""
-    rows = stored(path) | {row["net"]: row}
+    """Add a row, in the place of an older one of its net and processor."""
+    others = [one for one in stored(path) if _key(one) != _key(row)]
     new = path.with_suffix(".new")
-    new.write_text("".join(json.dumps(rows[net]) + "\n" for net in NETS if net in rows))
+    new.write_text("".join(json.dumps(one) + "\n" for one in [*others, row]))
     new.replace(path)
+
+
+def _key(row: dict[str, Any]) -> tuple[str, str]:
+    return row["processor"], row["net"]
 
 
 def run(net: str) -> dict[str, Any]:
@@ -64,7 +82,8 @@ def run(net: str) -> dict[str, Any]:
                 with path.open("a") as file:
                     file.write(json.dumps(lost) + "\n")
     versions = {one: version(one) for one in _VERSIONS}
-    return {"net": net, "versions": versions, "cells": {name: cells[name] for name in CELLS}}
+    made = {"processor": here(), "int8": Int8.version, "versions": versions}
+    return {"net": net, **made, "cells": {name: cells[name] for name in CELLS}}
 
 
 def _cells(path: Path) -> dict[str, Any]:
@@ -113,16 +132,16 @@ def main() -> int:
     if not chosen:
         parser.error(f"no net is called '{given.only}'; they are\n  " + "\n  ".join(NETS))
     end_s = time.monotonic() + given.minutes * 60
-    for net in chosen:
-        if given.table or (net in stored() and not given.again) or time.monotonic() >= end_s:
+    for net in [] if given.table else chosen:
+        done = (here(), net) in map(_key, stored())
+        if (done and not given.again) or time.monotonic() >= end_s:
             continue
         row = run(net)
         store(row)
         wrong = faults(row)
         print(f"{net}: {'; '.join(wrong) if wrong else 'ok'}", file=sys.stderr, flush=True)
-    rows = [row for net, row in stored().items() if net in chosen]
-    print(table(rows))
-    print(f"\n{summary(rows)}")
+    rows = [row for row in stored() if row["net"] in chosen]
+    print(tables(rows))
     return int(any(map(faults, rows)))
 
 

@@ -1,4 +1,4 @@
-"""The rows of the zoo: what is wrong with one, and the table for RESULTS.md."""
+"""The rows of the zoo: what is wrong with one, and the tables for RESULTS.md."""
 
 from __future__ import annotations
 
@@ -67,6 +67,17 @@ def refusal(message: str) -> str | None:
     return next((said for words, said in REFUSALS.items() if re.search(words, message)), None)
 
 
+def tables(rows: Iterable[Row]) -> str:
+    """Return for each processor a heading, the table of its rows and how many cells of it work."""
+    found: dict[str, list[Row]] = {}
+    for row in rows:
+        found.setdefault(row["processor"], []).append(row)
+    return "\n\n".join(
+        f"### Processors with {name}\n\n{table(own)}\n\n{summary(own)}"
+        for name, own in found.items()
+    )
+
+
 def table(rows: Iterable[Row]) -> str:
     """Return the Markdown table, and below it why cells were refused."""
     reasons: dict[str, str] = {}
@@ -80,15 +91,25 @@ def table(rows: Iterable[Row]) -> str:
 
 
 def summary(rows: Iterable[Row]) -> str:
-    """Return how many cells work, are refused, and are neither."""
+    """Return how many cells work, are refused, and are neither, and of which version INT8 is."""
     rows = list(rows)
     states = [one["status"] for row in rows for one in row["cells"].values()]
     worked, refused = states.count("ok"), states.count("unsupported")
     wrong = sum(len(faults(row)) for row in rows)
     return (
         f"{len(rows)} nets, {len(states)} cells: {worked} work, {refused} are refused, "
-        f"{wrong} faults"
+        f"{wrong} faults. {_versions(rows)}"
     )
+
+
+def _versions(rows: Iterable[Row]) -> str:
+    """Return the versions of the INT8 pass, and the nets of each but the most frequent."""
+    nets: dict[str, list[str]] = {}
+    for row in rows:
+        nets.setdefault(str(row.get("int8", "not recorded")), []).append(row["net"])
+    most, *others = sorted(nets, key=lambda one: -len(nets[one]))
+    more = [f"{one} for {', '.join(nets[one])}" for one in others]
+    return f"Version of INT8: {'; '.join([most, *more])}."
 
 
 def _line(row: Row, reasons: dict[str, str]) -> str:

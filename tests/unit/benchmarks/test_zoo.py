@@ -34,7 +34,7 @@ def row(**changed: Any) -> dict[str, Any]:
             cells[name]["macs"] = 790
     for name, one in changed.items():
         cells[name.replace("_", "/")] = one
-    return {"net": NET, "versions": {}, "cells": cells}
+    return {"net": NET, "processor": "AVX2", "int8": 16, "versions": {}, "cells": cells}
 
 
 def test_eighty_nets_of_which_the_first_differ_most() -> None:
@@ -84,14 +84,30 @@ def test_a_known_refusal_is_no_fault_and_its_reason_stands_below_the_table() -> 
     assert zoo_rows.faults(found) == []
     printed = zoo_rows.table([found])
     assert "| refused (a) |" in printed and "\na) the model runs in pieces" in printed
-    assert zoo_rows.summary([found]) == "1 nets, 9 cells: 8 work, 1 are refused, 0 faults"
+    assert zoo_rows.summary([found]) == (
+        "1 nets, 9 cells: 8 work, 1 are refused, 0 faults. Version of INT8: 16."
+    )
 
 
-def test_a_row_replaces_an_older_one_of_its_net(tmp_path: Path) -> None:
+def test_a_row_replaces_an_older_one_of_its_net_and_processor(tmp_path: Path) -> None:
     path = tmp_path / "zoo.jsonl"
-    for net, share in ((zoo_nets.NETS[1], 1), (zoo_nets.NETS[0], 2), (zoo_nets.NETS[1], 3)):
-        zoo.store({"net": net, "share": share}, path)
-    assert [one["share"] for one in zoo.stored(path).values()] == [2, 3]
+    second, first = zoo_nets.NETS[1], zoo_nets.NETS[0]
+    for net, place, share in (
+        *((second, "AVX2", 1), (first, "AVX2", 2), (second, "AVX2", 3)),
+        (second, "AVX-512", 4),
+    ):
+        zoo.store({"net": net, "processor": place, "share": share}, path)
+    assert [one["share"] for one in zoo.stored(path)] == [4, 2, 3]
+
+
+def test_each_processor_has_its_table_and_versions_of_int8_that_differ_are_told() -> None:
+    other = {**row(), "net": zoo_nets.NETS[1]}
+    del other["int8"]  # as in rows of before it was recorded
+    printed = zoo_rows.tables([{**row(), "processor": "AVX-512, VNNI"}, row(), other])
+    avx512, avx2 = printed.split("### Processors with AVX2\n\n")
+    assert avx512.startswith("### Processors with AVX-512, VNNI\n\n| net |")
+    assert avx512.count("torchvision:resnet18") == avx2.count("torchvision:resnet18") == 1
+    assert avx2.endswith(f"Version of INT8: 16; not recorded for {zoo_nets.NETS[1]}.")
 
 
 def test_a_process_that_dies_costs_one_cell(monkeypatch: pytest.MonkeyPatch) -> None:
