@@ -30,6 +30,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import PerfsuiteError
 from perfsuite.runtimes.openvino.runtime import MODEL, WEIGHTS, OpenVino
 from perfsuite.runtimes.shared.precision import compute_precisions
+from perfsuite.runtimes.shared.quantization import weight_bits
 from perfsuite.store.cache import Cache
 
 if TYPE_CHECKING:
@@ -129,11 +130,11 @@ class OnnxRuntimeStatic(msgspec.Struct, frozen=True):
     calibration_samples: int = 256
     best: bool = False
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def resolve(self, target: Target) -> str:
-        """Return nothing: the graph is the same for every engine."""
-        return ""
+        """Return what the best settings depend on; the engine does not matter."""
+        return f"{weight_bits()} bits" if self.best else ""
 
     def apply(self, graph: onnx.ModelProto, ctx: PassContext) -> onnx.ModelProto:
         """Return the graph with ONNX Runtime's Q/DQ pairs."""

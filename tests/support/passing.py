@@ -12,10 +12,12 @@ from outlier_net import pictures
 from perfsuite.domain.device import QuantizedGraphs
 from perfsuite.domain.recipe import PassContext, Target
 from perfsuite.domain.task import Inputs, TrainingSet
+from perfsuite.runtimes.shared.quantization import weight_bits
 
+# As the runtimes say: what is made is answered here, where sums of 8 bits may overflow.
 QUANTIZED = {
-    "onnxruntime": QuantizedGraphs("uint8"),
-    "openvino": QuantizedGraphs("uint8", sum_in_accumulator=True),
+    "onnxruntime": QuantizedGraphs("uint8", weight_bits=weight_bits()),
+    "openvino": QuantizedGraphs("uint8", weight_bits=weight_bits(), sum_in_accumulator=True),
 }
 
 

@@ -97,9 +97,14 @@ def test_old_graphs_become_new_enough_for_scales_along_an_axis() -> None:
     assert newer(same) is same
 
 
-def test_the_fastest_of_the_most_exact_settings_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("bits", "tried"), [(8, 6), (7, 12)])
+def test_the_fastest_of_the_most_exact_settings_is_taken(
+    bits: int, tried: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Entropy is exact and slow, MinMax exact and fast, Percentile faster and wrong."""
-    made = {one: model() for one in static_settings.SETTINGS}
+    monkeypatch.setattr(static_settings, "weight_bits", lambda: bits)
+    made = {one: model() for one in static_settings.settings()}
+    assert len(made) == tried
     for one, graph in made.items():
         graph.doc_string = one.method
         if one.method == "Percentile":

@@ -36,8 +36,8 @@ def chain(*biases: str) -> onnx.ModelProto:
     value = rounded("x", 0)
     for place, bias in enumerate(biases):
         shape = SIDES[place : place + 2]
-        held[f"w{place}"] = rng.integers(-127, 128, shape).astype(np.int8)
-        held[f"s{place}"] = rng.uniform(0.003, 0.006, shape[1]).astype(np.float32)
+        held[f"w{place}"] = rng.integers(-63, 64, shape).astype(np.int8)
+        held[f"s{place}"] = rng.uniform(0.006, 0.012, shape[1]).astype(np.float32)
         held[f"z{place}"] = np.zeros(shape[1], np.int8)
         weights = [f"{one}{place}" for one in "wsz"]
         nodes.append(node("DequantizeLinear", weights, [f"m{place}"], f"m{place}", axis=1))
