@@ -13,7 +13,7 @@ from perfsuite import plugins
 from perfsuite.config.budget_rules import check_budget
 from perfsuite.config.conversion import Location, convert
 from perfsuite.config.expansion import cells, match, suite_file
-from perfsuite.config.naming import suggested
+from perfsuite.config.naming import having, suggested
 from perfsuite.config.pass_order import PlacedPass, check_order
 from perfsuite.config.shipped import check_shipped
 from perfsuite.domain.metrics import METRICS, Metric, known_metrics
@@ -190,10 +190,9 @@ def _check_runtimes(suite: ResolvedSuite, file: Location) -> None:
         known = {word for engine in engines for word in getattr(engine, attribute)}
         for index, word in enumerate(getattr(suite, key)):
             if word not in known:
+                told = suggested(word, known, having(word, attribute, RUNTIMES))
                 raise (
-                    file.key(key)
-                    .item(index)
-                    .error(f"no runtime of this suite has '{word}'{suggested(word, known)}")
+                    file.key(key).item(index).error(f"no runtime of this suite has '{word}'{told}")
                 )
 
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from perfsuite.config.conversion import Location
 from perfsuite.plugins import suggestion
@@ -13,16 +14,44 @@ _NAME = re.compile(r"[^\s/\\*?\[\]]+")
 
 _CARD = "cuda"
 _CARDS = re.compile(r"(?:cuda|gpu|nvidia)(?::(\d+))?", re.IGNORECASE)
+_CAPABILITY = re.compile(r"(?:sm|compute)?[_ .]?(\d+)\.?(\d)", re.IGNORECASE)
 
 
-def suggested(word: str, known: Collection[str]) -> str:
-    """Return, as the end of an error, what a device or precision that nobody has may stand for."""
+def suggested(word: str, known: Collection[str], others: Sequence[str] = ()) -> str:
+    """Return, as the end of an error, what a device or precision that nobody has may stand for.
+
+    `known` are those that somebody has, `others` the runtimes that were not asked for and have it.
+    """
+    if others:
+        return f"; {', '.join(others)} {'has' if len(others) == 1 else 'have'} it"
+    if word.lower() == "int8":
+        return '; INT8 is made by a pass: a recipe with passes = ["int8"]'
+    if (capability := _CAPABILITY.fullmatch(word)) is not None:
+        return _for_capability("sm_" + capability[1] + capability[2], known)
     found = _CARDS.fullmatch(word)
     if found is None or _CARD not in known:
         return suggestion(word, known)
     if found[1] is not None:
         return f"; a card is '{_CARD}', and CUDA_VISIBLE_DEVICES={found[1]} says which one it is"
     return f"; did you mean '{_CARD}'?"
+
+
+def having(word: str, attribute: str, table: Mapping[str, Callable[[], Any]]) -> list[str]:
+    """Return the runtimes that have `word` among their `devices` or `precisions`, and run nets."""
+    made = {name: make() for name, make in sorted(table.items())}
+    return [
+        name
+        for name, one in made.items()
+        if one.takes != "nothing" and word in getattr(one, attribute)
+    ]
+
+
+def _for_capability(word: str, known: Collection[str]) -> str:
+    """Return what to write for cards of a compute capability: the nearest one is another card."""
+    if word in known:
+        return f"; did you mean '{word}'?"
+    listed = f"; known: {', '.join(sorted(known))}"
+    return f"{listed}; on a machine with such a card it is '{_CARD}'" if _CARD in known else listed
 
 
 def named(references: Sequence[str], folder: Path, location: Location) -> dict[str, str]:

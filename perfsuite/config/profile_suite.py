@@ -9,7 +9,7 @@ from typing import Any
 from perfsuite import plugins
 from perfsuite.config.checking import make_pass
 from perfsuite.config.conversion import Location
-from perfsuite.config.naming import name_and_reference, suggested
+from perfsuite.config.naming import having, name_and_reference, suggested
 from perfsuite.config.object_references import reference_of
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.config.shapes import shapes_of
@@ -128,9 +128,10 @@ def _check_offered(
         return
     known = sorted({one for name in engines for one in getattr(table[name](), attribute)})
     if word not in known:
+        told = suggested(word, known, having(word, attribute, table))
         raise ConfigError(
-            f"{option}: no engine that was asked for has '{word}'"
-            f"{suggested(word, known)} (they have {', '.join(known)})"
+            f"{option}: no engine that was asked for has '{word}'{told} "
+            f"(they have {', '.join(known)})"
         )
 
 

@@ -53,8 +53,8 @@ def function(): ...
 @pytest.fixture(autouse=True)
 def tables(monkeypatch: pytest.MonkeyPatch) -> None:
     """Small tables in place of the real ones: no engine, no net."""
-    engine = SimpleNamespace(devices=("cpu",), precisions=("fp32",))
-    half = SimpleNamespace(devices=("cpu", "cuda"), precisions=("fp32", "fp16"))
+    engine = SimpleNamespace(takes="module", devices=("cpu",), precisions=("fp32",))
+    half = SimpleNamespace(takes="graph", devices=("cpu", "cuda"), precisions=("fp32", "fp16"))
     workloads = {"vgg": lambda: _workload("top1", "top5"), "detector": lambda: _workload("mAP")}
     monkeypatch.setattr("perfsuite.workloads.table.WORKLOADS", workloads)
     for package, table, content in (
@@ -174,10 +174,10 @@ def test_samples_belong_to_an_onnx_workload(tmp_path: Path) -> None:
 
 def test_devices_and_precisions_are_those_of_some_runtime(mine: str) -> None:
     assert refusal(suite(precision=("fp32", "fp16"))) == (
-        "s.toml: precision[1]: no runtime of this suite has 'fp16'; known: fp32"
+        "s.toml: precision[1]: no runtime of this suite has 'fp16'; openvino has it"
     )
     assert refusal(suite(devices=("cuda",))) == (
-        "s.toml: devices[0]: no runtime of this suite has 'cuda'; known: cpu"
+        "s.toml: devices[0]: no runtime of this suite has 'cuda'; openvino has it"
     )
     check(suite(runtimes=("pytorch", "openvino"), devices=("cpu", "cuda")))
     check(  # what a plug-in can do is not known without importing it
