@@ -18,6 +18,8 @@ Each message says what is wrong, where, and how to fix it.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 
 class PerfsuiteError(Exception):
     """The root: catch this to catch everything that perfsuite raises on purpose."""
@@ -57,3 +59,16 @@ class SchemaError(PerfsuiteError):
 
 class Incomparable(PerfsuiteError):
     """Two things that must not be compared."""
+
+
+def raised_from(error: BaseException, *, or_handling: bool = False) -> Iterator[BaseException]:
+    """Yield an error, then what it was raised from, each once: code may raise one from itself.
+
+    With `or_handling`, where it was raised from nothing, also what was being handled then.
+    """
+    seen: set[int] = set()
+    found: BaseException | None = error
+    while found is not None and id(found) not in seen:
+        seen.add(id(found))
+        yield found
+        found = found.__cause__ or (found.__context__ if or_handling else None)

@@ -7,6 +7,7 @@ import traceback
 from pathlib import Path
 
 from perfsuite.domain.finding import Finding
+from perfsuite.errors import raised_from
 
 # The beginning of an object's name, and what brings it; the first that fits counts.
 _PACKAGES = (
@@ -67,13 +68,11 @@ def missing_in(error: BaseException, engine: str) -> Finding | None:
 
     It is about the package that was being imported, `engine` where that does not show.
     """
-    raised: BaseException | None = error
-    while raised is not None:
+    for raised in raised_from(error, or_handling=True):
         whose = _imported(raised) or engine
         if isinstance(raised, ImportError | OSError) and (told := explained(str(raised), whose)):
             message = f"{whose} cannot be loaded: {told[0]}"
             return Finding("missing-library", whose, message, told[1], "observed")
-        raised = raised.__cause__ or raised.__context__
     return None
 
 

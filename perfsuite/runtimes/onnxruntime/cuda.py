@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -122,12 +123,10 @@ class CudaOpening(Opening):
 
         if (preload := getattr(onnxruntime, "preload_dlls", None)) is not None:
             preload()  # CUDA's and cuDNN's libraries of installed packages
-        try:
+        with card_memory():
             session = onnxruntime.InferenceSession(
                 str(self.path), settings, providers=self.providers, enable_fallback=0
             )
-        except Exception as error:
-            raise card_error(error) or error from error
         if CUDA_PROVIDER not in session.get_providers():
             raise Unavailable(
                 f"cuda: ONNX Runtime cannot start its provider for CUDA, as a library of CUDA or "
@@ -152,12 +151,8 @@ class OnnxCudaSession(OnnxSession):
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return all outputs as host arrays, once the card has finished."""
-        try:
+        with card_memory():
             return super().run(inputs)
-        except PerfsuiteError:
-            raise
-        except Exception as error:
-            raise card_error(error) or error from error
 
     def time_bound(self, inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None:
         """Return the times of calls whose inputs and outputs stay on the card, by its clock.
@@ -168,10 +163,11 @@ class OnnxCudaSession(OnnxSession):
         kinds = [str(one.type) for one in self._session.get_inputs()]
         if stream is None or not all(k.startswith("tensor(") and "string" not in k for k in kinds):
             return None
-        calls_of = [self._bound(one) for one in inputs]
-        for call in calls_of:
-            call()
-        return timed_by_events(calls_of, stream.event, calls, seconds)
+        with card_memory():
+            calls_of = [self._bound(one) for one in inputs]
+            for call in calls_of:
+                call()
+            return timed_by_events(calls_of, stream.event, calls, seconds)
 
     def _bound(self, inputs: Inputs) -> Callable[[], object]:
         """Return a call whose inputs lie on the card already, and whose outputs stay there."""
@@ -207,12 +203,16 @@ class OnnxCudaSession(OnnxSession):
         return Evidence((*items, *more), kernels, with_kernels(layers, nodes, found))
 
 
-def card_error(error: Exception) -> PerfsuiteError | None:
-    """Return the error in words if the card lacks memory; None for any other."""
-    text = str(error)
-    if not any(words in text for words in _OUT_OF_MEMORY):
-        return None
-    return BuildError(
-        f"cuda: the card has too little memory: take a smaller batch, or end what else holds "
-        f"memory there ({trimmed(text)})"
-    )
+@contextmanager
+def card_memory() -> Iterator[None]:
+    """Tell a lack of the card's memory in words, within the context."""
+    try:
+        yield
+    except Exception as error:
+        text = str(error)
+        if isinstance(error, PerfsuiteError) or not any(one in text for one in _OUT_OF_MEMORY):
+            raise
+        raise BuildError(
+            f"cuda: the card has too little memory: take a smaller batch, or end what else holds "
+            f"memory there ({trimmed(text)})"
+        ) from error

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.profile import Roofline
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
-from perfsuite.errors import BuildError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, PerfsuiteError, Unsupported, raised_from
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import storable
 from perfsuite.runtimes.pytorch.runtime import (
@@ -174,7 +174,5 @@ class Opening:
 
 def reason_of(error: Any) -> str:
     """Return what went wrong in a compiler that wraps one error into others."""
-    inner = error
-    while inner.__cause__ is not None:
-        inner = inner.__cause__
+    *_, inner = raised_from(error)
     return f"{type(inner).__name__}: {trimmed(str(inner))}"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, raised_from
 from perfsuite.libraries.faults.missing import missing_in
 
 OPEN = "cannot open shared object file: No such file or directory"
@@ -69,6 +69,15 @@ def test_an_error_that_it_was_raised_from_counts_and_the_package_that_loads_is_n
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the loader's words are Linux's")
+def test_an_error_that_was_raised_from_itself_ends() -> None:
+    error = ValueError("odd")
+    error.__cause__ = error
+    assert missing_in(error, "engine") is None
+    other = ValueError("two that were raised from each other")
+    error.__cause__, other.__cause__ = other, error
+    assert list(raised_from(error)) == [error, other]
+
+
 def test_the_loaders_own_words_are_understood(tmp_path: Path) -> None:
     wrong = tmp_path / "libwrong.so.1"
     wrong.write_bytes(b"this is no library" * 100)

@@ -22,7 +22,6 @@ from perfsuite.runtimes.onnxruntime.cuda import (
     CudaOpening,
     OnnxCudaSession,
     OnnxRuntimeCuda,
-    card_error,
 )
 from perfsuite.runtimes.shared.cuda_driver import Driver, Stream
 
@@ -137,9 +136,23 @@ def test_a_lack_of_the_cards_memory_is_told_in_words(opening: CudaOpening) -> No
     with pytest.raises(BuildError, match="too little memory: take a smaller batch"):
         session.run({"x": PICTURES})
     engine.error = "shapes differ"
-    with pytest.raises(RuntimeError, match="shapes differ"):
+    with pytest.raises(RuntimeError, match="shapes differ") as raised:
         session.run({"x": PICTURES})
-    assert card_error(ValueError("no")) is None
+    assert raised.value.__cause__ is None
+
+
+def test_so_it_is_where_buffers_are_bound(
+    opening: CudaOpening, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import onnxruntime
+
+    def full(*_: object) -> None:
+        raise RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+
+    monkeypatch.setattr(onnxruntime, "OrtValue", SimpleNamespace(ortvalue_from_numpy=full))
+    session = OnnxCudaSession(opening, Engine(), None, None)
+    with pytest.raises(BuildError, match="too little memory: take a smaller batch"):
+        session.time_bound([{"x": PICTURES}], 1, 0.0)
 
 
 def test_a_build_for_the_processor_alone_says_what_to_install() -> None:
