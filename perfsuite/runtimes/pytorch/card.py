@@ -30,6 +30,13 @@ _NO_DRIVER = (
     "torch finds no NVIDIA card that it can use (`nvidia-smi` must list one, and in a container it "
     "must be passed on, as by `docker run --gpus all`)"
 )
+_NO_KERNELS = "no kernel image"  # in CUDA's word for code that was compiled for other cards
+# The last builds for cards before sm_75, which CUDA 13 has left.
+# Source: PyTorch's RELEASE.md (CUDA support matrix) and pytorch/pytorch#190385.
+_TURING = (7, 5)
+_FOR_OLD_CARDS = (
+    "pip install 'torch<2.15' torchvision --index-url https://download.pytorch.org/whl/cu126"
+)
 _OUT_OF_MEMORY = re.compile(
     r"(CUDA|HIP)\b.*\bout of memory|(CUBLAS|CUDNN)_STATUS_\w*ALLOC\w*_FAILED", re.IGNORECASE
 )
@@ -50,10 +57,26 @@ def require_card() -> None:
         said = str(error)
         if "busy or unavailable" in said or "exclusive" in said.lower():
             raise Unavailable(f"cuda: {IN_USE}") from error
+        why = _other_build() if _NO_KERNELS in said else trimmed(said)
         raise Unavailable(
             f"cuda: {torch.cuda.get_device_name(0)} cannot be used with torch "
-            f"{torch.__version__}: {trimmed(said)}"
+            f"{torch.__version__}: {why}"
         ) from error
+
+
+def _other_build() -> str:
+    """Return for which cards this torch has kernels, and what to install for the one that is here.
+
+    A kernel runs on cards of its own major version and a minor one that is not lower.
+    """
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(0)
+    known = ", ".join(torch.cuda.get_arch_list())
+    install = (
+        _FOR_OLD_CARDS if (major, minor) < _TURING else "pip install --upgrade torch torchvision"
+    )
+    return f"the card has sm_{major}{minor}, and it has kernels for {known}; {install}"
 
 
 def _why() -> str:

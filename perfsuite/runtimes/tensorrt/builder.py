@@ -106,12 +106,20 @@ def _parse(
 ) -> _Parsed | _Refused:
     model = typed(given, wanted.precision, wanted.engine, keep)
     messages = Messages(trt)
-    builder = trt.Builder(messages.logger)
+    builder = _builder(trt, messages, wanted.engine, where)
     network = builder.create_network(_flags(trt))
     parser = trt.OnnxParser(network, messages.logger)
     if parser.parse(model.SerializeToString()):
         return _Parsed(model, builder, network, messages)
     return _refused(parser, wanted.engine, where, _operators(model))
+
+
+def _builder(trt: Any, messages: Messages, engine: str, where: Path) -> Any:
+    """Return a builder; raise what the engine says where it can make none."""
+    try:
+        return trt.Builder(messages.logger)
+    except TypeError as error:  # pybind11's, of a null pointer
+        raise refusal(engine, messages.errors or str(error), where, {}) from error
 
 
 def _operators(model: onnx.ModelProto) -> dict[str, str]:
@@ -181,11 +189,20 @@ def target_of(trt: Any, engine: str, capability: str) -> Any:
     found = getattr(trt.ComputeCapability, capability.replace("_", "").upper(), None)
     if found is None:
         known = [one for one in trt.ComputeCapability.__members__ if one.startswith("SM")]
+        is_older = _number(capability) < min(
+            map(_number, known)
+        )  # for which tensorrt is not, either
+        instead = "pytorch or onnxruntime-cuda" if is_older else "tensorrt"
         raise Unavailable(
             f"{engine} builds nothing for {capability}; it knows {', '.join(known)}: take the "
-            f"runtime tensorrt for such a card"
+            f"runtime {instead} for such a card"
         )
     return found
+
+
+def _number(capability: str) -> int:
+    """Return 89 for "sm_89" and for "SM89"."""
+    return int(re.sub(r"\D", "", capability))
 
 
 def _timing_cache(config: Any, file: Path | None) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -22,8 +23,10 @@ _MEMORY = re.compile(
     r"out of memory|OutOfMemory|cudaErrorMemoryAllocation|insufficient memory", re.I
 )
 _OLD_DRIVER = re.compile(
-    r"driver version is insufficient|CUDA driver.*(too old|older)|error 35", re.I
+    r"driver version is insufficient|CUDA driver.*(too old|older)|error:? 35\b", re.I
 )
+# Of cards that are older than this version, or newer.
+_NO_TARGET = re.compile(r"Target GPU SM ?\d+ is not supported|Unsupported SM\b", re.I)
 _NO_DEVICE = re.compile(r"no CUDA-capable device|CUDA initialization failure|libcuda\.so", re.I)
 
 
@@ -42,29 +45,37 @@ def driver_version(file: Path = _DRIVER) -> str:
 
 
 class Messages:
-    """What the engine says while it works; a warning or an error may be the only reason given."""
+    """What the engine says from now on; a warning or an error may be the only reason given."""
 
     def __init__(self, trt: Any) -> None:
-        severity = trt.ILogger.Severity
-        errors, warnings = (severity.INTERNAL_ERROR, severity.ERROR), (severity.WARNING,)
-        told: list[tuple[bool, str]] = []
-
-        class Log(trt.ILogger):  # type: ignore[misc]
-            def __init__(self) -> None:
-                trt.ILogger.__init__(self)
-
-            def log(self, severity: Any, msg: str) -> None:
-                if severity in errors or severity in warnings:
-                    told.append((severity in errors, msg))
-
-        self.logger: Any = Log()
-        self._told = told
+        self.logger: Any = _logger(trt.ILogger)
+        self._severity, self._begin = trt.ILogger.Severity, len(self.logger.told)
 
     @property
     def errors(self) -> str:
         """Return the errors, each once; without one the warnings."""
-        found = [text for is_error, text in self._told if is_error] or [t for _, t in self._told]
+        kinds = (self._severity.INTERNAL_ERROR, self._severity.ERROR)
+        told = self.logger.told[self._begin :]
+        found = [text for kind, text in told if kind in kinds] or [text for _, text in told]
         return "\n".join(dict.fromkeys(found))
+
+
+@cache
+def _logger(base: Any) -> Any:
+    """Return the logger of this process: the library minds one at a time."""
+    severity = base.Severity
+    kept = (severity.INTERNAL_ERROR, severity.ERROR, severity.WARNING)
+
+    class Log(base):  # type: ignore[misc]
+        def __init__(self) -> None:
+            base.__init__(self)
+            self.told: list[tuple[Any, str]] = []
+
+        def log(self, severity: Any, msg: str) -> None:
+            if severity in kept:
+                self.told.append((severity, msg))
+
+    return Log()
 
 
 def refusal(engine: str, said: str, where: Path, operators: dict[str, str]) -> PerfsuiteError:
@@ -77,6 +88,8 @@ def refusal(engine: str, said: str, where: Path, operators: dict[str, str]) -> P
             f"{engine}: the card has too little memory to build {where.name}: end what else holds "
             f"memory there, or take a smaller batch ({trimmed(said)})"
         )
+    if (unavailable := no_card(engine, said)) is not None:
+        return unavailable
     for pattern in _NO_KERNEL:
         found = pattern.search(said)
         name = found[1].strip("{}[]().,;") if found else ""
@@ -89,7 +102,15 @@ def refusal(engine: str, said: str, where: Path, operators: dict[str, str]) -> P
 
 
 def no_card(engine: str, said: str) -> Unavailable | None:
-    """Return the error for a lack of driver or card, by what the engine said; None for another."""
+    """Return the error for a driver or a card that is missing or that the engine is not for.
+
+    None where what the engine `said` is about something else.
+    """
+    if _NO_TARGET.search(said):
+        return Unavailable(
+            f"{engine}: this version has no kernels for the card ({trimmed(said)}): for a card "
+            f"that is older take onnxruntime-cuda or pytorch, for a newer one a newer {engine}"
+        )
     if _OLD_DRIVER.search(said):
         return Unavailable(
             f"{engine}: the driver is too old for it ({trimmed(said)}): install a newer one from "

@@ -30,6 +30,13 @@ def test_without_a_card_the_words_say_what_to_do(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     with pytest.raises(Unavailable, match="`nvidia-smi` must list one"):
         require_card()
+
+    def old() -> None:
+        raise RuntimeError("The NVIDIA driver on your system is too old (found version 11040).")
+
+    monkeypatch.setattr(torch.cuda, "init", old)
+    with pytest.raises(Unavailable, match=r"driver on your system is too old \(found version 11"):
+        require_card()
     monkeypatch.setattr(torch.version, "cuda", None)
     with pytest.raises(Unavailable, match="built for the processor alone; install one for CUDA"):
         PyTorch().require("cuda", "fp32")
@@ -38,17 +45,28 @@ def test_without_a_card_the_words_say_what_to_do(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize(
-    ("said", "words"),
+    ("said", "capability", "words"),
     [
         (
             "CUDA-capable device(s) is/are busy or unavailable",
+            (5, 2),
             "exclusive or prohibited compute mode",
         ),
-        ("no kernel image is available for execution", "Titan X cannot be used with torch"),
+        ("unspecified launch failure", (5, 2), "Titan X cannot be used .*: CUDA error: unspec"),
+        (
+            "no kernel image is available for execution on the device",
+            (5, 2),
+            r"the card has sm_52, and it has kernels for sm_75, sm_80; pip install 'torch<2\.15'",
+        ),
+        (
+            "no kernel image is available for execution on the device",
+            (13, 0),
+            "has sm_130, .* sm_80; pip install --upgrade torch",
+        ),
     ],
 )
 def test_a_card_that_cannot_be_used_says_why(
-    monkeypatch: pytest.MonkeyPatch, said: str, words: str
+    monkeypatch: pytest.MonkeyPatch, said: str, capability: tuple[int, int], words: str
 ) -> None:
     import torch
 
@@ -58,6 +76,8 @@ def test_a_card_that_cannot_be_used_says_why(
     monkeypatch.setattr(torch.version, "cuda", "13.0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda _: "Titan X")
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: ["sm_75", "sm_80"])
     monkeypatch.setattr(torch, "zeros", fail)
     with pytest.raises(Unavailable, match=words):
         require_card()

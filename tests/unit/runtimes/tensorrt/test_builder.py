@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from fake_tensorrt import fake_module
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
@@ -136,15 +137,56 @@ def test_what_it_does_not_take_in_16_bits_stays_in_float32(
     assert told["operators in float32"] == "ConvTranspose, Mish"
 
 
-def test_a_card_that_it_has_no_target_for_is_told(rtx: TensorRtRtx, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("capability", "instead"),
+    [("sm_90", "tensorrt"), ("sm_52", "pytorch or onnxruntime-cuda")],  # the latter is a Titan X
+)
+def test_a_card_that_it_has_no_target_for_is_told(
+    rtx: TensorRtRtx, capability: str, instead: str
+) -> None:
     from perfsuite.runtimes.tensorrt.builder import Wanted, build
 
-    wanted = Wanted("tensorrt-rtx", "fp32", "sm_90", True, (), None)
+    wanted = Wanted("tensorrt-rtx", "fp32", capability, True, (), None)
     net = model_of(
         [helper.make_node("Relu", ["x"], ["y"], "r")], [value("x", [2])], [value("y", [2])]
     )
-    with pytest.raises(Unavailable, match=r"builds nothing for sm_90; it knows SM75.*tensorrt for"):
+    told = rf"builds nothing for {capability}; it knows SM75.*take the runtime {instead} for"
+    with pytest.raises(Unavailable, match=told):
         build(library.imported("tensorrt_rtx"), net, wanted, FILE)
+
+
+def test_an_engine_that_makes_no_builder_is_told() -> None:
+    """As TensorRT does with an old driver: its binding tells of a null pointer alone."""
+    from perfsuite.runtimes.tensorrt.builder import Wanted, build
+
+    trt = fake_module(None)
+
+    def none(logger: Any) -> None:
+        logger.log(trt.ILogger.Severity.ERROR, "CUDA initialization failure with error: 35")
+        raise TypeError("pybind11::init(): factory function returned nullptr")
+
+    trt.Builder = none
+    net = model_of(
+        [helper.make_node("Relu", ["x"], ["y"], "r")], [value("x", [2])], [value("y", [2])]
+    )
+    wanted = Wanted("tensorrt", "fp32", "sm_89", False, (), None)
+    with pytest.raises(Unavailable, match="tensorrt: the driver is too old for it"):
+        build(trt, net, wanted, FILE)
+
+
+def test_what_an_engine_says_is_heard_beside_another_that_lives(rtx: TensorRtRtx) -> None:
+    """The library minds one logger at a time; the stages of a model are open at once."""
+    trt = library.imported("tensorrt_rtx")
+    one = library.Messages(trt)
+    first = trt.Builder(one.logger)
+    trt.Runtime(one.logger).deserialize_cuda_engine(b"no engine" * 100)
+    assert "Serialization" in one.errors
+    other = library.Messages(trt)
+    second = trt.Builder(other.logger)
+    assert other.errors == "", "neither that the logger is another, nor what the first has said"
+    trt.Runtime(other.logger).deserialize_cuda_engine(b"no engine" * 100)
+    assert "Serialization" in other.errors
+    del first, second
 
 
 def test_values_that_decide_shapes_are_told(rtx: TensorRtRtx, tmp_path: Path) -> None:
@@ -237,6 +279,9 @@ def test_a_convolution_over_time_is_int8_though_it_gets_another_axis(
         ("Could not find any implementation for node {x + y}.", BuildError, "cannot build"),
         ("Requested amount of GPU memory could not be allocated: out of memory", BuildError,
          "too little memory to build"),
+        ("API Usage Error (Target GPU SM 61 is not supported by this TensorRT release.)",
+         Unavailable, "no kernels for the card .* take onnxruntime-cuda or pytorch"),
+        ("Error Code 1: Internal Error (Unsupported SM: 0x601)", Unavailable, "no kernels for the"),
         ("", BuildError, "it does not say why"),
     ],
 )  # fmt: skip
