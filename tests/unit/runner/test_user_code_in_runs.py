@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 
@@ -29,22 +30,25 @@ def start(project: Project, *options: str) -> tuple[int, str]:
     return process.returncode, " ".join(output.split())
 
 
-@pytest.mark.parametrize(("code", "words"), BAD)
-def test_rows_that_fail_end_their_cell_alone(project: Project, code: str, words: str) -> None:
+def test_rows_that_fail_end_their_cell_alone(project: Project) -> None:
     head = "    def rows(self, predict, samples=None):\n"
-    (project.folder / "bad.py").write_text(
-        NET.replace(head, f"{head}        {code}\n").replace(
-            'net = Workload("net"', 'bad = Workload("bad"'
+    for place, (code, _) in enumerate(BAD):
+        (project.folder / f"bad{place}.py").write_text(
+            NET.replace(head, f"{head}        {code}\n").replace(
+                'net = Workload("net"', f'bad{place} = Workload("bad{place}"'
+            )
         )
-    )
+    every = [f"bad{place}.py:bad{place}" for place in range(len(BAD))]
     project.suite.write_text(
-        project.suite.read_text().replace('["net.py:net"]', '["bad.py:bad", "net.py:net"]')
+        project.suite.read_text().replace('["net.py:net"]', json.dumps([*every, "net.py:net"]))
     )
     returncode, output = start(project)
     assert returncode == 2
     assert "Traceback" not in output
-    told = f"bad: its rows() failed in line 19 of bad.py with {words}"
-    assert f"failed: evaluate bad/fp32/fake/cpu/b1: {told}" in output
+    for place, (_, words) in enumerate(BAD):
+        bad = f"bad{place}"
+        told = f"{bad}: its rows() failed in line 19 of {bad}.py with {words}"
+        assert f"failed: evaluate {bad}/fp32/fake/cpu/b1: {told}" in output
     done = [line for line in project.lines() if line.key in (FP32, INT8)]
     assert {line.status for line in done} == {"ok"}
     assert {line.job for line in done} == {"prepare", "evaluate", "inspect", "measure"}
