@@ -1,8 +1,8 @@
 """The table of recipes that a search tries: add one by a line of `ROWS`.
 
-Each is combined with the ways to run a net (`ways.py`), so that INT8 is not repeated here. Recipes
-that train nothing are tried first; of those that train, it is measured first how fast they would
-be, of the net as it is before its training.
+Each is combined with the ways to run a net (`ways.py`), so that INT8 is not repeated here, nor
+fewer boxes for a detector to choose from. Recipes that train nothing are tried first; of those that
+train, it is measured first how fast they would be, of the net as it is before its training.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Row(msgspec.Struct, frozen=True):
     """One pass on the module, with its `fields`, and how it is trained, if it is.
 
     To be timed it has the fields `untrained` as well; to be trained those of `trained`, and a plan
-    in the field `plan`. A row for one `workload` alone, whose plan is among its fields, is tried
+    in the field `plan`. A row for some `workloads` alone, whose plan is among its fields, is tried
     only where its training is in the cache.
     """
 
@@ -53,7 +53,7 @@ class Row(msgspec.Struct, frozen=True):
     plan: str = ""
     untrained: dict[str, Any] = {}
     trained: dict[str, Any] = {}
-    workload: str = ""
+    workloads: tuple[str, ...] = ()
 
 
 def _prune(percent: int) -> Row:
@@ -114,11 +114,34 @@ _SHUFFLENET_OF_VGG = {
     },
 }
 
+# As the recipe `binary` of benchmarks/binary.toml, whose trainings come with perfsuite.
+_BINARY = {
+    "activations": {
+        "optimizer": "adam",
+        "epochs": 28,
+        "batch": 256,
+        "peak_rate": 0.003,
+        "weight_decay": 1e-5,
+        "label_smoothing": 0.0,
+        "teacher": 0.9,
+    },
+    "weights": {
+        "optimizer": "adam",
+        "epochs": 34,
+        "batch": 256,
+        "peak_rate": 0.003,
+        "weight_decay": 0.0,
+        "label_smoothing": 0.0,
+        "teacher": 0.9,
+    },
+}
+
 ROWS: tuple[Row, ...] = (
     Row("lowrank", "lowrank", {"energy": 0.95}),
     Row("fitted-75", "prune", {"macs": 0.75, "importance": "l2", "reconstruct": 500}),
-    Row("trained-25", "prune", _QUARTER_OF_VGG, workload="vgg16-cifar10"),
-    Row("trained-shufflenet", "distill", _SHUFFLENET_OF_VGG, workload="vgg16-cifar10"),
+    Row("trained-25", "prune", _QUARTER_OF_VGG, workloads=("vgg16-cifar10",)),
+    Row("trained-shufflenet", "distill", _SHUFFLENET_OF_VGG, workloads=("vgg16-cifar10",)),
+    Row("trained-binary", "binarize", _BINARY, workloads=("vgg16-cifar10", "resnet10")),
     _prune(50),
     _prune(25),
     _prune(12),
@@ -132,7 +155,7 @@ def rows(workload: str) -> list[Row]:
     from perfsuite.models.students import STUDENTS
 
     table = (*ROWS, *map(_distill, STUDENTS))
-    return [row for row in table if row.workload in ("", workload)]
+    return [row for row in table if not row.workloads or workload in row.workloads]
 
 
 def recipe(
@@ -155,12 +178,12 @@ def recipe(
 def module_pass(row: Row, clock: str, plan: Mapping[str, Any] | None = None) -> PassUse:
     """Return the row's pass on the module, with its plan or to be timed only.
 
-    A row for one workload alone has the fields that it was trained with, whatever engines are here.
+    A row for some workloads alone has the fields that it was trained with, on whatever engines.
     """
     fields = dict(row.fields)
     if row.schedule is not None:
         fields |= row.untrained if plan is None else {**row.trained, row.plan: dict(plan)}
-    if clock and not row.workload and row.use in _BY_CLOCK:
+    if clock and not row.workloads and row.use in _BY_CLOCK:
         fields.setdefault(_BY_CLOCK[row.use], clock)
     return PassUse(row.use, fields)
 

@@ -70,4 +70,4 @@ def fitting(trials: Sequence[Trial], left_s: float, costs: Costs, *, evaluate: b
 
 
 def _place(way: Way) -> tuple[str, str, str]:
-    return way.runtime, way.precision, "int8" if way.last else ""
+    return way.runtime, way.precision, "int8" if way.rounds else ""

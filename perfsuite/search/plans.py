@@ -12,6 +12,8 @@ from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.search.ways import Way
 
+Asked = tuple[str, ResolvedRecipe, Way]  # a row's name, '' for the net as it is; a recipe; a way
+
 
 class Trial(msgspec.Struct, frozen=True):
     """One candidate of a phase: its line of the table, '' for the net as it is, and its cell."""
@@ -40,7 +42,7 @@ class Left(msgspec.Struct, frozen=True, omit_defaults=True):
 def phase_plan(
     base: ResolvedSuite,
     reference: Cell,
-    asked: Iterable[tuple[str, ResolvedRecipe, Way]],
+    asked: Iterable[Asked],
     *,
     evaluate: bool,
 ) -> PhasePlan:

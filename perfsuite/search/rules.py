@@ -98,6 +98,6 @@ def worthwhile(plain: Iterable[Score], goal: Goal) -> list[Way]:
     """
     able = [one for one in plain if one.speedup is not None and not loses_too_much(one, goal)]
     able.sort(key=lambda one: -_merits(one)[0])
-    floating = [one for one in able if not one.way.last]
+    floating = [one for one in able if not one.way.rounds]
     chosen = [one for one in able if one in able[:_WAYS] or one in floating[:1]]
     return [one.way for one in chosen if _merits(one)[0] >= _merits(able[0])[0] / 2.0]

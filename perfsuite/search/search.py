@@ -23,16 +23,16 @@ from perfsuite.search.candidates import Row, module_pass, recipe, rows
 from perfsuite.search.costs import Costs, fitting
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.phases import Phases
-from perfsuite.search.plans import Left, PhasePlan, phase_plan
+from perfsuite.search.plans import Asked, Left, PhasePlan, phase_plan
 from perfsuite.search.scores import Score, score
 from perfsuite.search.trainings import Trainings
-from perfsuite.search.ways import Way, ways, without_loss
+from perfsuite.search.untrained import Untrained
+from perfsuite.search.ways import Way, ways
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 
 ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
 GRACE = 0.1  # of the minutes: what goes on is cut off so much later than nothing new begins
-Asked = tuple[str, ResolvedRecipe, Way]
 
 _NO_MODULE = "it changes a torch module, and this workload is an ONNX file"
 _NO_WAY = "no engine runs the net without losing too much"
@@ -79,6 +79,11 @@ class Search:
         """Return the candidate that keeps both limits, if one was found so far."""
         return rules.winner(self.scores, self.goal, blind=self.blind)
 
+    @property
+    def engines(self) -> dict[str, str]:
+        """Return the references of all engines by name."""
+        return {name: self.suite.runtime(name) for name in self.suite.runtimes}
+
     def left_s(self) -> float:
         """Return the seconds that are left until the final run must begin."""
         fast = sorted(self.scores, key=lambda one: -(one.speedup.value if one.speedup else 0.0))
@@ -124,8 +129,7 @@ class Search:
 
     def _try_engines(self) -> None:
         """Measure the net as it is on all engines, in all precisions, and in INT8."""
-        named = {name: self.suite.runtime(name) for name in self.suite.runtimes}
-        asked = [("", recipe(None, way), way) for way in ways(named)]
+        asked = [("", recipe(None, way), way) for way in ways(self.engines)]
         plan = self.decisions.once(ENGINES, PhasePlan, lambda: self.planned(asked))
         if not plan.trials:
             raise PerfsuiteError(
@@ -137,34 +141,10 @@ class Search:
         self.costs = Costs(plan, self.reference, read(self.phases.folder / ENGINES)[1])
 
     def _try_recipes(self, engines: Sequence[Score]) -> None:
-        """Try what trains nothing: INT8 with layers in float, and rows of the table."""
-        asked = self._autos(engines)
-        if not self.survey.is_file:
-            chosen, clock = rules.worthwhile(engines, self.goal), self._clock(engines)
-            for row in self.rows:
-                if row.schedule is None and self._is_ready(row, chosen, clock):
-                    asked += [(row.name, recipe(row, way, clock), way) for way in chosen]
+        """Try what trains nothing: the net as it is in more ways, and rows of the table."""
+        asked = Untrained(self, engines, self._clock(engines)).asked()
         plan = self._planned_in_time(RECIPES, asked, evaluate=True)
         self.scores += self.found(RECIPES, "recipes that train nothing", plan)
-
-    def _is_ready(self, row: Row, chosen: Sequence[Way], clock: str) -> bool:
-        """Tell whether a row needs no training: one for a workload alone must be in the cache."""
-        if not row.workload or not chosen:
-            return bool(chosen)
-        ready = self.decisions.once(
-            f"{row.name}: ready", bool, lambda: self.asked(row, chosen[0], clock).trained
-        )
-        if not ready:
-            self.left[row.name] = Left("lacks", "its training is not in the cache")
-        return ready
-
-    def _autos(self, engines: Sequence[Score]) -> list[Asked]:
-        """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
-        rounded = [one for one in engines if one.way.last and one.speedup and one.loss]
-        lossy = [one for one in rounded if not rules.keeps_accuracy(one, self.goal)]
-        limit = self.goal.max_drop_points
-        found = [without_loss(one.way, limit) for one in lossy if limit > 0.0]
-        return [("", recipe(None, way), way) for way in found]
 
     def _train(self, engines: Sequence[Score]) -> None:
         """Time what would have to be trained, then train what may meet the target, in turn."""
@@ -172,8 +152,9 @@ class Search:
         if lacks := self.survey.without.get("training"):
             self.left |= {row.name: Left("lacks", lacks) for row in trained}
             return
-        # In one precision, because a pass that hears an engine's clock makes another net in each.
-        able = rules.worthwhile([*engines, *self._rounded()], self.goal)
+        # What the net as it is was tried in meanwhile is a way like others. All are in one
+        # precision, because a pass that hears an engine's clock makes another net in each.
+        able = rules.worthwhile([one for one in self.scores if not one.row], self.goal)
         chosen = [way for way in able if way.precision == able[0].precision]
         clock = self._clock(engines)
         asked = [(row.name, recipe(row, way, clock), way) for row in trained for way in chosen]
@@ -186,10 +167,6 @@ class Search:
                 self.left[training.row] = Left("target_met")
             else:
                 self.scores += trainings.run(number, training)
-
-    def _rounded(self) -> list[Score]:
-        """Return the scores of INT8 with layers in float, which is a way like others."""
-        return [one for one in self.scores if not one.row and one.way.suffix.endswith("auto")]
 
     def _clock(self, engines: Sequence[Score]) -> str:
         """Return the reference of the fastest engine, by whose clock passes choose."""

@@ -9,9 +9,12 @@ import msgspec
 from perfsuite.domain.recipe import PassUse
 from perfsuite.processor import best_instruction_sets, read_processor
 
+# Before non-maximum suppression, of each level, where torchvision's detectors have 400 or 1000.
+FEWER_BOXES = 300
+
 
 class Way(msgspec.Struct, frozen=True):
-    """An engine, a precision, and the passes on the graph that a recipe ends with.
+    """An engine, a precision, and the passes that a recipe ends with, which train nothing.
 
     `suffix` is the end of the names of recipes that have these passes.
     """
@@ -20,6 +23,11 @@ class Way(msgspec.Struct, frozen=True):
     precision: str = "fp32"
     last: tuple[PassUse, ...] = ()
     suffix: str = ""
+
+    @property
+    def rounds(self) -> bool:
+        """Tell whether it rounds to 8 bits."""
+        return any(one.use == "int8" for one in self.last)
 
 
 def ways(runtimes: Mapping[str, str]) -> list[Way]:
@@ -44,6 +52,18 @@ def without_loss(way: Way, max_drop_points: float) -> Way:
     return Way(way.runtime, way.precision, (PassUse("int8", keep),), f"{way.suffix}-auto")
 
 
+def with_fewer_boxes(way: Way) -> Way:
+    """Return the way for a detector that chooses from fewer boxes."""
+    fewer = PassUse("proposals", {"pre_nms": FEWER_BOXES})
+    words = ["fewer", way.suffix] if way.suffix else ["fewer"]
+    return Way(way.runtime, way.precision, (fewer, *way.last), "-".join(words))
+
+
+def with_kernels(runtimes: Mapping[str, str], kinds: frozenset[str]) -> list[Way]:
+    """Return the ways on engines that have kernels of all these kinds, which compute in no INT8."""
+    return [Way(name) for name, reference in runtimes.items() if _has_kernels(reference, kinds)]
+
+
 def precisions() -> tuple[str, ...]:
     """Return the precisions that are worth trying on this processor."""
     return (
@@ -57,6 +77,12 @@ def _has_precision(reference: str, precision: str) -> bool:
     from perfsuite.runtimes.table import RUNTIMES
 
     return reference not in RUNTIMES or precision in RUNTIMES[reference]().precisions
+
+
+def _has_kernels(reference: str, kinds: frozenset[str]) -> bool:
+    from perfsuite.runtimes.table import RUNTIMES
+
+    return reference not in RUNTIMES or kinds <= {*getattr(RUNTIMES[reference](), "kernels", ())}
 
 
 def _may_round(reference: str) -> bool:

@@ -127,6 +127,11 @@ class Proposals(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return {name: number for name, number in fields.items() if number is not None}
 
 
+def boxes_before_nms(model: nn.Module) -> int:
+    """Return from how many boxes a level `model` chooses at most; 0 if it is no such detector."""
+    return max((now for _, _, now in _limits(model, "pre_nms")), default=0)
+
+
 def _limits(model: nn.Module, field: str) -> Iterator[tuple[str, _Limit, int]]:
     """Yield the path, the limit and the present number of each module that has one."""
     for path, module in model.named_modules():

@@ -33,7 +33,7 @@ def survey(job: Job) -> Line:
     """
     workload = workload_of(job)
     if not job.recipe.passes:
-        found = _surveyed(workload)
+        found = msgspec.structs.replace(_surveyed(workload), boxes=_boxes(job, workload))
     elif job.training:
         found = Survey(training_s=_training_s(job, workload))
     else:
@@ -59,6 +59,16 @@ def _surveyed(workload: Workload) -> Survey:
             taught=data.taught is not None,
         )
     return msgspec.structs.replace(found, without={k: v for k, v in without.items() if v})
+
+
+def _boxes(job: Job, workload: Workload) -> int:
+    """Return from how many boxes a detector chooses; 0 of files, and of a scripted engine."""
+    from perfsuite.passes.proposals import boxes_before_nms
+
+    builder = _builder(job, workload, sealed=False)
+    if workload.model.build is None or builder.runtime.takes == "nothing":
+        return 0
+    return boxes_before_nms(builder.build())
 
 
 class _Asked(Exception):

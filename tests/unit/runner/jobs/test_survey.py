@@ -125,3 +125,18 @@ def test_the_time_of_a_training_is_measured_on_the_net_that_is_trained(
     found = line(runtime="pytorch", passes=(use,), training=plan).survey
     assert found is not None and found.training_s is not None and found.training_s > 0.0
     assert line(runtime="pytorch", passes=(use,)).survey == Survey(trained=True)
+
+
+@pytest.mark.parametrize(("attribute", "boxes"), [("topk_candidates", 400), ("hidden", 0)])
+def test_a_detector_tells_from_how_many_boxes_it_chooses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, attribute: str, boxes: int
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PERFSUITE_HOME", str(tmp_path / "home"))
+    made, linear = "return nn.Sequential(", "nn.Linear(32, 4))\n"
+    assert NET.count(made) == NET.count(linear) == 1
+    net = NET.replace(made, "net = nn.Sequential(")
+    net = net.replace(linear, f"{linear}    net.{attribute} = 400\n    return net\n")
+    (tmp_path / "net.py").write_text(net)
+    found = line(runtime="pytorch").survey
+    assert found is not None and found.boxes == boxes

@@ -1,0 +1,79 @@
+"""What a search tries that trains nothing: the net as it is in more ways, and rows of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from perfsuite.passes.table import PASSES
+from perfsuite.runner.build.kernels import needed
+from perfsuite.search import rules
+from perfsuite.search.candidates import Row, recipe
+from perfsuite.search.plans import Asked, Left
+from perfsuite.search.scores import Score
+from perfsuite.search.ways import FEWER_BOXES, Way, with_fewer_boxes, with_kernels, without_loss
+
+if TYPE_CHECKING:
+    from perfsuite.search.search import Search
+
+_NO_KERNELS = "no engine of this search has kernels for it"
+_NO_TRAINING = "its training is not in the cache"
+
+
+class Untrained:
+    """What a search asks next, from what it found of the net as it is on all `engines`.
+
+    Passes choose by the times of the engine `clock`.
+    """
+
+    def __init__(self, search: Search, engines: Sequence[Score], clock: str) -> None:
+        self._search, self._engines, self._clock = search, engines, clock
+        self._chosen = rules.worthwhile(engines, search.goal)
+
+    def asked(self) -> list[Asked]:
+        """Return what is tried, in order; the search is told why some rows are not."""
+        more = [*self._autos(), *self._fewer_boxes()]
+        asked: list[Asked] = [("", recipe(None, way), way) for way in more]
+        if self._search.survey.is_file:
+            return asked
+        for row in (one for one in self._search.rows if one.schedule is None):
+            able = self._able(row)
+            if self._is_ready(row, able):
+                asked += [(row.name, recipe(row, way, self._clock), way) for way in able]
+        return asked
+
+    def _autos(self) -> list[Way]:
+        """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
+        goal = self._search.goal
+        rounded = [one for one in self._engines if one.way.rounds and one.speedup and one.loss]
+        lossy = [one for one in rounded if not rules.keeps_accuracy(one, goal)]
+        limit = goal.max_drop_points
+        return [without_loss(one.way, limit) for one in lossy if limit > 0.0]
+
+    def _fewer_boxes(self) -> list[Way]:
+        """Return the chosen ways with fewer boxes to choose from, of a detector that has more."""
+        more = self._search.survey.boxes > FEWER_BOXES
+        return [with_fewer_boxes(way) for way in self._chosen if more]
+
+    def _able(self, row: Row) -> Sequence[Way]:
+        """Return the chosen ways, or for a pass that needs kernels those on engines with them."""
+        kinds = needed([PASSES[row.use]()])
+        if not kinds:
+            return self._chosen
+        able = with_kernels(self._search.engines, kinds)
+        if not able:
+            self._search.left[row.name] = Left("lacks", _NO_KERNELS)
+        return able
+
+    def _is_ready(self, row: Row, able: Sequence[Way]) -> bool:
+        """Tell whether a row needs no training: one for some workloads must be in the cache."""
+        if not row.workloads or not able:
+            return bool(able)
+        ready = self._search.decisions.once(
+            f"{row.name}: ready",
+            bool,
+            lambda: self._search.asked(row, able[0], self._clock).trained,
+        )
+        if not ready:
+            self._search.left[row.name] = Left("lacks", _NO_TRAINING)
+        return ready
