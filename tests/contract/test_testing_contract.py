@@ -13,8 +13,13 @@ from perfsuite.workloads.table import WORKLOADS
 from perfsuite.workloads.zoo.train import RECIPES
 from perfsuite.workloads.zoo.weights import FOLDER
 
+# A call of it takes seconds.
+LONG = {"faster-rcnn-resnet101": pytest.mark.verify}
 
-@pytest.mark.parametrize("name", sorted(WORKLOADS))
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(one, marks=LONG.get(one, ())) for one in sorted(WORKLOADS)]
+)
 def test_workload(name: str) -> None:
     workload = WORKLOADS[name]()
     assert workload.name == name
