@@ -1,12 +1,16 @@
 """How long TensorRT for RTX takes to build engines on a machine without a card, and their size.
 
-    python benchmarks/tensorrt_builds.py [CAPABILITY]
+    python benchmarks/tensorrt_builds.py [FOLDER [CAPABILITY...]]
 
-For cards of one compute capability, sm_89 by default, it builds VGG-16, ShuffleNetV2, ResNet-101,
-and the stages of a Faster R-CNN on ResNet-101, which it does not take whole: each in fp16, and in
-INT8 with fp16 around it. It prints a Markdown table, with the types of each engine's products. INT8
-is calibrated on four samples: what is built does not depend on the ranges. Exports and calibration
-are cached, and not in the times.
+For cards of each compute capability, by default sm_86 and sm_120, it builds VGG-16, ShuffleNetV2,
+ResNet-101, and the stages of a Faster R-CNN on ResNet-101, which it does not take whole: each in
+fp16, and in INT8 with fp16 around it. It prints Markdown tables, with the time that a build takes,
+the time that it has the processor's cores, and the types of each engine's products. INT8 is
+calibrated on four samples: what is built does not depend on the ranges. Exports and calibration are
+cached, and not in the times.
+
+Each model is written into FOLDER (by default reports/tensorrt-builds) once it is built, so that a
+command that was cut short goes on there. Its progress is on the standard error.
 """
 
 from __future__ import annotations
@@ -14,10 +18,11 @@ from __future__ import annotations
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import redirect_stdout
 from pathlib import Path
-from typing import NamedTuple, TextIO
+
+import msgspec
 
 from perfsuite.config.loading import load_suite
 from perfsuite.config.python_suite import Recipe, Suite
@@ -43,36 +48,61 @@ MODELS = (
     "torchvision:resnet101",
     "faster-rcnn-resnet101",
 )
+CAPABILITIES = ("sm_86", "sm_120")  # of Ampere and of Blackwell, for desktops
 SAMPLES = 4  # to calibrate with
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True):
     """One engine."""
 
-    model: str
     stage: str  # '' for the whole model
-    recipe: str
     build_s: float
-    size_bytes: int
-    products: str
-    refusal: str = ""  # why it was not built whole
+    processor_s: float  # of all its cores, which other programs change less
+    size_bytes: int  # 0 where the engine takes no such graph
+    products: str  # how many are of which type, or why there are none
+    refusal: str = ""  # why the model was not built whole
 
 
-def rows(capability: str) -> Iterator[Row]:
-    """Yield a row for each engine, as soon as it is built."""
+class Done(msgspec.Struct, frozen=True):
+    """All engines of one model: what they were built by, for which cards, and of which types."""
+
+    versions: dict[str, str]
+    capability: str
+    model: str
+    recipe: str
+    rows: list[Row]
+
+
+def built(capabilities: Sequence[str], file: Path) -> Iterator[Done]:
+    """Yield what `file` has of each model, and what is built now, which is added to it."""
     recipe = Recipe("int8", passes=[Int8(calibration_samples=SAMPLES)])
     suite = Suite(
         name="tensorrt-builds",
         workloads=list(MODELS),
         runtimes=["tensorrt-rtx"],
-        devices=[capability],
+        devices=list(capabilities),
         precision=["fp16"],
         recipes=[recipe],
         threads=2,
     )
     resolved, cells, _ = load_suite(suite, ())
+    versions = artifacts.load_runtime("tensorrt-rtx").probe()
+    lines = file.read_bytes().splitlines() if file.exists() else []
+    before = [msgspec.json.decode(line, type=Done) for line in lines]
+    known = {
+        (one.capability, one.model, one.recipe): one for one in before if one.versions == versions
+    }
     for cell in cells:
-        yield from engines(resolved, cell)
+        done = known.get((cell.device, cell.workload, cell.recipe))
+        if done is None:
+            rows = []
+            for row in engines(resolved, cell):
+                rows.append(row)
+                print(f"{cell.key}: {row.stage or 'whole'}: {row.build_s:.1f} s", file=sys.stderr)
+            done = Done(versions, cell.device, cell.workload, cell.recipe, rows)
+            with file.open("ab") as out:
+                out.write(msgspec.json.encode(done) + b"\n")
+        yield done
 
 
 def engines(suite: ResolvedSuite, cell: Cell) -> Iterator[Row]:
@@ -98,8 +128,8 @@ def engines(suite: ResolvedSuite, cell: Cell) -> Iterator[Row]:
             row = timed(runtime, cell, part, piece.path)
         except Unsupported as error:
             left = f"stays in PyTorch: {error}"
-            row = Row(cell.workload, piece.path, cell.recipe, 0.0, 0, left)
-        yield row._replace(refusal=refusal or found.whole)
+            row = Row(piece.path, 0.0, 0.0, 0, left)
+        yield msgspec.structs.replace(row, refusal=refusal or found.whole)
 
 
 def timed(runtime: Runtime, cell: Cell, variant: Variant, stage: str) -> Row:
@@ -111,34 +141,44 @@ def timed(runtime: Runtime, cell: Cell, variant: Variant, stage: str) -> Row:
     )
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        begin_s = time.perf_counter()
+        begin_s, before_s = time.perf_counter(), time.process_time()
         runtime.build(variant, manifest, folder)
-        build_s = time.perf_counter() - begin_s
-        built, size = read_built(folder), (folder / ENGINE).stat().st_size
-    kinds = ", ".join(f"{times} {one}" for one, times in sorted(built.products.items()))
-    return Row(cell.workload, stage, cell.recipe, build_s, size, kinds)
+        build_s, processor_s = time.perf_counter() - begin_s, time.process_time() - before_s
+        made, size = read_built(folder), (folder / ENGINE).stat().st_size
+    kinds = ", ".join(f"{times} {one}" for one, times in sorted(made.products.items()))
+    return Row(stage, build_s, processor_s, size, kinds)
 
 
-def main(capability: str, out: TextIO) -> None:
-    """Write the table while it is made; what passes say of their progress is no part of it."""
-    versions = artifacts.load_runtime("tensorrt-rtx").probe()
-    told = ", ".join(f"{name} {at}" for name, at in versions.items())
-    print(f"For {capability}, by {told}:\n", file=out)
-    print("| model | stage | types | build | engine | convolutions and products |", file=out)
-    print("| --- | --- | --- | ---: | ---: | --- |", file=out)
-    refusals: dict[str, str] = {}
-    for row in rows(capability):
-        types = "fp16" if row.recipe == "fp32" else "INT8 and fp16"
-        took = f"{row.build_s:.1f} s" if row.size_bytes else ""
-        size = f"{row.size_bytes / 1e6:.1f} MB" if row.size_bytes else ""
-        cells = (row.model, row.stage or "whole", types, took, size, row.products)
-        print(f"| {' | '.join(cells)} |", file=out, flush=True)
-        if row.refusal:
-            refusals.setdefault(row.model, row.refusal)
+def tables(found: Sequence[Done]) -> Iterator[str]:
+    """Yield the lines of one table for each compute capability."""
+    for capability in dict.fromkeys(one.capability for one in found):
+        those = [one for one in found if one.capability == capability]
+        told = ", ".join(f"{name} {at}" for name, at in those[0].versions.items())
+        yield from (f"For {capability}, by {told}:", "")
+        yield "| model | stage | types | build | cores | engine | convolutions and products |"
+        yield "| --- | --- | --- | ---: | ---: | ---: | --- |"
+        for one in those:
+            types = "fp16" if one.recipe == "fp32" else "INT8 and fp16"
+            for row in one.rows:
+                figures = [f"{row.build_s:.1f} s", f"{row.processor_s:.1f} s"]
+                figures += [f"{row.size_bytes / 1e6:.1f} MB"]
+                shown = figures if row.size_bytes else [""] * len(figures)
+                cells = (one.model, row.stage or "whole", types, *shown, row.products)
+                yield f"| {' | '.join(cells)} |"
+        yield ""
+    refusals = {one.model: row.refusal for one in found for row in one.rows if row.refusal}
     for model, refusal in refusals.items():
-        print(f"\n{model} is not taken whole: {refusal}", file=out)
+        yield f"{model} is not taken whole: {refusal}"
+
+
+def main(folder: Path, capabilities: Sequence[str]) -> None:
+    """Build what is not built yet, and print the tables."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with redirect_stdout(sys.stderr):  # what passes say of their progress is no part of the tables
+        found = list(built(capabilities, folder / "engines.jsonl"))
+    print("\n".join(tables(found)))
 
 
 if __name__ == "__main__":
-    with redirect_stdout(sys.stderr):
-        main(sys.argv[1] if len(sys.argv) > 1 else "sm_89", sys.__stdout__ or sys.stderr)
+    given = sys.argv[1:]
+    main(Path(given[0] if given else "reports/tensorrt-builds"), given[1:] or CAPABILITIES)

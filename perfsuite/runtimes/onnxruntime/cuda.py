@@ -46,6 +46,7 @@ _OUT_OF_MEMORY = (
     "smaller than requested bytes",
     "STATUS_ALLOC_FAILED",
 )
+_NO_KERNELS = "no kernel image"  # in CUDA's word for code that was compiled for other cards
 # By itself each call waits for the card, which would be in the time that the card's clock tells.
 _NO_WAITING = ("disable_synchronize_execution_providers", "1")
 _INSTALL = "pip uninstall onnxruntime, then pip install 'onnxruntime-gpu[cuda,cudnn]'"
@@ -123,7 +124,7 @@ class CudaOpening(Opening):
 
         if (preload := getattr(onnxruntime, "preload_dlls", None)) is not None:
             preload()  # CUDA's and cuDNN's libraries of installed packages
-        with card_memory():
+        with card_words():
             session = onnxruntime.InferenceSession(
                 str(self.path), settings, providers=self.providers, enable_fallback=0
             )
@@ -151,7 +152,7 @@ class OnnxCudaSession(OnnxSession):
 
     def run(self, inputs: Inputs) -> Outputs:
         """Return all outputs as host arrays, once the card has finished."""
-        with card_memory():
+        with card_words():
             return super().run(inputs)
 
     def time_bound(self, inputs: Sequence[Inputs], calls: int, seconds: float) -> BoundTimes | None:
@@ -163,7 +164,7 @@ class OnnxCudaSession(OnnxSession):
         kinds = [str(one.type) for one in self._session.get_inputs()]
         if stream is None or not all(k.startswith("tensor(") and "string" not in k for k in kinds):
             return None
-        with card_memory():
+        with card_words():
             calls_of = [self._bound(one) for one in inputs]
             for call in calls_of:
                 call()
@@ -204,15 +205,26 @@ class OnnxCudaSession(OnnxSession):
 
 
 @contextmanager
-def card_memory() -> Iterator[None]:
-    """Tell a lack of the card's memory in words, within the context."""
+def card_words() -> Iterator[None]:
+    """Tell within the context that the card lacks memory, or this build kernels for the card.
+
+    Source of the cards: microsoft/onnxruntime#31992, of the builds for Linux.
+    """
     try:
         yield
     except Exception as error:
         text = str(error)
-        if isinstance(error, PerfsuiteError) or not any(one in text for one in _OUT_OF_MEMORY):
+        if isinstance(error, PerfsuiteError):
             raise
-        raise BuildError(
-            f"cuda: the card has too little memory: take a smaller batch, or end what else holds "
-            f"memory there ({trimmed(text)})"
-        ) from error
+        if any(words in text for words in _OUT_OF_MEMORY):
+            raise BuildError(
+                f"cuda: the card has too little memory: take a smaller batch, or end what else "
+                f"holds memory there ({trimmed(text)})"
+            ) from error
+        if _NO_KERNELS in text:
+            raise Unavailable(
+                f"cuda: this build of ONNX Runtime has no kernels for the card: those for CUDA 12 "
+                f"have some for sm_60 to sm_120, those for CUDA 13 for sm_75 and newer ones; for "
+                f"older cards take pytorch ({trimmed(text)})"
+            ) from error
+        raise

@@ -192,7 +192,7 @@ def target_of(trt: Any, engine: str, capability: str) -> Any:
         is_older = _number(capability) < min(
             map(_number, known)
         )  # for which tensorrt is not, either
-        instead = "pytorch or onnxruntime-cuda" if is_older else "tensorrt"
+        instead = "pytorch" if is_older else "tensorrt"
         raise Unavailable(
             f"{engine} builds nothing for {capability}; it knows {', '.join(known)}: take the "
             f"runtime {instead} for such a card"

@@ -109,7 +109,7 @@ def no_card(engine: str, said: str) -> Unavailable | None:
     if _NO_TARGET.search(said):
         return Unavailable(
             f"{engine}: this version has no kernels for the card ({trimmed(said)}): for a card "
-            f"that is older take onnxruntime-cuda or pytorch, for a newer one a newer {engine}"
+            f"that is older take pytorch, for a newer one a newer {engine}"
         )
     if _OLD_DRIVER.search(said):
         return Unavailable(

@@ -135,6 +135,9 @@ def test_a_lack_of_the_cards_memory_is_told_in_words(opening: CudaOpening) -> No
     engine.error = "Failed to allocate memory for requested buffer of size 4294967296"
     with pytest.raises(BuildError, match="too little memory: take a smaller batch"):
         session.run({"x": PICTURES})
+    engine.error = "CUDA failure 209: no kernel image is available for execution on the device"
+    with pytest.raises(Unavailable, match="no kernels for the card: those for CUDA 12"):
+        session.run({"x": PICTURES})
     engine.error = "shapes differ"
     with pytest.raises(RuntimeError, match="shapes differ") as raised:
         session.run({"x": PICTURES})
