@@ -7,7 +7,7 @@ nested lists, tuples and dictionaries of tensors, whose structure is stored as p
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -105,33 +105,6 @@ def read_pieces(folder: Path) -> Pieces | None:
     """Return the pieces in `folder`; None if there are none."""
     path = folder / PIECES
     return msgspec.json.decode(path.read_bytes(), type=Pieces) if path.is_file() else None
-
-
-def inputs_of(module: nn.Module, piece: Piece, samples: Iterable[Inputs]) -> Iterator[Inputs]:
-    """Yield the inputs of each call of a piece's module, while the whole `module` answers samples.
-
-    Calls of another structure than when it was exported are left out.
-    """
-    import torch
-
-    names = [entry.name for entry in piece.inputs]
-    seen: list[Inputs] = []
-
-    def hook(_: Any, given: Any, named: Any) -> None:
-        takes, tensors = flatten([list(given), named])
-        if takes == piece.takes:
-            arrays = (as_array(tensor).copy() for tensor in tensors)
-            seen.append(dict(zip(names, arrays, strict=True)))
-
-    handle = module.get_submodule(piece.path).register_forward_pre_hook(hook, with_kwargs=True)
-    try:
-        for sample in samples:
-            with torch.no_grad():
-                called(module, sample)
-            yield from seen
-            seen.clear()
-    finally:
-        handle.remove()
 
 
 def flatten(value: Any) -> tuple[Structure, list[torch.Tensor]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,13 +12,16 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from perfsuite.domain.recipe import PassContext
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, Unsupported
-from perfsuite.export.pieces import PIECES, Piece, inputs_of, read_pieces
+from perfsuite.export.piece_inputs import PieceInputs
+from perfsuite.export.pieces import PIECES, Piece, read_pieces
 from perfsuite.runner.build.steps import Step
 from perfsuite.user_code import require_type, user_code
 
 if TYPE_CHECKING:
     import onnx
     from torch import nn
+
+Given = Callable[[Iterable[Inputs]], Iterator[Inputs]]  # a piece's inputs, of the model's samples
 
 
 def apply_to_pieces(
@@ -36,11 +39,12 @@ def apply_to_pieces(
     if found is None:
         raise BuildError(f"{source}: holds no pieces of a model")
     shutil.copyfile(source / PIECES, folder / PIECES)
+    given = PieceInputs(module, found.pieces)
     refusal: Unsupported | None = None
     changed = 0
     for piece in found.pieces:
         try:
-            made = _applied(step, module, piece, context, source / piece.graph)
+            made = _applied(step, partial(given.of, piece), piece, context, source / piece.graph)
         except Unsupported as error:
             refusal = Unsupported(f"{piece.path}: {error}")
             shutil.copyfile(source / piece.graph, folder / piece.graph)
@@ -52,7 +56,7 @@ def apply_to_pieces(
 
 
 def _applied(
-    step: Step, module: nn.Module, piece: Piece, context: PassContext, graph: Path
+    step: Step, given: Given, piece: Piece, context: PassContext, graph: Path
 ) -> onnx.ModelProto:
     import onnx
 
@@ -60,7 +64,6 @@ def _applied(
     from perfsuite.export.sides import keep_settled
 
     before, whose = load_graph(graph), f"{step.use.use}: its apply() on {piece.path}"
-    given: Callable[[Iterator[Inputs]], Iterator[Inputs]] = partial(inputs_of, module, piece)
     inputs = next(given(iter([context.inputs])), {})
     own = replace(
         context,
