@@ -9,23 +9,50 @@ import msgspec
 
 from perfsuite.domain.record import MEASURED_ALONE, JobKind, Line
 from perfsuite.measure.available_memory import available_bytes, peak_bytes_of
+from perfsuite.measure.meters.nvml import CUDA, left_bytes
 from perfsuite.runner.job import Job
 from perfsuite.runner.turns import Begin, Party, Stopped, measure_in_turns
 
 RESERVE_BYTES = 256 * 1024 * 1024  # that all others on the machine may need meanwhile
 
-_PEAKS = ("load_peak_bytes", "run_peak_bytes")
+_PEAKS, _CARD_PEAKS = ("load_peak_bytes", "run_peak_bytes"), ("device_peak_bytes",)
 
 Where = tuple[JobKind, str]  # a kind of job, as some need more memory, and a cell's id
 Who = tuple[JobKind, str, bool]  # and whether it is of the baseline's artifact
 References = Mapping[str, tuple[str, ...]]  # by a cell's id, those that it is compared with
 
 
+class _Memory:
+    """One memory: how many bytes are `left`, None if that is not known, and who needs them."""
+
+    def __init__(self, left: Callable[[], int | None]) -> None:
+        self.left = left
+        self.needs: dict[Who, int] = {}
+
+    def learn(self, who: Who, need: int) -> None:
+        """Remember what a process needed; the most that it ever did counts."""
+        self.needs[who] = max(self.needs.get(who, 0), need)
+
+    def fits(self, jobs: Iterable[Job]) -> bool:
+        """Return whether there is room for these processes, beside those that are open.
+
+        One that was never seen may need as much as the largest that was.
+        """
+        most = max(self.needs.values(), default=0)
+        need = sum(self.needs.get(_who(job), most) for job in jobs)
+        return need == 0 or (left := self.left()) is None or need + RESERVE_BYTES <= left
+
+    def is_enough(self, jobs: Sequence[Job]) -> bool:
+        """Return whether all of these were seen, and fit together."""
+        return all(_who(job) in self.needs for job in jobs) and self.fits(jobs)
+
+
 class Room:
     """What is known of the memory: what there is, what each process needed, and who was apart.
 
-    `available` returns how many bytes are left, None if that is not known; `peak` returns the most
-    that a process has needed. `earlier` are the lines of earlier sittings.
+    `available` returns how many bytes are left, None if that is not known, and `on_card` how many
+    of the card; `peak` returns the most that a process has needed. `earlier` are the lines of
+    earlier sittings.
     """
 
     def __init__(
@@ -33,9 +60,9 @@ class Room:
         earlier: Iterable[Line] = (),
         available: Callable[[], int | None] = available_bytes,
         peak: Callable[[int], int] = peak_bytes_of,
+        on_card: Callable[[], int | None] = left_bytes,
     ) -> None:
-        self._available, self._peak = available, peak
-        self._needs: dict[Who, int] = {}
+        self._machine, self._card, self._peak = _Memory(available), _Memory(on_card), peak
         self.placed: dict[Where, int] = {}  # the part that each was in
         self.alone: set[Where] = set()  # those that did not fit beside their references
         for line in earlier:
@@ -43,29 +70,30 @@ class Room:
 
     def learn(self, line: Line) -> None:
         """Remember what a process needed that has ended, if its memory was measured."""
-        peaks = [one.samples for one in line.measurements if one.metric in _PEAKS]
-        if peaks:
-            need = int(max(map(max, peaks)))
-            who = (line.job, line.cell, line.baseline)
-            self._needs[who] = max(self._needs.get(who, 0), need)
+        for memory, metrics in ((self._machine, _PEAKS), (self._card, _CARD_PEAKS)):
+            peaks = [one.samples for one in line.measurements if one.metric in metrics]
+            if peaks:
+                memory.learn((line.job, line.cell, line.baseline), int(max(map(max, peaks))))
 
-    def note(self, job: Job, pid: int) -> None:
-        """Remember what a process needs that has been opened and warmed up."""
-        self._needs[_who(job)] = max(self._needs.get(_who(job), 0), self._peak(pid))
+    def open(self, job: Job, party: Party) -> None:
+        """Let a process be opened and warmed up; remember what it needs.
+
+        What it takes of a card is what is less there then: those that are open besides are stopped.
+        """
+        before = self._card.left() if _is_on_card(job) else None
+        self._machine.learn(_who(job), self._peak(party.open(job)))
+        if before is not None:
+            self._card.learn(_who(job), max(0, before - (self._card.left() or 0)))
 
     def fits(self, jobs: Sequence[Job]) -> bool:
-        """Return whether there is room for these processes, beside those that are open.
-
-        One that was never seen may need as much as the largest that was.
-        """
-        most = max(self._needs.values(), default=0)
-        need = sum(self._needs.get(_who(job), most) for job in jobs)
-        left = self._available()
-        return left is None or need == 0 or need + RESERVE_BYTES <= left
+        """Return whether there is room for these processes, beside those that are open."""
+        return self._machine.fits(jobs) and self._card.fits(filter(_is_on_card, jobs))
 
     def is_enough(self, jobs: Sequence[Job]) -> bool:
         """Return whether all of these were seen, and fit together, also if they were apart."""
-        return all(_who(job) in self._needs for job in jobs) and self.fits(jobs)
+        there = [job for job in jobs if _is_on_card(job)]
+        known = not there or self._card.left() is None or self._card.is_enough(there)
+        return known and self._machine.is_enough(jobs)
 
 
 def measure_in_parts(
@@ -164,11 +192,14 @@ class _Split:
             if present and not self._room.fits([job]):  # those before it needed more than expected
                 return False
             who = _who(job)
-            pid = party.open(msgspec.structs.replace(job, part=self._processes[who]))
-            self._room.note(job, pid)
+            self._room.open(msgspec.structs.replace(job, part=self._processes[who]), party)
             self._processes[who] += 1
             present.add(who)
         return True
+
+
+def _is_on_card(job: Job) -> bool:
+    return job.cell.device == CUDA
 
 
 def _where(job: Job) -> Where:

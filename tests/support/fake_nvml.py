@@ -22,6 +22,7 @@ class FakeNvml:
         self.clock_mhz: int | None = 1980
         self.celsius: int | None = 45
         self.reasons: int | None = 0
+        self.total = 100_000
         self.used: int | None = 0
         self.own_bytes: int | None = None  # of this process; None: the card does not say
         self.slowed_ns: dict[int, int] = {}
@@ -90,9 +91,9 @@ class FakeNvml:
         return _told(self.reasons)
 
     def nvmlDeviceGetMemoryInfo(self, card: str) -> Any:  # noqa: N802
-        if card.startswith("part"):
-            return SimpleNamespace(used=(self.parts or {})[int(card[-1])])
-        return SimpleNamespace(used=_told(self.used))
+        part = (self.parts or {}).get(int(card[-1])) if card.startswith("part") else self.used
+        used = _told(part)
+        return SimpleNamespace(used=used, free=self.total - used)
 
     def nvmlDeviceGetComputeRunningProcesses(self, _: Any) -> list[Any]:  # noqa: N802
         other = SimpleNamespace(pid=os.getpid() + 1, usedGpuMemory=7)

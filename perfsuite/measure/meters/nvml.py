@@ -118,6 +118,12 @@ class Nvml:
             found.append(("shared", "another process computes there"))
         return tuple(EvidenceItem("reported", about, name, value) for about, value in found)
 
+    def left(self) -> int | None:
+        """Return how many bytes of the card's memory are free; None where it does not tell."""
+        self._card = _told(self._nvml, lambda: first_card(self._nvml))
+        found = self._ask("nvmlDeviceGetMemoryInfo", of_part=True)
+        return None if found is None else int(found.free)
+
     def _ask(self, name: str, *args: int, of_part: bool = False) -> Any:
         """Return what a function of NVML says of the card; None where it does not tell.
 
@@ -210,6 +216,14 @@ def disturbances() -> tuple[EvidenceItem, ...]:
         return Nvml().now()
     except Unavailable:
         return ()
+
+
+def left_bytes() -> int | None:
+    """Return how many bytes of the card's memory are free; None where no card is told of."""
+    try:
+        return Nvml().left()
+    except Unavailable:
+        return None
 
 
 def _now_us() -> int:

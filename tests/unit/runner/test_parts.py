@@ -59,7 +59,7 @@ class Machine:
         return (self.units - sum(map(need, self.open))) * RESERVE_BYTES + RESERVE_BYTES
 
     def room(self, *earlier: Line) -> Room:
-        return Room(earlier, self.left, lambda need: need * RESERVE_BYTES)
+        return Room(earlier, self.left, lambda need: need * RESERVE_BYTES, lambda: None)
 
 
 def need(job: Job) -> int:
@@ -223,8 +223,49 @@ def test_what_earlier_sittings_needed_is_known(monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_system_that_tells_nothing_splits_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     machine, jobs = Machine(99, monkeypatch), made("r1", "a2", "b3")
-    measured(Room((), lambda: None, lambda need: need), jobs, jobs[0])
+    measured(Room((), lambda: None, lambda need: need, lambda: None), jobs, jobs[0])
     assert machine.parties == [["r1", "a2", "b3"]]
+
+
+def test_what_does_not_fit_on_the_card_together_is_measured_in_parts(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(4, monkeypatch)
+    jobs = [
+        msgspec.structs.replace(job, cell=msgspec.structs.replace(job.cell, device="cuda"))
+        for job in made("r1", "a1", "b2", "c2")
+    ]
+    room = Room((), lambda: None, lambda need: 0, machine.left)
+    measured(room, jobs, jobs[0])
+    assert machine.parties == [["r1", "a1", "b2"], ["r1/1", "c2"]]
+    machine.parties.clear()
+    machine.units = 6
+    measured(room, jobs, jobs[0])
+    assert machine.parties == [["r1", "a1", "b2", "c2"]], "all were seen, and fit together now"
+
+
+def test_what_cells_took_of_the_card_in_earlier_sittings_is_known(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    machine = Machine(3, monkeypatch)
+    on_card = [Cell("net", name, "fake", "cuda") for name in ("r1", "a1", "b2")]
+    jobs = [
+        msgspec.structs.replace(job, cell=cell)
+        for job, cell in zip(made("r1", "a1", "b2"), on_card, strict=True)
+    ]
+    earlier = [
+        line_of(
+            job,
+            status="ok",
+            measurements=(Measurement("device_peak_bytes", "B", (need(job) * RESERVE_BYTES,)),),
+        )
+        for job in jobs
+    ]
+    room = Room(earlier, lambda: None, lambda need: 0, machine.left)
+    assert not room.fits(jobs)
+    assert room.fits(jobs[:2])
+    measured(room, jobs, jobs[0])
+    assert machine.parties == [["r1", "a1"], ["r1/1", "b2"]]
 
 
 def test_references_are_those_of_tables_and_of_budgets(

@@ -14,7 +14,7 @@ from fake_nvml import FakeNvml
 from perfsuite.errors import Unavailable
 from perfsuite.measure.metering import Metering
 from perfsuite.measure.meters import nvml as nvml_module
-from perfsuite.measure.meters.nvml import Nvml, disturbances
+from perfsuite.measure.meters.nvml import Nvml, disturbances, left_bytes
 from perfsuite.measure.meters.nvml_samples import Sample
 
 
@@ -288,3 +288,14 @@ def test_what_disturbs_a_card_at_this_moment(card: FakeNvml) -> None:
 def test_without_a_card_nothing_disturbs_it(card: FakeNvml) -> None:
     card.error = "Driver Not Loaded"
     assert disturbances() == ()
+
+
+def test_what_is_left_of_the_cards_memory(card: FakeNvml) -> None:
+    card.used = 30_000
+    assert left_bytes() == 70_000
+    card.parts = {2: 99_000}
+    assert left_bytes() == 1_000, "of the slice that is used"
+    card.parts, card.used = None, None
+    assert left_bytes() is None
+    card.error = "Insufficient Permissions"
+    assert left_bytes() is None
