@@ -24,12 +24,13 @@ import numpy as np
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, Runtime, Session, SessionOptions, Variant
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import ConfigError, PerfsuiteError
+from perfsuite.errors import ConfigError, PerfsuiteError, Unavailable
 from perfsuite.export.calls import evaluated
 from perfsuite.export.onnx import export_fixed, graph_spec, load_graph
 from perfsuite.export.parity import check_numbers
 from perfsuite.measure.latency import garbage_collector_off, timed_run
 from perfsuite.passes.shared.invocation import copied
+from perfsuite.runner.build.capabilities import only_builds
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.store.temporary import TemporaryFolder
 from perfsuite.user_code import user_code
@@ -63,9 +64,16 @@ class Clock:
         """Return the seconds that a call of each candidate takes, in their order.
 
         Lists whose weights exceed `OPEN_BYTES` are timed in parts, so that memory is bounded.
+        Raises `Unavailable` for a device that the engine only builds for.
         """
         if cold_bytes < 0:
             raise ConfigError(f"cold_bytes is {cold_bytes}; it must be 0 or more")
+        if only_builds(self.runtime, self.device):
+            raise Unavailable(
+                f"nothing is timed on {self.device}, for which {self.runtime.name} builds here and "
+                f'runs nothing: let the pass choose without times (prune: scope = "global" or '
+                f'"uniform"), or take a machine with such a card, and devices = ["cuda"]'
+            )
         found: list[float] = []
         reader = _Reader(cold_bytes)
         with _torch_as_it_was():

@@ -64,6 +64,14 @@ def require_card() -> None:
         ) from error
 
 
+def capability() -> str:
+    """Return the compute capability of the card, such as sm_90."""
+    import torch
+
+    major, minor = torch.cuda.get_device_capability(0)
+    return f"sm_{major}{minor}"
+
+
 def _other_build() -> str:
     """Return for which cards this torch has kernels, and what to install for the one that is here.
 
@@ -71,12 +79,10 @@ def _other_build() -> str:
     """
     import torch
 
-    major, minor = torch.cuda.get_device_capability(0)
     known = ", ".join(torch.cuda.get_arch_list())
-    install = (
-        _FOR_OLD_CARDS if (major, minor) < _TURING else "pip install --upgrade torch torchvision"
-    )
-    return f"the card has sm_{major}{minor}, and it has kernels for {known}; {install}"
+    is_old = torch.cuda.get_device_capability(0) < _TURING
+    install = _FOR_OLD_CARDS if is_old else "pip install --upgrade torch torchvision"
+    return f"the card has {capability()}, and it has kernels for {known}; {install}"
 
 
 def _why() -> str:
@@ -197,11 +203,10 @@ def card_items() -> tuple[EvidenceItem, ...]:
 
     backends: Any = torch.backends
     cudnn = backends.cudnn
-    major, minor = torch.cuda.get_device_capability()
     return (
         EvidenceItem("reported", "version", "CUDA", str(torch.version.cuda)),
         EvidenceItem("reported", "version", "cuDNN", cudnn_version()),
-        EvidenceItem("reported", "setting", "compute capability", f"sm_{major}{minor}"),
+        EvidenceItem("reported", "setting", "compute capability", capability()),
         EvidenceItem("reported", "precision", "float32 convolutions", cudnn.conv.fp32_precision),
         EvidenceItem(
             "reported", "precision", "float32 products on cuda", backends.cuda.matmul.fp32_precision

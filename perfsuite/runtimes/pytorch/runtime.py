@@ -22,6 +22,7 @@ from perfsuite.export.state import load, storable
 from perfsuite.processor import read_processor
 from perfsuite.runtimes.pytorch.card import (
     Placement,
+    capability,
     card_items,
     card_memory,
     identity,
@@ -35,7 +36,7 @@ from perfsuite.runtimes.pytorch.roofline import card_roofline
 from perfsuite.runtimes.pytorch.settings import settings
 from perfsuite.runtimes.pytorch.trace import SCOPE, launched
 from perfsuite.runtimes.shared.base import artifact_file, trimmed, versions
-from perfsuite.runtimes.shared.cuda_driver import CUDA
+from perfsuite.runtimes.shared.cuda_driver import CUDA, require_precision
 from perfsuite.runtimes.shared.device_clock import timed_by_events
 from perfsuite.runtimes.shared.kernel_names import kernel_items, operator_precision
 from perfsuite.runtimes.shared.module_session import ModuleSession
@@ -73,9 +74,10 @@ class PyTorch:
         return versions("torch", ("torch",), "pip install torch torchvision")
 
     def require(self, device: str, precision: str) -> None:
-        """Raise `Unavailable` without a card, `Unsupported` for what only a card can do."""
+        """Raise `Unavailable` without a card that can, `Unsupported` for what only a card can."""
         if device == CUDA:
             require_card()
+            require_precision(precision, capability())
         elif precision not in ON_PROCESSOR:
             raise Unsupported(
                 f"{self.name}: precision '{precision}' is for '{CUDA}'; on '{device}' it has "

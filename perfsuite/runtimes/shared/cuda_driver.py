@@ -23,6 +23,7 @@ _OUT_OF_MEMORY, _STUB, _UNAVAILABLE, _NO_DEVICE, _NOT_READY = 2, 34, 46, 100, 80
 # Where another one fails, something has gone wrong on the card.
 _BEGINNINGS = ("cuInit", "cuDevice", "cuDriver", "cuCtx")
 _NON_BLOCKING = 1  # a stream that waits for no other, as CUDA's first one would
+_FIRST_WITH_TF32 = 80
 _MISMATCH = (803, 804)  # the driver in the kernel and its library are of different versions
 
 NO_DRIVER = (
@@ -149,6 +150,19 @@ class Driver:
         self._library.cuGetErrorString(result, ctypes.byref(text))
         words = (text.value or b"an unknown error").decode(errors="replace")
         return f"{name} says '{words}' (error {result})"
+
+
+def require_precision(precision: str, capability: str) -> None:
+    """Raise `Unavailable` for TF32 on cards before sm_80, which compute float32 instead.
+
+    `capability` is that of the card, such as sm_75. Source: CUDA C++ Programming Guide, tensor core
+    input data types by compute capability.
+    """
+    if precision == "tf32" and int(capability.removeprefix("sm_")) < _FIRST_WITH_TF32:
+        raise Unavailable(
+            f"{CUDA}: TF32 needs a card with sm_{_FIRST_WITH_TF32} or newer, and this one has "
+            f"{capability}; ask for fp32, or for fp16"
+        )
 
 
 def _loaded() -> Any:

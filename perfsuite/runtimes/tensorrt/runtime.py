@@ -21,7 +21,7 @@ from perfsuite.runtimes.shared.base import (
     open_error,
     versions,
 )
-from perfsuite.runtimes.shared.cuda_driver import CUDA, Driver
+from perfsuite.runtimes.shared.cuda_driver import CUDA, Driver, require_precision
 from perfsuite.runtimes.tensorrt import stored
 from perfsuite.runtimes.tensorrt.builder import Wanted, build, given_nodes, target_of
 from perfsuite.runtimes.tensorrt.built import (
@@ -71,6 +71,7 @@ class TensorRt:
         """Raise `Unavailable`, with what to install or change, where the device is not there."""
         if device == CUDA:
             Driver().require(self.title, self._cuda())
+        require_precision(precision, self.identify(device).features[0])
 
     def _cuda(self) -> tuple[int, int]:
         """Return the version of CUDA that the installed package was made for."""

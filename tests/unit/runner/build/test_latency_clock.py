@@ -14,7 +14,7 @@ import pytest
 
 from perfsuite.domain.runtime import Manifest, Runtime, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unsupported
+from perfsuite.errors import BuildError, ConfigError, PerfsuiteError, Unavailable, Unsupported
 from perfsuite.runner.build import latency_clock as clock_module
 from perfsuite.runner.build.latency_clock import TURNS, Clock, _low, _parts, _Reader
 from perfsuite.runtimes.fake.runtime import Fake
@@ -22,6 +22,7 @@ from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
 from perfsuite.runtimes.pytorch.runtime import PyTorch
 from perfsuite.runtimes.shared.base import BaseSession
+from perfsuite.runtimes.tensorrt.runtime import TensorRtRtx
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("onnxruntime")
@@ -257,3 +258,9 @@ def test_real_engines_run_layers_and_nets(
         [(layer, images), (net, images), boxes], cold_bytes=4096
     )
     assert len(found) == 3 and all(0 < seconds < 10 for seconds in found)
+
+
+def test_a_device_that_is_only_built_for_has_no_clock() -> None:
+    runtime = TensorRtRtx()
+    with pytest.raises(Unavailable, match=r'on sm_89, .* without times \(prune: scope = "global"'):
+        Clock(runtime, "sm_89", "fp16", 1)([linear(3)])

@@ -14,6 +14,7 @@ from perfsuite.domain.device import DeviceIdentity
 from perfsuite.domain.runtime import Manifest
 from perfsuite.errors import BuildError, Unavailable, Unsupported
 from perfsuite.runtimes.pytorch import card as card_module
+from perfsuite.runtimes.pytorch import runtime as runtime_module
 from perfsuite.runtimes.pytorch.card import (
     Placement,
     card_memory,
@@ -93,6 +94,16 @@ def test_a_card_is_known_by_what_its_times_depend_on(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: properties)
     wanted = {"memory": "140 GiB", "multiprocessors": "132"}
     assert identity() == DeviceIdentity("cuda", "NVIDIA H200", ("sm_90",), wanted)
+
+
+def test_an_older_card_has_no_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    monkeypatch.setattr(runtime_module, "require_card", lambda: None)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: (6, 1))
+    PyTorch().require("cuda", "fp16")
+    with pytest.raises(Unavailable, match=r"TF32 needs .* this one has sm_61; ask for fp32"):
+        PyTorch().require("cuda", "tf32")
 
 
 def test_the_processor_lacks_the_precisions_of_cards() -> None:

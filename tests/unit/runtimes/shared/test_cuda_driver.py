@@ -10,7 +10,7 @@ from fake_cuda import FakeCuda
 from perfsuite.domain.device import DeviceIdentity
 from perfsuite.errors import BuildError, Unavailable
 from perfsuite.libraries.faults.missing import missing_in
-from perfsuite.runtimes.shared.cuda_driver import Driver, Stream
+from perfsuite.runtimes.shared.cuda_driver import Driver, Stream, require_precision
 
 
 def test_a_card_is_what_torch_says_that_it_is() -> None:
@@ -83,3 +83,13 @@ def test_marks_in_a_stream_tell_the_cards_time_between_them() -> None:
     end.synchronize()
     assert begin.elapsed_time(end) == 2.5
     assert "cuEventSynchronize" in card.called
+
+
+def test_tf32_is_for_cards_that_have_it() -> None:
+    for capability in ("sm_80", "sm_120"):
+        require_precision("tf32", capability)
+    require_precision("fp16", "sm_52")
+    with pytest.raises(
+        Unavailable, match="needs a card with sm_80 or newer, and this one has sm_75"
+    ):
+        require_precision("tf32", "sm_75")

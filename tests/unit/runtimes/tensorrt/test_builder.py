@@ -330,6 +330,12 @@ def test_devices_that_are_only_built_for_are_kinds_of_cards() -> None:
     assert TensorRt.builds_for == ()
 
 
+def test_tf32_is_not_built_for_cards_without_it() -> None:
+    TensorRtRtx().require("sm_86", "tf32")
+    with pytest.raises(Unavailable, match="TF32 needs a card with sm_80"):
+        TensorRtRtx().require("sm_75", "tf32")
+
+
 def test_a_cuda_that_the_package_was_made_for_is_read_from_its_name(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
