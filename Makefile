@@ -37,7 +37,7 @@ check: setup  ## lint, format, types, layers
 	$(BIN)/lint-imports
 
 test: check  ## what CI runs: the checks and all tests but the long proof
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 3 --dist loadfile
 
 # Blood cells, of which benchmarks/stages.toml and prune.toml speak: beside this checkout, unless somebody says.
 verify: export PERFSUITE_BCCD ?= $(abspath $(wildcard ../shared/data/bccd))
