@@ -299,3 +299,9 @@ def test_what_is_left_of_the_cards_memory(card: FakeNvml) -> None:
     assert left_bytes() is None
     card.error = "Insufficient Permissions"
     assert left_bytes() is None
+
+
+def test_the_script_has_nothing_that_the_library_has_not() -> None:
+    nvml = pytest.importorskip("pynvml", reason="pip install 'perfsuite[cuda]'")
+    named = {name for name in vars(FakeNvml) if name.startswith("nvml")}
+    assert {*named, "NVMLError"} - set(dir(nvml)) == set()

@@ -161,3 +161,11 @@ def test_each_call_has_its_own_operators() -> None:
     one, other = device_spans([*trace(), *later])
     assert [span.name for span in one] == [span.name for span in other]
     assert abs(one[1].start_s - other[1].start_s) < 1e-12
+
+
+def test_the_scripted_events_have_nothing_that_torchs_have_not() -> None:
+    import torch
+
+    real = torch._C._autograd._KinetoEvent
+    methods = {name for name, made in vars(Event).items() if callable(made) and name[0] != "_"}
+    assert methods - set(dir(real)) == set()

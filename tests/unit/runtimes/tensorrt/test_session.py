@@ -29,6 +29,24 @@ NODES = (
 MANIFEST = Manifest("tensorrt", "cuda", "fp16", 2, SPEC, ("y",), lossy=False, quantized=False)
 
 
+# What sessions use of the library beside engines and contexts.
+LIBRARY = {
+    "IExecutionContext": ("profiler",),
+    "ICudaEngine": ("num_io_tensors", "create_runtime_config"),
+    "IRuntimeConfig": (
+        "set_execution_context_allocation_strategy", "create_runtime_cache", "set_runtime_cache",
+    ),
+    "IRuntimeCache": ("serialize", "deserialize"),
+    "Runtime": ("deserialize_cuda_engine",),
+    "EngineInspector": ("execution_context", "get_engine_information"),
+    "IProfiler": (),
+    "IOutputAllocator": (),
+    "TensorIOMode": ("INPUT", "OUTPUT"),
+    "ExecutionContextAllocationStrategy": ("USER_MANAGED",),
+    "LayerInformationFormat": ("JSON",),
+}  # fmt: skip
+
+
 @pytest.fixture
 def card(monkeypatch: pytest.MonkeyPatch) -> Card:
     found = Card(attributes={16: 128, 75: 8, 76: 9})
@@ -236,3 +254,23 @@ def test_without_a_driver_it_is_unavailable(
     monkeypatch.setattr(cuda_driver.ctypes, "CDLL", missing)
     with pytest.raises(Unavailable, match="no NVIDIA driver"):
         opened(tmp_path, monkeypatch, FakeEngine())
+
+
+@pytest.mark.parametrize(
+    ("scripted", "real"),
+    [
+        (fake_tensorrt.FakeContext, "IExecutionContext"),
+        (fake_tensorrt.FakeEngine, "ICudaEngine"),
+    ],
+)
+def test_the_script_has_nothing_that_the_library_has_not(scripted: type, real: str) -> None:
+    """What runs on a card alone is called by names that the installed library knows."""
+    trt = pytest.importorskip("tensorrt_rtx", reason="pip install 'perfsuite[tensorrt-rtx]'")
+    named = {name for name in vars(scripted) if not name.startswith("_")}
+    assert named - set(dir(getattr(trt, real))) == set()
+
+
+@pytest.mark.parametrize(("part", "names"), LIBRARY.items(), ids=LIBRARY)
+def test_the_library_has_what_else_is_called_on_a_card(part: str, names: tuple[str, ...]) -> None:
+    trt = pytest.importorskip("tensorrt_rtx", reason="pip install 'perfsuite[tensorrt-rtx]'")
+    assert set(names) - set(dir(getattr(trt, part))) == set()
