@@ -15,6 +15,7 @@ from perfsuite.domain.recipe import FP32, ResolvedRecipe
 from perfsuite.domain.record import Record, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.survey import Survey
+from perfsuite.domain.verdict import Interval
 from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.environment import usable_threads
 from perfsuite.runner.deadline import Deadline
@@ -24,7 +25,7 @@ from perfsuite.search.costs import Costs, fitting
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.phases import Phases
 from perfsuite.search.plans import Asked, Left, PhasePlan, phase_plan
-from perfsuite.search.scores import Score, score
+from perfsuite.search.scores import Estimate, Score, score
 from perfsuite.search.trainings import Trainings
 from perfsuite.search.untrained import Untrained
 from perfsuite.search.ways import Way, ways
@@ -35,7 +36,6 @@ ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
 GRACE = 0.1  # of the minutes: what goes on is cut off so much later than nothing new begins
 
 _NO_MODULE = "it changes a torch module, and this workload is an ONNX file"
-_NO_WAY = "no engine runs the net without losing too much"
 
 
 class Search:
@@ -43,11 +43,13 @@ class Search:
 
     `scores` are of candidates that are ready, in the order of the table; `timed` of those that were
     timed and would have to be trained; `left` are rows that were not tried or trained. `records`
-    hold all that was measured, and `reference_record` the reference of the first phase.
+    hold all that was measured, and `reference_record` the reference of the first phase. Passes
+    choose by the times of the engine `clock`, a reference.
     """
 
     costs: Costs
     reference_record: Record
+    clock: str
 
     def __init__(
         self, suite: ResolvedSuite, goal: Goal, decisions: Decisions, phases: Phases
@@ -103,11 +105,10 @@ class Search:
         """Try candidates, those that cost least first, until one meets the target."""
         self.survey = self.decisions.once("survey", Survey, self._surveyed)
         self._try_engines()
-        engines = list(self.scores)
         if self.winner is None:
-            self._try_recipes(engines)
+            self._try_recipes()
         if self.winner is None and not self.survey.is_file:
-            self._train(engines)
+            self._train()
         tried = {one.row for one in (*self.scores, *self.timed)}
         for row in self.rows:
             if row.name not in tried:
@@ -122,8 +123,19 @@ class Search:
             return Left("lacks", _NO_MODULE)
         if self.winner is not None:
             return Left("target_met")
-        able = rules.worthwhile(self.scores, self.goal)
-        return Left("no_time") if able else Left("lacks", _NO_WAY)
+        return Left("no_time")
+
+    def worthwhile(self) -> list[Way]:
+        """Return the ways in which more is tried, by what is known of the net as it is.
+
+        That of the reference is one of them: an engine may be the only one, or the fastest that
+        loses nothing.
+        """
+        same, none = (Estimate(Interval(one, one, one), one, one) for one in (1.0, 0.0))
+        way = Way(self.reference.runtime, self.reference.precision)
+        reference = Score(self.reference, FP32, "", way, speedup=same, loss=none)
+        plain = [one for one in self.scores if not one.row]
+        return rules.worthwhile([reference, *plain], self.goal)
 
     # -- what is tried ----------------------------------------------------------------------
 
@@ -131,22 +143,24 @@ class Search:
         """Measure the net as it is on all engines, in all precisions, and in INT8."""
         asked = [("", recipe(None, way), way) for way in ways(self.engines)]
         plan = self.decisions.once(ENGINES, PhasePlan, lambda: self.planned(asked))
-        if not plan.trials:
+        if self.survey.is_file and not plan.trials:
             raise PerfsuiteError(
                 f"there is nothing to search for: {self.reference.runtime} is the reference, and "
-                f"runs no other precision and no INT8; name more engines by --runtime"
+                f"runs no other precision and no INT8, and no other pass changes an ONNX file; "
+                f"name more engines by --runtime"
             )
         words = "the net as it is, on all engines, in all precisions, and in INT8"
         self.scores += self.found(ENGINES, words, plan)
         self.costs = Costs(plan, self.reference, read(self.phases.folder / ENGINES)[1])
+        self.clock = self.suite.runtime(self.worthwhile()[0].runtime)
 
-    def _try_recipes(self, engines: Sequence[Score]) -> None:
+    def _try_recipes(self) -> None:
         """Try what trains nothing: the net as it is in more ways, and rows of the table."""
-        asked = Untrained(self, engines, self._clock(engines)).asked()
+        asked = Untrained(self).asked()
         plan = self._planned_in_time(RECIPES, asked, evaluate=True)
         self.scores += self.found(RECIPES, "recipes that train nothing", plan)
 
-    def _train(self, engines: Sequence[Score]) -> None:
+    def _train(self) -> None:
         """Time what would have to be trained, then train what may meet the target, in turn."""
         trained = [row for row in self.rows if row.schedule is not None]
         if lacks := self.survey.without.get("training"):
@@ -154,30 +168,23 @@ class Search:
             return
         # What the net as it is was tried in meanwhile is a way like others. All are in one
         # precision, because a pass that hears an engine's clock makes another net in each.
-        able = rules.worthwhile([one for one in self.scores if not one.row], self.goal)
+        able = self.worthwhile()
         chosen = [way for way in able if way.precision == able[0].precision]
-        clock = self._clock(engines)
-        asked = [(row.name, recipe(row, way, clock), way) for row in trained for way in chosen]
+        asked = [(row.name, recipe(row, way, self.clock), way) for row in trained for way in chosen]
         plan = self._planned_in_time(SPEEDS, asked, evaluate=False)
         words = "how fast nets would be that are to be trained"
         self.timed = self.found(SPEEDS, words, plan)
-        trainings = Trainings(self, clock)
+        trainings = Trainings(self)
         for number, training in enumerate(trainings.decided(), start=1):
             if self.winner is not None:
                 self.left[training.row] = Left("target_met")
             else:
                 self.scores += trainings.run(number, training)
 
-    def _clock(self, engines: Sequence[Score]) -> str:
-        """Return the reference of the fastest engine, by whose clock passes choose."""
-        able = rules.worthwhile(engines, self.goal)
-        return self.suite.runtime(able[0].runtime if able else self.reference.runtime)
-
     def asked(
         self,
         row: Row,
         way: Way,
-        clock: str,
         plan: Mapping[str, Any] | None = None,
         training: Mapping[str, Any] | None = None,
     ) -> Survey:
@@ -185,7 +192,7 @@ class Search:
 
         With a plan of a `training` it is how long that takes, else whether its fit is in the cache.
         """
-        one = ResolvedRecipe(row.name, (module_pass(row, clock, plan),))
+        one = ResolvedRecipe(row.name, (module_pass(row, self.clock, plan),))
         suite = msgspec.structs.replace(self.suite, recipes=(FP32, one))
         cell = msgspec.structs.replace(
             self.reference, recipe=one.name, runtime=way.runtime, precision=way.precision
@@ -222,20 +229,21 @@ class Search:
         Raises `PerfsuiteError` if the reference did not end well: nothing can be compared then.
         The first phase is done whatever it takes, and each other one leaves off in time.
         """
-        if not plan.trials:
+        first = name == ENGINES
+        if not plan.trials and not first:
             return []
         done = f"{name}: done"
         if self.decisions.knows(done):
             run = load_run(self.phases.folder / name)
         else:
             cells = [self.reference, *(one.cell for one in plan.trials)]
-            limit = self.deadline(self.latest_s()) if self.records else None
+            limit = None if first else self.deadline(self.latest_s())
             run = self.phases.run(
                 name, words, plan.suite, cells, evaluate=plan.evaluate, deadline=limit
             )
         self._check_reference(run)
         self.decisions.once(done, bool, lambda: True)
-        if not self.records:
+        if first:
             self.reference_record = run.records[self.reference.id]
         self.records += [run.records[one.cell.id] for one in plan.trials]
         return [

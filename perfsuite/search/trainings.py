@@ -35,8 +35,8 @@ class _Decided(msgspec.Struct, frozen=True):
 class Trainings:
     """The trainings of a search whose candidates were timed, by the clock of one engine."""
 
-    def __init__(self, search: Search, clock: str) -> None:
-        self._search, self._clock = search, clock
+    def __init__(self, search: Search) -> None:
+        self._search = search
         self._rows = {row.name: row for row in search.rows}
 
     def decided(self) -> tuple[Training, ...]:
@@ -56,7 +56,7 @@ class Trainings:
             search.left[row.name] = Left("no_time", needed_s=training.seconds)
             return []
         asked = [
-            (row.name, recipe(row, one.way, self._clock, training.plan), one.way)
+            (row.name, recipe(row, one.way, search.clock, training.plan), one.way)
             for one in self._promising(row)
         ]
         plan = search.decisions.once(name, PhasePlan, lambda: search.planned(asked))
@@ -99,7 +99,7 @@ class Trainings:
         """Return the whole training of a row if it is in the cache, and so takes no time."""
         search, schedule = self._search, _schedule(row)
         plan = plan_of(schedule, schedule.epochs, search.survey)
-        if not search.asked(row, timed[0].way, self._clock, plan).trained:
+        if not search.asked(row, timed[0].way, plan).trained:
             return None
         rest_s = self._rest_s(timed)
         return Training(row.name, plan, rest_s) if rest_s <= left_s else Left("no_time")
@@ -110,7 +110,7 @@ class Trainings:
         if left_s <= rest_s:
             return Left("no_time")
         once = plan_of(schedule, 1, search.survey)
-        estimated = search.asked(row, timed[0].way, self._clock, training=once)
+        estimated = search.asked(row, timed[0].way, training=once)
         epoch_s = MARGIN * (estimated.training_s or 0.0)
         epochs = _epochs(schedule, (left_s - rest_s) / epoch_s if epoch_s > 0.0 else 1e9)
         if epochs < schedule.least:

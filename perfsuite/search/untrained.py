@@ -10,7 +10,6 @@ from perfsuite.runner.build.kernels import needed
 from perfsuite.search import rules
 from perfsuite.search.candidates import Row, recipe
 from perfsuite.search.plans import Asked, Left
-from perfsuite.search.scores import Score
 from perfsuite.search.ways import FEWER_BOXES, Way, with_fewer_boxes, with_kernels, without_loss
 
 if TYPE_CHECKING:
@@ -21,14 +20,10 @@ _NO_TRAINING = "its training is not in the cache"
 
 
 class Untrained:
-    """What a search asks next, from what it found of the net as it is on all `engines`.
+    """What a search asks next, from what it found of the net as it is on all engines."""
 
-    Passes choose by the times of the engine `clock`.
-    """
-
-    def __init__(self, search: Search, engines: Sequence[Score], clock: str) -> None:
-        self._search, self._engines, self._clock = search, engines, clock
-        self._chosen = rules.worthwhile(engines, search.goal)
+    def __init__(self, search: Search) -> None:
+        self._search, self._chosen = search, search.worthwhile()
 
     def asked(self) -> list[Asked]:
         """Return what is tried, in order; the search is told why some rows are not."""
@@ -36,16 +31,17 @@ class Untrained:
         asked: list[Asked] = [("", recipe(None, way), way) for way in more]
         if self._search.survey.is_file:
             return asked
+        clock = self._search.clock
         for row in (one for one in self._search.rows if one.schedule is None):
             able = self._able(row)
             if self._is_ready(row, able):
-                asked += [(row.name, recipe(row, way, self._clock), way) for way in able]
+                asked += [(row.name, recipe(row, way, clock), way) for way in able]
         return asked
 
     def _autos(self) -> list[Way]:
         """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
-        goal = self._search.goal
-        rounded = [one for one in self._engines if one.way.rounds and one.speedup and one.loss]
+        goal, tried = self._search.goal, self._search.scores
+        rounded = [one for one in tried if one.way.rounds and one.speedup and one.loss]
         lossy = [one for one in rounded if not rules.keeps_accuracy(one, goal)]
         limit = goal.max_drop_points
         return [without_loss(one.way, limit) for one in lossy if limit > 0.0]
@@ -70,9 +66,7 @@ class Untrained:
         if not row.workloads or not able:
             return bool(able)
         ready = self._search.decisions.once(
-            f"{row.name}: ready",
-            bool,
-            lambda: self._search.asked(row, able[0], self._clock).trained,
+            f"{row.name}: ready", bool, lambda: self._search.asked(row, able[0]).trained
         )
         if not ready:
             self._search.left[row.name] = Left("lacks", _NO_TRAINING)

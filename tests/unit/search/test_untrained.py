@@ -13,7 +13,7 @@ from perfsuite.domain.survey import Survey
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.fake.runtime import Fake
 from perfsuite.search.candidates import Row
-from perfsuite.search.ways import FEWER_BOXES
+from perfsuite.search.ways import FEWER_BOXES, Way
 
 
 def test_int8_that_loses_too_much_is_tried_with_layers_in_float(project: SearchProject) -> None:
@@ -97,3 +97,22 @@ def with_boxes(project: SearchProject, boxes: int) -> Callable[[Job], Line]:
         return replace(line, survey=replace(line.survey, boxes=boxes))
 
     return execute
+
+
+def test_where_the_reference_is_the_only_engine_its_net_is_made_smaller(
+    project: SearchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As eager PyTorch, on a processor without bf16: it runs no INT8, and can be pruned."""
+    monkeypatch.setattr("perfsuite.search.search.ways", lambda engines: [Way("fake")])
+    project.script({"lowrank": 0.001}, {})
+    found = project.optimize()
+    assert found.exit_code == 0
+    assert found.optimum.best == "net/lowrank/fake/cpu/b1"
+
+
+def test_what_loses_nothing_is_tried_with_more_passes_though_it_is_the_reference(
+    project: SearchProject,
+) -> None:
+    project.script({"int8": 0.004, "lowrank": 0.001}, {"* net/*int8/*": 399})
+    found = project.optimize()
+    assert found.optimum.best == "net/lowrank/fake/cpu/b1"
