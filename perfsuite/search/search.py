@@ -32,7 +32,7 @@ from perfsuite.search.ways import Way, ways
 from perfsuite.store.journal import read
 from perfsuite.store.runs import load_run
 
-ENGINES, RECIPES, SPEEDS = "1-engines", "2-recipes", "3-speeds"
+ENGINES, READY, RECIPES, SPEEDS = "1-engines", "2-ready", "2-recipes", "3-speeds"
 GRACE = 0.1  # of the minutes: what goes on is cut off so much later than nothing new begins
 
 _NO_MODULE = "it changes a torch module, and this workload is an ONNX file"
@@ -155,10 +155,15 @@ class Search:
         self.clock = self.suite.runtime(self.worthwhile()[0].runtime)
 
     def _try_recipes(self) -> None:
-        """Try what trains nothing: the net as it is in more ways, and rows of the table."""
-        asked = Untrained(self).asked()
-        plan = self._planned_in_time(RECIPES, asked, evaluate=True)
-        self.scores += self.found(RECIPES, "recipes that train nothing", plan)
+        """Try what trains nothing: what was trained before, and if that is not enough, the rest."""
+        untrained = Untrained(self)
+        for name, words, asked in (
+            (READY, "recipes whose trainings are in the cache", untrained.ready),
+            (RECIPES, "recipes that train nothing", untrained.others),
+        ):
+            if self.winner is None:
+                plan = self._planned_in_time(name, asked(), evaluate=True)
+                self.scores += self.found(name, words, plan)
 
     def _train(self) -> None:
         """Time what would have to be trained, then train what may meet the target, in turn."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from perfsuite.passes.table import PASSES
@@ -25,23 +25,33 @@ class Untrained:
     def __init__(self, search: Search) -> None:
         self._search, self._chosen = search, search.worthwhile()
 
-    def asked(self) -> list[Asked]:
-        """Return what is tried, in order; the search is told why some rows are not."""
+    def ready(self) -> list[Asked]:
+        """Return the rows whose trainings are in the cache; the search is told of the others."""
+        return self._of_rows(row for row in self._rows if row.workloads)
+
+    def others(self) -> list[Asked]:
+        """Return what else is tried, in order: passes are fitted, which may take minutes."""
         more = [*self._autos(), *self._fewer_boxes()]
-        asked: list[Asked] = [("", recipe(None, way), way) for way in more]
-        if self._search.survey.is_file:
-            return asked
-        clock = self._search.clock
-        for row in (one for one in self._search.rows if one.schedule is None):
+        plain: list[Asked] = [("", recipe(None, way), way) for way in more]
+        return [*plain, *self._of_rows(row for row in self._rows if not row.workloads)]
+
+    @property
+    def _rows(self) -> list[Row]:
+        rows = [] if self._search.survey.is_file else self._search.rows
+        return [row for row in rows if row.schedule is None]
+
+    def _of_rows(self, rows: Iterable[Row]) -> list[Asked]:
+        asked: list[Asked] = []
+        for row in rows:
             able = self._able(row)
             if self._is_ready(row, able):
-                asked += [(row.name, recipe(row, way, clock), way) for way in able]
+                asked += [(row.name, recipe(row, way, self._search.clock), way) for way in able]
         return asked
 
     def _autos(self) -> list[Way]:
         """Return INT8 with some layers in float, wherever INT8 by itself may lose too much."""
-        goal, tried = self._search.goal, self._search.scores
-        rounded = [one for one in tried if one.way.rounds and one.speedup and one.loss]
+        goal, plain = self._search.goal, [one for one in self._search.scores if not one.row]
+        rounded = [one for one in plain if one.way.rounds and one.speedup and one.loss]
         lossy = [one for one in rounded if not rules.keeps_accuracy(one, goal)]
         limit = goal.max_drop_points
         return [without_loss(one.way, limit) for one in lossy if limit > 0.0]

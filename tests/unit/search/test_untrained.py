@@ -12,7 +12,7 @@ from perfsuite.domain.record import Line
 from perfsuite.domain.survey import Survey
 from perfsuite.runner.job import Job, line_of
 from perfsuite.runtimes.fake.runtime import Fake
-from perfsuite.search.candidates import Row
+from perfsuite.search.candidates import ROWS, Row
 from perfsuite.search.ways import FEWER_BOXES, Way
 
 
@@ -31,7 +31,8 @@ def test_a_row_of_some_workloads_is_tried_if_it_is_in_the_cache(
 ) -> None:
     plan = {"optimizer": "sgd", "epochs": 40}
     row = Row("quarter", "prune", {"macs": 0.25, "finetune": plan}, workloads=("net",))
-    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload: [row])
+    lowrank = next(one for one in ROWS if one.name == "lowrank")
+    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload: [lowrank, row])
     project.script({"quarter-int8": 0.001}, {})
 
     def execute(job: Job) -> Line:
@@ -44,6 +45,9 @@ def test_a_row_of_some_workloads_is_tried_if_it_is_in_the_cache(
     candidates = by_recipe(found.optimum)
     if trained:
         assert found.optimum.best == "net/quarter-int8/fake/cpu/b1"
+        # What takes longer was not needed.
+        assert project.phases() == ["1-engines", "2-ready", "5-final"]
+        assert candidates["lowrank"].why == "target_met"
     else:
         assert candidates["quarter"].detail == "its training is not in the cache"
 
