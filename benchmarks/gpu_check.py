@@ -49,13 +49,31 @@ AT_ONCE = 4  # preparations, each of which holds a net on the card
 MEASURE = Measure(calls=30, seconds=0.6, warmup_seconds=3.0, timeout_seconds=200)
 
 
-def contracts() -> list[dict[str, str]]:
+def offered() -> list[str]:
+    """Return the precisions that the card has; raise `Unavailable` where there is none.
+
+    Cards before sm_80 have no TF32.
+    """
+    from perfsuite.runtimes.table import RUNTIMES
+
+    found = []
+    for precision in PRECISIONS:
+        try:
+            RUNTIMES["pytorch"]().require("cuda", precision)
+            found.append(precision)
+        except Unavailable:
+            if precision == "fp32":
+                raise
+    return found
+
+
+def contracts(precisions: Sequence[str]) -> list[dict[str, str]]:
     """Return whether each engine meets the contract of runtimes on the card, by precision."""
     from perfsuite.runtimes.table import RUNTIMES
     from perfsuite.testing import check_runtime
 
     found = []
-    tried = [(name, precision) for name in ENGINES for precision in PRECISIONS]
+    tried = [(name, precision) for name in ENGINES for precision in precisions]
     for name, precision in [*tried, *((name, "fp32") for name in OTHERS)]:
         try:
             check_runtime(RUNTIMES[name](), "cuda", precision)
@@ -136,7 +154,7 @@ def card() -> dict[str, Any]:
 
     runtime: Any = RUNTIMES["pytorch"]()
     identity = runtime.identify("cuda")
-    roofs = {one: runtime.roofline("cuda", one) for one in PRECISIONS}
+    roofs = {one: runtime.roofline("cuda", one) for one in offered()}
     return {
         "card": msgspec.to_builtins(identity),
         "torch": torch.__version__,
@@ -157,8 +175,9 @@ def alone(part: str) -> dict[str, Any]:
     module = net.model.build()
     inputs = net.task.inputs(1, 0)
     # The weights are read from the artifact anew each time, whatever the last session made of them.
-    shown = proof(lambda: module.float().to("cpu"), inputs)
-    return {"proof": shown, "contracts": contracts()}
+    precisions = offered()
+    shown = proof(lambda: module.float().to("cpu"), inputs, precisions)
+    return {"proof": shown, "contracts": contracts(precisions)}
 
 
 def _suite(name: str, **more: Any) -> Suite:
@@ -172,13 +191,17 @@ def _suite(name: str, **more: Any) -> Suite:
     )
 
 
-LADDER = _suite(
-    "gpu-ladder",
-    workloads=[f"{MODELS}:vgg16"],
-    runtimes=["pytorch", f"{MODELS}:WithoutCudnn"],
-    precision=list(PRECISIONS),
-    processes=2,
-)
+def ladder_of(precisions: Sequence[str]) -> Suite:
+    """Return the suite of VGG-16 in all precisions, with cuDNN on and off."""
+    return _suite(
+        "gpu-ladder",
+        workloads=[f"{MODELS}:vgg16"],
+        runtimes=["pytorch", f"{MODELS}:WithoutCudnn"],
+        precision=list(precisions),
+        processes=2,
+    )
+
+
 DETECTOR = _suite(
     "gpu-detector",
     workloads=["faster-rcnn-resnet101"],
@@ -336,9 +359,10 @@ def _told(process: subprocess.Popen[str]) -> dict[str, Any]:
 def check(report: Report, folder: Path) -> None:
     """Work off all steps; each of them is in the report once it is done."""
     report.step("card", **_told(_started("card")))
+    ladder = ladder_of(list(report.found["card"]["flops_per_s"]))
     beside = _started("contracts")  # nothing is timed meanwhile
     try:
-        prepare(LADDER, DETECTOR)
+        prepare(ladder, DETECTOR)
         report.step("preparing")
         report.step("contracts", **_told(beside))
     finally:
@@ -347,7 +371,7 @@ def check(report: Report, folder: Path) -> None:
     report.step("detector", detector=measured(DETECTOR, folder / "detector", out_of_time))
     if out_of_time:
         return
-    rows = climbed(LADDER, folder / "ladder", out_of_time)
+    rows = climbed(ladder, folder / "ladder", out_of_time)
     shown = {(one["runtime"], one["precision"]): one for one in report.found["proof"]}
     for one in rows:
         seen = shown[one["runtime"], one["precision"]]

@@ -126,6 +126,23 @@ def test_an_engine_that_is_not_installed_is_told_and_no_fault(check: Any) -> Non
     assert "| onnxruntime-cuda | not installed |  |  |  |" in page
 
 
+def test_a_card_without_tf32_is_not_asked_for_it(
+    check: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lacking = ["tf32"]
+
+    def require(self: PyTorch, device: str, precision: str) -> None:
+        if precision in lacking:
+            raise Unavailable(precision)
+
+    monkeypatch.setattr(PyTorch, "require", require)
+    assert check.offered() == ["fp32", "fp16", "bf16"]
+    assert check.ladder_of(check.offered()).precision == ["fp32", "fp16", "bf16"]
+    lacking.append("fp32")
+    with pytest.raises(Unavailable, match="fp32"):
+        check.offered()
+
+
 def test_the_page_has_every_table(check: Any) -> None:
     page = check.markdown({**report(), "findings": check.findings(report())})
     assert page.startswith("## On NVIDIA H200\n")
