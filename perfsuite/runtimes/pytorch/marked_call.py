@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfsuite.domain.task import Inputs
+from perfsuite.runtimes.pytorch.memory import memory
 from perfsuite.runtimes.pytorch.profile import Run, paths_of, scoped
 from perfsuite.runtimes.pytorch.verbose import heard
 from perfsuite.runtimes.shared.denormals import Share, denormals
@@ -158,9 +159,9 @@ def memory_format(tensor: torch.Tensor) -> str:
 
 def _made(where: str, answer: Any, given: Sequence[torch.Tensor]) -> Iterator[Share]:
     """Yield the denormals among values that an operator has made; views are not made."""
-    known = {_memory(tensor) for tensor in given}
+    known = {memory(tensor) for tensor in given}
     for tensor in _tensors(answer):
-        if _memory(tensor) not in known:
+        if memory(tensor) not in known:
             yield tensor_denormals(where, _some(tensor))
 
 
@@ -184,7 +185,9 @@ def tensor_denormals(name: str, tensor: torch.Tensor) -> Share:
 
 def _some(tensor: torch.Tensor) -> torch.Tensor:
     """Return the first entries along the first axis, about `_MOST` values."""
-    if tensor.dim() == 0 or tensor.numel() <= _MOST:
+    import torch
+
+    if tensor.layout is not torch.strided or tensor.dim() == 0 or tensor.numel() <= _MOST:
         return tensor
     return tensor[: max(1, _MOST * len(tensor) // tensor.numel())]
 
@@ -194,11 +197,3 @@ def _tensors(values: Any) -> list[torch.Tensor]:
     from torch.utils._pytree import tree_leaves
 
     return [one for one in tree_leaves(values) if isinstance(one, torch.Tensor)]
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    import torch
-
-    if tensor.layout is not torch.strided:
-        return id(tensor)
-    return int(tensor.untyped_storage().data_ptr())

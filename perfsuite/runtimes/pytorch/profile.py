@@ -22,6 +22,7 @@ from perfsuite.domain.profile import PYTHON, Kernel, Profile
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.aten_operators import counted
+from perfsuite.runtimes.pytorch.memory import memory, size_bytes
 from perfsuite.runtimes.pytorch.trace import (
     CALL,
     NOT_THERE,
@@ -283,13 +284,9 @@ def _work(func: Any, args: Any, kwargs: Any) -> tuple[Any, OperatorWork]:
         answer = func(*args, **kwargs)
     macs = None if count.uncounted else count.macs
     read, written = _tensors((args, kwargs)), _tensors(answer)
-    memory = {_memory(tensor) for tensor in read}
-    view = not func._schema.is_mutable and all(_memory(one) in memory for one in written)
-    moved = (
-        0
-        if view and written
-        else sum(one.numel() * one.element_size() for one in (*read, *written))
-    )
+    places = {memory(tensor) for tensor in read}
+    view = not func._schema.is_mutable and all(memory(one) in places for one in written)
+    moved = 0 if view and written else sum(map(size_bytes, (*read, *written)))
     dtype = str(written[0].dtype).removeprefix("torch.") if written else ""
     return answer, OperatorWork(macs, moved, PRECISIONS.get(dtype, dtype))
 
@@ -300,7 +297,3 @@ def _tensors(values: Any) -> list[torch.Tensor]:
 
     found = {id(one): one for one in tree_leaves(values) if isinstance(one, torch.Tensor)}
     return list(found.values())
-
-
-def _memory(tensor: torch.Tensor) -> int:
-    return int(tensor.untyped_storage().data_ptr())

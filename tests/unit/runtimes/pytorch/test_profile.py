@@ -105,6 +105,27 @@ def test_what_changes_from_call_to_call_cannot_be_profiled() -> None:
         profiled(fickle, [images()])
 
 
+@pytest.mark.parametrize("layout", ["to_sparse", "to_sparse_csr"])
+def test_sparse_weights_move_their_values_and_indices(layout: str) -> None:
+    import torch
+
+    kept = torch.eye(8)
+
+    class Sparse(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(getattr(kept, layout)())
+
+        def forward(self, x: Any) -> Any:
+            return (self.weight @ x.flatten(1)[:, :8].T).T
+
+    found = profiled(Sparse(), [images()])
+    (product,) = [one for one in found.kernels if one.kind == "matmul"]
+    # Eight values of 4 bytes; two places of 8 bytes for each, or one and where the rows begin.
+    indices = {"to_sparse": 8 * 2 * 8, "to_sparse_csr": (8 + 9) * 8}[layout]
+    assert product.bytes == 8 * 4 + indices + 2 * 8 * 4
+
+
 def test_a_failing_model_is_left_as_it_was() -> None:
     def fail(_: Any, x: Any) -> None:
         raise RuntimeError("boom")
