@@ -6,8 +6,9 @@ a Gemm here, which it runs in 8 bits. With more, the bias gets leading axes of l
 changes no answer and keeps the two apart: the product runs in 8 bits and the sum in float.
 
 Weights have 8-bit kernels as the second operand alone, so that a product with a constant as its
-first is transposed. A transposed convolution in a few large groups becomes one for each group:
-OpenVINO (2026.0) runs these in 8 bits, and none in groups.
+first is transposed, and an Einsum that is a product is written as one. A transposed convolution in
+a few large groups becomes one for each group: OpenVINO (2026.0) runs these in 8 bits, and none in
+groups.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.export.bodies import bodies, names_made, names_read, unused_name
+from perfsuite.passes.int8.einsums import as_product
 
 if TYPE_CHECKING:
     import onnx
@@ -35,8 +37,8 @@ def in_known_forms(
     """Return a copy of `model` whose layers with constant weights have forms that engines know.
 
     A Gemm has no factors and no transposed first operand; the weights of a MatMul have two axes and
-    are its second operand; transposed convolutions have no groups, if these are few. What the
-    engine runs in float alone stays as it is.
+    are its second operand; an Einsum that is such a product is one; transposed convolutions have no
+    groups, if these are few. What the engine runs in float alone stays as it is.
     """
     from onnx import shape_inference
 
@@ -82,6 +84,9 @@ class _Writer:
                     continue
                 elif node.op_type == "MatMul":
                     self._product(node)
+                elif node.op_type == "Einsum" and (steps := self._summed(node)):
+                    nodes += steps
+                    continue
                 elif node.op_type == "ConvTranspose" and (parts := self._in_groups(node)):
                     nodes += parts
                     continue
@@ -146,6 +151,51 @@ class _Writer:
             for one, other in ((node.input[1], given), (made, node.output[0]))
         ]
         return self._as(node, [around[0], product, around[1]])
+
+    def _summed(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes of an Einsum of a value and a constant, with a product; else []."""
+        from onnx import helper
+
+        place = 0 if node.input[0] in self.constants else 1
+        weights, rank = self._float(node.input[place]), self.ranks.get(node.input[1 - place])
+        if len(node.input) != 2 or "MatMul" in self.float_operators:
+            return []
+        if weights is None or rank is None or node.input[1 - place] in self.constants:
+            return []
+        equation = next(one.s.decode() for one in node.attribute if one.name == "equation")
+        product = as_product(equation, weights, place, rank)
+        if product is None:
+            return []
+        matrix = self._constant(node.input[place], f"{equation} {place}", product.matrix)
+        same = [0] * product.kept  # sides that a Reshape leaves
+        steps: list[tuple[str, list[str], dict[str, list[int]]]] = []
+        if product.before != tuple(range(rank)):
+            steps.append(("Transpose", [], {"perm": list(product.before)}))
+        if product.summed > 1:
+            steps.append(("Reshape", [self._sides(node, [*same, len(product.matrix)])], {}))
+        steps.append(("MatMul", [matrix], {}))
+        if len(product.columns) > 1:
+            steps.append(("Reshape", [self._sides(node, [*same, *product.columns])], {}))
+        if product.after != tuple(range(len(product.after))):
+            steps.append(("Transpose", [], {"perm": list(product.after)}))
+        made: list[onnx.NodeProto] = []
+        given = node.input[1 - place]
+        for number, (operator, more, attributes) in enumerate(steps, 1):
+            last = number == len(steps)
+            result = node.output[0] if last else unused_name(f"{node.output[0]}_part", self.taken)
+            name = node.name if operator == "MatMul" else self._beside(node, operator)
+            made.append(helper.make_node(operator, [given, *more], [result], name, **attributes))
+            if operator == "MatMul":
+                self.ranks[given] = product.kept + 1
+                self._product(made[-1])
+            given = result
+        return self._as(node, made)
+
+    def _sides(self, node: onnx.NodeProto, sides: list[int]) -> str:
+        """Return the name of a new constant with the sides that a Reshape is to give."""
+        name = unused_name(f"{node.output[0]}_sides", self.taken)
+        self._integers(name, sides)
+        return name
 
     def _in_groups(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Return the nodes of a transposed convolution, one for each of its groups; else []."""

@@ -49,10 +49,10 @@ def place(
     are the layers whose first results are in `stays`. The tensors to calibrate are then among those
     of the placement without any.
     """
-    flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges)
+    floats = unrounded(graph, float_operators)
+    flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges, frozenset(floats))
     for node in graph.node:
         flow.visit(node)
-    floats = unrounded(graph, float_operators)
     if ranges is not None:
         ranges = {**dict.fromkeys(floats, (0.0, 0.0)), **ranges}  # nobody asked for these
     return without(flow.placement(ranges), graph, floats)
@@ -75,8 +75,9 @@ def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[st
 def unrounded(graph: onnx.GraphProto, float_operators: Collection[str]) -> tuple[str, ...]:
     """Return what must not be rounded, in topological order.
 
-    These are the results of float operators without weights, and what is made of such a result
-    alone, which an engine may compute in the same kernel.
+    These are the results of float operators without weights, what is made of such a result alone,
+    which an engine may compute in the same kernel, and what joins one with others: an engine may
+    round each part by itself.
     """
     alone = {*float_operators} - {*CONVOLUTIONS, *PRODUCTS}
     known = {tensor.name for tensor in graph.initializer}
@@ -84,6 +85,7 @@ def unrounded(graph: onnx.GraphProto, float_operators: Collection[str]) -> tuple
     for node in graph.node:
         given = {name for name in node.input if name and name not in known}
         behind = given <= found.keys() and node.op_type not in (*CONVOLUTIONS, *PRODUCTS)
+        behind |= node.op_type == "Concat" and not found.keys().isdisjoint(given)
         if node.op_type in alone or (given and behind):
             found |= dict.fromkeys(node.output)
     return tuple(found)
@@ -105,6 +107,7 @@ class _Flow:
     float_operators: tuple[str, ...] = ()
     stays: Collection[str] = ()
     ranges: Mapping[str, Range] | None = None
+    unrounded: Collection[str] = ()
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
@@ -239,6 +242,8 @@ class _Flow:
             node = self.producer.get(name)
             if name not in carried and name not in self.parts and node is not None:
                 if node.op_type == "Concat":
+                    if name in self.unrounded:
+                        continue  # its other parts are rounded by themselves, for other readers
                     carried[name] = tuple(node.input)
                 elif self._moves(node):
                     carried[name] = (node.input[0],)

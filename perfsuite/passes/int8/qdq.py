@@ -19,6 +19,9 @@ from perfsuite.passes.int8.sharing import Placement, Range
 if TYPE_CHECKING:
     import onnx
 
+# Scales below it are denormals, of which engines make zeros, infinities, or no kernel at all: what
+# would have one counts as zero.
+_LEAST_SCALE = np.finfo(np.float32).tiny
 _LARGEST_BIAS = 2.0**30  # half of the range of int32; the other half is for the sum of products
 
 
@@ -43,14 +46,18 @@ def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.
     """Return the scale (float32) and the zero point (uint8, or int8 and 0 if `signed`).
 
     Zero is represented exactly, because convolutions pad with it. The scale of a tensor that is
-    always zero is 1.
+    always zero, but for values that no scale can be made for, is 1.
     """
     low, high = min(low, 0.0), max(high, 0.0)
     if signed:
-        scale = np.float32(max(-low, high) / 127) or np.float32(1)
+        scale = _scale(max(-low, high) / 127)
         return np.asarray(scale), np.asarray(0, np.int8)
-    scale = np.float32((high - low) / 255) or np.float32(1)
-    return np.asarray(scale), np.asarray(np.clip(np.rint(-low / scale), 0, 255), np.uint8)
+    scale = _scale((high - low) / 255)
+    return np.asarray(scale), np.asarray(np.rint(-low / scale), np.uint8)
+
+
+def _scale(step: float) -> np.float32:
+    return np.float32(step) if np.float32(step) >= _LEAST_SCALE else np.float32(1)
 
 
 def quantized_weights(
@@ -58,15 +65,15 @@ def quantized_weights(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return int8 weights within +-`limit` and one float32 scale for each index of `axis`.
 
-    No scale is below `least_scale`, one value for each channel or one for all.
+    No scale is below `least_scale`, one value for each channel or one for all. Channels of zeros,
+    and of values that no scale can be made for, have the scale 1.
     """
     others = tuple(i for i in range(weights.ndim) if i != axis)
     scales = np.maximum(np.abs(weights).max(axis=others) / limit, least_scale).astype(np.float32)
-    scales[scales == 0] = 1
+    scales[scales < _LEAST_SCALE] = 1
     along = [1] * weights.ndim
     along[axis] = -1
-    rounded = np.rint(weights / scales.reshape(along))
-    return np.clip(rounded, -limit, limit).astype(np.int8), scales
+    return np.rint(weights / scales.reshape(along)).astype(np.int8), scales
 
 
 def insert(

@@ -40,17 +40,19 @@ def difference(
     if not samples or not tensors:
         return ""
     try:
-        expected = _answers(before, samples, tensors)
+        expected = answers_of(before, samples, tensors)
     except Exception as error:
         raise BuildError(f"int8: ONNX Runtime cannot run this graph: {error}") from error
     try:
-        answered = _answers(after, samples, tensors)
+        answered = answers_of(after, samples, tensors)
     except Exception as error:  # noqa: BLE001  (ONNX Runtime's errors have no common class)
         return f"it does not run: {error}"
     for inputs, one, other in zip(samples, expected, answered, strict=True):
         told = [_differs(b, a) for b, a in zip(one, other, strict=True)]
         if any(told):
-            floors = noise_floors(lambda given: _answers(before, [given], tensors)[0], inputs, one)
+            floors = noise_floors(
+                lambda given: answers_of(before, [given], tensors)[0], inputs, one
+            )
             told = [_differs(*each) for each in zip(one, other, floors, strict=True)]
         for name, said in zip(tensors, told, strict=True):
             if said:
@@ -104,10 +106,13 @@ def _differs(b: Any, a: Any, floor: float = 0.0) -> str:
     return f"max|a-b|/max|b| = {largest:.3g}, the tolerance is {TOLERANCES['fp32']:g}"
 
 
-def _answers(
+def answers_of(
     model: onnx.ModelProto, samples: Sequence[Inputs], tensors: Sequence[str]
 ) -> list[list[Any]]:
-    """Return the `tensors` for each sample, by ONNX Runtime without its optimizations."""
+    """Return the `tensors` for each sample, by ONNX Runtime without its optimizations.
+
+    Raises what ONNX Runtime does, whose errors have no common class.
+    """
     import onnx
     import onnxruntime as ort
 

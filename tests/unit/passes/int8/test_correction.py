@@ -140,3 +140,18 @@ def test_a_bias_that_fills_what_holds_nothing_is_left_as_it_was() -> None:
         insert(rounded.graph, placement, ranges, scheme)
         correct_biases(rounded, plain, placement.weighted, [few], asked)
         assert bias_of(rounded, "Gemm").any() == (asked is None)
+
+
+def test_a_graph_that_onnxruntime_does_not_run_is_corrected_too() -> None:
+    """It may be rounded for an engine that runs more."""
+    layer = helper.make_node("Gemm", ["x", "w", "b"], ["h"], "g", transB=1)
+    plain = model(layer, helper.make_node("Identity", ["h"], ["y"], "i"), w=WEIGHTS, b=[1.0, 1.0])
+    scheme = Scheme(signed=False, weight_limit=127, sum_in_accumulator=True)
+    placement = place(plain.graph, sum_in_accumulator=True)
+    rounded = onnx.ModelProto()
+    rounded.CopyFrom(plain)
+    insert(rounded.graph, placement, {"x": (0.0, 255.0)}, scheme)
+    next(one for one in rounded.graph.node if one.name == "i").domain = "of.another.engine"
+    few = {"x": np.array([[50, 0]], np.float32)}
+    correct_biases(rounded, plain, placement.weighted, [few], few)
+    np.testing.assert_allclose(bias_of(rounded, "Gemm"), [1.2, 0.8], atol=1e-5)

@@ -77,3 +77,44 @@ def test_the_sum_of_some_tokens() -> None:
     )
     net.graph.node.insert(0, cut)
     check(net, beside_static=True)
+
+
+def pooled(*operators: str) -> onnx.ModelProto:
+    """Return a convolution, what `operators` make of its result, joined, and another one."""
+    rng = np.random.default_rng(0)
+    shapes = {"w": (6, 3, 3, 3), "v": (4, len(operators), 3, 3), "g": (4, 5)}
+    weights = {name: rng.normal(0, 0.4, shape) for name, shape in shapes.items()}
+    nodes = [helper.make_node("Conv", ["x", "w"], ["c"], "c")]
+    for place, operator in enumerate(operators):
+        nodes.append(helper.make_node(operator, ["c"], [f"r{place}"], f"r{place}", axes=[1]))
+    nodes += [
+        helper.make_node("Concat", [f"r{n}" for n in range(len(operators))], ["k"], "k", axis=1),
+        helper.make_node("Conv", ["k", "v"], ["d"], "d"),
+        helper.make_node("GlobalAveragePool", ["d"], ["p"], "p"),
+        helper.make_node("Flatten", ["p"], ["f"], "f"),
+        helper.make_node("Gemm", ["f", "g"], ["y"], "y"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(a.astype(np.float32), name) for name, a in weights.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 12)], ir_version=8)
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+@pytest.mark.parametrize(
+    "operators",
+    [("ReduceMean", "ReduceMax"), ("ReduceMin", "ReduceMax"), ("ReduceSum", "ReduceMean")],
+)
+def test_means_and_extremes_that_are_joined(operators: tuple[str, ...], runtime: str) -> None:
+    """As spatial attention has them (Woo et al. 2018)."""
+    pytest.importorskip(runtime)
+    net = pooled(*operators)
+    wanted = plain(net, samples(net, 4, 2))
+    assert wanted is not None
+    rounded = Int8(calibration_samples=16).apply(net, context(runtime, net))
+    for ours, theirs in zip(answers(runtime, rounded, True), wanted, strict=True):
+        assert np.linalg.norm(ours - theirs) < 0.05 * np.linalg.norm(theirs)

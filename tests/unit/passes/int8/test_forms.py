@@ -116,6 +116,58 @@ def test_a_gemm_with_a_bias_that_is_computed_stays() -> None:
     assert in_known_forms(given).graph.node[1] == given.graph.node[1]
 
 
+E = RNG.normal(size=(8, 2, 3)).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("equation", "swapped", "weights", "shape", "operators"),
+    [
+        ("bnc,ce->bne", False, M, [2, 5, 8], ["MatMul"]),
+        ("bcn, ce -> bne", False, M, [2, 8, 5], ["Transpose", "MatMul"]),
+        ("ec,bcn->ben", True, M.T.copy(), [2, 8, 5], ["Transpose", "MatMul", "Transpose"]),
+        ("...c,ce->...e", False, M, [2, 3, 5, 8], ["MatMul"]),
+        ("...c,ce", False, M, [2, 5, 8], ["MatMul"]),
+        ("bc,eb", False, M, [16, 3], ["Transpose", "MatMul"]),
+        ("bnc,chd->bhnd", False, E, [2, 5, 8], ["MatMul", "Reshape", "Transpose"]),
+        ("bnhd,ehd->bne", False, E, [1, 5, 2, 3], ["Reshape", "MatMul"]),
+        ("bnhd,ehd->ebn", False, E, [1, 5, 2, 3], ["Reshape", "MatMul", "Transpose"]),
+    ],
+)
+def test_an_einsum_with_constant_weights_is_a_product(
+    equation: str, swapped: bool, weights: np.ndarray, shape: list[int], operators: list[str]
+) -> None:
+    given = model(
+        [node("Einsum", "m x" if swapped else "x m", "y", equation=equation)], shape, m=weights
+    )
+    assert changed(given, shape) == operators
+    made = in_known_forms(given).graph
+    assert len(place(made, sum_in_accumulator=True).weighted) == 1
+    assert [one.name for one in made.node if one.op_type == "MatMul"] == ["y"]
+
+
+@pytest.mark.parametrize(
+    ("equation", "weights", "shape"),
+    [
+        ("bhc,hce->bhe", E, [4, 8, 2]),  # a product for each head
+        ("bc,ce->bce", M, [3, 8]),  # nothing is summed over
+        ("bc,ce->b", M, [3, 8]),  # all columns are
+        ("bc,bc->c", M, [8, 16]),
+        ("bb,bc->bc", M, [8, 8]),
+    ],
+)
+def test_other_einsums_stay(equation: str, weights: np.ndarray, shape: list[int]) -> None:
+    given = model([node("Einsum", "x m", "y", equation=equation)], shape, m=weights)
+    assert changed(given, shape) == ["Einsum"]
+
+
+def test_the_bias_of_an_einsum_keeps_its_product_from_being_fused() -> None:
+    nodes = [node("Einsum", "x m", "p", equation="bnc,ce->bne"), node("Add", "p b", "y")]
+    given = model(nodes, [2, 5, 8], m=M, b=B)
+    assert changed(given, [2, 5, 8]) == ["MatMul", "Add"]
+    sides = {one.name: list(one.dims) for one in in_known_forms(given).graph.initializer}
+    assert [1, 1, 16] in sides.values()
+
+
 def quantized(given: onnx.ModelProto, accumulator: bool) -> onnx.ModelProto:
     made = in_known_forms(given)
     placement = place(made.graph, sum_in_accumulator=accumulator)
