@@ -73,7 +73,12 @@ def wide(seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def opened(folder: Path, precision: str, *, inspect: bool = False) -> Any:
+    """Return a session of the net; skip where the card has no such precision."""
     runtime = PyTorch()
+    try:
+        runtime.require("cuda", precision)
+    except Unavailable as error:
+        pytest.skip(str(error))
     spec = (InputSpec("x", "float32", ("batch", 64, 56, 56)),)
     manifest = Manifest("pytorch", "cuda", precision, 4, spec, ("y",), False, False)
     runtime.build(Variant(None, wide_net, False), manifest, folder)

@@ -74,6 +74,11 @@ def rounded(runtime: Any, graph: onnx.ModelProto, folder: Path) -> onnx.ModelPro
 def opened(
     runtime: Any, folder: Path, precision: str, batch: int = 2, *, int8: bool = False, **more: Any
 ) -> Any:
+    """Return a session of the net; skip where the card has no such precision."""
+    try:
+        runtime.require("cuda", precision)
+    except Unavailable as error:
+        pytest.skip(str(error))
     manifest = built(runtime, folder, precision, int8)
     return runtime.open(folder / "artifact", manifest, SessionOptions(batch, 1, **more))
 
