@@ -14,6 +14,7 @@ leave normalizations behind layers that share weights (`python benchmarks/fold_n
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -33,11 +34,7 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     What a graph computes of constants alone becomes an initializer, as do `Constant` nodes. Names
     of inputs and outputs, the `batch` axis and the operator set do not change.
     """
-    import onnx_ir as ir
-
-    graph_model = ir.from_proto(model)
-    _simplify(graph_model)
-    made: onnx.ModelProto = ir.to_proto(graph_model)
+    made = _rewritten(model, _simplify)
     _lift_constants(made.graph)
     return made
 
@@ -49,17 +46,58 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     `ConvTranspose` or a `Gemm` that has constant weights, and nothing else reads that result.
     Names, the `batch` axis and the operator set do not change.
     """
-    import onnx_ir as ir
+    return _rewritten(model, _without_norms)
+
+
+def _without_norms(graph_model: Any) -> None:
     from onnx_ir.passes.common import RemoveUnusedNodesPass
 
-    graph_model = ir.from_proto(model)
     _simplify(graph_model)
     for node in list(graph_model.graph):
         if _is_inference_norm(node):
             _fold(graph_model.graph, node)
     RemoveUnusedNodesPass()(graph_model)
-    folded: onnx.ModelProto = ir.to_proto(graph_model)
-    return folded
+
+
+def _rewritten(model: onnx.ModelProto, change: Callable[[Any], None]) -> onnx.ModelProto:
+    """Return a copy of `model` that was changed in onnx_ir's form.
+
+    That has no maps, as classifiers of scikit-learn give them, so that outputs get these types back
+    afterwards. What else is known to be a map is told by the operator that makes it.
+    """
+    import onnx_ir as ir
+
+    given = type(model)()
+    given.CopyFrom(model)
+    maps = {value.name: _taken_type(value) for value in given.graph.output if _has_map(value.type)}
+    plain = [value for value in given.graph.value_info if not _has_map(value.type)]
+    if len(plain) < len(given.graph.value_info):
+        kept = [type(value).FromString(value.SerializeToString()) for value in plain]
+        del given.graph.value_info[:]
+        given.graph.value_info.extend(kept)
+    graph_model = ir.from_proto(given)
+    change(graph_model)
+    made: onnx.ModelProto = ir.to_proto(graph_model)
+    for value in made.graph.output:
+        if value.name in maps:
+            value.type.CopyFrom(maps[value.name])
+    return made
+
+
+def _has_map(kind: onnx.TypeProto) -> bool:
+    """Tell whether a value is a map, or a sequence of maps or an optional one."""
+    held = kind.WhichOneof("value")
+    if held in ("sequence_type", "optional_type"):
+        return _has_map(getattr(kind, held).elem_type)
+    return bool(held == "map_type")
+
+
+def _taken_type(value: onnx.ValueInfoProto) -> onnx.TypeProto:
+    """Return the type of a value, which has none from then on."""
+    kind = type(value.type)()
+    kind.CopyFrom(value.type)
+    value.ClearField("type")
+    return kind
 
 
 def _simplify(graph_model: Any) -> None:

@@ -29,6 +29,7 @@ from perfsuite.export.sides import (
     settled,
     spec_of,
 )
+from perfsuite.export.stored import drop_repeated, make_dense
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
 from perfsuite.user_code import user_code
 
@@ -133,11 +134,12 @@ def load_graph(path: Path) -> onnx.ModelProto:
 def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     """Return the checked model in `path`, its nodes sorted and local functions expanded.
 
-    The function of binary convolutions stays, as some engines have kernels for these. External data
-    are read from beside the file. Of inputs for which the file does not tell it, `ranks` gives the
+    Weights that it stores sparse, or again under the same name, are in it once and whole. The
+    function of binary convolutions stays, as some engines have kernels for these. External data are
+    read from beside the file. Of inputs for which the file does not tell it, `ranks` gives the
     numbers of sides, all of which are open then. Raises `ConfigError` for a file that is missing,
-    is not ONNX, is cut short, is too new or fails the checker, and for an input whose number of
-    sides nobody tells.
+    is not ONNX, is cut short, is too new or fails the checker, for an input whose number of sides
+    nobody tells, and for different weights of one name.
     """
     import onnx
     from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -154,6 +156,7 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
             model.ir_version += 1  # some exporters do not list them, which no engine minds
         sort_nodes(model)
         give_ranks(model, ranks)
+        drop_repeated(model)
         if any(map(lacks_shape, model.graph.output)):  # as where a graph was cut
             model = onnx.shape_inference.infer_shapes(model)
         _check(model)
@@ -167,6 +170,7 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     if model.functions:
         _name_nodes(model)  # what is expanded is named after its call
         model = inlined(model, binary=False)
+    make_dense(model)
     return model
 
 

@@ -19,7 +19,7 @@ from perfsuite.export.calls import evaluated
 from perfsuite.export.state import check_loaded, duplicate, value_parts
 from perfsuite.export.wrappers import unwrapped
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
-from perfsuite.runner.build.repeatable import answered_twice
+from perfsuite.runner.build.repeatable import answered_twice, check_repeatable_graph
 from perfsuite.runner.build.stages import check, paths
 from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
@@ -135,6 +135,10 @@ def _check_onnx(workload: Workload) -> Predict:
     )
     for count in _sizes(workload, spec):
         _check_sides(workload, spec, count)
+    try:
+        check_repeatable_graph(path, workload.task.inputs(_sizes(workload, spec)[0], 0))
+    except BuildError as error:
+        raise AssertionError(f"workload '{workload.name}': {error}") from error
     return lambda inputs: graph_outputs(path, inputs)
 
 

@@ -111,6 +111,42 @@ def odd_names() -> onnx.ModelProto:
 # -- outputs -------------------------------------------------------------------------------------
 
 
+def weights_twice() -> onnx.ModelProto:
+    made = model(body())
+    made.graph.initializer.append(made.graph.initializer[0])
+    return made
+
+
+def mostly_zeros() -> dict[str, np.ndarray]:
+    """Return weights of which three quarters are zeros."""
+    keep = {
+        name: np.arange(one.size).reshape(one.shape) % 4 == 0 for name, one in constants().items()
+    }
+    return {name: np.where(keep[name], one, np.float32(0)) for name, one in constants().items()}
+
+
+def sparse_weights() -> onnx.ModelProto:
+    """The places of the first are numbers of elements, of the second coordinates."""
+    made = model(body(), weights={})
+    for name, one in mostly_zeros().items():
+        places = np.flatnonzero(one) if name == "w1" else np.argwhere(one)
+        made.graph.sparse_initializer.append(
+            helper.make_sparse_tensor(
+                numpy_helper.from_array(one[one != 0], name),
+                numpy_helper.from_array(places.astype(np.int64), f"{name}_places"),
+                one.shape,
+            )
+        )
+    return made
+
+
+def sparse_constant() -> onnx.ModelProto:
+    first, second = sparse_weights().graph.sparse_initializer
+    made = [node("Constant", [], ["w1"], "w1", sparse_value=first)]
+    made.append(node("Constant", [], ["w2"], "w2", sparse_value=second))
+    return model([*made, *body()], weights={})
+
+
 def scalar_output() -> onnx.ModelProto:
     mean = node("ReduceMean", ["f"], ["s"], "mean", keepdims=0)
     return model([*body(), mean], outputs=(Y, value("s", [])))
@@ -266,6 +302,30 @@ def int8_dynamic() -> onnx.ModelProto:
         node("Mul", ["if", "s"], ["y"], "restore"),
     ]
     return model(nodes, more=more)
+
+
+# -- answers by chance ---------------------------------------------------------------------------
+
+
+def noise() -> onnx.ModelProto:
+    noisy = [
+        node("RandomNormalLike", ["x"], ["e"], "noise"),
+        node("Add", ["x", "e"], ["xe"], "add"),
+    ]
+    return model([*noisy, *body("xe")])
+
+
+def dropout_left_on() -> onnx.ModelProto:
+    drop = node("Dropout", ["f", "half", "on"], ["d"], "drop")
+    last = node("Gemm", ["d", "w2"], ["y"], "linear")
+    more = {"half": np.float32(0.5), "on": np.array(True)}
+    return model([*body()[:-1], drop, last], more=more)
+
+
+def dropout_turned_off() -> onnx.ModelProto:
+    made = dropout_left_on()
+    made.graph.initializer[-1].CopyFrom(numpy_helper.from_array(np.array(False), "on"))
+    return made
 
 
 # -- what cannot be run --------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from perfsuite.domain.cell import Cell
 from perfsuite.domain.device import PROCESSOR, DeviceIdentity, QuantizedGraphs
 from perfsuite.domain.recipe import Target
@@ -49,6 +51,12 @@ def only_builds(runtime: Runtime, device: str) -> bool:
     """Tell whether the runtime builds artifacts for `device` on any machine, and runs none."""
     whose = f"{runtime.name}: its builds_for"
     return device in require_type(getattr(runtime, "builds_for", ()), tuple, whose, "a tuple")
+
+
+def operators_of(runtime: Runtime) -> Sequence[str]:
+    """Return the libraries of custom operators that a runtime loads."""
+    named: Sequence[str] = getattr(runtime, "operators", ())
+    return named
 
 
 def writer_key(runtime: Runtime, *, quantized: bool) -> tuple[str, ...]:

@@ -52,7 +52,13 @@ def graph_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) ->
     `operators` are the libraries of custom operators. Raises `Unsupported` for a graph that cannot
     be loaded, `BuildError` for one that fails on the inputs.
     """
-    from perfsuite.export.values import arrays
+    return graph_answers(graph, [inputs], operators)[0]
+
+
+def graph_answers(
+    graph: Path, calls: Sequence[Inputs], operators: Sequence[str] = ()
+) -> list[Outputs]:
+    """Return what `graph_outputs` does, for several calls of one session."""
     from perfsuite.runtimes.onnxruntime.outputs import check_types
     from perfsuite.runtimes.shared.base import trimmed
 
@@ -61,6 +67,13 @@ def graph_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) ->
     except Exception as error:  # ONNX Runtime's errors have no common class
         raise Unsupported(f"onnxruntime cannot load {graph.name}: {trimmed(str(error))}") from error
     check_types(session.get_outputs())
+    return [_answer(graph, session, inputs) for inputs in calls]
+
+
+def _answer(graph: Path, session: Any, inputs: Inputs) -> Outputs:
+    from perfsuite.export.values import arrays
+    from perfsuite.runtimes.shared.base import trimmed
+
     try:
         return arrays(session.run(None, inputs))
     except MemoryError:

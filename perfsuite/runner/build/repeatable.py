@@ -1,4 +1,4 @@
-"""Whether a module answers alike each time: an engine can only repeat what follows from the inputs.
+"""Whether a model answers alike each time: an engine can only repeat what follows from the inputs.
 
 Dropout that is left on, noise, and state that one call leaves for the next make answers differ, and
 every comparison with an engine would blame the export for it.
@@ -6,16 +6,18 @@ every comparison with an engine would blame the export for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.attributes import Attributes
-from perfsuite.runner.build.reference import module_outputs
+from perfsuite.export.chance import drawing_nodes
+from perfsuite.runner.build.reference import graph_answers, module_outputs
 
 if TYPE_CHECKING:
     from torch import nn
@@ -67,6 +69,27 @@ def answered_twice(module: nn.Module, inputs: Inputs) -> tuple[Outputs, str]:
         f"training=self.training), and noise must be an input or come from a generator that "
         f"forward seeds"
     )
+
+
+def check_repeatable_graph(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) -> None:
+    """Raise `BuildError` if a graph that draws random numbers answers otherwise the second time.
+
+    It is asked only where an operator draws any, and where ONNX Runtime runs it.
+    """
+    drawing = drawing_nodes(graph)
+    if not drawing:
+        return
+    try:
+        first, second = graph_answers(graph, [inputs, inputs], operators)
+    except Unsupported:
+        return
+    index = _differing(first, second)
+    if index is not None:
+        raise BuildError(
+            f"{graph.name} answers by chance: given the same inputs twice, output {index} of "
+            f"{len(first)} differs, as {drawing[0]} draws random numbers. Export the model in "
+            f"evaluation mode, in which dropout is off, and with noise as an input"
+        )
 
 
 @contextmanager

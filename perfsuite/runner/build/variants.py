@@ -28,7 +28,7 @@ from perfsuite.export.state import state_parts
 from perfsuite.plugins import own_digest, source_digest
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.batching import WHY, try_two
-from perfsuite.runner.build.capabilities import target_of
+from perfsuite.runner.build.capabilities import operators_of, target_of
 from perfsuite.runner.build.changes import Changes, changes_of, stages_of
 from perfsuite.runner.build.checkpoints import checkpoints, remove_checkpoints
 from perfsuite.runner.build.edits import read_edits, write_edits
@@ -39,7 +39,7 @@ from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
 from perfsuite.runner.build.piece_passes import apply_to_pieces
-from perfsuite.runner.build.repeatable import check_repeatable
+from perfsuite.runner.build.repeatable import check_repeatable, check_repeatable_graph
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step, told_after
 from perfsuite.runner.build.weights import check_weights
@@ -367,6 +367,8 @@ class VariantBuilder:
         from perfsuite.export.sides import keep_settled
 
         whose, context = f"{step.use.use}: its apply()", self.context(step, key)
+        if self.workload.model.onnx is not None:
+            check_repeatable_graph(graph, context.inputs, operators_of(self.runtime))
         before = load_graph(graph)
         with user_code(whose):
             made = step.pass_.apply(before, context)

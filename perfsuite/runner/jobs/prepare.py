@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
@@ -22,7 +24,7 @@ from perfsuite.domain.record import (
 )
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, Unsupported
+from perfsuite.errors import BuildError, SchemaError, Unsupported
 from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
@@ -33,6 +35,7 @@ from perfsuite.runner.build.capabilities import (
     identity_of,
     libraries_of,
     only_builds,
+    operators_of,
     writer_key,
 )
 from perfsuite.runner.build.changes import Changes
@@ -47,6 +50,7 @@ from perfsuite.runner.job import Job
 from perfsuite.runner.jobs.possible import check_batch, check_supported, check_takes_batches
 from perfsuite.runner.jobs.prepared import built_only, prepared_line
 from perfsuite.runner.jobs.shipped import take_shipped
+from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.user_code import require_type, user_code
@@ -143,6 +147,7 @@ class _Build:
     def __call__(self, folder: Path) -> None:
         self._check_stages()
         inputs = self._inputs()
+        self._check_repeatable(inputs[0])
         started = time.perf_counter()
         manifest = self._manifest(inputs[0])
         self._built(manifest, inputs, folder)
@@ -177,6 +182,14 @@ class _Build:
         artifacts.write_facts(folder, facts)
         artifacts.write_parts(folder, self._parts(folder, inputs[0]))
         self.builder.require_same_file()
+
+    def _check_repeatable(self, inputs: Inputs) -> None:
+        """Raise for a file that answers by chance; a module is tried where it is exported."""
+        from perfsuite.runner.build.repeatable import check_repeatable_graph
+
+        own = self.builder.workload.model.onnx
+        if own is not None and self.runtime.takes == "graph":
+            check_repeatable_graph(own, inputs, operators_of(self.runtime))
 
     def _built(self, manifest: Manifest, inputs: list[Inputs], folder: Path) -> None:
         """Build the model or, if the engine refuses the whole of it, its stages."""
@@ -314,8 +327,7 @@ class _Build:
 
         if self.is_not_run:
             return Compared({})
-        options = artifacts.options(self.job, self.variant.rebuild)
-        with artifacts.open_session(self.runtime, folder, manifest, options) as session:
+        with self._opened(folder, manifest) as session:
             answers = [self._answer(session, item) for item in inputs]
         for answer in answers:
             if len(answer) != len(manifest.outputs):
@@ -329,7 +341,7 @@ class _Build:
         workload, model = self.builder.workload, self.variant
         if model.quantized:  # the answers before rounding are the model's own
             model = replace(model, graph=workload.model.onnx)
-        operators = getattr(self.runtime, "operators", ())  # libraries of custom ones
+        operators = operators_of(self.runtime)
         comparison = Comparison(
             workload.task,
             manifest,
@@ -338,6 +350,23 @@ class _Build:
         )
         compare = comparison.quantized if self.variant.quantized else comparison.of
         return compare(inputs, answers)
+
+    @contextmanager
+    def _opened(self, folder: Path, manifest: Manifest) -> Iterator[Session]:
+        """Open what was just built, so that a file that cannot be opened is not a damaged one.
+
+        Raises `BuildError` for that: the engine took the graph, and has no way to run it.
+        """
+        options = artifacts.options(self.job, self.variant.rebuild)
+        try:
+            with artifacts.open_session(self.runtime, folder, manifest, options) as session:
+                yield session
+        except SchemaError as error:
+            why = trimmed(str(error.__cause__ or error))
+            raise BuildError(
+                f"{self.runtime.name} took the model and cannot run it ({why}); take another "
+                f"engine, or another version of it"
+            ) from error
 
     def _likeness(
         self, folder: Path, manifest: Manifest, inputs: list[Inputs]
@@ -356,8 +385,7 @@ class _Build:
             expected = self._expected(given)
         except Unsupported:  # nothing here runs the model as it was
             return ()
-        options = artifacts.options(self.job, self.variant.rebuild)
-        with artifacts.open_session(self.runtime, folder, manifest, options) as session:
+        with self._opened(folder, manifest) as session:
             answered = [self._answer(session, one) for one in given]
         found = likeness(workload.task, manifest, expected, answered)
         graph = self.variant.graph

@@ -15,6 +15,7 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
@@ -271,16 +272,21 @@ def _check_types(model: Any, names: Sequence[str]) -> None:
 def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
     """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
 
-    Of two nodes with one name the engine's layers could not be told apart, local functions, which
-    `graph` has no more, it does not take, of branches that give nothing and of inputs that are left
-    out it makes something, and of one row of rounded values more sides than there are.
+    Of two nodes with one name the engine's layers could not be told apart, local functions and
+    sparse weights, which `graph` has no more, it does not take, of branches that give nothing and
+    of inputs that are left out it makes something, and of one row of rounded values more sides than
+    there are.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
     better = without_function(with_slices(with_computed_empties(without_empty_names(graph))))
-    if better is graph and named == [node.name for node in graph.graph.node]:
+    if (
+        better is graph
+        and not is_sparse(written)
+        and named == [node.name for node in graph.graph.node]
+    ):
         return path
     copy = folder / path.name
     onnx.save(better, copy)

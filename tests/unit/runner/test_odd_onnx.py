@@ -61,6 +61,10 @@ RUN = (
     odd.fp16_weights,
     odd.int8_weights,
     odd.int8_dynamic,
+    odd.weights_twice,
+    odd.sparse_weights,
+    odd.sparse_constant,
+    odd.dropout_turned_off,
 )
 # ONNX Runtime alone does, and the other says why not.
 ONE_RUNS = {
@@ -72,6 +76,11 @@ ONE_RUNS = {
 NONE_RUNS = {
     odd.bf16_output: ("Unsupported", "output 'y' is .*a type that NumPy lacks.*Cast"),
     odd.custom_operator: ("Unsupported", "has no operator .*Sharpen.*an operator of your own"),
+    odd.noise: (
+        "BuildError",
+        r"noise.onnx answers by chance: .*'noise' \(RandomNormalLike\) draws",
+    ),
+    odd.dropout_left_on: ("BuildError", r"answers by chance: .*'drop' \(Dropout\) draws"),
     odd.no_output: ("ConfigError", "the graph has no outputs"),
     odd.output_listed_twice: ("ConfigError", "output 'y' is listed twice"),
     odd.future_operators: ("ConfigError", "its operator set is 99, the installed onnx package"),

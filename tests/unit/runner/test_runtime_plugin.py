@@ -66,6 +66,15 @@ class Wrong(Silent):
         return "uint8"
 
 
+class Shut(Silent):
+    name = "shut"
+
+    def open(self, folder, manifest, options):
+        from perfsuite.errors import SchemaError
+
+        raise SchemaError("build the artifact again") from RuntimeError("no kernel for f64")
+
+
 class Session:
     clock = None
 
@@ -210,3 +219,13 @@ def test_a_pass_may_still_name_the_engines_that_have_its_kernels(folder: Path) -
     error = records(folder, "Unsigned")["named"].error
     assert error is not None
     assert error.message.endswith("this engine has no kernel for it; signed have")
+
+
+def test_what_an_engine_builds_and_cannot_open_is_not_called_damaged(folder: Path) -> None:
+    error = records(folder, "Shut")["fp32"].error
+    assert error is not None
+    assert (error.kind, error.message) == (
+        "BuildError",
+        "shut took the model and cannot run it (no kernel for f64); take another engine, or "
+        "another version of it",
+    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import odd_graphs as odd
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
@@ -232,3 +233,10 @@ def test_a_graph_without_shuffles_that_answers_otherwise_is_told_and_not_taken(
     with pytest.warns(UserWarning, match="channel shuffles stay"):
         found = prepared(made, [{"x": np.ones((2, 3), np.float32)}])
     assert [node.op_type for node in found.graph.node] == ["Relu"]
+
+
+def test_classes_as_maps_stay_what_they_are() -> None:
+    given = odd.maps_output()
+    made = prepared(given, [{"x": X[:, :, :6, :6]}])
+    assert made.graph.output[0].type == given.graph.output[0].type
+    assert place(made.graph, sum_in_accumulator=True).weighted == ("c", "l")
