@@ -34,7 +34,7 @@ def simplified(model: onnx.ModelProto) -> onnx.ModelProto:
     What a graph computes of constants alone becomes an initializer, as do `Constant` nodes. Names
     of inputs and outputs, the `batch` axis and the operator set do not change.
     """
-    made = _rewritten(model, _simplify)
+    made = rewritten(model, _simplify)
     _lift_constants(made.graph)
     return made
 
@@ -46,7 +46,7 @@ def fold_batch_norms(model: onnx.ModelProto) -> onnx.ModelProto:
     `ConvTranspose` or a `Gemm` that has constant weights, and nothing else reads that result.
     Names, the `batch` axis and the operator set do not change.
     """
-    return _rewritten(model, _without_norms)
+    return rewritten(model, _without_norms)
 
 
 def _without_norms(graph_model: Any) -> None:
@@ -59,7 +59,7 @@ def _without_norms(graph_model: Any) -> None:
     RemoveUnusedNodesPass()(graph_model)
 
 
-def _rewritten(model: onnx.ModelProto, change: Callable[[Any], None]) -> onnx.ModelProto:
+def rewritten(model: onnx.ModelProto, change: Callable[[Any], None]) -> onnx.ModelProto:
     """Return a copy of `model` that was changed in onnx_ir's form.
 
     That has no maps, as classifiers of scikit-learn give them, so that outputs get these types back

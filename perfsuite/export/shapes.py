@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfsuite.export.fold import rewritten
 from perfsuite.export.functions import inlined
 
 if TYPE_CHECKING:
@@ -97,16 +99,14 @@ def known(graph: onnx.GraphProto) -> tuple[Shapes, dict[str, int]]:
 
 def _folded(model: onnx.ModelProto) -> Inferred:
     """Return what can be inferred after folding constants, such as shapes computed in the graph."""
-    import onnx_ir as ir
     from onnxscript.optimizer import fold_constants
 
     try:
-        copy = ir.from_proto(model)  # which takes no maps
-        fold_constants(copy, onnx_shape_inference=True)
+        folded = rewritten(model, partial(fold_constants, onnx_shape_inference=True))
     except Exception as error:  # noqa: BLE001  (it raises whatever an operator raises)
         _warn(error)
         return _inferred(model)
-    return _inferred(ir.to_proto(copy))
+    return _inferred(folded)
 
 
 def _warn(error: Exception) -> None:

@@ -226,3 +226,13 @@ def test_equal_parts_of_a_sequence_split_as_the_operator_set_has_it(opset: int) 
     session = ort.InferenceSession(simple.SerializeToString(), providers=["CPUExecutionProvider"])
     x = array(1, 4)
     np.testing.assert_array_equal(session.run(None, {"x": x})[0], x[:, 2:])
+
+
+@pytest.mark.filterwarnings("error")
+def test_shapes_of_a_graph_with_maps_are_inferred() -> None:
+    import odd_graphs as odd
+
+    from perfsuite.export.shapes import infer
+
+    found = infer(odd.maps_output(), {"x": (2, 3, odd.SIDE, odd.SIDE)})
+    assert found.shapes["s"] == (2, odd.CLASSES)
