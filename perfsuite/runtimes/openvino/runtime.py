@@ -24,6 +24,7 @@ from perfsuite.runtimes.openvino.left_out import without_empty_names
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
+from perfsuite.runtimes.openvino.rounded_results import keep_results_apart
 from perfsuite.runtimes.openvino.single_rows import with_slices
 from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 from perfsuite.runtimes.shared.base import (
@@ -99,6 +100,7 @@ class OpenVino:
                 name_parts(model, graph)
                 keep_swaps_apart(model)
                 keep_reductions_float(model)
+                keep_results_apart(model)
                 note_settings(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
@@ -133,6 +135,7 @@ class OpenVino:
             model.reshape(shapes)
             keep_swaps_apart(model)  # of sides that were open until now, too
             keep_reductions_float(model)
+            keep_results_apart(model)
             settings |= settings_for(model)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:

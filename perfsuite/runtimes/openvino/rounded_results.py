@@ -1,0 +1,80 @@
+"""Reductions whose results are rounded, of which OpenVINO makes one kernel that answers wrongly.
+
+Where a reduction takes away a side before the channels, or has three sides, that kernel takes
+scales of other channels, as where the mean of tokens is normalized by channels and rounded. A
+maximum or minimum is rounded as if it was scaled already, of any sides (OpenVINO 2026.4). A maximum
+with the lowest number changes nothing and keeps reduction and rounding apart.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfsuite.runtimes.openvino.bodies import models
+from perfsuite.runtimes.openvino.profile import PRODUCTS
+
+_EXTREMES = ("ReduceMax", "ReduceMin")
+_REDUCES, _LOGICAL = "Reduce", "ReduceLogical"
+_ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
+_APART = "Maximum"  # which is in no kernel of a reduction, and what is put in between
+_SIDES = 4  # from which on the sides behind the channels are reduced rightly
+
+
+def keep_results_apart(model: Any) -> None:
+    """Change an OpenVINO model so that what a kernel would reduce and round wrongly is in two."""
+    for each in models(model):
+        for layer in each.get_ordered_ops():
+            if _is_wrong(layer) and _meets_rounding(layer):
+                _put_apart(layer)
+
+
+def _is_wrong(layer: Any) -> bool:
+    kind = layer.get_type_name()
+    if not kind.startswith(_REDUCES) or kind.startswith(_LOGICAL):
+        return False
+    rank, axes = layer.input(0).get_partial_shape().rank, layer.input_value(1).get_node()
+    if kind in _EXTREMES or rank.is_dynamic or axes.get_type_name() != _CONSTANT:
+        return True
+    sides = rank.get_length()
+    first = min((int(one) % sides for one in axes.data.reshape(-1)), default=sides)
+    return sides < _SIDES or first <= 1  # samples and channels come first
+
+
+def _meets_rounding(layer: Any) -> bool:
+    """Tell whether a layer's result, or what constants alone make of it, is rounded."""
+    seen, left = set(), [layer]
+    while left:
+        for port in left.pop().output(0).get_target_inputs():
+            reader = port.get_node()
+            name, kind = reader.get_friendly_name(), reader.get_type_name()
+            if kind == _ROUNDS:
+                return True
+            if name in seen or kind in (_APART, *PRODUCTS) or reader.get_output_size() != 1:
+                continue
+            seen.add(name)
+            others = [one for one in reader.inputs() if one.get_index() != port.get_index()]
+            if all(_is_constant(one.get_source_output().get_node()) for one in others):
+                left.append(reader)
+    return False
+
+
+def _is_constant(layer: Any) -> bool:
+    given = layer.input_values()
+    if not given:
+        return bool(layer.get_type_name() == _CONSTANT)
+    return all(_is_constant(one.get_node()) for one in given)
+
+
+def _put_apart(layer: Any) -> None:
+    import numpy as np
+    from openvino import opset13 as operators
+
+    value = layer.output(0)
+    readers = value.get_target_inputs()
+    kind = value.get_element_type().to_dtype()
+    lowest = np.array((np.finfo if kind.kind == "f" else np.iinfo)(kind).min, kind)
+    name = f"{layer.get_friendly_name()}/apart"  # in breakdowns it is a part of the reduction
+    made = operators.maximum(value, lowest, name=name).output(0)
+    for reader in readers:
+        if reader.get_node().get_type_name() != "Result":
+            reader.replace_source_output(made)
