@@ -178,6 +178,8 @@ def _told(line: Line, seen: Line) -> dict[str, Any]:
         found["cosine"] = round(min(cosines), 5)
     if seen.int8_share is not None:
         found["int8_share"] = round(seen.int8_share, 4)
+    if seen.float_shares:
+        found["float_shares"] = {kind: round(one, 4) for kind, one in seen.float_shares.items()}
     if seen.breakdown is not None:
         rows, total_s = seen.breakdown.rows, seen.breakdown.total_s
         lost_s = sum(row.time_s for row in rows if row.name == UNATTRIBUTED)
