@@ -72,7 +72,8 @@ def _put_apart(layer: Any) -> None:
     value = layer.output(0)
     readers = value.get_target_inputs()
     kind = value.get_element_type().to_dtype()
-    lowest = np.array((np.finfo if kind.kind == "f" else np.iinfo)(kind).min, kind)
+    limits: Any = np.finfo if kind.kind == "f" else np.iinfo
+    lowest = np.array(limits(kind).min, kind)
     name = f"{layer.get_friendly_name()}/apart"  # in breakdowns it is a part of the reduction
     made = operators.maximum(value, lowest, name=name).output(0)
     for reader in readers:
