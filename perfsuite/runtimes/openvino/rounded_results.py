@@ -37,7 +37,7 @@ def _is_wrong(layer: Any) -> bool:
         return True
     sides = rank.get_length()
     first = min((int(one) % sides for one in axes.data.reshape(-1)), default=sides)
-    return sides < _SIDES or first <= 1  # samples and channels come first
+    return bool(sides < _SIDES or first <= 1)  # samples and channels come first
 
 
 def _meets_rounding(layer: Any) -> bool:
