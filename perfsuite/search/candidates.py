@@ -150,11 +150,16 @@ ROWS: tuple[Row, ...] = (
 _BY_CLOCK = {"prune": "runtime", "lowrank": "runtime"}
 
 
-def rows(workload: str) -> list[Row]:
-    """Return the rows for a workload, the least compression first; each student is one more."""
+def rows(workload: str, survey: Survey) -> list[Row]:
+    """Return the rows for a workload, the least compression first; each student is one more.
+
+    Students that detect are for detectors, as `survey` tells them, and the others are not.
+    """
     from perfsuite.models.students import STUDENTS
 
-    table = (*ROWS, *map(_distill, STUDENTS))
+    detects = survey.boxes > 0
+    students = (name for name, make in STUDENTS.items() if make().detects == detects)
+    table = (*ROWS, *map(_distill, students))
     return [row for row in table if not row.workloads or workload in row.workloads]
 
 

@@ -42,9 +42,9 @@ class Search:
     """Works off the phases of a search; what it has found is in its attributes.
 
     `scores` are of candidates that are ready, in the order of the table; `timed` of those that were
-    timed and would have to be trained; `left` are rows that were not tried or trained. `records`
-    hold all that was measured, and `reference_record` the reference of the first phase. Passes
-    choose by the times of the engine `clock`, a reference.
+    timed and would have to be trained; `left` are those of the `rows` that were not tried or
+    trained. `records` hold all that was measured, and `reference_record` the reference of the first
+    phase. Passes choose by the times of the engine `clock`, a reference.
     """
 
     costs: Costs
@@ -58,7 +58,7 @@ class Search:
         self.decisions, self.phases = decisions, phases
         threads = decisions.once("threads", int, lambda: suite.threads or usable_threads())
         self.reference = reference_cell(suite, goal, threads)
-        self.rows = rows(self.reference.workload)
+        self.rows: list[Row] = []
         self._begun_s, self._before_s = time.monotonic(), phases.spent_s()
         self.survey = Survey()
         self.scores: list[Score] = []
@@ -104,6 +104,7 @@ class Search:
     def work(self) -> None:
         """Try candidates, those that cost least first, until one meets the target."""
         self.survey = self.decisions.once("survey", Survey, self._surveyed)
+        self.rows = rows(self.reference.workload, self.survey)
         self._try_engines()
         if self.winner is None:
             self._try_recipes()

@@ -26,7 +26,7 @@ INT8 = Way("openvino", last=(PassUse("int8"),), suffix="int8")
 CLASSES = Survey(metric="top1", training_samples=48_000)
 
 
-@pytest.mark.parametrize("row", rows("vgg16-cifar10"), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", rows("vgg16-cifar10", CLASSES), ids=lambda row: row.name)
 def test_every_row_makes_passes(row: Row) -> None:
     plan = None if row.schedule is None else plan_of(row.schedule, 10, CLASSES)
     for given in (None, plan):
@@ -34,11 +34,16 @@ def test_every_row_makes_passes(row: Row) -> None:
             make_pass(use)
 
 
-def test_every_student_is_a_row() -> None:
+def test_every_student_is_a_row_where_it_does_what_the_net_does() -> None:
     from perfsuite.models.students import STUDENTS
 
-    named = [row.name for row in rows("net") if row.use == "distill"]
-    assert named == [f"distill-{name}" for name in STUDENTS]
+    def students(survey: Survey) -> list[str]:
+        return [row.name for row in rows("net", survey) if row.use == "distill"]
+
+    detecting = students(msgspec.structs.replace(CLASSES, boxes=1000))
+    assert detecting == ["distill-faster-rcnn-shufflenet-x0.5"]
+    assert {*students(CLASSES), *detecting} == {f"distill-{name}" for name in STUDENTS}
+    assert not {*students(CLASSES)} & {*detecting}
 
 
 def test_the_names_of_recipes_tell_what_they_are() -> None:
@@ -82,7 +87,7 @@ def test_the_whole_training_of_a_student_is_that_of_the_pass() -> None:
     """So that what was trained by its defaults is found in the cache."""
     from perfsuite.passes.distill.distill import PLAN
 
-    row = next(one for one in rows("net") if one.use == "distill")
+    row = next(one for one in rows("net", CLASSES) if one.use == "distill")
     assert row.schedule is not None
     plan = plan_of(row.schedule, row.schedule.epochs, CLASSES)
     assert msgspec.convert(plan, SgdPlan) == PLAN
@@ -104,8 +109,8 @@ def test_a_row_of_another_workload_is_left_out(monkeypatch: pytest.MonkeyPatch) 
 
     own = Row("own", "int8", {}, workloads=("vgg",))
     monkeypatch.setattr(candidates, "ROWS", (own, *ROWS))
-    assert own in rows("vgg")
-    assert own not in rows("net")
+    assert own in rows("vgg", CLASSES)
+    assert own not in rows("net", CLASSES)
 
 
 # The cells, by row, whose trainings come with perfsuite.

@@ -32,7 +32,7 @@ def test_a_row_of_some_workloads_is_tried_if_it_is_in_the_cache(
     plan = {"optimizer": "sgd", "epochs": 40}
     row = Row("quarter", "prune", {"macs": 0.25, "finetune": plan}, workloads=("net",))
     lowrank = next(one for one in ROWS if one.name == "lowrank")
-    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload: [lowrank, row])
+    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload, survey: [lowrank, row])
     project.script({"quarter-int8": 0.001}, {})
 
     def execute(job: Job) -> Line:
@@ -79,7 +79,7 @@ def test_a_pass_that_needs_kernels_is_tried_in_float_on_engines_that_have_them(
     project: SearchProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     row = Row("bits", "binarize", {"untrained": True}, workloads=("net",))
-    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload: [row])
+    monkeypatch.setattr("perfsuite.search.search.rows", lambda workload, survey: [row])
     project.script({"bits": 0.001, "int8": 0.004}, {})
     left = by_recipe(project.optimize().optimum)["bits"]
     assert (left.why, left.detail) == ("lacks", "no engine of this search has kernels for it")
