@@ -189,10 +189,9 @@ def target_of(trt: Any, engine: str, capability: str) -> Any:
     found = getattr(trt.ComputeCapability, capability.replace("_", "").upper(), None)
     if found is None:
         known = [one for one in trt.ComputeCapability.__members__ if one.startswith("SM")]
-        is_older = _number(capability) < min(
-            map(_number, known)
-        )  # for which tensorrt is not, either
-        instead = "pytorch" if is_older else "tensorrt"
+        oldest = min(map(_number, known))
+        # What is older than that is too old for tensorrt, too.
+        instead = "pytorch" if _number(capability) < oldest else "tensorrt"
         raise Unavailable(
             f"{engine} builds nothing for {capability}; it knows {', '.join(known)}: take the "
             f"runtime {instead} for such a card"
