@@ -17,6 +17,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, translations, with_functions
 from perfsuite.export.calls import flattened, tensors_of
+from perfsuite.export.frozen import frozen_places
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
@@ -73,7 +74,7 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                 stacklevel=2,
             )
             try:
-                with _quiet():
+                with _quiet() as told:
                     model = _torchscript(module, spec, arguments)
             except Exception as error:
                 raise BuildError(
@@ -81,6 +82,13 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                     f"{_first_line(dynamo_error)}; TorchScript: {_first_line(error)}"
                 ) from error
             exporter = "torchscript"
+            if places := frozen_places(told):
+                warnings.warn(
+                    f"{type(module).__name__} looks at its input in Python, at {places}: the graph "
+                    f"keeps for good what one input gave there, and other inputs may be answered "
+                    f"wrongly; torch.where and torch.cond stay open",
+                    stacklevel=2,
+                )
     normalize(model)
     model.metadata_props.add(key=EXPORTER, value=exporter)
     path.write_bytes(model.SerializeToString(deterministic=True))
@@ -318,19 +326,19 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporters' progress, warnings and log lines off the terminal."""
+def _quiet() -> Iterator[list[warnings.WarningMessage]]:
+    """Keep the exporters' progress and log lines off the terminal; gives their warnings so far."""
     logger = logging.getLogger("torch")
     level = logger.level
     logger.setLevel(logging.ERROR)
     try:
         with (
-            warnings.catch_warnings(),
+            warnings.catch_warnings(record=True) as told,
             contextlib.redirect_stdout(io.StringIO()),
             contextlib.redirect_stderr(io.StringIO()),
         ):
-            warnings.simplefilter("ignore")
-            yield
+            warnings.simplefilter("always")
+            yield told
     finally:
         logger.setLevel(level)
 

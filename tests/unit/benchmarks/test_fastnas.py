@@ -35,7 +35,8 @@ def net(channels: int = 8) -> torch.nn.Module:
 
 def context(folder: Path) -> PassContext:
     def validation(predict: Predict) -> np.ndarray:
-        found = predict({"x": PICTURES})[0].argmax(axis=1) == LABELS
+        answers = [predict({"x": part})[0] for part in np.split(PICTURES, 3)]
+        found = np.concatenate(answers).argmax(axis=1) == LABELS
         return found.astype(np.float64)[:, None]
 
     return PassContext(
@@ -79,6 +80,20 @@ def test_it_gets_the_share_the_step_and_the_validation_score(
         right = net()(torch.from_numpy(PICTURES)).argmax(dim=1).numpy() == LABELS
     assert call["score"] == pytest.approx(right.mean())
     assert edits.data["widths"] == {"0": 4, "4": 5} and edits.data["macs"] == 0.5
+
+
+def test_no_more_samples_are_answered_than_score(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = installed(monkeypatch, 4)
+    seen: list[int] = []
+    whole = net()
+    whole.register_forward_hook(lambda _, given, __: seen.append(len(given[0])))
+    FastNas(0.5, scored=30).fit(whole, context(tmp_path))
+    with torch.no_grad():
+        right = net()(torch.from_numpy(PICTURES)).argmax(dim=1).numpy() == LABELS
+    assert calls[0]["score"] == pytest.approx(right[:30].mean())
+    assert seen.count(20) == 2
 
 
 def test_edits_make_the_same_net_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

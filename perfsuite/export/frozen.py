@@ -1,0 +1,42 @@
+"""What the TorchScript exporter writes down for good of a `forward` that looks at numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from warnings import WarningMessage
+
+_OWN = Path(__file__).parents[1]
+_LIBRARIES = ("site-packages", "dist-packages")  # where installed packages lie
+_MOST = 3  # places that are named
+_TRACER = "TracerWarning"  # by name: torch need not be imported for it
+# What PyTorch's tracer calls that which it makes a constant of, and what it is in the user's code.
+_KINDS = (
+    ("Python boolean", "a branch"),
+    ("Iterating over a tensor", "the length of a loop"),
+)
+
+
+def frozen_places(told: Iterable[WarningMessage]) -> str:
+    """Return where a traced module has made constants of its input, or "" if nowhere.
+
+    `told` are the warnings while it was traced. Each place is a file, a line and what stands there,
+    such as "net.py:12 (a branch)". Installed packages are left out: they look at the shapes of what
+    they get, and whoever exports a net of theirs cannot change it.
+    """
+    places = {
+        f"{Path(one.filename).name}:{one.lineno} ({_kind(str(one.message))})": None
+        for one in told
+        if one.category.__name__ == _TRACER and not _installed(Path(one.filename))
+    }
+    named = list(places)[:_MOST]
+    more = [f"{len(places) - _MOST} more"] if len(places) > _MOST else []
+    return ", ".join([*named, *more])
+
+
+def _installed(path: Path) -> bool:
+    return path.is_relative_to(_OWN) or any(folder in path.parts for folder in _LIBRARIES)
+
+
+def _kind(message: str) -> str:
+    return next((kind for words, kind in _KINDS if words in message), "a value")
