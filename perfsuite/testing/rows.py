@@ -35,7 +35,9 @@ def check_rows(name: str, task: Task, predict: Predict) -> int:
     return columns
 
 
-def check_validation(name: str, task: Task, predict: Predict, columns: int) -> None:
+def check_validation(
+    name: str, task: Task, predict: Predict, columns: int, training: TrainingSet | None
+) -> None:
     """Raise unless validation samples are others than those of training, calibration and tests.
 
     Of calibration that is meant of the first `KEPT_FOR_CALIBRATION`, of training of what is left
@@ -59,7 +61,7 @@ def check_validation(name: str, task: Task, predict: Predict, columns: int) -> N
     for what, others in (
         ("test samples", tested.samples),
         ("calibration samples, by which it would be chosen", _calibration(task)),
-        ("training samples that held_out() does not name", _training(name, task)),
+        ("training samples that held_out() does not name", _training(name, task, training)),
     ):
         share = len(asked.samples & others) / max(1, len(asked.samples))
         require(
@@ -138,13 +140,9 @@ def _calibration(task: Task) -> set[str]:
     return {digest for inputs in batches for digest in _digests(inputs)}
 
 
-def _training(name: str, task: Task) -> set[str]:
+def _training(name: str, task: Task, data: TrainingSet | None) -> set[str]:
     """Return the digests of some of the training samples that validation leaves to training."""
     places, inputs = task.held_out(), task.inputs(1, 0)
-    try:
-        data = task.train()
-    except Unsupported:
-        data = None
     if data is None or len(inputs) > 1:
         require(
             data is not None or places is None,

@@ -12,7 +12,7 @@ import numpy as np
 
 from perfsuite.data.labels import misfit
 from perfsuite.domain.model import InputSpec, Model, Stage
-from perfsuite.domain.task import Inputs, Outputs, Predict, Task
+from perfsuite.domain.task import Inputs, Outputs, Predict, Task, TrainingSet
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.export.calls import evaluated
@@ -59,8 +59,7 @@ def check_workload(workload: Workload) -> None:
     task = workload.task
     if type(task).calibration is not Task.calibration and not task.made_up:
         _check_calibration(workload)
-    if type(task).train is not Task.train:
-        _check_train(workload, task, predict)
+    training = _check_train(workload, task, predict)
     require(
         isinstance(task.metrics(), Mapping),
         f"workload '{workload.name}': task.metrics() must return a dict of names and functions of "
@@ -68,7 +67,7 @@ def check_workload(workload: Workload) -> None:
     )
     if task.metrics():
         columns = check_rows(workload.name, task, predict)
-        check_validation(workload.name, task, predict, columns)
+        check_validation(workload.name, task, predict, columns, training)
     told = preprocessing_fault(task)
     require(not told, f"workload '{workload.name}': {told}")
     warn_of_uncounted(workload)
@@ -333,12 +332,13 @@ def _samples(inputs: Inputs, two: Inputs, three: Inputs) -> int:
     return next(len(array) for array in inputs.values() if array.ndim)
 
 
-def _check_train(workload: Workload, task: Task, predict: Predict) -> None:
+def _check_train(workload: Workload, task: Task, predict: Predict) -> TrainingSet | None:
+    """Return the training samples, or None for a task without any."""
     who = f"workload '{workload.name}': task.train()"
     try:
         data = task.train()
     except Unsupported:
-        return  # it has none
+        return None
     require(
         len(data.inputs) == len(data.targets) > 0,
         f"{who} has {len(data.inputs)} inputs and {len(data.targets)} targets; there must be "
@@ -355,3 +355,4 @@ def _check_train(workload: Workload, task: Task, predict: Predict) -> None:
         outputs = predict(task.inputs(workload.model.batch or TRAINED, 0))
         told = misfit(data.targets, outputs[0].shape) if len(outputs) == 1 else ""
         require(not told, f"{who}: its targets: {told}")
+    return data
