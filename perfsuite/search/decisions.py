@@ -6,7 +6,6 @@ decided again after a kill. So it is not: a search that goes on reads what it de
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +15,7 @@ import msgspec
 from filelock import FileLock, Timeout
 
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
+from perfsuite.store.disk import append_whole
 
 FILE, LOCK = "search.jsonl", ".search.lock"
 EARLIER = "earlier-"  # sub-folders of searches that ended before there was more time
@@ -80,8 +80,8 @@ class Decisions:
         value = decide()
         encoded = msgspec.Raw(msgspec.json.encode(value))
         try:
-            os.write(self._file.fileno(), msgspec.json.encode(_Decision(name, encoded)) + b"\n")
-            os.fsync(self._file.fileno())
+            line = msgspec.json.encode(_Decision(name, encoded)) + b"\n"
+            append_whole(self._file.fileno(), line)
         except OSError as error:
             raise PerfsuiteError(
                 f"{self._path}: the decision '{name}' cannot be written: {error.strerror}; make "
@@ -118,7 +118,10 @@ def _read(path: Path) -> tuple[dict[str, Any], int]:
         except msgspec.DecodeError as error:
             if number == len(rows):
                 break
-            raise SchemaError(f"{path}: line {number} is corrupt: {error}") from error
+            raise SchemaError(
+                f"{path}: line {number} is corrupt: {error}; restore the file, or start a new "
+                f"search in another folder (-o), for which all that was made is in the cache"
+            ) from error
         if one.schema > SCHEMA:
             raise SchemaError(f"{path}: written by a newer perfsuite; upgrade it to go on")
         if not row.endswith(b"\n"):

@@ -74,6 +74,22 @@ def write_whole(path: Path, content: bytes | memoryview) -> None:
         beside.write_bytes(content)
 
 
+def append_whole(descriptor: int, data: bytes) -> None:
+    """Append all of `data` to an open file, and wait until it is on the disk.
+
+    If that fails, as on a full disk, the file ends where it did before, and the error is raised.
+    """
+    before = os.fstat(descriptor).st_size
+    rest = memoryview(data)
+    try:
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, before)
+        raise
+
+
 def put_in_place(beside: Path, path: Path) -> None:
     """Rename the file or folder `beside` to `path`, once its content is on the disk."""
     files = [file for file in beside.rglob("*") if file.is_file()] if beside.is_dir() else [beside]

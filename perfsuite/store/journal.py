@@ -7,7 +7,6 @@ finished jobs are kept, and at most the line being written is torn.
 from __future__ import annotations
 
 import io
-import os
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple, Self
@@ -17,7 +16,7 @@ from filelock import FileLock, Timeout
 
 from perfsuite.domain.record import SCHEMA, Header, Line
 from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
-from perfsuite.store.disk import write_whole
+from perfsuite.store.disk import append_whole, write_whole
 
 FILE = "run.jsonl"
 LOCK = ".lock"
@@ -97,11 +96,9 @@ class Journal:
         the line before. Raises `SchemaError` for a line that could not be read again.
         """
         data = _encoded(line, f"the {line.job} line of {line.key}")
-        before = os.fstat(self._file.fileno()).st_size
         try:
-            _write(self._file.fileno(), data)
+            append_whole(self._file.fileno(), data)
         except OSError as error:
-            os.ftruncate(self._file.fileno(), before)
             raise PerfsuiteError(
                 f"{self.folder / FILE}: the {line.job} line of {line.key} cannot be written: "
                 f"{error.strerror}; make room, then go on with --resume"
@@ -154,14 +151,6 @@ def _locked(folder: Path) -> FileLock:
     except OSError as error:
         raise ConfigError(f"{folder}: cannot be written: {error.strerror}") from error
     return lock
-
-
-def _write(descriptor: int, data: bytes) -> None:
-    """Write all of `data`, in several parts if needed, and wait until it is on the disk."""
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
-    os.fsync(descriptor)
 
 
 def _write_header(folder: Path, header: Header) -> None:

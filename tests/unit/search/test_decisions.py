@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
-from perfsuite.errors import ConfigError, SchemaError
+from perfsuite.errors import ConfigError, PerfsuiteError, SchemaError
 from perfsuite.search.decisions import FILE, Decisions
 
 
@@ -38,9 +40,32 @@ def test_one_that_was_cut_short_while_it_was_written_is_made_again(tmp_path: Pat
         assert decisions.once("minutes", int, no_decision) == 7
 
 
+def test_a_disk_that_fills_up_costs_no_decision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system writes what there is room for, and fails only when it is asked for the rest."""
+    write, room = os.write, [10, 0]
+
+    def full(descriptor: int, data: bytes) -> int:
+        if not (most := room.pop(0)):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return write(descriptor, data[:most])
+
+    with Decisions(tmp_path, resume=False) as decisions:
+        decisions.once("epochs", int, lambda: 12)
+        monkeypatch.setattr(os, "write", full)
+        with pytest.raises(PerfsuiteError, match=r"'minutes' cannot be written: No space left"):
+            decisions.once("minutes", int, lambda: 5)
+        room += [10, 1000]  # meanwhile there is more
+        assert decisions.once("minutes", int, lambda: 7) == 7
+    with Decisions(tmp_path, resume=True) as decisions:
+        assert decisions.once("epochs", int, no_decision) == 12
+        assert decisions.once("minutes", int, no_decision) == 7
+
+
 def test_a_corrupt_line_is_an_error(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text('{"name": "epochs"\n{"name": "more", "value": 1, "schema": 1}\n')
-    with pytest.raises(SchemaError, match="line 1 is corrupt"):
+    with pytest.raises(SchemaError, match=r"line 1 is corrupt: .*start a new search"):
         Decisions(tmp_path, resume=True)
 
 
