@@ -81,14 +81,15 @@ class _Search:
             return Guilty((), {})
         alone = {layer.name: self._alone(layer) for layer in self.layers}
         order = sorted(self.layers, key=lambda layer: -alone[layer.name])
-        kept = self._shortest(order, limit)
+        kept = self._without_innocent(self._shortest(order, limit), limit)
         if len(kept) == len(order):
+            few = len(order) <= _TAKEN_BACK
+            which = "no layer" if few else f"none of the {_TAKEN_BACK} least guilty layers"
             raise Unsupported(
-                f"int8: no layer can be rounded within max_drop_points = {limit:g}: with "
+                f"int8: {which} can be rounded within max_drop_points = {limit:g}: with "
                 f"'{order[-1].name}' alone {self.told(self._loss(order[:-1]))} {self.on}; allow "
                 f"more, or leave int8 away"
             )
-        kept = self._without_innocent(kept, limit)
         which = "this layer" if len(kept) == 1 else f"these {len(kept)} layers"
         judged = (
             f"with all rounded {self.told(all_rounded)}, with {which} in float "

@@ -309,6 +309,25 @@ def test_a_hundred_layers_take_few_whole_trials(
     assert len(judged) <= 1 + 7 + 3
 
 
+def test_the_least_guilty_by_its_error_alone_may_be_the_one_that_costs_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then all must stay by halving, and those are tried to be rounded that cost little."""
+    search = object.__new__(guilty._Search)
+    search.layers = [guilty.Layer(name, (name,), (name,)) for name in "abc"]
+    weight, alone = {"a": 0.1, "b": 0.1, "c": 2.0}, {"a": 0.3, "b": 0.2, "c": 0.1}
+    monkeypatch.setattr(search, "losses", {}, raising=False)
+    monkeypatch.setattr(search, "tried", Tried(tmp_path / "tried"), raising=False)
+    monkeypatch.setattr(search, "told", guilty._in_points, raising=False)
+    monkeypatch.setattr(search, "on", "on paper", raising=False)
+    rounded: Any = lambda stays: sum(weight[name] for name in "abc" if name not in stays)  # noqa: E731
+    monkeypatch.setattr(search, "judge", rounded, raising=False)
+    monkeypatch.setattr(search, "_graph", lambda stays: {one.name for one in stays})
+    monkeypatch.setattr(search, "_tell", lambda: None)
+    monkeypatch.setattr(search, "_alone", lambda layer: alone[layer.name])
+    assert search.find(0.2).stays == ("c",)
+
+
 @pytest.mark.parametrize("needed", range(1, 9))
 def test_as_few_layers_as_needed_are_found_by_halving(needed: int) -> None:
     search = object.__new__(guilty._Search)
