@@ -9,9 +9,10 @@ class Survey(msgspec.Struct, frozen=True, omit_defaults=True):
     """What a workload has that a search can use, and how long a training of it takes.
 
     `metric` is the main one of its task, '' without labelled samples. `without` maps `validation`
-    and `training` to the reason why the task has no such samples. `trained` tells of a recipe that
-    its training is in the cache already; `training_s` is how long one takes. `boxes` is how many a
-    detector chooses from before non-maximum suppression; 0 of any other net.
+    and `training` to the reason why the task has no such samples; `training_samples` are those that
+    are not held out for validation. `trained` tells of a recipe that its training is in the cache
+    already; `training_s` is how long one takes. `boxes` is how many a detector chooses from before
+    non-maximum suppression; 0 of any other net.
     """
 
     is_file: bool = False  # an ONNX file, which no model pass can change

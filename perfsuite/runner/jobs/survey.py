@@ -33,7 +33,7 @@ def survey(job: Job) -> Line:
     """
     workload = workload_of(job)
     if not job.recipe.passes:
-        found = msgspec.structs.replace(_surveyed(workload), boxes=_boxes(job, workload))
+        found = msgspec.structs.replace(_surveyed(job, workload), boxes=_boxes(job, workload))
     elif job.training:
         found = Survey(training_s=_training_s(job, workload))
     else:
@@ -41,24 +41,37 @@ def survey(job: Job) -> Line:
     return line_of(job, status="ok", survey=found)
 
 
-def _surveyed(workload: Workload) -> Survey:
+def _surveyed(job: Job, workload: Workload) -> Survey:
     task = workload.task
-    metric = next(iter(task.metrics()), "")
     without = {"validation": _why_not_validated(workload.name, task)}
+    metric = next(iter(task.metrics()), "")
     found = Survey(is_file=workload.model.onnx is not None, metric=metric)
+    if not found.is_file:  # which nothing trains
+        found, without["training"] = _with_training(found, job, workload)
+    return msgspec.structs.replace(found, without={k: v for k, v in without.items() if v})
+
+
+def _with_training(found: Survey, job: Job, workload: Workload) -> tuple[Survey, str]:
+    """Return the survey with what there is to train on, and why there is nothing; '' if there is.
+
+    Samples that are held out for validation are not trained on.
+    """
+    task = workload.task
     try:
         with user_code(f"{workload.name}: its train()"):
             data = task.train()
+            places = task.held_out() if job.hold_out else None
     except (Unsupported, Unavailable) as error:
-        without["training"] = str(error)
-    else:
-        found = msgspec.structs.replace(
-            found,
-            training_samples=len(data.inputs),
-            own_loss=data.loss is not None,
-            taught=data.taught is not None,
-        )
-    return msgspec.structs.replace(found, without={k: v for k, v in without.items() if v})
+        return found, str(error)
+    if places is not None:
+        data = data.without(places)
+    surveyed = msgspec.structs.replace(
+        found,
+        training_samples=len(data.inputs),
+        own_loss=data.loss is not None,
+        taught=data.taught is not None,
+    )
+    return surveyed, "" if len(data.inputs) else "its train() gives none"
 
 
 def _boxes(job: Job, workload: Workload) -> int:

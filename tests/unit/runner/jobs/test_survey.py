@@ -45,6 +45,20 @@ def test_what_a_task_lacks_is_told_with_what_to_define(project: SearchProject) -
     assert "`train`" in found.without["training"]
 
 
+def test_training_samples_are_those_that_are_not_held_out(project: SearchProject) -> None:
+    """A plan's batch follows from their number, and may not be larger."""
+    held_out = "def held_out(self):\n        return np.arange(9)\n\n    def train(self):"
+    project.change("def train(self):", held_out)
+    assert line().survey == Survey(metric="top1", training_samples=64 - 9)
+
+
+def test_a_training_set_without_samples_is_none(project: SearchProject) -> None:
+    project.change("np.zeros((64, 4), np.float32), np.zeros(64, int)", "np.zeros((0, 4)), []")
+    found = line().survey
+    assert found is not None
+    assert found.without == {"training": "its train() gives none"}
+
+
 def test_a_task_without_validation_samples(project: SearchProject) -> None:
     project.change("def validation(self", "def other(self")
     found = line().survey
