@@ -36,7 +36,8 @@ class Told(msgspec.Struct, frozen=True):
     manifest: Manifest
     folder: Path  # that it is shipped to; paths are relative to it
     versions: dict[str, str]  # of the engine's libraries
-    preprocessed: bool
+    preprocessed: bool  # whether it is told how stored pictures become its inputs
+    compared: bool  # and that was held against what the task does
 
 
 def card_text(run: Run, cell: Cell, found: Guarded, told: Told) -> str:
@@ -212,6 +213,12 @@ def _limits(run: Run, cell: Cell, record: Record, told: Told) -> Iterator[str]:
         yield (
             "How stored samples become its inputs was not declared: predict.py takes its own input "
             "arrays."
+        )
+    elif not told.compared:
+        yield (
+            "How stored pictures become its inputs is told by the task, and was not held against "
+            "what the task does with a picture, since it has no from_picture(): compare some "
+            "answers, and the top-1 of predict.py with the accuracy above."
         )
     if run.header.quick:
         yield "It was measured with --quick, which is too little to be believed."

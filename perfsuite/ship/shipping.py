@@ -28,6 +28,8 @@ from perfsuite.store.journal import read
 from perfsuite.store.kept import copy_files, kept
 from perfsuite.store.runs import fold
 from perfsuite.user_code import user_code
+from perfsuite.workloads.checked import unchecked
+from perfsuite.workloads.tasks.preprocessed import is_compared, preprocessing_fault
 
 CARD, SCRIPT, SUITE = "MODEL_CARD.md", "predict.py", "suite.toml"
 ENGINES = ("onnxruntime", "openvino", "perfsuite-binary")  # whose artifacts the script opens
@@ -55,7 +57,7 @@ def ship(run_folder: Path, cell_key: str, folder: Path, *, command: str = "") ->
     _require_alone(cell, facts)
     found = guarded(run, cell)
     _require_same_files(run, run_folder, cell)
-    task, how = _task(run, cell)
+    task, how, compared = _task(run, cell)
     told = Told(
         command=command,
         weights=_weights(run, cell, lines),
@@ -63,6 +65,7 @@ def ship(run_folder: Path, cell_key: str, folder: Path, *, command: str = "") ->
         folder=folder,
         versions=facts.versions,
         preprocessed=how is not None,
+        compared=compared,
     )
     card = card_text(run, cell, found, told)
     script = script_text(settings(cell, record, manifest, facts, task, how))
@@ -138,11 +141,13 @@ def _require_same_files(run: Run, run_folder: Path, cell: Cell) -> None:
             )
 
 
-def _task(run: Run, cell: Cell) -> tuple[Task, Preprocessing | None]:
-    """Return the cell's task and what it declares of its preprocessing, once that is checked."""
-    from perfsuite.workloads.checked import unchecked
+def _task(run: Run, cell: Cell) -> tuple[Task, Preprocessing | None, bool]:
+    """Return the cell's task, what it declares of its preprocessing, and whether it does just that.
+
+    The last is False where it makes inputs of no picture. Raises `ConfigError` where it contradicts
+    itself.
+    """
     from perfsuite.workloads.table import load_workload
-    from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
 
     suite, name = run.header.suite, cell.workload
     workload = load_workload(
@@ -151,13 +156,12 @@ def _task(run: Run, cell: Cell) -> tuple[Task, Preprocessing | None]:
         suite.shapes.get(name, {}),
         suite.detection.get(name),
     )
-    how = workload.task.preprocessing()
-    if how is not None:
-        with user_code(f"{name}: comparing its preprocessing() with its inputs"):
-            told = preprocessing_fault(unchecked(workload.task))
-        if told:
-            raise ConfigError(f"{name}: {told}; correct it, or let it return None")
-    return workload.task, how
+    how, own = workload.task.preprocessing(), unchecked(workload.task)
+    with user_code(f"{name}: comparing its preprocessing() with its inputs"):
+        told, compared = preprocessing_fault(own), is_compared(own)
+    if told:
+        raise ConfigError(f"{name}: {told}; correct it, or let it return None")
+    return workload.task, how, compared
 
 
 def _weights(run: Run, cell: Cell, lines: list[Line]) -> tuple[str, str]:

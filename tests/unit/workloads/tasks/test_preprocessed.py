@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +20,7 @@ from perfsuite.workloads.onnx.detector import DetectorFile
 from perfsuite.workloads.table import WORKLOADS
 from perfsuite.workloads.tasks.classification import Classification
 from perfsuite.workloads.tasks.detection import fitted, how_scaled, scaled
-from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
+from perfsuite.workloads.tasks.preprocessed import is_compared, preprocessing_fault
 
 
 def stored(how: Preprocessing, count: int = 16) -> np.ndarray:
@@ -113,6 +114,35 @@ def test_a_contradiction_is_told() -> None:
     )
     assert "they differ by up to 0.5" in preprocessing_fault(wrong)
     assert preprocessing_fault(replace(wrong, declared=how)) == ""
+
+
+class Plain(Own):
+    """A task that makes inputs of no picture, as nobody must."""
+
+    def __init__(self, declared: Preprocessing, done: Preprocessing) -> None:
+        super().__init__(done)
+        self.declared = declared
+
+    def preprocessing(self) -> Preprocessing:
+        return self.declared
+
+    from_picture = Task.from_picture
+
+
+def test_without_pictures_to_compare_inputs_must_be_such_as_pictures_can_give() -> None:
+    how, plain = how_normalized(4, 4), Preprocessing(4, 4)
+    assert preprocessing_fault(Plain(how, how)) == preprocessing_fault(Plain(plain, plain)) == ""
+    told = preprocessing_fault(Plain(plain, how))
+    assert re.fullmatch(
+        r"its preprocessing\(\) gives values from 0 to 1, and its inputs\(\) has -\S+ to 2\S+", told
+    )
+    whole = Preprocessing(4, 4, scale=(1.0,))
+    assert "from 0 to 1, and its inputs() has" in preprocessing_fault(Plain(plain, whole))
+    assert (is_compared(Own(how)), is_compared(Plain(how, how)), is_compared(Task())) == (
+        True,
+        False,
+        False,
+    )
 
 
 def replace_mean(how: Preprocessing) -> Preprocessing:
