@@ -12,8 +12,8 @@ import numpy as np
 
 from perfsuite.domain.runtime import Manifest, Session
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import ConfigError, ParityError, PerfsuiteError
-from perfsuite.export.parity import check_numbers, largest_difference
+from perfsuite.errors import BuildError, ConfigError, ParityError, PerfsuiteError
+from perfsuite.export.parity import check_numbers, largest_difference, not_finite
 from perfsuite.runner.build.batching import batch_axis
 from perfsuite.runner.jobs.question import Answers, NotBySample, Question
 from perfsuite.user_code import user_code
@@ -79,7 +79,10 @@ class Answering:
                 raise
             self._unpadded = True
             outputs = self._answers(question)
-        check_numbers(outputs, self._manifest.outputs)
+        try:
+            check_numbers(outputs, self._manifest.outputs)
+        except BuildError as error:
+            raise BuildError(f"{error}{_in_samples(inputs)}") from error
         return outputs
 
     def _answers(self, question: Question) -> Outputs:
@@ -177,3 +180,9 @@ class Answering:
                     f"output '{name}': batch {size} and batch {self._batch} differ by {off:.2g} of "
                     f"the largest value, {allowed:g} is allowed"
                 )
+
+
+def _in_samples(inputs: Inputs) -> str:
+    """Return which inputs of a question have NaN or infinite values themselves; '' if none has."""
+    found = [f"'{name}' {told}" for name, array in inputs.items() if (told := not_finite(array))]
+    return f"; the samples that it was asked have such themselves: {', '.join(found)}" * bool(found)

@@ -226,7 +226,8 @@ def test_what_fails_at_the_timed_size_too_is_raised() -> None:
 
 def test_nan_is_no_answer() -> None:
     told = "output 'y': 1 NaN and 0 infinite of 2 values"
-    with answering(Engine()) as predict, pytest.raises(BuildError, match=told):
+    asked = "the samples that it was asked have such themselves: 'x' 1 NaN and 0 infinite of 2"
+    with answering(Engine()) as predict, pytest.raises(BuildError, match=f"{told}; {asked}"):
         predict({"x": np.array([[np.nan, 1.0]], np.float32)})
 
 
