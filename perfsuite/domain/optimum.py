@@ -13,7 +13,7 @@ from perfsuite.domain.verdict import Interval, Verdict
 OPTIMUM_SCHEMA = 1
 
 # What became of a candidate. One that keeps both limits on the validation samples is `chosen`, or
-# `met`: it meets the target as well, and the chosen one is faster.
+# `met`: it keeps them as well, and the chosen one is faster.
 Outcome = Literal[
     "chosen",
     "met",

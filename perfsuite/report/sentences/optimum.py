@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from perfsuite.domain.optimum import Candidate, Goal, Optimum
+from perfsuite.domain.optimum import Candidate, Goal, Optimum, SpeedBound
 from perfsuite.domain.verdict import Interval
 from perfsuite.report import words
 from perfsuite.report.sentences.verdict import verdict_sentence
 
 RULE = (
     "Chosen on the validation samples: the fastest candidate whose speed-up and loss both keep "
-    "their limits by one standard error. The verdicts are on the test samples, which were answered "
-    "once, by what the table of them shows."
+    "their limits by one standard error; where none does, the fastest that keeps the loss, or else "
+    "the one that loses least. The verdicts are on the test samples, which were answered once, by "
+    "what the table of them shows."
 )
 _BLIND = (
     "There are no validation samples to choose by: chosen was the least compression that is fast "
-    "enough, and only the test samples judge it."
+    "enough, or else the fastest, "
 )
+_TESTED = "and only the test samples judge it."
+_UNTESTED = "and nothing is known of what it loses."
 
 
 def headline(found: Optimum) -> str:
@@ -49,22 +52,29 @@ def explanations(found: Optimum) -> Iterator[str]:
     """Yield what else is to be said: verdicts, the rule, bounds, what was lacking, the time."""
     for verdict in found.verdicts:
         yield f"{verdict.budget}: {verdict_sentence(verdict)}"
-    yield _BLIND if "validation" in found.without else RULE
+    blind = _BLIND + (_TESTED if found.metric else _UNTESTED)
+    yield blind if "validation" in found.without else RULE
     if found.exit_code != 0:
         yield from _others_on_test(found)
         yield from _nearest(found)
     if found.bound is not None:
-        bound = found.bound
-        yield (
-            f"What bounds it: '{bound.stage}' takes at least {words.seconds(bound.time_s)} in all "
-            f"that was tried (in {bound.key}), so even if all else took no time, it would be "
-            f"{words.times(bound.speedup)} as fast."
-        )
+        yield _bound_text(found.bound, found.goal)
     for what, why in found.without.items():
         yield f"No {what} samples: {why}."
     minutes, limit = found.spent_s / 60.0, found.goal.minutes
     over = ", longer than allowed" if minutes > limit else ""
     yield f"It took {minutes:.1f} of {words.number(limit)} minutes{over}."
+
+
+def _bound_text(bound: SpeedBound, goal: Goal) -> str:
+    said = (
+        f"'{bound.stage}' takes at least {words.seconds(bound.time_s)} in all that was tried (in "
+        f"{bound.key}), so even if all else took no time, it would be "
+        f"{words.times(bound.speedup)} as fast."
+    )
+    if bound.speedup < goal.speedup:
+        return f"What bounds it: {said}"
+    return f"No stage alone keeps it from the target: of all, {said}"
 
 
 def _others_on_test(found: Optimum) -> Iterator[str]:
@@ -108,7 +118,7 @@ def why_text(one: Candidate, goal: Goal) -> str:
     if one.outcome == "chosen":
         return "the best found"
     if one.outcome == "met":
-        return "meets the target; the chosen one is faster"
+        return "keeps both limits here; the chosen one is faster"
     if one.outcome == "too_slow":
         before = " even untrained" if one.untrained else ""
         return f"too slow{before}: {_of(one.speedup, goal.speedup)}"
@@ -133,7 +143,10 @@ def _lacking(one: Candidate) -> str:
 
 
 def _of(speedup: Interval | None, asked: float) -> str:
-    return f"{words.times(speedup.value)} of {words.times(asked)}" if speedup else "not measured"
+    if speedup is None:
+        return "not measured"
+    noisy = ", which is noise" if words.is_noise(speedup) else ""
+    return f"{words.times(speedup.value)} of {words.times(asked)}{noisy}"
 
 
 def _value(one: Candidate) -> float:

@@ -73,8 +73,12 @@ def test_the_answer_in_one_sentence() -> None:
     ("one", "text"),
     [
         (FAST, "the best found"),
-        (candidate("a"), "meets the target; the chosen one is faster"),
+        (candidate("a"), "keeps both limits here; the chosen one is faster"),
         (candidate("a", outcome="too_slow", speedup=exactly(9.1)), "too slow: 9.1x of 12x"),
+        (
+            candidate("a", outcome="too_slow", speedup=Interval(3.1, 0.1, 96.0)),
+            "too slow: 3.1x of 12x, which is noise",
+        ),
         (LOSSY, "loses too much: 2.34 ± 0.3 of 1 points"),
         (candidate("a", outcome="failed", detail="no kernel"), "failed: no kernel"),
         (candidate("a", outcome="not_trained", why="no_time"), "not trained: no time left"),
@@ -101,8 +105,28 @@ def test_how_near_it_came_and_what_bounds_it() -> None:
     said = list(explanations(optimum(FAST, LOSSY, bound=bound)))
     assert "Within the allowed loss the fastest is int8 on openvino: 7x of 12x." in said
     assert "At the asked speed prune-25 on openvino loses least: 2.34 of 1 points." in said
-    assert any("'features' takes at least 2 ms" in one and "7.2x as fast" in one for one in said)
+    assert (
+        f"What bounds it: 'features' takes at least 2 ms in all that was tried (in {LOSSY.key}), "
+        f"so even if all else took no time, it would be 7.2x as fast."
+    ) in said
     assert "It took 10.0 of 60 minutes." in said
+
+
+def test_a_stage_that_leaves_room_for_the_target_does_not_bound_it() -> None:
+    bound = SpeedBound("features", 0.002, LOSSY.key, 14.0)
+    (said,) = (one for one in explanations(optimum(FAST, bound=bound)) if "features" in one)
+    assert said.startswith("No stage alone keeps it from the target: of all, 'features' takes at")
+
+
+@pytest.mark.parametrize(
+    ("metric", "end"),
+    [("top1", "only the test samples judge it."), ("", "nothing is known of what it loses.")],
+)
+def test_what_was_chosen_blindly_is_told_as_that(metric: str, end: str) -> None:
+    blind = optimum(FAST, metric=metric, without={"validation": "there are none"})
+    (said,) = (one for one in explanations(blind) if "to choose by" in one)
+    assert "or else the fastest, and " in said
+    assert said.endswith(end)
 
 
 def test_another_that_would_pass_on_the_test_samples_is_no_proof() -> None:
