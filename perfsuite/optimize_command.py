@@ -110,12 +110,12 @@ def _print(found: Optimized, *, as_json: bool) -> None:
 
     from perfsuite.report import optimum_document, print_optimum
 
+    console = Console(stderr=as_json)
     if as_json:
         document = optimum_document(found.optimum)
         click.echo(msgspec.json.format(msgspec.json.encode(document)).decode())
-        return
-    console = Console()
-    print_optimum(console, found.optimum)
+    else:
+        print_optimum(console, found.optimum)
     if found.shipped is not None:
         console.print(f"shipped to {found.shipped}", highlight=False)
     if found.elsewhere:

@@ -199,6 +199,9 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     started_at: str = ""  # ISO 8601, UTC
     duration_s: float = 0.0
     cached: bool = False  # all of it was in the cache
+    # How long was worked, cached or not: of a prepare line on fitting passes to the module, of an
+    # evaluate line on answering. 0 where nothing of the kind was done, or by earlier versions.
+    made_s: float = 0.0
     artifact: str = ""  # the artifact key
     model: str = ""  # of a prepare line: a digest of the model's bytes before any pass, if read
     labels: tuple[str, ...] = ()  # such as "unsteady"

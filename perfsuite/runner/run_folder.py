@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -107,21 +108,24 @@ def _check_same(folder: Path, before: Header, now: Header) -> None:
             f"{folder}: this run began on another machine ({there.must_match.processor}); "
             f"start a new one here"
         )
-    changed = sorted(
-        f"{name} {there.subject.get(name, 'none')} to {here.subject.get(name, 'none')}"
-        for name in there.subject.keys() | here.subject.keys()
-        if there.subject.get(name) != here.subject.get(name)
-    )
-    if changed:
+    if changed := changed_versions(there.subject, here.subject):
         raise Incomparable(
-            f"{folder}: versions have changed since this run began ({', '.join(changed)}); "
-            f"start a new one"
+            f"{folder}: versions have changed since this run began ({changed}); start a new one"
         )
     if (before.suite, before.cells) != (now.suite, now.cells):
         raise ConfigError(
             f"{folder}: the suite, --only or --quick have changed since this run began; "
             f"start a new one"
         )
+
+
+def changed_versions(before: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return which versions differ, such as `numpy 1.26.4 to 2.0.1`; '' if none does."""
+    return ", ".join(
+        f"{name} {before.get(name, 'none')} to {now.get(name, 'none')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    )
 
 
 def _check_baseline(journal: Journal, baseline: Path | None) -> None:

@@ -163,6 +163,11 @@ def rows(workload: str, survey: Survey) -> list[Row]:
     return [row for row in table if not row.workloads or workload in row.workloads]
 
 
+def hears_clock(row: Row) -> bool:
+    """Tell whether a row's pass chooses by the clock of an engine, which takes a while."""
+    return row.use in _BY_CLOCK and not row.workloads
+
+
 def recipe(
     row: Row | None, way: Way, clock: str = "", plan: Mapping[str, Any] | None = None
 ) -> ResolvedRecipe:
@@ -188,7 +193,7 @@ def module_pass(row: Row, clock: str, plan: Mapping[str, Any] | None = None) -> 
     fields = dict(row.fields)
     if row.schedule is not None:
         fields |= row.untrained if plan is None else {**row.trained, row.plan: dict(plan)}
-    if clock and not row.workloads and row.use in _BY_CLOCK:
+    if clock and hears_clock(row):
         fields.setdefault(_BY_CLOCK[row.use], clock)
     return PassUse(row.use, fields)
 

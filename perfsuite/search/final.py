@@ -61,6 +61,7 @@ def judged(search: Search, best: Score, others: Sequence[Score]) -> Final:
         )
         keep_artifacts(folder, run, search.phases.note)  # its warnings are about baselines
         search.decisions.once(f"{FINAL}: done", bool, lambda: True)
+    search.note_warnings(FINAL)
     verdicts = tuple(one for one in judge(run).verdicts if one.cell == best.cell.key)
     code = exit_code(verdicts)
     if code == 0 and (not metric or not verdicts):
@@ -125,7 +126,7 @@ def _budgets(goal: Goal, best: Cell, reference: Cell, metric: str) -> tuple[Budg
         return (fast,)
     points = number(goal.max_drop_points)
     accurate = Budget(
-        f"at most {points} points of {metric} lost",
+        f"at most {points} point{'s' * (points != '1')} of {metric} lost",
         metric,
         best.key,
         reference.key,

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from perfsuite.config.expansion import cells
 from perfsuite.config.optimize_suite import goal_of, optimize_suite
 from perfsuite.config.python_suite import RuntimeReference, WorkloadReference
 from perfsuite.domain.environment import MustMatch
@@ -21,6 +22,8 @@ from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.errors import ConfigError, Incomparable, PerfsuiteError
 from perfsuite.measure.environment import environment
 from perfsuite.plugins import refuse_while_importing
+from perfsuite.runner.run_files import digests_of
+from perfsuite.runner.run_folder import changed_versions
 from perfsuite.runner.switched import Executor
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.final import FINAL
@@ -62,12 +65,17 @@ class Optimized(NamedTuple):
 
 
 class _Request(msgspec.Struct, frozen=True):
-    """What was asked for, and on which machine; a search goes on with nothing else."""
+    """What was asked for, on which machine, with which versions, and what its files held.
+
+    A search goes on with nothing else. Those of earlier versions do not tell the last two.
+    """
 
     suite: ResolvedSuite
     goal: Goal
     machine: MustMatch
     created_at: str
+    versions: dict[str, str] = {}
+    files: dict[str, str] = {}
 
 
 def optimize(
@@ -112,10 +120,11 @@ def optimize(
         shapes=shapes,
     )
     goal = goal_of(suite, speedup, max_drop_points, versus, minutes)
-    to = None if ship is None else _free(Path(ship))
     folder = _folder(out, suite.name, resume=resume)
+    to = None if ship is None else _free(Path(ship), folder)
     follow = observe() if observe is not None else Silent()
-    request = _Request(suite, goal, environment().must_match, _now())
+    here, files = environment(), digests_of(suite, cells(suite))
+    request = _Request(suite, goal, here.must_match, _now(), here.subject, files)
     if resume:
         resume = not _set_aside(folder, request)
     with Decisions(folder, resume=resume) as decisions:
@@ -137,20 +146,39 @@ def _shipped(answer: Optimized, to: Path, suite: ResolvedSuite) -> Optimized:
     from perfsuite.store.elsewhere import read_elsewhere
     from perfsuite.store.runs import load_run
 
-    found = answer.optimum
+    found, (reference,) = answer.optimum, suite.workloads.values()
     if found.exit_code != 0:
         return answer._replace(not_shipped="the target is not proven to be met")
-    goal, (reference,) = found.goal, suite.workloads.values()
-    options = ["--speedup", f"{goal.speedup:g}", "--max-drop-points", f"{goal.max_drop_points:g}"]
-    command = shlex.join(["perfsuite", "optimize", reference, *options, "--versus", goal.versus])
     try:
-        shipped = ship(answer.run, found.best, to, command=command)
+        shipped = ship(answer.run, found.best, to, command=_command(suite, found.goal))
         records = {one.cell.key: one for one in load_run(answer.run).records.values()}
         tried = read_elsewhere(records[found.best].artifact)
         told = other_processors(read_manifest(shipped / ARTIFACT), reference, tried)
         return answer._replace(shipped=shipped, elsewhere=told)
     except PerfsuiteError as error:  # what was found stays, and can be shipped later
         return answer._replace(not_shipped=str(error))
+
+
+def _command(suite: ResolvedSuite, goal: Goal) -> str:
+    """Return the command that asks for this search, but for its minutes and its folders."""
+    (reference,), (batch,) = suite.workloads.values(), suite.batches
+    shapes = [
+        f"{name}={'x'.join(map(str, sides))}"
+        for given in suite.shapes.values()
+        for name, sides in given.items()
+    ]
+    options = (
+        ("--speedup", [f"{goal.speedup:g}"]),
+        ("--max-drop-points", [f"{goal.max_drop_points:g}"]),
+        ("--versus", [goal.versus]),
+        ("--runtime", [suite.runtime(name) for name in suite.runtimes]),
+        ("--batch", [str(batch)] if batch != 1 else []),
+        ("--threads", [str(suite.threads)] if suite.threads is not None else []),
+        ("--samples", list(suite.samples.values())),
+        ("--shape", shapes),
+    )
+    words = [word for name, values in options for value in values for word in (name, value)]
+    return shlex.join(["perfsuite", "optimize", reference, *words])
 
 
 def _set_aside(folder: Path, request: _Request) -> bool:
@@ -169,7 +197,10 @@ def _set_aside(folder: Path, request: _Request) -> bool:
 
 
 def _check_same(folder: Path, before: _Request, now: _Request) -> None:
-    """Raise unless a search goes on as it began, on the same machine, but for its minutes."""
+    """Raise unless a search goes on as it began, on the same machine, but for its minutes.
+
+    All of its phases are made of the same files, with the same versions.
+    """
     if before.machine != now.machine:
         raise Incomparable(
             f"{folder}: this search began on another machine ({before.machine.processor}); start a "
@@ -178,15 +209,30 @@ def _check_same(folder: Path, before: _Request, now: _Request) -> None:
     goal = msgspec.structs.replace(before.goal, minutes=now.goal.minutes)
     if (before.suite, goal) != (now.suite, now.goal):
         raise ConfigError(
-            f"{folder}: this search began with other arguments; give the same, or start a new one "
+            f"{folder}: this search began with other arguments, as "
+            f"{_command(before.suite, before.goal)}; give the same, or start a new one in another "
+            f"folder (-o)"
+        )
+    changed = changed_versions(before.versions, now.versions)
+    if before.versions and changed:
+        raise Incomparable(
+            f"{folder}: versions have changed since this search began ({changed}); start a new one "
             f"in another folder (-o)"
         )
+    for name, digest in now.files.items():
+        if before.files and before.files.get(name) != digest:
+            raise Incomparable(
+                f"{folder}: {name} has changed since this search began; put it back as it was, or "
+                f"start a new search in another folder (-o)"
+            )
 
 
-def _free(folder: Path) -> Path:
-    """Return a folder to ship to; raise `ConfigError` if it holds something already."""
+def _free(folder: Path, search: Path) -> Path:
+    """Return a folder to ship to; raise `ConfigError` if it holds something, or the search will."""
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"--ship {folder}: there is something already; name another folder")
+    if search.resolve().is_relative_to(folder.resolve()):
+        raise ConfigError(f"--ship {folder}: the search is kept there ({search}); name another one")
     return folder
 
 

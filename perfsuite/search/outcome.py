@@ -59,7 +59,7 @@ def optimum(search: Search) -> Optimum:
         bound=_bound(search, final.exit_code),
         without=search.survey.without,
         spent_s=search.decisions.once("spent_s", float, lambda: search.spent_s),
-        warnings=tuple(dict.fromkeys(search.phases.warnings)),
+        warnings=tuple(dict.fromkeys(search.warnings)),
     )
 
 
@@ -81,6 +81,8 @@ def _candidates(
     ]
     untrained = [one for one in search.timed if one.place not in ready]
     found += [_untrained(search, one) for one in untrained]
+    dropped = search.dropped.values()
+    found += [_left(Candidate(one, "not_tried"), Left("no_time")) for one in dropped]
     tried = {one.row for one in (*search.scores, *search.timed)}
     for row in search.rows:
         if row.name not in tried:

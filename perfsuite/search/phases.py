@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -10,7 +10,7 @@ import msgspec
 
 from perfsuite.config.run_plan import RunPlan
 from perfsuite.domain.cell import Cell
-from perfsuite.domain.record import Header, Run
+from perfsuite.domain.record import Header, Line, Run
 from perfsuite.domain.suite import ResolvedSuite
 from perfsuite.domain.survey import Survey
 from perfsuite.errors import PerfsuiteError
@@ -53,12 +53,13 @@ class Silent:
 class Phases:
     """Works off the phases of the search in `folder`.
 
-    `execute` does a job in place of a process of its own. `warnings` are those of all runs.
+    `execute` does a job in place of a process of its own. `warnings` are those of the runs of this
+    sitting, by the name of the phase.
     """
 
     def __init__(self, folder: Path, follow: Follow, execute: Executor | None = None) -> None:
         self.folder, self._follow, self._execute = folder, follow, execute
-        self.warnings: list[str] = []
+        self.warnings: dict[str, list[str]] = {}
 
     def run(
         self,
@@ -83,7 +84,7 @@ class Phases:
         with opened as journal:
             observer = watched(journal, self._follow, evaluate=evaluate)
             work_off(journal, observer, self._execute, evaluate=evaluate, deadline=deadline)
-            self.warnings += journal.warnings
+            self.warnings[name] = list(journal.warnings)
         return load_run(folder)
 
     def survey(
@@ -111,7 +112,11 @@ class Phases:
 
     def spent_s(self) -> float:
         """Return the seconds that the jobs of all phases took so far, also in earlier sittings."""
-        journals = sorted(
-            [*self.folder.glob(f"*/{FILE}"), *self.folder.glob(f"{EARLIER}*/*/{FILE}")]
-        )
-        return sum(line.duration_s for path in journals for line in read(path.parent)[1])
+        return sum(line.duration_s for _, lines in self.journals() for line in lines)
+
+    def journals(self) -> Iterator[tuple[Header, list[Line]]]:
+        """Yield the header and the lines of each phase so far, also of searches set aside."""
+        found = [*self.folder.glob(f"*/{FILE}"), *self.folder.glob(f"{EARLIER}*/*/{FILE}")]
+        for path in sorted(found):
+            header, lines, _ = read(path.parent)
+            yield header, lines

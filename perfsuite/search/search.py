@@ -20,7 +20,7 @@ from perfsuite.errors import PerfsuiteError
 from perfsuite.measure.environment import usable_threads
 from perfsuite.runner.deadline import Deadline
 from perfsuite.search import rules
-from perfsuite.search.candidates import Row, module_pass, recipe, rows
+from perfsuite.search.candidates import Row, hears_clock, module_pass, recipe, rows
 from perfsuite.search.costs import Costs, fitting
 from perfsuite.search.decisions import Decisions
 from perfsuite.search.phases import Phases
@@ -43,13 +43,16 @@ class Search:
 
     `scores` are of candidates that are ready, in the order of the table; `timed` of those that were
     timed and would have to be trained; `left` are those of the `rows` that were not tried or
-    trained. `records` hold all that was measured, and `reference_record` the reference of the first
-    phase. Passes choose by the times of the engine `clock`, a reference.
+    trained, and `dropped` other recipes that there was no time for, by name. `records` hold all
+    that was measured, and `reference_record` the reference of the first phase; `warnings` are those
+    of all phases. Passes choose by the times of the engine `clock`, a reference. `known` tells
+    whether something of the net was in the cache before.
     """
 
     costs: Costs
     reference_record: Record
     clock: str
+    known: bool
 
     def __init__(
         self, suite: ResolvedSuite, goal: Goal, decisions: Decisions, phases: Phases
@@ -64,7 +67,9 @@ class Search:
         self.scores: list[Score] = []
         self.timed: list[Score] = []
         self.left: dict[str, Left] = {}
+        self.dropped: dict[str, ResolvedRecipe] = {}
         self.records: list[Record] = []
+        self.warnings: list[str] = []
 
     @property
     def spent_s(self) -> float:
@@ -152,7 +157,8 @@ class Search:
             )
         words = "the net as it is, on all engines, in all precisions, and in INT8"
         self.scores += self.found(ENGINES, words, plan)
-        self.costs = Costs(plan, self.reference, read(self.phases.folder / ENGINES)[1])
+        lines = read(self.phases.folder / ENGINES)[1]
+        self.known = any(line.cached and line.job == "prepare" for line in lines)
         self.clock = self.suite.runtime(self.worthwhile()[0].runtime)
 
     def _try_recipes(self) -> None:
@@ -214,20 +220,42 @@ class Search:
         return phase_plan(self.suite, self.reference, asked, evaluate=judged)
 
     def _planned_in_time(self, name: str, asked: Sequence[Asked], *, evaluate: bool) -> PhasePlan:
-        """Return the plan of a phase with as many trials as there is time for, from the first on.
+        """Return the plan of a phase with the trials that there is time for, the first ones first.
 
-        The search notes the rows of which none is among them.
+        The search notes the rows of which none is among them, and what else was dropped.
         """
 
         def decide() -> PhasePlan:
             plan = self.planned(asked, evaluate=evaluate)
-            count = fitting(plan.trials, self.left_s(), self.costs, evaluate=plan.evaluate)
-            return msgspec.structs.replace(plan, trials=plan.trials[:count])
+            fitted = self._fitted(asked)
+            trials = fitting(
+                plan.trials, self.left_s(), self.costs, evaluate=plan.evaluate, fitted=fitted
+            )
+            return msgspec.structs.replace(plan, trials=trials)
 
         plan = self.decisions.once(name, PhasePlan, decide)
-        tried = {one.row for one in plan.trials}
-        self.left |= {row: Left("no_time") for row, _, _ in asked if row and row not in tried}
+        rows, recipes = ({one.row for one in plan.trials}, {one.cell.recipe for one in plan.trials})
+        self.left |= {row: Left("no_time") for row, _, _ in asked if row and row not in rows}
+        plain = [recipe for row, recipe, _ in asked if not row]
+        self.dropped |= {one.name: one for one in plain if one.name not in recipes}
         return plan
+
+    def _fitted(self, asked: Sequence[Asked]) -> list[str]:
+        """Return the rows that hear an engine's clock whose passes are in the cache already.
+
+        A net that was not in the cache itself has none there, so that nobody need be asked.
+        """
+        if not self.known:
+            return []
+        ways = {row: way for row, _, way in asked}
+        rows = [row for row in self.rows if row.name in ways and hears_clock(row)]
+        return [row.name for row in rows if self._is_fitted(row, ways[row.name])]
+
+    def _is_fitted(self, row: Row, way: Way) -> bool:
+        try:
+            return self.asked(row, way).trained
+        except PerfsuiteError:  # which its cells will tell
+            return False
 
     def found(self, name: str, words: str, plan: PhasePlan) -> list[Score]:
         """Return the scores of a phase, which is run unless it was already.
@@ -248,7 +276,9 @@ class Search:
                 name, words, plan.suite, cells, evaluate=plan.evaluate, deadline=limit
             )
         self._check_reference(run)
+        self.note_warnings(name)
         self.decisions.once(done, bool, lambda: True)
+        self.costs = self._costs()
         if first:
             self.reference_record = run.records[self.reference.id]
         self.records += [run.records[one.cell.id] for one in plan.trials]
@@ -256,6 +286,17 @@ class Search:
             score(run, self.reference, one.cell, one.row, one.way, evaluated=plan.evaluate)
             for one in plan.trials
         ]
+
+    def note_warnings(self, name: str) -> None:
+        """Add the warnings of a phase to those of the search, also of one of an earlier sitting."""
+        found = self.phases.warnings.get(name, [])
+        self.warnings += self.decisions.once(f"{name}: warnings", list[str], lambda: found)
+
+    def _costs(self) -> Costs:
+        found = Costs(self.reference, self.suite.processes, self.rows)
+        for header, lines in self.phases.journals():
+            found.learn(header, lines)
+        return found
 
     def _check_reference(self, run: Run) -> None:
         record = run.records[self.reference.id]

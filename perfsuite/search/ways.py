@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -28,6 +28,16 @@ class Way(msgspec.Struct, frozen=True):
     def rounds(self) -> bool:
         """Tell whether it rounds to 8 bits."""
         return any(one.use == "int8" for one in self.last)
+
+    @property
+    def judges(self) -> bool:
+        """Tell whether it finds out which layers must stay in float, on validation samples."""
+        return judges(self.last)
+
+
+def judges(passes: Iterable[PassUse]) -> bool:
+    """Tell whether one of the passes judges graphs on validation samples."""
+    return any(one.use == "int8" and one.fields.get("keep") == "auto" for one in passes)
 
 
 def ways(runtimes: Mapping[str, str]) -> list[Way]:

@@ -123,7 +123,8 @@ SCRIPT = {
 }
 # What no two runs share.
 VOLATILE = {
-    *("duration_s", "started_at", "created_at", "perfsuite", "environment", "artifact", "device"),
+    *("duration_s", "made_s", "started_at", "created_at", "perfsuite", "environment", "artifact"),
+    "device",
 }
 MEASURED = {"load_s", "build_s", "load_peak_bytes", "run_peak_bytes"}
 

@@ -6,6 +6,7 @@ and version, the parts of the target that the pass uses, library versions.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -46,6 +47,7 @@ from perfsuite.runner.build.weights import check_weights
 from perfsuite.runner.job import Job
 from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.seconds import read_seconds, write_seconds
 from perfsuite.user_code import require_type, user_code
 from perfsuite.workloads.table import weights_of
 
@@ -228,6 +230,16 @@ class VariantBuilder:
             key = self._key(step, key)
         return key
 
+    @property
+    def fitted_s(self) -> float:
+        """Return how long fitting the model passes took, whenever that was."""
+        steps = [] if self.runtime.takes == "nothing" else self._model_steps
+        found, key = 0.0, self.model_key if steps else ""
+        for step in steps:
+            key = self._key(step, key)
+            found += read_seconds(self.cache.get("edits", key))
+        return found
+
     def rebuild(self) -> nn.Module:
         """Return the module with every model pass's edits applied, in evaluation mode."""
         return self._edited(self._applied())
@@ -260,12 +272,14 @@ class VariantBuilder:
         return applied
 
     def _fit(self, step: Step, before: Applied, key: str, folder: Path) -> None:
+        began_s = time.monotonic()
         model, context, whose = self._edited(before), self.context(step, key), step.use.use
         context = replace(context, original=self.build if before else None)
         check_repeatable(model, context.inputs)
         with told_after(one.name for one in before), user_code(f"{whose}: its fit()"):
             edits = step.pass_.fit(model, context)
         write_edits(folder, require_type(edits, Edits, f"{whose}: its fit()", "perfsuite.Edits"))
+        write_seconds(folder, time.monotonic() - began_s)
 
     def _edited(self, applied: Applied) -> nn.Module:
         from torch import nn

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import partial
@@ -25,6 +26,7 @@ from perfsuite.runner.jobs.measure import rebuilder
 from perfsuite.runner.jobs.pictures import write_cell
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.room import room_for
+from perfsuite.store.seconds import read_seconds, write_seconds
 
 ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 
@@ -46,7 +48,14 @@ def evaluate(job: Job) -> Line:
     if job.evaluate.split == "test" and not job.cell.switch:
         ask = partial(_asked, job)
         labels = (*labels, *write_cell(job, task, np.load(folder / ROWS), key, ask))
-    return line_of(job, status="ok", cached=not made, accuracies=found, labels=labels)
+    return line_of(
+        job,
+        status="ok",
+        cached=not made,
+        made_s=read_seconds(folder),
+        accuracies=found,
+        labels=labels,
+    )
 
 
 def rows_key(job: Job, task: Task) -> str:
@@ -66,6 +75,7 @@ def rows_key(job: Job, task: Task) -> str:
 
 
 def _answer(job: Job, task: Task, folder: Path) -> None:
+    began_s = time.monotonic()
     split, runtime = job.evaluate.split, artifacts.load_runtime(job.runtime)
     with _answering(job, runtime) as answering:
         ask = task.rows if split == "test" else task.validation
@@ -78,6 +88,7 @@ def _answer(job: Job, task: Task, folder: Path) -> None:
     (folder / ACCURACIES).write_bytes(data)
     labels = (*answering.labels, *_arithmetic(job, runtime))
     (folder / LABELS).write_bytes(msgspec.json.encode(labels))
+    write_seconds(folder, time.monotonic() - began_s)
 
 
 def _asked(job: Job, use: Callable[[Predict], None]) -> None:

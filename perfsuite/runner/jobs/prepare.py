@@ -115,6 +115,8 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         made_up=workload.task.made_up and not job.picture,
         model=builder.bytes_key,
     )
+    if fitted_s := builder.fitted_s:
+        line = msgspec.structs.replace(line, made_s=fitted_s)
     return built_only(line, runtime, job, folder) if build.is_not_run else line
 
 

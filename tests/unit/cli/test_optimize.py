@@ -55,6 +55,14 @@ def test_a_target_that_is_not_met_for_a_program(project: SearchProject) -> None:
     assert json.loads((project.out / "optimize.json").read_text()) == found
 
 
+def test_whether_it_was_shipped_is_told_beside_what_a_program_reads(
+    project: SearchProject,
+) -> None:
+    code, output, shown = optimized(project, "--json", "--ship", str(project.folder / "shipped"))
+    assert (code, json.loads(output)["exit_code"]) == (1, 1)
+    assert "not shipped: the target is not proven to be met" in shown
+
+
 def test_bad_input_is_an_error_of_one_line(project: SearchProject) -> None:
     code, _, shown = optimized(project, "--versus", "pytorch/fp32")
     assert code == 2

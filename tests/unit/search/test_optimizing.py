@@ -6,9 +6,12 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from searches import SearchProject
 
+from perfsuite.config.optimize_suite import goal_of, optimize_suite
 from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.search import optimizing
 
 
 @pytest.mark.parametrize(
@@ -55,7 +58,19 @@ def test_what_meets_the_target_is_shipped(
     assert found.shipped == project.folder / "shipped"
     ((run, cell, command),) = given
     assert (run, cell) == (project.out / "5-final", "net/int8/fake/cpu/b1")
-    assert command.endswith("--speedup 5 --max-drop-points 1 --versus fake/fp32")
+    assert command.endswith(
+        "net.py:net --speedup 5 --max-drop-points 1 --versus fake/fp32 --runtime fake --threads 1"
+    )
+
+
+def test_a_command_tells_all_that_a_search_was_asked_for() -> None:
+    suite = optimize_suite("vgg-digits", ["openvino"], batch=4)
+    suite = replace(suite, samples={"vgg-digits": "/data/x.npz"}, shapes={"net": {"x": (1, "?")}})
+    goal = goal_of(suite, 2.5, 0.5, None, 10.0)
+    assert optimizing._command(suite, goal) == (
+        "perfsuite optimize vgg-digits --speedup 2.5 --max-drop-points 0.5 --versus openvino/fp32 "
+        "--runtime openvino --batch 4 --samples /data/x.npz --shape 'x=1x?'"
+    )
 
 
 def test_what_cannot_be_shipped_is_found_all_the_same(
@@ -74,3 +89,8 @@ def test_what_cannot_be_shipped_is_found_all_the_same(
 def test_a_folder_to_ship_to_must_be_free(project: SearchProject) -> None:
     with pytest.raises(ConfigError, match="there is something already"):
         project.optimize(ship=project.folder)
+    project.out = project.folder / "new" / "search"
+    for folder in (project.out, project.folder / "new"):
+        with pytest.raises(ConfigError, match=r"the search is kept there .*name another one"):
+            project.optimize(ship=folder)
+    assert not folder.exists()

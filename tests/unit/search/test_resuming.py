@@ -9,8 +9,10 @@ from msgspec.structs import replace
 from searches import ENDS, SearchProject
 
 from perfsuite.domain.record import Line
-from perfsuite.errors import ConfigError
+from perfsuite.errors import ConfigError, Incomparable
+from perfsuite.measure.environment import environment
 from perfsuite.runner.job import Job
+from perfsuite.search import optimizing
 
 
 def test_a_search_that_has_ended_is_told_again(project: SearchProject) -> None:
@@ -52,10 +54,36 @@ def test_a_search_that_was_cut_short_thrice_ends_with_the_same_answer(
 def test_a_search_does_not_go_on_as_another_one(project: SearchProject) -> None:
     project.script({"int8": 0.001}, {})
     project.optimize()
-    with pytest.raises(ConfigError, match="began with other arguments"):
+    with pytest.raises(ConfigError, match=r"other arguments, as .*--speedup 5 "):
         project.optimize(speedup=6.0, resume=True)
     with pytest.raises(ConfigError, match="there is a search already"):
         project.optimize()
+
+
+def test_a_search_does_not_go_on_with_another_net(project: SearchProject) -> None:
+    """What one phase has found is not of the net that the next would measure."""
+    project.script({"int8": 0.009}, {})
+    project.optimize(minutes=0.1)
+    done = len(project.jobs)
+    project.change("size=(batch, 4)", "size=(batch, 8)")
+    for minutes in (0.1, 60.0):
+        with pytest.raises(Incomparable, match=r"net\.py has changed since this search began"):
+            project.optimize(minutes=minutes, resume=True)
+    assert len(project.jobs) == done
+    project.change("size=(batch, 4)", "size=(batch, 4)")
+    assert project.optimize(minutes=0.1, resume=True).exit_code == 1
+
+
+def test_a_search_does_not_go_on_with_other_versions(
+    project: SearchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.script({"int8": 0.001}, {})
+    project.optimize()
+    here = environment()
+    other = replace(here, subject=here.subject | {"numpy": "0.1"})
+    monkeypatch.setattr(optimizing, "environment", lambda: other)
+    with pytest.raises(Incomparable, match=r"versions have changed .*numpy .* to 0\.1"):
+        project.optimize(resume=True)
 
 
 def test_a_search_that_has_ended_goes_on_with_more_minutes(project: SearchProject) -> None:

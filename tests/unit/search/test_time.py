@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
 from searches import ENDS, SearchProject, by_recipe
 
 from perfsuite.domain.record import OUT_OF_TIME, Failure, Line
 from perfsuite.report.sentences.optimum import explanations, why_text
 from perfsuite.runner.job import Job, line_of
+from perfsuite.search import costs
 
 
 def test_when_the_time_is_up_the_best_so_far_is_judged(project: SearchProject) -> None:
@@ -17,6 +19,30 @@ def test_when_the_time_is_up_the_best_so_far_is_judged(project: SearchProject) -
     left = [one for one in found.optimum.candidates if not one.key]
     assert left and {one.why for one in left} == {"no_time"}
     assert any("longer than allowed" in one for one in explanations(found.optimum))
+
+
+def test_passes_that_are_in_the_cache_take_no_time(
+    project: SearchProject, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(costs, "PASS_S", 400.0)
+    project.script({"lowrank-int8": 0.001}, {})
+    assert project.optimize(minutes=4.0).exit_code == 1
+    assert project.phases() == ["1-engines", "5-final"]
+    project.out = project.folder / "again"
+    (project.folder / "final").unlink()
+    assert project.optimize(minutes=4.0).optimum.best == "net/lowrank-int8/fake/cpu/b1"
+
+
+def test_another_way_to_run_the_net_that_there_was_no_time_for_is_told(
+    project: SearchProject,
+) -> None:
+    project.script({"int8": 0.001}, {"* net/int8/*": 60})
+    found = project.optimize(minutes=0.001)
+    left = by_recipe(found.optimum)["int8-auto"]
+    assert (left.outcome, why_text(left, found.optimum.goal)) == (
+        "not_tried",
+        "not tried: no time left",
+    )
 
 
 def test_what_is_cut_off_when_the_time_is_up_is_told_and_the_best_so_far_is_judged(

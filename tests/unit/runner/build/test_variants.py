@@ -68,6 +68,12 @@ def test_two_model_passes_in_their_order_fitted_once(
 
     run(folder, SCALE, SHIFT, out="again")
     assert (folder / "fits").read_text() == "Scale 1\nShift 2\n", "nothing was fitted again"
+    # How long fitting took is told of what was in the cache, too.
+    (first,), (second,) = (
+        {line.made_s for line in read(folder / out)[1] if line.job == "prepare" and line.made_s}
+        for out in ("run", "again")
+    )
+    assert first == second > 0.0
     other, _ = run(folder, SHIFT, SCALE, out="other", only="net/r/onnxruntime/*")
     assert (folder / "fits").read_text().splitlines()[2:] == ["Shift 1", "Scale 3"]
     np.testing.assert_allclose(answer(other, "net/r/onnxruntime/cpu/b1", x), [[8, 0, 7, 6]])

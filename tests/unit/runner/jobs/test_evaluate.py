@@ -61,6 +61,8 @@ def test_rows_are_found_again_by_all_that_they_follow_from(job: Job, tmp_path: P
     assert evaluated(job).cached
     few = evaluated(job, evaluate=Evaluate(samples=12))
     assert (few.cached, few.accuracies[0].samples) == (False, 12)
+    found = evaluated(job, evaluate=Evaluate(samples=12))
+    assert found.cached and found.made_s == few.made_s > 0.0  # as long as answering had taken
     assert evaluated(job).accuracies[0].samples == 40
     assert evaluated(job, artifact_key="another").cached is False
 
