@@ -14,6 +14,8 @@ import hashlib
 import json
 import math
 import sys
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -42,14 +44,18 @@ def main() -> None:
     manifest = json.loads((ARTIFACT / "artifact.json").read_bytes())
     take, count, labels = samples_of(given.samples, manifest)
     if given.labels is not None:
-        labels = np.load(given.labels, allow_pickle=False)
+        labels = loaded(given.labels)
+    if SETTINGS["top1"] and labels is not None and np.shape(labels) != (count,):
+        sys.exit(f"labels of shape {np.shape(labels)}: give one for each of {count} samples")
+    file = given.output or (None if SETTINGS["top1"] else Path("outputs.npz"))
+    if file is not None and not file.absolute().parent.is_dir():
+        sys.exit(f"{file}: there is no such folder")
     calls = list(answers(manifest, take, count, given.threads))
     if SETTINGS["top1"]:
         judge(np.concatenate([outputs[0] for _, outputs in calls]), labels)
     elif labels is not None:
         print("the labels are not used: its answers are not judged by top-1")
-    if given.output is not None or not SETTINGS["top1"]:
-        file = given.output or Path("outputs.npz")
+    if file is not None:
         np.savez(file, **collected(manifest["outputs"], calls))  # type: ignore[arg-type]
         print(f"the outputs of {count} samples are in {file}: {', '.join(manifest['outputs'])}")
 
@@ -87,14 +93,31 @@ def samples_of(path: Path, manifest: dict[str, Any]) -> tuple[Take, int, np.ndar
     if how is None:
         sys.exit(f"{path}: it takes {takes()}")
     npy = path.suffix == ".npy"
-    pictures = np.load(path, mmap_mode="r", allow_pickle=False) if npy else opened(path, how)
+    pictures = loaded(path, mapped=True) if npy else opened(path, how)
     shape = (how["height"], how["width"], how["channels"])
+    if isinstance(pictures, dict):
+        sys.exit(f"{path}: it has several arrays; it takes {takes()}")
     if pictures.dtype != np.uint8 or pictures.shape[1:] != shape or not len(pictures):
         sys.exit(
             f"{path}: {pictures.dtype} {pictures.shape}; it takes {takes()}. What is prepared "
             f'already goes into such a file: numpy.savez("inputs.npz", {how["input"]}=...)'
         )
     return lambda a, b: {how["input"]: prepared(pictures[a:b], how)}, len(pictures), None
+
+
+def loaded(path: Path, *, mapped: bool = False) -> Any:
+    """Return the array in a file, or the arrays by their names; end with a message if it is torn.
+
+    An array that is `mapped` is read as far as it is used.
+    """
+    try:
+        found = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+        if isinstance(found, np.ndarray):
+            return found
+        with found:
+            return {name: found[name] for name in found.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        sys.exit(f"{path}: NumPy cannot read it: {error}")
 
 
 def prepared(pictures: np.ndarray, how: dict[str, Any]) -> np.ndarray:
@@ -131,8 +154,9 @@ def opened(path: Path, how: dict[str, Any]) -> np.ndarray:
 
 def arrays_of(path: Path, manifest: dict[str, Any]) -> tuple[Take, int, np.ndarray | None]:
     """Return the same of a file with the model's own input arrays."""
-    with np.load(path, allow_pickle=False) as file:
-        found = {name: file[name] for name in file.files}
+    found = loaded(path)
+    if not isinstance(found, dict):
+        sys.exit(f"{path}: it has one array without a name; it takes {takes()}")
     arrays, axes = dict[str, np.ndarray](), dict[str, int]()
     for spec in manifest["inputs"]:
         name, axis = spec["name"], sample_axis(spec)

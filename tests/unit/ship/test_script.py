@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -121,3 +122,42 @@ def test_labels_must_be_classes(capsys: pytest.CaptureFixture[str]) -> None:
     for labels in (np.array([1, 1]), np.array([0, 1, 2]), np.array([0.5, 1, 1]), np.ones((3, 1))):
         with pytest.raises(SystemExit, match="integers from 0 to 1"):
             script.judge(scores, labels)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (["nix.npy"], "nix.npy: there is no such file"),
+        (["torn.npy"], "torn.npy: NumPy cannot read it: "),
+        (["torn.npz"], "torn.npz: NumPy cannot read it: "),
+        (["alone.npz"], "alone.npz: it has one array without a name; it takes "),
+        (["named.npy"], "named.npy: it has several arrays; it takes "),
+        (["x.npz", "--labels", "nix.npy"], "nix.npy: NumPy cannot read it: "),
+        (["x.npz", "--labels", "x.npz"], "labels of shape (): give one for each of 2 samples"),
+        (["x.npz", "--labels", "torn.npy"], "torn.npy: NumPy cannot read it: "),
+        (["x.npz", "--labels", "three.npy"], "labels of shape (3,): give one for each of 2"),
+        (["x.npz", "--output", "nix/out.npz"], "nix/out.npz: there is no such folder"),
+    ],
+)
+def test_files_that_do_not_serve_are_told_before_anything_is_answered(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, given: list[str], told: str
+) -> None:
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact" / "files.sha256").write_text("")
+    manifest = {"batch": 1, "inputs": [OPEN], "outputs": ["y"]}
+    (tmp_path / "artifact" / "artifact.json").write_text(json.dumps(manifest))
+    np.savez(tmp_path / "x.npz", x=np.zeros((2, 2), np.float32))
+    np.save(tmp_path / "three.npy", np.zeros(3, int))
+    (tmp_path / "torn.npy").write_bytes(b"\x93NUMPY")
+    (tmp_path / "torn.npz").write_bytes((tmp_path / "x.npz").read_bytes()[:-30])
+    (tmp_path / "alone.npz").write_bytes((tmp_path / "three.npy").read_bytes())
+    (tmp_path / "named.npy").write_bytes((tmp_path / "x.npz").read_bytes())
+    how = {"height": 1, "width": 2, "channels": 3, "colours": "RGB", "input": "x"}
+    known = {"cell": "c", "threads": 1, "any_batch": True, "top1": True, "preprocessing": how}
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(script, "ARTIFACT", tmp_path / "artifact")
+    monkeypatch.setattr(script, "SETTINGS", known)
+    monkeypatch.setattr("sys.argv", ["predict.py", *given])
+    with pytest.raises(SystemExit) as ended:
+        script.main()
+    assert str(ended.value).startswith(told)
