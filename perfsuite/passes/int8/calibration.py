@@ -10,6 +10,7 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
+from perfsuite.export.float_weights import with_float_weights
 from perfsuite.passes.int8.sharing import Range
 
 if TYPE_CHECKING:
@@ -92,7 +93,10 @@ def _reduced(model: onnx.ModelProto, tensors: Sequence[str]) -> onnx.ModelProto:
 
 
 def open_graph(model: onnx.ModelProto) -> Any:
-    """Return a session of ONNX Runtime on `model`; raise `BuildError` if it takes it not."""
+    """Return a session of ONNX Runtime on `model`; raise `BuildError` if it takes it not.
+
+    Layers with float weights are computed in float, as the graph says.
+    """
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -101,7 +105,9 @@ def open_graph(model: onnx.ModelProto) -> Any:
     options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(
-            model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+            with_float_weights(model).SerializeToString(),
+            options,
+            providers=["CPUExecutionProvider"],
         )
     except Exception as error:
         raise BuildError(f"int8: ONNX Runtime cannot calibrate this graph: {error}") from error

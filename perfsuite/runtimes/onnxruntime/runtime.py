@@ -14,6 +14,7 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError
+from perfsuite.export.float_weights import with_float_weights
 from perfsuite.export.values import arrays
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
@@ -63,7 +64,8 @@ class OnnxRuntime:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     operators: ClassVar[tuple[str, ...]] = ()  # libraries of custom ones, which a subclass names
-    quantized_version: ClassVar[int] = 2  # of what `with_whole_vectors` makes
+    # Of what `with_whole_vectors` and `with_float_weights` make.
+    quantized_version: ClassVar[int] = 3
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -86,7 +88,7 @@ class OnnxRuntime:
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.onnx` with its weights, after a trial that finds missing operators.
 
-        What a pass has quantized gets channels in whole vectors.
+        What a pass has quantized gets channels in whole vectors, and layers that stay in float do.
         """
         import onnx
 
@@ -98,7 +100,7 @@ class OnnxRuntime:
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
         if variant.quantized:
-            model = with_whole_vectors(model)
+            model = with_float_weights(with_whole_vectors(model))
         path = folder / MODEL
         onnx.save(self._typed(model, manifest.precision), path)
         try:
