@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from open_sides import segmenter, steps_first, thresholded
+from open_sides import segmenter, steps_first, thresholded, without_batch
 
 from perfsuite import (
     Batches,
@@ -314,4 +314,10 @@ def test_plain_onnx_files_pass(tmp_path: Path, kind: str) -> None:
         thresholded(path, (1, 3, 4, 4))
         once = {"iou": normal(1), "scale": np.float32(1)}
         np.savez(samples, x=normal(20, 3, 4, 4), labels=np.arange(20) % 3, **once)  # type: ignore[arg-type]
+    check_workload(onnx_workload(path, samples))
+
+
+def test_a_file_has_as_many_samples_as_it_has(tmp_path: Path) -> None:
+    path, samples = without_batch(tmp_path / "net.onnx"), tmp_path / "s.npz"
+    np.savez(samples, x=np.random.default_rng(0).normal(size=(5, 3, 6, 8)).astype(np.float32))
     check_workload(onnx_workload(path, samples))

@@ -113,3 +113,17 @@ def thresholded(path: Path, sides: Sequence[Side] = ("N", 3, 4, 4)) -> Path:
     ]
     inputs = {"x": sides, "iou": (1,), "scale": ()}
     return save(path, nodes, inputs, {"y": (sides[0], 3)})
+
+
+def without_batch(path: Path, sides: Sequence[Side] = (3, 6, 8)) -> Path:
+    """Write what takes one picture without a side for samples: the scores of five classes."""
+    weights = {
+        "first": np.array([0]),
+        "w": np.random.default_rng(0).normal(size=(5, 3, 3, 3)).astype(np.float32),
+    }
+    nodes = [
+        node("Unsqueeze", "x first", "p"),
+        node("Conv", "p w", "c"),
+        node("ReduceMean", "c", "y", axes=[0, 2, 3], keepdims=0),
+    ]
+    return save(path, nodes, {"x": sides}, {"y": (5,)}, weights)

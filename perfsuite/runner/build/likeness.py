@@ -24,18 +24,18 @@ _CALLS = 4  # with calibration samples
 def calls_like(example: Inputs, task: Task, per_call: Collection[str] = ()) -> list[Inputs]:
     """Return some calibration samples of the task, in calls like `example`.
 
-    The inputs `per_call` are the same for all samples of a call, and count none.
+    The inputs `per_call` are the same for all samples of a call, and count none. Where all are, a
+    call is a sample.
     """
-    counting = next((name for name in example if name not in per_call), None)
-    if counting is None:
-        return []
-    count = len(example[counting])
+    candidates = (name for name, one in example.items() if one.ndim and name not in per_call)
+    counting = next(candidates, None)
+    count = 1 if counting is None else len(example[counting])
     calls: list[Inputs] = []
     for batch in task.calibration(_CALLS * count):
-        for place in range(0, len(batch[counting]), count):
+        for place in range(0, 1 if counting is None else len(batch[counting]), count):
             call = {
-                name: array if array.shape == example[name].shape else array[place:][:count]
-                for name, array in batch.items()
+                name: batch[name] if batch[name].shape == one.shape else batch[name][place:][:count]
+                for name, one in example.items()
             }
             alike = all(call[name].shape == one.shape for name, one in example.items())
             calls += [call] if alike else []

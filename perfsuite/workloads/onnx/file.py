@@ -23,6 +23,7 @@ from perfsuite.export.sides import (
     ITS_NAME,
     batch_sides,
     declared,
+    tensor_inputs,
     toml_key,
     with_sides,
 )
@@ -38,11 +39,6 @@ from perfsuite.workloads.onnx.trial import Outcome, tried
 if TYPE_CHECKING:
     import onnx
 
-_NO_BATCH = (
-    "no side of its inputs is known to count samples, so none can be taken from a file; say "
-    "which one does with `batch` in its place: --shape x=10xbatchx4, in a suite shapes = "
-    f'{{ {ITS_NAME} = {{ x = [10, "batch", 4] }} }}'
-)
 _WITHOUT = (
     "leave the labels out: the model is then timed and calibrated, without an accuracy; or write a "
     "task of your own in Python"
@@ -77,14 +73,12 @@ def onnx_workload(
     try:
         graph = read_graph(path, ranks)
         inputs = declared(graph)
-        _check_inputs(inputs)
+        _check_inputs(graph, inputs)
         if detection is not None:
             told_sides = {**pictures_shape(inputs, detection), **told_sides}
-        sides = sides_of(inputs, told_sides)
+        sides = sides_of(inputs, told_sides, [_declared_shape(one) for one in graph.graph.output])
         given = None
         if samples is not None:
-            if not sides.batch and not sides.fixed:
-                raise ConfigError(_NO_BATCH)
             given = read_samples(samples, sides.inputs, sides.axes, sides.fixed)
         trial = partial(_tried, path, samples, given, sides)
         found = settled(sides, given, trial)
@@ -109,13 +103,22 @@ def _fixed_size(sides: Sides, given: Samples) -> int:
     """Return the samples in a call of a model without an open batch; 0 for one with it."""
     if sides.batch:
         return 0
-    name, axis = next(iter(given.axes.items()))
+    name, axis = next((name, axis) for name, axis in given.axes.items() if axis is not None)
     return next(int(spec.shape[axis]) for spec in sides.inputs if spec.name == name)
 
 
-def _check_inputs(inputs: Sequence[InputSpec]) -> None:
+def _check_inputs(graph: onnx.ModelProto, inputs: Sequence[InputSpec]) -> None:
     if not inputs:
         raise ConfigError("the graph has no inputs, so there is nothing to run it on; give it one")
+    for value in tensor_inputs(graph):
+        for axis, side in enumerate(value.type.tensor_type.shape.dim):
+            if side.HasField("dim_value") and side.dim_value == 0:
+                raise ConfigError(
+                    f"input '{value.name}': its side {axis} is 0 in the file, so that it has no "
+                    f"value, and engines take no other length; export the model with that side "
+                    f"open, or give it a name there: value.type.tensor_type.shape.dim[{axis}]."
+                    f"dim_param = 'batch'"
+                )
     for item in inputs:
         if np.dtype(item.dtype).kind not in NUMBERS:
             raise ConfigError(

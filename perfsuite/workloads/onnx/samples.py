@@ -15,11 +15,18 @@ import numpy as np
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError
+from perfsuite.export.sides import ITS_NAME
 from perfsuite.workloads.onnx.arrays import converted, fits, written
 
 LABELS = "labels"
 LEAST = 4  # labelled samples: two to calibrate, two to test
 _SHOWN = 8  # names in a message
+_NO_SAMPLES = (
+    "no side of the model's inputs is known to count samples, and each is given once; give several "
+    "samples of an input with one side more than it has, or one by one as 'x/0', 'x/1', ...; or "
+    "say which side counts them with `batch` in its place: --shape x=10xbatchx4, in a suite "
+    f'shapes = {{ {ITS_NAME} = {{ x = [10, "batch", 4] }} }}'
+)
 
 Found = np.ndarray | list[np.ndarray]  # of one input: stacked samples, or one by one
 Shape = tuple[int, ...]
@@ -30,11 +37,12 @@ class Samples:
     """Samples in a seeded random order, as a file may be sorted by class.
 
     `each` has, by input, one array a sample, which lacks the side of the input that counts samples:
-    that of `axes`. `once` has what is the same in every call. `notes` tell what was converted.
+    that of `axes`, or None where no side does, so that each sample is a call. `once` has what is
+    the same in every call. `notes` tell what was converted.
     """
 
     names: tuple[str, ...]  # of the inputs, in the model's order
-    axes: Mapping[str, int]
+    axes: Mapping[str, int | None]
     each: Mapping[str, Sequence[np.ndarray] | np.ndarray]
     once: Mapping[str, np.ndarray]
     labels: np.ndarray | None = None
@@ -50,7 +58,8 @@ class Samples:
     def _array(self, name: str, chosen: Sequence[int]) -> np.ndarray:
         if name in self.once:
             return self.once[name]
-        return np.stack([self.each[name][index] for index in chosen], axis=self.axes[name])
+        arrays, axis = [self.each[name][index] for index in chosen], self.axes[name]
+        return arrays[0] if axis is None else np.stack(arrays, axis)
 
     def shapes(self, index: int) -> tuple[Shape, ...]:
         """Return the shapes of the inputs of a call with this sample alone."""
@@ -105,29 +114,32 @@ def read_samples(
     """Return the samples of an `.npz` file: an array for each of `inputs`, and maybe `labels`.
 
     `axes` has the open side of each input that counts samples. Where there is none, the first sides
-    count them of those inputs where they are `fixed`. Raises `ConfigError`, naming the array, if
-    the file cannot be read or does not fit.
+    count them of those inputs where they are `fixed`, and none does where whole inputs are stacked,
+    or given one by one. Raises `ConfigError`, naming the array, if the file cannot be read or does
+    not fit.
     """
     arrays, labels = _read(path, inputs)
     if labels is not None:
         _check_labels(path, labels)
     count = _count(arrays, labels, inputs, axes)
-    found_axes = {
-        spec.name: axis
-        for spec in inputs
-        if (axis := _axis(arrays[spec.name], spec, axes, count, fixed)) is not None
-    }
+    found_axes: dict[str, int | None] = {}
+    for spec in inputs:
+        if not axes and _is_whole(arrays[spec.name], spec):
+            found_axes[spec.name] = None
+        elif (axis := _axis(arrays[spec.name], spec, axes, count, fixed)) is not None:
+            found_axes[spec.name] = axis
     each: dict[str, Found] = {}
     once: dict[str, np.ndarray] = {}
     notes: list[str] = []
     for spec in inputs:
-        taken = _taken(path, spec, arrays[spec.name], found_axes.get(spec.name), notes)
-        if spec.name in found_axes:
+        counts = spec.name in found_axes
+        taken = _taken(path, spec, arrays[spec.name], found_axes.get(spec.name), notes, counts)
+        if counts:
             each[spec.name] = taken
         else:
             (once[spec.name],) = taken
     if not each:
-        raise ConfigError(f"{path}: no input has samples of its own; all are given once")
+        raise ConfigError(f"{path}: {_NO_SAMPLES}")
     _check_lengths(path, {**each, **({} if labels is None else {LABELS: labels})}, labels is None)
     order = np.random.default_rng(0).permutation(len(next(iter(each.values()))))
     return Samples(
@@ -247,6 +259,14 @@ def _has_length(found: Found) -> bool:
     return isinstance(found, list) or found.ndim > 0
 
 
+def _is_whole(found: Found, spec: InputSpec) -> bool:
+    """Tell whether each sample is a whole input, stacked or one by one."""
+    if isinstance(found, np.ndarray):
+        return found.ndim > 0 and fits(found.shape[1:], spec.shape)
+    single = bool(spec.shape) and spec.shape[0] == 1  # a side that counts samples, after all
+    return not single and all(fits(one.shape, spec.shape) for one in found)
+
+
 def _axis(
     found: Found, spec: InputSpec, axes: Mapping[str, int], count: int | None, fixed: Set[str]
 ) -> int | None:
@@ -266,30 +286,30 @@ def _axis(
 
 
 def _taken(
-    path: Path, spec: InputSpec, found: Found, axis: int | None, notes: list[str]
+    path: Path, spec: InputSpec, found: Found, axis: int | None, notes: list[str], counts: bool
 ) -> Found | list[np.ndarray]:
     """Return the samples of an input in its type; `notes` gets one if that is another than theirs.
 
     Samples that are given one by one may have the side that counts them, with length 1. What is
-    given for every call is returned as a list of one.
+    given for every call, as it is unless it `counts` samples, is returned as a list of one.
     """
     sides = spec.shape if axis is None else (*spec.shape[:axis], *spec.shape[axis + 1 :])
     if isinstance(found, np.ndarray):
-        shape = found.shape if axis is None else found.shape[1:]
+        shape = found.shape[1:] if counts else found.shape
         right = None
-        if fits(shape, sides) and (axis is None or found.ndim):
+        if fits(shape, sides) and (found.ndim or not counts):
             right = _converted(spec, found, notes)
         if right is None:
             raise _misfit(path, spec.name, found, spec, axis)
-        return right if axis is not None else [right]
-    if axis is None:
+        return right if counts else [right]
+    if not counts:
         raise ConfigError(
             f"{path}: no side of input '{spec.name}' {written(spec.shape)} counts samples, so it "
             f"is given once, as '{spec.name}', and not as '{spec.name}/0', ..."
         )
     taken = []
     for index, one in enumerate(found):
-        if one.ndim == len(spec.shape) and one.shape[axis] == 1:
+        if axis is not None and one.ndim == len(spec.shape) and one.shape[axis] == 1:
             one = one.squeeze(axis)
         right = _converted(spec, one, notes) if fits(one.shape, sides) else None
         if right is None:
@@ -327,6 +347,11 @@ def _misfit(
 def _check_lengths(path: Path, found: Mapping[str, Found], unlabelled: bool) -> None:
     lengths = {name: len(one) for name, one in found.items()}
     least = 1 if unlabelled else LEAST
+    if empty := [name for name, length in lengths.items() if not length]:
+        shape = np.shape(found[empty[0]])
+        raise ConfigError(
+            f"{path}: array '{empty[0]}' is {shape} and holds no samples; give at least {least}"
+        )
     if len(set(lengths.values())) != 1 or min(lengths.values()) < least:
         raise ConfigError(
             f"{path}: arrays must be equally long, and at least {least}; they are {lengths}"
@@ -337,11 +362,11 @@ def _ordered(found: Found, order: np.ndarray) -> Found:
     return found[order] if isinstance(found, np.ndarray) else [found[index] for index in order]
 
 
-def _with_one(shape: Shape, axis: int) -> Shape:
-    return (*shape[:axis], 1, *shape[axis:])
+def _with_one(shape: Shape, axis: int | None) -> Shape:
+    return shape if axis is None else (*shape[:axis], 1, *shape[axis:])
 
 
-def _at(spec: InputSpec, axes: Mapping[str, int]) -> tuple[int | str, ...]:
+def _at(spec: InputSpec, axes: Mapping[str, int | None]) -> tuple[int | str, ...]:
     """Return the side of an input that counts samples, if there is one."""
     axis = axes.get(spec.name)
     return () if axis is None else (spec.shape[axis],)

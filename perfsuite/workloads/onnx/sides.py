@@ -21,6 +21,8 @@ from perfsuite.workloads.onnx.trial import Outcome
 ANY = "?"  # stands for a side that samples decide
 _PICTURE = 4  # sides: samples, channels, height, width
 
+Shape = tuple[int | str, ...]
+
 
 class Sides(NamedTuple):
     """What is known of a file's inputs before samples are read and anything is tried.
@@ -28,7 +30,7 @@ class Sides(NamedTuple):
     `inputs` have the lengths that a user told, and names elsewhere. `batch` are the names of the
     sides that may count samples: as `told` by the user, or as they are `named`, or by their place.
     `numbers` are lengths that a user gave them. `fixed` are the inputs whose first side has a
-    length in the file: without an open batch it counts their samples, as far as a file can tell.
+    length in the file and, without an open batch, counts their samples, as far as a file tells it.
     """
 
     inputs: tuple[InputSpec, ...]
@@ -49,6 +51,19 @@ class Sides(NamedTuple):
         }
 
 
+def _counts_by_first(shape: Shape, outputs: Sequence[Shape | None]) -> bool:
+    """Tell whether the first side of an input, of a fixed length, may count samples.
+
+    One of several does so for pictures, and where an output begins with as many, or may do so.
+    """
+    if not shape or not isinstance(shape[0], int):
+        return False
+    if shape[0] == 1 or len(shape) >= _PICTURE or not outputs:
+        return True
+    firsts = [None if one is None else next(iter(one), 0) for one in outputs]
+    return any(not isinstance(first, int) or first == shape[0] for first in firsts)
+
+
 class Settled(NamedTuple):
     """The inputs with all that was found out.
 
@@ -62,13 +77,16 @@ class Settled(NamedTuple):
     outputs: tuple[tuple[int | str, ...], ...] = ()
 
 
-def sides_of(inputs: tuple[InputSpec, ...], shapes: GivenShapes) -> Sides:
+def sides_of(
+    inputs: tuple[InputSpec, ...], shapes: GivenShapes, outputs: Sequence[Shape | None] = ()
+) -> Sides:
     """Return the sides of a file's inputs, with what `shapes` say of them.
 
+    `outputs` have the sides that the file declares for its outputs, None for one without any.
     Raises `ConfigError` for shapes that do not fit the inputs.
     """
     told = _told(inputs, shapes)
-    fixed = frozenset(one.name for one in inputs if one.shape and isinstance(one.shape[0], int))
+    fixed = frozenset(one.name for one in inputs if _counts_by_first(one.shape, outputs))
     lengths = {name: side for name, side in told.items() if isinstance(side, int)}
     if len(lengths) < len(told):
         batch = tuple(name for name in told if name not in lengths)
@@ -139,10 +157,12 @@ def _fixed(
 
 def _without_batch(sides: Sides, inputs: tuple[InputSpec, ...], given: Samples | None) -> Settled:
     """Return the inputs of a model without an open side that counts samples: a fixed one may."""
-    once = () if given is None else given.once
+    once = {} if given is None else given.once
+    whole = () if given is None else [name for name, axis in given.axes.items() if axis is None]
     opened = {spec.name for spec in inputs if spec.shape} - sides.fixed
-    found = _per_call(inputs, lambda spec: spec.name in once or spec.name in opened)
-    if not opened or sides.fixed.difference(once):
+    apart = opened.union(once, whole)
+    found = _per_call(inputs, lambda spec: spec.name in apart)
+    if not whole and (not opened or sides.fixed - apart):
         return Settled(found)
     return Settled(found, 1, "no side of its inputs counts samples")
 

@@ -109,4 +109,15 @@ def test_what_is_the_same_for_all_samples_counts_none() -> None:
     calls = calls_like(example, Scaled(), {"scale"})
     assert [call["x"].tolist() for call in calls] == [[0, 1], [2, 3], [4, 5], [6, 7]]
     assert all(call["scale"] == 2.0 for call in calls)
-    assert calls_like({"scale": np.array(2.0)}, Scaled(), {"scale"}) == []
+    again = calls_like(example, Scaled())  # what has no sides counts none either
+    assert [call["x"].tolist() for call in again] == [call["x"].tolist() for call in calls]
+
+
+def test_where_no_input_counts_samples_a_call_is_one() -> None:
+    class Pictures(Task):
+        def calibration(self, samples: int) -> Iterator[Inputs]:
+            for number in range(samples):
+                yield {"x": np.full((3, 2), number)}
+
+    calls = calls_like({"x": np.zeros((3, 2))}, Pictures(), {"x"})
+    assert [call["x"][0, 0] for call in calls] == [0, 1, 2, 3]

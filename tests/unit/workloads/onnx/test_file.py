@@ -238,3 +238,10 @@ def test_a_graph_without_inputs_is_refused(tmp_path: Path) -> None:
     opset = [helper.make_opsetid("", 17)]
     onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / "net.onnx")
     assert "net.onnx: the graph has no inputs" in refusal(tmp_path / "net.onnx")
+
+
+@pytest.mark.parametrize(("shape", "side"), [((0, 3, 2, 2), 0), (("n", 3, 0, 2), 2)])
+def test_a_side_of_no_length_is_told(tmp_path: Path, shape: Sides, side: int) -> None:
+    told = refusal(save(tmp_path / "net.onnx", shape))
+    assert f"net.onnx: input 'x': its side {side} is 0 in the file, so that it has no value" in told
+    assert f"dim[{side}].dim_param = 'batch'" in told

@@ -15,6 +15,7 @@ from open_sides import (
     steps_first,
     thresholded,
     with_positions,
+    without_batch,
 )
 
 from perfsuite.domain.workload import Workload
@@ -208,7 +209,9 @@ def test_steps_are_asked_for(tmp_path: Path) -> None:
         onnx_workload(path)
     assert onnx_workload(path, shapes={"x": (9, 4)}).task.inputs(1, 0)["x"].shape == (9, 4)
     named = running_sum(tmp_path / "named.onnx", ("time", 4))
-    with pytest.raises(ConfigError, match="no side of its inputs is known to count samples"):
+    with pytest.raises(
+        ConfigError, match="inputs is known to count samples, and each is given once"
+    ):
         workload(named, x=normal(6, 4))
 
 
@@ -234,3 +237,42 @@ def test_a_trial_is_made_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     first = onnx_workload(path).model
     monkeypatch.setattr(file, "tried", None)
     assert onnx_workload(path).model == first
+
+
+def test_where_no_side_counts_samples_each_is_a_whole_input(tmp_path: Path) -> None:
+    x = normal(6, 3, 6, 8)
+    stacked = workload(without_batch(tmp_path / "net.onnx"), x=x)
+    alone = workload(tmp_path / "net.onnx", **{f"x/{place}": one for place, one in enumerate(x)})
+    for found in (stacked, alone):
+        assert (found.model.batch, found.model.why_batch) == (
+            1,
+            "no side of its inputs counts samples",
+        )
+        assert shapes(found.task.inputs(1, 0)) == {"x": (3, 6, 8)}
+        assert [shapes(one) for one in found.task.calibration(9)] == 3 * [{"x": (3, 6, 8)}]
+        timed = {found.task.inputs(1, seed)["x"].tobytes() for seed in range(20)}
+        assert timed == {one.tobytes() for one in x[np.random.default_rng(0).permutation(6)[3:]]}
+
+
+def test_pictures_of_any_size_without_a_side_for_samples(tmp_path: Path) -> None:
+    sizes = [(6, 8), (8, 6), (6, 8), (10, 4)]
+    path = without_batch(tmp_path / "net.onnx", (3, "height", "width"))
+    found = workload(path, **{f"x/{place}": normal(3, *one) for place, one in enumerate(sizes)})
+    assert [spec.shape for spec in found.model.inputs] == [(3, "height", "width")]
+    assert {found.task.inputs(1, seed)["x"].shape[1:] for seed in range(20)} <= {*sizes}
+    told = refusal(path, x=normal(3, 6, 8))
+    assert "each is given once; give several samples of an input with one side more" in told
+
+
+def test_a_first_side_that_no_output_begins_with_counts_no_samples(tmp_path: Path) -> None:
+    found = onnx_workload(without_batch(tmp_path / "net.onnx"))
+    assert found.model.batch == 1
+    assert found.model.inputs[0].per_call
+    assert shapes(found.task.inputs(1, 0)) == {"x": (3, 6, 8)}
+
+
+@pytest.mark.parametrize("least", [1, 4])
+def test_no_samples_at_all_are_told(tmp_path: Path, least: int) -> None:
+    labels = {"labels": np.zeros(0, int)} if least == 4 else {}
+    told = refusal(segmenter(tmp_path / "net.onnx"), x=normal(0, 3, 6, 8), **labels)
+    assert told.endswith(f"array 'x' is (0, 3, 6, 8) and holds no samples; give at least {least}")
