@@ -22,7 +22,14 @@ _NAN = (
     "output"
 )
 
+_ROUNDED, _FAR = "int8", 0.1  # a difference from which on rounding has to be told
+
 _MADE_UP = "the inputs are made up, and may lie where the model is not defined: give samples"
+
+
+def _off(name: str, value: float) -> str:
+    """Return the label of a file that rounds by itself, of which an output is that far off."""
+    return f"'{name}' is {100 * value:.0f} % off the file run as it stands"
 
 
 class Compared(NamedTuple):
@@ -67,6 +74,11 @@ class Comparison:
             found = self._differences(given, wanted, answer, own)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         odd, labels = self._odd(expected)
+        if own == _ROUNDED:
+            labels = (
+                *labels,
+                *(_off(name, value) for name, value in worst.items() if value > _FAR),
+            )
         return Compared(worst, odd, labels)
 
     def quantized(self, inputs: Sequence[Inputs], answers: Sequence[Outputs]) -> Compared:

@@ -3,22 +3,29 @@
 Rounding may cost that much; then the graph, run as it is, is as far from fp32. An engine that alone
 is far off computes something else. Where none did, the errors of two engines on graphs of their own
 were within a factor of 1.35 of each other in 46 nets of `benchmarks/zoo.py`.
+
+Of outputs without a cosine (detections, whose number and order may change, and whole numbers) it is
+the share of values or rows without an equal that is compared (`unlike.py`), with twice the standard
+error that the difference of two shares of so many has at most.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from math import sqrt
 from pathlib import Path
 
 from perfsuite.domain.record import Likeness
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
-from perfsuite.runner.build.likeness import likeness
+from perfsuite.runner.build.likeness import NOT_FINITE, likeness
 from perfsuite.runner.build.reference import graph_outputs
+from perfsuite.runner.build.unlike import Share, unlike
 
-_DOUBTED = 0.1  # of the relative error to fp32, above which the graph is asked
+_DOUBTED = 0.1  # of the relative error to fp32, or the share, above which the graph is asked
 _TIMES = 2.0  # the graph's own error
+_SLACK = sqrt(2)  # / sqrt(n) is twice the standard error of a difference of shares about 1/2
 
 
 def require_as_graph(
@@ -27,26 +34,57 @@ def require_as_graph(
     graph: Path,
     given: Sequence[Inputs],
     expected: Sequence[Outputs],
+    answered: Sequence[Outputs],
     found: Sequence[Likeness],
 ) -> None:
     """Raise `ParityError` if an engine is much further from the `expected` answers than the graph.
 
-    `found` is the likeness of the engine's answers to `given`. Nothing is asked where it is near
-    enough, and nothing said where ONNX Runtime does not run the graph.
+    `answered` are the engine's answers to `given`, and `found` is their likeness. Nothing is asked
+    where it is near enough, and nothing said where ONNX Runtime does not run the graph.
     """
-    if not any((one.relative_error or 0.0) > _DOUBTED for one in found):
+    shares = dict(_shares(found, expected, answered))
+    doubted = any((one.relative_error or 0.0) > _DOUBTED for one in found)
+    if not doubted and not any(one.value > _allowed(one, 0.0) for one in shares.values()):
         return
     try:
-        answered = [graph_outputs(graph, one) for one in given]
+        own = [graph_outputs(graph, one) for one in given]
     except (Unsupported, BuildError):
         return
-    for one, own in zip(found, likeness(task, manifest, expected, answered), strict=False):
-        if told := _further(one, own):
+    alike = likeness(task, manifest, expected, own)
+    told = {one.output: _further(one, other) for one, other in zip(found, alike, strict=False)}
+    told |= {name: _more(shares[name], one) for name, one in _shares(found, expected, own)}
+    for output, said in told.items():
+        if said:
             raise ParityError(
-                f"output '{one.output}': {manifest.runtime} computes something else than the "
-                f"quantized graph: {told}; this is no loss by rounding but a fault of the engine: "
-                f"take another version of it, or another engine"
+                f"output '{output}': {manifest.runtime} computes something else than the quantized "
+                f"graph: {said}; this is no loss by rounding but a fault of the engine: take "
+                f"another version of it, or another engine"
             )
+
+
+def _shares(
+    found: Sequence[Likeness], expected: Sequence[Outputs], answered: Sequence[Outputs]
+) -> Iterator[tuple[str, Share]]:
+    """Yield how much of each output without a cosine differs, by the output's name."""
+    for place, one in enumerate(found):
+        if one.left_out not in ("", NOT_FINITE):
+            pairs = [(b[place], a[place]) for b, a in zip(expected, answered, strict=True)]
+            yield one.output, unlike(pairs, one.left_out)
+
+
+def _allowed(one: Share, own: float) -> float:
+    """Return the share that an engine may be off by, where the graph itself is by `own`."""
+    return max(_DOUBTED, _TIMES * own) + _SLACK / sqrt(max(one.among, 1))
+
+
+def _more(one: Share, own: Share) -> str:
+    """Return how much more of an output differs than of the graph's; "" if it is not more."""
+    if one.value <= _allowed(one, own.value):
+        return ""
+    return (
+        f"{100 * one.value:.0f} % of its {one.among} {one.what} are not those of fp32, and "
+        f"{100 * own.value:.0f} % of those of the graph run as it stands"
+    )
 
 
 def _further(one: Likeness, own: Likeness) -> str:

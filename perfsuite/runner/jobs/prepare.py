@@ -392,7 +392,7 @@ class _Build:
         found = likeness(workload.task, manifest, expected, answered)
         graph = self.variant.graph
         if self.variant.quantized and graph is not None and not is_split(folder):
-            require_as_graph(workload.task, manifest, graph, given, expected, found)
+            require_as_graph(workload.task, manifest, graph, given, expected, answered, found)
         return found
 
     def _expected(self, given: list[Inputs]) -> list[Outputs]:

@@ -58,7 +58,13 @@ def test_nan_of_the_engine_alone_is_an_error_with_made_up_inputs_too() -> None:
 
 def test_a_graph_that_rounds_by_itself_has_the_tolerance_of_its_steps() -> None:
     far = GOOD * 1.005
-    assert comparison(GOOD, own=("int8",)).of([{}], [[far]]).parity == {"y": pytest.approx(0.005)}
+    found = comparison(GOOD, own=("int8",)).of([{}], [[far]])
+    assert (found.parity, found.labels) == ({"y": pytest.approx(0.005)}, ())
+
+
+def test_that_it_is_far_off_is_told_where_it_may_be_rounding() -> None:
+    found = comparison(GOOD, own=("int8",)).of([{}, {}], [[GOOD], [GOOD * 1.2]])
+    assert found.labels == ("'y' is 20 % off the file run as it stands",)
 
 
 def test_a_model_that_nothing_else_runs_is_not_compared() -> None:

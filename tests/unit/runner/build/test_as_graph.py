@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import onnx
@@ -14,7 +15,8 @@ from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Task
 from perfsuite.errors import ParityError
 from perfsuite.runner.build.as_graph import require_as_graph
-from perfsuite.runner.build.likeness import likeness
+from perfsuite.runner.build.likeness import NOT_FLOAT, SETS, likeness
+from perfsuite.runner.build.unlike import Share, unlike
 
 pytest.importorskip("onnxruntime")
 
@@ -50,7 +52,7 @@ def ask(graph: Path, answer: np.ndarray, expected: np.ndarray = X) -> None:
 
     task = Plain()
     found = likeness(task, MANIFEST, [[expected]], [[answer]])
-    require_as_graph(task, MANIFEST, graph, [{"x": X}], [[expected]], found)
+    require_as_graph(task, MANIFEST, graph, [{"x": X}], [[expected]], [[answer]], found)
 
 
 def test_an_engine_that_answers_otherwise_than_the_graph_is_told(graph: Path) -> None:
@@ -74,3 +76,96 @@ def test_an_engine_that_answers_as_the_graph_is_right_however_far_from_fp32(grap
 
 def test_what_is_near_fp32_is_not_doubted() -> None:
     ask(Path("no such file"), X + 0.01)
+
+
+class Detector(NamedTuple):
+    """A graph that gives boxes, whole numbers and scores, each as it is given or as it is `off`."""
+
+    path: Path
+    expected: list[np.ndarray]
+
+    def ask(self, *answer: np.ndarray) -> None:
+        manifest = Manifest(
+            "openvino", "cpu", "fp32", 1, (SPEC,), ("boxes", "labels", "scores"), True, True
+        )
+        found = likeness(Task(), manifest, [self.expected], [[*answer]])
+        assert all(one.left_out for one in found)
+        given = [{"x": X}]
+        require_as_graph(Task(), manifest, self.path, given, [self.expected], [[*answer]], found)
+
+
+@pytest.fixture
+def detector(tmp_path: Path) -> Detector:
+    """Return one whose graph has lost two of forty boxes, and has the others in another order."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 100, (40, 2))
+    boxes = np.concatenate([corners, corners + rng.uniform(20, 60, (40, 2))], axis=1)
+    expected = [
+        boxes.astype(np.float32),
+        rng.integers(1, 90, 40),
+        np.sort(rng.uniform(0.3, 1, 40))[::-1].astype(np.float32),
+    ]
+    lost = (one[::-1][2:] for one in expected)
+    held = dict(zip(("boxes", "labels", "scores"), lost, strict=True))
+    nodes = [helper.make_node("Identity", [f"{name}0"], [name]) for name in held]
+    values = [
+        helper.make_tensor_value_info(
+            name, TensorProto.INT64 if one.dtype.kind == "i" else TensorProto.FLOAT, None
+        )
+        for name, one in held.items()
+    ]
+    made = helper.make_graph(
+        [*nodes, helper.make_node("Relu", ["x"], ["r"])],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4])],
+        values,
+        [numpy_helper.from_array(one.copy(), f"{name}0") for name, one in held.items()],
+    )
+    imports = [helper.make_opsetid("", 13)]
+    onnx.save(helper.make_model(made, opset_imports=imports, ir_version=8), tmp_path / "g.onnx")
+    return Detector(tmp_path / "g.onnx", expected)
+
+
+def test_detections_may_come_in_another_order_and_number(detector: Detector) -> None:
+    detector.ask(*detector.expected)
+    detector.ask(*(one[::-1] for one in detector.expected))
+    detector.ask(*(one[5:] for one in detector.expected))
+
+
+def test_other_boxes_or_labels_than_the_graphs_are_told(detector: Detector) -> None:
+    boxes, labels, scores = detector.expected
+    moved = boxes[:, [1, 0, 3, 2]] * np.float32(0.5)
+    with pytest.raises(ParityError, match=r"'boxes': .* \d+ % of its 40 rows .*, and 3 % "):
+        detector.ask(moved, labels, scores)
+    with pytest.raises(ParityError, match=r"'labels': openvino .* \d+ % of its 40 rows are "):
+        detector.ask(boxes, labels + 1, scores)
+    with pytest.raises(ParityError, match=r"'boxes': openvino .* 100 % of its 20 rows"):
+        detector.ask(*(one[:0] for one in detector.expected))
+
+
+def test_boxes_that_the_graph_has_lost_too_are_no_fault_of_the_engine(detector: Detector) -> None:
+    detector.expected[0] = detector.expected[0][:, ::-1].copy()  # of another net altogether
+    detector.ask(np.zeros((0, 4), np.float32), *detector.expected[1:])
+
+
+def test_masks_of_classes_are_compared_place_by_place() -> None:
+    rng = np.random.default_rng(0)
+    mask = rng.integers(0, 5, (1, 16, 16))
+    off = np.where(rng.random(mask.shape) < 0.25, mask + 1, mask)
+    share = unlike([(mask, off), (mask, mask)], NOT_FLOAT)
+    assert (share.among, share.what) == (512, "values")
+    assert share.value == pytest.approx((mask != off).mean() / 2)
+    assert unlike([(mask, mask[:, :8])], NOT_FLOAT).what == "rows"
+    texts = np.array(["ant", "bee"], object)
+    assert unlike([(texts, texts[::-1])], NOT_FLOAT).value == 1.0
+    assert unlike([(texts, texts[:1])], NOT_FLOAT).among == 0
+
+
+def test_rows_of_zeros_fill_up_and_few_rows_prove_nothing() -> None:
+    few = np.array([[1.0, 2, 3, 4], [5, 6, 7, 8]])
+    filled = np.concatenate([few, np.zeros((98, 4))])
+    assert unlike([(filled, few)], SETS) == Share(0.0, 2, "rows")
+    assert unlike([(few, few[:1])], SETS) == Share(pytest.approx(1 / 3), 2, "rows")
+    assert unlike([(few, few * 1.05)], SETS).value == 0.0
+    assert unlike([(few, few * 1.2)], SETS).value == 1.0
+    assert unlike([(few[:0], few[:0])], SETS) == Share(0.0, 0, "rows")
