@@ -22,6 +22,7 @@ _KINDS = {
 
 _LOOKED_AT = 64  # bytes from a file's beginning
 _NO_OPERATOR = re.compile(r"No Op registered for (\S+) with domain_version of (\d+)")
+_WITHDRAWN = re.compile(r"Op registered for (\S+) is deprecated in domain_version of (\d+)")
 _GONE = re.compile(r"should be stored in (.+?), but it (doesn't exist|is not regular file)")
 _SHORT = "exceeds available data"
 
@@ -44,6 +45,11 @@ def why_refused(told: str) -> str:
             f"its operator {found[1]} is none of ONNX's (operator set {found[2]}), but one of an "
             f"engine's own, such as a TensorRT plug-in; export the model without it, a detector "
             f"without its post-processing, or for ONNX Runtime"
+        )
+    if found := _WITHDRAWN.search(told):
+        return (
+            f"its operator {found[1]} was withdrawn in operator set {found[2]}, and no engine need "
+            f"have it; export the model with another operator set, for example the newest"
         )
     if found := _GONE.search(told):
         return f"its weights lie in {found[1]}, which is not there; copy that file beside the model"

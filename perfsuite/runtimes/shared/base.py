@@ -20,9 +20,11 @@ _LACKS_OPERATOR = (
     re.compile(r"OpenVINO does not support the following ONNX operations: ([^\n]+)"),
     re.compile(r"Fatal error: (\S+?)(?:\(-?\d+\))? is not a registered function/op"),
     re.compile(r"No Op registered for (\S+)"),
-    re.compile(r"Could not find an implementation for (\w+)"),
     re.compile(r"Unsupported operation of type: (\w+)"),
 )
+
+# Of an operator that the engine has: it was given types, or a version, that it has not.
+_LACKS_KERNEL = re.compile(r"Could not find an implementation for (\w+)\((\d+)\)")
 
 # What a file has, what it has of it, and up to what the engine knows it.
 _TOO_NEW = (
@@ -32,7 +34,8 @@ _TOO_NEW = (
         re.compile(r"Opset (\d+) is under development.*till opset (\d+)", re.DOTALL),
     ),
 )
-_STANDARD = ("", "ai.onnx", "ai.onnx.ml", "com.microsoft", "org.openvinotoolkit")
+_STANDARD = ("", "com.microsoft", "org.openvinotoolkit")
+_ONNX = "ai.onnx"  # with which the names of its domains begin
 
 
 class BaseSession:
@@ -103,6 +106,12 @@ def build_error(engine: str, where: Path, error: Exception) -> PerfsuiteError:
     for pattern in _LACKS_OPERATOR:
         if found := pattern.search(text):
             return lacks_operator(engine, found[1].strip(), where)
+    if found := _LACKS_KERNEL.search(text):
+        return Unsupported(
+            f"{engine} has no kernel for {found[1]} (of operator set {found[2]}) in the types that "
+            f"it has in {where.name}, such as double; export the model in float32, or for an older "
+            f"operator set, or take another engine"
+        )
     for what, pattern in _TOO_NEW:
         if found := pattern.search(text):
             return Unsupported(
@@ -122,7 +131,8 @@ def lacks_operator(engine: str, operators: str, where: Path) -> Unsupported:
 def _advice(operators: str) -> str:
     """Return what to do about missing operators: `Type`, `domain:Type` or `domain.Type`, each."""
     named = [one.replace(":", ".").rpartition(".") for one in re.split(r",\s*", operators)]
-    if any(domain.strip(".") not in _STANDARD for domain, _, _ in named):
+    domains = {domain.strip(".") for domain, _, _ in named}
+    if any(one not in _STANDARD and not one.startswith(_ONNX) for one in domains):
         return (
             "it is an operator of your own: on onnxruntime, name the library that has it in a "
             "runtime of yours (CONTRIBUTING.md, A runtime), or export the model without it"

@@ -70,7 +70,16 @@ def _answers(file: Path) -> Callable[[Inputs], Outputs]:
     options = ort.SessionOptions()
     options.log_severity_level = 3
     session = _session(file, options)
-    return lambda inputs: arrays(session.run(None, inputs))
+
+    def answers(inputs: Inputs) -> Outputs:
+        try:
+            return arrays(session.run(None, inputs))
+        except MemoryError:
+            raise
+        except Exception as error:  # its errors have no common class
+            raise Unsupported(_not_run(file, error)) from error
+
+    return answers
 
 
 def _session(file: Path, options: Any) -> Any:
@@ -87,8 +96,13 @@ def _session(file: Path, options: Any) -> Any:
     try:
         return ort.InferenceSession(content, options, providers=providers)
     except Exception as error:
-        raise Unsupported(
-            f"{file.name} has samples without labels, which are compared with what ONNX Runtime "
-            f"answers, and that does not run it ({str(error).strip().splitlines()[0]}); give the "
-            f"samples labels, or take {file.name} without samples, with `shapes` for its open sides"
-        ) from error
+        raise Unsupported(_not_run(file, error)) from error
+
+
+def _not_run(file: Path, error: Exception) -> str:
+    """Return that nothing can be compared, as ONNX Runtime does not run the file, and why."""
+    return (
+        f"{file.name} has samples without labels, which are compared with what ONNX Runtime "
+        f"answers, and that does not run it ({str(error).strip().splitlines()[0]}); give the "
+        f"samples labels, or take {file.name} without samples, with `shapes` for its open sides"
+    )

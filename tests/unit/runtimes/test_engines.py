@@ -21,7 +21,7 @@ from perfsuite.runtimes.onnxruntime.runtime import OnnxRuntime
 from perfsuite.runtimes.openvino.runtime import OpenVino
 from perfsuite.runtimes.pytorch.runtime import PyTorch, run_module
 from perfsuite.runtimes.shared import threads as threads_module
-from perfsuite.runtimes.shared.base import build_error, trimmed, versions
+from perfsuite.runtimes.shared.base import build_error, lacks_operator, trimmed, versions
 from perfsuite.runtimes.shared.precision import check_precision, compute_precisions
 
 SPEC = (InputSpec("x", "float32", ("batch", 8)),)
@@ -236,13 +236,28 @@ def test_an_engine_that_is_not_installed_is_unavailable_with_the_command() -> No
     [
         "Load model failed:Fatal error: com.foo:Bar(-1) is not a registered function/op",
         "Summary:\n-- No conversion rule found for operations: com.foo:Bar\n\n",
-        "NOT_IMPLEMENTED : Could not find an implementation for Bar(10) node with name ''",
     ],
 )
 def test_a_missing_operator_is_found_in_the_message(message: str) -> None:
     error = build_error("engine", Path("folder/net.onnx"), RuntimeError(message))
     assert isinstance(error, Unsupported)
     assert "Bar" in str(error) and "net.onnx" in str(error)
+
+
+def test_an_operator_in_types_that_the_engine_lacks_is_told_as_that() -> None:
+    message = "NOT_IMPLEMENTED : Could not find an implementation for Conv(11) node with name ''"
+    error = build_error("engine", Path("folder/net.onnx"), RuntimeError(message))
+    assert isinstance(error, Unsupported)
+    assert str(error).startswith("engine has no kernel for Conv (of operator set 11) in the types")
+
+
+@pytest.mark.parametrize(
+    ("operator", "own"),
+    [("com.foo:Bar", True), ("ai.onnx.ml:Scaler", False), ("ai.onnx.preview.Flex", False)],
+)
+def test_an_operator_of_onnx_is_none_of_the_users_own(operator: str, own: bool) -> None:
+    told = str(lacks_operator("engine", operator, Path("net.onnx")))
+    assert ("an operator of your own" in told) == own
 
 
 def test_other_messages_are_trimmed_to_what_they_tell() -> None:

@@ -95,3 +95,13 @@ def test_a_file_that_onnx_runtime_does_not_run_is_told(tmp_path: Path) -> None:
     task = onnx_workload(tmp_path / "net.onnx", tmp_path / "net.npz").task
     with pytest.raises(Unsupported, match=r"does not run it .*give the samples labels"):
         task.rows(lambda inputs: [inputs["x"]])
+
+
+def test_a_call_that_onnxruntime_refuses_is_told(tmp_path: Path) -> None:
+    """It knows no dilation where it finds out the padding by itself, as it says when it is run."""
+    conv = odd.node("Conv", ["x", "w1"], ["c"], "c", auto_pad="SAME_UPPER", dilations=[2, 2])
+    file = tmp_path / "net.onnx"
+    file.write_bytes(odd.model([conv, *odd.body()[1:]]).SerializeToString())
+    np.savez(tmp_path / "s.npz", x=np.zeros((6, 3, odd.SIDE, odd.SIDE), np.float32))
+    with pytest.raises(Unsupported, match=r"does not run it \(.*Dilation not supported .*\); give"):
+        onnx_workload(file, tmp_path / "s.npz", {"x": (1, 3, 6, 6)}).task.rows(lambda given: [])
