@@ -11,7 +11,7 @@ from perfsuite.config.expansion import is_for
 from perfsuite.domain.recipe import ResolvedRecipe, Shipped
 from perfsuite.domain.runtime import MANIFEST, Manifest
 from perfsuite.domain.suite import ResolvedSuite
-from perfsuite.store.kept import fault
+from perfsuite.store.kept import LIST, digest_of_list, fault
 
 
 def check_shipped(
@@ -19,7 +19,8 @@ def check_shipped(
 ) -> None:
     """Raise `ConfigError` unless a recipe's artifact is whole, and of one cell of the suite.
 
-    Each of its files must have the SHA-256 that it was shipped with.
+    Each of its files must have the SHA-256 that it was shipped with, and so must their list, if the
+    suite tells it.
     """
     named = [name for name in suite.workloads if is_for(recipe.workloads, name)]
     if len(named) != 1:
@@ -35,6 +36,11 @@ def check_shipped(
     if told := fault(folder):
         raise here.key("artifact").error(
             f"{told}; copy the whole folder again from where it was shipped, or ship it anew"
+        )
+    if shipped.sha256 and digest_of_list(folder) != shipped.sha256:
+        raise here.key("sha256").error(
+            f"{folder / LIST} has another SHA-256: these are other files than were shipped with "
+            f"this suite; copy the whole folder again from where it was shipped, or ship it anew"
         )
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)

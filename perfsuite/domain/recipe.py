@@ -231,7 +231,8 @@ class PassUse(msgspec.Struct, frozen=True):
 class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An artifact that was shipped: a recipe with one runs it as it is, and builds nothing.
 
-    `artifact` is its folder; the other fields say which one cell it is.
+    `artifact` is its folder, and `sha256` that of the list of its files, `files.sha256`, '' if it
+    is not told; the other fields say which one cell it is.
     """
 
     artifact: Annotated[str, Meta(min_length=1)]
@@ -239,6 +240,7 @@ class Shipped(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     device: str = PROCESSOR
     precision: str = "fp32"
     batch: Annotated[int, Meta(ge=1)] = 1
+    sha256: str = ""
 
 
 class ResolvedRecipe(msgspec.Struct, frozen=True):

@@ -72,8 +72,11 @@ def takes() -> str:
 
 
 def verify() -> None:
-    """End with a message unless each file of the artifact is as it was shipped."""
-    for line in (ARTIFACT / "files.sha256").read_text(encoding="utf-8").splitlines():
+    """End with a message unless each file of the artifact is as it was shipped, and their list."""
+    listed = ARTIFACT / "files.sha256"
+    if not listed.is_file() or hashlib.sha256(listed.read_bytes()).hexdigest() != SETTINGS["files"]:
+        sys.exit(f"{listed}: not as it was shipped; copy the folder again from where it came")
+    for line in listed.read_text(encoding="utf-8").splitlines():
         digest, _, name = line.partition("  ")
         file = ARTIFACT / name
         if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:

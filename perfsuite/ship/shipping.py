@@ -25,7 +25,7 @@ from perfsuite.ship.card import Told, card_text
 from perfsuite.ship.suite import ARTIFACT, guarded, write_suite
 from perfsuite.store.disk import replacing
 from perfsuite.store.journal import read
-from perfsuite.store.kept import copy_files, kept
+from perfsuite.store.kept import copy_files, digest_of_list, kept
 from perfsuite.store.runs import fold
 from perfsuite.user_code import user_code
 from perfsuite.workloads.checked import unchecked
@@ -68,7 +68,8 @@ def ship(run_folder: Path, cell_key: str, folder: Path, *, command: str = "") ->
         compared=compared,
     )
     card = card_text(run, cell, found, told)
-    script = script_text(settings(cell, record, manifest, facts, task, how))
+    digest = digest_of_list(artifact)
+    script = script_text({**settings(cell, record, manifest, facts, task, how), "files": digest})
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with replacing(folder) as beside:
@@ -76,7 +77,7 @@ def ship(run_folder: Path, cell_key: str, folder: Path, *, command: str = "") ->
             copy_files(artifact, beside / ARTIFACT)
             (beside / CARD).write_text(card, encoding="utf-8")
             (beside / SCRIPT).write_text(script, encoding="utf-8")
-            write_suite(beside / SUITE, run, cell, found, folder)
+            write_suite(beside / SUITE, run, cell, found, folder, digest)
             load_suite(beside / SUITE)  # which verifies the copy, too
     except OSError as error:
         raise PerfsuiteError(

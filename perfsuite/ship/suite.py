@@ -27,7 +27,8 @@ _HEAD = """\
 #
 #     perfsuite run suite.toml      exits with 0 if every budget holds here, too
 #
-# Each file of it must have the SHA-256 in {artifact}/files.sha256. Paths are relative to this one.
+# Each file of it must have the SHA-256 in {artifact}/files.sha256, and that file the one told here.
+# Paths are relative to this one.
 
 """
 
@@ -77,12 +78,15 @@ def guarded(run: Run, cell: Cell) -> Guarded:
     return Guarded(named, budgets, references)
 
 
-def write_suite(path: Path, run: Run, cell: Cell, found: Guarded, folder: Path) -> None:
+def write_suite(
+    path: Path, run: Run, cell: Cell, found: Guarded, folder: Path, sha256: str = ""
+) -> None:
     """Write the suite of `cell` to `path`; it will lie in `folder`, beside the artifact.
 
+    `sha256` is that of the list of the artifact's files.
     What the run's suite expects of cells that stand beside these is expected there, too.
     """
-    tables = _tables(run.header.suite, cell, found)
+    tables = _tables(run.header.suite, cell, found, sha256)
     path.write_text(_text(tables, folder), encoding="utf-8")
     asked = {found.cell.key, *(one.key for one in found.references)}
     others = [one for one in cells(read_suite(path)) if one.key not in asked]
@@ -100,7 +104,7 @@ def _expected(expect: Iterable[Expect], others: Sequence[Cell]) -> list[dict[str
     ]
 
 
-def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded) -> dict[str, Any]:
+def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded, sha256: str) -> dict[str, Any]:
     """Return the suite as plain data, by its keys."""
     others = found.references or (_eager(cell),)
     names = tuple(dict.fromkeys(one.workload for one in (cell, *others)))
@@ -123,7 +127,7 @@ def _tables(suite: ResolvedSuite, cell: Cell, found: Guarded) -> dict[str, Any]:
         "meters": list(suite.meters),
         "recipes": [
             *(_built(recipes[name], others) for name in built),
-            _shipped(recipes[cell.recipe], found.cell, several=len(names) > 1),
+            _shipped(recipes[cell.recipe], found.cell, sha256, several=len(names) > 1),
         ],
         "require": [_required(one, found.cell) for one in suite.require if requires(one, cell)],
         "budgets": [msgspec.to_builtins(one) for one in found.budgets],
@@ -175,13 +179,13 @@ def _built(recipe: ResolvedRecipe, others: Sequence[Cell]) -> dict[str, Any]:
     }
 
 
-def _shipped(recipe: ResolvedRecipe, cell: Cell, *, several: bool) -> dict[str, Any]:
-    shipped = Shipped(ARTIFACT, cell.runtime, cell.device, cell.precision, cell.batch)
+def _shipped(recipe: ResolvedRecipe, cell: Cell, sha256: str, *, several: bool) -> dict[str, Any]:
+    shipped = Shipped(ARTIFACT, cell.runtime, cell.device, cell.precision, cell.batch, sha256)
     return {
         "name": cell.recipe,
         "passes": [_pass(use) for use in recipe.passes] or None,
         "workloads": [cell.workload] if several else None,
-        "shipped": msgspec.to_builtins(shipped),
+        "shipped": {key: one for key, one in msgspec.to_builtins(shipped).items() if one != ""},
     }
 
 

@@ -85,6 +85,14 @@ def fault(folder: Path) -> str | None:
     return None
 
 
+def digest_of_list(folder: Path) -> str:
+    """Return the SHA-256 of the list of an artifact's files, and so of all that they hold.
+
+    Raises `OSError` if there is none.
+    """
+    return _digest(folder / LIST)
+
+
 def copy_files(folder: Path, to: Path) -> None:
     """Copy all that is in `folder` into the folder `to`, which is there and empty."""
     for path in sorted(folder.rglob("*")):  # a folder comes before what is in it

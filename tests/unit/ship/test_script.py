@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -154,6 +155,7 @@ def test_files_that_do_not_serve_are_told_before_anything_is_answered(
     (tmp_path / "named.npy").write_bytes((tmp_path / "x.npz").read_bytes())
     how = {"height": 1, "width": 2, "channels": 3, "colours": "RGB", "input": "x"}
     known = {"cell": "c", "threads": 1, "any_batch": True, "top1": True, "preprocessing": how}
+    known["files"] = hashlib.sha256(b"").hexdigest()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(script, "ARTIFACT", tmp_path / "artifact")
     monkeypatch.setattr(script, "SETTINGS", known)
@@ -161,3 +163,17 @@ def test_files_that_do_not_serve_are_told_before_anything_is_answered(
     with pytest.raises(SystemExit) as ended:
         script.main()
     assert str(ended.value).startswith(told)
+
+
+def test_another_list_of_files_is_not_that_which_was_shipped(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(script, "ARTIFACT", tmp_path)
+    monkeypatch.setattr(script, "SETTINGS", {"files": hashlib.sha256(b"").hexdigest()})
+    for written in (None, f"{'0' * 64}  model.onnx\n"):
+        if written is not None:
+            (tmp_path / "files.sha256").write_text(written)
+        with pytest.raises(SystemExit, match=r"files\.sha256: not as it was shipped"):
+            script.verify()
+    (tmp_path / "files.sha256").write_text("")
+    script.verify()

@@ -18,6 +18,7 @@ from click.testing import CliRunner
 from shipped_run import CELL, made, run_here, stored
 
 from perfsuite import cli
+from perfsuite.config.loading import load_suite
 from perfsuite.domain.elsewhere import Elsewhere
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.verdict import Interval
@@ -56,9 +57,13 @@ def copy(run: Path, tmp_path: Path) -> Path:
 
 def relisted(folder: Path, change: Callable[[Path], None]) -> None:
     """Change an artifact and its list of files alike, as whoever ships it anew would."""
+    before = kept_files.digest_of_list(folder)
     (folder / LIST).unlink()
     change(folder)
     (folder / LIST).write_text(kept_files._listed(folder))
+    after = kept_files.digest_of_list(folder)
+    for file in (folder.parent / name for name in ("suite.toml", "predict.py")):
+        file.write_text(file.read_text().replace(before, after))
 
 
 def test_all_of_it_is_there_and_names_neither_the_machine_nor_a_pickle(
@@ -197,6 +202,16 @@ def test_another_version_works_or_says_why(copy: Path, tmp_path: Path) -> None:
     assert record.error is not None
     assert "it was built with onnxruntime 0.1, and here is onnxruntime" in record.error.message
     assert judged.judgement.exit_code == 2
+
+
+def test_other_files_under_a_list_of_their_own_are_told(copy: Path) -> None:
+    """Whoever writes another list has not shipped the folder: the suite knows which one it was."""
+    artifact = copy / "artifact"
+    flip_all(artifact / "model.onnx")
+    (artifact / LIST).unlink()
+    (artifact / LIST).write_text(kept_files._listed(artifact))
+    with pytest.raises(ConfigError, match=r"shipped\.sha256: .*these are other files than were"):
+        load_suite(copy / "suite.toml")
 
 
 def flip_all(path: Path) -> None:
