@@ -34,7 +34,12 @@ from perfsuite.runner.build.changes import Changes, changes_of, stages_of
 from perfsuite.runner.build.checkpoints import checkpoints, remove_checkpoints
 from perfsuite.runner.build.edits import read_edits, write_edits
 from perfsuite.runner.build.export import GRAPH, Exporter
-from perfsuite.runner.build.identity import built_versions, onnx_key, structure_of
+from perfsuite.runner.build.identity import (
+    built_versions,
+    onnx_key,
+    structure_of,
+    unstored_parts,
+)
 from perfsuite.runner.build.kernels import calls_binary, expanded, has_binary, needed
 from perfsuite.runner.build.latency_clock import Clock
 from perfsuite.runner.build.layer_widths import Applied, AppliedPass
@@ -49,7 +54,7 @@ from perfsuite.runner.progress import PassProgress
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.seconds import read_seconds, write_seconds
 from perfsuite.user_code import require_type, user_code
-from perfsuite.workloads.table import weights_of
+from perfsuite.workloads.table import WORKLOADS, weights_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -145,6 +150,8 @@ class VariantBuilder:
             structure = structure_of(module)
         with user_code(f"{self.workload.name}: the state of its module"):
             state = list(state_parts(module))
+            if self.job.reference not in WORKLOADS:  # whose other parts follow from their source
+                state += unstored_parts(module)
         self.weights_key = key_of(*state)
         return key_of("module", *self._identity, structure, *state)
 

@@ -257,3 +257,27 @@ def test_an_artifact_that_needs_its_module_tells_the_structure_of_it(folder: Pat
         assert path is not None
         told.setdefault(record.cell.runtime, set()).add(artifacts.read_facts(path).structure)
     assert told == {"pytorch": {key_of(STRUCTURE)}, "onnxruntime": {""}}
+
+
+def test_what_a_users_net_keeps_beside_its_state_counts(folder: Path) -> None:
+    made = builder(folder, SCALE)
+
+    def key(scale: float, reference: str) -> str:
+        def build() -> object:
+            module = made.workload.model.build()  # type: ignore[misc]
+            module.register_buffer("scale", np_tensor(scale), persistent=False)
+            return module
+
+        workload = Workload("net", Model(build), made.workload.task)  # type: ignore[arg-type]
+        job = msgspec.structs.replace(made.job, reference=reference)
+        return VariantBuilder(workload, job, [], made.runtime, made.cache)._module_key()
+
+    own, table = made.job.reference, "vgg-digits"
+    assert key(1.0, own) == key(1.0, own) != key(2.0, own)
+    assert key(1.0, table) == key(2.0, table), "those of the table follow from their source"
+
+
+def np_tensor(value: float) -> object:
+    import torch
+
+    return torch.tensor(value)
