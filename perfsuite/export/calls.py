@@ -11,12 +11,14 @@ import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.export.wrappers import eagerly
 
 if TYPE_CHECKING:
     import torch
@@ -75,8 +77,9 @@ def tensor_of(array: np.ndarray) -> torch.Tensor:
 def caller(module: nn.Module, names: Sequence[str]) -> Caller:
     """Return a function that calls `module` with tensors, which are in the order of `names`.
 
-    Inputs whose names are parameters of `forward` go to these, all others in their order to its
-    first parameters. A `forward` with one parameter, annotated as a list, tuple or dict of tensors,
+    Inputs whose names are parameters of `forward` go to these, all others in their order to the
+    first parameters that are left; all go in their order where that would leave out one that
+    `forward` needs. A `forward` with one parameter, annotated as a list, tuple or dict of tensors,
     gets that: of one input the list of its samples (detectors take a list of pictures), of several
     the list of these; in a dict they have their names. So does one that has no place for all.
     """
@@ -86,14 +89,22 @@ def caller(module: nn.Module, names: Sequence[str]) -> Caller:
     packed = _packing(parameters, names)
     if packed is not None:
         return lambda tensors: module(packed(tensors))
-    by_name = _by_name(parameters, names)
-    if not by_name:
+    places, keys = _bound(parameters, names)
+    if _in_order(places, keys, names):
         return lambda tensors: module(*tensors)
-    places = [index for index, name in enumerate(names) if name not in by_name]
-    keys = [(index, name) for index, name in enumerate(names) if name in by_name]
     return lambda tensors: module(
         *(tensors[index] for index in places), **{name: tensors[index] for index, name in keys}
     )
+
+
+def call_one(module: nn.Module, given: torch.Tensor) -> Any:
+    """Return what `module` answers to a batch that is its one input, whatever the input's name."""
+    parameters = _parameters(module) or []
+    named = [one for one in parameters if one.kind is _Parameter.KEYWORD_ONLY]
+    places = [one for one in parameters if one.kind in _PLACES] or sorted(
+        named, key=lambda one: one.default is not _Parameter.empty
+    )
+    return caller(module, [one.name for one in places[:1]] or ["x"])([given])
 
 
 def lacks_places(module: nn.Module, count: int) -> str:
@@ -119,8 +130,9 @@ def answer(module: nn.Module, inputs: Inputs) -> list[torch.Tensor]:
 
 
 def called(module: nn.Module, inputs: Inputs) -> Any:
-    """Return what `module` answers to arrays, which stay as they are."""
-    return caller(module, list(inputs))(tensors_of(inputs))
+    """Return what `module` answers to arrays, which stay as they are; nothing is compiled."""
+    with eagerly():
+        return caller(module, list(inputs))(tensors_of(inputs))
 
 
 def tensors_in(found: Any, who: str = "the model") -> list[torch.Tensor]:
@@ -232,7 +244,7 @@ def _is_positional(module: nn.Module, names: Sequence[str]) -> bool:
     parameters = _parameters(module)
     if parameters is None:
         return True
-    return _packing(parameters, names) is None and not _by_name(parameters, names)
+    return _packing(parameters, names) is None and _in_order(*_bound(parameters, names), names)
 
 
 def _parameters(module: nn.Module) -> list[_Parameter] | None:
@@ -243,22 +255,40 @@ def _parameters(module: nn.Module) -> list[_Parameter] | None:
         return None
 
 
-def _by_name(parameters: Sequence[_Parameter], names: Sequence[str]) -> set[str]:
-    """Return the inputs that are to be given by keyword."""
+def _bound(
+    parameters: Sequence[_Parameter], names: Sequence[str]
+) -> tuple[list[int], list[tuple[int, str]]]:
+    """Return which inputs are given in order and which by keyword, by their numbers."""
     places = [one.name for one in parameters if one.kind in _PLACES]
-    if list(names) == places[: len(names)]:
-        return set()
-    kinds, wanted = {one.kind for one in parameters}, set(names)
-    known = {one.name for one in parameters if one.kind in _NAMES}
-    required = {
-        one.name
-        for one in parameters
-        if one.kind in (*_PLACES, *_NAMES) and one.default is _Parameter.empty
-    }
-    open_ended = _Parameter.VAR_KEYWORD in kinds and _Parameter.VAR_POSITIONAL not in kinds
-    if required <= wanted and (wanted <= known or (open_ended and len(places) < len(names))):
-        return wanted - {one.name for one in parameters if one.kind is _Parameter.POSITIONAL_ONLY}
-    return wanted & {one.name for one in parameters if one.kind is _Parameter.KEYWORD_ONLY}
+    goes = _goes_to(parameters, places, names)
+    if goes is None:
+        only = {one.name for one in parameters if one.kind is _Parameter.KEYWORD_ONLY}
+        keys = [(index, name) for index, name in enumerate(names) if name in only]
+        return [index for index, name in enumerate(names) if name not in only], keys
+    at = {goes[name]: index for index, name in enumerate(names)}
+    first = list(takewhile(at.__contains__, places))
+    return [at[one] for one in first], [(at[one], one) for one in at if one not in first]
+
+
+def _in_order(places: Sequence[int], keys: Sequence[Any], names: Sequence[str]) -> bool:
+    return not keys and list(places) == list(range(len(names)))
+
+
+def _goes_to(
+    parameters: Sequence[_Parameter], places: Sequence[str], names: Sequence[str]
+) -> dict[str, str] | None:
+    """Return the parameter that each input goes to; None if one, or what is needed, has none."""
+    kinds = {one.kind for one in parameters}
+    known = [one for one in parameters if one.kind in (*_PLACES, *_NAMES)]
+    named = {one.name for one in known} & set(names)
+    others = [name for name in names if name not in named]
+    free = [place for place in places if place not in named]
+    goes = {name: name for name in named} | dict(zip(others, free, strict=False))
+    left = others[len(free) :]
+    if _Parameter.VAR_KEYWORD in kinds and _Parameter.VAR_POSITIONAL not in kinds:
+        goes, left = goes | {name: name for name in left}, []
+    required = {one.name for one in known if one.default is _Parameter.empty}
+    return goes if not left and required <= set(goes.values()) else None
 
 
 def _packing(parameters: Sequence[_Parameter], names: Sequence[str]) -> Caller | None:

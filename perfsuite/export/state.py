@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import ConfigError, Unsupported
+from perfsuite.export.attributes import Attributes
 
 if TYPE_CHECKING:
     import torch
@@ -50,16 +51,12 @@ def on_processor(module: nn.Module) -> nn.Module:
 def duplicate(module: nn.Module) -> nn.Module:
     """Return a copy of `module`; raise whatever `copy.deepcopy` does.
 
-    Tensors that a call has left in it, as torch's older `weight_norm` does, are taken out of their
-    graph first, which no copy can be made of: the next call computes them anew.
+    Tensors that a call has left in it, as in features that it remembers, are copied without their
+    graph, of which no copy can be made.
     """
-    import torch
-
-    for part in module.modules():
-        for name, value in vars(part).items():
-            if isinstance(value, torch.Tensor) and value.grad_fn is not None:
-                vars(part)[name] = value.detach()
-    return copy.deepcopy(module)
+    left = (one for part in module.modules() for one in Attributes(part).tensors())
+    known = {id(one): one.detach().clone() for one in left if one.grad_fn is not None}
+    return copy.deepcopy(module, known)
 
 
 def state_parts(module: nn.Module) -> Iterator[str | bytes]:

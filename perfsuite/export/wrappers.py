@@ -6,9 +6,12 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import MethodType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from perfsuite.errors import BuildError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 # Prefixes of names in a state dict that was saved from a wrapped net, and what wrapped it.
 _PREFIXES = {"module.": "DataParallel", "_orig_mod.": "torch.compile"}
@@ -18,22 +21,74 @@ def unwrapped(found: Any) -> Any:
     """Return the net inside of DataParallel, torch.compile and exported programs.
 
     perfsuite compares engines, so a net is compiled by none before. What is no such wrapper is
-    returned as it is.
+    returned as it is. Raises `BuildError` for a wrapper with hooks, as they may change the answers.
     """
     import torch
 
     while True:
-        compiled = getattr(found, "_orig_mod", None)
         if isinstance(
             found, torch.nn.parallel.DataParallel | torch.nn.parallel.DistributedDataParallel
         ):
-            found = found.module
-        elif isinstance(compiled, torch.nn.Module):
-            found = compiled
-        elif _is_program(found):
+            found = _inside(found, found.module)
+        elif _is_compiled(found):
+            found = _inside(found, found._orig_mod)
+        elif is_program(found):
             return _without_modes(found.module())
+        elif isinstance(found, torch.fx.GraphModule) and "eval" in vars(found):
+            return _without_modes(found)  # a program's, whose eval() refuses to be called
         else:
             return found
+
+
+def _inside(wrapper: Any, net: Any) -> Any:
+    if wrapper._forward_hooks or wrapper._forward_pre_hooks:
+        raise BuildError(
+            f"hooks are registered on the {type(wrapper).__name__} round a {type(net).__name__}, "
+            f"which is taken off; register them on the net inside of it"
+        )
+    return net
+
+
+def unwrap_parts(net: nn.Module) -> None:
+    """Take what is wrapped round parts of `net` off, in place, as `unwrapped` does of the whole."""
+    for part in list(net.modules()):
+        if part._compiled_call_impl is not None:  # by its method compile()
+            part._compiled_call_impl = None
+        for name, inner in list(part._modules.items()):
+            bare = unwrapped(inner)
+            if bare is not inner:
+                part._modules[name] = bare
+
+
+def wrapped_parts(net: nn.Module) -> dict[str, str]:
+    """Return what is wrapped round parts of `net`, by their paths."""
+    found = {}
+    for path, part in net.named_modules():
+        if part._compiled_call_impl is not None or _is_compiled(part):
+            found[path] = "torch.compile"
+        elif unwrapped(part) is not part:
+            found[path] = type(part).__name__
+    return found
+
+
+@contextmanager
+def eagerly() -> Iterator[None]:
+    """Have what torch.compile was given run as it is, within the context."""
+    if "torch._dynamo" not in sys.modules:  # which whoever asked to compile has loaded
+        yield
+        return
+    import torch
+
+    with torch.compiler.set_stance("force_eager"):
+        yield
+
+
+def stay_eager(on: bool) -> None:
+    """Have what torch.compile was given run as it is from now on; or no more."""
+    if "torch._dynamo" in sys.modules:
+        import torch
+
+        torch.compiler.set_stance("force_eager" if on else "default")
 
 
 @contextmanager
@@ -56,13 +111,20 @@ def wrapped_weights() -> Iterator[None]:
         raise
 
 
-def _is_program(found: Any) -> bool:
+def _is_compiled(found: Any) -> bool:
+    # Not by its attribute, which others show of a net inside of them.
+    dynamo = sys.modules.get("torch._dynamo.eval_frame")  # whoever has compiled has loaded it
+    return dynamo is not None and isinstance(found, dynamo.OptimizedModule)
+
+
+def is_program(found: Any) -> bool:
+    """Tell whether it is what torch.export gives."""
     exported = sys.modules.get("torch.export")  # whoever has one has loaded it
     return exported is not None and isinstance(found, exported.ExportedProgram)
 
 
 def _without_modes(module: Any) -> Any:
-    """Return the module of an exported program, which has the mode that it was exported in."""
+    """Return the module of an exported program, which keeps the mode that it was exported in."""
     module.train = MethodType(_stay, module)
     module.eval = MethodType(_stay, module)
     for part in module.modules():

@@ -6,6 +6,7 @@ from math import log
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import Unsupported
+from perfsuite.export.calls import call_one
 from perfsuite.training.plan import SgdPlan
 from perfsuite.training.teaching import Teaching
 
@@ -53,7 +54,7 @@ def _scores(module: nn.Module, inputs: torch.Tensor) -> torch.Tensor:
     """Return what `module` answers, in float32."""
     import torch
 
-    scores = module(inputs)
+    scores = call_one(module, inputs)
     if not isinstance(scores, torch.Tensor):
         raise Unsupported(
             f"training: the loss of a net that answers a {type(scores).__name__} is not known; "

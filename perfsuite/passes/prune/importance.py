@@ -9,6 +9,7 @@ import numpy as np
 
 from perfsuite.domain.task import TrainingSet
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.calls import call_one
 from perfsuite.passes.prune.channels import Group, Member
 from perfsuite.passes.prune.sizes import is_norm
 from perfsuite.passes.prune.surgery import masked
@@ -216,7 +217,7 @@ def _batches(data: TrainingSet, samples: int) -> Iterator[tuple[torch.Tensor, to
 def _cross_entropy(module: nn.Module, inputs: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     import torch
 
-    scores = module(inputs)
+    scores = call_one(module, inputs)
     if not isinstance(scores, torch.Tensor):
         raise Unsupported(
             f"prune: importance 'taylor' needs a loss, and that of a {type(scores).__name__} is "

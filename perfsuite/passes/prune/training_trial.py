@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from perfsuite.domain.task import TrainingSet
+from perfsuite.export.calls import call_one
 from perfsuite.passes.prune.channels import Group
 from perfsuite.passes.prune.surgery import cut
 from perfsuite.passes.shared.invocation import copied, first_line
@@ -63,7 +64,7 @@ def _failure(model: nn.Module, groups: Sequence[Group], data: TrainingSet) -> st
             if data.loss is not None:
                 data.loss(smaller, inputs, targets)
             else:
-                smaller(inputs)
+                call_one(smaller, inputs)
         except Exception as error:  # noqa: BLE001 - a module may raise anything; it is the reason
             return (
                 f"code that runs only in training mode reads its channels, and fails without some "

@@ -9,20 +9,20 @@ import numpy as np
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import PerfsuiteError
-from perfsuite.export.calls import called, tensors_of
+from perfsuite.export.calls import called, lacks_places, tensors_of
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from torch import nn
 
 _NOT_TAKEN = ("float64", "uint8")  # types in which pictures often come
+_OF_PICTURES, _CHANNELS = 4, (1, 3, 4)  # axes of a batch of pictures, and how many channels
 
 
 def forward_hint(module: nn.Module, inputs: Inputs) -> str:
     """Return what may be the reason, in words; '' where none is known."""
-    return (
-        _of_types(module, inputs) or _of_conversion(module, inputs) or _of_packing(module, inputs)
-    )
+    hints = (_of_types, _of_conversion, _of_packing, _of_places)
+    return next(filter(None, (hint(module, inputs) for hint in hints)), "")
 
 
 def _of_types(module: nn.Module, inputs: Inputs) -> str:
@@ -43,22 +43,60 @@ def _of_types(module: nn.Module, inputs: Inputs) -> str:
 
 
 def _of_conversion(module: nn.Module, inputs: Inputs) -> str:
-    """Return what to convert, if the module takes what it is given once that is float32."""
-    import torch
+    """Return what to convert, if the module takes what it is given once that is done."""
+    for steps in ((_floats,), (_channels_first,), (_channels_first, _floats)):
+        changed, told = inputs, list[str]()
+        for step in steps:
+            changed, words = step(changed)
+            told.append(words)
+        if all(told) and _answers(module, changed):
+            return "; and ".join(told)
+    return ""
 
+
+def _floats(inputs: Inputs) -> tuple[Inputs, str]:
+    """Return inputs in float32 where they are of another type in which pictures often come."""
     found = {name: array for name, array in inputs.items() if str(array.dtype) in _NOT_TAKEN}
-    if not found:
-        return ""
-    floats = {name: array.astype(np.float32) for name, array in found.items()}
-    try:
-        with user_code("trying it"), torch.no_grad():
-            called(module, {**inputs, **floats})
-    except PerfsuiteError:  # it was something else
-        return ""
     kinds = sorted({str(array.dtype) for array in found.values()})
-    return (
+    floats = {name: array.astype(np.float32) for name, array in found.items()}
+    return {**inputs, **floats}, (
         f"inputs() gives {' and '.join(kinds)} where it takes float32: give "
         f"x.astype(numpy.float32){', scaled as in training' * ('uint8' in kinds)}"
+    ) if found else ""
+
+
+def _channels_first(inputs: Inputs) -> tuple[Inputs, str]:
+    """Return pictures with the axis of channels before those of height and width."""
+    found = {
+        name: np.moveaxis(array, -1, 1)
+        for name, array in inputs.items()
+        if array.ndim == _OF_PICTURES and array.shape[-1] in _CHANNELS
+    }
+    return {**inputs, **found}, (
+        "inputs() gives pictures with their channels last, where it takes these before height and "
+        "width: give x.transpose(0, 3, 1, 2)"
+    ) if found else ""
+
+
+def _answers(module: nn.Module, inputs: Inputs) -> bool:
+    import torch
+
+    try:
+        with user_code("trying it"), torch.no_grad():
+            called(module, inputs)
+    except PerfsuiteError:  # it was something else
+        return False
+    return True
+
+
+def _of_places(module: nn.Module, inputs: Inputs) -> str:
+    """Return how many inputs forward takes, if there are more or fewer."""
+    taken = lacks_places(module, len(inputs))
+    if not taken:
+        return ""
+    return (
+        f"forward takes {taken}, and inputs() gives {', '.join(inputs)} (the last array of a data "
+        f"loader's batch is taken for targets, unless it is in Batches(loader, targets=False))"
     )
 
 

@@ -19,6 +19,7 @@ from perfsuite.domain.task import Inputs  # noqa: E402
 from perfsuite.errors import ConfigError, Unsupported  # noqa: E402
 from perfsuite.export.calls import (  # noqa: E402
     answer,
+    call_one,
     called,
     flattened,
     tensor_of,
@@ -68,13 +69,39 @@ def starred(self: Any, *tensors: Tensor) -> Tensor:
     return tensors[0] - tensors[1]
 
 
+def partly(self: Any, x: Tensor, y: Any = None, b: Any = None) -> Tensor:
+    assert y is None
+    return x - b  # type: ignore[no-any-return]
+
+
+def other_first(self: Any, b: Tensor, x: Tensor) -> Tensor:
+    return x - b
+
+
+def rest_by_name(self: Any, x: Tensor, **given: Tensor) -> Tensor:
+    return x - given["b"]
+
+
 def listed(self: Any, parts: list[Tensor]) -> Tensor:
     return parts[0] - parts[1]
 
 
 @pytest.mark.parametrize(
     "forward",
-    [ordered, swapped, keywords, open_ended, others, mapped, unsaid, starred, listed],
+    [
+        ordered,
+        swapped,
+        keywords,
+        open_ended,
+        others,
+        mapped,
+        unsaid,
+        starred,
+        partly,
+        other_first,
+        rest_by_name,
+        listed,
+    ],
     ids=lambda forward: forward.__name__,
 )
 def test_each_input_comes_where_forward_wants_it(forward: Any) -> None:
@@ -174,3 +201,24 @@ def test_a_module_is_as_it_was_after_it_was_flattened() -> None:
     plain = of(ordered)
     with flattened(plain, TWO):
         assert "forward" not in vars(plain), "it is as exporters want it"
+
+
+def one_keyword(self: Any, *, mask: Any = None, picture: Tensor) -> Tensor:
+    return picture * 2
+
+
+def one_of_several(self: Any, x: Tensor, *, scale: float = 2.0) -> Tensor:
+    return x * scale
+
+
+def one_list(self: Any, parts: list[Tensor]) -> Tensor:
+    return torch.stack(parts) * 2
+
+
+def any_number(self: Any, *tensors: Tensor) -> Tensor:
+    return tensors[0] * 2
+
+
+@pytest.mark.parametrize("forward", [one_keyword, one_of_several, one_list, any_number])
+def test_one_batch_comes_where_forward_wants_it_without_a_name(forward: Any) -> None:
+    assert call_one(of(forward), torch.ones(2, 3)).tolist() == [[2.0] * 3] * 2

@@ -15,6 +15,7 @@ from perfsuite.errors import ConfigError, Unsupported  # noqa: E402
 from perfsuite.export.state import (  # noqa: E402
     as_arrays,
     check_loaded,
+    duplicate,
     from_arrays,
     load,
     state_parts,
@@ -156,3 +157,15 @@ def test_arrays_are_copies() -> None:
     module = nn.Linear(2, 2)
     as_arrays(module)["weight"][:] = np.nan
     assert bool(module.weight.isfinite().all())
+
+
+def test_a_net_that_remembers_features_is_copied_and_stays_as_it_is() -> None:
+    net = nn.Linear(2, 2)
+    net.last = net(torch.ones(1, 2))  # type: ignore[assignment]
+    net.features = {"all": [net.last * 2]}  # type: ignore[assignment]
+    net.register_buffer("mean", net.last.mean())
+    copied: Any = duplicate(net)
+    assert net.last.grad_fn is not None and net.mean.grad_fn is not None
+    assert copied.last.grad_fn is None and copied.last is not net.last
+    assert torch.equal(copied.features["all"][0], net.last * 2)
+    assert copied.mean == net.mean and torch.equal(copied.weight, net.weight)
