@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import statistics
-import sys
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -19,8 +19,9 @@ from perfsuite.domain.suite import Measure
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import ConfigError, Unavailable, Unsupported
 from perfsuite.export.attributes import Attributes
+from perfsuite.export.calls import tensor_of
 from perfsuite.export.nodes import module_nodes
-from perfsuite.export.wrappers import unwrapped
+from perfsuite.export.wrappers import eagerly, unwrapped
 from perfsuite.judge.bottleneck import bottleneck
 from perfsuite.measure.latency import time_calls
 from perfsuite.measure.roofline import Reached, reached, roofline
@@ -99,7 +100,7 @@ def profile_module(
     device = _device(module)
     calls = _Calls(module, *_arguments(inputs, device), device)
     check(type(module).__name__, stages, paths(stages, module))
-    with _eagerly(), _evaluating(module), torch.inference_mode():
+    with eagerly(), _evaluating(module), torch.inference_mode():
         with user_code(f"{type(module).__name__}: its forward on {_said(inputs)}"):
             calls = calls.tried()
         timed = time_calls(calls, [{}], _MEASURE)
@@ -146,6 +147,12 @@ class _Calls:
 
 def _device(module: nn.Module) -> str:
     kinds = {tensor.device.type for tensor in (*module.parameters(), *module.buffers())}
+    if "meta" in kinds:
+        raise Unsupported(
+            "the module has tensors on the meta device, which hold no values, so it cannot be "
+            "called; make it on the processor (torch.device('cpu')), or load its weights with "
+            "load_state_dict(..., assign=True)"
+        )
     if len(kinds) > 1 or not kinds <= {PROCESSOR, CUDA}:
         raise Unsupported(
             f"the module's tensors lie on {', '.join(sorted(kinds))}; profiled is what lies on "
@@ -170,11 +177,13 @@ def _arguments(inputs: object, device: str) -> tuple[tuple[Any, ...], dict[str, 
 
     def placed(value: Any) -> Any:
         if isinstance(value, np.ndarray):
-            value = torch.tensor(value)  # a copy: a module may change what it is given
+            value = tensor_of(np.array(value))  # a copy: a module may change what it is given
         elif isinstance(value, torch.Tensor):
             value = value.detach().clone()
-        elif isinstance(value, list | tuple):
-            return type(value)(map(placed, value)) if type(value) in (list, tuple) else value
+        elif type(value) in (list, tuple):
+            return type(value)(map(placed, value))
+        elif type(value) in (dict, OrderedDict):
+            return type(value)((key, placed(item)) for key, item in value.items())
         return value.to(device) if isinstance(value, torch.Tensor) else value
 
     return tuple(map(placed, listed)), {name: placed(value) for name, value in named.items()}
@@ -193,8 +202,8 @@ def _tensors(value: Any) -> Iterator[torch.Tensor]:
 
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, list | tuple):
-        for one in value:
+    elif isinstance(value, list | tuple | dict):
+        for one in value.values() if isinstance(value, dict) else value:
             yield from _tensors(one)
 
 
@@ -242,18 +251,6 @@ def _evaluating(module: nn.Module) -> Iterator[None]:
         with torch.no_grad():  # weights, too, may have been written to
             for tensor, was in _changed(values):
                 tensor.copy_(was)
-
-
-@contextmanager
-def _eagerly() -> Iterator[None]:
-    """Have what torch.compile was given run as it is, within the context."""
-    import torch
-
-    if "torch._dynamo" not in sys.modules:  # which whoever asked to compile has loaded
-        yield
-        return
-    with torch.compiler.set_stance("force_eager"):
-        yield
 
 
 def _threads(device: str) -> str:

@@ -238,6 +238,8 @@ def is_free(func: Any) -> bool:
     if func.namespace in ("aten", "prim"):
         pointwise = torch.Tag.pointwise in func.tags or name.startswith("_foreach_")
         return name not in TOLD and bool(pointwise or func.is_view or name in NO_MACS)
+    if func.namespace == "profiler":  # marks that a user's code sets
+        return True
     if func.namespace == "quantized":
         return name in _NO_MACS_QUANTIZED
     return func.namespace == "torchvision" and name in _NO_MACS_BOXES

@@ -7,6 +7,7 @@ nested lists, tuples and dictionaries of tensors, whose structure is stored as p
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
@@ -130,7 +131,7 @@ def flatten(value: Any) -> tuple[Structure, list[torch.Tensor]]:
     if type(value) in (list, tuple, torch.Size):
         kind = "list" if isinstance(value, list) else "tuple"
         return [kind, [part(item) for item in value]], tensors
-    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+    if type(value) in (dict, OrderedDict) and all(isinstance(key, str) for key in value):
         return ["dict", {key: part(item) for key, item in value.items()}], tensors
     raise Unsupported(f"a {type(value).__name__} cannot pass between PyTorch and an engine")
 

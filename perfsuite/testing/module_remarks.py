@@ -13,7 +13,9 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError
 from perfsuite.export.calls import called, copies, evaluated, tensor_of
 from perfsuite.export.calls import caller as caller_of
+from perfsuite.export.wrappers import eagerly, unwrapped, wrapped_parts
 from perfsuite.runner.build.reference import module_outputs
+from perfsuite.runner.build.repeatable import put_back
 from perfsuite.user_code import user_code
 from perfsuite.workloads.checked import unchecked
 
@@ -26,9 +28,12 @@ def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs)
 
     The answers are those to the inputs of `Model.batch` samples, or of two.
     """
-    if built is not module:
+    if (net := unwrapped(built)) is not built:
         yield f"build() gives a {type(built).__name__}; perfsuite takes the net out of it"
+    for path, wrapper in wrapped_parts(net).items():
+        yield f"{path or 'the module'} is in {wrapper}; perfsuite takes it out"
     yield from _of_weights(module)
+    yield from _of_hidden(module)
     only = workload.model.batch
     inputs = workload.task.inputs(only or 2, 0)
     if _changes(module, inputs):
@@ -75,12 +80,32 @@ def _of_weights(module: nn.Module) -> Iterator[str]:
             return
 
 
+def _of_hidden(module: nn.Module) -> Iterator[str]:
+    """Tell of modules that a list or a dict hides from torch."""
+    import torch
+
+    known = {id(part) for part in module.modules()}
+    usual = vars(torch.nn.Module()).keys()
+    for path, part in module.named_modules():
+        for name, value in vars(part).items():
+            held = value.values() if isinstance(value, dict) else value
+            if name in usual or not isinstance(value, list | tuple | dict):
+                continue
+            if any(isinstance(one, torch.nn.Module) and id(one) not in known for one in held):
+                yield (
+                    f"'{f'{path}.{name}'.lstrip('.')}' holds modules in a {type(value).__name__}, "
+                    f"where torch does not find them: they do not follow eval(), passes leave them "
+                    f"as they are, and their parameters are not counted; torch.nn.ModuleList holds "
+                    f"such"
+                )
+
+
 def _changes(module: nn.Module, inputs: Inputs) -> bool:
     """Tell whether a call changes the arrays that it is given."""
     import torch
 
     given = copies(inputs)
-    with torch.no_grad():
+    with torch.no_grad(), eagerly():
         caller_of(module, list(given))([tensor_of(array) for array in given.values()])
     return any(not np.array_equal(given[name], inputs[name], equal_nan=True) for name in inputs)
 
@@ -92,9 +117,8 @@ def _only_while_training(module: nn.Module, inputs: Inputs) -> list[str]:
     if any(isinstance(part, torch.jit.ScriptModule) for part in module.modules()):
         return []  # torch tells nobody which parts of such a module are called
     modes = [(part, part.training) for part in module.modules()]
-    state = {name: value.clone() for name, value in module.named_buffers()}
     try:
-        with torch.no_grad(), torch.random.fork_rng(devices=[]):
+        with put_back(module), torch.no_grad(), torch.random.fork_rng(devices=[]):
             usual = _calls(evaluated(module), inputs)
             module.train()
             with user_code("training mode"):
@@ -104,9 +128,6 @@ def _only_while_training(module: nn.Module, inputs: Inputs) -> list[str]:
     finally:
         for part, training in modes:
             part.training = training
-        with torch.no_grad():
-            for name, value in module.named_buffers():
-                value.copy_(state[name])
     return [path for path in trained if path not in usual]
 
 

@@ -17,7 +17,8 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import check_loaded, duplicate, value_parts
-from perfsuite.export.wrappers import unwrapped
+from perfsuite.export.wrappers import unwrap_parts, unwrapped, wrapped_parts
+from perfsuite.runner.build.identity import structure_of, unstored_parts
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice, check_repeatable_graph
 from perfsuite.runner.build.stages import check, paths
@@ -25,7 +26,7 @@ from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.rows import check_rows, check_validation
 from perfsuite.testing.samples import require, require_name
-from perfsuite.workloads.checked import is_module, plain, unchecked
+from perfsuite.workloads.checked import is_module, not_made_of, plain, unchecked
 from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
 
 if TYPE_CHECKING:
@@ -53,6 +54,8 @@ def check_workload(workload: Workload) -> None:
     )
     require_name(workload.name, f"workload '{workload.name}'")
     workload = _plain(workload)
+    told = not_made_of(workload)
+    require(not told, f"workload '{workload.name}': {told}")
     workload = replace(workload, task=unchecked(workload.task))
     _check_inputs(workload)
     predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
@@ -183,7 +186,7 @@ def _check_module(workload: Workload) -> Predict:
     if build is None:
         raise AssertionError(_one_model(workload.name))
     built = build()
-    module, twin = unwrapped(built), unwrapped(build())
+    module, twin = _bare(built), _bare(build())
     require(
         isinstance(module, nn.Module),
         f"{who} must return a torch.nn.Module, not {type(module).__name__}",
@@ -222,6 +225,15 @@ def _check_module(workload: Workload) -> Predict:
     return lambda asked: module_outputs(module, asked)
 
 
+def _bare(built: Any) -> Any:
+    """Return the net in what was built, as a run takes it; that itself stays as it is."""
+    net = unwrapped(built)
+    if is_module(net) and wrapped_parts(net):
+        net = duplicate(net)
+        unwrap_parts(net)
+    return net
+
+
 def _one_model(name: str) -> str:
     return (
         f"workload '{name}': its Model needs either build, a function that returns a "
@@ -238,22 +250,38 @@ def _check_twins(who: str, module: nn.Module, twin: nn.Module) -> None:
             f"{who}: '{name}' differs between two builds (or is not finite); load trained weights, "
             f"or call torch.manual_seed before the module is made: caches rely on it",
         )
+    lines = (structure_of(one).splitlines() for one in (module, twin))
+    changed = next((a for a, b in itertools.zip_longest(*lines) if a != b), None)
+    require(
+        changed is None,
+        f'{who}: two builds differ in what they consist of, such as "{changed}": caches rely on '
+        f"builds that are alike",
+    )
+    require(
+        list(unstored_parts(module)) == list(unstored_parts(twin)),
+        f"{who}: two builds differ in tensors, arrays or numbers that are no parameters and no "
+        f"persistent buffers, but attributes: caches rely on builds that are alike; draw them from "
+        f"a seeded generator",
+    )
 
 
 def _alike(one: Any, other: Any) -> bool:
     """Tell whether two values of a state are the same, and finite."""
-    from torch import Tensor
+    from torch import Tensor, strided
 
-    if isinstance(one, Tensor) and one.is_floating_point() and not one.is_sparse:
+    if isinstance(one, Tensor) and one.is_floating_point() and one.layout is strided:
         return one.shape == other.shape and bool((one == other).all())
     return list(value_parts(one)) == list(value_parts(other))
 
 
 def _check_finite(who: str, module: nn.Module, outputs: Outputs) -> None:
     """Raise unless outputs are finite, but for infinities that the forward means, as of masks."""
+    from torch import strided
+
     require(len(outputs) > 0, f"{who} gives no output")
     weights: Iterator[Any] = itertools.chain(module.parameters(), module.buffers())
-    meant = all(bool(one.isfinite().all()) for one in weights if one.is_floating_point())
+    dense = (one if one.layout is strided else one.detach().to_dense() for one in weights)
+    meant = all(bool(one.isfinite().all()) for one in dense if one.is_floating_point())
     for index, output in enumerate(outputs):
         if np.issubdtype(output.dtype, np.floating):
             wrong = int((np.isnan(output) if meant else ~np.isfinite(output)).sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numbers
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,14 +28,13 @@ from perfsuite.domain.task import (
 from perfsuite.domain.workload import Workload
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.state import check_loaded, duplicate, on_processor
-from perfsuite.export.wrappers import unwrapped, wrapped_weights
+from perfsuite.export.wrappers import is_program, unwrap_parts, unwrapped, wrapped_weights
 from perfsuite.user_code import kind_of, require_type, user_code, user_items
 from perfsuite.workloads.tasks.batches import Batches
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
-
-_OWN_REFERENCES = 2
 
 
 def checked(workload: Workload) -> Workload:
@@ -44,12 +44,8 @@ def checked(workload: Workload) -> Workload:
     """
     workload = plain(workload)
     name, model, task = workload.name, workload.model, workload.task
-    for what, found, wanted in (("model", model, Model), ("task", task, Task)):
-        if not isinstance(found, wanted):
-            raise ConfigError(
-                f"workload '{name}': its {what} must be a perfsuite.{wanted.__name__}, not "
-                f"{kind_of(found)}"
-            )
+    if told := not_made_of(workload):
+        raise ConfigError(f"workload '{name}': {told}")
     with user_code(f"{name}: its metric_name"):
         metric_name = task.metric_name
     if not isinstance(metric_name, str):
@@ -70,10 +66,24 @@ def plain(workload: Workload) -> Workload:
     return workload
 
 
+def not_made_of(workload: Workload) -> str:
+    """Return what is wrong with the kinds of a workload's model and task; '' if nothing is."""
+    for what, found, wanted in (("model", workload.model, Model), ("task", workload.task, Task)):
+        if not isinstance(found, wanted):
+            told = f"its {what} must be a perfsuite.{wanted.__name__}, not {kind_of(found)}"
+            if what == "task" and hasattr(found, "__getitem__"):
+                told += (
+                    "; a data set gives samples: give what makes batches of them, such as "
+                    "torch.utils.data.DataLoader(dataset, batch_size=16)"
+                )
+            return told
+    return ""
+
+
 def is_module(found: object) -> bool:
-    """Tell whether it is a torch module; whoever has one has loaded torch."""
+    """Tell whether it is a torch module, or an exported one; whoever has one has loaded torch."""
     torch = sys.modules.get("torch")
-    return torch is not None and isinstance(found, torch.nn.Module)
+    return torch is not None and (isinstance(found, torch.nn.Module) or is_program(found))
 
 
 def unchecked(task: Task) -> Task:
@@ -96,14 +106,45 @@ def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn
         found = require_type(unwrapped(module), nn.Module, whose, "a torch.nn.Module")
         del module
         check_loaded(found, whose)
-        # Besides a local name and the argument of `getrefcount`, somebody holds it. If that is to
-        # give it again, what a pass changes in it would be changed for the reference, too.
-        if sys.getrefcount(found) > _OWN_REFERENCES and unwrapped(build()) is found:
+        free = object()
+        # If somebody is to give it, or parts of it, again, what a pass changes in them would be
+        # changed for the reference, too.
+        if _is_held(found, free) and _shares_tensors(found, unwrapped(build())):
             with user_code(f"{name}: copying the module that its build() gives each time"):
                 found = duplicate(found)
+        unwrap_parts(found)
         return on_processor(found)
 
     return built
+
+
+def _is_held(net: nn.Module, free: object) -> bool:
+    """Tell whether something else than `net` itself may refer to it, or to a part with tensors.
+
+    `free` is an object that the caller alone holds, as it does `net`: how many references a call
+    takes depends on the interpreter.
+    """
+    nothing = object()
+    inner = [part for part in net.modules() if part is not net and _has_tensors(part)]
+    counts = {id(one): sys.getrefcount(one) for one in [nothing, free, net, *inner]}
+    own = Counter(id(child) for part in net.modules() for child in part._modules.values())
+    most = counts[id(nothing)]  # with its name, as those inside are in a list
+    return counts[id(net)] > counts[id(free)] or any(
+        counts[id(part)] - own[id(part)] > most for part in inner
+    )
+
+
+def _has_tensors(module: nn.Module) -> bool:
+    return next(_tensors(module), None) is not None
+
+
+def _shares_tensors(one: nn.Module, other: nn.Module) -> bool:
+    return not {id(tensor) for tensor in _tensors(one)}.isdisjoint(map(id, _tensors(other)))
+
+
+def _tensors(module: nn.Module) -> Iterator[torch.Tensor]:
+    yield from module.parameters()
+    yield from module.buffers()
 
 
 class CheckedTask(Task):

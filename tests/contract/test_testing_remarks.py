@@ -41,6 +41,45 @@ class Auxiliary(Two):
         return (scores, self.extra(self.a(x).mean((2, 3)))) if self.training else scores
 
 
+class Growing(Auxiliary):
+    """Keeps in training mode what it has seen, of which nothing may be left."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("seen", torch.zeros(0))
+
+    def forward(self, x: Any) -> Any:
+        if self.training:
+            self.seen = torch.cat([self.seen, x.flatten()])
+            self.register_buffer("last", x)
+        elif len(self.seen):
+            return self.scores(x) * 2
+        return super().forward(x)
+
+
+class Hiding(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.parts, self.tower = [self.a, self.b], [nn.ReLU().eval()]
+
+    def forward(self, x: Any) -> Any:
+        return self.tower[0](self.scores(x))
+
+
+class Sparse(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.mask = nn.Parameter(torch.eye(5).to_sparse_csr(), requires_grad=False)
+
+    def forward(self, x: Any) -> Any:
+        return (self.mask @ self.scores(x).t()).t()
+
+
+def compiled(net: Any) -> Any:
+    net.a.compile(backend="aot_eager")
+    return net
+
+
 class Detecting(Two):
     def forward(self, x: Any) -> Any:
         return self.scores(x).flatten()
@@ -75,12 +114,20 @@ class Masked(Two):
         (Detecting, "Task.agreement"),
         (lambda: Half().bfloat16(), "its weights are bfloat16: it cannot run in fp32"),
         (lambda: nn.DataParallel(Two()), "build() gives a DataParallel"),
+        (lambda: compiled(Two()), "a is in torch.compile; perfsuite takes it out"),
+        (Hiding, "'tower' holds modules in a list, where torch does not find them"),
+        (Growing, "'extra' is called in training mode alone"),
     ],
 )
 def test_each_is_told(build: Callable[[], Any], words: str) -> None:
     (remark,) = told(build)
     assert remark.startswith("workload 'net': ")
     assert words in remark
+
+
+@pytest.mark.filterwarnings("ignore:Sparse")
+def test_sparse_weights_pass() -> None:
+    assert all("MACs are only a part" in one for one in told(Sparse) if "Sparse" not in one)
 
 
 def test_of_a_plain_net_there_is_nothing_to_tell() -> None:

@@ -168,3 +168,29 @@ def test_a_list_that_is_one_input_is_told_how_it_is_given() -> None:
     assert perfsuite.profile(Many(), (pictures,)).latency_s > 0
     with pytest.raises(BuildError, match=r"on 2 inputs \(a list that is one input is given as"):
         perfsuite.profile(Many(), pictures)
+
+
+def test_inputs_may_be_dicts_in_what_a_module_takes_and_arrays_that_torch_does_not_take() -> None:
+    class Many(nn.Module):
+        def forward(self, batch):
+            batch["pictures"] -= 0.5
+            seen.add((float(batch["pictures"][0, 0]), float(batch["more"]["sizes"][0, 0])))
+            return batch["pictures"] * batch["more"]["sizes"]
+
+    seen: set[tuple[float, float]] = set()
+    pictures = np.ones((2, 2), np.float32)
+    given = {"pictures": torch.ones(2, 2), "more": {"sizes": pictures[:, ::-1] * 2}}
+    perfsuite.profile(Many(), (given,))
+    assert seen == {(0.5, 2.0)}, "a call had what the call before had made of its inputs"
+    assert given["pictures"].tolist() == [[1.0, 1.0]] * 2
+    assert perfsuite.profile(nn.Linear(2, 2), (pictures[:, ::-1],)).latency_s > 0
+
+
+def test_a_module_without_values_is_told() -> None:
+    with pytest.raises(perfsuite.PerfsuiteError, match="meta device, which hold no values"):
+        perfsuite.profile(nn.Linear(2, 2, device="meta"), (torch.ones(1, 2),))
+
+
+def test_an_exported_program_is_profiled_as_the_module_that_it_holds() -> None:
+    program = torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),))
+    assert perfsuite.profile(program, (torch.ones(1, 2),)).latency_s > 0

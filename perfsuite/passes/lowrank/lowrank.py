@@ -35,6 +35,7 @@ from perfsuite.passes.lowrank.rank_search import (
 )
 from perfsuite.passes.shared.goals import check_target
 from perfsuite.passes.shared.invocation import call, copied, teacher_of
+from perfsuite.passes.shared.layers import why_no_layers
 from perfsuite.passes.shared.saved_choice import clock_identity, load_or_choose
 from perfsuite.training.finetune import fine_tune
 from perfsuite.training.loop import AdamPlan, SgdPlan, TrainingProgress
@@ -146,7 +147,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             found = limited(model, found, self.layers)
         who = f"lowrank on {type(model).__name__}"
         if not found.layers:
-            what = _named(found.left) or "it has no linear layer and no convolution"
+            what = _named(found.left) or why_no_layers(model)
             raise Unsupported(f"{who}: none of its layers can be factorized: {what}")
         cold = sum(weight.numel() * weight.element_size() for weight in model.parameters())
         menu_list = menus(found.layers, self.method, self.energy, ctx, cold)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.calls import caller, evaluated, tensors_in, tensors_of
+from perfsuite.export.wrappers import eagerly
 from perfsuite.passes.prune.operations import Operation, Trace, along
 from perfsuite.passes.prune.positions import Labels
 from perfsuite.passes.prune.rules import rule_of
@@ -39,7 +40,7 @@ def followed(model: nn.Module, inputs: Inputs) -> tuple[Trace, list[Axis], set[i
     axes = _axes(trial, trace)
     given = tensors_of(inputs)
     try:
-        with torch.no_grad(), _running(trial, trace), _seen(trace), _slow_attention():
+        with torch.no_grad(), eagerly(), _running(trial, trace), _seen(trace), _slow_attention():
             answer = caller(trial, list(inputs))(given)
     except Exception as error:  # whatever a user's module raises
         raise Unsupported(

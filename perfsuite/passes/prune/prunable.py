@@ -13,6 +13,7 @@ from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.passes.prune.channels import Channels, Group
 from perfsuite.passes.prune.surgery import is_absent
 from perfsuite.passes.prune.verification import cuttable_groups
+from perfsuite.passes.shared.layers import why_no_layers
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def prunable(
     for pattern in layers:
         _check_layers(model, pattern, {group.layer for group in groups}, found, left)
     if not groups:
-        reasons = _reasons(left) or "it has no convolution and no linear layer"
+        reasons = _reasons(left) or why_no_layers(model)
         raise Unsupported(f"prune: no layer of {type(model).__name__} can be pruned: {reasons}")
     return groups, left
 

@@ -91,6 +91,24 @@ def layer_kinds() -> tuple[type[Any], ...]:
     return *convolution_kinds(), nn.Linear
 
 
+def why_no_layers(model: nn.Module) -> str:
+    """Return why a net has no layer that a pass could make smaller."""
+    import torch
+
+    for path, part in model.named_modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            what = "TorchScript"
+        elif isinstance(part, torch.fx.GraphModule):
+            what = "a graph of operators"
+        else:
+            continue
+        return (
+            f"{path or 'it'} is {what}, in which no layer can be changed; build the net from its "
+            f"Python code"
+        )
+    return "it has no convolution and no linear layer"
+
+
 def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
     """Return the layers that a call of `model` uses, by path, in the order of their first calls."""
     modules = {path: m for path, m in model.named_modules() if isinstance(m, layer_kinds())}

@@ -261,8 +261,10 @@ def works(
     @contextlib.contextmanager
     def scope(path: str) -> Iterator[None]:
         inside.append(path)
-        yield
-        inside.pop()
+        try:  # what a part raises, the code that calls it may catch
+            yield
+        finally:
+            inside.pop()
 
     class Catch(TorchDispatchMode):  # type: ignore[no-untyped-call]
         def __torch_dispatch__(

@@ -19,6 +19,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
 from perfsuite.export.calls import Caller, caller, copies, evaluated, tensors_in
 from perfsuite.export.state import load, storable
+from perfsuite.export.wrappers import eagerly, stay_eager
 from perfsuite.processor import read_processor
 from perfsuite.runtimes.pytorch.card import (
     Placement,
@@ -127,6 +128,7 @@ class PyTorch:
             require_card()
             settle_card_precision(manifest.precision)
         module = options.rebuild()
+        stay_eager(True)  # functions, too, that the module's code has compiled
         load_weights(module, path)
         evaluated(module)
         asked = options.channels_last
@@ -208,6 +210,7 @@ class PyTorchSession(ModuleSession):
 
     def close(self) -> None:
         """Free the module."""
+        stay_eager(False)
         self._module = self._call = self._last = None
 
     def _read(self) -> Evidence:
@@ -291,9 +294,9 @@ def run_module(module: nn.Module, inputs: Inputs) -> Outputs:
     _ieee()
     call = caller(evaluated(module), list(inputs))
     place = Placement(PROCESSOR, "fp32", False)
-    return [
-        output.copy() for output in _answers(module, call, list(copies(inputs).values()), place)
-    ]
+    with eagerly():
+        found = _answers(module, call, list(copies(inputs).values()), place)
+    return [output.copy() for output in found]
 
 
 def _answers(

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.export.attributes import Attributes
 from perfsuite.export.calls import copies
 from perfsuite.runtimes.shared.base import BaseSession
 
@@ -63,14 +64,12 @@ def _spans(inputs: Inputs) -> Iterator[tuple[int, int]]:
 
 def _kept(module: nn.Module) -> Iterator[tuple[int, int]]:
     """Yield the memory of all tensors that a module keeps."""
-    import torch
-
     for part in module.modules():
-        for held in (part._parameters, part._buffers, vars(part)):
-            for tensor in held.values():
-                if isinstance(tensor, torch.Tensor) and not _elsewhere(tensor):
-                    storage = tensor.untyped_storage()
-                    yield storage.data_ptr(), storage.data_ptr() + storage.nbytes()
+        own = (*part.parameters(recurse=False), *part.buffers(recurse=False))
+        for tensor in (*own, *Attributes(part).tensors()):
+            if not _elsewhere(tensor):
+                storage = tensor.untyped_storage()
+                yield storage.data_ptr(), storage.data_ptr() + storage.nbytes()
 
 
 def _elsewhere(tensor: torch.Tensor) -> bool:

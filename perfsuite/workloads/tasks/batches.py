@@ -219,6 +219,11 @@ class Batches(Task):
         return _every_second(self._read(self.loader), 1)
 
     def _read(self, loader: Iterable[Any]) -> Iterator[Batch]:
+        if _numpy_like(loader):
+            raise ConfigError(
+                f"{kind_of(loader)}: it is one array, and a loader gives batches; give a list of "
+                f"batches, such as [array]"
+            )
         if iter(loader) is loader:
             raise ConfigError(
                 f"{kind_of(loader)}: it gives its batches once, and every job reads them again; "
@@ -318,6 +323,10 @@ def _array(value: Any, name: str) -> np.ndarray:
             f"were expected, their first axis over samples"
         )
     return found
+
+
+def _numpy_like(value: Any) -> bool:
+    return isinstance(value, np.ndarray) or hasattr(value, "detach")
 
 
 def _numpy(value: Any) -> np.ndarray | None:

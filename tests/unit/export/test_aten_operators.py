@@ -14,7 +14,7 @@ from torch.nn import functional
 from torch.utils.flop_counter import flop_registry
 
 from perfsuite.export.aten_formulas import FORMULAS
-from perfsuite.export.aten_operators import TOLD, is_free
+from perfsuite.export.aten_operators import TOLD, counted, is_free
 from perfsuite.measure.macs import Macs, count_module
 
 X = np.ones((2, 3, 8, 8), np.float32)
@@ -260,3 +260,9 @@ def test_every_operator_of_torch_is_counted_or_free_or_told_on_purpose() -> None
             twice.add(plain)
     assert unknown == set()
     assert twice == set()
+
+
+def test_marks_that_code_sets_for_profilers_are_no_arithmetic() -> None:
+    with counted() as count, torch.profiler.record_function("mine"):
+        torch.ones(2, 2) @ torch.ones(2, 2)
+    assert (count.macs, dict(count.uncounted)) == (8, {})

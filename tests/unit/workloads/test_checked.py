@@ -197,6 +197,13 @@ def test_functions_of_a_training_set_are_checked() -> None:
         checked(net, net, torch.zeros(1), torch.zeros(1))
 
 
+class Rows:
+    """As torch's data sets, which give samples by number."""
+
+    def __getitem__(self, number: int) -> np.ndarray:
+        return ARRAY
+
+
 def test_what_a_workload_is_made_of_is_checked() -> None:
     torch = pytest.importorskip("torch")
     found = checked(Workload("net", Model(lambda: torch.nn.ReLU()), Task()))
@@ -206,6 +213,7 @@ def test_what_a_workload_is_made_of_is_checked() -> None:
         checked(Workload("net", Model(lambda: None))).model.build()  # type: ignore
     for workload, words in (
         (Workload("net", wrong), "its model must be a perfsuite.Model, not the class ReLU"),
+        (Workload("net", Model(wrong), Rows()), "give what makes batches of them, such as torch"),  # type: ignore[arg-type]
         (Workload("net", Model(wrong), Task), "its task must be a perfsuite.Task, not the class"),  # type: ignore[arg-type]
     ):
         with pytest.raises(ConfigError, match=words):
@@ -216,3 +224,37 @@ def test_what_a_workload_is_made_of_is_checked() -> None:
     own = type("Own", (Task,), {"metric_name": property(lambda self: 1 / 0)})
     with pytest.raises(BuildError, match=r"net: its metric_name failed in line .* ZeroDivision"):
         checked(Workload("net", Model(wrong), own()))
+
+
+def test_a_net_is_never_given_twice_nor_a_part_of_it() -> None:
+    """What a pass changes in one would be changed in the other."""
+    nn = pytest.importorskip("torch.nn")
+    held, activation = nn.Sequential(nn.Linear(2, 2)), nn.ReLU()
+
+    def tensors(build: Any) -> list[int]:
+        built = checked(Workload("net", Model(build), Task())).model.build
+        nets = [built(), built()]  # type: ignore[misc]
+        return [id(weight) for net in nets for weight in net.parameters()]
+
+    for build, count in (
+        (lambda: held, 2),
+        (lambda: nn.Sequential(held, activation), 2),
+        (lambda: nn.Sequential(nn.ModuleList([nn.Linear(2, 2)]), held[0], nn.Linear(2, 2)), 6),
+    ):
+        found = tensors(build)
+        assert len(set(found)) == len(found) == 2 * count
+
+
+def test_a_net_of_its_own_is_built_once_and_taken_out_of_what_is_round_its_parts() -> None:
+    nn = pytest.importorskip("torch.nn")
+    built: list[Any] = []
+
+    def build() -> Any:
+        net = nn.Sequential(nn.DataParallel(nn.Linear(2, 2)), activation, nn.Linear(2, 2))
+        net.again = net[2]
+        built.append(0)
+        return net
+
+    activation = nn.ReLU()
+    net = checked(Workload("net", Model(build), Task())).model.build()  # type: ignore[misc]
+    assert len(built) == 1 and type(net[0]) is nn.Linear and net[1] is activation

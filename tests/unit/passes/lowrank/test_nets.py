@@ -75,7 +75,7 @@ def test_a_net_of_others_is_unsupported(tmp_path: Path) -> None:
     inputs = {"x": np.zeros((1, 4, 5, 5), np.float32)}
     with pytest.raises(Unsupported, match="none of its layers can be factorized: 0: grouped"):
         Lowrank(energy=0.5).fit(model, context(tmp_path, inputs))
-    with pytest.raises(Unsupported, match="it has no linear layer and no convolution"):
+    with pytest.raises(Unsupported, match="it has no convolution and no linear layer"):
         Lowrank(energy=0.5).fit(nn.ReLU(), context(tmp_path, inputs))
 
 

@@ -7,7 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from perfsuite.passes.shared.layers import LayerCall, layers_and_macs, layers_of, watched
+from perfsuite.passes.shared.layers import (
+    LayerCall,
+    layers_and_macs,
+    layers_of,
+    watched,
+    why_no_layers,
+)
 
 
 class Head(nn.Module):
@@ -70,3 +76,12 @@ def test_a_layer_that_takes_or_gives_no_tensor_is_none() -> None:
             return super().forward(x), x
 
     assert layers_of(Two(2, 2), {"x": np.zeros((1, 2), np.float32)}) == {}
+
+
+def test_a_net_that_is_no_python_code_is_told_as_that() -> None:
+    net = nn.Sequential(nn.Linear(2, 2))
+    traced = torch.jit.trace(net, torch.ones(1, 2))
+    assert why_no_layers(traced).startswith("it is TorchScript, in which no layer")
+    graph = torch.export.export(net, (torch.ones(1, 2),)).module()
+    assert why_no_layers(nn.Sequential(graph)).startswith("0 is a graph of operators, in which")
+    assert why_no_layers(nn.ReLU()) == "it has no convolution and no linear layer"

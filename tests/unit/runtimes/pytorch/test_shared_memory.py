@@ -51,6 +51,17 @@ class Keeping(nn.Module):
         return self.kept.copy_(x + 1)
 
 
+class Remembering(nn.Module):
+    """Writes its answers into a tensor that it has in a dict."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept = {"last": torch.zeros(1, 2)}
+
+    def forward(self, x: Any) -> Any:
+        return self.kept["last"].copy_(x + 1)
+
+
 class Plain(nn.Module):
     def forward(self, x: Any) -> Any:
         return x + 1
@@ -64,7 +75,7 @@ def array(value: float) -> dict[str, np.ndarray]:
     return {"x": np.full((1, 2), value, np.float32)}
 
 
-@pytest.mark.parametrize("kind", [Spoiling, Echoing, Keeping])
+@pytest.mark.parametrize("kind", [Spoiling, Echoing, Keeping, Remembering])
 def test_arrays_stay_as_they_were(kind: type[nn.Module]) -> None:
     opened, given, other = session(kind()), array(5), array(7)
     first = [output.copy() for output in opened.run(given)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,9 @@ def test_structures_are_restored() -> None:
     assert again["a"][1][0] is value["a"][1][0]
     with pytest.raises(Unsupported, match="a set cannot pass"):
         flatten([{1}])
+    own = type("Output", (OrderedDict,), {})  # with attributes, as Hugging Face's
+    with pytest.raises(Unsupported, match="a Output cannot pass"):
+        flatten(own(scores=torch.ones(1)))
 
 
 @pytest.mark.parametrize("name", ENGINES)

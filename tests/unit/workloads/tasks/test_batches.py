@@ -146,3 +146,10 @@ def test_a_build_that_gives_one_module_each_time_is_not_changed_either() -> None
         )
     )
     assert fresh.model.build() is not fresh.model.build()
+
+
+def test_one_array_is_no_loader() -> None:
+    torch = pytest.importorskip("torch")
+    for array in (PICTURES, torch.from_numpy(PICTURES)):
+        with pytest.raises(ConfigError, match=r"it is one array, .* such as \[array\]"):
+            Batches(array).inputs(1, 0)
