@@ -69,7 +69,7 @@ class QuantizedGraphs(msgspec.Struct, frozen=True):
       otherwise every value between two operators is quantized.
     - `weight_bits`: 7 (-63 to 63) where two 8-bit products are added in 16 bits, which saturate.
     - `float_operators`: operators that it has no 8-bit kernels for, such as ConvTranspose; they
-      stay as they are. What those without weights give, such as ReduceMax, is not rounded either.
+      stay as they are.
     - `pairs_before_layers`: a layer is computed in 8 bits if a pair stands directly before it, also
       where pooling or a change of shape lies between it and the values' own pair. Without it an
       engine with `sum_in_accumulator` finds by itself what carries 8-bit values to a layer.

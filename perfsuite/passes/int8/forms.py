@@ -31,6 +31,12 @@ _PAYS = 16  # products for each value that has to be transposed, or it costs mor
 _MOST_GROUPS, _LEAST_CHANNELS = 4, 32
 
 
+def _pays(weights: np.ndarray) -> bool:
+    """Tell whether a product with such weights first is worth what transposing it costs."""
+    rows, inner = weights.shape[-2:]
+    return bool(rows * inner >= _PAYS * (rows + inner))
+
+
 def in_known_forms(
     model: onnx.ModelProto, float_operators: Collection[str] = ()
 ) -> onnx.ModelProto:
@@ -77,6 +83,9 @@ class _Writer:
             if node.domain in ("", "ai.onnx") and len(node.input) > 1:
                 if node.op_type in self.float_operators:
                     pass
+                elif node.op_type == "Gemm" and (turned := self._transposed_gemm(node)):
+                    nodes += turned
+                    continue
                 elif node.op_type == "Gemm":
                     nodes += self._gemm(node)
                 elif node.op_type == "MatMul" and (turned := self._transposed(node)):
@@ -128,29 +137,66 @@ class _Writer:
 
     def _transposed(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Return the nodes of a product whose first operand is constant, transposed; else []."""
-        from onnx import helper
-
         weights, rank = self._float(node.input[0]), self.ranks.get(node.input[1], 0)
         if weights is None or node.input[1] in self.constants or not 2 <= weights.ndim <= rank:
             return []
-        rows, inner = weights.shape[-2:]
-        if set(weights.shape[:-2]) - {1} or rows * inner < _PAYS * (rows + inner):
+        if set(weights.shape[:-2]) - {1} or not _pays(weights):
             return []
+        return self._turned(node, "turned", weights.reshape(weights.shape[-2:]), rank)
+
+    def _transposed_gemm(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
+        """Return the nodes of a Gemm whose first operand is constant, transposed; else []."""
+        from onnx import helper
+
+        said = {a.name: helper.get_attribute_value(a) for a in node.attribute}
+        weights, bias = self._float(node.input[0]), node.input[2] if len(node.input) > 2 else ""
+        beta, added = said.get("beta", 1.0), self._float(bias)
+        if weights is None or node.input[1] in self.constants or not _pays(weights):
+            return []
+        if bias and beta != 1.0:
+            if added is None:
+                return []
+            bias = self._constant(bias, f"times {beta}", added * beta)
+        alpha, turned = said.get("alpha", 1.0), bool(said.get("transA", 0))
+        weights = (weights.T if turned else weights) * alpha
+        what = f"turned times {alpha}" if not turned else f"times {alpha}"
+        made = self._turned(node, what, weights, 2, given_turned=bool(said.get("transB", 0)))
+        if bias:
+            made[-1].output[0] = unused_name(f"{node.output[0]}_without_bias", self.taken)
+            read, name = [made[-1].output[0], bias], self._beside(node, "Add")
+            made += self._as(node, [helper.make_node("Add", read, [node.output[0]], name)])
+        return made
+
+    def _turned(
+        self,
+        node: onnx.NodeProto,
+        what: str,
+        weights: np.ndarray,
+        rank: int,
+        *,
+        given_turned: bool = False,
+    ) -> list[onnx.NodeProto]:
+        """Return the nodes of weights (rows, columns) times a node's second operand, transposed.
+
+        That operand has `rank` axes, and may be transposed already. `what` the weights are of the
+        node's first operand tells them from others that are made of it.
+        """
+        from onnx import helper
+
         swap = [*range(rank - 2), rank - 1, rank - 2]
         given, made = (
             unused_name(f"{node.output[0]}_{what}", self.taken) for what in ("turned", "product")
         )
-        turned = weights.reshape(rows, inner).T
-        product = helper.make_node(
-            "MatMul", [given, self._constant(node.input[0], "turned", turned)], [made], node.name
-        )
-        around = [
+        first = node.input[1] if given_turned else given
+        turned = self._constant(node.input[0], what, weights.T)
+        product = helper.make_node("MatMul", [first, turned], [made], node.name)
+        before, behind = (
             helper.make_node(
                 "Transpose", [one], [other], self._beside(node, "Transpose"), perm=swap
             )
             for one, other in ((node.input[1], given), (made, node.output[0]))
-        ]
-        return self._as(node, [around[0], product, around[1]])
+        )
+        return self._as(node, [*([] if given_turned else [before]), product, behind])
 
     def _summed(self, node: onnx.NodeProto) -> list[onnx.NodeProto]:
         """Return the nodes of an Einsum of a value and a constant, with a product; else []."""

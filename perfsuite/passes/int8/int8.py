@@ -63,7 +63,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_drop_points: float | None = None
     portable: bool = False
 
-    version: ClassVar[int] = 19
+    version: ClassVar[int] = 20
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 
@@ -248,7 +248,7 @@ def _require_layers(graph: onnx.ModelProto, placement: Placement, scheme: Scheme
     if not placement.weighted:
         there = {node.op_type for node in graph.graph.node}
         floats = sorted(there.intersection(scheme.float_operators))
-        more = f"; {' and '.join(floats)} run in float, and what reads them too" if floats else ""
+        more = f"; {' and '.join(floats)} run in float there" if floats else ""
         raise Unsupported(
             f"int8: the graph has no convolution or matrix product with constant float32 weights"
             f"{why_none(graph)}{more}"

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import BuildError
-from perfsuite.export.bodies import bodies, names_made, names_read, unused_name
+from perfsuite.export.bodies import bodies, every_node, names_made, names_read, unused_name
 
 if TYPE_CHECKING:
     import onnx
@@ -66,6 +66,10 @@ class _Writer:
 
         self.top, self.opset = top, opset
         self.constants = {one.name: numpy_helper.to_array(one) for one in top.initializer}
+        for one in every_node(top):
+            for attribute in one.attribute if one.op_type == "Constant" else ():
+                if attribute.name == "value":
+                    self.constants[one.output[0]] = numpy_helper.to_array(attribute.t)
         self.types = {one.name: one.data_type for one in top.initializer}
         self.ranks: dict[str, int] = {one.name: len(one.dims) for one in top.initializer}
         for value in (*known.input, *known.value_info, *known.output):

@@ -45,17 +45,13 @@ def place(
     they round it. Without `ranges` all that a concatenation joins shares a scale, and the groups
     name all tensors to calibrate, also what is taken out of a concatenation; with these tensors'
     `ranges`, what would lose too many bits keeps a scale of its own, or stays float. Operators that
-    the engine runs in float alone are left as they are, with what is `unrounded` for them, and so
-    are the layers whose first results are in `stays`. The tensors to calibrate are then among those
-    of the placement without any.
+    the engine runs in float alone are left as they are, and so are the layers whose first results
+    are in `stays`. The tensors to calibrate are then among those of the placement without any.
     """
-    floats = unrounded(graph, float_operators)
-    flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges, frozenset(floats))
+    flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges)
     for node in graph.node:
         flow.visit(node)
-    if ranges is not None:
-        ranges = {**dict.fromkeys(floats, (0.0, 0.0)), **ranges}  # nobody asked for these
-    return without(flow.placement(ranges), graph, floats)
+    return flow.placement(ranges)
 
 
 def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[str]) -> Placement:
@@ -70,25 +66,6 @@ def without(placement: Placement, graph: onnx.GraphProto, tensors: Collection[st
     read = {node.output[0]: node.input[0] for node in graph.node if node.output and node.input}
     weighted = tuple(name for name in placement.weighted if read[name] in rounded)
     return replace(placement, groups=groups, carriers=carriers, weighted=weighted)
-
-
-def unrounded(graph: onnx.GraphProto, float_operators: Collection[str]) -> tuple[str, ...]:
-    """Return what must not be rounded, in topological order.
-
-    These are the results of float operators without weights, what is made of such a result alone,
-    which an engine may compute in the same kernel, and what joins one with others: an engine may
-    round each part by itself.
-    """
-    alone = {*float_operators} - {*CONVOLUTIONS, *PRODUCTS}
-    known = {tensor.name for tensor in graph.initializer}
-    found: dict[str, None] = {}
-    for node in graph.node:
-        given = {name for name in node.input if name and name not in known}
-        behind = given <= found.keys() and node.op_type not in (*CONVOLUTIONS, *PRODUCTS)
-        behind |= node.op_type == "Concat" and not found.keys().isdisjoint(given)
-        if node.op_type in alone or (given and behind):
-            found |= dict.fromkeys(node.output)
-    return tuple(found)
 
 
 def channel_axis(node: onnx.NodeProto) -> int:
@@ -107,7 +84,6 @@ class _Flow:
     float_operators: tuple[str, ...] = ()
     stays: Collection[str] = ()
     ranges: Mapping[str, Range] | None = None
-    unrounded: Collection[str] = ()
     weighted: list[str] = field(default_factory=list)
     integer: set[str] = field(default_factory=set)
     needed: set[str] = field(default_factory=set)
@@ -242,8 +218,6 @@ class _Flow:
             node = self.producer.get(name)
             if name not in carried and name not in self.parts and node is not None:
                 if node.op_type == "Concat":
-                    if name in self.unrounded:
-                        continue  # its other parts are rounded by themselves, for other readers
                     carried[name] = tuple(node.input)
                 elif self._moves(node):
                     carried[name] = (node.input[0],)

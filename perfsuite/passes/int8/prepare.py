@@ -12,7 +12,6 @@ from perfsuite.export.bodies import bodies, names_made
 from perfsuite.passes.int8.forms import in_known_forms
 from perfsuite.passes.int8.opsets import PER_CHANNEL, converted, opset_of
 from perfsuite.passes.int8.shuffles import without_shuffles
-from perfsuite.passes.int8.sums import as_means
 from perfsuite.passes.int8.unchanged import difference, steady
 
 if TYPE_CHECKING:
@@ -25,10 +24,9 @@ def prepared(
     """Return a copy in which what can be quantized is found; it answers `samples` as `graph` does.
 
     Local functions are expanded, old operators converted, constants folded, batch normalization
-    folded, matrix products written in the forms that engines know, sums that an engine rounds too
-    early as means, and channels are no longer shuffled. Raises `BuildError`, with what differs, if
-    the result would answer otherwise than within the parity of fp32. What the engine runs in float
-    alone need not have a form for it.
+    folded, matrix products written in the forms that engines know, and channels are no longer
+    shuffled. Raises `BuildError`, with what differs, if the result would answer otherwise than
+    within the parity of fp32. What the engine runs in float alone need not have a form for it.
     """
     from onnx import inliner
 
@@ -49,7 +47,6 @@ def prepared(
             f"a fault of perfsuite's, which a graph exported with opset 17 or newer may avoid"
         )
     made = in_known_forms(_with_inner_results(fold_batch_norms(simple)), float_operators)
-    made = as_means(made, float_operators)
     # A normalization with tiny variances can make weights that fp32 does not hold well enough.
     if difference(simple, made, samples, steady(simple.graph, made.graph)):
         made = simple

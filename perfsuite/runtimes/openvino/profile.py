@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+import msgspec
+
 from perfsuite.domain.profile import Kernel, Node, Profile
 from perfsuite.domain.task import Inputs, Outputs
+from perfsuite.runtimes.openvino.norms import PART
 from perfsuite.runtimes.openvino.single_rows import SQUEEZE
 from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
 from perfsuite.runtimes.shared.precision import PRECISIONS, is_layer
@@ -27,6 +30,11 @@ PRODUCTS = (
     "ConvolutionBackpropData",
     "MatMul",
 )
+_RECURRENT = (
+    "GRUCell", "GRUSequence", "LSTMCell", "LSTMSequence", "RNNCell", "RNNSequence",
+)  # fmt: skip
+_RECURRENT_KERNELS = ("RNNCell", "RNNSeq")
+_LAYERS = (*PRODUCTS, *_RECURRENT)
 # Layers that read constants alone, and yet give something else in each call.
 _LIVE = ("RandomUniform", "Multinomial", "MemoryInput", "ReadValue")
 
@@ -164,7 +172,7 @@ def _value(layer: Any, index: int) -> str:
 
 def _owner(layer: Any, proper: set[str]) -> str:
     """Return the name without the parts appended to it, such as `/WithoutBiases`."""
-    name = str(layer.get_friendly_name()).removesuffix(SQUEEZE)
+    name = str(layer.get_friendly_name()).removesuffix(SQUEEZE).partition(PART)[0]
     while name and name not in proper:
         name = name.rpartition("/")[0]
     return name
@@ -178,14 +186,16 @@ def origins(
     What scales a product's sums, or adds its bias, as a layer of its own has that product's name,
     too: the product is then only in the layer that computes it.
     """
+    graph = _with_owners(graph)
     given = Graph(graph)
     known = [{index for name in layer.merged for index in _known(given, name)} for layer in found]
+    known = _with_directions(graph, found, known)
     own = [is_layer(layer.node.kind) for layer in found]
     computed = {
         index
         for computes, indices in zip(own, known, strict=True)
         for index in indices
-        if computes and graph[index].kind in PRODUCTS
+        if computes and graph[index].kind in _LAYERS
     }
     elsewhere = {graph[index].path for index in computed}
     known = [
@@ -195,7 +205,7 @@ def origins(
     whole, parts = [], []
     for indices in merged(given, known):
         paths = [path for path in dict.fromkeys(graph[at].path for at in indices) if path]
-        here = {graph[at].path for at in indices if graph[at].kind in PRODUCTS}
+        here = {graph[at].path for at in indices if graph[at].kind in _LAYERS}
         there = [path for path in paths if path in elsewhere - here]
         whole.append(tuple(path for path in paths if path not in there))
         parts.append(tuple(there))
@@ -207,6 +217,41 @@ def origins(
         for part, mine, others in zip(parts, whole, around, strict=True)
     ]
     return whole, near
+
+
+def _with_owners(graph: Sequence[Node]) -> list[Node]:
+    """Return the graph, whose recurrent layers without a path have that of what they give.
+
+    Their values are turned before they are the ONNX node's.
+    """
+    consumers, found = Graph(graph).consumers, list(graph)
+    for at, node in enumerate(graph):
+        ring = [at] if node.kind in _RECURRENT else []
+        while ring and not any(graph[one].path for one in ring):
+            values = (value for one in ring for value in graph[one].outputs)
+            ring = list(dict.fromkeys(one for value in values for one in consumers[value]))
+        path = next((graph[one].path for one in ring if graph[one].path), "")
+        found[at] = msgspec.structs.replace(node, path=path or node.path)
+    return found
+
+
+def _with_directions(
+    graph: Sequence[Node], found: Sequence[CompiledLayer], known: list[set[int]]
+) -> list[set[int]]:
+    """Return `known`, in which recurrent layers without a name of the graph's have the nearest one.
+
+    One that runs in both directions is computed as two, whose names are made up.
+    """
+    places = {node.path: at for at, node in enumerate(graph) if node.kind in _RECURRENT}
+    if not places:
+        return known
+    names = [tuple(dict.fromkeys(graph[at].path for at in indices)) for indices in known]
+    around = neighbours([layer.node for layer in found], names, set(places))
+    made = []
+    for layer, indices, near in zip(found, known, around, strict=True):
+        lost = not indices and layer.node.kind in _RECURRENT_KERNELS
+        made.append({places[name] for name in near if name in places} if lost else indices)
+    return made
 
 
 def _known(graph: Graph, name: str) -> list[int]:

@@ -21,6 +21,7 @@ from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, witho
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
+from perfsuite.runtimes.openvino.norms import with_sums
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
@@ -67,17 +68,8 @@ class OpenVino:
         return versions("openvino", ("openvino",), "pip install openvino")
 
     def quantized_graphs(self, device: str) -> QuantizedGraphs:
-        """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums.
-
-        Some reductions whose results are rounded compute in 8 bits, of values that are not scaled
-        yet (2026.4): the answers would be wrong.
-        """
-        return QuantizedGraphs(
-            "uint8",
-            sum_in_accumulator=True,
-            weight_bits=weight_bits(),
-            float_operators=("ReduceMax", "ReduceMin", "ReduceSum"),
-        )
+        """Return uint8 activations; it adds shortcuts to a convolution's 32-bit sums."""
+        return QuantizedGraphs("uint8", sum_in_accumulator=True, weight_bits=weight_bits())
 
     def build(self, variant: Variant, manifest: Manifest, folder: Path) -> None:
         """Write `model.xml` and `model.bin`, weights in the precision of the graph."""
@@ -277,14 +269,15 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
 
     Of two nodes with one name the engine's layers could not be told apart, local functions and
     sparse weights, which `graph` has no more, it does not take, of branches that give nothing and
-    of inputs that are left out it makes something, and of one row of rounded values more sides than
-    there are.
+    of inputs that are left out it makes something, of one row of rounded values more sides than
+    there are, and of some norms it does not read the axes.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = without_function(with_slices(with_computed_empties(without_empty_names(graph))))
+    better = with_computed_empties(without_empty_names(with_sums(graph)))
+    better = without_function(with_slices(better))
     if (
         better is graph
         and not is_sparse(written)

@@ -36,6 +36,20 @@ def test_a_kernel_may_round_its_float_operand_itself() -> None:
     )
 
 
+def test_a_node_of_several_kernels_counts_once_for_the_longest() -> None:
+    short, long = (
+        Kernel("k", kind, (time_s,), (), ("a",), (), precision)
+        for kind, time_s, precision in (("Transpose", 1.0, "int8"), ("RNNSeq", 2.0, "fp32"))
+    )
+    assert share(short, long, kernel("int8", "b")) == 90 / 990
+    profile = Profile((1.0,), (short, long, long, kernel("int8", "b")))
+    assert float_shares(profile, NODES) == {"Conv": 900 / 990}
+
+
+def test_the_type_of_a_branch_is_that_of_its_condition() -> None:
+    assert share(kernel("int8", "a", kind="If"), kernel("int8", "b")) == 90 / 990
+
+
 def test_where_nothing_is_counted_there_is_no_share() -> None:
     assert share(kernel("int8", "relu", "odd"), kernel("int8", "unknown")) is None
     assert share() is None

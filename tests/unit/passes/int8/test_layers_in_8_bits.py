@@ -210,6 +210,40 @@ def test_a_constant_first_operand_is_turned_where_that_pays(
     assert {one.name.rpartition("/")[0] for one in made.graph.node} == {"m.y"}
 
 
+@pytest.mark.parametrize(
+    ("inputs", "said"),
+    [
+        ("a x", {}),
+        ("a x c", {"alpha": 0.5, "beta": 2.0}),
+        ("a x c", {"transA": 1}),
+        ("a x r", {"transB": 1}),
+        ("a x c", {"transA": 1, "transB": 1, "alpha": -1.5}),
+    ],
+)
+def test_a_gemm_whose_first_operand_is_constant_is_turned_too(
+    inputs: str, said: dict[str, Any]
+) -> None:
+    constants = {
+        "a": values(40, 48) if said.get("transA") else values(48, 40),
+        "c": values(48, 1),
+        "r": values(6, 1)[:, 0],
+    }
+    shape = (6, 40) if said.get("transB") else (40, 6)
+    used = {name: one for name, one in constants.items() if name in inputs.split()}
+    given = model([node("Gemm", inputs, "y", **said)], shape, **used)
+    made = in_known_forms(given)
+    assert difference(given, made, samples(shape, 1), ["y"]) == ""
+    assert [one.op_type for one in made.graph.node] == [
+        *([] if said.get("transB") else ["Transpose"]),
+        "MatMul",
+        "Transpose",
+        *(["Add"] if len(inputs.split()) > 2 else []),
+    ]
+    rounded = quantized(given)
+    assert any(one.op_type == "QuantizeLinear" for one in rounded.graph.node)
+    assert min(cosines(given, rounded, shape)) > 0.999
+
+
 # -- transposed convolutions in groups -----------------------------------------------------------
 
 

@@ -69,6 +69,20 @@ KINDS = {
     "smaller nearest resize 10": one_node(
         10, "Resize", {"s": np.array([1, 1, 0.75, 0.75], np.float32)}
     ),
+    "smaller nearest resize 10, by a constant node": model(
+        10,
+        [
+            helper.make_node(
+                "Constant",
+                [],
+                ["s"],
+                "c",
+                value=numpy_helper.from_array(np.array([1, 1, 0.75, 0.75], np.float32)),
+            ),
+            helper.make_node("Resize", ["x", "s"], ["y"], "r"),
+        ],
+        {},
+    ),
     "resize 11": one_node(11, "Resize", {"r": np.zeros(0, np.float32), "s": SCALES}, mode="linear"),
     "softmax 9": one_node(9, "Softmax"),
     "softmax 11, a middle axis": one_node(11, "Softmax", axis=-2),

@@ -22,7 +22,6 @@ def placed(
     accumulator: bool,
     *outputs: str,
     ranges: dict[str, Range] | None = None,
-    floats: tuple[str, ...] = (),
 ) -> Placement:
     """Place in a graph with the input `x`, weights `w1`, `w2`, `w3` and some other constants."""
     weights = [numpy_helper.from_array(np.ones((2, 2, 1, 1), np.float32), f"w{i}") for i in "123"]
@@ -36,7 +35,7 @@ def placed(
         [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in outputs],
         [*weights, *named],
     )
-    return place(graph, sum_in_accumulator=accumulator, ranges=ranges, float_operators=floats)
+    return place(graph, sum_in_accumulator=accumulator, ranges=ranges)
 
 
 RESIDUAL = [
@@ -307,19 +306,3 @@ def test_what_is_computed_in_float_or_only_joined_is_no_integer() -> None:
         node("Add", "k a", "y"),
     ]
     assert placed(joined, True, "y").groups == ()
-
-
-def test_what_joins_a_float_part_stays_float_and_the_other_parts_do_not() -> None:
-    nodes = [
-        node("Conv", "x w1", "c"),
-        node("ReduceMean", "c", "a", axes=[1]),
-        node("ReduceSum", "c", "b"),
-        node("Concat", "a b", "k", axis=1),
-        node("Conv", "k w1", "y"),
-    ]
-    sums = ("ReduceSum",)
-    asked = placed(nodes, True, "y", floats=sums).groups
-    ranges = {name: (0.0, 1.0) for group in asked for name in group}
-    found = placed(nodes, True, "y", floats=sums, ranges=ranges)
-    assert asked == found.groups == (("x",), ("c",))
-    assert found.weighted == ("c",)

@@ -126,3 +126,25 @@ def test_what_scales_a_product_is_not_that_product() -> None:
         layer("b", "c:0", "a/Conv,a/Relu", "Subgraph"),
     ]
     assert origins(GIVEN, biased)[0] == [("a/Conv",), ("a/Relu",)]
+
+
+def test_both_directions_of_a_recurrent_layer_are_that_layer() -> None:
+    """Each is a kernel, whose name is made up; what joins them has the layer's name."""
+    given = [
+        node("Transpose_6", "Transpose", "x:0", "Transpose_6:0"),
+        node("GRUSequence_7", "GRUSequence", "Transpose_6:0", "GRUSequence_7:0"),
+        node("r/GRU", "Transpose", "GRUSequence_7:0", "r/GRU:0", "r/GRU"),
+        node("h/Relu", "Relu", "r/GRU:0", "h/Relu:0", "h/Relu"),
+    ]
+    found = [
+        layer("GRUSequence_1", "x:0", "GRUSequence_1", "RNNSeq"),
+        layer("GRUSequence_2", "x:0", "GRUSequence_2", "RNNSeq"),
+        layer("Concat_3", "GRUSequence_1:0 GRUSequence_2:0", "Concat_3", "Concat"),
+        layer("r/GRU", "Concat_3:0", "r/GRU", "Transpose"),
+        layer("h/Relu", "r/GRU:0", "h/Relu", "Eltwise"),
+    ]
+    names, nearby = origins(given, found)
+    assert names == [("r/GRU",), ("r/GRU",), (), (), ("h/Relu",)]
+    assert nearby[2][0] == nearby[3][0] == "r/GRU"
+    single = [layer("GRUSequence_7", "x:0", "GRUSequence_7", "RNNSeq"), *found[3:]]
+    assert origins(given, single)[0] == [("r/GRU",), (), ("h/Relu",)]
