@@ -46,6 +46,7 @@ from perfsuite.runner.build.layer_widths import Applied, AppliedPass
 from perfsuite.runner.build.pass_samples import PassSamples
 from perfsuite.runner.build.piece_passes import apply_to_pieces
 from perfsuite.runner.build.repeatable import check_repeatable, check_repeatable_graph
+from perfsuite.runner.build.same_net import Values, check_same, some_values
 from perfsuite.runner.build.stages import prefixes
 from perfsuite.runner.build.steps import Step, told_after
 from perfsuite.runner.build.weights import check_weights
@@ -76,6 +77,7 @@ class VariantBuilder:
     cache: Cache
     weights_key: str = ""  # of the module's weights alone, once they were read for another key
     whole_graph: Path | None = None  # before binary convolutions became plain operators
+    first_built: Values | None = None  # some values of the first net, that the others must have
 
     def __post_init__(self) -> None:
         self.steps = [step.settled(self.workload.task) for step in self.steps]
@@ -187,13 +189,18 @@ class VariantBuilder:
     def build(self) -> nn.Module:
         """Return the workload's module without passes, freshly built, in evaluation mode.
 
-        Raises `Unsupported` for weights in 16 bits where more precision is asked for.
+        Raises `Unsupported` for weights in 16 bits where more precision is asked for, `BuildError`
+        for another net than it was the first time.
         """
         build = self.workload.model.build
         if build is None:
             raise ConfigError(f"{self.workload.name}: its model has neither build nor onnx")
         module = evaluated(build())
         check_weights(module, self.workload.name, self.job.cell.precision)
+        values = some_values(module)
+        if self.first_built is None:
+            self.first_built = values
+        check_same(self.first_built, values, self.workload.name)
         return module
 
     @cached_property
