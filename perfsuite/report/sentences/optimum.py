@@ -57,6 +57,7 @@ def explanations(found: Optimum) -> Iterator[str]:
     if found.exit_code != 0:
         yield from _others_on_test(found)
         yield from _nearest(found)
+        yield from _overstated(found)
     if found.bound is not None:
         yield _bound_text(found.bound, found.goal)
     for what, why in found.without.items():
@@ -91,6 +92,25 @@ def _others_on_test(found: Optimum) -> Iterator[str]:
                 f"{one.recipe.name} on {engine_text(one)} keeps both limits on the test samples, "
                 f"but was not chosen before; to choose it by them now would not be a proof."
             )
+
+
+def _overstated(found: Optimum) -> Iterator[str]:
+    """Tell of the loss of a candidate that is proven to be higher on the validation samples.
+
+    A reference that was trained on these answers them better than any other samples.
+    """
+    for one in found.candidates:
+        tested = one.test.loss_points if one.test is not None else None
+        if tested is None or one.loss_points is None or one.loss_points.low <= tested.high:
+            continue
+        yield (
+            f"{one.recipe.name} on {engine_text(one)} loses {words.points(one.loss_points.value)} "
+            f"points on the validation samples and {words.points(tested.value)} on those for "
+            f"testing: where the model has seen the former in its own training, losses are "
+            f"overstated, and what would do is left out. Task.validation can give samples that it "
+            f"has not seen."
+        )
+        return
 
 
 def _nearest(found: Optimum) -> Iterator[str]:

@@ -69,6 +69,26 @@ def test_the_answer_in_one_sentence() -> None:
     assert headline(optimum(best="", exit_code=3)).startswith("Nothing that was tried")
 
 
+@pytest.mark.parametrize(("least", "told"), [(1.6, True), (1.4, False)])
+def test_losses_that_are_overstated_on_the_validation_samples_are_told(
+    least: float, told: bool
+) -> None:
+    lossy = candidate(
+        "prune-50",
+        loss_points=Interval(5.0, least, 6.1),
+        test=Tested(loss_points=Interval(1.0, 0.6, 1.5)),
+    )
+    found = [one for one in explanations(optimum(FAST, lossy)) if "overstated" in one]
+    assert bool(found) is told
+    if told:
+        assert found[0].startswith(
+            "prune-50 on openvino loses 5 points on the validation samples and 1 on those for "
+        )
+    assert not [
+        one for one in explanations(optimum(FAST, lossy, exit_code=0)) if "overstated" in one
+    ]
+
+
 @pytest.mark.parametrize(
     ("one", "text"),
     [
