@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     import torch
     from torch import nn
 
+_SEED = 0
+
 
 def checked(workload: Workload) -> Workload:
     """Return `workload` with its code called through `user_code`, and what that gives checked.
@@ -98,10 +100,12 @@ def shows(task: Task) -> bool:
 
 def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     def built() -> nn.Module:
-        from torch import nn
+        from torch import nn, random
 
         whose = f"{name}: its build()"
-        with user_code(whose), wrapped_weights():
+        # Weights that it draws without a seed are the same in each process by this one.
+        with user_code(whose), wrapped_weights(), random.fork_rng(devices=[]):
+            random.manual_seed(_SEED)
             module = build()
         found = require_type(unwrapped(module), nn.Module, whose, "a torch.nn.Module")
         del module

@@ -1,11 +1,14 @@
-"""Whether a workload builds the same net each time: its key, export and reference are of one each.
+"""Whether a workload builds the same net each time: what is compared is made of one each.
 
-Weights drawn without a seed would make engines answer for nets of their own, and every comparison
-would blame the export for it.
+The key, the export and the reference are, and each process that measures a module. Weights that are
+drawn anew would make each of them answer for a net of its own, and comparisons would blame the
+export for it.
 """
 
 from __future__ import annotations
 
+import hashlib
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from perfsuite.errors import BuildError
@@ -14,20 +17,22 @@ if TYPE_CHECKING:
     from torch import nn
 
 _SOME = 16  # values of a tensor, over all of it: enough to tell drawn ones apart
+_DIGITS = 12
 
-Values = dict[str, bytes]
+Values = Mapping[str, str]
 
 
 def some_values(module: nn.Module) -> Values:
-    """Return some values of each parameter and buffer, by name, as bytes."""
+    """Return a short digest of some values of each parameter and buffer, by name."""
     import torch
 
-    found = {}
+    found: dict[str, str] = {}
     for name, tensor in (*module.named_parameters(), *module.named_buffers()):
         if tensor.layout is torch.strided and not (tensor.is_meta or tensor.is_quantized):
             flat = tensor.detach().reshape(-1)
             chosen = flat[:: max(1, len(flat) // _SOME)].contiguous()
-            found[name] = chosen.view(torch.uint8).numpy().tobytes()
+            values = chosen.view(torch.uint8).numpy().tobytes()
+            found[name] = hashlib.sha256(values).hexdigest()[:_DIGITS]
     return found
 
 
@@ -37,7 +42,7 @@ def check_same(first: Values, second: Values, whose: str) -> None:
     other = next((name for name in names if first.get(name) != second.get(name)), None)
     if other is not None:
         raise BuildError(
-            f"{whose}: build() gives another net each time it is called ('{other}' differs), so "
-            f"nothing that is made of it can be compared; let it load its weights, or call "
-            f"torch.manual_seed(0) before it draws them"
+            f"{whose}: its net is another one each time it is built ('{other}' differs), so "
+            f"nothing that is made of it can be compared; let build() make the net, and load its "
+            f"weights or draw them after a seed"
         )

@@ -22,9 +22,7 @@ def net(seed: int, dtype: Any = torch.float32) -> nn.Module:
 def test_equal_nets_pass_and_drawn_ones_are_told_by_a_tensor(dtype: Any) -> None:
     first = some_values(net(0, dtype))
     check_same(first, some_values(net(0, dtype)), "mine")
-    with pytest.raises(
-        BuildError, match=r"mine: build\(\) gives another net .*'0\.weight' differs"
-    ):
+    with pytest.raises(BuildError, match=r"mine: its net is another one .*'0\.weight' differs"):
         check_same(first, some_values(net(1, dtype)), "mine")
 
 

@@ -114,8 +114,8 @@ def test_a_graph_pass_needs_a_runtime_that_takes_graphs() -> None:
         steps_of(job(PassUse("int8")), OfModules())  # type: ignore[arg-type]
     assert str(caught.value) == (
         "int8 on eager: it changes the graph that is exported, and eager takes the module; these "
-        "take graphs: onnxruntime, onnxruntime-cuda, openvino, tensorrt, tensorrt-rtx, and a "
-        "runtime of your own that does"
+        "take graphs: onnxruntime, onnxruntime-cuda, openvino, tensorrt, tensorrt-rtx, "
+        "perfsuite-binary, and a runtime of your own that does"
     )
     (step,) = steps_of(job(PassUse("prune", {"ratio": 0.5})), OfModules())  # type: ignore[arg-type]
     assert not step.is_graph
