@@ -26,9 +26,12 @@ PLUG_IN = "benchmarks/resnet_cifar10.py:resnet20"
 
 # Pairs that take as long as these.
 LONG_PAIRS = {
+    ("binarize", "faster-rcnn-shufflenet"),
     ("distill", "devise"),
     ("lowrank", "faster-rcnn-shufflenet"),
     ("lowrank", "vgg16-cifar10"),
+    ("prune", "faster-rcnn-shufflenet"),
+    ("prune", "vgg16-cifar10"),
 }
 # The systems that are no classifiers of pictures, which a student of the table would replace.
 SYSTEMS = (

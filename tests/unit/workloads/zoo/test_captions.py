@@ -214,6 +214,7 @@ def test_training_makes_the_loss_smaller(small: Workload) -> None:
     assert seen[-1].loss < 0.9 * seen[0].loss
 
 
+@pytest.mark.verify  # it takes as long as all others here
 def test_it_exports_and_engines_agree(small: Workload, tmp_path: Path) -> None:
     from engine_parity import check_engines
 

@@ -162,6 +162,7 @@ def test_scenes_without_a_detection_and_calibration_are_taken(small: Workload) -
     assert small.task.labels == (SEMI_SYNTHETIC,)
 
 
+@pytest.mark.verify  # it takes as long as all others here
 def test_it_exports_and_engines_agree(small: Workload, tmp_path: Path) -> None:
     from engine_parity import check_engines
 

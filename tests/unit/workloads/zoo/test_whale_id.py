@@ -203,6 +203,7 @@ def test_stages_are_the_nets_children() -> None:
     assert stages == [(name,) for name, _ in whale_id.net().named_children()]
 
 
+@pytest.mark.verify  # it takes as long as all others here
 def test_it_exports_and_engines_agree(tmp_path: Path) -> None:
     from engine_parity import check_engines
 
