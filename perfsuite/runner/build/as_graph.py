@@ -19,6 +19,10 @@ from perfsuite.domain.record import Likeness
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
+from perfsuite.export.onnx import load_graph
+from perfsuite.export.overflow import fits_16_bits
+from perfsuite.libraries.vectors import has_vnni
+from perfsuite.processor import read_processor
 from perfsuite.runner.build.likeness import NOT_FINITE, likeness
 from perfsuite.runner.build.reference import graph_outputs
 from perfsuite.runner.build.unlike import Share, unlike
@@ -57,9 +61,22 @@ def require_as_graph(
         if said:
             raise ParityError(
                 f"output '{output}': {manifest.runtime} computes something else than the quantized "
-                f"graph: {said}; this is no loss by rounding but a fault of the engine: take "
-                f"another version of it, or another engine"
+                f"graph: {said}; {_cause(graph)}"
             )
+
+
+def _cause(graph: Path) -> str:
+    """Return what makes an engine compute something else, and what to do about it."""
+    if fits_16_bits(load_graph(graph)) is False and not has_vnni(read_processor().flags):
+        return (
+            "two of its 8-bit products overflow the 16 bits in which this processor, which has no "
+            "VNNI, adds them: give the weights 7 bits, as the pass int8 does here, or "
+            "onnxruntime.quantization with reduce_range"
+        )
+    return (
+        "this is no loss by rounding but a fault of the engine: take another version of it, or "
+        "another engine"
+    )
 
 
 def _shares(

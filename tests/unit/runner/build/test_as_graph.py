@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -14,6 +15,8 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Task
 from perfsuite.errors import ParityError
+from perfsuite.processor import read_processor
+from perfsuite.runner.build import as_graph
 from perfsuite.runner.build.as_graph import require_as_graph
 from perfsuite.runner.build.likeness import NOT_FLOAT, SETS, likeness
 from perfsuite.runner.build.unlike import Share, unlike
@@ -67,6 +70,24 @@ def test_an_engine_with_several_times_the_error_of_the_graph_is_told(graph: Path
     ask(graph, X + 0.2, X + 0.1)  # twice as far as the graph is, which rounds nothing here
     with pytest.raises(ParityError, match=r"error to fp32 is 0.1\d+ .* stands 0\.0\d+ "):
         ask(graph, X + 0.4, X + 0.1)
+
+
+@pytest.mark.parametrize(
+    ("fits", "flags", "told"),
+    [
+        (False, ("avx2",), "no VNNI, .* reduce_range"),
+        (False, ("avx2", "avx512_vnni"), "fault of the engine"),
+        (True, ("avx2",), "fault of the engine"),
+    ],
+)
+def test_sums_that_overflow_without_vnni_are_told_as_that(
+    graph: Path, monkeypatch: pytest.MonkeyPatch, fits: bool, flags: tuple[str, ...], told: str
+) -> None:
+    there = replace(read_processor(), flags=flags)
+    monkeypatch.setattr(as_graph, "read_processor", lambda: there)
+    monkeypatch.setattr(as_graph, "fits_16_bits", lambda _: fits)
+    with pytest.raises(ParityError, match=told):
+        ask(graph, -X)
 
 
 def test_an_engine_that_answers_as_the_graph_is_right_however_far_from_fp32(graph: Path) -> None:
