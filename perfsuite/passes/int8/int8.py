@@ -18,7 +18,7 @@ from perfsuite.passes.int8.equalized import Equalized, equalized
 from perfsuite.passes.int8.flattened import seen_by_readers
 from perfsuite.passes.int8.guilty import CORRECTING, guilty
 from perfsuite.passes.int8.layers import Layer, able, layers_of, named, single_names
-from perfsuite.passes.int8.no_layers import why_none
+from perfsuite.passes.int8.no_layers import is_double, why_none
 from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.pooled import wide_enough
 from perfsuite.passes.int8.prepare import prepared
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 _LARGEST = 1e30  # of a value that is rounded; masks hold the lowest float, or minus infinity
 _FLOAT = "runs it in float: its weights are not constant, or there is no 8-bit kernel for it"
+_NO_LAYER = "int8: the graph has no convolution or matrix product with constant float32 weights"
 _PORTABLE_BITS = 7  # of weights: 2 * 255 * 63 is below 2^15
 _ONE_OF_BOTH = "a layer is rounded or stays in float: take it out of one of both"
 _COMPARED = 8  # samples on which a prepared graph must answer as before
@@ -230,6 +231,8 @@ def _require_float(graph: onnx.ModelProto) -> None:
             "int8: the graph is INT8 already (it rounds its values to 8 bits); time it as it is, "
             "with recipe fp32, or give the float model that it was made from"
         )
+    if is_double(graph):  # which not every engine runs, so that it cannot even be prepared
+        raise Unsupported(f"{_NO_LAYER}{why_none(graph)}")
 
 
 class _Rules(TypedDict):
@@ -249,10 +252,7 @@ def _require_layers(graph: onnx.ModelProto, placement: Placement, scheme: Scheme
         there = {node.op_type for node in graph.graph.node}
         floats = sorted(there.intersection(scheme.float_operators))
         more = f"; {' and '.join(floats)} run in float there" if floats else ""
-        raise Unsupported(
-            f"int8: the graph has no convolution or matrix product with constant float32 weights"
-            f"{why_none(graph)}{more}"
-        )
+        raise Unsupported(f"{_NO_LAYER}{why_none(graph)}{more}")
 
 
 def scheme_of(target: Target, *, portable: bool = False) -> Scheme:

@@ -32,6 +32,8 @@ def why_none(graph: onnx.ModelProto) -> str:
             ": its weights have 16 bits, as of a file that was converted; give the float32 file "
             "that it was made from"
         )
+    if is_double(graph):
+        return ": its weights have 64 bits; export the model in float32"
     layers = [one for one in nodes if one.op_type in (*CONVOLUTIONS, *PRODUCTS)]
     if layers and not any(one in top for one in layers):
         return ", but for those inside of If, Loop and Scan, which stay float"
@@ -48,12 +50,26 @@ def _inside(node: onnx.NodeProto) -> Iterator[onnx.NodeProto]:
             yield from _inside(inner)
 
 
+def is_double(graph: onnx.ModelProto) -> bool:
+    """Tell whether the graph's weights are in double, and none in float32."""
+    from onnx import TensorProto
+
+    kinds = _weight_types(graph)
+    return TensorProto.DOUBLE in kinds and TensorProto.FLOAT not in kinds
+
+
 def _has_halves(graph: onnx.ModelProto) -> bool:
     """Tell whether any of the graph's weights have 16 bits."""
     from onnx import TensorProto
 
+    return not _weight_types(graph).isdisjoint((TensorProto.FLOAT16, TensorProto.BFLOAT16))
+
+
+def _weight_types(graph: onnx.ModelProto) -> set[int]:
+    """Return ONNX's numbers of the types of all constants with two sides or more."""
+    from onnx import TensorProto
+
     from perfsuite.export.normalize import messages
 
-    halves = (TensorProto.FLOAT16, TensorProto.BFLOAT16)
     tensors = (one for one in messages(graph) if isinstance(one, TensorProto))
-    return any(one.data_type in halves and len(one.dims) > 1 for one in tensors)
+    return {one.data_type for one in tensors if len(one.dims) > 1}

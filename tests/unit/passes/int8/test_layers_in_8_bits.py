@@ -320,6 +320,15 @@ def halves() -> onnx.ModelProto:
     return model(nodes, PICTURE, **weights)
 
 
+def doubles() -> onnx.ModelProto:
+    nodes = [
+        node("Cast", "x", "d", to=TensorProto.DOUBLE),
+        node("Conv", "d w", "c"),  # which ONNX Runtime does not run
+        node("Cast", "c", "y", to=TensorProto.FLOAT),
+    ]
+    return model(nodes, PICTURE, w=values(8, 4, 3, 3).astype(np.float64))
+
+
 def optimized() -> onnx.ModelProto:
     fused = node("FusedConv", "x w", "y", activation="Relu", domain="com.microsoft")
     return model([fused], PICTURE, domain="com.microsoft", w=values(8, 4, 3, 3))
@@ -340,6 +349,7 @@ def recurrent() -> onnx.ModelProto:
             ": its weights have 16 bits, as of a file that was converted; give the float32 file "
             "that it was made from",
         ),
+        (doubles, ": its weights have 64 bits; export the model in float32"),
         (
             optimized,
             ": its layers are operators of ONNX Runtime's own (com.microsoft::FusedConv), which it "
