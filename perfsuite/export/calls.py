@@ -163,6 +163,25 @@ def flattened(module: nn.Module, inputs: Inputs) -> Iterator[None]:
     valid where an input, or one tensor twice, is an answer. A module whose `forward` is as they
     want it, when it is called with `inputs`, stays as it is.
     """
+    with slow_attention(), _flattened(module, inputs):
+        yield
+
+
+@contextmanager
+def slow_attention() -> Iterator[None]:
+    """Keep torch from running a whole attention as one operation, which no graph knows."""
+    import torch
+
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
+
+
+@contextmanager
+def _flattened(module: nn.Module, inputs: Inputs) -> Iterator[None]:
     import torch
 
     names, given = list(inputs), tensors_of(inputs)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
-from perfsuite.export.calls import caller, evaluated, tensors_in, tensors_of
+from perfsuite.export.calls import caller, evaluated, slow_attention, tensors_in, tensors_of
 from perfsuite.export.wrappers import eagerly
 from perfsuite.passes.prune.operations import Operation, Trace, along
 from perfsuite.passes.prune.positions import Labels
@@ -40,7 +40,7 @@ def followed(model: nn.Module, inputs: Inputs) -> tuple[Trace, list[Axis], set[i
     axes = _axes(trial, trace)
     given = tensors_of(inputs)
     try:
-        with torch.no_grad(), eagerly(), _running(trial, trace), _seen(trace), _slow_attention():
+        with torch.no_grad(), eagerly(), _running(trial, trace), _seen(trace), slow_attention():
             answer = caller(trial, list(inputs))(given)
     except Exception as error:  # whatever a user's module raises
         raise Unsupported(
@@ -114,19 +114,6 @@ def _running(model: nn.Module, trace: Trace) -> Iterator[None]:
             hooks.callback(module.register_forward_pre_hook(enter(path), prepend=True).remove)
             hooks.callback(module.register_forward_hook(leave).remove)
         yield
-
-
-@contextmanager
-def _slow_attention() -> Iterator[None]:
-    """Keep torch from running a whole attention as one operation."""
-    import torch
-
-    before = torch.backends.mha.get_fastpath_enabled()
-    torch.backends.mha.set_fastpath_enabled(False)
-    try:
-        yield
-    finally:
-        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def settled(trace: Trace, outer: Callable[[int], bool]) -> dict[int, Labels]:

@@ -222,3 +222,23 @@ def any_number(self: Any, *tensors: Tensor) -> Tensor:
 @pytest.mark.parametrize("forward", [one_keyword, one_of_several, one_list, any_number])
 def test_one_batch_comes_where_forward_wants_it_without_a_name(forward: Any) -> None:
     assert call_one(of(forward), torch.ones(2, 3)).tolist() == [[2.0] * 3] * 2
+
+
+class Encoding(nn.Module):
+    """Attention with a mask, which torch runs as one operation wherever it can."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layer = nn.TransformerEncoderLayer(4, 2, 8, batch_first=True, norm_first=True)
+        self.register_buffer("mask", torch.full((3, 3), float("-inf")).triu(1))
+
+    def forward(self, a: Tensor) -> Any:
+        return self.layer(a[..., None].expand(-1, -1, 4) * torch.arange(4), src_mask=self.mask)
+
+
+def test_attention_with_a_mask_is_exported_in_its_parts(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    module = Encoding().eval()
+    _, (found,) = exported(module, ONE, tmp_path)
+    np.testing.assert_allclose(found, answer(module, ONE)[0].detach().numpy(), atol=1e-5)
+    assert torch.backends.mha.get_fastpath_enabled()
