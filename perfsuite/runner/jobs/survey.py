@@ -71,7 +71,7 @@ def _with_training(found: Survey, job: Job, workload: Workload) -> tuple[Survey,
         own_loss=data.loss is not None,
         taught=data.taught is not None,
     )
-    return surveyed, "" if len(data.inputs) else "its train() gives none"
+    return surveyed, "" if len(data.inputs) else "its train() gives no samples"
 
 
 def _boxes(job: Job, workload: Workload) -> int:

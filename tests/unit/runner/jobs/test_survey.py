@@ -56,7 +56,7 @@ def test_a_training_set_without_samples_is_none(project: SearchProject) -> None:
     project.change("np.zeros((64, 4), np.float32), np.zeros(64, int)", "np.zeros((0, 4)), []")
     found = line().survey
     assert found is not None
-    assert found.without == {"training": "its train() gives none"}
+    assert found.without == {"training": "its train() gives no samples"}
 
 
 def test_a_task_without_validation_samples(project: SearchProject) -> None:
