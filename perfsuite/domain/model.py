@@ -45,10 +45,10 @@ class Stage(msgspec.Struct, frozen=True):
 class Model:
     """A network, as a function that builds it or as an ONNX file.
 
-    Exactly one is given: `build`, which returns a `torch.nn.Module` with its weights loaded, or
-    `onnx`, the path of the file. `stages` may be empty. `batch` is the only batch size that the
-    model takes, for the reason `why_batch` if one is known; None if it takes any. `inputs` are
-    those of a file that leaves it open which dimension counts the samples.
+    Exactly one is given: `build`, which returns a `torch.nn.Module` with its weights loaded (or
+    drawn, after a fixed seed), or `onnx`, the path of the file. `stages` may be empty. `batch` is
+    the only batch size that the model takes, for the reason `why_batch` if one is known; None if it
+    takes any. `inputs` are those of a file that leaves it open which dimension counts the samples.
     """
 
     build: Callable[[], nn.Module] | None = None
