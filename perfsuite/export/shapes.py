@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.export.fold import rewritten
 from perfsuite.export.functions import inlined
+from perfsuite.export.stored import make_dense
 
 if TYPE_CHECKING:
     import onnx
@@ -44,6 +45,7 @@ def infer(model: onnx.ModelProto, given: Mapping[str, Shape] | None) -> Inferred
 
     copy = onnx.ModelProto()
     copy.CopyFrom(inlined(model, binary=False))
+    make_dense(copy)  # shapes are not inferred of what is stored sparse
     del copy.graph.value_info[:]  # they may have dynamic axes
     declared = known(copy.graph)[0]
     for value in copy.graph.output:  # what a file declares of its outputs may be wrong

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import odd_graphs as odd
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
@@ -230,3 +231,9 @@ def test_sampling_at_a_grid_weights_the_neighbours(mode: str, products: int) -> 
     del net.opset_import[:]
     net.opset_import.extend(opsets)
     assert count_graph(net) == Macs(products * 2 * 3 * 5 * 6, 0, {})
+
+
+def test_weights_that_are_stored_sparse_count_as_the_dense_ones_that_run() -> None:
+    plain = count_graph(odd.model(odd.body()))
+    for make in (odd.sparse_weights, odd.sparse_constant):
+        assert count_graph(make()) == plain
