@@ -16,6 +16,7 @@ from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.errors import BuildError, PerfsuiteError, Unsupported, raised_from
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import storable
+from perfsuite.export.wrappers import stay_eager
 from perfsuite.runtimes.pytorch.runtime import (
     WEIGHTS,
     PyTorch,
@@ -72,6 +73,7 @@ class TorchCompile:
             )
         require_compiler(manifest.device)
         settle_compiler(manifest.device, builds=True)
+        stay_eager(False)  # as a session of PyTorch in this process may have asked for
         settle(0)
         refusal = self._write(variant, manifest, folder)
         if manifest.device == CUDA:  # after torch.export, which changes some of these settings
@@ -107,6 +109,7 @@ class TorchCompile:
         archive = artifact_file(folder, ARCHIVE)
         require_compiler(manifest.device)  # which is asked for its version
         settle_compiler(manifest.device, builds=options.batch != manifest.batch)
+        stay_eager(False)
         settle(options.threads)
         if manifest.device == CUDA:
             PyTorch().require(manifest.device, manifest.precision)
