@@ -54,7 +54,6 @@ class Facts(msgspec.Struct, frozen=True):
     input_shapes: InputShapes = {}  # of the timed calls; empty in artifacts that did not tell
     likeness: tuple[Likeness, ...] = ()  # to fp32, where passes changed answers
     structure: str = ""  # the digest of the module that it is opened with, without weights
-    values: dict[str, str] = {}  # digests of some values of that module, before any pass
     labels: tuple[str, ...] = ()  # what is told of the graph and of its answers
     left: dict[str, str] = {}  # layers that passes on the graph left as they were, and why
 

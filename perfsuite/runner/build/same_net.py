@@ -1,8 +1,7 @@
 """Whether a workload builds the same net each time: what is compared is made of one each.
 
-The key, the export and the reference are, and each process that measures a module. Weights that are
-drawn anew would make each of them answer for a net of its own, and comparisons would blame the
-export for it.
+The key, the export and the reference are. Weights that are drawn anew would make each of them
+answer for a net of its own, and comparisons would blame the export for it.
 """
 
 from __future__ import annotations

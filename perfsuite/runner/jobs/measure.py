@@ -116,8 +116,7 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
     """Return a function that builds the module of `job`, for an engine that takes modules.
 
     Nothing is loaded until it is called, because other engines need only the artifact. It raises
-    `ConfigError` if the source of a plug-in has changed since the artifact was prepared,
-    `BuildError` if the source makes another net of the same kind in each process.
+    `ConfigError` if the source of a plug-in has changed since the artifact was prepared.
     """
 
     def rebuild() -> nn.Module:
@@ -126,17 +125,14 @@ def rebuilder(job: Job) -> Callable[[], nn.Module]:
         from perfsuite.runner.build.workload import workload_of
         from perfsuite.store.cache import Cache
 
-        facts = artifacts.read_facts(Path(job.artifact))
-        if facts.sources != artifacts.sources_of(job):
+        if artifacts.read_facts(Path(job.artifact)).sources != artifacts.sources_of(job):
             raise ConfigError(
                 f"{job.cell.key}: the source of its workload or of a pass has changed since it "
                 f"was prepared; start a new run"
             )
         runtime = artifacts.load_runtime(job.runtime)
         workload = workload_of(job)
-        builder = VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache())
-        builder.first_built = facts.values or None
-        return builder.rebuild()
+        return VariantBuilder(workload, job, steps_of(job, runtime), runtime, Cache()).rebuild()
 
     return rebuild
 

@@ -178,7 +178,6 @@ class _Build:
             input_shapes=artifacts.shapes_of(inputs),
             likeness=self._likeness(folder, manifest, inputs[:2]),
             structure=self.builder.structure() if needs_source else "",
-            values=dict(self.builder.first_built or {}) if needs_source else {},
             labels=(*self._own.labels, *compared.labels, *changes.labels),
             left=left_in_file(self.variant.graph),
         )
