@@ -28,7 +28,7 @@ class Attributes:
         self.changes = isinstance(module, LazyModuleMixin)
         self._held = module.__dict__
         self._before = {} if self.changes else dict(self._held)
-        self._contents = [(one, list(_inside(one))) for one in _containers(self._before.values())]
+        self._contents = [(one, list(_inside(one))) for one in containers(self._before.values())]
 
     def tensors(self) -> Iterator[torch.Tensor]:
         """Yield the tensors among the attributes, and in what they hold."""
@@ -56,7 +56,7 @@ class Attributes:
             if name in own:
                 continue
             before = self._before.get(name, self)  # itself is no attribute's value
-            inside = _containers([before])
+            inside = containers([before])
             if not _same_value(before, value) or any(id(one) in other for one in inside):
                 yield name
 
@@ -91,7 +91,7 @@ def _same_value(before: Any, now: Any) -> bool:
     return type(before) is type(now) and isinstance(now, _PLAIN) and bool(before == now)
 
 
-def _containers(values: Iterable[Any]) -> list[Any]:
+def containers(values: Iterable[Any]) -> list[Any]:
     """Return the lists, dicts and sets among some values, and those in them, each once."""
     found: dict[int, Any] = {}
     waiting = [value for value in values if type(value) in _CONTAINERS]

@@ -15,6 +15,7 @@ import numpy as np
 
 from perfsuite.errors import ConfigError, Unsupported
 from perfsuite.export.attributes import Attributes
+from perfsuite.export.closures import rebind
 
 if TYPE_CHECKING:
     import torch
@@ -52,11 +53,16 @@ def duplicate(module: nn.Module) -> nn.Module:
     """Return a copy of `module`; raise whatever `copy.deepcopy` does.
 
     Tensors that a call has left in it, as in features that it remembers, are copied without their
-    graph, of which no copy can be made.
+    graph, of which no copy can be made. Functions that refer to the module, as hooks may, refer to
+    the copy in it.
     """
     left = (one for part in module.modules() for one in Attributes(part).tensors())
-    known = {id(one): one.detach().clone() for one in left if one.grad_fn is not None}
-    return copy.deepcopy(module, known)
+    known: dict[int, Any] = {
+        id(one): one.detach().clone() for one in left if one.grad_fn is not None
+    }
+    copied = copy.deepcopy(module, known)
+    rebind(copied, known)
+    return copied
 
 
 def state_parts(module: nn.Module) -> Iterator[str | bytes]:

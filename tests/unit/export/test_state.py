@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -169,3 +171,76 @@ def test_a_net_that_remembers_features_is_copied_and_stays_as_it_is() -> None:
     assert copied.last.grad_fn is None and copied.last is not net.last
     assert torch.equal(copied.features["all"][0], net.last * 2)
     assert copied.mean == net.mean and torch.equal(copied.weight, net.weight)
+
+
+class Watching(nn.Module):
+    """Stores features of its layers in itself, by functions that refer to it in many ways."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(3, 3) for _ in range(5))
+        self.seen: dict[int, Any] = {}
+        self.scale = nn.Parameter(torch.ones(1))
+
+        def keep(place: int, layer: Any, given: Any, answer: Any) -> None:
+            self.seen[place] = answer
+
+        def nested(*given: Any) -> None:
+            keep(1, *given)
+
+        def default(*given: Any, net: Any = self, seen: Any = self.seen) -> None:
+            seen[2] = given[-1] * net.scale
+
+        def named(*given: Any, nets: Any = (self,)) -> None:
+            nets[0].seen[3] = given[-1]
+
+        back, scale = weakref.ref(self), self.scale
+
+        def weakly(*given: Any) -> None:
+            found = back()
+            assert found is not None
+            found.seen[4] = given[-1] * scale
+
+        hooks = (partial(keep, 0), nested, default, named, weakly)
+        for layer, hook in zip(self.layers, hooks, strict=True):
+            layer.register_forward_hook(hook)
+        self.twice = [lambda x: self.layers[4](x) * 2]
+        self.plain = torch.nn.functional.relu
+
+    def forward(self, x: Any) -> list[Any]:
+        y = self.plain(self.twice[0](sum(layer(x) for layer in self.layers)))
+        return [y, *(self.seen[place] for place in range(5))]
+
+
+def test_what_hooks_remember_in_a_net_they_remember_in_its_copy() -> None:
+    net, x, y = seeded(Watching), torch.ones(2, 3), torch.zeros(2, 3)
+    copied: Any = duplicate(net)
+    own = net(x)
+    with torch.no_grad():
+        for value in copied.parameters():
+            value.mul_(2)
+    made = copied(y)
+    doubled = seeded(Watching)
+    with torch.no_grad():
+        for value in doubled.parameters():
+            value.mul_(2)
+    assert all(torch.equal(a, b) for a, b in zip(made, doubled(y), strict=True))
+    assert all(torch.equal(a, b) for a, b in zip(own, net(x), strict=True))
+    assert all(torch.equal(net.seen[place], one) for place, one in enumerate(own[1:]))
+    assert copied.plain is torch.nn.functional.relu
+
+
+def test_a_forward_that_is_a_function_calls_the_copy_that_it_is_in() -> None:
+    net: Any = seeded(lambda: nn.Linear(3, 3))
+    before = net.forward
+
+    def forward(x: Any, depth: int = 1) -> Any:
+        return before(x) if depth == 0 else forward(x, depth - 1) + net.bias
+
+    net.forward = forward
+    copied, x = duplicate(net), torch.ones(2, 3)
+    expected = net(x)
+    with torch.no_grad():
+        for value in copied.parameters():
+            value.mul_(2)
+    assert torch.allclose(copied(x), expected * 2) and torch.equal(net(x), expected)
