@@ -122,14 +122,14 @@ class Exporter:
                 "for a batch of 1 it answers with fewer axes than for one of 2: a squeeze() takes "
                 "the batch's axis too; name the axes, such as squeeze((2, 3)), or flatten(1)"
             )
+        if self.workload.model.batch is None and self._exports_fixed(module, graph):
+            return "for batches of one size it exports: say which, such as Model(build, batch=1)"
         own = type(unchecked(self.workload.task)).agreement is not Task.agreement
         if isinstance(refusal, ParityError) and not own and self._detects(module):
             return (
                 "its outputs do not have one row a sample, as those of detectors: where their "
                 "order and number have no meaning, Task.agreement says how they are compared"
             )
-        if self.workload.model.batch is None and self._exports_fixed(module, graph):
-            return "for batches of one size it exports: say which, such as Model(build, batch=1)"
         return _STAGES
 
     def _drops_an_axis(self, module: nn.Module) -> bool:
