@@ -77,6 +77,7 @@ class AsGraph:
         graph: Path,
         given: Sequence[Any],
         expected: Sequence[Any],
+        answered: Sequence[Any],
         found: Sequence[Any],
     ) -> None:
         """Note the relative errors of the output that differs most between both."""
@@ -84,16 +85,16 @@ class AsGraph:
         from perfsuite.runner.build.likeness import likeness
         from perfsuite.runner.build.reference import graph_outputs
 
-        answered = [graph_outputs(graph, one) for one in given]
+        own = [graph_outputs(graph, one) for one in given]
         pairs = [
-            (one.relative_error, own.relative_error)
-            for one, own in zip(found, likeness(task, manifest, expected, answered), strict=True)
-            if one.relative_error is not None and own.relative_error is not None
+            (one.relative_error, other.relative_error)
+            for one, other in zip(found, likeness(task, manifest, expected, own), strict=True)
+            if one.relative_error is not None and other.relative_error is not None
         ]
         if pairs:
             worst = max(pairs, key=lambda pair: pair[0] - pair[1])
             self.errors = dict(zip(("error", "graph_error"), map(_short, worst), strict=True))
-        require_as_graph(task, manifest, graph, given, expected, found)
+        require_as_graph(task, manifest, graph, given, expected, answered, found)
 
 
 def suite_of(reference: str) -> perfsuite.Suite:
