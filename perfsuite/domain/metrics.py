@@ -48,6 +48,7 @@ class Metric(msgspec.Struct, frozen=True, omit_defaults=True):
 
 LATENCY = "latency_s"
 MACS = "macs"
+AGREEMENT = "agreement"  # with the model's own answers, where there are no labels
 STAGE = "stage_s"  # the time of one stage, from the breakdown of a profiled call
 
 _ALL = (

@@ -29,7 +29,7 @@ from perfsuite.domain.judgement import (
     Unlike,
     VersionsDiffer,
 )
-from perfsuite.domain.metrics import LATENCY
+from perfsuite.domain.metrics import AGREEMENT, LATENCY
 from perfsuite.domain.record import (
     IN_FLOAT,
     INT8_ALREADY,
@@ -216,7 +216,7 @@ def _unlike(run: Run) -> list[Unlike]:
         if (least := record.least_like) is not None
         and least.cosine is not None
         and least.cosine < LEAST_COSINE
-        and not record.accuracies
+        and not any(one.metric != AGREEMENT for one in record.accuracies)
     ]
 
 

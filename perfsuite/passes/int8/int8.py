@@ -64,7 +64,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_drop_points: float | None = None
     portable: bool = False
 
-    version: ClassVar[int] = 20
+    version: ClassVar[int] = 21
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 
@@ -144,10 +144,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rounding = Rounding(model, scheme, ranges, tuple(infinite), stays)
         placement = rounding.whole
         if not placement.weighted:
-            raise Unsupported(
-                f"int8: what the layers read is infinite, or empty, on the calibration samples "
-                f"({', '.join(infinite)}), so nothing can be quantized"
-            )
+            raise Unsupported(f"int8: {_unroundable(infinite)}, so nothing can be quantized")
         if self.max_drop_points is not None:
             found = guilty(rounding, every, ctx, self.max_drop_points)
             placement, kept = rounding.placement(found.stays), found.left
@@ -233,6 +230,16 @@ def _require_float(graph: onnx.ModelProto) -> None:
         )
     if is_double(graph):  # which not every engine runs, so that it cannot even be prepared
         raise Unsupported(f"{_NO_LAYER}{why_none(graph)}")
+
+
+def _unroundable(infinite: Sequence[str]) -> str:
+    """Return why no layer has what 8 bits can hold, if some read `infinite` tensors."""
+    if not infinite:
+        return "what the layers read, or their weights, is too small for 8 bits to have a scale"
+    return (
+        f"what the layers read is infinite, or empty, on the calibration samples "
+        f"({', '.join(infinite)})"
+    )
 
 
 class _Rules(TypedDict):

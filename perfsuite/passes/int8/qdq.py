@@ -19,9 +19,10 @@ from perfsuite.passes.int8.sharing import Placement, Range
 if TYPE_CHECKING:
     import onnx
 
-# Scales below it are denormals, of which engines make zeros, infinities, or no kernel at all: what
-# would have one counts as zero.
+# Scales below it are denormals, of which engines make zeros, infinities, or no kernel at all.
 _LEAST_SCALE = np.finfo(np.float32).tiny
+# Of a layer's largest weight: channels that are less, and would have such a scale, count as zeros.
+_NOTHING = 1e-6
 _LARGEST_BIAS = 2.0**30  # half of the range of int32; the other half is for the sum of products
 
 
@@ -46,18 +47,40 @@ def activation_parameters(low: float, high: float, *, signed: bool) -> tuple[np.
     """Return the scale (float32) and the zero point (uint8, or int8 and 0 if `signed`).
 
     Zero is represented exactly, because convolutions pad with it. The scale of a tensor that is
-    always zero, but for values that no scale can be made for, is 1.
+    always zero is 1.
     """
     low, high = min(low, 0.0), max(high, 0.0)
+    scale = np.float32(_step(low, high, signed=signed)) or np.float32(1)
     if signed:
-        scale = _scale(max(-low, high) / 127)
         return np.asarray(scale), np.asarray(0, np.int8)
-    scale = _scale((high - low) / 255)
     return np.asarray(scale), np.asarray(np.rint(-low / scale), np.uint8)
 
 
-def _scale(step: float) -> np.float32:
-    return np.float32(step) if np.float32(step) >= _LEAST_SCALE else np.float32(1)
+def has_scale(low: float, high: float, *, signed: bool) -> bool:
+    """Tell whether 8 bits can hold values of such a range: zeros, or not too small for a scale."""
+    step = np.float32(_step(min(low, 0.0), max(high, 0.0), signed=signed))
+    return bool(low == high == 0.0 or step >= _LEAST_SCALE)
+
+
+def _step(low: float, high: float, *, signed: bool) -> float:
+    return max(-low, high) / 127 if signed else (high - low) / 255
+
+
+def have_scales(weights: np.ndarray, axis: int, limit: int) -> bool:
+    """Tell whether int8 can hold the weights of a layer, whose output channels are on `axis`.
+
+    Channels too small for a scale would become zeros, which are nothing beside far larger ones.
+    """
+    largest = _largest(weights, axis)
+    lost = largest[(largest / limit).astype(np.float32) < _LEAST_SCALE]
+    return bool(lost.max(initial=0.0) <= _NOTHING * largest.max(initial=0.0))
+
+
+def _largest(weights: np.ndarray, axis: int) -> np.ndarray:
+    """Return the largest absolute value for each index of `axis`."""
+    others = tuple(i for i in range(weights.ndim) if i != axis)
+    largest: np.ndarray = np.abs(weights).max(axis=others, initial=0.0)
+    return largest
 
 
 def quantized_weights(
@@ -68,8 +91,7 @@ def quantized_weights(
     No scale is below `least_scale`, one value for each channel or one for all. Channels of zeros,
     and of values that no scale can be made for, have the scale 1.
     """
-    others = tuple(i for i in range(weights.ndim) if i != axis)
-    scales = np.maximum(np.abs(weights).max(axis=others) / limit, least_scale).astype(np.float32)
+    scales = np.maximum(_largest(weights, axis) / limit, least_scale).astype(np.float32)
     scales[scales < _LEAST_SCALE] = 1
     along = [1] * weights.ndim
     along[axis] = -1

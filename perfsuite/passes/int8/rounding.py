@@ -7,8 +7,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from perfsuite.passes.int8.placement import place, without
-from perfsuite.passes.int8.qdq import Scheme, insert
+from perfsuite.passes.int8.placement import (
+    CONVOLUTIONS,
+    PRODUCTS,
+    channel_axis,
+    place,
+    without,
+)
+from perfsuite.passes.int8.qdq import Scheme, has_scale, have_scales, insert
 from perfsuite.passes.int8.sharing import Placement, Range
 
 if TYPE_CHECKING:
@@ -20,7 +26,7 @@ class Rounding:
     """A prepared graph and the `ranges` of its tensors.
 
     What reads a tensor with `infinite` values stays float, and so do the layers whose first results
-    are in `stays`.
+    are in `stays`, and those whose input or weights are too small for a scale (they would be 0).
     """
 
     model: onnx.ModelProto
@@ -36,9 +42,36 @@ class Rounding:
             sum_in_accumulator=self.scheme.sum_in_accumulator,
             ranges=self.ranges,
             float_operators=self.scheme.float_operators,
-            stays=self.stays.union(more),
+            stays=self.stays.union(self.small, more),
         )
-        return without(placed, self.model.graph, self.infinite)
+        ranges = {**self.ranges, **placed.joined}
+        lost = [group[0] for group in placed.groups if not self._has_scale(group, ranges)]
+        return without(placed, self.model.graph, (*self.infinite, *lost))
+
+    def _has_scale(self, group: Collection[str], ranges: Mapping[str, Range]) -> bool:
+        lows, highs = zip(*(ranges[name] for name in group), strict=True)
+        return has_scale(min(lows), max(highs), signed=self.scheme.signed)
+
+    @cached_property
+    def small(self) -> frozenset[str]:
+        """Return the first results of the layers whose weights are too small for a scale."""
+        from onnx import numpy_helper
+
+        constants = {tensor.name: tensor for tensor in self.model.graph.initializer}
+        layers = [
+            node
+            for node in self.model.graph.node
+            if node.op_type in (*CONVOLUTIONS, *PRODUCTS) and node.input[1] in constants
+        ]
+        return frozenset(
+            node.output[0]
+            for node in layers
+            if not have_scales(
+                numpy_helper.to_array(constants[node.input[1]]),
+                channel_axis(node),
+                self.scheme.weight_limit,
+            )
+        )
 
     @cached_property
     def whole(self) -> Placement:

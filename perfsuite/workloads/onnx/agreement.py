@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from perfsuite.domain.metrics import AGREEMENT
 from perfsuite.domain.task import Inputs, Outputs, Predict
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.tasks import Sampled
-from perfsuite.workloads.tasks.agreement import AGREEMENT, agreement
+from perfsuite.workloads.tasks.agreement import agreement
 
 COMPARED = "compared with the file's own answers"
 

@@ -9,8 +9,6 @@ import numpy as np
 from perfsuite.domain.task import Outputs
 from perfsuite.workloads.tasks.average_precision import Boxes, partners
 
-AGREEMENT = "agreement"
-
 
 def agreement(expected: Outputs, answered: Outputs) -> float:
     """Return how far two answers to one call agree, from 0 to 1: the least over the outputs.

@@ -396,3 +396,25 @@ def test_what_is_masked_by_design_stays_float(runtime: str, mask: float) -> None
     )
     with pytest.raises(Unsupported, match=r"infinite, or empty, .*samples \(masked\)"):
         Int8(2).apply(model, context(runtime, 4))
+
+
+@pytest.mark.parametrize("runtime", ["onnxruntime", "openvino"])
+def test_what_is_too_small_for_a_scale_stays_float(runtime: str) -> None:
+    """Of three convolutions the second has such weights, and the third reads such values."""
+    model = small_model(13)
+    model.graph.node[0].output[0] = "first"
+    weights = {"v": np.full((2, 2, 1, 1), 1e-39, np.float32), "u": np.eye(2, dtype=np.float32)}
+    model.graph.initializer.extend(
+        numpy_helper.from_array(array.reshape(2, 2, 1, 1), name) for name, array in weights.items()
+    )
+    model.graph.node.append(helper.make_node("Conv", ["first", "v"], ["second"], "second"))
+    model.graph.node.append(helper.make_node("Conv", ["second", "u"], ["y"], "third"))
+    changed = Int8(2).apply(model, context(runtime, 4))
+    read = [one.input[1] for one in changed.graph.node if one.op_type == "Conv"]
+    assert read[1:] == ["v", "u"] and read[0] != "w"
+    model = small_model(13)
+    model.graph.initializer[0].CopyFrom(
+        numpy_helper.from_array(np.full((2, 3, 1, 1), 1e-39, np.float32), "w")
+    )
+    with pytest.raises(Unsupported, match="is too small for 8 bits to have a scale"):
+        Int8(2).apply(model, context(runtime, 4))

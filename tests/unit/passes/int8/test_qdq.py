@@ -10,7 +10,14 @@ from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.passes.int8.placement import place
-from perfsuite.passes.int8.qdq import Scheme, activation_parameters, insert, quantized_weights
+from perfsuite.passes.int8.qdq import (
+    Scheme,
+    activation_parameters,
+    has_scale,
+    have_scales,
+    insert,
+    quantized_weights,
+)
 
 
 @pytest.mark.parametrize(
@@ -37,12 +44,14 @@ def test_signed_parameters_are_symmetric() -> None:
     assert (int(zero), zero.dtype) == (0, np.int8)
 
 
-@pytest.mark.parametrize("greatest", [0.0, 380 * 2.0**-149, 1e-37])
-def test_a_dead_tensor_and_those_that_no_scale_can_be_made_for(greatest: float) -> None:
-    """Of a scale that is a denormal engines make zeros, infinities, or no kernel at all."""
+@pytest.mark.parametrize("greatest", [1e-45, 380 * 2.0**-149, 1e-37])
+def test_of_a_scale_that_is_a_denormal_engines_make_zeros_or_no_kernel(greatest: float) -> None:
     for signed in (False, True):
-        assert activation_parameters(-greatest, 0.0, signed=signed) == (1.0, 0)
-        assert activation_parameters(0.0, greatest, signed=signed) == (1.0, 0)
+        assert not has_scale(-greatest, 0.0, signed=signed)
+        assert not has_scale(0.0, greatest, signed=signed)
+        assert has_scale(0.0, 0.0, signed=signed)
+        assert activation_parameters(0.0, 0.0, signed=signed) == (1.0, 0)
+        assert has_scale(-1e-35, greatest, signed=signed)
 
 
 @given(st.floats(-1e6, 1e6, width=32), st.floats(-1e6, 1e6, width=32), st.booleans())
@@ -50,7 +59,7 @@ def test_a_dead_tensor_and_those_that_no_scale_can_be_made_for(greatest: float) 
 def test_values_in_range_are_off_by_at_most_one_step(a: float, b: float, signed: bool) -> None:
     low, high = min(a, b), max(a, b)
     scale, zero = activation_parameters(low, high, signed=signed)
-    assume(scale != 1.0 or high - low > 1.0)  # else no scale could be made
+    assume(has_scale(low, high, signed=signed))
     limits = (-128, 127) if signed else (0, 255)
     for value in (0.0, low, (low + high) / 2, high):
         rounded = np.clip(np.rint(value / float(scale)) + int(zero), *limits)
@@ -73,12 +82,16 @@ def test_weights_of_seven_bits() -> None:
     np.testing.assert_array_equal(rounded, [[63, -31]])
 
 
-def test_channels_of_denormals_become_zeros() -> None:
+def test_channels_of_denormals_become_zeros_beside_far_larger_ones_alone() -> None:
     weights = np.array([[190.0, -190.0], [1.27, 0.0], [1e-37, -1e-38]], np.float32)
     weights[0] *= np.float32(2.0**-149)
     rounded, scales = quantized_weights(weights, 0, 127)
     np.testing.assert_allclose(scales, [1.0, 0.01, 1.0])
     np.testing.assert_array_equal(rounded, [[0, 0], [127, 0], [0, 0]])
+    assert have_scales(weights, 0, 127)
+    assert have_scales(np.zeros((2, 3), np.float32), 0, 127)
+    assert not have_scales(np.array([[1e-34], [1e-37]], np.float32), 0, 127)
+    assert not have_scales(weights[[0, 2]], 0, 127)
 
 
 def test_weights_along_the_second_axis_and_a_least_scale() -> None:

@@ -97,6 +97,8 @@ def test_answers_that_nothing_else_judges_and_differ_are_a_warning() -> None:
     assert "the mean cosine of output 'z' is 0.520, and no labelled" in caution_sentence(found)
     known = Accuracy("top1", 0.9, 10, "d", (0.9,))
     assert cautions(run(record(INT8, 0.1, likeness=(UNLIKE,), accuracies=(known,)))) == []
+    own = Accuracy("agreement", 0.9, 10, "d", (0.9,))  # with answers that may be wrong themselves
+    assert cautions(run(record(INT8, 0.1, likeness=(UNLIKE,), accuracies=(own,)))) == [found]
     assert cautions(run(record(INT8, 0.1, likeness=(ALIKE, BOXES)))) == []
 
 
