@@ -17,7 +17,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, translations, with_functions
 from perfsuite.export.calls import flattened, tensors_of
-from perfsuite.export.frozen import frozen_places
+from perfsuite.export.frozen import frozen_places, mark_frozen
 from perfsuite.export.functions import inlined
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
@@ -53,7 +53,8 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
 
     `example` holds at least two samples, because exporters treat a dimension of 0 or 1 as
     constant. If the dynamo exporter fails, the TorchScript exporter is used, with a warning. The
-    graph's metadata `perfsuite.exporter` says which one wrote it. Equal modules give equal bytes.
+    graph's metadata `perfsuite.exporter` says which one wrote it, and `perfsuite.frozen` where the
+    module looks at numbers, of which the graph keeps one. Equal modules give equal bytes.
     Raises `BuildError` if both exporters fail.
     """
     import torch
@@ -66,7 +67,7 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
         try:
             with _quiet():
                 model = _dynamo(module, spec, arguments)
-            exporter = "dynamo"
+            exporter, places = "dynamo", ""
         except Exception as dynamo_error:  # noqa: BLE001  (it raises whatever a model raises)
             warnings.warn(
                 f"the dynamo exporter cannot take {type(module).__name__} "
@@ -81,8 +82,8 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                     f"{type(module).__name__} does not export to ONNX: dynamo: "
                     f"{_first_line(dynamo_error)}; TorchScript: {_first_line(error)}"
                 ) from error
-            exporter = "torchscript"
-            if places := frozen_places(told):
+            exporter, places = "torchscript", frozen_places(told)
+            if places:
                 warnings.warn(
                     f"{type(module).__name__} looks at its input in Python, at {places}: the graph "
                     f"keeps for good what one input gave there, and other inputs may be answered "
@@ -91,6 +92,7 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                 )
     normalize(model)
     model.metadata_props.add(key=EXPORTER, value=exporter)
+    mark_frozen(model, places)
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -309,19 +311,20 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
 
     register_symbolic()
     buffer = io.BytesIO()
-    torch.onnx.export(
-        module,
-        arguments,
-        buffer,  # type: ignore[arg-type]  # takes a file too, its annotation does not say so
-        input_names=[entry.name for entry in spec],
-        dynamo=False,
-        dynamic_axes={
-            entry.name: {
-                axis: side for axis, side in enumerate(entry.shape) if isinstance(side, str)
-            }
-            for entry in spec
-        },
-    )
+    with _without_graphs():
+        torch.onnx.export(
+            module,
+            arguments,
+            buffer,  # type: ignore[arg-type]  # takes a file too, its annotation does not say so
+            input_names=[entry.name for entry in spec],
+            dynamo=False,
+            dynamic_axes={
+                entry.name: {
+                    axis: side for axis, side in enumerate(entry.shape) if isinstance(side, str)
+                }
+                for entry in spec
+            },
+        )
     return with_functions(onnx.load_from_string(buffer.getvalue()))
 
 
@@ -341,6 +344,22 @@ def _quiet() -> Iterator[list[warnings.WarningMessage]]:
             yield told
     finally:
         logger.setLevel(level)
+
+
+@contextlib.contextmanager
+def _without_graphs() -> Iterator[None]:
+    """Keep TorchScript's exporter from printing the whole graph that it fails on.
+
+    It does so from C++, past Python's streams, and turns this on for itself in each export.
+    """
+    import torch
+
+    before = torch._C._jit_onnx_log
+    torch._C._jit_onnx_log = lambda *parts: None
+    try:
+        yield
+    finally:
+        torch._C._jit_onnx_log = before
 
 
 def _first_line(error: BaseException) -> str:

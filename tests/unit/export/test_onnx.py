@@ -13,7 +13,7 @@ import pytest
 from perfsuite.domain.model import InputSpec
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export import onnx as exporting
-from perfsuite.export.onnx import EXPORTER, export_graph, graph_spec, load_graph
+from perfsuite.export.onnx import EXPORTER, export_fixed, export_graph, graph_spec, load_graph
 from perfsuite.export.parity import parity
 
 SPEC = (InputSpec("image", "float32", ("batch", 3, 8, 8)),)
@@ -181,6 +181,18 @@ def test_what_neither_exporter_takes_is_a_build_error(
     ):
         export_graph(net(), SPEC, pictures(2), tmp_path / "graph.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_refused_graph_is_not_printed(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import torch
+
+    class Spectrum(torch.nn.Module):
+        def forward(self, image: Any) -> Any:
+            return torch.fft.rfft2(image).abs()
+
+    with pytest.raises(BuildError, match="fft_rfft2"):
+        export_fixed(Spectrum(), pictures(2), tmp_path / "graph.onnx")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_an_example_that_does_not_fit_is_refused(tmp_path: Path) -> None:
