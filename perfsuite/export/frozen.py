@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING
 from warnings import WarningMessage
 
+if TYPE_CHECKING:
+    import onnx
+
+_FROZEN = "perfsuite.frozen"  # the metadata key
 _OWN = Path(__file__).parents[1]
 _LIBRARIES = ("site-packages", "dist-packages")  # where installed packages lie
 _MOST = 3  # places that are named
@@ -32,6 +37,21 @@ def frozen_places(told: Iterable[WarningMessage]) -> str:
     named = list(places)[:_MOST]
     more = [f"{len(places) - _MOST} more"] if len(places) > _MOST else []
     return ", ".join([*named, *more])
+
+
+def mark_frozen(model: onnx.ModelProto, places: str) -> None:
+    """Write the places of `frozen_places` into the metadata of `model`, if there are any."""
+    if places:
+        model.metadata_props.add(key=_FROZEN, value=places)
+
+
+def frozen_in_files(graphs: Iterable[Path]) -> str:
+    """Return the places that `mark_frozen` wrote into files, or "" if it wrote none."""
+    from perfsuite.export.onnx import load_graph
+
+    found = [one.value for graph in graphs for one in load_graph(graph).metadata_props
+             if one.key == _FROZEN]  # fmt: skip
+    return ", ".join(dict.fromkeys(found))
 
 
 def _installed(path: Path) -> bool:

@@ -31,6 +31,7 @@ from perfsuite.domain.judgement import (
 )
 from perfsuite.domain.metrics import AGREEMENT, LATENCY
 from perfsuite.domain.record import (
+    FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
     MEASURED_ALONE,
@@ -168,10 +169,11 @@ def _not_together(run: Run) -> list[NotTogether]:
 
 def _in_words(run: Run) -> list[Labelled]:
     """Return the labels that do not explain themselves, with their cells."""
+    frozen = {label: None for record in run.records.values() for label in record.labels
+              if label.startswith(FROZEN)}  # fmt: skip
+    known = (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
     return [
-        Labelled(label, cells)
-        for label in (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
-        if (cells := _labelled(run, label))
+        Labelled(label, cells) for label in (*known, *frozen) if (cells := _labelled(run, label))
     ]
 
 

@@ -34,6 +34,7 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.record import (
+    FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
     NAN_OF_MADE_UP,
@@ -63,6 +64,13 @@ _LABELS = {
         "disk is full; nothing else is missing"
     ),
 }
+
+
+_FROZEN = (
+    "its forward looks at its input in Python, at {}: the graph keeps for good what one input gave "
+    "there. If it looks at values, and not at sizes, other inputs may be answered wrongly; "
+    "torch.where and torch.cond stay open"
+)
 
 
 def caution_sentence(caution: Caution) -> str:
@@ -98,7 +106,7 @@ def caution_sentence(caution: Caution) -> str:
                 f"processes take turns: what disturbs one alone is in its ratios"
             )
         case Labelled(label=label, cells=cells):
-            return f"{', '.join(cells)}: {_LABELS.get(label, label)}"
+            return f"{', '.join(cells)}: {_label(label)}"
         case LittleInt8():
             return _little_int8(caution)
         case Unlike(cell=cell, output=output, cosine=cosine):
@@ -138,6 +146,12 @@ def caution_sentence(caution: Caution) -> str:
             )
         case OfOtherRun(run=run, caution=inner):
             return f"{run}: {caution_sentence(inner)}"
+
+
+def _label(label: str) -> str:
+    if label.startswith(FROZEN):
+        return _FROZEN.format(label.removeprefix(FROZEN))
+    return _LABELS.get(label, label)
 
 
 _BODIES = ("If", "Loop", "Scan", "SequenceMap")

@@ -62,6 +62,7 @@ if TYPE_CHECKING:
 
 
 MODULE_KEY = "key.txt"
+_EXPORTED = "2"  # changes when graphs are written with more than before
 
 Rebuild = Callable[[], "nn.Module"]
 
@@ -359,7 +360,7 @@ class VariantBuilder:
     @property
     def _export_key(self) -> str:
         made_by = (version("torch"), version("onnx"), *prefixes(self.workload.model.stages))
-        return key_of(self.edits_key, "export", *made_by)
+        return key_of(self.edits_key, "export", _EXPORTED, *made_by)
 
     def _passed_pieces(self, folder: Path, key: str) -> tuple[Path, str]:
         """Return the folder of the pieces after all graph passes, and its key."""

@@ -16,6 +16,7 @@ import numpy as np
 from perfsuite.domain.device import PROCESSOR
 from perfsuite.domain.profile import Node
 from perfsuite.domain.record import (
+    FROZEN,
     ONE_AT_A_TIME,
     SPLIT,
     UNLABELLED,
@@ -25,6 +26,7 @@ from perfsuite.domain.record import (
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
+from perfsuite.export.frozen import frozen_in_files
 from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
@@ -178,7 +180,7 @@ class _Build:
             input_shapes=artifacts.shapes_of(inputs),
             likeness=self._likeness(folder, manifest, inputs[:2]),
             structure=self.builder.structure() if needs_source else "",
-            labels=(*self._own.labels, *compared.labels, *changes.labels),
+            labels=(*self._own.labels, *compared.labels, *changes.labels, *self._frozen()),
             left=left_in_file(self.variant.graph),
         )
         artifacts.write_facts(folder, facts)
@@ -312,6 +314,14 @@ class _Build:
         if self.builder.is_binary:  # also of a module, and of a graph in plain operators
             found = found._replace(values=tuple(sorted({*found.values, BINARY})))
         return found
+
+    def _frozen(self) -> tuple[str, ...]:
+        """Return the label of graphs that were traced where the module looks at numbers."""
+        graphs = [self.variant.graph] if self.variant.graph is not None else []
+        if self.variant.pieces is not None:
+            graphs = sorted(self.variant.pieces.glob("*.onnx"))
+        places = frozen_in_files(graphs)
+        return (FROZEN + places,) if places else ()
 
     def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
         if self.variant.rebuild is None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from perfsuite.domain.model import InputSpec
-from perfsuite.export.frozen import frozen_places
+from perfsuite.export.frozen import frozen_in_files, frozen_places
 from perfsuite.export.onnx import export_graph
 
 torch = pytest.importorskip("torch")
@@ -52,3 +52,6 @@ def test_an_export_warns_of_a_branch_that_the_numbers_of_its_input_choose(tmp_pa
         export_graph(Doubling(), spec, {"x": np.ones((2, 3), np.float32)}, tmp_path / "net.onnx")
     (line,) = [str(one.message) for one in found if "looks at its input" in str(one.message)]
     assert "test_frozen.py:" in line and "(a branch)" in line
+    places = frozen_in_files([tmp_path / "net.onnx", tmp_path / "net.onnx"])
+    assert places.startswith("test_frozen.py:") and f"at {places}: the graph" in line
+    assert frozen_in_files([]) == ""

@@ -24,6 +24,7 @@ from perfsuite.domain.judgement import (
     DividedBy,
     ExpectationUnmet,
     InParts,
+    Labelled,
     LatenciesLeftOut,
     NotBeside,
     NotFaster,
@@ -37,7 +38,7 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.record import MEASURED_ALONE, NOT_TOGETHER, Failure, Part, Run, Slices
+from perfsuite.domain.record import FROZEN, MEASURED_ALONE, NOT_TOGETHER, Failure, Part, Run, Slices
 from perfsuite.domain.suite import Expect
 from perfsuite.judge import judge
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
@@ -48,6 +49,19 @@ def quick(given: Run) -> Run:
     return msgspec.structs.replace(
         given, header=msgspec.structs.replace(given.header, quick=True), warnings=("torn",)
     )
+
+
+def test_each_place_where_a_trace_has_frozen_something_is_told_with_its_cells() -> None:
+    one, other = f"{FROZEN}net.py:7 (a branch)", f"{FROZEN}net.py:9 (a value)"
+    cells = [Cell("vgg", recipe, "openvino") for recipe in ("fp32", "int8", "prune")]
+    labels = [("a", one), (one,), (other,)]
+    made = run(
+        *(record(cell, 0.1, 0.1, labels=said) for cell, said in zip(cells, labels, strict=True))
+    )
+    assert [found for found in cautions(made) if isinstance(found, Labelled)] == [
+        Labelled(one, (cells[0].key, cells[1].key)),
+        Labelled(other, (cells[2].key,)),
+    ]
 
 
 def test_all_cautions_of_one_run_in_their_order() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from perfsuite.domain.judgement import TimeWasUp
+from perfsuite.domain.judgement import Labelled, TimeWasUp
+from perfsuite.domain.record import FROZEN
 from perfsuite.report.sentences import caution_sentence
 
 
@@ -18,3 +19,9 @@ from perfsuite.report.sentences import caution_sentence
 )
 def test_what_was_open_when_the_time_was_up(caution: TimeWasUp, words: str) -> None:
     assert caution_sentence(caution) == f"{words}: give it more `minutes`, or fewer cells"
+
+
+def test_a_graph_that_was_traced_where_forward_looks_at_numbers() -> None:
+    said = caution_sentence(Labelled(f"{FROZEN}net.py:7 (a branch)", ("a", "b")))
+    assert said.startswith("a, b: its forward looks at its input in Python, at net.py:7 (a branch)")
+    assert "if it looks at values" in said.lower()
