@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.errors import BuildError
+from perfsuite.export.constant_splits import fold_splits
 
 if TYPE_CHECKING:
     import onnx
@@ -102,6 +103,18 @@ def _taken_type(value: onnx.ValueInfoProto) -> onnx.TypeProto:
 
 def _simplify(graph_model: Any) -> None:
     from onnx_ir.passes.common import RemoveUnusedNodesPass
+
+    _fold_constants(graph_model)
+    while fold_splits(graph_model.graph):
+        _fold_constants(graph_model)
+    _as_old_splits(graph_model)
+    for node in list(graph_model.graph):
+        if node.op_type == "Identity" and node.domain == "":
+            _pass_over(graph_model.graph, node)
+    RemoveUnusedNodesPass()(graph_model)
+
+
+def _fold_constants(graph_model: Any) -> None:
     from onnxscript.optimizer import fold_constants
 
     try:
@@ -114,11 +127,6 @@ def _simplify(graph_model: Any) -> None:
         )
     except Exception as error:
         raise BuildError(f"constants of the graph cannot be folded: {error}") from error
-    _as_old_splits(graph_model)
-    for node in list(graph_model.graph):
-        if node.op_type == "Identity" and node.domain == "":
-            _pass_over(graph_model.graph, node)
-    RemoveUnusedNodesPass()(graph_model)
 
 
 def _as_old_splits(graph_model: Any) -> None:
@@ -135,12 +143,16 @@ def _as_old_splits(graph_model: Any) -> None:
 
 
 def _may_fold(node: Any) -> bool | None:
-    """Return False for texts, which cannot be written again; None leaves it to the rules."""
+    """Return False for what is not folded there; None leaves it to the rules.
+
+    Texts cannot be written again, and of nodes with several results it makes none.
+    """
     import onnx_ir as ir
 
     constants = [value.const_value for value in node.inputs if value is not None]
     texts = any(one is not None and one.dtype == ir.DataType.STRING for one in constants)
-    return False if texts or node.attributes.get_int("to", 0) == ir.DataType.STRING else None
+    texts = texts or node.attributes.get_int("to", 0) == ir.DataType.STRING
+    return False if texts or len(node.outputs) > 1 else None
 
 
 def _lift_constants(graph: onnx.GraphProto) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from perfsuite.export.bodies import names_read_by
+from perfsuite.export.fixed import fixed_values
 from perfsuite.passes.int8.sharing import Placement, Range, Readers, shared, width
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def place(
     name all tensors to calibrate, also what is taken out of a concatenation; with these tensors'
     `ranges`, what would lose too many bits keeps a scale of its own, or stays float. Operators that
     the engine runs in float alone are left as they are, and so are the layers whose first results
-    are in `stays`. The tensors to calibrate are then among those of the placement without any.
+    are in `stays`, and what follows from constants and sizes alone. The tensors to calibrate are
+    then among those of the placement without any.
     """
     flow = _Flow(graph, sum_in_accumulator, float_operators, stays, ranges)
     for node in graph.node:
@@ -96,6 +98,7 @@ class _Flow:
 
         self.constants = {tensor.name: tensor for tensor in self.graph.initializer}
         self.floats = {n for n, t in self.constants.items() if t.data_type == TensorProto.FLOAT}
+        self.fixed = fixed_values(self.graph)
         self.producer = {out: node for node in self.graph.node for out in node.output}
         self.place_of = {node.output[0]: i for i, node in enumerate(self.graph.node)}
         self.uses = Counter(name for node in self.graph.node for name in node.input)
@@ -108,6 +111,8 @@ class _Flow:
         """Note what `node` needs quantized and whether its results are 8-bit."""
         operator = node.op_type
         if operator in self.float_operators or node.output[0] in self.stays:
+            return
+        if node.output[0] in self.fixed:  # engines compute it once, and may misread what is rounded
             return
         if self._is_uneven(node):
             apart = node.op_type in TAKE_PARTS and {*node.output} <= {*(self.ranges or ())}
@@ -156,7 +161,7 @@ class _Flow:
 
     def _has_weights(self, node: onnx.NodeProto) -> bool:
         weight = self.constants.get(node.input[1])
-        if weight is None or weight.name not in self.floats or node.input[0] in self.constants:
+        if weight is None or weight.name not in self.floats:
             return False
         attributes = {a.name: a for a in node.attribute}
         if node.op_type == "Gemm":
@@ -168,7 +173,7 @@ class _Flow:
         return len(weight.dims) == 2 if node.op_type == "MatMul" else True
 
     def _visit_add(self, node: onnx.NodeProto) -> None:
-        if self.constants.keys() & set(node.input) or not self.integer.intersection(node.input):
+        if self.fixed & set(node.input) or not self.integer.intersection(node.input):
             return
         operands = set(node.input)
         if self.sum_in_accumulator:

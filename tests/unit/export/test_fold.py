@@ -17,7 +17,9 @@ def array(*shape: int) -> np.ndarray:
     return RNG.normal(size=shape).astype(np.float32)
 
 
-def model(nodes: list[Any], shape: list[Any], constants: dict[str, np.ndarray]) -> Any:
+def model(
+    nodes: list[Any], shape: list[Any], constants: dict[str, np.ndarray], opset: int = 18
+) -> Any:
     import onnx
     from onnx import TensorProto, helper, numpy_helper
 
@@ -29,7 +31,8 @@ def model(nodes: list[Any], shape: list[Any], constants: dict[str, np.ndarray]) 
         [helper.make_tensor_value_info(nodes[-1].output[0], TensorProto.FLOAT, free)],
         [numpy_helper.from_array(value, name) for name, value in constants.items()],
     )
-    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
+    version = [helper.make_opsetid("", opset)]
+    made = helper.make_model(graph, opset_imports=version, ir_version=10)
     onnx.checker.check_model(made)
     return made
 
@@ -226,6 +229,34 @@ def test_equal_parts_of_a_sequence_split_as_the_operator_set_has_it(opset: int) 
     session = ort.InferenceSession(simple.SerializeToString(), providers=["CPUExecutionProvider"])
     x = array(1, 4)
     np.testing.assert_array_equal(session.run(None, {"x": x})[0], x[:, 2:])
+
+
+@pytest.mark.parametrize(
+    ("opset", "sizes", "said"),
+    [(11, (), {"split": [3, 2]}), (13, (3, 2), {}), (18, (), {"num_outputs": 2}), (11, (), {})],
+)
+def test_weights_that_are_split_become_constants(
+    opset: int, sizes: tuple[int, ...], said: dict[str, Any]
+) -> None:
+    """Of five rows in two parts the second has less; older operator sets have equal parts alone."""
+    from onnx import helper
+
+    rows = 5 if sizes or said else 4
+    given = ["all", "sizes"] if sizes else ["all"]
+    nodes = [
+        helper.make_node("Transpose", ["w"], ["all"], "turn", perm=[1, 0]),
+        helper.make_node("Split", given, ["one", "two"], "split", axis=-2, **said),
+        helper.make_node("Transpose", ["two"], ["right"], "back", perm=[1, 0]),
+        helper.make_node("MatMul", ["x", "right"], ["y"], "layer"),
+    ]
+    weights = array(4, rows)
+    made = model(nodes, [4], {"w": weights, "sizes": np.array(sizes or [1])}, opset)
+    simple = simplified(made)
+    (layer,) = simple.graph.node
+    assert (layer.op_type, layer.name) == ("MatMul", "layer")
+    x = array(3, 4)
+    start = 3 if rows == 5 else 2
+    np.testing.assert_allclose(run(simple, x), x @ weights[:, start:], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.filterwarnings("error")

@@ -306,3 +306,22 @@ def test_what_is_computed_in_float_or_only_joined_is_no_integer() -> None:
         node("Add", "k a", "y"),
     ]
     assert placed(joined, True, "y").groups == ()
+
+
+@pytest.mark.parametrize("accumulator", [True, False])
+def test_what_follows_from_constants_and_sizes_alone_stays_float(accumulator: bool) -> None:
+    """A decoder's learned queries, one for each sample, until they meet the picture."""
+    nodes = [
+        node("Conv", "x w1", "c"),
+        node("Shape", "c", "sizes"),
+        node("Expand", "w2 sizes", "queries"),
+        node("MatMul", "queries flat", "own"),
+        node("Add", "own queries", "more"),
+        node("Add", "c more", "met"),
+        node("Conv", "met w3", "y"),
+    ]
+    found = placed(nodes, accumulator, "y")
+    assert found.weighted == ("c", "y")
+    assert not {"queries", "own", "more"}.intersection(*found.groups, found.carriers)
+    nodes[3].input[0] = "c"
+    assert placed(nodes, accumulator, "y").weighted == ("c", "own", "y")
