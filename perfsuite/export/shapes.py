@@ -99,6 +99,18 @@ def known(graph: onnx.GraphProto) -> tuple[Shapes, dict[str, int]]:
     return shapes, widths
 
 
+def ranks(model: onnx.ModelProto) -> dict[str, int]:
+    """Return how many sides the values of the outermost graph have, where that is known."""
+    from onnx import shape_inference
+
+    known = shape_inference.infer_shapes(model).graph
+    return {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in (*known.input, *known.value_info, *known.output)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
 def _folded(model: onnx.ModelProto) -> Inferred:
     """Return what can be inferred after folding constants, such as shapes computed in the graph."""
     from onnxscript.optimizer import fold_constants

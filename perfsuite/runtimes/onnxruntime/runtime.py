@@ -33,6 +33,7 @@ from perfsuite.runtimes.onnxruntime.profile import (
     ran_nodes,
     read_trace,
 )
+from perfsuite.runtimes.onnxruntime.whole_pads import with_whole_pads
 from perfsuite.runtimes.onnxruntime.whole_vectors import with_whole_vectors
 from perfsuite.runtimes.shared.base import (
     BaseSession,
@@ -99,6 +100,7 @@ class OnnxRuntime:
             raise BuildError("onnxruntime takes an ONNX graph, and there is none")
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
+        model = with_whole_pads(model)
         if variant.quantized:
             model = with_float_weights(with_whole_vectors(model))
         path = folder / MODEL

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.export.bodies import bodies, every_node
+from perfsuite.export.shapes import ranks
 
 if TYPE_CHECKING:
     import onnx
@@ -36,7 +37,7 @@ def with_sums(model: onnx.ModelProto) -> onnx.ModelProto:
         return model
     copy = type(model)()
     copy.CopyFrom(model)
-    _Writer(copy.graph, opset, kinds, _ranks(model)).rewrite(copy.graph)
+    _Writer(copy.graph, opset, kinds, ranks(model)).rewrite(copy.graph)
     return copy
 
 
@@ -127,15 +128,3 @@ class _Writer:
         array = np.asarray(value, np.int64 if isinstance(value, list) else None)
         self.top.initializer.append(numpy_helper.from_array(array, own))
         return own
-
-
-def _ranks(model: onnx.ModelProto) -> dict[str, int]:
-    """Return how many sides the values of the outermost graph have, where that is known."""
-    from onnx import shape_inference
-
-    known = shape_inference.infer_shapes(model).graph
-    return {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*known.input, *known.value_info, *known.output)
-        if value.type.tensor_type.HasField("shape")
-    }

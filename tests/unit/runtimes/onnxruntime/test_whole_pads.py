@@ -1,0 +1,78 @@
+"""Pads that name their axes, behind a Transpose that ONNX Runtime moves past them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime as ort
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from perfsuite.runtimes.onnxruntime.whole_pads import with_whole_pads
+
+X = np.random.default_rng(0).normal(size=(1, 3, 5, 6)).astype(np.float32)
+
+
+def turned(node: onnx.NodeProto, *before: onnx.NodeProto, **constants: Any) -> onnx.ModelProto:
+    """Return a graph in which `node` makes `b` of `a`, the input x with its channels last."""
+    nodes = [
+        *before,
+        helper.make_node("Transpose", ["x"], ["a"], "first", perm=[0, 2, 3, 1]),
+        node,
+        helper.make_node("Transpose", ["b"], ["y"], "last", perm=[0, 3, 1, 2]),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3, 5, 6])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, list("nchw"))],
+        [numpy_helper.from_array(np.asarray(one), name) for name, one in constants.items()],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8)
+
+
+def answer(model: onnx.ModelProto, *, optimized: bool) -> np.ndarray:
+    levels = ort.GraphOptimizationLevel
+    options = ort.SessionOptions()
+    level = levels.ORT_ENABLE_ALL if optimized else levels.ORT_DISABLE_ALL
+    options.graph_optimization_level = level
+    session = ort.InferenceSession(model.SerializeToString(), options)
+    found: np.ndarray = session.run(None, {"x": X})[0]
+    return found
+
+
+PAD = helper.make_node("Pad", ["a", "pads", "", "axes"], ["b"], "pad")
+SIZES = helper.make_node("Shape", ["x"], ["pads"], "sizes", start=0, end=2)  # 1 and 3
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        turned(PAD, pads=[1, 2, 3, -1], axes=[1, 2]),
+        turned(PAD, pads=[1, 2, 3, 4], axes=[-2, 0]),
+        turned(PAD, pads=[1, 2], axes=[2]),
+        turned(PAD, pads=[1, 2, 0, 1, 0, 0, 2, 3], axes=[3, 1, 2, 0]),  # of all, which it answers
+        turned(PAD, SIZES, axes=[-2]),
+        turned(helper.make_node("CenterCropPad", ["a", "to"], ["b"], axes=[2, -3]), to=[4, 8]),
+    ],
+)
+def test_all_axes_are_padded_as_it_stands(model: onnx.ModelProto) -> None:
+    before = model.SerializeToString()
+    made = with_whole_pads(model)
+    assert model.SerializeToString() == before
+    onnx.checker.check_model(made, full_check=True)
+    (pad,) = (one for one in made.graph.node if one.output[0] == "b")
+    assert len(pad.input) <= 3 and not pad.attribute
+    np.testing.assert_array_equal(answer(made, optimized=True), answer(model, optimized=False))
+
+
+def test_what_names_no_axes_or_unknown_ones_stays() -> None:
+    plain = helper.make_node("Pad", ["a", "pads"], ["b"], "pad")
+    model = turned(plain, pads=[0, 1, 2, 0, 0, 1, 2, 0])
+    assert with_whole_pads(model) is model
+    unknown = turned(PAD, helper.make_node("Identity", ["given"], ["axes"]), pads=[1, 1], given=[1])
+    unknown.graph.initializer.pop()
+    unknown.graph.input.append(helper.make_tensor_value_info("given", TensorProto.INT64, [1]))
+    assert list(with_whole_pads(unknown).graph.node[2].input) == ["a", "pads", "", "axes"]
