@@ -35,12 +35,14 @@ class Bottleneck(msgspec.Struct, frozen=True):
 
     `profiling_s` is the cost of profiling if it was subtracted from both. `slowest` is the slowest
     of the row's `operators` kernels, if it has any. `bound` is None if there is no roofline or the
-    row neither computes nor moves anything.
+    row neither computes nor moves anything. `python_s` is the least that eager PyTorch's Python
+    code takes between all operators of the call, in which nothing computes.
     """
 
     row: BreakdownRow
     total_s: float
     profiling_s: float = 0.0
+    python_s: float = 0.0
     operators: int = 0
     slowest: BreakdownRow | None = None
     bound: Bound | None = None
@@ -87,6 +89,7 @@ def bottleneck(
         row=longest,
         total_s=breakdown.total_s,
         profiling_s=profiling_s,
+        python_s=_python_s(breakdown, unprofiled_s),
         operators=len(operators),
         slowest=max(operators, key=lambda one: one.time_s, default=None),
         bound=None if known is None else _bound(longest, known),
@@ -125,6 +128,13 @@ def _cost_s(breakdown: Breakdown, unprofiled_s: float) -> float:
     return cost_s if cost_s > _MEASURABLE * breakdown.total_s else 0.0
 
 
+def _python_s(breakdown: Breakdown, unprofiled_s: float | None) -> float:
+    """Return the time between operators, less all that profiling, which is part of it, may cost."""
+    between_s = sum(one.time_s for row in breakdown.rows for one in _leaves(row) if _is_python(one))
+    cost_s = 0.0 if unprofiled_s is None else _cost_s(breakdown, unprofiled_s)
+    return max(0.0, between_s - cost_s)
+
+
 def _longest(breakdown: Breakdown) -> BreakdownRow | None:
     longest = max(breakdown.rows, key=lambda row: row.time_s, default=None)
     return longest if longest is not None and longest.time_s > 0 else None
@@ -159,7 +169,14 @@ def _bound(row: BreakdownRow, roofline: Roofline) -> Bound | None:
 
 def _operators(row: BreakdownRow) -> list[BreakdownRow]:
     """Return the kernels below `row`, without the Python code between those of eager PyTorch."""
+    return [one for one in _leaves(row) if not _is_python(one)]
+
+
+def _leaves(row: BreakdownRow) -> list[BreakdownRow]:
     if row.level == "operator":
-        between = row.name.rpartition("/")[2].partition("_")[0] == PYTHON
-        return [] if between else [row]
-    return [one for child in row.children for one in _operators(child)]
+        return [row]
+    return [one for child in row.children for one in _leaves(child)]
+
+
+def _is_python(row: BreakdownRow) -> bool:
+    return row.name.rpartition("/")[2].partition("_")[0] == PYTHON

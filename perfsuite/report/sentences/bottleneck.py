@@ -9,6 +9,7 @@ from perfsuite.judge.bottleneck import Bottleneck, Bound, ProfilingCost, is_over
 from perfsuite.report import words
 
 _APART = 0.1  # of the latency; a larger difference is explained
+_BETWEEN = 0.1  # of the call; more Python between operators is told
 
 
 def bottleneck_sentences(found: Bottleneck | None) -> tuple[str, ...]:
@@ -26,6 +27,8 @@ def bottleneck_sentences(found: Bottleneck | None) -> tuple[str, ...]:
             f"is left out here."
         )
     sentences += [_holder(found), _worth(found.row, found.total_s)]
+    if found.python_s > _BETWEEN * found.total_s:
+        sentences.append(_between(found.python_s, found.total_s))
     if found.bound is not None:
         sentences.append(_bound(found.bound))
     return tuple(sentences)
@@ -113,6 +116,15 @@ def _worth(row: BreakdownRow, total_s: float) -> str:
     if free_s <= 0:
         return f"The whole call would gain what it gains: {half}."
     return f"If it were free, the whole call would be {_gain(total_s, free_s)}; {half}."
+
+
+def _between(python_s: float, total_s: float) -> str:
+    return (
+        f"For {words.seconds(python_s)} of the call ({words.percent(python_s / total_s)}) or more, "
+        f"nothing computes, as Python has not started the next operator: larger batches, "
+        f"torch.compile, CUDA graphs or an engine that runs graphs help there, faster kernels do "
+        f"not."
+    )
 
 
 def _gain(before_s: float, after_s: float) -> str:

@@ -187,3 +187,13 @@ def test_all_that_is_told_of_what_profiling_cost() -> None:
     row = BreakdownRow("a", "stage", 0.8, children=(CONV, RELU, idle, between, first, above))
     cost = profiling_cost(call(row, overhead_s=0.2, untraced_s=0.5), 0.4)
     assert cost == ProfilingCost(1.0, 10, 0.5, pytest.approx(0.5), 3, 0.4)  # type: ignore[arg-type]
+
+
+def test_python_between_operators_is_what_profiling_cannot_have_cost() -> None:
+    between = [BreakdownRow(f"{name}/python_1", "operator", 0.2) for name in ("a", "b")]
+    rows = [BreakdownRow(one.name[0], "stage", 0.4, children=(CONV, one)) for one in between]
+    assert [
+        found.python_s
+        for untraced_s in (None, 0.9, 0.3)
+        if (found := bottleneck(call(*rows, overhead_s=0.2, untraced_s=untraced_s), None))
+    ] == [0.4, pytest.approx(0.3), 0.0]

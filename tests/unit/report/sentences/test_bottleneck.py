@@ -251,3 +251,16 @@ def test_a_stage_may_bear_the_name_of_a_rest() -> None:
 @pytest.mark.parametrize("empty", [Breakdown(0.0, 1, ()), Breakdown(0.0, 1, rest())])
 def test_no_time_no_sentence(empty: Breakdown) -> None:
     assert bottleneck(empty, ROOFS) == ()
+
+
+@pytest.mark.parametrize(("python_s", "told"), [(0.02, True), (0.01, False)])
+def test_python_that_keeps_the_call_waiting_is_told(python_s: float, told: bool) -> None:
+    between = BreakdownRow("a/python_0", "operator", python_s)
+    row = BreakdownRow("a", "stage", 0.1, children=(between,))
+    sentences = bottleneck(call(row), None)
+    said = (
+        "For 20 ms of the call (20 %) or more, nothing computes, as Python has not started the "
+        "next operator: larger batches, torch.compile, CUDA graphs or an engine that runs graphs "
+        "help there, faster kernels do not."
+    )
+    assert (said in sentences) is told
