@@ -235,7 +235,11 @@ class Task:
         return None
 
     def fingerprint(self) -> str:
-        """Return a text that changes when the data do, as part of cache keys."""
+        """Return a text that changes when the data do, as part of cache keys.
+
+        With none, the default, nobody can tell whether the data are the same: samples are answered
+        anew in each run, while what passes have learned from earlier ones is kept.
+        """
         return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -26,6 +27,9 @@ T = TypeVar("T")
 # because some engines take a profile in one piece, and open what they trace anew each time.
 PROFILES = 2
 
+# Of the process that runs the jobs: another text in each.
+_SITTING = secrets.token_hex(8)
+
 JobName = tuple[str, JobKind, int | None, bool]  # cell id, kind, round, whether of the baseline
 
 
@@ -41,7 +45,8 @@ class Job(msgspec.Struct, frozen=True):
     `against` the id of the cell that answers are compared with, '' for that cell itself.
     `round` and `order` are those of a measure job, and of an inspect job if the cell is inspected
     in rounds. `training` is the plan of a training whose time a survey job estimates. `limit_s` is
-    what is left of the run's time, if that is limited.
+    what is left of the run's time, if that is limited. `sitting` names the process that runs the
+    jobs: what nobody can tell to be up to date is found again by jobs of the same one alone.
     """
 
     kind: JobKind
@@ -72,6 +77,7 @@ class Job(msgspec.Struct, frozen=True):
     require: tuple[Require, ...] = ()  # of this cell
     asks_layers: bool = False  # of a prepare job: only which layers its pass can change is found
     limit_s: float | None = None
+    sitting: str = ""
 
     @property
     def timeout_s(self) -> float:
@@ -120,6 +126,7 @@ def first_job(suite: ResolvedSuite, cell: Cell) -> Job:
         picture=suite.picture,
         hold_out=suite.hold_out,
         require=tuple(one for one in suite.require if requires(one, cell)),
+        sitting=_SITTING,
     )
 
 

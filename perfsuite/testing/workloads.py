@@ -27,6 +27,7 @@ from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.rows import check_rows, check_validation
 from perfsuite.testing.samples import require, require_name
 from perfsuite.workloads.checked import is_module, not_made_of, plain, unchecked
+from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
 
 if TYPE_CHECKING:
@@ -73,6 +74,14 @@ def check_workload(workload: Workload) -> None:
         check_validation(workload.name, task, predict, columns, training)
     told = preprocessing_fault(task)
     require(not told, f"workload '{workload.name}': {told}")
+    in_file = isinstance(task, Sampled)  # the suite tells a file of samples, and its bytes count
+    if task.metrics() and not in_file and not task.fingerprint():
+        warnings.warn(
+            f"workload '{workload.name}': its task tells its data by no fingerprint(), so that its "
+            f"samples are answered anew in each run; let it return a text that changes when the "
+            f"data do, such as a digest of their files",
+            stacklevel=2,
+        )
     warn_of_uncounted(workload)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -243,7 +244,11 @@ WORKLOADS: dict[str, tuple[Callable[[], Any], str]] = {
 
 
 def test_a_good_workload_passes() -> None:
-    check_workload(workload(stages=(Stage("first", ("0", "1")), Stage("head", ("7",)))))
+    stages = (Stage("first", ("0", "1")), Stage("head", ("7",)))
+    with pytest.warns(UserWarning, match=r"tells its data by no fingerprint\(\)"):
+        check_workload(workload(stages=stages))
+    with warnings.catch_warnings(action="error"):
+        check_workload(workload(task(fingerprint=lambda _: "seeded"), stages=stages))
 
 
 def test_good_validation_samples_pass() -> None:

@@ -59,18 +59,22 @@ def evaluate(job: Job) -> Line:
 
 
 def rows_key(job: Job, task: Task) -> str:
-    """Return the key of the cached rows, of all that the answers and their metrics follow from."""
-    split, switch = job.evaluate.split, switch_of(job.cell)
+    """Return the key of the cached rows, of all that the answers and their metrics follow from.
+
+    A task that does not tell its data by a fingerprint is answered anew in each sitting.
+    """
+    split, switch, data = job.evaluate.split, switch_of(job.cell), task.fingerprint()
     return key_of(
         ACCURACIES,  # the form in which accuracies are stored beside the rows
         job.artifact_key,
         str(job.evaluate.samples),
-        task.fingerprint(),
+        data,
         source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
         *([] if split == "test" else [split]),
         *answered_on(job, artifacts.load_runtime(job.runtime)),
         *([] if switch is None else [f"switch {job.cell.switch} {switch.digest}"]),
+        *([] if data or job.samples else [f"sitting {job.sitting}"]),
     )
 
 

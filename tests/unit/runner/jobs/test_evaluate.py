@@ -82,6 +82,17 @@ def test_rows_are_found_again_by_all_that_they_follow_from(job: Job, tmp_path: P
     assert evaluated(job).cached is False
 
 
+def test_a_task_that_does_not_tell_its_data_is_answered_anew_in_each_sitting(
+    job: Job, tmp_path: Path
+) -> None:
+    assert evaluated(job, sitting="another").cached
+    (tmp_path / "untold.py").write_text(NET)
+    untold = msgspec.structs.replace(job, reference=f"{tmp_path}/untold.py:net")
+    found = [evaluated(untold, sitting=one).cached for one in ("one", "one", "other", "one")]
+    assert found == [False, True, False, True]
+    assert not evaluated(untold).cached  # in that of the run
+
+
 def test_every_metric_of_the_task_is_in_the_line(job: Job, tmp_path: Path) -> None:
     several = """    def metrics(self):
         return {"top1": self.metric, "first": lambda rows: float((rows[:, 1] == 0).mean())}
