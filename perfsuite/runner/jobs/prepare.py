@@ -407,11 +407,11 @@ class _Build:
 
     def _expected(self, given: list[Inputs]) -> list[Outputs]:
         """Return the answers of the workload's model without passes."""
-        from perfsuite.runner.build.reference import graph_outputs, module_outputs
+        from perfsuite.runner.build.reference import file_outputs, module_outputs
 
         path = self.builder.workload.model.onnx
         if path is not None:
-            return [graph_outputs(path, one) for one in given]
+            return [file_outputs(path, one) for one in given]
         module = self.builder.build()
         return [module_outputs(module, one) for one in given]
 

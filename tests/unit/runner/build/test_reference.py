@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.task import Outputs, Task
-from perfsuite.errors import ParityError
-from perfsuite.runner.build.reference import differences
+from perfsuite.errors import BuildError, ParityError
+from perfsuite.runner.build import evaluated
+from perfsuite.runner.build.reference import differences, file_outputs
 
 HINT = "give the task a method agreement(expected, answered, precision) (perfsuite.Task.agreement)"
 
@@ -47,3 +53,35 @@ def test_a_task_that_compares_detections_is_asked() -> None:
 
     found = differences(Own(), boxes(5), boxes(4), ["boxes", "labels", "scores"], "fp32")
     assert found == {"unmatched": 1.0}
+
+
+def dilated(path: Path, **sides: Any) -> Path:
+    """Write a dilated convolution, which ONNX Runtime takes without padding of its own choice."""
+    weights = np.random.default_rng(0).normal(size=(2, 3, 3, 3)).astype(np.float32)
+    node = helper.make_node("Conv", ["x", "w"], ["y"], "conv", dilations=[2, 2], **sides)
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", *"chw"]) for n in "xy"]
+    graph = helper.make_graph(
+        [node], "g", values[:1], values[1:], [numpy_helper.from_array(weights, "w")]
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]), path)
+    return path
+
+
+def test_what_onnx_runtime_does_not_run_is_answered_by_onnx(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    x = {"x": np.random.default_rng(1).normal(size=(1, 3, 8, 8)).astype(np.float32)}
+    file = dilated(tmp_path / "same.onnx", auto_pad="SAME_LOWER")
+    with pytest.warns(UserWarning, match="reference implementation, because same.onnx fails on"):
+        (found,) = file_outputs(file, x)
+    (expected,) = file_outputs(dilated(tmp_path / "plain.onnx", pads=[2, 2, 2, 2]), x)
+    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-5)
+    monkeypatch.setattr(evaluated, "_MOST_MACS", 2 * 3 * 9 * 64 - 1)
+    with pytest.raises(BuildError, match="Dilation not supported"):
+        file_outputs(file, x)
+
+
+def test_what_neither_runs_fails_with_the_reason_of_onnx_runtime(tmp_path: Path) -> None:
+    x = {"x": np.zeros((1, 4, 8, 8), np.float32)}  # of four channels, and not of three
+    with pytest.raises(BuildError, match="fails on these inputs"):
+        file_outputs(dilated(tmp_path / "plain.onnx", pads=[2, 2, 2, 2]), x)
