@@ -4,8 +4,9 @@ Where a convolution or a `Gemm` reads dequantized values, ONNX Runtime rounds it
 8 bits by itself, with one scale for all channels, so that it finds a kernel (its optimizer
 `WeightBiasQuantization`, version 1.32). Who has left a layer in float has asked for something else.
 The optimizer wants one scale for the values that are read: a layer gets them with as many equal
-ones as there are channels, and stays as it is. It cannot be turned off, because it also rounds the
-biases of layers with 8-bit weights, which their kernels need.
+ones as there are channels, and stays as it is. Of a single channel one scale is one scale, so that the
+layer gets the values through a `Sum` of themselves. The optimizer cannot be turned off, because it
+also rounds the biases of layers with 8-bit weights, which their kernels need.
 """
 
 from __future__ import annotations
@@ -31,8 +32,7 @@ class _Read(NamedTuple):
 def with_float_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return a copy of a quantized graph whose float layers ONNX Runtime leaves float.
 
-    It is `model` itself where there are none. Names, inputs, outputs and answers stay. A layer that
-    reads a single channel is left to ONNX Runtime, to which one scale is one scale.
+    It is `model` itself where there are none. Names, inputs, outputs and answers stay.
     """
     if not any(True for _ in _float_layers(model.graph)):
         return model
@@ -53,7 +53,7 @@ def _float_layers(graph: onnx.GraphProto) -> Iterator[tuple[int, onnx.NodeProto,
         read = None if weights is None else _read(node, weights)
         numbers = [constants.get(name) for name in pair.input[1:]]
         alone = all(one is not None and np.prod(one.dims) == 1 for one in numbers)
-        if alone and read is not None and read.channels > 1:
+        if alone and read is not None:
             yield place, pair, read
 
 
@@ -78,15 +78,17 @@ def _spare(graph: onnx.GraphProto) -> None:
     before: dict[int, onnx.NodeProto] = {}
     for place, pair, read in list(_float_layers(graph)):
         node, names = graph.node[place], list(pair.input)
+        result = unused_name(f"{node.input[0]}_each", taken)
+        name = unused_name(f"{pair.name}_each", taken)
+        if read.channels == 1:
+            before[place] = helper.make_node("Sum", [node.input[0]], [result], name)
+            node.input[0] = result
+            continue
         for index in range(1, len(names)):  # the scale, and the zero point if it has one
             whole = np.full(read.channels, numpy_helper.to_array(constants[names[index]]))
             names[index] = unused_name(f"{names[index]}_each", taken)
             graph.initializer.append(numpy_helper.from_array(whole, names[index]))
-        result = unused_name(f"{node.input[0]}_each", taken)
-        before[place] = helper.make_node(
-            "DequantizeLinear", names, [result], unused_name(f"{pair.name}_each", taken)
-        )
-        before[place].attribute.append(helper.make_attribute("axis", read.axis))
+        before[place] = helper.make_node("DequantizeLinear", names, [result], name, axis=read.axis)
         node.input[0] = result
     nodes = [
         one for place, node in enumerate(graph.node) for one in (before.get(place), node) if one

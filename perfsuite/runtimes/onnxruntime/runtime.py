@@ -66,7 +66,7 @@ class OnnxRuntime:
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     operators: ClassVar[tuple[str, ...]] = ()  # libraries of custom ones, which a subclass names
     # Of what `with_whole_vectors` and `with_float_weights` make.
-    quantized_version: ClassVar[int] = 3
+    quantized_version: ClassVar[int] = 4
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""

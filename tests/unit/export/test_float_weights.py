@@ -24,6 +24,8 @@ LAYERS: dict[str, tuple[str, tuple[int, ...], dict[str, int]]] = {
     "transposed": ("ConvTranspose", (4, 6, 1, 1), {}),
     "gemm": ("Gemm", (4, 6), {}),
     "gemm of transposed weights": ("Gemm", (6, 4), {"transB": 1}),
+    "one channel": ("Conv", (6, 1, 1, 1), {}),
+    "gemm of one value": ("Gemm", (1, 6), {}),
 }
 
 
@@ -31,8 +33,9 @@ def rounded_around(kind: str) -> onnx.ModelProto:
     """Return a graph with a float layer between values of 8 bits, of which another reads too."""
     operator, sides, attributes = LAYERS[kind]
     weights = RNG.normal(size=sides).astype(np.float32)
-    weights[0] *= 100.0  # with one scale for all, the others are zero
-    given = [2, 4] if operator == "Gemm" else [2, 4, 3, 3]
+    weights.flat[0] *= 100.0  # with one scale for all, the others are zero
+    read = 1 if "one" in kind else 4
+    given = [2, read] if operator == "Gemm" else [2, read, 3, 3]
     constants = {
         "w": weights,
         "s": np.float32(0.02),
