@@ -4,9 +4,9 @@ Where a convolution or a `Gemm` reads dequantized values, ONNX Runtime rounds it
 8 bits by itself, with one scale for all channels, so that it finds a kernel (its optimizer
 `WeightBiasQuantization`, version 1.32). Who has left a layer in float has asked for something else.
 The optimizer wants one scale for the values that are read: a layer gets them with as many equal
-ones as there are channels, and stays as it is. Of a single channel one scale is one scale, so that the
-layer gets the values through a `Sum` of themselves. The optimizer cannot be turned off, because it
-also rounds the biases of layers with 8-bit weights, which their kernels need.
+ones as there are channels, and stays as it is. Of a single channel one scale is one scale, so that
+the layer gets the values through a `Sum` of themselves. The optimizer cannot be turned off, because
+it also rounds the biases of layers with 8-bit weights, which their kernels need.
 """
 
 from __future__ import annotations
