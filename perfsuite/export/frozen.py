@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 from warnings import WarningMessage
@@ -21,18 +21,24 @@ _KINDS = (
     ("Iterating over a tensor", "the length of a loop"),
 )
 
+_UNSEEN = ("Python list", "NumPy array")  # what takes values out without an operator
 
-def frozen_places(told: Iterable[WarningMessage]) -> str:
+
+def frozen_places(told: Iterable[WarningMessage], reads: Callable[[], bool]) -> str:
     """Return where a traced module has made constants of its input, or "" if nowhere.
 
-    `told` are the warnings while it was traced. Each place is a file, a line and what stands there,
+    `told` are the warnings while it was traced. The tracer warns of sizes too, which calls have in
+    common: where `reads` tells that forward reads no values, only places count at which it could
+    not see them. Each place is a file, a line and what stands there,
     such as "net.py:12 (a branch)". Installed packages are left out: they look at the shapes of what
     they get, and whoever exports a net of theirs cannot change it.
     """
+    own = [one for one in told
+           if one.category.__name__ == _TRACER and not _installed(Path(one.filename))]  # fmt: skip
+    if own and not reads():
+        own = [one for one in own if any(words in str(one.message) for words in _UNSEEN)]
     places = {
-        f"{Path(one.filename).name}:{one.lineno} ({_kind(str(one.message))})": None
-        for one in told
-        if one.category.__name__ == _TRACER and not _installed(Path(one.filename))
+        f"{Path(one.filename).name}:{one.lineno} ({_kind(str(one.message))})": None for one in own
     }
     named = list(places)[:_MOST]
     more = [f"{len(places) - _MOST} more"] if len(places) > _MOST else []

@@ -9,6 +9,7 @@ import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,7 @@ from perfsuite.export.sides import (
 )
 from perfsuite.export.stored import drop_repeated, make_dense
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
+from perfsuite.export.value_reads import reads_values
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
@@ -82,7 +84,8 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                     f"{type(module).__name__} does not export to ONNX: dynamo: "
                     f"{_first_line(dynamo_error)}; TorchScript: {_first_line(error)}"
                 ) from error
-            exporter, places = "torchscript", frozen_places(told)
+            exporter = "torchscript"
+            places = frozen_places(told, partial(reads_values, module, tensors_of(given)))
             if places:
                 warnings.warn(
                     f"{type(module).__name__} looks at its input in Python, at {places}: the graph "

@@ -67,9 +67,9 @@ _LABELS = {
 
 
 _FROZEN = (
-    "its forward looks at its input in Python, at {}: the graph keeps for good what one input gave "
-    "there. If it looks at values, and not at sizes, other inputs may be answered wrongly; "
-    "torch.where and torch.cond stay open"
+    "its forward reads values of its input in Python, at {}: the graph keeps for good what one "
+    "input gave there, and other inputs may be answered wrongly; torch.where and torch.cond stay "
+    "open"
 )
 
 

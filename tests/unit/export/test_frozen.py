@@ -29,15 +29,25 @@ def test_places_are_told_once_and_packages_are_left_out() -> None:
         told("/usr/lib/python3/dist-packages/torchvision/ops/boxes.py", 3, branch, tracer),
         told("/home/me/net.py", 8, "an older name", DeprecationWarning),
     ]
-    assert frozen_places(given) == "net.py:7 (a branch)"
-    assert frozen_places(given[2:]) == ""
+    assert frozen_places(given, lambda: True) == "net.py:7 (a branch)"
+    assert frozen_places(given[2:], lambda: True) == ""
+
+
+def test_places_where_sizes_alone_are_looked_at_are_left_out() -> None:
+    values = "Converting a tensor to a {} might cause the trace to be incorrect."
+    kinds = ("Python boolean", "NumPy array", "Python list", "Python integer")
+    given = [
+        told("net.py", line, values.format(kind), torch.jit.TracerWarning)
+        for line, kind in enumerate(kinds)
+    ]
+    assert frozen_places(given, lambda: False) == "net.py:1 (a value), net.py:2 (a value)"
 
 
 def test_no_more_than_three_places_are_named() -> None:
     float_of = "Converting a tensor to a Python float might cause the trace to be incorrect."
     given = [told("net.py", line, float_of, torch.jit.TracerWarning) for line in range(5)]
     named = "net.py:0 (a value), net.py:1 (a value), net.py:2 (a value), 2 more"
-    assert frozen_places(given) == named
+    assert frozen_places(given, lambda: True) == named
 
 
 def test_an_export_warns_of_a_branch_that_the_numbers_of_its_input_choose(tmp_path: Path) -> None:
