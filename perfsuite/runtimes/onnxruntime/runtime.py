@@ -16,6 +16,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError
 from perfsuite.export.float_weights import with_float_weights
 from perfsuite.export.values import arrays
+from perfsuite.runtimes.onnxruntime.ceiled_means import with_float_means
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
     layer_kernels,
@@ -65,8 +66,8 @@ class OnnxRuntime:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32",)
     operators: ClassVar[tuple[str, ...]] = ()  # libraries of custom ones, which a subclass names
-    # Of what `with_whole_vectors` and `with_float_weights` make.
-    quantized_version: ClassVar[int] = 4
+    # Of what `with_float_means`, `with_whole_vectors` and `with_float_weights` make.
+    quantized_version: ClassVar[int] = 5
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -102,7 +103,7 @@ class OnnxRuntime:
         remove_sources(model)  # of a user's file, which may be shipped
         model = with_whole_pads(model)
         if variant.quantized:
-            model = with_float_weights(with_whole_vectors(model))
+            model = with_float_weights(with_whole_vectors(with_float_means(model)))
         path = folder / MODEL
         onnx.save(self._typed(model, manifest.precision), path)
         try:

@@ -7,6 +7,7 @@ the others it reads something else. A sum is rounded as if its values were scale
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
@@ -28,7 +29,7 @@ def keep_reductions_float(model: Any) -> None:
     for each in models(model):
         for layer in each.get_ordered_ops():
             if _is_wrong(layer) and is_rounded(layer.input_value(0).get_node()):
-                _keep_float(layer)
+                keep_float(layer)
 
 
 def _is_wrong(layer: Any) -> bool:
@@ -40,6 +41,11 @@ def _is_wrong(layer: Any) -> bool:
 
 def is_rounded(layer: Any) -> bool:
     """Tell whether a layer's values are integers times a scale, as far as operators show it."""
+    return any(True for _ in roundings(layer))
+
+
+def roundings(layer: Any) -> Iterator[Any]:
+    """Yield the layers that make integers of which a layer's values are multiples."""
     seen, left = set(), [layer]
     while left:
         one = left.pop()
@@ -48,13 +54,13 @@ def is_rounded(layer: Any) -> bool:
             continue
         seen.add(name)
         if kind == _ROUNDS or (kind == "Convert" and one.get_input_element_type(0).is_integral()):
-            return True
-        if kind in (*_MOVES, _MEAN, _SUM):
+            yield one
+        elif kind in (*_MOVES, _MEAN, _SUM):
             left += [port.get_node() for port in one.input_values()]
-    return False
 
 
-def _keep_float(layer: Any) -> None:
+def keep_float(layer: Any) -> None:
+    """Put a maximum with the lowest number before a layer."""
     import numpy as np
     from openvino import opset13 as operators
 

@@ -22,6 +22,7 @@ from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
 from perfsuite.runtimes.openvino.norms import with_sums
+from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
@@ -91,6 +92,7 @@ class OpenVino:
                 _name_last(model, graph)
                 name_parts(model, graph)
                 keep_swaps_apart(model)
+                keep_means_right(model)
                 keep_reductions_float(model)
                 keep_results_apart(model)
                 note_settings(model)
@@ -126,6 +128,7 @@ class OpenVino:
             shapes = {spec.name: _shape(spec.shape, options.batch) for spec in manifest.inputs}
             model.reshape(shapes)
             keep_swaps_apart(model)  # of sides that were open until now, too
+            keep_means_right(model)
             keep_reductions_float(model)
             keep_results_apart(model)
             settings |= settings_for(model)

@@ -1,0 +1,74 @@
+"""Average pooling that counts its padding, which OpenVINO (2026.4) does wrongly in two cases.
+
+Of values in 8 bits with a zero point it adds integers of zero, which stand for other values than
+zero; zeros put around a picture by an operator of its own it takes in, and does the same. Windows
+that `ceil_mode` lets reach past the padding it divides by all that the kernel holds. A maximum with
+the lowest number changes nothing, and keeps a pooling in float and apart from its padding.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from perfsuite.runtimes.openvino.bodies import models
+from perfsuite.runtimes.openvino.rounded_reductions import keep_float, roundings
+
+_POOL, _PAD, _FLOOR = "AvgPool", "Pad", "floor"
+_ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
+_LOWEST = 1  # the input of a FakeQuantize with the lowest value that it keeps
+
+
+def keep_means_right(model: Any) -> None:
+    """Change an OpenVINO model so that means count their padding as zeros, and no more of it."""
+    for each in models(model):
+        for layer in each.get_ordered_ops():
+            if layer.get_type_name() == _POOL:
+                _keep_right(layer)
+
+
+def _keep_right(layer: Any) -> None:
+    settings = layer.get_attributes()
+    counts = not settings["exclude-pad"] and any((*settings["pads_begin"], *settings["pads_end"]))
+    apart = layer.input_value(0).get_node().get_type_name() == _PAD
+    past = settings["rounding_type"] != _FLOOR
+    if counts and past:
+        _pad_before(layer, settings)
+    elif (counts and _is_shifted(layer)) or (apart and (past or _is_shifted(layer))):
+        keep_float(layer)
+
+
+def _is_shifted(layer: Any) -> bool:
+    """Tell whether a layer may read integers of which another one than zero stands for zero."""
+    return any(map(_shifts, roundings(layer.input_value(0).get_node())))
+
+
+def _shifts(rounding: Any) -> bool:
+    """Tell whether integers have a zero point, or are one that is not zero."""
+    while rounding.get_type_name() == "Convert":
+        rounding = rounding.input_value(0).get_node()
+    if rounding.get_type_name() == _ROUNDS:
+        lowest = rounding.input_value(_LOWEST).get_node()
+        return lowest.get_type_name() != _CONSTANT or bool((lowest.data < 0).any())
+    return rounding.get_type_name() != _CONSTANT or bool(rounding.data.any())
+
+
+def _pad_before(layer: Any, settings: dict[str, Any]) -> None:
+    """Put the padding into an operator of its own, if as many windows begin in the picture."""
+    import numpy as np
+    from openvino import opset14 as operators
+
+    value = layer.input_value(0)
+    begin, end = ([0, 0, *map(int, settings[name])] for name in ("pads_begin", "pads_end"))
+    zero = np.array(0, value.get_element_type().to_dtype())
+    name = layer.get_friendly_name()  # in breakdowns these are a part of it
+    padded = operators.pad(value, begin, end, "constant", zero, name=f"{name}/padding")
+    sides = len(settings["kernel"])
+    made = operators.avg_pool(
+        padded.output(0), settings["strides"], [0] * sides, [0] * sides, settings["kernel"],
+        exclude_pad=True, rounding_type=settings["rounding_type"], name=f"{name}/pooling",
+    )  # fmt: skip
+    keep_float(made)
+    if made.get_output_partial_shape(0) == layer.get_output_partial_shape(0):
+        made.set_friendly_name(name)
+        for reader in layer.output(0).get_target_inputs():
+            reader.replace_source_output(made.output(0))

@@ -1,0 +1,38 @@
+"""Means whose windows reach past what is padded are divided by what they hold, in 8 bits, too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from inside_branches import inside_branch
+from on_openvino import wanted_of
+from rounded_pooling import pictures, pooling
+
+from perfsuite.runtimes.onnxruntime.ceiled_means import with_float_means
+
+runtime = pytest.importorskip("onnxruntime")
+
+PAST = {"pads": [1, 1, 1, 1], "count_include_pad": 1, "ceil_mode": 1}
+
+
+def optimized(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:
+    session = runtime.InferenceSession(graph.SerializeToString())
+    answer: np.ndarray = session.run(None, {"x": x})[0]
+    return answer
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_windows_are_divided_by_what_they_hold(inside: bool) -> None:
+    graph, x = pooling(**PAST), pictures()
+    made = with_float_means(inside_branch(graph) if inside else graph)
+    np.testing.assert_allclose(optimized(made, x), wanted_of(graph, x), atol=0.031)
+
+
+@pytest.mark.parametrize("name", PAST)
+def test_other_poolings_stay(name: str) -> None:
+    others: dict[str, Any] = {one: value for one, value in PAST.items() if one != name}
+    graph = pooling(**others)
+    assert with_float_means(graph) is graph
