@@ -126,7 +126,7 @@ def file_outputs(graph: Path, inputs: Inputs, operators: Sequence[str] = ()) -> 
 
     Raises what `graph_outputs` does where that does not run a small graph, either.
     """
-    from perfsuite.runner.build.evaluated import evaluated
+    from perfsuite.export.evaluated import evaluated
 
     try:
         return graph_outputs(graph, inputs, operators)

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.task import Outputs, Task
 from perfsuite.errors import BuildError, ParityError
-from perfsuite.runner.build import evaluated
+from perfsuite.export import evaluated
 from perfsuite.runner.build.reference import differences, file_outputs
 
 HINT = "give the task a method agreement(expected, answered, precision) (perfsuite.Task.agreement)"

@@ -12,6 +12,7 @@ from onnx_net import SIDE, save, weights
 
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import Unsupported
+from perfsuite.export import evaluated
 from perfsuite.export.values import arrays
 from perfsuite.workloads.onnx.agreement import COMPARED
 from perfsuite.workloads.onnx.file import onnx_workload
@@ -82,7 +83,19 @@ def test_a_file_with_nodes_of_one_name_answers_too(tmp_path: Path) -> None:
     assert task.rows(lambda inputs: []).tolist() == [[0.0], [0.0]]
 
 
-def test_a_file_that_onnx_runtime_does_not_run_is_told(tmp_path: Path) -> None:
+def check_by_onnx(file: Path, samples: Path, patch: pytest.MonkeyPatch, why: str) -> None:
+    """Expect ONNX's own answers where a net is small, and to be told `why` not otherwise."""
+    task = onnx_workload(file, samples).task
+    assert (task.rows(lambda given: evaluated.evaluated(file, given) or []) == 1.0).all()
+    assert (task.rows(lambda given: []) == 0.0).all()
+    patch.setattr(evaluated, "_MOST_MACS", 0)
+    with pytest.raises(Unsupported, match=why):
+        task.rows(lambda given: [])
+
+
+def test_a_file_that_onnx_runtime_does_not_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     double = {name: one.astype(np.float64) for name, one in odd.constants().items()}
     model = odd.model(
         odd.body(),
@@ -92,16 +105,15 @@ def test_a_file_that_onnx_runtime_does_not_run_is_told(tmp_path: Path) -> None:
     )
     (tmp_path / "net.onnx").write_bytes(model.SerializeToString())
     np.savez(tmp_path / "net.npz", x=np.ones((8, 3, odd.SIDE, odd.SIDE)))
-    task = onnx_workload(tmp_path / "net.onnx", tmp_path / "net.npz").task
-    with pytest.raises(Unsupported, match=r"does not run it .*give the samples labels"):
-        task.rows(lambda inputs: [inputs["x"]])
+    files = tmp_path / "net.onnx", tmp_path / "net.npz"
+    check_by_onnx(*files, monkeypatch, r"does not run it .*give the samples labels")
 
 
-def test_a_call_that_onnxruntime_refuses_is_told(tmp_path: Path) -> None:
+def test_a_call_that_onnxruntime_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It knows no dilation where it finds out the padding by itself, as it says when it is run."""
     conv = odd.node("Conv", ["x", "w1"], ["c"], "c", auto_pad="SAME_UPPER", dilations=[2, 2])
     file = tmp_path / "net.onnx"
     file.write_bytes(odd.model([conv, *odd.body()[1:]]).SerializeToString())
-    np.savez(tmp_path / "s.npz", x=np.zeros((6, 3, odd.SIDE, odd.SIDE), np.float32))
-    with pytest.raises(Unsupported, match=r"does not run it \(.*Dilation not supported .*\); give"):
-        onnx_workload(file, tmp_path / "s.npz", {"x": (1, 3, 6, 6)}).task.rows(lambda given: [])
+    np.savez(tmp_path / "s.npz", x=np.ones((6, 3, odd.SIDE, odd.SIDE), np.float32))
+    why = r"does not run it \(.*Dilation not supported .*\); give"
+    check_by_onnx(file, tmp_path / "s.npz", monkeypatch, why)
