@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import signal
 import sys
@@ -138,3 +139,11 @@ def test_the_clock_of_the_zoo_counts_multiply_accumulates() -> None:
     clock = zoo_cells.MacsClock(None, "cpu", "fp32", 1)
     candidates = [(torch.nn.Linear(8, width), {"x": np.ones((1, 8), "f4")}) for width in (100, 50)]
     assert clock(candidates) == pytest.approx((1e-6 + 8e-8, 1e-6 + 4e-8))
+
+
+def test_what_notes_errors_is_asked_as_what_it_stands_for() -> None:
+    pytest.importorskip("onnxruntime")
+    from perfsuite.runner.build.as_graph import require_as_graph
+
+    stands_for = list(inspect.signature(require_as_graph).parameters)
+    assert list(inspect.signature(zoo_cells.AsGraph().__call__).parameters) == stands_for
