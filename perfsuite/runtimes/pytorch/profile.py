@@ -103,10 +103,33 @@ def profile(
         named = list(_with_gaps(owned_spans, cost_s))
         for key, span in zip(_keys((span.path, span.name) for span in named), named, strict=True):
             found[key][call] = span
+    for index, work in enumerate(done):
+        ran_then = [key for key, ran in found.items() if any(c % len(done) == index for c in ran)]
+        _settle(work, ran_then)
     return Profile(
         tuple(walls_s),
         tuple(_kernel(key, ran, done, calls) for key, ran in found.items()),
     )
+
+
+def _settle(work: dict[Key, OperatorWork], spans: Sequence[Key]) -> None:
+    """Give arithmetic that was intercepted under names that the trace has not to what ran it.
+
+    Under `torch.func.vmap` the trace has the operators that a module calls, of one sample, and in
+    their place those are intercepted that torch calls for all samples. In their order each goes to
+    one of the module, the last takes what is left.
+    """
+    traced = set(spans)
+    left = [key for key, done in work.items() if spans and key not in traced and done.macs != 0]
+    for path in dict.fromkeys(path for path, *_ in left):
+        own = [key for key in spans if key[0] == path and key[1] != PYTHON]
+        hosts = [key for key in own if key not in work] or own[-1:] or list(spans[-1:])
+        for number, key in enumerate(one for one in left if one[0] == path):
+            host = hosts[min(number, len(hosts) - 1)]
+            done, more = work.get(host, _NOTHING), work[key]
+            known = done.macs is not None and more.macs is not None
+            macs = (done.macs or 0) + (more.macs or 0) if known else None
+            work[host] = OperatorWork(macs, done.bytes + more.bytes, more.precision)
 
 
 def _tracer_cost_s(device: str) -> float:

@@ -13,6 +13,7 @@ from profile_net import SPEC, images, net
 from perfsuite.domain.profile import PYTHON, Profile
 from perfsuite.domain.runtime import Manifest, SessionOptions
 from perfsuite.errors import Unsupported
+from perfsuite.measure.macs import count_module
 from perfsuite.runtimes.pytorch import profile as profile_module
 from perfsuite.runtimes.pytorch.profile import OperatorSpan, _with_gaps
 from perfsuite.runtimes.pytorch.runtime import PyTorchSession, run_module
@@ -94,6 +95,26 @@ def test_an_operator_that_only_some_inputs_need_takes_no_time_in_the_others() ->
     assert kernels["cos"].starts_s == ()
     assert kernels["cos"].bytes == 2 * (2 * 4 * 768) // 3  # in two calls of three
     assert all(time > 0 for time in kernels["sin"].times_s)
+
+
+def test_what_runs_for_all_samples_at_once_counts_where_it_is_called() -> None:
+    import torch
+
+    class Mapped(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b = torch.nn.Conv2d(3, 8, 3, padding=1), torch.nn.Conv2d(8, 4, 1)
+            self.w = torch.nn.Parameter(torch.ones(2, 5, 4))
+
+        def forward(self, x: Any) -> Any:
+            y = torch.func.vmap(lambda one: self.b(self.a(one).relu()).mean((1, 2)))(x)
+            return torch.func.vmap(lambda w: torch.nn.functional.linear(y, w))(self.w)
+
+    net = Mapped().eval()
+    found = {one.name: one.macs for one in profiled(net, [images()]).kernels if one.macs}
+    a, b, heads = 16 * 16 * 8 * 27, 16 * 16 * 4 * 8, 2 * 5 * 4
+    assert found == {"a/conv2d": a, "b/conv2d": b, "linear": heads}
+    assert count_module(net, images()).macs == a + b + heads
 
 
 def test_what_changes_from_call_to_call_cannot_be_profiled() -> None:
