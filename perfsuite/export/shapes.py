@@ -100,15 +100,33 @@ def known(graph: onnx.GraphProto) -> tuple[Shapes, dict[str, int]]:
 
 
 def ranks(model: onnx.ModelProto) -> dict[str, int]:
-    """Return how many sides the values of the outermost graph have, where that is known."""
+    """Return how many sides the values of the outermost graph have, where that is known.
+
+    A Reshape gives as many as it is told lengths, also where these are computed, which inferring
+    shapes leaves open.
+    """
     from onnx import shape_inference
 
-    known = shape_inference.infer_shapes(model).graph
-    return {
-        value.name: len(value.type.tensor_type.shape.dim)
-        for value in (*known.input, *known.value_info, *known.output)
-        if value.type.tensor_type.HasField("shape")
-    }
+    while True:
+        model = shape_inference.infer_shapes(model, data_prop=True)
+        graph = model.graph
+        sides = {
+            value.name: value.type.tensor_type.shape.dim
+            for value in (*graph.input, *graph.value_info, *graph.output)
+            if value.type.tensor_type.HasField("shape")
+        }
+        open_ones = {value.name: value for value in graph.value_info if value.name not in sides}
+        told = 0
+        for node in graph.node:
+            if node.op_type != "Reshape" or node.output[0] not in open_ones:
+                continue
+            lengths = sides.get(node.input[1], ())
+            count = lengths[0].dim_value if len(lengths) == 1 else 0
+            for _ in range(count):
+                open_ones[node.output[0]].type.tensor_type.shape.dim.add()
+            told += bool(count)
+        if not told:
+            return {name: len(dims) for name, dims in sides.items()}
 
 
 def _folded(model: onnx.ModelProto) -> Inferred:

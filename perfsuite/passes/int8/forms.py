@@ -14,12 +14,13 @@ groups.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from perfsuite.export.bodies import bodies, names_made, names_read, unused_name
+from perfsuite.export.shapes import ranks
 from perfsuite.passes.int8.einsums import as_product
 
 if TYPE_CHECKING:
@@ -46,25 +47,20 @@ def in_known_forms(
     are its second operand; an Einsum that is such a product is one; transposed convolutions have no
     groups, if these are few. What the engine runs in float alone stays as it is.
     """
-    from onnx import shape_inference
-
     made = type(model)()
     made.CopyFrom(model)
-    known = shape_inference.infer_shapes(model, data_prop=True).graph
-    _Writer(made.graph, known, float_operators).write()
+    _Writer(made.graph, ranks(model), float_operators).write()
     return made
 
 
 class _Writer:
     def __init__(
-        self, graph: onnx.GraphProto, known: onnx.GraphProto, float_operators: Collection[str]
+        self, graph: onnx.GraphProto, known: Mapping[str, int], float_operators: Collection[str]
     ) -> None:
         self.graph, self.float_operators = graph, float_operators
         self.constants = {tensor.name: tensor for tensor in graph.initializer}
-        self.ranks = {name: len(tensor.dims) for name, tensor in self.constants.items()}
-        for value in (*known.input, *known.value_info, *known.output):
-            if value.type.tensor_type.HasField("shape"):
-                self.ranks.setdefault(value.name, len(value.type.tensor_type.shape.dim))
+        own = {name: len(tensor.dims) for name, tensor in self.constants.items()}
+        self.ranks = {**known, **own}
         self.uses = Counter(name for node in graph.node for name in node.input)
         self.uses.update(value.name for value in graph.output)
         self.uses.update(

@@ -75,6 +75,26 @@ def test_other_sums_stay(given: onnx.ModelProto) -> None:
     assert changed(given, [3, 8]) == before
 
 
+def test_a_product_behind_a_reshape_to_computed_lengths_becomes_a_gemm() -> None:
+    """As tf2onnx flattens; inferring shapes does not tell then how many axes there are."""
+    lengths = [
+        node("Shape", "x", "s"),
+        helper.make_node("Cast", ["s"], ["i"], "i", to=TensorProto.INT32),
+        helper.make_node("Cast", ["i"], ["l"], "l", to=TensorProto.INT64),
+        node("Slice", "l from to from", "first"),
+        node("Concat", "first rest", "both", axis=0),
+        node("Reshape", "x both", "flat"),
+        node("Identity", "flat", "same"),
+    ]
+    nodes = [*lengths, node("MatMul", "same m", "p"), PAIR[1]]
+    ends = {"from": np.array([0]), "to": np.array([1])}
+    given = model(nodes, [3, 2, 4], m=M, b=B, rest=np.array([8]), **ends)
+    side = given.graph.input[0].type.tensor_type.shape.dim[0]
+    side.dim_param = "batch"
+    given.opset_import[0].version = 13
+    assert changed(given, [3, 2, 4])[-1] == "Gemm"
+
+
 def test_a_bias_of_more_axes_is_made_once_for_all_its_readers() -> None:
     nodes = [*PAIR, node("MatMul", "x m", "q"), node("Add", "q b", "z")]
     given = model(nodes, [1, 3, 8], "y z", m=M, b=B)
