@@ -64,19 +64,19 @@ def test_an_answer_that_should_be_a_tenth_is_not_zero_however_unsteady_it_is() -
             held(unsteady, np.zeros_like(expected), inputs)
 
 
-def test_rounding_errors_that_have_grown_may_differ_by_ten_tolerances() -> None:
+def test_rounding_errors_that_have_grown_may_differ_by_as_much() -> None:
     def chaotic(inputs: Inputs) -> Outputs:
         x = inputs["x"] % ONE
-        for _ in range(14):
+        for _ in range(20):
             x = np.float32(3.9) * x * (ONE - x)
         return [x]
 
     given = {"x": np.random.default_rng(1).random((4, 8), np.float32)}
     (expected,) = chaotic(given)
     assert noise_floors(chaotic, given, [expected])[0] == pytest.approx(GROWN * expected.max())
-    assert held(chaotic, expected + np.float32(2e-4), given) < 1e-4
+    assert held(chaotic, expected + np.float32(2e-2), given) < 1e-4
     with pytest.raises(ParityError, match="differs"):
-        held(chaotic, expected + np.float32(3e-3), given)
+        held(chaotic, expected + np.float32(6e-2), given)
     steady = noise_floors(lambda one: [one["x"] * 3], X, [X["x"] * 3])[0]
     assert steady < 1e-4 * np.abs(X["x"]).max(), "less than the tolerance"
 
