@@ -71,6 +71,19 @@ def wrapped_parts(net: nn.Module) -> dict[str, str]:
     return found
 
 
+def scripted_part(net: nn.Module) -> str:
+    """Return the path of the first part that is TorchScript; '' if there is none.
+
+    A net that is TorchScript as a whole has no such part, and is exported from its own code.
+    """
+    import torch
+
+    if isinstance(net, torch.jit.ScriptModule):
+        return ""
+    parts = net.named_modules()
+    return next((path for path, part in parts if isinstance(part, torch.jit.ScriptModule)), "")
+
+
 @contextmanager
 def eagerly() -> Iterator[None]:
     """Have what torch.compile was given run as it is, within the context."""

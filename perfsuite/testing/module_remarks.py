@@ -13,7 +13,7 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError
 from perfsuite.export.calls import called, copies, evaluated, tensor_of
 from perfsuite.export.calls import caller as caller_of
-from perfsuite.export.wrappers import eagerly, unwrapped, wrapped_parts
+from perfsuite.export.wrappers import eagerly, scripted_part, unwrapped, wrapped_parts
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.runner.build.repeatable import put_back
 from perfsuite.user_code import user_code
@@ -32,6 +32,11 @@ def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs)
         yield f"build() gives a {type(built).__name__}; perfsuite takes the net out of it"
     for path, wrapper in wrapped_parts(net).items():
         yield f"{path or 'the module'} is in {wrapper}; perfsuite takes it out"
+    if scripted := scripted_part(module):
+        yield (
+            f"'{scripted}' is TorchScript: the net does not export to ONNX, prune cannot follow "
+            f"its calls, and only the runtime pytorch takes it; leave it as it is in build()"
+        )
     yield from _of_weights(module)
     yield from _of_hidden(module)
     only = workload.model.batch

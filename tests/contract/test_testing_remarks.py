@@ -105,6 +105,13 @@ class Masked(Two):
         return self.scores(x).masked_fill(torch.arange(5) == 1, float("-inf"))
 
 
+class Scripted(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a: Any = torch.jit.script(self.a)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -114,6 +121,7 @@ class Masked(Two):
         (Detecting, "Task.agreement"),
         (lambda: Half().bfloat16(), "its weights are bfloat16: it cannot run in fp32"),
         (lambda: nn.DataParallel(Two()), "build() gives a DataParallel"),
+        (Scripted, "'a' is TorchScript: the net does not export to ONNX"),
         (lambda: compiled(Two()), "a is in torch.compile; perfsuite takes it out"),
         (Hiding, "'tower' holds modules in a list, where torch does not find them"),
         (Growing, "'extra' is called in training mode alone"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
 from perfsuite.export.calls import caller, evaluated, slow_attention, tensors_in, tensors_of
-from perfsuite.export.wrappers import eagerly
+from perfsuite.export.wrappers import eagerly, scripted_part
 from perfsuite.passes.prune.operations import Operation, Trace, along
 from perfsuite.passes.prune.positions import Labels
 from perfsuite.passes.prune.rules import rule_of
@@ -31,10 +31,15 @@ class Axis:
 def followed(model: nn.Module, inputs: Inputs) -> tuple[Trace, list[Axis], set[int]]:
     """Return what a call of `model` ties together, its axes, and the nodes of its outputs.
 
-    Raises `Unsupported` for a model that fails, or that gives no tensors.
+    Raises `Unsupported` for a model that fails, gives no tensors, or is TorchScript in part.
     """
     import torch
 
+    if scripted := scripted_part(model):
+        raise Unsupported(
+            f"prune: '{scripted}' is TorchScript, whose calls cannot be followed; leave it as it "
+            f"is in build()"
+        )
     trial = evaluated(copied(model))
     trace = Trace(modules=dict(trial.named_modules()))
     axes = _axes(trial, trace)

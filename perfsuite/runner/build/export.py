@@ -14,6 +14,7 @@ from perfsuite.errors import BuildError, ParityError, PerfsuiteError, Unsupporte
 from perfsuite.export.onnx import export_graph
 from perfsuite.export.pieces import export_pieces, piece_paths
 from perfsuite.export.spans import spans as placed
+from perfsuite.export.wrappers import scripted_part
 from perfsuite.runner.build.reference import check_export, module_outputs
 from perfsuite.runner.build.repeatable import check_repeatable, put_back
 from perfsuite.runner.build.stages import spans
@@ -111,6 +112,11 @@ class Exporter:
 
     def _advice(self, module: nn.Module, refusal: PerfsuiteError, graph: Path) -> str:
         """Return what to change for a model that does not export whole and has no stages."""
+        if scripted := scripted_part(module):
+            return (
+                f"'{scripted}' is TorchScript, of which exporters follow no calls from Python: "
+                f"leave it as it is in build(), or script the whole net"
+            )
         training = [path for path, part in module.named_modules() if path and part.training]
         if isinstance(refusal, ParityError) and training:
             return (

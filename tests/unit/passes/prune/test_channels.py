@@ -279,6 +279,14 @@ def test_a_model_that_cannot_be_followed_is_unsupported(how: object, reason: str
         channel_groups(net, pictures())
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_a_part_that_is_torchscript_is_named() -> None:
+    net = pair()
+    net.b = torch.jit.script(net.b)
+    with pytest.raises(Unsupported, match="prune: 'b' is TorchScript, whose calls cannot be"):
+        channel_groups(net, pictures())
+
+
 def test_answers_without_gradients_are_followed() -> None:
     net = pair()
     net.how = torch.no_grad()(net.how)

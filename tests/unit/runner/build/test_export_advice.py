@@ -120,9 +120,17 @@ class Growing(Two):
         return self.scores(x) + (len(self.seen) > 1)
 
 
+class Scripted(Two):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a: Any = torch.jit.script(self.a)
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @pytest.mark.parametrize(
     ("kind", "words"),
     [
+        (Scripted, "'a' is TorchScript, of which exporters follow no calls from Python"),
         (Squeezing, "a squeeze() takes the batch's axis too"),
         (Silent, "Silent: its forward answers no tensor"),
         (Growing, "its forward changes 'seen', which the next call reads"),
