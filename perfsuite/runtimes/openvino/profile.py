@@ -34,7 +34,8 @@ _RECURRENT = (
     "GRUCell", "GRUSequence", "LSTMCell", "LSTMSequence", "RNNCell", "RNNSequence",
 )  # fmt: skip
 _RECURRENT_KERNELS = ("RNNCell", "RNNSeq")
-_LAYERS = (*PRODUCTS, *_RECURRENT)
+_EINSUM = "Einsum"
+_LAYERS = (*PRODUCTS, *_RECURRENT, _EINSUM)
 # Layers that read constants alone, and yet give something else in each call.
 _LIVE = ("RandomUniform", "Multinomial", "MemoryInput", "ReadValue")
 
@@ -189,7 +190,7 @@ def origins(
     graph = _with_owners(graph)
     given = Graph(graph)
     known = [{index for name in layer.merged for index in _known(given, name)} for layer in found]
-    known = _with_directions(graph, found, known)
+    known = _with_einsums(graph, found, _with_directions(graph, found, known))
     own = [is_layer(layer.node.kind) for layer in found]
     computed = {
         index
@@ -251,6 +252,26 @@ def _with_directions(
     for layer, indices, near in zip(found, known, around, strict=True):
         lost = not indices and layer.node.kind in _RECURRENT_KERNELS
         made.append({places[name] for name in near if name in places} if lost else indices)
+    return made
+
+
+def _with_einsums(
+    graph: Sequence[Node], found: Sequence[CompiledLayer], known: list[set[int]]
+) -> list[set[int]]:
+    """Return `known`, in which products without a name of the graph's are of the Einsum behind.
+
+    It is computed as a product with a made-up name; what shapes that product's result has its name.
+    """
+    places = {at for at, node in enumerate(graph) if node.kind == _EINSUM}
+    if not places:
+        return known
+    consumers, made = Graph([layer.node for layer in found]).consumers, list(known)
+    for at, layer in enumerate(found):
+        ring = [at] if is_layer(layer.node.kind) else []
+        while ring and not any(known[one] for one in ring):
+            values = (value for one in ring for value in found[one].node.outputs)
+            ring = list(dict.fromkeys(one for value in values for one in consumers[value]))
+        made[at] = known[at].union(*(known[one] & places for one in ring if one != at))
     return made
 
 

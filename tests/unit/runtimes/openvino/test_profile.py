@@ -148,3 +148,24 @@ def test_both_directions_of_a_recurrent_layer_are_that_layer() -> None:
     assert nearby[2][0] == nearby[3][0] == "r/GRU"
     single = [layer("GRUSequence_7", "x:0", "GRUSequence_7", "RNNSeq"), *found[3:]]
     assert origins(given, single)[0] == [("r/GRU",), (), ("h/Relu",)]
+
+
+def test_a_product_with_a_made_up_name_is_that_of_the_einsum_behind_it() -> None:
+    """What turns its result has the Einsum's name, and may be part of the next product."""
+    given = [
+        node("s/Softmax", "Softmax", "x:0", "s/Softmax:0", "s/Softmax"),
+        node("e/Einsum", "Einsum", "s/Softmax:0 v:0", "e/Einsum:0", "e/Einsum"),
+        node("p/MatMul", "MatMul", "e/Einsum:0", "p/MatMul:0", "p/MatMul"),
+    ]
+    turned = layer("e/Einsum", "MatMul_3:0", "e/Einsum", "Transpose")
+    found = [
+        layer("s/Softmax", "x:0", "s/Softmax", "Softmax"),
+        layer("MatMul_3", "s/Softmax:0 v:0", "MatMul_3", "MatMul"),
+        turned,
+        layer("p/MatMul", "e/Einsum:0", "p/MatMul", "FullyConnected"),
+    ]
+    names, nearby = origins(given, found)
+    assert names == [("s/Softmax",), ("e/Einsum",), (), ("p/MatMul",)]
+    assert set(nearby[2]) == {"e/Einsum", "p/MatMul"}
+    elsewhere = [found[0], layer("MatMul_4", "v:0", "MatMul_4", "MatMul"), found[0], found[3]]
+    assert origins(given, elsewhere)[0][1] == ()
