@@ -11,6 +11,9 @@ Row = Mapping[str, Any]
 # Of INT8 to fp32, in nets of random weights: 0.88 in MobileNetV2, 0.89 there by quantize_static;
 # in LCNet 0.84 and 0.85, and over six pictures 0.83 and 0.80.
 LEAST_COSINE = 0.8
+# What nets lose whoever rounds them: with weights in 7 bits 0.70 here over 16 pictures, with 8 bits
+# 0.66 on ONNX Runtime by quantize_static and 0.71 by NNCF.
+LESS = {"torchvision:fcn_resnet50": 0.65}
 MACS_AGREE = 0.03  # tables that eager PyTorch computes in each call are constants in a graph
 LEFT_OPEN = 0.2  # of a call's time that is nobody's
 MACS_KEPT = 0.8  # what prune and lowrank were asked for
@@ -32,7 +35,10 @@ REFUSALS = {
 def faults(row: Row) -> list[str]:
     """Return what is wrong in a row, in words; nothing for one that may stand."""
     cells: Mapping[str, Any] = row["cells"]
-    found = [f"{name}: {fault}" for name, one in cells.items() for fault in _faults(name, one)]
+    least = LESS.get(row["net"], LEAST_COSINE)
+    found = [
+        f"{name}: {fault}" for name, one in cells.items() for fault in _faults(name, one, least)
+    ]
     eager = cells.get("fp32/pytorch", {}).get("macs")
     for name, one in cells.items():
         if not eager or one["status"] != "ok":
@@ -45,7 +51,7 @@ def faults(row: Row) -> list[str]:
     return found
 
 
-def _faults(name: str, one: Row) -> Iterable[str]:
+def _faults(name: str, one: Row, least: float) -> Iterable[str]:
     status = one["status"]
     if status == "unsupported":
         if refusal(one["message"]) is None:
@@ -54,7 +60,7 @@ def _faults(name: str, one: Row) -> Iterable[str]:
     if status != "ok":
         yield f"{status}: {one.get('kind', '')}: {one.get('message', '')}"
         return
-    if name.startswith("int8") and one.get("cosine", 1.0) < LEAST_COSINE:
+    if name.startswith("int8") and one.get("cosine", 1.0) < least:
         yield f"cosine to fp32 is {one['cosine']}"
     if one.get("missing", 0.0) > 1e-6:
         yield f"the rows of the breakdown are off by {one['missing']:.1e} of the call"
