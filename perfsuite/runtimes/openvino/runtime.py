@@ -19,6 +19,7 @@ from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
+from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
 from perfsuite.runtimes.openvino.norms import with_sums
@@ -273,13 +274,14 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
     Of two nodes with one name the engine's layers could not be told apart, local functions and
     sparse weights, which `graph` has no more, it does not take, of branches that give nothing and
     of inputs that are left out it makes something, of one row of rounded values more sides than
-    there are, and of some norms it does not read the axes.
+    there are, of some norms it does not read the axes, and of sequences it knows too little.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = with_computed_empties(without_empty_names(with_sums(graph)))
+    better = without_known_sequences(graph)
+    better = with_computed_empties(without_empty_names(with_sums(better)))
     better = without_function(with_slices(better))
     if (
         better is graph
