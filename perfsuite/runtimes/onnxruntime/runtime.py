@@ -16,6 +16,7 @@ from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError
 from perfsuite.export.float_weights import with_float_weights
 from perfsuite.export.values import arrays
+from perfsuite.export.whole_axes import with_whole_axes
 from perfsuite.runtimes.onnxruntime.ceiled_means import with_float_means
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
@@ -34,7 +35,6 @@ from perfsuite.runtimes.onnxruntime.profile import (
     ran_nodes,
     read_trace,
 )
-from perfsuite.runtimes.onnxruntime.whole_pads import with_whole_pads
 from perfsuite.runtimes.onnxruntime.whole_vectors import with_whole_vectors
 from perfsuite.runtimes.shared.base import (
     BaseSession,
@@ -101,7 +101,7 @@ class OnnxRuntime:
             raise BuildError("onnxruntime takes an ONNX graph, and there is none")
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
-        model = with_whole_pads(model)
+        model = with_whole_axes(model)
         if variant.quantized:
             model = with_float_weights(with_whole_vectors(with_float_means(model)))
         path = folder / MODEL

@@ -6,6 +6,7 @@ It is no accuracy: a file that is wrong is agreed with, too.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ from perfsuite.domain.task import Inputs, Outputs, Predict
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.export.evaluated import evaluated
 from perfsuite.export.values import arrays
+from perfsuite.export.whole_axes import with_whole_axes
 from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.agreement import agreement
 
@@ -92,17 +94,21 @@ def _answers(file: Path) -> Callable[[Inputs], Outputs]:
 
 
 def _session(file: Path, options: Any) -> Any:
-    """Return a session on the file; nodes of one name, which are not taken, are told apart."""
+    """Return a session on the file, with what ONNX Runtime misreads written as it reads it.
+
+    Nodes of one name, which it does not take, are told apart.
+    """
     import onnxruntime as ort
 
     from perfsuite.export.onnx import load_graph
 
     providers = ["CPUExecutionProvider"]
-    try:
-        return ort.InferenceSession(str(file), options, providers=providers)
-    except Exception:  # noqa: BLE001 - its errors have no common class
-        content = load_graph(file).SerializeToString()
-        return ort.InferenceSession(content, options, providers=providers)
+    model = load_graph(file)
+    whole = with_whole_axes(model)
+    if whole is model:
+        with suppress(Exception):  # its errors have no common class
+            return ort.InferenceSession(str(file), options, providers=providers)
+    return ort.InferenceSession(whole.SerializeToString(), options, providers=providers)
 
 
 def _evaluated(file: Path, error: Exception, inputs: Inputs) -> Outputs:

@@ -1,4 +1,4 @@
-"""Pads that name their axes, behind a Transpose that ONNX Runtime moves past them."""
+"""Operators that name their axes, behind a Transpose that ONNX Runtime moves past them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import onnxruntime as ort
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from perfsuite.runtimes.onnxruntime.whole_pads import with_whole_pads
+from perfsuite.export.whole_axes import with_whole_axes
 
 X = np.random.default_rng(0).normal(size=(1, 3, 5, 6)).astype(np.float32)
 
@@ -43,8 +43,14 @@ def answer(model: onnx.ModelProto, *, optimized: bool) -> np.ndarray:
     return found
 
 
+def resize(*, scales: str = "", sizes: str = "", **said: Any) -> onnx.NodeProto:
+    read = ["a", "", scales, sizes] if sizes else ["a", "", scales]
+    return helper.make_node("Resize", read, ["b"], axes=[1, -2], mode="linear", **said)
+
+
 PAD = helper.make_node("Pad", ["a", "pads", "", "axes"], ["b"], "pad")
 SIZES = helper.make_node("Shape", ["x"], ["pads"], "sizes", start=0, end=2)  # 1 and 3
+RATIOS = helper.make_node("Cast", ["pads"], ["by"], "ratios", to=TensorProto.FLOAT)
 
 
 @pytest.mark.parametrize(
@@ -56,23 +62,30 @@ SIZES = helper.make_node("Shape", ["x"], ["pads"], "sizes", start=0, end=2)  # 1
         turned(PAD, pads=[1, 2, 0, 1, 0, 0, 2, 3], axes=[3, 1, 2, 0]),  # of all, which it answers
         turned(PAD, SIZES, axes=[-2]),
         turned(helper.make_node("CenterCropPad", ["a", "to"], ["b"], axes=[2, -3]), to=[4, 8]),
+        turned(resize(sizes="to"), to=[7, 9]),
+        turned(resize(scales="by"), by=np.array([0.5, 2.0], np.float32)),
+        turned(resize(scales="by"), SIZES, RATIOS),
     ],
 )
-def test_all_axes_are_padded_as_it_stands(model: onnx.ModelProto) -> None:
+def test_all_axes_are_given_numbers(model: onnx.ModelProto) -> None:
     before = model.SerializeToString()
-    made = with_whole_pads(model)
+    made = with_whole_axes(model)
     assert model.SerializeToString() == before
     onnx.checker.check_model(made, full_check=True)
     (pad,) = (one for one in made.graph.node if one.output[0] == "b")
-    assert len(pad.input) <= 3 and not pad.attribute
-    np.testing.assert_array_equal(answer(made, optimized=True), answer(model, optimized=False))
+    assert pad.op_type == "Resize" or len(pad.input) <= 3
+    assert "axes" not in [one.name for one in pad.attribute]
+    found, wanted = answer(made, optimized=True), answer(model, optimized=False)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
 
 def test_what_names_no_axes_or_unknown_ones_stays() -> None:
     plain = helper.make_node("Pad", ["a", "pads"], ["b"], "pad")
     model = turned(plain, pads=[0, 1, 2, 0, 0, 1, 2, 0])
-    assert with_whole_pads(model) is model
+    assert with_whole_axes(model) is model
+    kept = turned(resize(sizes="to", keep_aspect_ratio_policy="not_larger"), to=[7, 9])
+    assert with_whole_axes(kept) == kept
     unknown = turned(PAD, helper.make_node("Identity", ["given"], ["axes"]), pads=[1, 1], given=[1])
     unknown.graph.initializer.pop()
     unknown.graph.input.append(helper.make_tensor_value_info("given", TensorProto.INT64, [1]))
-    assert list(with_whole_pads(unknown).graph.node[2].input) == ["a", "pads", "", "axes"]
+    assert list(with_whole_axes(unknown).graph.node[2].input) == ["a", "pads", "", "axes"]
