@@ -145,14 +145,18 @@ def _missing(
 
 
 def _given(model: nn.Module, path: str, calls: int, inputs: Inputs) -> list[torch.Tensor]:
-    """Return the inputs of a layer's first `calls` calls; the rest of the net is not computed."""
+    """Return the inputs of a layer's first `calls` calls; the rest of the net is not computed.
+
+    One that is given without a batch, as where a net takes pictures one by one, is a batch of one.
+    """
     import torch
 
     found: list[torch.Tensor] = []
 
-    def record(_: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
+    def record(layer: nn.Module, given: tuple[Any, ...], named: dict[str, Any]) -> None:
         first = given[0] if given else named["input"]
-        found.append(first.detach().clone())
+        alone = first.ndim == len(getattr(layer, "kernel_size", ())) + 1
+        found.append((first[None] if alone else first).detach().clone())
         if len(found) == calls:
             raise _Enough
 

@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from perfsuite.domain.task import Inputs
+from perfsuite.errors import Unsupported
 from perfsuite.export.aten_operators import counted
 from perfsuite.passes.shared.invocation import call
 
@@ -110,12 +111,18 @@ def why_no_layers(model: nn.Module) -> str:
 
 
 def layers_of(model: nn.Module, inputs: Inputs) -> dict[str, Layer]:
-    """Return the layers that a call of `model` uses, by path, in the order of their first calls."""
+    """Return the layers that a call of `model` uses, by path, in the order of their first calls.
+
+    A convolution that is given one picture without a batch is as if it were given a batch of one.
+    Raises what `watched` does.
+    """
     modules = {path: m for path, m in model.named_modules() if isinstance(m, layer_kinds())}
     calls: dict[str, list[LayerCall]] = {}
 
     def note(path: str, given: Any, result: Any) -> None:
-        made = LayerCall(tuple(given.shape), tuple(result.shape))
+        axes = len(getattr(modules[path], "kernel_size", ())) + 1  # of one picture
+        before = (1,) if given.ndim == axes > 1 else ()
+        made = LayerCall((*before, *given.shape), (*before, *result.shape))
         calls.setdefault(path, []).append(made)
 
     with watched(modules, note):
@@ -139,7 +146,8 @@ def watched(
 ) -> Iterator[None]:
     """Call `note(path, input, result)` after each call of a module that takes and gives a tensor.
 
-    `modules` are those to watch, by path; their hooks are removed at the end of the context.
+    `modules` are those to watch, by path; their hooks are removed at the end of the context. Raises
+    `Unsupported` for one that is called under `torch.func.vmap`, as its tensors end with that.
     """
     import torch
 
@@ -149,6 +157,11 @@ def watched(
         ) -> None:
             first = given[0] if given else named.get("input")
             if isinstance(first, torch.Tensor) and isinstance(result, torch.Tensor):
+                if torch._C._functorch.is_batchedtensor(result):
+                    raise Unsupported(
+                        f"'{path}' is called under torch.func.vmap, where no pass can see what it "
+                        f"is given; let forward call it with whole batches"
+                    )
                 note(path, first, result)
 
         return run

@@ -66,6 +66,22 @@ def test_the_error_becomes_less_where_channels_are_missed() -> None:
     assert after < 0.6 * before
 
 
+class OneByOne(nn.Sequential):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([super(OneByOne, self).forward(one) for one in x])
+
+
+def test_a_net_that_takes_pictures_one_by_one_is_fitted_as_others() -> None:
+    whole = net()
+    alone = OneByOne(*copy.deepcopy(whole))
+    singles = [{"x": one[None]} for inputs in batches() for one in inputs["x"]]
+    made = [without(each, [1, 2]) for each in (whole, alone)]
+    for smaller, each in zip(made, (whole, alone), strict=True):
+        reconstruct(smaller, each, {"0": [1, 2]}, singles, lambda done, total: None)
+    unseen = batches(5)[4]
+    torch.testing.assert_close(*(answers(each, unseen) for each in made))
+
+
 def test_a_net_that_has_lost_nothing_keeps_its_weights() -> None:
     whole = net()
     same = copy.deepcopy(whole)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from perfsuite.errors import Unsupported
 from perfsuite.passes.shared.layers import (
     LayerCall,
     layers_and_macs,
@@ -59,6 +60,33 @@ def test_multiply_accumulates_of_calls() -> None:
     assert scores.macs(4, 3) == 2 * 4 * 3
     transposed = 4 * 4 * 4 * (2 * 3 * 2)
     assert total == small + large + depthwise.macs(2, 2) + scores.macs(4, 3) + transposed
+
+
+class OneByOne(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.scores, self.a = nn.Linear(4, 3), nn.Conv2d(2, 4, 3, padding=1)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return torch.stack([self.scores(self.a(one).mean((1, 2))) for one in x])
+
+
+class Mapped(OneByOne):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.scores(torch.func.vmap(lambda one: self.a(one).mean((1, 2)))(x))
+
+
+def test_pictures_that_a_net_takes_one_by_one() -> None:
+    layers, total = layers_and_macs(OneByOne(), INPUTS)
+    assert layers["a"].calls == 2 * (LayerCall((1, 2, 6, 4), (1, 4, 6, 4)),)
+    assert layers["a"].macs(2, 4) == 2 * 9 * 2 * 4 * 6 * 4
+    assert layers["scores"].calls == 2 * (LayerCall((4,), (3,)),)
+    assert total == layers["a"].macs(2, 4) + layers["scores"].macs(4, 3)
+
+
+def test_layers_under_vmap_are_unsupported() -> None:
+    with pytest.raises(Unsupported, match=r"'a' is called under torch\.func\.vmap"):
+        layers_of(Mapped(), INPUTS)
 
 
 def test_watching_ends_with_its_context() -> None:
