@@ -83,10 +83,21 @@ class Drawn(Drawing):
             return []
         kind = self.pick("MaxPool", "AveragePool")
         size = self.pick(2, 3)
-        pads = [0] * self.rank + [size - 2] * self.rank
-        sizes = {"kernel_shape": [size] * self.rank, "strides": [2] * self.rank}
-        result = self.add(kind, name, **sizes, pads=pads)
-        return [(result[0], channels, (side - 2) // 2 + 1)]
+        settings: dict[str, Any] = {"kernel_shape": [size] * self.rank, "strides": [2] * self.rank}
+        if kind == "AveragePool":
+            settings["count_include_pad"] = self.pick(0, 1)
+        if self.pick(False, False, True):
+            settings["auto_pad"] = self.pick("SAME_UPPER", "SAME_LOWER")
+            made = -(-side // 2)
+        else:
+            first, last = self.pick((0, size - 2), (size // 2, size // 2))
+            over = side + first + last - size
+            made = over // 2 + 1
+            settings["pads"] = [first] * self.rank + [last] * self.rank
+            if self.opset >= 10 and self.pick(False, True):
+                settings["ceil_mode"] = 1  # a window begins in the picture, or does not count
+                made = min(-(-over // 2) + 1, (side + first - 1) // 2 + 1)
+        return [(self.add(kind, name, **settings)[0], channels, made)]
 
     def concat(self, name: str, channels: int, side: int) -> list[tuple[str, int, int]]:
         others = [one for one in self.maps if one[2] == side]
