@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from perfsuite.export.bodies import names_made, names_read_by, unused_name
+from perfsuite.export.parts import part_of
 
 if TYPE_CHECKING:
     import onnx
@@ -79,7 +80,7 @@ def _spare(graph: onnx.GraphProto) -> None:
     for place, pair, read in list(_float_layers(graph)):
         node, names = graph.node[place], list(pair.input)
         result = unused_name(f"{node.input[0]}_each", taken)
-        name = unused_name(f"{pair.name}_each", taken)
+        name = unused_name(part_of(pair, "each"), taken)
         if read.channels == 1:
             before[place] = helper.make_node("Sum", [node.input[0]], [result], name)
             node.input[0] = result

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.export.bodies import names_made, unused_name
+from perfsuite.export.parts import part_of
 from perfsuite.export.shapes import ranks
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class _Writer:
         return name
 
     def _name(self, node: onnx.NodeProto, what: str) -> str:
-        return unused_name(f"{node.name or node.output[0]}/{what}", self.taken)
+        return unused_name(part_of(node, what), self.taken)
 
 
 def _axes_off(node: onnx.NodeProto) -> Any:

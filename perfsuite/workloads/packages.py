@@ -105,6 +105,8 @@ def _torchvision(name: str) -> Workload:
         net: nn.Module = _seeded(lambda: models.get_model(name, weights=None, **given))
         if "ssdlite" in name:
             _seeded(lambda: settled(net))
+        elif name.startswith("ssd"):
+            _seeded(lambda: tamed(net))
         return one_picture(net) if family == "detection" else net
 
     task = RandomPictures(_torchvision_inputs(models, name, family))
@@ -142,6 +144,28 @@ def settled(net: Any) -> nn.Module:
         features = net.backbone(torch.randn(2, 3, 320, 320))
         net.head(list(features.values()))
     quiet: nn.Module = net.eval()
+    return quiet
+
+
+def tamed(net: Any) -> nn.Module:
+    """Return the single-stage detector, whose heads' layers give about one to random pictures.
+
+    As torchvision draws SSD300's weights, signals grow on the way: all boxes that are kept have a
+    score of exactly 1, and which these are is a matter of rounding.
+    """
+    import torch
+
+    def tame(layer: Any, _: Any, given: torch.Tensor) -> torch.Tensor:
+        layer.weight.div_(given.std())
+        return given / given.std()
+
+    parts = (one for one in net.head.modules() if isinstance(one, torch.nn.Conv2d))
+    hooks = [one.register_forward_hook(tame) for one in parts]
+    with torch.no_grad():
+        net([torch.randn(3, 300, 300)])
+    for hook in hooks:
+        hook.remove()
+    quiet: nn.Module = net
     return quiet
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from perfsuite.export.bodies import bodies, every_node, names_made, unused_name
+from perfsuite.export.parts import part_of
 
 if TYPE_CHECKING:
     import onnx
@@ -44,8 +45,8 @@ def _keep_apart(graph: onnx.GraphProto, taken: set[str]) -> None:
             _keep_apart(body, taken)
         made.append(node)
         if _reaches_past(node):
-            name, (given,) = unused_name(f"{node.output[0]}/mean", taken), node.output
-            made.append(helper.make_node("Max", [name, name], [given], f"{name}/apart"))
+            name, (given,) = unused_name(part_of(node, "mean"), taken), node.output
+            made.append(helper.make_node("Max", [name, name], [given], part_of(node, "apart")))
             node.output[0] = name
     kept = [type(node).FromString(node.SerializeToString()) for node in made]
     del graph.node[:]

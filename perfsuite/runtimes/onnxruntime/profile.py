@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.profile import Kernel, Node, Profile
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import Unsupported
+from perfsuite.export.parts import whole_of
 from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
 from perfsuite.runtimes.shared.precision import PRECISIONS
 
@@ -228,7 +229,8 @@ def origins(graph: Graph, kernels: Sequence[Node]) -> list[tuple[str, ...]]:
         own = {graph.producers[value] for value in made if value in graph.producers}
         known.append(own if index is None else own | {index})
     whole = merged(graph, known, set(values.values()))
-    return [tuple(graph.nodes[index].name for index in indices) for indices in whole]
+    names = [[whole_of(graph.nodes[index].name) for index in indices] for indices in whole]
+    return [tuple(dict.fromkeys(each)) for each in names]
 
 
 def _inserted(graph: Graph, kernel: Node) -> bool:

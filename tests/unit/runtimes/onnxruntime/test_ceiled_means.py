@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from fuzzed_checks import answers
 from inside_branches import inside_branch
 from on_openvino import wanted_of
 from rounded_pooling import pictures, pooling
@@ -36,3 +37,7 @@ def test_other_poolings_stay(name: str) -> None:
     others: dict[str, Any] = {one: value for one, value in PAST.items() if one != name}
     graph = pooling(**others)
     assert with_float_means(graph) is graph
+
+
+def test_what_is_added_is_a_part_of_the_pooling_in_breakdowns() -> None:
+    answers("onnxruntime", pooling(**PAST), quantized=True)  # which checks the breakdown
