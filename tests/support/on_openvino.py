@@ -13,16 +13,16 @@ from perfsuite.runtimes.openvino.runtime import OpenVino
 
 
 def answer_of(graph: onnx.ModelProto, x: np.ndarray, folder: Path) -> np.ndarray:
-    """Return the answer to `x`, whose first side is open in the artifact that is built."""
+    """Return the first answer to `x`, whose first side is open in the artifact that is built."""
     path, made = folder / "model.onnx", folder / "made"
     onnx.save(graph, path)
     made.mkdir()
     specs = (InputSpec("x", "float32", ("batch", *x.shape[1:])),)
-    manifest = Manifest("openvino", "cpu", "fp32", 1, specs, ("y",), False, False)
+    names = tuple(value.name for value in graph.graph.output)
+    manifest = Manifest("openvino", "cpu", "fp32", 1, specs, names, False, False)
     OpenVino().build(Variant(path, None, False), manifest, made)
     with OpenVino().open(made, manifest, SessionOptions(len(x), 1)) as session:
-        (found,) = session.run({"x": x})
-    return found
+        return session.run({"x": x})[0]
 
 
 def wanted_of(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:

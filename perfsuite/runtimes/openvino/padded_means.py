@@ -28,13 +28,22 @@ def keep_means_right(model: Any) -> None:
 
 def _keep_right(layer: Any) -> None:
     settings = layer.get_attributes()
-    counts = not settings["exclude-pad"] and any((*settings["pads_begin"], *settings["pads_end"]))
-    apart = layer.input_value(0).get_node().get_type_name() == _PAD
     past = settings["rounding_type"] != _FLOOR
-    if counts and past:
+    if past and _adds_padding(layer):
         _pad_before(layer, settings)
-    elif (counts and _is_shifted(layer)) or (apart and (past or _is_shifted(layer))):
+    elif counts_padding(layer) and (past or _is_shifted(layer)):
         keep_float(layer)
+
+
+def counts_padding(layer: Any) -> bool:
+    """Tell whether an average pooling counts its padding, or that of an operator before it."""
+    return _adds_padding(layer) or layer.input_value(0).get_node().get_type_name() == _PAD
+
+
+def _adds_padding(layer: Any) -> bool:
+    settings = layer.get_attributes()
+    padded = any((*settings["pads_begin"], *settings["pads_end"]))
+    return padded and not settings["exclude-pad"]
 
 
 def _is_shifted(layer: Any) -> bool:

@@ -16,7 +16,7 @@ _MEAN, _SUM = "ReduceMean", "ReduceSum"
 _SIDES = 3  # of a mean that is wrong
 _ROUNDS = "FakeQuantize"
 # Through these a scale is moved from before an operator to behind it.
-_MOVES = (
+MOVES = (
     "Add", "AvgPool", "BatchToSpace", "Broadcast", "Clamp", "Concat", "DepthToSpace", "Gather",
     "Interpolate", "MaxPool", "Multiply", "Pad", "PRelu", "Relu", "Reshape", "ShuffleChannels",
     "Slice", "SpaceToBatch", "SpaceToDepth", "Split", "Squeeze", "StridedSlice", "Subtract", "Tile",
@@ -33,8 +33,13 @@ def keep_reductions_float(model: Any) -> None:
 
 
 def _is_wrong(layer: Any) -> bool:
-    if layer.get_type_name() != _MEAN:
-        return bool(layer.get_type_name() == _SUM)
+    return bool(
+        layer.get_type_name() == _SUM or (layer.get_type_name() == _MEAN and has_three_sides(layer))
+    )
+
+
+def has_three_sides(layer: Any) -> bool:
+    """Tell whether what a layer reads has three sides, or may have."""
     rank = layer.input(0).get_partial_shape().rank
     return bool(rank.is_dynamic or rank.get_length() == _SIDES)
 
@@ -55,7 +60,7 @@ def roundings(layer: Any) -> Iterator[Any]:
         seen.add(name)
         if kind == _ROUNDS or (kind == "Convert" and one.get_input_element_type(0).is_integral()):
             yield one
-        elif kind in (*_MOVES, _MEAN, _SUM):
+        elif kind in (*MOVES, _MEAN, _SUM):
             left += [port.get_node() for port in one.input_values()]
 
 

@@ -22,6 +22,7 @@ from perfsuite.runtimes.openvino.empty_results import with_computed_empties
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
+from perfsuite.runtimes.openvino.moved_scales import keep_scales_before
 from perfsuite.runtimes.openvino.norms import with_sums
 from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
@@ -94,6 +95,7 @@ class OpenVino:
                 name_parts(model, graph)
                 keep_swaps_apart(model)
                 keep_means_right(model)
+                keep_scales_before(model)
                 keep_reductions_float(model)
                 keep_results_apart(model)
                 note_settings(model)
@@ -130,6 +132,7 @@ class OpenVino:
             model.reshape(shapes)
             keep_swaps_apart(model)  # of sides that were open until now, too
             keep_means_right(model)
+            keep_scales_before(model)
             keep_reductions_float(model)
             keep_results_apart(model)
             settings |= settings_for(model)
