@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from perfsuite.domain.task import Outputs
@@ -9,19 +11,22 @@ from perfsuite.domain.task import Outputs
 _MOST = 5000  # rows; each is compared with all of its score
 
 
-def in_same_order(reference: Outputs, actual: Outputs, tolerance: float) -> Outputs | None:
+def in_same_order(
+    reference: Outputs, actual: Outputs, tolerance: float, floors: Sequence[float] = ()
+) -> Outputs | None:
     """Return `actual` with its rows in the order of the reference's; None for other outputs.
 
     The outputs must be of one set: all equally long, one of them scores in falling order. A row
     takes the place of the nearest row whose score is the same within the tolerance times the
-    largest, so that only ties change places.
+    largest, or within the scores' place in `floors`, the differences that mean nothing, so that
+    only ties change places.
     """
     scores = _scores(reference, actual)
     if scores is None:
         return None
     rows, others = (_rows(outputs, reference) for outputs in (reference, actual))
     wanted, found = (outputs[scores].astype(np.float64) for outputs in (reference, actual))
-    allowed = tolerance * float(np.abs(wanted).max())
+    allowed = max(tolerance * float(np.abs(wanted).max()), *floors[scores : scores + 1], 0.0)
     left = np.ones(len(found), bool)
     order = []
     for row, score in zip(rows, wanted, strict=True):

@@ -153,8 +153,8 @@ def differences(
 
     It is the task's own measure if it has one, as for sets of detections; else arrays are compared
     element by element, but for the order of detections with equal scores, and for what `floors`
-    says that means nothing, which are asked for only where answers differ. Raises `ParityError` if
-    they differ too much.
+    says that means nothing, in scores too, which are asked for only where answers differ. Raises
+    `ParityError` if they differ too much.
     """
     from perfsuite.export.parity import TOLERANCES, parity
     from perfsuite.export.ties import in_same_order
@@ -165,15 +165,11 @@ def differences(
     try:
         return parity(expected, answered, names, precision)
     except ParityError as error:
-        if len(expected) == len(answered) and any(least := floors()):
-            with suppress(ParityError):
-                return parity(expected, answered, names, precision, least)
-        reordered = None
-        if len(expected) == len(answered):
-            reordered = in_same_order(expected, answered, TOLERANCES[precision])
-        if reordered is not None:
-            with suppress(ParityError):
-                return parity(expected, reordered, names, precision)
+        for limits in ((), floors()) if len(expected) == len(answered) else ():
+            in_order = in_same_order(expected, answered, TOLERANCES[precision], limits)
+            for found in (answered, in_order or answered):
+                with suppress(ParityError):
+                    return parity(expected, found, names, precision, limits)
         if not are_detections(expected):
             raise
         raise ParityError(f"{error}; {_AGREEMENT}") from error

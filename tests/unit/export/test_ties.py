@@ -20,6 +20,16 @@ def test_rows_with_equal_scores_are_put_in_order() -> None:
     np.testing.assert_array_equal(found[2], LABELS)
 
 
+def test_scores_are_equal_within_what_means_nothing() -> None:
+    order = [1, 0, 2]
+    moved = [BOXES[order], SCORES + np.array([3e-4, 0, 0], np.float32), LABELS[order]]
+    whole = [BOXES, SCORES, LABELS]
+    assert in_same_order(whole, moved, 1e-4) is None, "the first has no partner"
+    found = in_same_order(whole, moved, 1e-4, [0.0, 1e-3, 0.0])
+    assert found is not None
+    np.testing.assert_array_equal(found[0], BOXES)
+
+
 def test_rows_with_other_scores_stay_where_they_are() -> None:
     order = [2, 1, 0]
     moved = [BOXES[order], SCORES, LABELS[order]]

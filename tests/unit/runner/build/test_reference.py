@@ -44,6 +44,21 @@ def test_other_answers_are_told_as_they_are() -> None:
     assert "agreement" not in str(caught.value)
 
 
+def test_detections_whose_scores_differ_by_what_means_nothing_may_change_places() -> None:
+    boxes = np.array([[0, 0, 9, 9], [50, 50, 60, 60]], np.float32)
+    scores, labels = np.array([0.9, 0.8997], np.float32), np.array([1, 2])
+    expected, names = [boxes, scores, labels], ["boxes", "scores", "labels"]
+    answered = [boxes[::-1], np.array([0.9001, 0.8999], np.float32), labels[::-1]]
+    with pytest.raises(ParityError):
+        differences(Task(), expected, answered, names, "fp32")
+    found = differences(Task(), expected, answered, names, "fp32", lambda: [0.0, 1e-3, 0.0])
+    assert found["boxes"] == found["labels"] == 0.0
+    with pytest.raises(ParityError):  # an integer that is another one
+        differences(
+            Task(), expected, [*answered[:2], labels], names, "fp32", lambda: [0.0, 1e-3, 0.0]
+        )
+
+
 def test_a_task_that_compares_detections_is_asked() -> None:
     class Own(Task):
         def agreement(
