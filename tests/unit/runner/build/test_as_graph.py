@@ -190,3 +190,10 @@ def test_rows_of_zeros_fill_up_and_few_rows_prove_nothing() -> None:
     assert unlike([(few, few * 1.05)], SETS).value == 0.0
     assert unlike([(few, few * 1.2)], SETS).value == 1.0
     assert unlike([(few[:0], few[:0])], SETS) == Share(0.0, 0, "rows")
+
+
+def test_all_key_points_of_a_person_are_one_row() -> None:
+    people = np.random.default_rng(0).normal(size=(3, 17, 3)) + 5
+    assert unlike([(people[:0], people[:1])], SETS) == Share(1.0, 1, "rows")
+    assert unlike([(people, people[[2, 0]])], SETS) == Share(pytest.approx(1 / 5), 3, "rows")
+    assert unlike([(people, people)], SETS) == Share(0.0, 51, "rows")
