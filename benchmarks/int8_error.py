@@ -70,8 +70,8 @@ def on_openvino(model: onnx.ModelProto, data: np.ndarray) -> list[np.ndarray]:
     """
     import openvino
 
+    from perfsuite.runtimes.openvino.kept_right import keep_right
     from perfsuite.runtimes.openvino.single_rows import with_slices
-    from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 
     with tempfile.TemporaryDirectory(prefix="perfsuite-") as name:
         path = Path(name) / "model.onnx"
@@ -80,7 +80,7 @@ def on_openvino(model: onnx.ModelProto, data: np.ndarray) -> list[np.ndarray]:
         read = core.read_model(path)
         batch = min(ASKED, len(data))
         read.reshape({"x": [batch, *data.shape[1:]]})  # else a GRU is wrong
-        keep_swaps_apart(read)
+        keep_right(read)
         compiled = core.compile_model(read, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
         answers = [
             [np.array(one) for one in compiled({"x": part}).values()]

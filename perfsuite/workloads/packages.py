@@ -156,7 +156,8 @@ def tamed(net: Any) -> nn.Module:
     import torch
 
     def tame(layer: Any, _: Any, given: torch.Tensor) -> torch.Tensor:
-        layer.weight.div_(given.std())
+        for part in layer.parameters():
+            part.div_(given.std())
         return given / given.std()
 
     parts = (one for one in net.head.modules() if isinstance(one, torch.nn.Conv2d))

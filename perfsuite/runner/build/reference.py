@@ -167,9 +167,10 @@ def differences(
     except ParityError as error:
         for limits in ((), floors()) if len(expected) == len(answered) else ():
             in_order = in_same_order(expected, answered, TOLERANCES[precision], limits)
-            for found in (answered, in_order or answered):
+            for found in (answered, in_order) if limits else (in_order,):
                 with suppress(ParityError):
-                    return parity(expected, found, names, precision, limits)
+                    if found is not None:
+                        return parity(expected, found, names, precision, limits)
         if not are_detections(expected):
             raise
         raise ParityError(f"{error}; {_AGREEMENT}") from error

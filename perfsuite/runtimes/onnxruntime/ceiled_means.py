@@ -1,6 +1,6 @@
 """Average pooling whose windows reach past what is padded, kept from 8 bits in ONNX Runtime.
 
-Where `ceil_mode` lets windows reach past padding that counts, its 8-bit pooling (1.24) divides by
+Where `ceil_mode` lets windows reach past padding that counts, its 8-bit pooling (1.32) divides by
 another number than its float one. The maximum of its result and itself changes nothing, and keeps
 the pooling apart from the rounding, so that it runs in float.
 """

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.export.bodies import every_node, names_made, names_read, unused_name
+from perfsuite.export.parts import part_of
 
 if TYPE_CHECKING:
     import onnx
@@ -185,7 +186,7 @@ class _Writer:
         self.nodes.append(made)
 
     def _name(self, node: onnx.NodeProto, what: str) -> str:
-        return unused_name(f"{node.name or node.output[0]}/{what}", self.taken)
+        return unused_name(part_of(node, what), self.taken)
 
 
 def _said(node: onnx.NodeProto) -> dict[str, Any]:

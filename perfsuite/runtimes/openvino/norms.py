@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.export.bodies import bodies, every_node
+from perfsuite.export.parts import part_of
 from perfsuite.export.shapes import ranks
 
 if TYPE_CHECKING:
     import onnx
-
-PART = "/part-of-norm"  # what is appended to a norm's name: in breakdowns all are that norm
 
 _ONNX = ("", "ai.onnx")  # the names of ONNX's own operator set
 _MISREAD = ("ReduceL1", "ReduceLogSum", "ReduceLogSumExp")
@@ -83,7 +82,7 @@ class _Writer:
         def add(operator: str, *read: str, **attributes: Any) -> str:
             from onnx import helper
 
-            part = f"{name}{PART}{len(made)}"
+            part = part_of(node, str(len(made)))
             made.append(helper.make_node(operator, read, [part], part, **attributes))
             return part
 

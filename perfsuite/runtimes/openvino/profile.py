@@ -15,7 +15,7 @@ import msgspec
 
 from perfsuite.domain.profile import Kernel, Node, Profile
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.runtimes.openvino.norms import PART
+from perfsuite.export.parts import whole_of
 from perfsuite.runtimes.openvino.single_rows import SQUEEZE
 from perfsuite.runtimes.shared.origins import Graph, merged, neighbours
 from perfsuite.runtimes.shared.precision import PRECISIONS, is_layer
@@ -173,7 +173,7 @@ def _value(layer: Any, index: int) -> str:
 
 def _owner(layer: Any, proper: set[str]) -> str:
     """Return the name without the parts appended to it, such as `/WithoutBiases`."""
-    name = str(layer.get_friendly_name()).removesuffix(SQUEEZE).partition(PART)[0]
+    name = whole_of(str(layer.get_friendly_name()).removesuffix(SQUEEZE))
     while name and name not in proper:
         name = name.rpartition("/")[0]
     return name

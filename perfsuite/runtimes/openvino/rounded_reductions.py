@@ -33,9 +33,8 @@ def keep_reductions_float(model: Any) -> None:
 
 
 def _is_wrong(layer: Any) -> bool:
-    return bool(
-        layer.get_type_name() == _SUM or (layer.get_type_name() == _MEAN and has_three_sides(layer))
-    )
+    kind = layer.get_type_name()
+    return bool(kind == _SUM or (kind == _MEAN and has_three_sides(layer)))
 
 
 def has_three_sides(layer: Any) -> bool:

@@ -19,18 +19,14 @@ from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.empty_results import with_computed_empties
+from perfsuite.runtimes.openvino.kept_right import keep_right
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
-from perfsuite.runtimes.openvino.moved_scales import keep_scales_before
 from perfsuite.runtimes.openvino.norms import with_sums
-from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
-from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
-from perfsuite.runtimes.openvino.rounded_results import keep_results_apart
 from perfsuite.runtimes.openvino.single_rows import with_slices
-from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 from perfsuite.runtimes.shared.base import (
     BaseSession,
     artifact_file,
@@ -93,11 +89,7 @@ class OpenVino:
                 _check_types(model, manifest.outputs)
                 _name_last(model, graph)
                 name_parts(model, graph)
-                keep_swaps_apart(model)
-                keep_means_right(model)
-                keep_scales_before(model)
-                keep_reductions_float(model)
-                keep_results_apart(model)
+                keep_right(model)
                 note_settings(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
@@ -130,11 +122,7 @@ class OpenVino:
             model = core.read_model(str(path))
             shapes = {spec.name: _shape(spec.shape, options.batch) for spec in manifest.inputs}
             model.reshape(shapes)
-            keep_swaps_apart(model)  # of sides that were open until now, too
-            keep_means_right(model)
-            keep_scales_before(model)
-            keep_reductions_float(model)
-            keep_results_apart(model)
+            keep_right(model)  # of sides that were open until now, too
             settings |= settings_for(model)
             compiled = core.compile_model(model, "CPU", settings)
         except RuntimeError as error:

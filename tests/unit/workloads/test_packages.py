@@ -104,6 +104,26 @@ def test_batch_norms_of_a_detector_settle_on_random_pictures() -> None:
     assert 0.5 < float(out.detach().std()) < 1.5
 
 
+def test_heads_of_a_detector_without_norms_give_about_one() -> None:
+    import torch
+    from torch import nn
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head = nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), nn.Conv2d(8, 4, 3))
+            for part in self.head.parameters():
+                nn.init.normal_(part, std=30.0)
+
+        def forward(self, pictures: list[torch.Tensor]) -> torch.Tensor:
+            return self.head(pictures[0][None])
+
+    torch.manual_seed(0)
+    net = packages.tamed(Small())
+    out = net([torch.randn(3, 300, 300)]).detach()
+    assert 0.8 < float(out.std()) < 1.25
+
+
 def test_optical_flow_is_exported_for_one_pair_of_pictures() -> None:
     workload = load_workload("torchvision:raft_small")
     assert workload.model.batch == 1

@@ -12,7 +12,8 @@ from inside_branches import inside_branch
 from on_openvino import answer_of, wanted_of
 from onnx import TensorProto, helper
 
-from perfsuite.runtimes.openvino.norms import PART, with_sums
+from perfsuite.export.parts import part_of
+from perfsuite.runtimes.openvino.norms import with_sums
 
 pytest.importorskip("openvino")
 pytest.importorskip("onnxruntime")
@@ -59,7 +60,7 @@ def test_exponentials_do_not_become_infinite(tmp_path: Path) -> None:
 
 def test_the_last_step_has_the_name_of_the_norm() -> None:
     made = with_sums(norm("ReduceL1", axes=[1])).graph
-    assert [node.name for node in made.node] == [f"norm{PART}0", "norm"]
+    assert [node.name for node in made.node] == [part_of(made.node[-1], "0"), "norm"]
     assert made.node[-1].output[0] == "y"
 
 
