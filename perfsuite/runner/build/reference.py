@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -152,12 +152,11 @@ def differences(
     """Return the difference of each output from the model's answers.
 
     It is the task's own measure if it has one, as for sets of detections; else arrays are compared
-    element by element, but for the order of detections with equal scores, and for what `floors`
-    says that means nothing, in scores too, which are asked for only where answers differ. Raises
-    `ParityError` if they differ too much.
+    element by element, but for the order of detections with equal scores, masks that lie a pixel
+    further, and what `floors` says that means nothing, in scores too, which are asked for only
+    where answers differ. Raises `ParityError` if they differ too much.
     """
-    from perfsuite.export.parity import TOLERANCES, parity
-    from perfsuite.export.ties import in_same_order
+    from perfsuite.export.parity import parity
 
     own = task.agreement(expected, answered, precision)
     if own is not None:
@@ -166,14 +165,30 @@ def differences(
         return parity(expected, answered, names, precision)
     except ParityError as error:
         for limits in ((), floors()) if len(expected) == len(answered) else ():
-            in_order = in_same_order(expected, answered, TOLERANCES[precision], limits)
-            for found in (answered, in_order) if limits else (in_order,):
+            for found in _without_meaningless(expected, answered, precision, limits):
                 with suppress(ParityError):
-                    if found is not None:
-                        return parity(expected, found, names, precision, limits)
+                    return parity(expected, found, names, precision, limits)
         if not are_detections(expected):
             raise
         raise ParityError(f"{error}; {_AGREEMENT}") from error
+
+
+def _without_meaningless(
+    expected: Outputs, answered: Outputs, precision: str, limits: Sequence[float]
+) -> Iterator[Outputs]:
+    """Yield the answers, then in the order of those that are expected, then with masks in place."""
+    from perfsuite.export.parity import TOLERANCES
+    from perfsuite.export.pasted import in_same_place
+    from perfsuite.export.ties import in_same_order
+
+    tolerance = TOLERANCES[precision]
+    yield answered
+    ordered = in_same_order(expected, answered, tolerance, limits)
+    if ordered is not None:
+        yield ordered
+    placed = in_same_place(expected, ordered or answered, tolerance, limits)
+    if placed is not None:
+        yield placed
 
 
 def are_detections(outputs: Outputs) -> bool:
