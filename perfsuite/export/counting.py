@@ -11,10 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.domain.task import Inputs
-from perfsuite.export.bodies import names_read_by
+from perfsuite.export.bodies import bodies, names_read_by
 from perfsuite.export.contrib_operators import formula_of, is_free, node_macs
 from perfsuite.export.operators import CONTROL, operator_name
-from perfsuite.export.parameters import subgraphs
 from perfsuite.export.shapes import Inferred, Shapes, infer, known
 
 if TYPE_CHECKING:
@@ -119,7 +118,7 @@ def is_control(node: onnx.NodeProto) -> bool:
 def computes(node: onnx.NodeProto) -> bool:
     """Return whether a node, or any in its subgraphs, may multiply and accumulate."""
     if is_control(node):
-        return any(computes(inner) for graph in subgraphs(node) for inner in graph.node)
+        return any(computes(inner) for graph in bodies(node) for inner in graph.node)
     return not is_free(node)
 
 
@@ -129,7 +128,7 @@ def _static_control(node: onnx.NodeProto, shapes: Shapes) -> NodeCount:
     if node.op_type != "If":
         return NodeCount(0, {f"{node.op_type}{_UNKNOWN}length": 1})
     branches = [
-        together(static_counts(graph, {**shapes, **known(graph)[0]})) for graph in subgraphs(node)
+        together(static_counts(graph, {**shapes, **known(graph)[0]})) for graph in bodies(node)
     ]
     first = branches[0]
     if all(one.macs == first.macs and not one.uncounted for one in branches):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from perfsuite.export.parameters import subgraphs
+from perfsuite.export.bodies import bodies
 
 if TYPE_CHECKING:
     import onnx
@@ -26,7 +26,7 @@ def sort_nodes(model: onnx.ModelProto) -> None:
 
 def _sort(graph: Any) -> None:
     for node in graph.node:
-        for body in subgraphs(node):
+        for body in bodies(node):
             _sort(body)
     order = _order([_read(node) for node in graph.node], [list(node.output) for node in graph.node])
     if order == list(range(len(graph.node))):
@@ -71,7 +71,7 @@ def _order(read: Sequence[set[str]], made: Sequence[Sequence[str]]) -> list[int]
 def _read(node: onnx.NodeProto) -> set[str]:
     """Return the names that a node reads, and that its bodies read or give."""
     names = set(node.input)
-    for body in subgraphs(node):
+    for body in bodies(node):
         names.update(value.name for value in body.output)
         for inner in body.node:
             names |= _read(inner)

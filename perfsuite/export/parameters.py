@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from math import prod
 from typing import TYPE_CHECKING, NamedTuple
 
+from perfsuite.export.bodies import bodies
+
 if TYPE_CHECKING:
     import onnx
 
@@ -67,14 +69,6 @@ def weights(graph: onnx.GraphProto) -> dict[str, tuple[int, int]]:
     return found
 
 
-def subgraphs(node: onnx.NodeProto) -> Iterator[onnx.GraphProto]:
-    """Yield the subgraphs of a node: branches, and bodies of loops."""
-    for attribute in node.attribute:
-        if attribute.HasField("g"):
-            yield attribute.g
-        yield from attribute.graphs
-
-
 def _read(
     node: onnx.NodeProto, seen: dict[str, _Constant], where: str
 ) -> Iterator[tuple[str, int]]:
@@ -83,7 +77,7 @@ def _read(
         constant = seen.get(name)
         if constant is not None and _is_parameter(node.op_type, place, constant):
             yield constant.key, _elements(node, constant)
-    for number, inner in enumerate(subgraphs(node)):
+    for number, inner in enumerate(bodies(node)):
         inside = f"{where}.{number}"
         names = {**seen, **_constants(inner, f" in {inside}")}
         for index, one in enumerate(inner.node):

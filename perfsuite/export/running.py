@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs
+from perfsuite.export.bodies import bodies
 from perfsuite.export.contrib_operators import is_free
 from perfsuite.export.counting import NodeCount, computes, is_control, plain_count, together
 from perfsuite.export.operators import attributes
-from perfsuite.export.parameters import subgraphs
 from perfsuite.export.shapes import Inferred, Shapes
 
 if TYPE_CHECKING:
@@ -164,7 +164,7 @@ class _Scope:
         for node in self.graph.node:
             if is_control(node) and computes(node):
                 yield from filter(None, node.input)
-                for graph in subgraphs(node):
+                for graph in bodies(node):
                     yield from _free_names(graph)
 
     def _value(self, name: str, values: Values) -> Any:
@@ -259,7 +259,7 @@ def _free_names(graph: onnx.GraphProto) -> set[str]:
     read = {one.name for one in graph.output}
     for node in graph.node:
         read.update(node.input)
-        for inner in subgraphs(node):
+        for inner in bodies(node):
             read |= _free_names(inner)
     return read - own - {""}
 

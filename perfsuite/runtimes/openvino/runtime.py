@@ -18,7 +18,7 @@ from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
-from perfsuite.runtimes.openvino.empty_results import with_computed_empties
+from perfsuite.runtimes.openvino.empty_constants import with_computed_empties
 from perfsuite.runtimes.openvino.kept_right import keep_right
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
@@ -263,7 +263,7 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
     """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
 
     Of two nodes with one name the engine's layers could not be told apart, local functions and
-    sparse weights, which `graph` has no more, it does not take, of branches that give nothing and
+    sparse weights, which `graph` has no more, it does not take, of constants without elements and
     of inputs that are left out it makes something, of one row of rounded values more sides than
     there are, of some norms it does not read the axes, and of sequences it knows too little.
     """

@@ -1,4 +1,4 @@
-"""Where a branch gives nothing, OpenVINO gives nothing: by hand, and as torchvision exports it."""
+"""Where a branch gives nothing, OpenVINO gives nothing; where nothing is scattered, all stays."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
-from perfsuite.runtimes.openvino.empty_results import with_computed_empties
+from perfsuite.runtimes.openvino.empty_constants import with_computed_empties
 from perfsuite.runtimes.openvino.runtime import OpenVino
 
 pytest.importorskip("openvino")
@@ -67,6 +67,30 @@ def test_a_branch_that_gives_nothing_gives_nothing(kind: str, tmp_path: Path) ->
         (places,) = session.run({"x": np.array([[0, 2, 1]], np.float32)})
     assert nothing.shape == (0, 2)
     assert places.tolist() == [[0, 1], [0, 2]]
+
+
+def scatter(operator: str, indices: tuple[int, ...]) -> onnx.ModelProto:
+    """Return: x, with no updates scattered into it."""
+    nodes = [helper.make_node(operator, ["x", "i", "u"], ["y"])]
+    x, y = (helper.make_tensor_value_info(one, TensorProto.FLOAT, ["batch", 3]) for one in "xy")
+    nowhere = numpy_helper.from_array(np.zeros(indices, np.int64), "i")
+    nothing = numpy_helper.from_array(np.zeros((0, 3), np.float32), "u")
+    graph = helper.make_graph(nodes, "graph", [x], [y], [nowhere, nothing])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+@pytest.mark.parametrize(
+    ("operator", "indices"), [("ScatterND", (0, 1)), ("ScatterElements", (0, 3))]
+)
+def test_no_updates_change_nothing(operator: str, indices: tuple[int, ...], tmp_path: Path) -> None:
+    path = tmp_path / "graph.onnx"
+    onnx.save(scatter(operator, indices), path)
+    spec = (InputSpec("x", "float32", ("batch", 3)),)
+    manifest = Manifest("openvino", "cpu", "fp32", 1, spec, ("y",), False, False)
+    OpenVino().build(Variant(path, None, False), manifest, tmp_path)
+    x = np.array([[0, 2, 1]], np.float32)
+    with OpenVino().open(tmp_path, manifest, SessionOptions(1, 1)) as session:
+        np.testing.assert_array_equal(session.run({"x": x})[0], x)
 
 
 def test_what_gives_something_stays_as_it_is() -> None:
