@@ -197,9 +197,10 @@ def check_drawn(
     """Check graphs until a time of the monotonic clock; return how many an engine could take.
 
     By default pictures and sequences are drawn. A graph that fails is made smaller as long as time
-    remains, and printed as text.
+    remains, printed as text, and written to a file.
     """
     taken = 0
+    kept = Path(tempfile.gettempdir()) / f"perfsuite-fuzzed-{seed}.onnx"
     failed: list[tuple[int, Exception]] = []
 
     @seeded(seed)
@@ -219,9 +220,11 @@ def check_drawn(
             check(model, beside_static=beside_static)
         except Exception as error:
             error.add_note(onnx.printer.to_text(model)[:4000])
+            error.add_note(f"the smallest is in {kept}")
             size = len(model.SerializeToString())
             if not failed or size <= failed[0][0]:
                 failed[:] = [(size, error)]
+                onnx.save(model, kept)
             raise
 
     _until(one, until_s)
