@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfsuite.runtimes.openvino.moved_scales import keep_scales_before
+from perfsuite.runtimes.openvino.padded_groups import keep_padding_zero
 from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.rounded_results import keep_results_apart
@@ -13,6 +14,7 @@ from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
 _CHANGES = (
     keep_swaps_apart,
     keep_means_right,
+    keep_padding_zero,
     keep_scales_before,
     keep_reductions_float,
     keep_results_apart,

@@ -11,11 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
-from perfsuite.runtimes.openvino.rounded_reductions import keep_float, roundings
+from perfsuite.runtimes.openvino.rounded_reductions import is_shifted, keep_float
 
 _POOL, _PAD, _FLOOR = "AvgPool", "Pad", "floor"
-_ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
-_LOWEST = 1  # the input of a FakeQuantize with the lowest value that it keeps
 
 
 def keep_means_right(model: Any) -> None:
@@ -31,7 +29,7 @@ def _keep_right(layer: Any) -> None:
     past = settings["rounding_type"] != _FLOOR
     if past and _adds_padding(layer):
         _pad_before(layer, settings)
-    elif counts_padding(layer) and (past or _is_shifted(layer)):
+    elif counts_padding(layer) and (past or is_shifted(layer)):
         keep_float(layer)
 
 
@@ -44,21 +42,6 @@ def _adds_padding(layer: Any) -> bool:
     settings = layer.get_attributes()
     padded = any((*settings["pads_begin"], *settings["pads_end"]))
     return padded and not settings["exclude-pad"]
-
-
-def _is_shifted(layer: Any) -> bool:
-    """Tell whether a layer may read integers of which another one than zero stands for zero."""
-    return any(map(_shifts, roundings(layer.input_value(0).get_node())))
-
-
-def _shifts(rounding: Any) -> bool:
-    """Tell whether integers have a zero point, or are one that is not zero."""
-    while rounding.get_type_name() == "Convert":
-        rounding = rounding.input_value(0).get_node()
-    if rounding.get_type_name() == _ROUNDS:
-        lowest = rounding.input_value(_LOWEST).get_node()
-        return lowest.get_type_name() != _CONSTANT or bool((lowest.data < 0).any())
-    return rounding.get_type_name() != _CONSTANT or bool(rounding.data.any())
 
 
 def _pad_before(layer: Any, settings: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ from perfsuite.runtimes.openvino.bodies import models
 
 _MEAN, _SUM = "ReduceMean", "ReduceSum"
 _SIDES = 3  # of a mean that is wrong
-_ROUNDS = "FakeQuantize"
+_ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
+_LOWEST = 1  # the input of a FakeQuantize with the lowest value that it keeps
 # Through these a scale is moved from before an operator to behind it.
 MOVES = (
     "Add", "AvgPool", "BatchToSpace", "Broadcast", "Clamp", "Concat", "DepthToSpace", "Gather",
@@ -63,6 +64,21 @@ def roundings(layer: Any) -> Iterator[Any]:
             left += [port.get_node() for port in one.input_values()]
 
 
+def is_shifted(layer: Any) -> bool:
+    """Tell whether a layer may read integers of which another one than zero stands for zero."""
+    return any(map(_shifts, roundings(layer.input_value(0).get_node())))
+
+
+def _shifts(rounding: Any) -> bool:
+    """Tell whether integers have a zero point, or are one that is not zero."""
+    while rounding.get_type_name() == "Convert":
+        rounding = rounding.input_value(0).get_node()
+    if rounding.get_type_name() == _ROUNDS:
+        lowest = rounding.input_value(_LOWEST).get_node()
+        return lowest.get_type_name() != _CONSTANT or bool((lowest.data < 0).any())
+    return rounding.get_type_name() != _CONSTANT or bool(rounding.data.any())
+
+
 def keep_float(layer: Any) -> None:
     """Put a maximum with the lowest number before a layer."""
     import numpy as np
@@ -70,5 +86,5 @@ def keep_float(layer: Any) -> None:
 
     value = layer.input_value(0)
     lowest = np.array(np.finfo(np.float32).min, value.get_element_type().to_dtype())
-    name = f"{layer.get_friendly_name()}/float"  # in breakdowns it is a part of the reduction
+    name = f"{layer.get_friendly_name()}/float"  # in breakdowns it is a part of the layer
     layer.input(0).replace_source_output(operators.maximum(value, lowest, name=name).output(0))
