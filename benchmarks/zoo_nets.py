@@ -47,6 +47,15 @@ _DETECTORS = {
 _VIDEO = {"r3d_18": (4, 32), "swin3d_t": (8, 64), "mc3_18": (4, 32), "r2plus1d_18": (4, 32),
           "s3d": (16, 224), "mvit_v1_b": (16, 224)}  # fmt: skip
 _OTHERS = {"raft_small": 0}
+# As many persons in each picture: of each one heads compute, and with random weights a pruned net
+# finds others.
+_MORE: dict[str, dict[str, Any]] = {
+    "keypointrcnn_resnet50_fpn": {
+        "box_score_thresh": -1.0,
+        "box_nms_thresh": 1.0,
+        "box_detections_per_img": 8,
+    }
+}
 # In timm a net that fixes its size is told it (`img_size`); the others take any.
 _TIMM = {
     "mobilenetv4_conv_small": 64, "deit_tiny_patch16_224": 64, "convnextv2_atto": 64,
@@ -153,7 +162,7 @@ def _detector(name: str, side: int) -> nn.Module:
     """Return a detector that does not scale pictures of this side up."""
     from torchvision import models
 
-    given = {"weights_backbone": None, "min_size": side, "max_size": side}
+    given = {"weights_backbone": None, "min_size": side, "max_size": side, **_MORE.get(name, {})}
     return one_picture(models.get_model(name, weights=None, **given))
 
 
