@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 # Operators whose result shares the memory of their input.
-VIEWS = frozenset({"Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
+VIEWS = frozenset({"Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"})
 # Operators that read only as many bytes of their first input as they write.
 _PARTIAL = frozenset({"Gather", "GatherElements", "GatherND", "Slice"})
 _QUANTIZE = ("QuantizeLinear", "DequantizeLinear")

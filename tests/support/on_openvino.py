@@ -9,11 +9,17 @@ import onnx
 
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
-from perfsuite.runtimes.openvino.runtime import OpenVino
+from perfsuite.runtimes.openvino.runtime import OpenVino, OpenVinoSession
 
 
 def answer_of(graph: onnx.ModelProto, x: np.ndarray, folder: Path) -> np.ndarray:
     """Return the first answer to `x`, whose first side is open in the artifact that is built."""
+    with opened(graph, x, folder) as session:
+        return session.run({"x": x})[0]
+
+
+def opened(graph: onnx.ModelProto, x: np.ndarray, folder: Path) -> OpenVinoSession:
+    """Return a session for calls with `x`, to look into, of an artifact as that of `answer_of`."""
     path, made = folder / "model.onnx", folder / "made"
     onnx.save(graph, path)
     made.mkdir()
@@ -21,8 +27,7 @@ def answer_of(graph: onnx.ModelProto, x: np.ndarray, folder: Path) -> np.ndarray
     names = tuple(value.name for value in graph.graph.output)
     manifest = Manifest("openvino", "cpu", "fp32", 1, specs, names, False, False)
     OpenVino().build(Variant(path, None, False), manifest, made)
-    with OpenVino().open(made, manifest, SessionOptions(len(x), 1)) as session:
-        return session.run({"x": x})[0]
+    return OpenVino().open(made, manifest, SessionOptions(len(x), 1, inspect=True))
 
 
 def wanted_of(graph: onnx.ModelProto, x: np.ndarray) -> np.ndarray:

@@ -23,6 +23,7 @@ from perfsuite.runtimes.openvino.kept_right import keep_right
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
+from perfsuite.runtimes.openvino.names import name_after_nodes, with_identities
 from perfsuite.runtimes.openvino.norms import with_sums
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
@@ -62,6 +63,7 @@ class OpenVino:
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     kernels: ClassVar[tuple[str, ...]] = ("binary",)
     quantized_version: ClassVar[int] = 2  # of what `keep_right` makes
+    artifact_version: ClassVar[int] = 2  # since layers behind Dropouts have names of their own
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -83,12 +85,12 @@ class OpenVino:
         _check_kinds(graph)
         try:
             with TemporaryFolder() as own:
-                path = _readable(variant.graph, graph, Path(own))
+                path, graph = _readable(variant.graph, graph, Path(own))
                 core = openvino.Core()
                 add_conversion(core)
                 model = core.read_model(str(path))
                 _check_types(model, manifest.outputs)
-                _name_last(model, graph)
+                name_after_nodes(model, graph)
                 name_parts(model, graph)
                 keep_right(model)
                 note_settings(model)
@@ -260,19 +262,22 @@ def _check_types(model: Any, names: Sequence[str]) -> None:
             raise no_such_type(name, kind)
 
 
-def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
+def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, onnx.ModelProto]:
     """Return the file in `path` or, if the engine would misread it, a better one in `folder`.
+
+    With it comes the graph that it holds.
 
     Of two nodes with one name the engine's layers could not be told apart, local functions and
     sparse weights, which `graph` has no more, it does not take, of constants without elements and
     of inputs that are left out it makes something, of one row of rounded values more sides than
-    there are, of some norms it does not read the axes, and of sequences it knows too little.
+    there are, of some norms it does not read the axes, of sequences it knows too little, and to
+    what lies before a Dropout it gives that one's name.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = without_known_sequences(graph)
+    better = without_known_sequences(with_identities(graph))
     better = with_computed_empties(without_empty_names(with_sums(better)))
     better = without_function(with_slices(better))
     if (
@@ -280,10 +285,10 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> Path:
         and not is_sparse(written)
         and named == [node.name for node in graph.graph.node]
     ):
-        return path
+        return path, graph
     copy = folder / path.name
     onnx.save(better, copy)
-    return copy
+    return copy, better
 
 
 def _check_sides(model: Any, compiled: Any) -> None:
@@ -296,22 +301,6 @@ def _check_sides(model: Any, compiled: Any) -> None:
                 f"which is {asked.partial_shape} in the graph: a fault of this OpenVINO; "
                 "try another one, or another engine"
             )
-
-
-def _name_last(model: Any, graph: onnx.ModelProto) -> None:
-    """Restore the names of nodes that make outputs, which OpenVINO replaces by the outputs'.
-
-    An Identity is no layer: the outputs that it makes are made by the node before it.
-    """
-    makers = {value: node for node in graph.graph.node for value in node.output}
-    for result in model.get_results():
-        layer = result.input_value(0).get_node()
-        name = str(layer.get_friendly_name())
-        maker = makers.get(name)
-        while maker is not None and maker.op_type == "Identity" and maker.input[0] in makers:
-            maker = makers[maker.input[0]]
-        if maker is not None and maker.name:
-            layer.set_friendly_name(maker.name)
 
 
 def _shape(shape: tuple[int | str, ...], batch: int) -> Any:
