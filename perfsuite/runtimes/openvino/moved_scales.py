@@ -1,10 +1,10 @@
-"""Scales and shifts before means, which OpenVINO (2026.4) moves behind them, not always rightly.
+"""Scales and shifts before reductions, which OpenVINO (2026.4) moves behind them, at times wrongly.
 
 Wherever a model rounds any values, it takes a product or a sum with a constant, also that of a
-batch normalization, for the scale and zero point of integers, and moves it. Behind the mean of
-three sides it becomes that of other channels; behind a mean that counts its padding the shift is
-added to the padding, too; and a negative scale is lost where the mean is rounded. A maximum with
-the lowest number changes nothing, and scales stay before it.
+batch normalization, for the scale and zero point of integers, and moves it. Behind a mean, sum,
+maximum or minimum of three sides it becomes that of other channels; behind a mean that counts its
+padding the shift is added to the padding, too; and a negative scale is lost where the mean is
+rounded. A maximum with the lowest number changes nothing, and scales stay before it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from perfsuite.runtimes.openvino.rounded_reductions import MOVES, has_three_side
 _NORM = "BatchNormInference"
 _SCALES = ("Multiply", "Divide")
 _AFFINE = (*_SCALES, "Add", "Subtract", _NORM)
-_POOL, _REDUCTIONS = "AvgPool", ("ReduceMean", "ReduceSum")
+_POOL, _REDUCTIONS = "AvgPool", ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
 _ROUNDS, _CONVERTS, _CONSTANT = "FakeQuantize", "Convert", "Constant"
 
 

@@ -1,4 +1,4 @@
-"""Scales and shifts before a mean stay before it, where a model rounds something anywhere."""
+"""Scales and shifts before a reduction stay before it, where a model rounds something anywhere."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def scaled(
     sign: float = -1.0,
     elsewhere: bool = True,
 ) -> onnx.ModelProto:
-    """Return a mean of values that are scaled or shifted by channels; others are rounded."""
+    """Return a reduction of values that are scaled or shifted by channels; others are rounded."""
     rng, ones = np.random.default_rng(0), [CHANNELS, *[1] * (rank - 2)]
     drawn = sign * rng.uniform(0.3, 2.0, CHANNELS)
     held = {
@@ -78,6 +78,9 @@ CASES = [
     {"operator": "GlobalAveragePool", "rank": 3},
     {"operator": "ReduceMean", "rank": 3, "rounded": True},
     {"operator": "ReduceSum", "rank": 3, "by": "BatchNormalization"},
+    {"operator": "ReduceMax", "rank": 3, "sign": 1.0},
+    {"operator": "GlobalMaxPool", "rank": 3, "sign": 1.0, "by": "BatchNormalization"},
+    {"operator": "ReduceMin", "rank": 3, "sign": 1.0, "rounded": True, "axes": [0]},
     {"operator": "AveragePool", "settings": COUNTED, "by": "Add"},
     {"operator": "AveragePool", "settings": HALVES, "rounded": True},
     {"operator": "AveragePool", "settings": HALVES, "rounded": True, "by": "BatchNormalization"},
@@ -85,7 +88,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("settings", CASES)
-def test_a_mean_is_of_what_was_scaled(settings: dict[str, Any], tmp_path: Path) -> None:
+def test_a_reduction_is_of_what_was_scaled(settings: dict[str, Any], tmp_path: Path) -> None:
     graph = scaled(**settings)
     x = np.random.default_rng(1).normal(size=shape(settings.get("rank", 4))).astype(np.float32)
     found, wanted = answer_of(graph, x, tmp_path), wanted_of(graph, x)
@@ -93,7 +96,7 @@ def test_a_mean_is_of_what_was_scaled(settings: dict[str, Any], tmp_path: Path) 
 
 
 def kept(graph: onnx.ModelProto) -> int:
-    """Return before how many means scales are kept, asked twice."""
+    """Return before how many reductions scales are kept, asked twice."""
     model = openvino.Core().read_model(graph.SerializeToString())
     for _ in range(2):
         keep_scales_before(model)
