@@ -12,7 +12,12 @@ SIDE = 16
 
 
 def pooling(
-    *, zero: int | None = 100, own_padding: bool = False, rounded: bool = True, **settings: Any
+    *,
+    zero: int | None = 100,
+    own_padding: bool = False,
+    rounded: bool = True,
+    opset: int = 18,
+    **settings: Any,
 ) -> onnx.ModelProto:
     """Return a pooling of values in 8 bits with a zero point, of which the result is rounded, too.
 
@@ -48,7 +53,7 @@ def pooling(
         [helper.make_tensor_value_info(last, TensorProto.FLOAT, None)],
         [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
     )
-    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", opset)])
 
 
 def pictures() -> np.ndarray:

@@ -17,7 +17,7 @@ from perfsuite.errors import BuildError, PerfsuiteError
 from perfsuite.export.float_weights import with_float_weights
 from perfsuite.export.values import arrays
 from perfsuite.export.whole_axes import with_whole_axes
-from perfsuite.runtimes.onnxruntime.ceiled_means import with_float_means
+from perfsuite.runtimes.onnxruntime.float_means import with_float_means
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
     layer_kernels,

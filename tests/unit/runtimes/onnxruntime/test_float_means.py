@@ -1,4 +1,4 @@
-"""Means whose windows reach past what is padded are divided by what they hold, in 8 bits, too."""
+"""Means that no 8-bit kernel takes are right where what they read and give is rounded."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from inside_branches import inside_branch
 from on_openvino import wanted_of
 from rounded_pooling import pictures, pooling
 
-from perfsuite.runtimes.onnxruntime.ceiled_means import with_float_means
+from perfsuite.runtimes.onnxruntime.float_means import with_float_means
 
 runtime = pytest.importorskip("onnxruntime")
 
@@ -30,6 +30,14 @@ def test_windows_are_divided_by_what_they_hold(inside: bool) -> None:
     graph, x = pooling(**PAST), pictures()
     made = with_float_means(inside_branch(graph) if inside else graph)
     np.testing.assert_allclose(optimized(made, x), wanted_of(graph, x), atol=0.031)
+
+
+@pytest.mark.parametrize("dilation", [1, 2])
+def test_dilated_windows_can_be_opened(dilation: int) -> None:
+    graph, x = pooling(opset=19, dilations=[dilation, dilation]), pictures()
+    np.testing.assert_allclose(
+        optimized(with_float_means(graph), x), wanted_of(graph, x), atol=0.031
+    )
 
 
 @pytest.mark.parametrize("name", PAST)

@@ -1,8 +1,9 @@
-"""Average pooling whose windows reach past what is padded, kept from 8 bits in ONNX Runtime.
+"""Average pooling that ONNX Runtime's 8-bit kernel (1.32) does not do, kept from 8 bits.
 
-Where `ceil_mode` lets windows reach past padding that counts, its 8-bit pooling (1.32) divides by
-another number than its float one. The maximum of its result and itself changes nothing, and keeps
-the pooling apart from the rounding, so that it runs in float.
+Where `ceil_mode` lets windows reach past padding that counts, the kernel divides by another number
+than the float one, and where `dilations` are told, there is none: the graph cannot be opened. The
+maximum of its result and itself changes nothing, and keeps the pooling apart from the rounding, so
+that it runs in float.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _KIND = "AveragePool"
 
 def with_float_means(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model, a copy if need be, in which no such pooling meets a rounding."""
-    if not any(map(_reaches_past, every_node(model.graph))):
+    if not any(map(_has_no_kernel, every_node(model.graph))):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
@@ -28,10 +29,12 @@ def with_float_means(model: onnx.ModelProto) -> onnx.ModelProto:
     return copy
 
 
-def _reaches_past(node: onnx.NodeProto) -> bool:
+def _has_no_kernel(node: onnx.NodeProto) -> bool:
     if node.op_type != _KIND or node.domain not in ("", "ai.onnx"):
         return False
     given = {one.name: one for one in node.attribute}
+    if "dilations" in given:
+        return True
     asked = all(name in given and given[name].i for name in ("ceil_mode", "count_include_pad"))
     return asked and "pads" in given and any(given["pads"].ints)
 
@@ -44,7 +47,7 @@ def _keep_apart(graph: onnx.GraphProto, taken: set[str]) -> None:
         for body in bodies(node):
             _keep_apart(body, taken)
         made.append(node)
-        if _reaches_past(node):
+        if _has_no_kernel(node):
             name, (given,) = unused_name(part_of(node, "mean"), taken), node.output
             made.append(helper.make_node("Max", [name, name], [given], part_of(node, "apart")))
             node.output[0] = name
