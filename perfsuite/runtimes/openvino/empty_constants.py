@@ -1,66 +1,81 @@
 """Constants without elements, of which OpenVINO makes one undefined element or a scalar.
 
-So does torchvision's suppression of overlapping boxes where there are none: the exported graph asks
-for that, and a detector that finds nothing would give one box of whatever lies in memory. A Scatter
-of no updates, as an assignment to an empty slice is exported, is not read at all (OpenVINO 2026.4).
-What is computed may be empty: such constants are written as computed.
+A detector that finds nothing would give one box of whatever lies in memory, as torchvision's
+suppression of overlapping boxes has a branch for that; masks that a loop appends to none, and an
+assignment to an empty slice, are not read at all (OpenVINO 2026.4). What is computed may be empty:
+such constants are written as computed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.export.bodies import bodies, every_node
 
 if TYPE_CHECKING:
     import onnx
 
-_SCATTERS = ("ScatterND", "ScatterElements", "Scatter")
+# With one side they are axes, shapes or scales elsewhere, which the engine reads rightly.
+_VALUES = ("Loop", "Scan", "ScatterND", "ScatterElements", "Scatter")
+_GATHER, _INDICES = "Gather", 1  # of which the process would die, where the answer is empty
+
+
+class _Read(NamedTuple):
+    """The names of what is read as values, whatever its sides, and of what stays as it is."""
+
+    values: set[str]
+    kept: set[str]
 
 
 def with_computed_empties(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model, a copy if need be, without empty constants where they are misread.
-
-    That is where a body gives them, and where a Scatter reads them.
-    """
+    """Return the model, a copy if need be, without empty constants that would be misread."""
     if not any(_empties(*one) for one in _graphs(model.graph)):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
-    for graph, names in list(_graphs(copy.graph)):
-        for tensor in _empties(graph, names):
+    for graph, read in list(_graphs(copy.graph)):
+        for tensor in _empties(graph, read):
             _compute(graph, tensor)
     return copy
 
 
-def _graphs(graph: onnx.GraphProto) -> Iterator[tuple[onnx.GraphProto, set[str]]]:
-    """Yield the graph and all bodies, each with the names of what must not be an empty constant."""
-    scattered = {
-        name for node in every_node(graph) if node.op_type in _SCATTERS for name in node.input
-    }
-    yield graph, scattered
-    for node in every_node(graph):
-        for body in bodies(node):
-            yield body, scattered | {value.name for value in body.output}
+def _graphs(graph: onnx.GraphProto) -> Iterator[tuple[onnx.GraphProto, _Read]]:
+    """Yield the graph and all bodies, of which what they give is read, too."""
+    nodes = list(every_node(graph))
+    values = {name for node in nodes if node.op_type in _VALUES for name in node.input}
+    kept = {node.input[_INDICES] for node in nodes if node.op_type == _GATHER}
+    yield graph, _Read(values, kept)
+    for body in (each for node in nodes for each in bodies(node)):
+        yield body, _Read(values | {value.name for value in body.output}, kept)
 
 
-def _empties(graph: onnx.GraphProto, names: set[str]) -> list[onnx.TensorProto]:
-    """Return the graph's constants without elements of these names, or behind an Identity."""
-    makers = {name: node for node in graph.node for name in node.output}
+def _empties(graph: onnx.GraphProto, read: _Read) -> list[onnx.TensorProto]:
+    """Return the graph's constants without elements that would be misread, with their names."""
     given = {value.name for value in graph.input}  # a default, which the caller may replace
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    found: dict[str, onnx.TensorProto] = {}
-    for name in sorted(names):
-        while name in makers and makers[name].op_type == "Identity":
-            name = makers[name].input[0]
-        tensor = _constant(makers[name]) if name in makers else weights.get(name)
-        if tensor is not None and 0 in tensor.dims and name not in given:
-            named = type(tensor)()
-            named.CopyFrom(tensor)
-            named.name = name
-            found[name] = named
-    return list(found.values())
+    found = {one.name: one for one in graph.initializer if one.name not in given}
+    found |= {node.output[0]: one for node in graph.node if (one := _constant(node)) is not None}
+    copied = {node.output[0]: node.input[0] for node in graph.node if node.op_type == "Identity"}
+    values = set(read.values)
+    for name in read.values:
+        while name in copied:
+            name = copied[name]
+            values.add(name)
+    return [
+        _named(tensor, name)
+        for name, tensor in found.items()
+        if 0 in tensor.dims
+        and tensor.data_type != tensor.STRING
+        and name not in read.kept
+        and (len(tensor.dims) > 1 or name in values)
+    ]
+
+
+def _named(tensor: onnx.TensorProto, name: str) -> onnx.TensorProto:
+    named = type(tensor)()
+    named.CopyFrom(tensor)
+    named.name = name
+    return named
 
 
 def _constant(node: onnx.NodeProto) -> onnx.TensorProto | None:

@@ -1,4 +1,4 @@
-"""Where a branch gives nothing, OpenVINO gives nothing; where nothing is scattered, all stays."""
+"""Constants without elements have none on OpenVINO: in branches, loops and scatters."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from on_openvino import answer_of
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.model import InputSpec
@@ -83,14 +84,48 @@ def scatter(operator: str, indices: tuple[int, ...]) -> onnx.ModelProto:
     ("operator", "indices"), [("ScatterND", (0, 1)), ("ScatterElements", (0, 3))]
 )
 def test_no_updates_change_nothing(operator: str, indices: tuple[int, ...], tmp_path: Path) -> None:
-    path = tmp_path / "graph.onnx"
-    onnx.save(scatter(operator, indices), path)
-    spec = (InputSpec("x", "float32", ("batch", 3)),)
-    manifest = Manifest("openvino", "cpu", "fp32", 1, spec, ("y",), False, False)
-    OpenVino().build(Variant(path, None, False), manifest, tmp_path)
     x = np.array([[0, 2, 1]], np.float32)
-    with OpenVino().open(tmp_path, manifest, SessionOptions(1, 1)) as session:
-        np.testing.assert_array_equal(session.run({"x": x})[0], x)
+    np.testing.assert_array_equal(answer_of(scatter(operator, indices), x, tmp_path), x)
+
+
+def appended() -> onnx.ModelProto:
+    """Return: x, appended by a loop to nothing, twice."""
+    held = {"two": np.array(2), "yes": np.array(True), "none": np.zeros((0, 3), np.float32)}
+    body = helper.make_graph(
+        [
+            helper.make_node("Concat", ["before", "x"], ["after"], axis=0),
+            helper.make_node("Identity", ["going"], ["goes"]),
+        ],
+        "body",
+        [
+            helper.make_tensor_value_info("turn", TensorProto.INT64, []),
+            helper.make_tensor_value_info("going", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("before", TensorProto.FLOAT, [None, 3]),
+        ],
+        [
+            helper.make_tensor_value_info("goes", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("after", TensorProto.FLOAT, [None, 3]),
+        ],
+    )
+    loop = helper.make_node("Loop", ["two", "yes", "none"], ["y"], "loop", body=body)
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 3])
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, [None, 3])
+    weights = [numpy_helper.from_array(value, name) for name, value in held.items()]
+    graph = helper.make_graph([loop], "graph", [x], [y], weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def test_a_loop_may_begin_with_nothing(tmp_path: Path) -> None:
+    x = np.array([[0, 2, 1]], np.float32)
+    np.testing.assert_array_equal(answer_of(appended(), x, tmp_path), np.concatenate([x, x]))
+
+
+def test_indices_of_no_rows_stay_as_they_are() -> None:
+    nodes = [helper.make_node("Gather", ["x", "none"], ["y"])]
+    x, y = (helper.make_tensor_value_info(one, TensorProto.FLOAT, None) for one in "xy")
+    graph = helper.make_graph(nodes, "graph", [x], [y], [numpy_helper.from_array(NOTHING, "none")])
+    given = helper.make_model(graph)
+    assert with_computed_empties(given) is given
 
 
 def test_what_gives_something_stays_as_it_is() -> None:
