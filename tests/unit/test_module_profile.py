@@ -47,6 +47,11 @@ def test_the_rows_add_up_and_the_module_is_left_as_it_was() -> None:
     assert torch.equal(pictures, torch.ones(2, 3, 8, 8))
 
 
+def test_it_is_silent(capfd: pytest.CaptureFixture[str]) -> None:
+    perfsuite.profile(Net(), (np.ones((1, 3, 8, 8), np.float32),))
+    assert capfd.readouterr() == ("", "")
+
+
 def test_each_call_has_the_same_inputs_and_buffers_are_as_before() -> None:
     class Counting(nn.Module):
         def __init__(self) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -196,9 +197,15 @@ def _keys(operators: Iterator[tuple[str, str]]) -> Iterator[Key]:
 
 
 def activities(device: str) -> list[ProfilerActivity]:
-    """Return what is to be traced on the device."""
+    """Return what is to be traced on the device.
+
+    On a processor Kineto, which traces, is kept silent: it would tell of each start on stderr, and
+    of a missing card as an error.
+    """
     from torch.profiler import ProfilerActivity
 
+    if device == PROCESSOR:
+        os.environ.setdefault("KINETO_LOG_LEVEL", "6")  # above all levels; read once
     more = [ProfilerActivity.CUDA] if device == CUDA else []
     return [ProfilerActivity.CPU, *more]
 
