@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perfsuite.runtimes.openvino.moved_scales import keep_scales_before
-from perfsuite.runtimes.openvino.padded_groups import keep_padding_zero
+from perfsuite.runtimes.openvino.padded_integers import keep_padding_zero
 from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.rounded_results import keep_results_apart

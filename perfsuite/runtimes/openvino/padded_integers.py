@@ -1,8 +1,8 @@
-"""Grouped convolutions of three sides, whose padding OpenVINO (2026.4) takes for integers of zero.
+"""Padding of integers that have a zero point, for which OpenVINO (2026.4) takes integers of zero.
 
-Where the integers that a layer reads have a zero point, these stand for other values than zero, and
-all answers near a border are wrong. It was seen on processors without VNNI, for groups whose
-channels do not come in fours, and never where each channel is a group of its own. Those are kept in
+These stand for other values than zero, and all answers near a border are wrong. It was seen of pads
+of three sides, and on processors without VNNI of grouped convolutions of five, where the channels
+of a group do not come in fours; never where each channel is a group of its own. Those are kept in
 float, which has no zero point.
 """
 
@@ -14,19 +14,29 @@ from perfsuite.runtimes.openvino.bodies import models
 from perfsuite.runtimes.openvino.rounded_reductions import is_shifted, keep_float
 
 _GROUPED, _PAD = "GroupConvolution", "Pad"
+_PAD_SIDES = 3
 _WEIGHT_SIDES = 6  # groups, outputs and inputs of each, and three of the kernel
 _TOGETHER = 4  # channels of a group, of inputs and outputs both, which are answered rightly
 
 
 def keep_padding_zero(model: Any) -> None:
-    """Change an OpenVINO model so that grouped convolutions pad with values of zero."""
+    """Change an OpenVINO model so that padding has values of zero."""
     for each in models(model):
         for layer in each.get_ordered_ops():
-            if layer.get_type_name() == _GROUPED and _is_wrong(layer) and is_shifted(layer):
+            if _is_wrong(layer) and is_shifted(layer):
                 keep_float(layer)
 
 
 def _is_wrong(layer: Any) -> bool:
+    kind = layer.get_type_name()
+    if kind == _PAD:
+        constant = layer.get_attributes()["pad_mode"] == "constant"
+        rank = layer.input(0).get_partial_shape().rank
+        return bool(constant and (rank.is_dynamic or rank.get_length() == _PAD_SIDES))
+    return bool(kind == _GROUPED and _is_wrong_group(layer))
+
+
+def _is_wrong_group(layer: Any) -> bool:
     shape = list(layer.input(1).get_partial_shape())
     channels = [side.get_length() if side.is_static else 0 for side in shape[1:3]]
     alone, together = channels == [1, 1], all(n and n % _TOGETHER == 0 for n in channels)
