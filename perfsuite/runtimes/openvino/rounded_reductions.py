@@ -35,7 +35,8 @@ def keep_reductions_float(model: Any) -> None:
 
 def _is_wrong(layer: Any) -> bool:
     kind = layer.get_type_name()
-    return bool(kind == _SUM or (kind == _MEAN and has_three_sides(layer)))
+    may = kind == _SUM or (kind == _MEAN and has_three_sides(layer))
+    return bool(may and layer.get_input_element_type(0).is_real())  # integers are added as such
 
 
 def has_three_sides(layer: Any) -> bool:

@@ -97,3 +97,20 @@ def test_only_what_would_be_wrong_is_kept_in_float(tmp_path: Path) -> None:
     del plain.graph.node[:2]
     plain.graph.node[0].input[0] = "x"
     assert guarded(plain, path) == 0  # of float values
+
+
+def whole(kind: int) -> onnx.ModelProto:
+    """Return the sum of the integers themselves, as those of a kind."""
+    graph = reduction("ReduceSum", (5, 4, 8), 3, rounded=False)
+    added = graph.graph.node[2]
+    graph.graph.node[1].CopyFrom(helper.make_node("Cast", ["q"], ["whole"], "whole", to=kind))
+    added.input[0], added.output[0] = "whole", "s"
+    graph.graph.node.append(helper.make_node("Cast", ["s"], ["y"], "back", to=TensorProto.FLOAT))
+    return graph
+
+
+def test_integers_are_added_as_integers(tmp_path: Path) -> None:
+    """No float is the lowest of them: cast to a type without a sign, it would be a large one."""
+    x = pictures(5, 4, 8)
+    wanted = wanted_of(whole(TensorProto.INT64), x)
+    np.testing.assert_array_equal(answer_of(whole(TensorProto.UINT64), x, tmp_path), wanted)
