@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import onnx
 
 _WHOLE = 2**28  # bytes; larger results of operators on constants are not folded
+_FEW = 64  # values; numbers that say how something is padded are repeated for each axis
 _SPLIT_BY_NUMBER = 18  # the operator set from which on `Split` has `num_outputs`
 
 
@@ -145,14 +146,21 @@ def _as_old_splits(graph_model: Any) -> None:
 def _may_fold(node: Any) -> bool | None:
     """Return False for what is not folded there; None leaves it to the rules.
 
-    Texts cannot be written again, and of nodes with several results it makes none.
+    Texts cannot be written again, and of nodes with several results it makes none. By its rules it
+    repeats no constant, be the result ever so small.
     """
     import onnx_ir as ir
 
     constants = [value.const_value for value in node.inputs if value is not None]
     texts = any(one is not None and one.dtype == ir.DataType.STRING for one in constants)
     texts = texts or node.attributes.get_int("to", 0) == ir.DataType.STRING
-    return False if texts or len(node.outputs) > 1 else None
+    if texts or len(node.outputs) > 1:
+        return False
+    return True if node.op_type == "ConstantOfShape" and _has_few(constants[0]) else None
+
+
+def _has_few(shape: Any) -> bool:
+    return shape is not None and bool(np.prod(shape.numpy()) <= _FEW)
 
 
 def _lift_constants(graph: onnx.GraphProto) -> None:

@@ -64,7 +64,7 @@ class Int8(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_drop_points: float | None = None
     portable: bool = False
 
-    version: ClassVar[int] = 24
+    version: ClassVar[int] = 25
     once: ClassVar[bool] = True  # what is INT8 already has nothing to round
     added: ClassVar[tuple[str, ...]] = ("layers", "keep", "max_drop_points", "portable")
 

@@ -11,6 +11,7 @@ from perfsuite.errors import BuildError
 from perfsuite.export.bodies import bodies, names_made
 from perfsuite.passes.int8.forms import in_known_forms
 from perfsuite.passes.int8.opsets import PER_CHANNEL, converted, opset_of
+from perfsuite.passes.int8.pads import with_own_padding
 from perfsuite.passes.int8.shuffles import without_shuffles
 from perfsuite.passes.int8.unchanged import difference, steady
 
@@ -46,7 +47,8 @@ def prepared(
             f"int8: the graph would answer otherwise before anything is rounded: {told}; this is "
             f"a fault of perfsuite's, which a graph exported with opset 17 or newer may avoid"
         )
-    made = in_known_forms(_with_inner_results(fold_batch_norms(simple)), float_operators)
+    made = with_own_padding(fold_batch_norms(simple))
+    made = in_known_forms(_with_inner_results(made), float_operators)
     # A normalization with tiny variances can make weights that fp32 does not hold well enough.
     if difference(simple, made, samples, steady(simple.graph, made.graph)):
         made = simple

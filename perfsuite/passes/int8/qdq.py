@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from perfsuite.export.bodies import names_made, names_read, unused_name
+from perfsuite.export.bodies import names_made, names_read, names_read_by, unused_name
+from perfsuite.passes.int8.moved import moved_as_integers, parts_of
 from perfsuite.passes.int8.placement import ACTIVATIONS, CONVOLUTIONS, channel_axis
 from perfsuite.passes.int8.sharing import Placement, Range
 
@@ -130,11 +131,14 @@ class _Writer:
         self.dequantized: dict[str, str] = {}
         self.scales: dict[str, float] = {}
         self.points: dict[str, tuple[str, str]] = {}  # names of scale and zero point
-        for group in placement.groups:
+        self.integers: dict[str, str] = {}  # names of the integers of what is rounded
+        shifted: set[int] = set()
+        for index, group in enumerate(placement.groups):
             low, high = min(ranges[t][0] for t in group), max(ranges[t][1] for t in group)
             scale, zero = activation_parameters(low, high, signed=scheme.signed)
             names = self._constant(group[0], "scale", scale), self._constant(group[0], "zero", zero)
             self.points.update(dict.fromkeys(group, names))
+            shifted.update([index] * bool(zero))
             self.scales.update(dict.fromkeys(group, float(scale)))
         layers = {
             node.input[0]
@@ -149,6 +153,8 @@ class _Writer:
             wanted = scheme.pairs_before_layers and carrier in layers
             if wanted or not scheme.sum_in_accumulator:
                 self.points[carrier] = self.points[source]
+        moved = moved_as_integers(graph, placement, shifted) if scheme.sum_in_accumulator else set()
+        self.moved = {name: placement.groups[placement.carriers[name]][0] for name in moved}
 
     def write(self) -> None:
         for name in (*(value.name for value in self.graph.input), *self.constants):
@@ -157,6 +163,9 @@ class _Writer:
         for node in self.graph.node:
             copy = type(node)()
             copy.CopyFrom(node)
+            if node.output[0] in self.moved:
+                self._move_integers(copy)
+                continue
             weighted = node.output[0] in self.placement.weighted
             if weighted:
                 self._quantize_weights(copy)
@@ -173,13 +182,37 @@ class _Writer:
                 elif name in self.points:
                     self._quantize(name, node)
         del self.graph.node[:]
-        self.graph.node.extend(self.nodes)
+        self.graph.node.extend(self._read_nodes())
         self._drop_unused()
 
     def _quantize(self, name: str, owner: onnx.NodeProto) -> None:
         scale, zero = self.points[name]
         rounded = self._node("QuantizeLinear", [name, scale, zero], owner)
         self.dequantized[name] = self._node("DequantizeLinear", [rounded, scale, zero], owner)
+        self.integers[name] = rounded
+
+    def _move_integers(self, node: onnx.NodeProto) -> None:
+        """Write a node that moves integers, and what they stand for by the names of its results."""
+        scale, zero = self.points[self.moved[node.output[0]]]
+        parts = [self.integers[name] for name in parts_of(node)]
+        others = list(node.input)[len(parts) :]
+        if node.op_type == "Pad":
+            others[1:2] = [zero]
+        node.input[:] = [*parts, *others]
+        self.nodes.append(node)
+        for place, name in enumerate(node.output):
+            moved = unused_name(f"{name}_integers", self.taken)
+            node.output[place] = self.integers[name] = moved
+            self._node("DequantizeLinear", [moved, scale, zero], node, output=name)
+
+    def _read_nodes(self) -> list[onnx.NodeProto]:
+        """Return the nodes without those that say what integers stand for if nothing reads that."""
+        read = {*self.outputs}.union(*(names_read_by(node) for node in self.nodes))
+        return [
+            node
+            for node in self.nodes
+            if node.op_type != "DequantizeLinear" or node.output[0] in read
+        ]
 
     def _is_rounded_output(self, node: onnx.NodeProto, name: str) -> bool:
         """Tell whether an output of the graph is rounded, for the convolution that gives it.

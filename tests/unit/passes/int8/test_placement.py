@@ -209,7 +209,7 @@ def test_operands_of_sums_and_choices_never_share() -> None:
         (node("Pad", "c pads", "m"), True),
         (node("Pad", "c pads zero", "m"), True),
         (node("Pad", "c pads one", "m"), False),
-        (node("Pad", "c pads", "m", mode="reflect"), False),
+        (node("Pad", "c pads", "m", mode="reflect"), True),
         (node("MaxPool", "c", "m", kernel_shape=[2, 2]), True),
         (node("MaxPool", "c", "m indices", kernel_shape=[2, 2]), False),
         (node("Resize", "c", "m"), True),
@@ -222,6 +222,13 @@ def test_what_only_moves_values(move: onnx.NodeProto, moves: bool) -> None:
     placement = placed([node("Conv", "x w1", "c"), move, node("Conv", "m w2", "y")], True, "y")
     assert ("m" in placement.carriers) == moves
     assert placement.groups == ((("x",), ("c",)) if moves else (("x",), ("m",)))
+
+
+def test_an_engine_that_rounds_all_values_mirrors_them_before() -> None:
+    nodes = [node("Conv", "x w1", "c"), node("Pad", "c pads", "m", mode="reflect")]
+    placement = placed([*nodes, node("Conv", "m w2", "y")], False, "y")
+    assert "m" not in placement.carriers
+    assert ("m",) in placement.groups
 
 
 def test_pooling_averages_integers_and_rounds_again() -> None:
