@@ -3,8 +3,9 @@
 Wherever a model rounds any values, it takes a product or a sum with a constant, also that of a
 batch normalization, for the scale and zero point of integers, and moves it. Behind a mean, sum,
 maximum or minimum of three sides it becomes that of other channels; behind a mean that counts its
-padding the shift is added to the padding, too; and a negative scale is lost where the mean is
-rounded. A maximum with the lowest number changes nothing, and scales stay before it.
+padding the shift is added to the padding, too; a negative scale is lost where the mean is rounded;
+and before rows that are taken of what was rounded and scaled the process dies. A maximum with the
+lowest number changes nothing, and scales stay before it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,17 @@ from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
 from perfsuite.runtimes.openvino.padded_means import counts_padding
-from perfsuite.runtimes.openvino.rounded_reductions import MOVES, has_three_sides, keep_float
+from perfsuite.runtimes.openvino.rounded_reductions import (
+    MOVES,
+    has_three_sides,
+    is_rounded,
+    keep_float,
+)
 
 _NORM = "BatchNormInference"
 _SCALES = ("Multiply", "Divide")
 _AFFINE = (*_SCALES, "Add", "Subtract", _NORM)
+_TAKES = "Gather"
 _POOL, _REDUCTIONS = "AvgPool", ("ReduceMean", "ReduceSum", "ReduceMax", "ReduceMin")
 _ROUNDS, _CONVERTS, _CONSTANT = "FakeQuantize", "Convert", "Constant"
 
@@ -37,6 +44,8 @@ def _is_wrong(layer: Any) -> bool:
     kind = layer.get_type_name()
     if kind in _REDUCTIONS and has_three_sides(layer):
         return any(True for _ in _affine(layer))
+    if kind == _TAKES:
+        return is_rounded(layer) and any(True for _ in _affine(layer))
     if kind != _POOL:
         return False
     return any(counts_padding(layer) or _is_negative(one) for one in _affine(layer))

@@ -18,10 +18,10 @@ _ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
 _LOWEST = 1  # the input of a FakeQuantize with the lowest value that it keeps
 # Through these a scale is moved from before an operator to behind it.
 MOVES = (
-    "Add", "AvgPool", "BatchToSpace", "Broadcast", "Clamp", "Concat", "DepthToSpace", "Gather",
-    "Interpolate", "MaxPool", "Multiply", "Pad", "PRelu", "Relu", "Reshape", "ShuffleChannels",
-    "Slice", "SpaceToBatch", "SpaceToDepth", "Split", "Squeeze", "StridedSlice", "Subtract", "Tile",
-    "Transpose", "Unsqueeze", "VariadicSplit",
+    "Add", "AvgPool", "BatchNormInference", "BatchToSpace", "Broadcast", "Clamp", "Concat",
+    "DepthToSpace", "Gather", "Interpolate", "MaxPool", "Multiply", "Pad", "PRelu", "Relu",
+    "Reshape", "ShuffleChannels", "Slice", "SpaceToBatch", "SpaceToDepth", "Split", "Squeeze",
+    "StridedSlice", "Subtract", "Tile", "Transpose", "Unsqueeze", "VariadicSplit",
 )  # fmt: skip
 
 

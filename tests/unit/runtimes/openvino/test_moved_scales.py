@@ -95,6 +95,25 @@ def test_a_reduction_is_of_what_was_scaled(settings: dict[str, Any], tmp_path: P
     np.testing.assert_allclose(found, wanted, atol=1.01 * STEP if "rounded" in settings else 1e-4)
 
 
+def taken(by: str) -> onnx.ModelProto:
+    """Return rows of values that were rounded, and then scaled by channels."""
+    graph = scaled("Gather", {"axis": 1}, by=by, rank=3, elsewhere=False)
+    nodes = graph.graph.node
+    nodes[0].input[0] = "r"
+    nodes[1].input.append("axes")
+    for kind, given, made in (("Dequantize", "q", "r"), ("Quantize", "x", "q")):
+        nodes.insert(0, helper.make_node(f"{kind}Linear", [given, "step", "zero"], [made], made))
+    return graph
+
+
+@pytest.mark.parametrize("by", ["Mul", "BatchNormalization"])
+def test_rows_are_taken_of_what_was_scaled(by: str, tmp_path: Path) -> None:
+    graph = taken(by)
+    assert kept(graph) == 1, "the process would die"
+    x = np.random.default_rng(1).normal(size=shape(3)).astype(np.float32)
+    np.testing.assert_allclose(answer_of(graph, x, tmp_path), wanted_of(graph, x), atol=1e-4)
+
+
 def kept(graph: onnx.ModelProto) -> int:
     """Return before how many reductions scales are kept, asked twice."""
     model = openvino.Core().read_model(graph.SerializeToString())
