@@ -20,8 +20,6 @@ def test_it_runs_in_both_engines(
     name: str, runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip(runtime)
-    if (name, runtime) == ("circular", "openvino"):
-        pytest.xfail("OpenVINO 2026.4 has no Pad in mode 'wrap', which circular padding exports to")
     line = prepared(name, runtime, tmp_path, monkeypatch)
     assert line.status == "ok"
     assert max(line.parity.values()) < 1e-4
