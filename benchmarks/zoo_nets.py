@@ -54,6 +54,26 @@ _MORE: dict[str, dict[str, Any]] = {
     "keypointrcnn_resnet50_fpn": _MANY,
     "maskrcnn_resnet50_fpn": _MANY,
 }
+# In timm a net that fixes its size is told it (`img_size`); the others take any.
+_TIMM = {
+    "mobilenetv4_conv_small": 64, "deit_tiny_patch16_224": 64, "convnextv2_atto": 64,
+    "mobilevit_xxs": 64, "levit_128s": 0, "repvgg_a0": 64, "ghostnet_100": 64,
+    "xcit_nano_12_p8_224": 64, "mixer_s32_224": 64, "efficientvit_b0": 64, "hrnet_w18_small": 64,
+    "fastvit_t8": 64, "poolformer_s12": 64, "edgenext_xx_small": 64, "gcvit_xxtiny": 0,
+    "nf_resnet50": 64,
+    "volo_d1_224": 64, "pvt_v2_b0": 64, "sequencer2d_s": 64, "botnet26t_256": 0,
+    "res2net50_26w_4s": 64, "skresnet18": 64, "davit_tiny": 64, "inception_next_tiny": 64,
+    "mobilenetv3_large_100": 64, "efficientformer_l1": 0, "tnt_s_patch16_224": 64,
+    "crossvit_tiny_240": 0, "pit_ti_224": 64, "cait_xxs24_224": 64, "convit_tiny": 64,
+    "coat_tiny": 64, "eva02_tiny_patch14_224": 56, "tiny_vit_5m_224": 0, "repvit_m0_9": 64,
+    "mobileone_s0": 64, "lcnet_050": 64, "dla34": 64, "vovnet39a": 64, "xception41": 64,
+    "cspresnet50": 64,
+}  # fmt: skip
+_TOLD_ITS_SIZE = (
+    "deit_tiny_patch16_224", "xcit_nano_12_p8_224", "mixer_s32_224", "volo_d1_224",
+    "tnt_s_patch16_224", "pit_ti_224", "cait_xxs24_224", "convit_tiny", "coat_tiny",
+    "eva02_tiny_patch14_224",
+)  # fmt: skip
 
 
 def _ordered() -> tuple[str, ...]:
