@@ -29,7 +29,7 @@ from perfsuite.runtimes.openvino.plain_products import note_settings, settings_f
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.single_rows import with_slices
 from perfsuite.runtimes.openvino.softmaxes import with_one_side
-from perfsuite.runtimes.openvino.transforms import with_single_signals
+from perfsuite.runtimes.openvino.transforms import add_transforms
 from perfsuite.runtimes.openvino.wrapped_pads import with_joined_slices
 from perfsuite.runtimes.shared.base import (
     BaseSession,
@@ -91,6 +91,7 @@ class OpenVino:
                 path, graph = _readable(variant.graph, graph, Path(own))
                 core = openvino.Core()
                 add_conversion(core)
+                add_transforms(core, graph)
                 model = core.read_model(str(path))
                 _check_types(model, manifest.outputs)
                 name_after_nodes(model, graph)
@@ -273,9 +274,9 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     Of two nodes with one name the engine's layers could not be told apart, local functions and
     sparse weights, which `graph` has no more, it does not take, of constants without elements and
     of inputs that are left out it makes something, of one row of rounded values more sides than
-    there are, of some norms it does not read the axes, of an older Softmax and of a transform it
-    takes one side alone, of sequences it knows too little, to what lies before a Dropout it gives
-    that one's name, and it has no circular padding.
+    there are, of some norms it does not read the axes, of an older Softmax one side alone, of
+    sequences it knows too little, to what lies before a Dropout it gives that one's name, and it
+    has no circular padding.
     """
     import onnx
 
@@ -283,8 +284,7 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
     better = without_known_sequences(with_identities(graph))
     better = with_computed_empties(without_empty_names(with_sums(better)))
-    better = with_single_signals(with_one_side(with_slices(better)))
-    better = without_function(with_joined_slices(better))
+    better = without_function(with_joined_slices(with_one_side(with_slices(better))))
     if (
         better is graph
         and not is_sparse(written)

@@ -1,118 +1,102 @@
-"""Fourier transforms along any axis, of which OpenVINO takes the second side alone.
+"""Fourier transforms of ONNX graphs, of which OpenVINO (2026.4) misreads or refuses many.
 
-From operator set 20 on a DFT has its axis as an input, and without one it is the last side of the
-signal. OpenVINO (2026.4) reads neither, and transforms along side 1. Of a batch of single signals,
-(signals, length, parts), both are the same. One-sided answers get a side too many: they are cut out
-of whole ones.
+Of a DFT of operator set 20 it does not read the axis, and takes a real signal for a complex one; an
+STFT it takes with a known batch alone. Its own operators do both rightly.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from perfsuite.export.parts import part_of
-from perfsuite.export.shapes import ranks
+from perfsuite.errors import Unsupported
+from perfsuite.export.bodies import every_node
 
 if TYPE_CHECKING:
     import onnx
 
 _ONNX = ("", "ai.onnx")  # the names of ONNX's own operator set
-_FROM = 20  # the operator set since which the axis is an input
-_LENGTH, _AXIS = 1, 2  # the places of inputs
-_READ = 1  # the side that is taken, and that of operator sets before if nothing is said
+_AXIS_IS_INPUT = 20  # the opset since which a DFT takes its axis as an input, the last by default
+_REAL = 1  # the length of the last side of a real signal
 
 
-def with_single_signals(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Return the model, a copy if need be, whose transforms are of single signals if misread.
+def add_transforms(core: Any, graph: onnx.ModelProto) -> None:
+    """Let `core` read the Fourier transforms of a graph; `Unsupported` for what it cannot compute.
 
-    One stays where it is not known how many sides there are or along which it is, and in bodies of
-    control flow.
+    That is an STFT which gives the whole spectrum.
     """
-    opset = max((one.version for one in model.opset_import if one.domain in _ONNX), default=1)
-    if not any(one.op_type == "DFT" and one.domain in _ONNX for one in model.graph.node):
-        return model
-    known = ranks(model)
-    misread = {
-        node.output[0]: axis
-        for node in model.graph.node
-        if (axis := _axis(model.graph, node, known, opset)) is not None
-        and (_halves(node) or (opset >= _FROM and axis != _READ))
-    }
-    if not misread:
-        return model
-    copy = type(model)()
-    copy.CopyFrom(model)
-    nodes = []
-    for node in copy.graph.node:
-        axis = next((misread[name] for name in node.output if name in misread), None)
-        nodes += [node] if axis is None else _singled(node, axis, known[node.input[0]])
-    kept = [type(node).FromString(node.SerializeToString()) for node in nodes]
-    del copy.graph.node[:]
-    copy.graph.node.extend(kept)
-    return copy
+    from openvino.frontend.onnx import ConversionExtension
+
+    for node in every_node(graph.graph):
+        if node.domain in _ONNX and node.op_type == "STFT":
+            _check_half(node)
+    opset = max((one.version for one in graph.opset_import if one.domain in _ONNX), default=1)
+    default = 1 if opset < _AXIS_IS_INPUT else -2
+    core.add_extension(ConversionExtension("DFT", lambda node: _dft(node, default)))
+    core.add_extension(ConversionExtension("STFT", _stft))
 
 
-def _said(node: onnx.NodeProto) -> dict[str, int]:
-    return {one.name: int(one.i) for one in node.attribute}
+def _check_half(node: onnx.NodeProto) -> None:
+    if any(one.name == "onesided" and one.i == 0 for one in node.attribute):
+        raise Unsupported(
+            f"node '{node.name or node.output[0]}' is an STFT that gives the whole spectrum, which "
+            f"openvino has no operator for; take onesided=True, or onnxruntime"
+        )
 
 
-def _halves(node: onnx.NodeProto) -> bool:
-    said = _said(node)
-    return bool(said.get("onesided")) and not said.get("inverse")
+def _dft(node: Any, default: int) -> list[Any]:
+    from openvino import opset15 as operators
+
+    signal = node.get_input(0)
+    shape = signal.get_partial_shape()
+    axis = _given(node, 2)
+    number = node.get_attribute("axis", default) if axis is None else _constant(axis)
+    axes = operators.constant(np.array([number % len(shape)]))
+    length = _given(node, 1)
+    size = [] if length is None else [operators.reshape(length, np.array([1]), False)]
+    inverse, half = (node.get_attribute(name, 0) for name in ("inverse", "onesided"))
+    if half and inverse:
+        made = operators.irdft(signal, axes, *size)
+        return list(operators.unsqueeze(made, np.array([-1])).outputs())
+    if half:
+        return list(operators.rdft(_without_last(signal), axes, *size).outputs())
+    if shape[-1].is_static and shape[-1].get_length() == _REAL:
+        zeros = operators.multiply(signal, np.float32(0))
+        signal = operators.concat([signal, zeros], -1).output(0)
+    transform = operators.idft if inverse else operators.dft
+    return list(transform(signal, axes, *size).outputs())
 
 
-def _axis(
-    graph: onnx.GraphProto, node: onnx.NodeProto, ranks: dict[str, int], opset: int
-) -> int | None:
-    """Return along which side a node transforms; None if it does not, or nobody knows."""
-    from onnx import numpy_helper
+def _stft(node: Any) -> list[Any]:
+    from openvino import opset15 as operators
 
-    rank = ranks.get(node.input[0], 0) if node.op_type == "DFT" and node.domain in _ONNX else 0
-    if not rank:
+    signal, step = node.get_input(0), node.get_input(1)
+    window, length = _given(node, 2), _given(node, 3)
+    if length is None:
+        length = operators.squeeze(operators.shape_of(window), np.array([0])).output(0)
+    if window is None:
+        window = operators.broadcast(np.float32(1), operators.reshape(length, [1], False)).output(0)
+    made = operators.stft(_without_last(signal), window, length, step, False)
+    return list(made.outputs())
+
+
+def _without_last(signal: Any) -> Any:
+    """Return a real signal without its last side, which holds one part instead of two."""
+    from openvino import opset15 as operators
+
+    return operators.squeeze(signal, np.array([-1])).output(0)
+
+
+def _given(node: Any, place: int) -> Any:
+    """Return an input; None if it was left out."""
+    if node.get_input_size() <= place:
         return None
-    if opset < _FROM:
-        return _said(node).get("axis", _READ) % rank
-    name = node.input[_AXIS] if len(node.input) > _AXIS else ""
-    if not name:
-        return rank - 2
-    held = [one for one in graph.initializer if one.name == name]
-    held += [one.attribute[0].t for one in graph.node if name in one.output
-             and one.op_type == "Constant" and one.attribute[0].name == "value"]  # fmt: skip
-    return int(numpy_helper.to_array(held[0]).item()) % rank if held else None
+    value = node.get_input(place)
+    return None if value.get_node().get_type_name() == "NullNode" else value
 
 
-def _singled(node: onnx.NodeProto, axis: int, rank: int) -> list[onnx.NodeProto]:
-    """Return the nodes that give what a transform along `axis` does; the last has its name."""
-    from onnx import helper, numpy_helper
-
-    made: list[onnx.NodeProto] = []
-
-    def add(operator: str, *read: str, **attributes: object) -> str:
-        part = part_of(node, str(len(made)))
-        made.append(helper.make_node(operator, read, [part], part, **attributes))
-        return part
-
-    def numbers(*given: int) -> str:
-        return add("Constant", value=numpy_helper.from_array(np.array(given, np.int64)))
-
-    order = [side for side in range(rank - 1) if side != axis] + [axis, rank - 1]
-    turned = add("Transpose", node.input[0], perm=order)
-    sides = add("Concat", numbers(-1), add("Shape", turned, start=rank - 2), axis=0)
-    length = node.input[_LENGTH : _LENGTH + 1]
-    answers = add(
-        "DFT",
-        add("Reshape", turned, sides),
-        *(length if any(length) else ()),
-        inverse=_said(node).get("inverse", 0),
-        onesided=0 if _halves(node) else _said(node).get("onesided", 0),
-    )
-    if _halves(node):
-        half = add("Div", add("Shape", answers, start=1, end=2), numbers(2))
-        last = add("Add", half, numbers(1))
-        answers = add("Slice", answers, numbers(0), last, numbers(1))
-    back = add("Concat", add("Shape", turned, end=rank - 2), add("Shape", answers, start=1), axis=0)
-    add("Transpose", add("Reshape", answers, back), perm=list(np.argsort(order)))
-    made[-1].output[0], made[-1].name = node.output[0], node.name or node.output[0]
-    return made
+def _constant(value: Any) -> int:
+    if value.get_node().get_type_name() != "Constant":
+        raise Unsupported("openvino has no DFT over an axis that is computed; take onnxruntime")
+    return int(value.get_node().get_data().reshape(-1)[0])
