@@ -64,7 +64,8 @@ CASES: dict[str, tuple[np.ndarray, str, dict[str, Any], np.ndarray]] = {
         parts(np.fft.rfft(REAL[..., 0], 6, axis=2)),
     ),
     "half of old": (
-        REAL, "x", {"axis": 2, "onesided": 1, "opset": 17}, parts(np.fft.rfft(REAL[..., 0], axis=2)),
+        REAL, "x", {"axis": 2, "onesided": 1, "opset": 17},
+        parts(np.fft.rfft(REAL[..., 0], axis=2)),
     ),
     "inverse": (
         PAIRS, "x - a", {"a": number(1), "inverse": 1}, parts(np.fft.ifft(COMPLEX, axis=1)),
