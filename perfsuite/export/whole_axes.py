@@ -7,11 +7,11 @@ run as operators of which one is such a Pad.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from perfsuite.export.bodies import names_made, unused_name
+from perfsuite.export.bodies import bodies, every_node, names_made, unused_name
 from perfsuite.export.parts import part_of
 from perfsuite.export.shapes import ranks
 
@@ -26,17 +26,57 @@ _NAMED_BY_ATTRIBUTE = ("CenterCropPad", "Resize")
 def with_whole_axes(model: onnx.ModelProto) -> onnx.ModelProto:
     """Return the model, a copy if need be, in which no such operator names axes.
 
-    It stays where the axes are not constant, where it is not known how many there are, where a
-    Resize keeps the aspect ratio of those that it names or takes a part of them, and in bodies of
-    control flow.
+    It stays where the axes are not constant, where it is not known how many there are, and where a
+    Resize keeps the aspect ratio of those that it names or takes a part of them.
     """
-    found = [node for node in model.graph.node if _names_axes(node)]
-    if not found:
+    from onnx import shape_inference
+
+    if not any(_names_axes(node) for node in every_node(model.graph)):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
-    _Writer(copy.graph, ranks(model)).write()
+    inferred = shape_inference.infer_shapes(model, data_prop=True)
+    _write(copy.graph, inferred.graph, _Known(ranks(model), {}, names_made(copy.graph)))
     return copy
+
+
+class _Known(NamedTuple):
+    """What is known outside a graph: ranks and constants by name, and all names that exist."""
+
+    ranks: dict[str, int]
+    constants: dict[str, np.ndarray]
+    taken: set[str]
+
+
+def _write(graph: onnx.GraphProto, inferred: onnx.GraphProto, outer: _Known) -> None:
+    """Rewrite a graph, and the bodies in it; `inferred` is the same with all that it tells."""
+    known = _Known(
+        {**outer.ranks, **_own_ranks(inferred)},
+        {**outer.constants, **_own_constants(graph)},
+        outer.taken,
+    )
+    for node, other in zip(graph.node, inferred.node, strict=True):
+        for body, told in zip(bodies(node), bodies(other), strict=True):
+            _write(body, told, known)
+    _Writer(graph, known).write()
+
+
+def _own_ranks(graph: onnx.GraphProto) -> dict[str, int]:
+    return {
+        value.name: len(value.type.tensor_type.shape.dim)
+        for value in (*graph.input, *graph.value_info, *graph.output)
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+def _own_constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+    from onnx import numpy_helper
+
+    found = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
+    for node in graph.node:
+        if node.op_type == "Constant" and node.attribute[0].name == "value":
+            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+    return found
 
 
 def _names_axes(node: onnx.NodeProto) -> bool:
@@ -52,15 +92,9 @@ def _input(node: onnx.NodeProto, place: int) -> str:
 
 
 class _Writer:
-    def __init__(self, graph: onnx.GraphProto, ranks: dict[str, int]) -> None:
-        from onnx import numpy_helper
-
-        self.graph, self.ranks = graph, ranks
-        self.constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-        self.taken = names_made(graph)
+    def __init__(self, graph: onnx.GraphProto, known: _Known) -> None:
+        self.graph = graph
+        self.ranks, self.constants, self.taken = known
 
     def write(self) -> None:
         writers = {"Pad": self._pad, "CenterCropPad": self._crop, "Resize": self._resize}

@@ -8,6 +8,7 @@ import numpy as np
 import onnx
 import onnxruntime as ort
 import pytest
+from inside_branches import inside_branch
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.export.whole_axes import with_whole_axes
@@ -75,6 +76,43 @@ def test_all_axes_are_given_numbers(model: onnx.ModelProto) -> None:
     (pad,) = (one for one in made.graph.node if one.output[0] == "b")
     assert pad.op_type == "Resize" or len(pad.input) <= 3
     assert "axes" not in [one.name for one in pad.attribute]
+    found, wanted = answer(made, optimized=True), answer(model, optimized=False)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        turned(PAD, pads=[1, 2, 3, 4], axes=[-2, 0]),
+        turned(PAD, SIZES, axes=[-2]),
+        turned(helper.make_node("CenterCropPad", ["a", "to"], ["b"], axes=[2, -3]), to=[4, 8]),
+        turned(resize(scales="by"), by=np.array([0.5, 2.0], np.float32)),
+    ],
+)
+def test_bodies_are_given_numbers_too(model: onnx.ModelProto) -> None:
+    inside = inside_branch(model)
+    made = with_whole_axes(inside)
+    found, wanted = answer(made, optimized=True), answer(inside, optimized=False)
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
+
+
+def test_loops_are_given_numbers_too() -> None:
+    body = turned(PAD).graph
+    del body.input[:]
+    body.input.extend(
+        [
+            helper.make_tensor_value_info("i", TensorProto.INT64, []),
+            helper.make_tensor_value_info("on", TensorProto.BOOL, []),
+        ]
+    )
+    body.node.append(helper.make_node("Identity", ["on"], ["more"], "on"))
+    body.output.insert(0, helper.make_tensor_value_info("more", TensorProto.BOOL, []))
+    loop = helper.make_node("Loop", ["times", "start"], ["z"], "loop", body=body)
+    model = turned(PAD, times=2, start=True, pads=[1, 2, 3, 4], axes=[1, 2])
+    del model.graph.node[:], model.graph.output[:]
+    model.graph.node.append(loop)
+    model.graph.output.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, None))
+    made = with_whole_axes(model)
     found, wanted = answer(made, optimized=True), answer(model, optimized=False)
     np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-6)
 
