@@ -79,7 +79,7 @@ class AsGraph:
         expected: Sequence[Any],
         answered: Sequence[Any],
         found: Sequence[Any],
-    ) -> None:
+    ) -> bool:
         """Note the relative errors of the output that differs most between both."""
         from perfsuite.runner.build.as_graph import require_as_graph
         from perfsuite.runner.build.likeness import likeness
@@ -94,7 +94,7 @@ class AsGraph:
         if pairs:
             worst = max(pairs, key=lambda pair: pair[0] - pair[1])
             self.errors = dict(zip(("error", "graph_error"), map(_short, worst), strict=True))
-        require_as_graph(task, manifest, graph, given, expected, answered, found)
+        return require_as_graph(task, manifest, graph, given, expected, answered, found)
 
 
 def suite_of(reference: str) -> perfsuite.Suite:

@@ -46,6 +46,7 @@ from perfsuite.runner.build.hints import with_batch_hint
 from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
+from perfsuite.runner.build.unrounded import require_unrounded
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job
@@ -55,6 +56,7 @@ from perfsuite.runner.jobs.shipped import take_shipped
 from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
+from perfsuite.store.temporary import TemporaryFolder
 from perfsuite.user_code import require_type, user_code
 
 if TYPE_CHECKING:
@@ -402,8 +404,19 @@ class _Build:
         found = likeness(workload.task, manifest, expected, answered)
         graph = self.variant.graph
         if self.variant.quantized and graph is not None and not is_split(folder):
-            require_as_graph(workload.task, manifest, graph, given, expected, answered, found)
+            asked = (workload.task, manifest, graph, given, expected, answered, found)
+            if require_as_graph(*asked):
+                plain = msgspec.structs.replace(manifest, quantized=False, portable=None)
+                answers = partial(self._float_answers, plain, given[0])
+                require_unrounded(workload.task, graph, given[0], self.runtime.name, answers)
         return found
+
+    def _float_answers(self, manifest: Manifest, given: Inputs, graph: Path) -> Outputs:
+        """Return the engine's answers by a file that rounds nothing."""
+        with TemporaryFolder() as folder:
+            self.runtime.build(Variant(graph, None, False), manifest, Path(folder))
+            with self._opened(Path(folder), manifest) as session:
+                return self._answer(session, given)
 
     def _expected(self, given: list[Inputs]) -> list[Outputs]:
         """Return the answers of the workload's model without passes."""

@@ -49,13 +49,13 @@ def graph(tmp_path: Path) -> Path:
     return tmp_path / "g.onnx"
 
 
-def ask(graph: Path, answer: np.ndarray, expected: np.ndarray = X) -> None:
+def ask(graph: Path, answer: np.ndarray, expected: np.ndarray = X) -> bool:
     class Plain(Task):
         pass
 
     task = Plain()
     found = likeness(task, MANIFEST, [[expected]], [[answer]])
-    require_as_graph(task, MANIFEST, graph, [{"x": X}], [[expected]], [[answer]], found)
+    return require_as_graph(task, MANIFEST, graph, [{"x": X}], [[expected]], [[answer]], found)
 
 
 def test_an_engine_that_answers_otherwise_than_the_graph_is_told(graph: Path) -> None:
@@ -70,6 +70,14 @@ def test_an_engine_with_several_times_the_error_of_the_graph_is_told(graph: Path
     ask(graph, X + 0.2, X + 0.1)  # twice as far as the graph is, which rounds nothing here
     with pytest.raises(ParityError, match=r"error to fp32 is 0.1\d+ .* stands 0\.0\d+ "):
         ask(graph, X + 0.4, X + 0.1)
+
+
+def test_an_engine_that_is_off_the_graph_is_suspect(graph: Path) -> None:
+    """By more than a hundredth, and a fourth of what rounding costs."""
+    assert not ask(graph, X + 0.001, X + 0.001)
+    assert not ask(graph, X, X + 0.01), "which the graph answers, too"
+    assert not ask(graph, X + 0.01, X + 0.1)
+    assert ask(graph, X + 0.05, X + 0.1)
 
 
 @pytest.mark.parametrize(
