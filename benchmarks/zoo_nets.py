@@ -47,9 +47,12 @@ _DETECTORS = {
 _VIDEO = {"r3d_18": (4, 32), "swin3d_t": (8, 64), "mc3_18": (4, 32), "r2plus1d_18": (4, 32),
           "s3d": (16, 224), "mvit_v1_b": (16, 224)}  # fmt: skip
 _OTHERS = {"raft_small": 0}
-# As many things in each picture: for each one heads compute, and with random weights a net that was
+# As many boxes in each picture: for each one heads compute, and with random weights a net that was
 # rounded or pruned finds others.
-_MANY = {"box_score_thresh": -1.0, "box_nms_thresh": 0.95, "box_detections_per_img": 8}
+_MANY = {
+    "rpn_nms_thresh": 0.95, "rpn_post_nms_top_n_test": 100, "box_score_thresh": -1.0,
+    "box_nms_thresh": 0.95, "box_detections_per_img": 8,
+}  # fmt: skip
 _MORE: dict[str, dict[str, Any]] = {
     "keypointrcnn_resnet50_fpn": _MANY,
     "maskrcnn_resnet50_fpn": _MANY,
