@@ -13,8 +13,8 @@ from perfsuite.workloads.table import WORKLOADS
 from perfsuite.workloads.zoo.train import RECIPES
 from perfsuite.workloads.zoo.weights import FOLDER
 
-# A call of it takes seconds.
-LONG = {"faster-rcnn-resnet101": pytest.mark.verify}
+# Each takes more than ten seconds.
+LONG = dict.fromkeys(("faster-rcnn-resnet101", "whale-id", "vehicle-type"), pytest.mark.verify)
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,7 @@ def test_graph_optimizations_are_off_in_onnxruntime(tmp_path: Path) -> None:
     assert found.seen and "Relu" in found.after
 
 
+@pytest.mark.verify  # three processes with torch take 20 s
 def test_what_pytorch_is_told_is_told_before_the_net_runs(tmp_path: Path) -> None:
     (tmp_path / "net.py").write_text(NET)
     jobs = jobs_of("net.py:net", "pytorch", "onednn-off", "channels-last")
