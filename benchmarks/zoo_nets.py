@@ -50,12 +50,11 @@ _OTHERS = {"raft_small": 0}
 # As many boxes in each picture: for each one heads compute, and with random weights a net that was
 # rounded or pruned finds others.
 _MANY = {
-    "rpn_nms_thresh": 0.95, "rpn_post_nms_top_n_test": 100, "box_score_thresh": -1.0,
-    "box_nms_thresh": 0.95, "box_detections_per_img": 8,
+    "rpn_post_nms_top_n_test": 100, "box_score_thresh": -1.0, "box_detections_per_img": 8,
 }  # fmt: skip
 _MORE: dict[str, dict[str, Any]] = {
-    "keypointrcnn_resnet50_fpn": _MANY,
-    "maskrcnn_resnet50_fpn": _MANY,
+    "keypointrcnn_resnet50_fpn": {**_MANY, "rpn_nms_thresh": 0.95, "box_nms_thresh": 0.95},
+    "maskrcnn_resnet50_fpn": {**_MANY, "box_nms_thresh": 1.0},
 }
 # As drawn it is so sure that scores are 1e-8, of which rounding decides which one is the largest.
 _UNSURE = {"keypointrcnn_resnet50_fpn": 0.05}
