@@ -65,8 +65,7 @@ class OpenVino:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     kernels: ClassVar[tuple[str, ...]] = ("binary",)
-    quantized_version: ClassVar[int] = 2  # of what `keep_right` makes
-    artifact_version: ClassVar[int] = 2  # since layers behind Dropouts have names of their own
+    artifact_version: ClassVar[int] = 2  # of what `_readable` and `keep_right` make
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""

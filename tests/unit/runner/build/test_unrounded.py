@@ -12,7 +12,7 @@ from on_openvino import answer_of
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.task import Outputs, Task
-from perfsuite.errors import ParityError
+from perfsuite.errors import BuildError, ParityError
 from perfsuite.runner.build.reference import graph_outputs
 from perfsuite.runner.build.unrounded import require_unrounded, unrounded
 
@@ -73,6 +73,15 @@ def test_an_engine_that_answers_otherwise_in_float_is_told(tmp_path: Path) -> No
     ask(enlarged(mode="cubic"), tmp_path)
     with pytest.raises(ParityError, match=r"openvino computes something else .* in float too"):
         ask(enlarged(mode="cubic"), tmp_path, change=0.01)
+
+
+def test_an_engine_that_does_not_run_it_says_nothing(tmp_path: Path) -> None:
+    onnx.save(enlarged(mode="cubic"), tmp_path / "graph.onnx")
+
+    def answers(path: Path) -> Outputs:
+        raise BuildError(f"{path.name} is not taken")
+
+    require_unrounded(Task(), tmp_path / "graph.onnx", {"x": X}, "openvino", answers)
 
 
 def test_openvino_is_found_to_misread_what_is_excluded(tmp_path: Path) -> None:
