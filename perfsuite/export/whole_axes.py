@@ -31,7 +31,7 @@ def with_whole_axes(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     from onnx import shape_inference
 
-    if not any(_names_axes(node) for node in every_node(model.graph)):
+    if not any(names_axes(node) for node in every_node(model.graph)):
         return model
     copy = type(model)()
     copy.CopyFrom(model)
@@ -79,7 +79,7 @@ def _own_constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     return found
 
 
-def _names_axes(node: onnx.NodeProto) -> bool:
+def names_axes(node: onnx.NodeProto) -> bool:
     if node.domain not in ("", "ai.onnx"):
         return False
     if node.op_type in _NAMED_BY_ATTRIBUTE:
@@ -100,7 +100,7 @@ class _Writer:
         writers = {"Pad": self._pad, "CenterCropPad": self._crop, "Resize": self._resize}
         made: list[onnx.NodeProto] = []
         for node in self.graph.node:
-            if _names_axes(node):
+            if names_axes(node):
                 made += writers[node.op_type](node)
             made.append(node)
         kept = [type(node).FromString(node.SerializeToString()) for node in made]

@@ -11,7 +11,7 @@ import numpy as np
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.float_weights import with_float_weights
-from perfsuite.export.whole_axes import with_whole_axes
+from perfsuite.export.kept_layouts import with_kept_layouts
 from perfsuite.passes.int8.sharing import Range
 
 if TYPE_CHECKING:
@@ -106,7 +106,7 @@ def open_graph(model: onnx.ModelProto) -> Any:
     options.enable_mem_pattern = False
     try:
         return ort.InferenceSession(
-            with_float_weights(with_whole_axes(model)).SerializeToString(),
+            with_float_weights(with_kept_layouts(model)).SerializeToString(),
             options,
             providers=["CPUExecutionProvider"],
         )

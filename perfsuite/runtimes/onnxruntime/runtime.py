@@ -15,8 +15,8 @@ from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, PerfsuiteError
 from perfsuite.export.float_weights import with_float_weights
+from perfsuite.export.kept_layouts import with_kept_layouts
 from perfsuite.export.values import arrays
-from perfsuite.export.whole_axes import with_whole_axes
 from perfsuite.runtimes.onnxruntime.float_means import with_float_means
 from perfsuite.runtimes.onnxruntime.layers import (
     PROVIDER,
@@ -101,7 +101,7 @@ class OnnxRuntime:
             raise BuildError("onnxruntime takes an ONNX graph, and there is none")
         model = load_graph(variant.graph)
         remove_sources(model)  # of a user's file, which may be shipped
-        model = with_whole_axes(model)
+        model = with_kept_layouts(model)
         if variant.quantized:
             model = with_float_weights(with_whole_vectors(with_float_means(model)))
         path = folder / MODEL

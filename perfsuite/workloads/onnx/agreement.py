@@ -18,8 +18,8 @@ from perfsuite.domain.metrics import AGREEMENT
 from perfsuite.domain.task import Inputs, Outputs, Predict
 from perfsuite.errors import Unavailable, Unsupported
 from perfsuite.export.evaluated import evaluated
+from perfsuite.export.kept_layouts import with_kept_layouts
 from perfsuite.export.values import arrays
-from perfsuite.export.whole_axes import with_whole_axes
 from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.agreement import agreement
 
@@ -104,7 +104,7 @@ def _session(file: Path, options: Any) -> Any:
 
     providers = ["CPUExecutionProvider"]
     model = load_graph(file)
-    whole = with_whole_axes(model)
+    whole = with_kept_layouts(model)
     if whole is model:
         with suppress(Exception):  # its errors have no common class
             return ort.InferenceSession(str(file), options, providers=providers)
