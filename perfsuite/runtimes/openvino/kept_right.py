@@ -1,9 +1,10 @@
-"""All that OpenVINO would answer wrongly, changed in a model so that it answers rightly."""
+"""All that OpenVINO would answer wrongly, or fail to compile, changed in a model."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from perfsuite.runtimes.openvino.joined_shifts import keep_joins_apart
 from perfsuite.runtimes.openvino.moved_scales import keep_scales_before
 from perfsuite.runtimes.openvino.padded_integers import keep_padding_zero
 from perfsuite.runtimes.openvino.padded_means import keep_means_right
@@ -18,6 +19,7 @@ _CHANGES = (
     keep_scales_before,
     keep_reductions_float,
     keep_results_apart,
+    keep_joins_apart,
 )
 
 

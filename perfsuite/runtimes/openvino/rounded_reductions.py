@@ -67,7 +67,12 @@ def roundings(layer: Any) -> Iterator[Any]:
 
 def is_shifted(layer: Any) -> bool:
     """Tell whether a layer may read integers of which another one than zero stands for zero."""
-    return any(map(_shifts, roundings(layer.input_value(0).get_node())))
+    return gives_shifted(layer.input_value(0).get_node())
+
+
+def gives_shifted(layer: Any) -> bool:
+    """Tell whether a layer may give multiples of such integers."""
+    return any(map(_shifts, roundings(layer)))
 
 
 def _shifts(rounding: Any) -> bool:

@@ -25,7 +25,7 @@ def keep_results_apart(model: Any) -> None:
     for each in models(model):
         for layer in each.get_ordered_ops():
             if _is_wrong(layer) and _meets_rounding(layer):
-                _put_apart(layer)
+                put_apart(layer)
 
 
 def _is_wrong(layer: Any) -> bool:
@@ -53,19 +53,21 @@ def _meets_rounding(layer: Any) -> bool:
                 continue
             seen.add(name)
             others = [one for one in reader.inputs() if one.get_index() != port.get_index()]
-            if all(_is_constant(one.get_source_output().get_node()) for one in others):
+            if all(is_constant(one.get_source_output().get_node()) for one in others):
                 left.append(reader)
     return False
 
 
-def _is_constant(layer: Any) -> bool:
+def is_constant(layer: Any) -> bool:
+    """Tell whether a layer's results follow from constants alone."""
     given = layer.input_values()
     if not given:
         return bool(layer.get_type_name() == _CONSTANT)
-    return all(_is_constant(one.get_node()) for one in given)
+    return all(is_constant(one.get_node()) for one in given)
 
 
-def _put_apart(layer: Any) -> None:
+def put_apart(layer: Any) -> None:
+    """Have all that reads a layer's result read the maximum of it and the lowest number."""
     import numpy as np
     from openvino import opset13 as operators
 
@@ -74,7 +76,7 @@ def _put_apart(layer: Any) -> None:
     kind = value.get_element_type().to_dtype()
     limits: Any = np.finfo if kind.kind == "f" else np.iinfo
     lowest = np.array(limits(kind).min, kind)
-    name = f"{layer.get_friendly_name()}/apart"  # in breakdowns it is a part of the reduction
+    name = f"{layer.get_friendly_name()}/apart"  # in breakdowns it is a part of the layer
     made = operators.maximum(value, lowest, name=name).output(0)
     for reader in readers:
         if reader.get_node().get_type_name() != "Result":
