@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 from warnings import WarningMessage
+
+from perfsuite.errors import ParityError
 
 if TYPE_CHECKING:
     import onnx
@@ -58,6 +61,21 @@ def frozen_in_files(graphs: Iterable[Path]) -> str:
     found = [one.value for graph in graphs for one in load_graph(graph).metadata_props
              if one.key == _FROZEN]  # fmt: skip
     return ", ".join(dict.fromkeys(found))
+
+
+@contextmanager
+def naming_frozen(graphs: Iterable[Path]) -> Iterator[None]:
+    """Name what the files of `graphs` keep for good in a `ParityError` of their answers."""
+    try:
+        yield
+    except ParityError as error:
+        places = frozen_in_files(graphs)
+        if not places:
+            raise
+        raise ParityError(
+            f"{error}; its forward reads values of its input in Python, at {places}, where the "
+            f"graph keeps for good what one input gave: torch.where and torch.cond stay open"
+        ) from error
 
 
 def _installed(path: Path) -> bool:

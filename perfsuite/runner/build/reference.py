@@ -206,8 +206,10 @@ def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task
     """Raise `ParityError` unless the exported graph answers all samples as the module does.
 
     Of a graph that rounds by itself, as that of a module with fake quantization does, the answers
-    may differ by what rounding to the next step makes of them.
+    may differ by what rounding to the next step makes of them. The error names the lines of
+    `forward` of which the graph keeps what one input gave.
     """
+    from perfsuite.export.frozen import naming_frozen
     from perfsuite.export.noise import noise_floors
     from perfsuite.export.onnx import graph_spec, load_graph
     from perfsuite.export.own_precision import own_precisions
@@ -217,11 +219,16 @@ def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task
     names, precision = graph_spec(model)[1], looser("fp32", own_precisions(model).values)
     for inputs in samples:
         expected = module_outputs(module, inputs)
-        try:
-            answered = graph_outputs(graph, inputs)
-        except BuildError as error:
-            raise ParityError(
-                f"the exported graph fails on an input that the module answers: {error}"
-            ) from error
         floors = partial(noise_floors, partial(module_outputs, module), inputs, expected)
-        differences(task, expected, answered, names, precision, floors)
+        with naming_frozen([graph]):
+            answered = _exported_outputs(graph, inputs)
+            differences(task, expected, answered, names, precision, floors)
+
+
+def _exported_outputs(graph: Path, inputs: Inputs) -> Outputs:
+    try:
+        return graph_outputs(graph, inputs)
+    except BuildError as error:
+        raise ParityError(
+            f"the exported graph fails on an input that the module answers: {error}"
+        ) from error

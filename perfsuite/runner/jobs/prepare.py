@@ -26,7 +26,7 @@ from perfsuite.domain.record import (
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, SchemaError, Unsupported
-from perfsuite.export.frozen import frozen_in_files
+from perfsuite.export.frozen import frozen_in_files, naming_frozen
 from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
@@ -319,11 +319,14 @@ class _Build:
 
     def _frozen(self) -> tuple[str, ...]:
         """Return the label of graphs that were traced where the module looks at numbers."""
-        graphs = [self.variant.graph] if self.variant.graph is not None else []
-        if self.variant.pieces is not None:
-            graphs = sorted(self.variant.pieces.glob("*.onnx"))
-        places = frozen_in_files(graphs)
+        places = frozen_in_files(self._graphs())
         return (FROZEN + places,) if places else ()
+
+    def _graphs(self) -> list[Path]:
+        """Return the files that the engine was given: one, those of the pieces, or none."""
+        if self.variant.pieces is not None:
+            return sorted(self.variant.pieces.glob("*.onnx"))
+        return [self.variant.graph] if self.variant.graph is not None else []
 
     def _output_names(self, inputs: Inputs) -> tuple[str, ...]:
         if self.variant.rebuild is None:
@@ -363,7 +366,8 @@ class _Build:
             made_up=workload.task.made_up and not self.job.picture,
         )
         compare = comparison.quantized if self.variant.quantized else comparison.of
-        return compare(inputs, answers)
+        with naming_frozen(self._graphs()):
+            return compare(inputs, answers)
 
     @contextmanager
     def _opened(self, folder: Path, manifest: Manifest) -> Iterator[Session]:

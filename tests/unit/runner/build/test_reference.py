@@ -13,7 +13,8 @@ from onnx import TensorProto, helper, numpy_helper
 from perfsuite.domain.task import Outputs, Task
 from perfsuite.errors import BuildError, ParityError
 from perfsuite.export import evaluated
-from perfsuite.runner.build.reference import differences, file_outputs
+from perfsuite.export.frozen import mark_frozen
+from perfsuite.runner.build.reference import check_export, differences, file_outputs
 
 HINT = "give the task a method agreement(expected, answered, precision) (perfsuite.Task.agreement)"
 
@@ -100,3 +101,26 @@ def test_what_neither_runs_fails_with_the_reason_of_onnx_runtime(tmp_path: Path)
     x = {"x": np.zeros((1, 4, 8, 8), np.float32)}  # of four channels, and not of three
     with pytest.raises(BuildError, match="fails on these inputs"):
         file_outputs(dilated(tmp_path / "plain.onnx", pads=[2, 2, 2, 2]), x)
+
+
+def test_an_export_that_differs_names_what_its_trace_keeps_for_good(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    class Doubling(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return 2 * x if x.sum() > 0 else x
+
+    values = [helper.make_tensor_value_info(n, TensorProto.FLOAT, ["batch", 3]) for n in "xy"]
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"], "twice")]
+    graph = helper.make_graph(nodes, "g", values[:1], values[1:])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    samples = [{"x": np.full((1, 3), value, np.float32)} for value in (1, -1)]
+    for places in ("", "net.py:7 (a branch)"):
+        mark_frozen(model, places)
+        onnx.save(model, tmp_path / "net.onnx")
+        check_export(Doubling(), tmp_path / "net.onnx", samples[:1], Task())
+        with pytest.raises(ParityError) as caught:
+            check_export(Doubling(), tmp_path / "net.onnx", samples, Task())
+        assert ("net.py:7 (a branch)" in str(caught.value)) == bool(places)
+        assert "output 'y' differs: " in str(caught.value)
