@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.export.binary_operator import is_binary_conv
+from perfsuite.export.nodes import VIEWS
 from perfsuite.export.normalize import messages
 
 if TYPE_CHECKING:
@@ -14,6 +16,7 @@ BINARY = "binary"
 _ROUND = "QuantizeLinear"
 _RESTORE = "DequantizeLinear"
 _CASTS = ("Cast", "CastLike")
+_SHAPES = (*VIEWS, "Transpose")  # which change no value
 _OPTIONAL = ""  # the name of an input that is left out
 # Operators on 8-bit integers: of ONNX, and those that ONNX Runtime adds.
 _INTEGER = ("ConvInteger", "MatMulInteger", "MatMulIntegerToFloat", "QGemm", "QAttention",
@@ -50,7 +53,8 @@ def own_precisions(model: onnx.ModelProto) -> OwnPrecisions:
 
     A value is rounded where QuantizeLinear or a Cast changes what is no constant, where an operator
     computes on 8-bit integers, and in fp16 and bf16 where an operator other than a Cast reads a
-    constant or an input of that type. A binary convolution rounds to signs: "binary".
+    constant or an input of that type. A binary convolution rounds to signs: "binary". A Cast of an
+    answer is no such Cast, as nothing is computed with its result.
     """
     graph = _Graph(model)
     values: set[str] = set()
@@ -75,6 +79,7 @@ class _Graph:
             tensor.name: tensor.data_type for graph in graphs for tensor in graph.initializer
         }
         self.inputs = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+        self.used = _used(self.nodes, graphs[1:])
         self.words = _words()
 
     def add(self, node: onnx.NodeProto) -> tuple[set[str], set[str]]:
@@ -91,7 +96,8 @@ class _Graph:
         elif _computes_in_integers(node):
             rounds.add("int8")
         elif node.op_type == "Cast":
-            rounds |= self._half(int(_attribute(node, "to") or 0))
+            if node.output[0] in self.used:
+                rounds |= self._half(int(_attribute(node, "to") or 0))
         elif node.op_type not in (*_CASTS, _RESTORE):
             for name in read:
                 rounds |= self._half(self.constants.get(name, self.inputs.get(name, 0)))
@@ -138,6 +144,15 @@ class _Graph:
     def _half(self, kind: int) -> set[str]:
         word = self.words.get(kind, "")
         return {word} if word in ("fp16", "bf16") else set()
+
+
+def _used(nodes: Sequence[onnx.NodeProto], bodies: Sequence[onnx.GraphProto]) -> set[str]:
+    """Return the names of values that are read for more than to be given in another shape."""
+    used = {value.name for body in bodies for value in body.output}
+    for node in reversed(nodes):  # in which whatever is read comes first
+        if node.op_type not in _SHAPES or not used.isdisjoint(node.output):
+            used.update(node.input)
+    return used
 
 
 def _computes_in_integers(node: onnx.NodeProto) -> bool:

@@ -17,6 +17,8 @@ from perfsuite.plugins import suggestion
 TOLERANCES = {"fp32": 1e-4, "tf32": 5e-3, "fp16": 1e-2, "bf16": 3e-2, "int8": 0.5}
 _FEW = 4  # values, whose mean square may be next to nothing
 _INT32 = 2.0**31  # integers below it fit into 32 bits
+# What an answer of a type is rounded to, whatever it was computed in.
+_ANSWERED_IN = {"float16": "fp16", "bfloat16": "bf16"}
 # NumPy's kinds of types: texts, and what has no rounding (bool, integers, texts).
 _TEXTS, _DISCRETE = "SUO", "biuSUO"
 
@@ -35,8 +37,9 @@ def parity(
     If b is all zero, it is max|a|; of texts it is the share that differs. Infinities and NaN are
     equal to their like. In outputs of two dimensions and more than one column, each row must have
     its largest entry in the same column (top-1) if that leads the second largest by more than the
-    tolerance times max|b|. Raises `ParityError` if the numbers of outputs differ, and for the first
-    output that differs in shape, finiteness, value or top-1.
+    tolerance times max|b|. An output in half precision has at least the tolerance of that. Raises
+    `ParityError` if the numbers of outputs differ, and for the first output that differs in shape,
+    finiteness, value or top-1.
 
     In int8, where a value near the edge of a step may be rounded to either side, it is the quotient
     of root mean squares, and there is no comparison of top-1. Integers, texts and shapes that
@@ -129,6 +132,7 @@ def _one(
     _check_not_finite(name, b, a)
     if rounded:
         return _steps(name, b, a)
+    precision = max(precision, _ANSWERED_IN.get(reference.dtype.name, precision), key=_tolerance)
     scale = max(float(np.abs(b[np.isfinite(b)]).max(initial=0.0)) or 1.0, least)
     with np.errstate(invalid="ignore"):  # of equal infinities
         off = np.where(np.isfinite(b), np.abs(a - b), 0.0)

@@ -107,8 +107,10 @@ def test_packed_weights() -> None:
 def test_half_precision_of_values_and_of_weights_alone() -> None:
     assert own_precisions(odd.whole_fp16()) == OwnPrecisions(("fp16",), ())
     assert own_precisions(odd.fp16_weights()) == OwnPrecisions((), ("fp16",))
-    mixed = [node("Cast", ["x"], ["y"], to=T.BFLOAT16)]
+    mixed = [node("Cast", ["x"], ["h"], to=T.BFLOAT16), node("Relu", ["h"], ["y"])]
     assert own_precisions(small(mixed)).values == ("bf16",)
+    there_and_back = [mixed[0], node("Cast", ["h"], ["y"], to=T.FLOAT)]
+    assert own_precisions(small(there_and_back)).values == ("bf16",)
     taken = [node("Relu", ["x"], ["y"])]
     assert own_precisions(small(taken, T.FLOAT16)).values == ("fp16",)
     # Weights that are laid out anew before they are restored are weights still.
@@ -120,6 +122,17 @@ def test_half_precision_of_values_and_of_weights_alone() -> None:
     assert own_precisions(small(turned, w=np.ones((2, 4), np.float16))) == OwnPrecisions(
         (), ("fp16",)
     )
+
+
+def test_an_answer_in_another_type_is_nothing_computed_in_it() -> None:
+    cast = node("Cast", ["x"], ["h"], to=T.FLOAT16)
+    turned = [cast, node("Flatten", ["h"], ["f"]), node("Transpose", ["f"], ["y"], perm=[1, 0])]
+    assert own_precisions(small(turned)) == OwnPrecisions((), ())
+    for inside in ([node("Relu", ["h"], ["o"])], [node("Identity", ["h"], ["o"])]):
+        branch = helper.make_graph(inside, "b", [], [odd.value("o", None)])
+        chosen = [cast, node("If", ["c"], ["z"], then_branch=branch, else_branch=branch)]
+        chosen.append(node("Relu", ["z"], ["y"]))
+        assert own_precisions(small(chosen, c=np.array(True))).values == ("fp16",)
 
 
 def test_random_numbers_are_no_constants() -> None:

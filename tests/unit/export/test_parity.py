@@ -146,3 +146,13 @@ def test_the_largest_difference() -> None:
     assert np.isnan(largest_difference(np.array([np.nan]), np.array([1.0]), whole))
     assert largest_difference(np.array([np.inf]), np.array([1.0]), whole) == np.inf
     assert largest_difference(np.zeros((0, 2)), np.zeros((0, 2)), np.zeros((0, 2))) == 0.0
+
+
+def test_answers_in_half_precision_may_be_rounded_to_the_next_of_that() -> None:
+    wanted = np.array([1.0, 0.25], np.float16)
+    next_one = np.nextafter(wanted, np.float16(2))
+    assert 0 < parity([wanted], [next_one], ["y"], "fp32")["y"] < 2e-3
+    with pytest.raises(ParityError, match=r"tolerance is 0\.01"):
+        parity([wanted], [wanted + np.float16(0.02)], ["y"], "fp32")
+    with pytest.raises(ParityError, match=r"tolerance is 0\.0001"):
+        parity([wanted.astype(np.float32)], [next_one.astype(np.float32)], ["y"], "fp32")
