@@ -93,7 +93,7 @@ class Lowrank(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     runtime: str = ""
     layers: tuple[str, ...] = ()
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
     profiled_with: ClassVar[Mapping[str, Any]] = {"macs": 0.5}
     added: ClassVar[tuple[str, ...]] = ("layers",)
 

@@ -113,11 +113,11 @@ def _failure(
     samples: Sequence[Inputs],
 ) -> str:
     """Return how the net answers otherwise with factors than with their products; '' if alike."""
-    tolerance = _tolerance(model)
     paths = [path for path, one in model.named_modules() if path and isinstance(one, layer_kinds())]
     for inputs in samples:
         with _products(trials, method):
             expected = _results(model, paths, inputs)
+        tolerance = _tolerance([*model.parameters(), *expected.values()])
         try:
             with _in_place(model, trials, method):
                 found = _results(model, paths, inputs)
@@ -138,8 +138,9 @@ def _failure(
     return ""
 
 
-def _tolerance(model: nn.Module) -> float:
-    half = any(weight.element_size() < 4 for weight in model.parameters())
+def _tolerance(computed: Sequence[torch.Tensor]) -> float:
+    """Return by how much values may differ, of weights and results; autocast gives halves, too."""
+    half = any(one.is_floating_point() and one.element_size() < 4 for one in computed)
     return _HALF_TOLERANCE if half else _TOLERANCE
 
 
@@ -148,6 +149,7 @@ def _differ(wanted: torch.Tensor, result: torch.Tensor, tolerance: float) -> boo
         return True
     if not wanted.numel():
         return False
+    wanted, result = wanted.float(), result.float()
     limit = tolerance * float(wanted.abs().max()) + 1e-12
     return float(((wanted - result).abs() > limit).float().mean()) > _MAY_DIFFER
 
@@ -158,12 +160,12 @@ def _results(model: nn.Module, paths: Sequence[str], inputs: Inputs) -> dict[str
 
     def note(path: str, given: torch.Tensor, result: torch.Tensor) -> None:
         if path not in seen:
-            seen[path] = result.detach().float().clone()
+            seen[path] = result.detach().clone()
 
     with watched({path: model.get_submodule(path) for path in paths}, note):
         outputs = call(model, inputs)
     for index, tensor in enumerate(outputs):
-        seen[f"output {index}"] = tensor.detach().float()
+        seen[f"output {index}"] = tensor.detach()
     return seen
 
 

@@ -115,3 +115,16 @@ def test_layers_whose_weights_are_read_where_no_hook_is_stay_as_they_are() -> No
     assert found == dict.fromkeys(
         ("linear1", "linear2"), "code outside of the layer reads its attributes"
     )
+
+
+class Autocast(Net):
+    def forward(self, image: torch.Tensor) -> Any:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return super().forward(image).float()
+
+
+@pytest.mark.parametrize("how", ["plain", "asks"])
+def test_under_autocast_rounding_is_no_other_answer(how: str) -> None:
+    model = Autocast(how).eval()
+    layers = list(layers_of(model, PICTURES).values())
+    assert [*unfaithful(model, layers, "tucker", [PICTURES])] == ["layers.1"] * (how == "asks")
