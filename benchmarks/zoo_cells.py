@@ -129,7 +129,7 @@ def main(reference: str, folder: Path) -> None:
             # By default this signal ends the process, wherever it hangs.
             signal.setitimer(signal.ITIMER_PROF, LIMIT_S)
             started_s = time.process_time()
-            with patch("perfsuite.runner.jobs.prepare.require_as_graph", AsGraph()) as asked:
+            with patch("perfsuite.runner.jobs.comparing.require_as_graph", AsGraph()) as asked:
                 found = _facts(first_job(suite, by_name[name]))
             found |= asked.errors
             found = {"cell": name, **found, "cpu_s": round(time.process_time() - started_s, 1)}

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import Model
 from perfsuite.domain.task import Task
 from perfsuite.domain.workload import Workload
-from perfsuite.workloads.packages import RandomPictures, one_picture, packaged_workload
+from perfsuite.workloads.packages import (
+    RandomPictures,
+    one_picture,
+    packaged_workload,
+    tamed,
+    woken,
+)
 
 if TYPE_CHECKING:
     from torch import nn
@@ -55,9 +61,14 @@ _MANY = {
 _MORE: dict[str, dict[str, Any]] = {
     "keypointrcnn_resnet50_fpn": {**_MANY, "rpn_nms_thresh": 0.95, "box_nms_thresh": 0.95},
     "maskrcnn_resnet50_fpn": {**_MANY, "box_nms_thresh": 1.0},
+    # These two found nothing at all.
+    "fasterrcnn_mobilenet_v3_large_320_fpn": _MANY,
+    "fcos_resnet50_fpn": {"score_thresh": 0.0, "detections_per_img": 100},
 }
 # As drawn it is so sure that scores are 1e-8, of which rounding decides which one is the largest.
 _UNSURE = {"keypointrcnn_resnet50_fpn": 0.05}
+# As drawn its signals vanish in the backbone, and all boxes get one score.
+_FADING = ("fasterrcnn_mobilenet_v3_large_320_fpn",)
 # In timm a net that fixes its size is told it (`img_size`); the others take any.
 _TIMM = {
     "mobilenetv4_conv_small": 64, "deit_tiny_patch16_224": 64, "convnextv2_atto": 64,
@@ -102,24 +113,32 @@ def workload_of(reference: str) -> Workload:
     found = _workload_of(reference)
     build = found.model.build
     if build is None or found.model.batch is not None:
-        return found  # detectors, whose normalizations are frozen
+        return found  # detectors
     return replace(found, model=replace(found.model, build=partial(_accustomed, build, found.task)))
 
 
 def _accustomed(build: Callable[[], nn.Module], task: Task) -> nn.Module:
     """Return a net whose batch normalizations have the statistics of a few made-up pictures."""
     import torch
-    from torch.nn.modules.batchnorm import _BatchNorm
 
     module = build().eval()
+    seen = (torch.from_numpy(one) for one in task.inputs(_SEEN, 1).values())
+    _accustom(module, lambda: module(*seen))
+    return module.eval()
+
+
+def _accustom(module: nn.Module, call: Callable[[], object]) -> None:
+    """Have batch normalizations take the statistics of what they see in a call."""
+    import torch
+    from torch.nn.modules.batchnorm import _BatchNorm
+
     norms = [one for one in module.modules() if isinstance(one, _BatchNorm)]
     for norm in norms:
         norm.train()
         norm.momentum = None  # the mean of what is seen
     if norms:
         with torch.no_grad():
-            module(*(torch.from_numpy(one) for one in task.inputs(_SEEN, 1).values()))
-    return module.eval()
+            call()
 
 
 def _workload_of(reference: str) -> Workload:
@@ -151,7 +170,7 @@ def _seeded(make: Callable[[], nn.Module]) -> nn.Module:
     import torch
 
     torch.manual_seed(0)
-    return make().eval()
+    return woken(make()).eval()
 
 
 def _timm(name: str, **more: Any) -> nn.Module:
@@ -162,10 +181,14 @@ def _timm(name: str, **more: Any) -> nn.Module:
 
 def _detector(name: str, side: int) -> nn.Module:
     """Return a detector that does not scale pictures of this side up."""
+    import torch
     from torchvision import models
 
     given = {"weights_backbone": None, "min_size": side, "max_size": side, **_MORE.get(name, {})}
     net = models.get_model(name, weights=None, **given)
+    if name in _FADING:
+        _accustom(net, lambda: net.backbone(torch.randn(_SEEN, 3, side, side)))
+        tamed(net.eval(), [net.rpn, net.roi_heads], side)
     if name in _UNSURE:
         net.roi_heads.box_predictor.cls_score.weight.data *= _UNSURE[name]
     return one_picture(net)

@@ -45,6 +45,8 @@ INFINITE = "infinite outputs"
 NAN_OF_MADE_UP = "NaN on made-up inputs"
 # Of one whose answers nothing could be held against, as nothing else here runs the model.
 NOT_COMPARED = "answers not compared"
+# Of one whose model gives different inputs the same answers, so that comparing them proves nothing.
+ALIKE = "answers alike"
 # How the label begins of one whose graph keeps what one input gave at these places of its forward.
 FROZEN = "traced at "
 # Of one whose file is INT8 already, where no kernel of the engine computed in 8 bits.

@@ -31,6 +31,7 @@ from perfsuite.domain.judgement import (
 )
 from perfsuite.domain.metrics import AGREEMENT, LATENCY
 from perfsuite.domain.record import (
+    ALIKE,
     FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
@@ -171,7 +172,7 @@ def _in_words(run: Run) -> list[Labelled]:
     """Return the labels that do not explain themselves, with their cells."""
     frozen = {label: None for record in run.records.values() for label in record.labels
               if label.startswith(FROZEN)}  # fmt: skip
-    known = (NAN_OF_MADE_UP, NOT_COMPARED, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
+    known = (NAN_OF_MADE_UP, NOT_COMPARED, ALIKE, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
     return [
         Labelled(label, cells) for label in (*known, *frozen) if (cells := _labelled(run, label))
     ]

@@ -18,6 +18,7 @@ from perfsuite.errors import BuildError, ConfigError, Unsupported
 from perfsuite.export.calls import evaluated
 from perfsuite.export.state import check_loaded, duplicate, value_parts
 from perfsuite.export.wrappers import unwrap_parts, unwrapped, wrapped_parts
+from perfsuite.runner.build.alike import answers_alike
 from perfsuite.runner.build.identity import structure_of, unstored_parts
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice, check_repeatable_graph
@@ -61,6 +62,7 @@ def check_workload(workload: Workload) -> None:
     _check_inputs(workload)
     predict = _check_onnx(workload) if workload.model.onnx else _check_module(workload)
     task = workload.task
+    _warn_of_alike(workload, predict)
     if type(task).calibration is not Task.calibration and not task.made_up:
         _check_calibration(workload)
     training = _check_train(workload, task, predict)
@@ -151,6 +153,18 @@ def _check_onnx(workload: Workload) -> Predict:
     except BuildError as error:
         raise AssertionError(f"workload '{workload.name}': {error}") from error
     return lambda inputs: graph_outputs(path, inputs)
+
+
+def _warn_of_alike(workload: Workload, predict: Predict) -> None:
+    count = _sizes(workload, _spec(workload))[0]
+    given = [workload.task.inputs(count, seed) for seed in (0, 1)]
+    if answers_alike(given, [predict(one) for one in given]):
+        warnings.warn(
+            f"workload '{workload.name}': it gives different inputs the same answers, to 1e-4 of "
+            f"the largest, as with a last layer that is not trained, or a detector that finds "
+            f"nothing: that an export or a variant answers like it proves nothing",
+            stacklevel=3,
+        )
 
 
 def _spec(workload: Workload) -> tuple[InputSpec, ...]:

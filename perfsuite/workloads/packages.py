@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -16,6 +16,7 @@ from perfsuite.errors import ConfigError, Unavailable
 from perfsuite.plugins import suggestion
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 RANDOM = "random weights and pictures"
@@ -24,6 +25,8 @@ _PICTURE = (3, 224, 224)  # of nets that do not say what they take
 _DETECTOR = (3, 480, 640)  # torchvision's detectors scale pictures themselves
 _FRAMES, _CLIP = 16, 112  # of nets for video, and the side of a frame
 _FLOW = (3, 128, 128)  # the least that RAFT takes
+_ASLEEP = 0.01  # the least that a weight is, if all of its kind are the same
+_STD, _FACTORS = 0.02, (0.5, 1.5)  # of matrices that are drawn anew, and of factors of channels
 _ALONE = ("detection", "optical_flow")  # families whose nets export for one sample in a call
 
 Build = Callable[[], "nn.Module"]
@@ -106,7 +109,7 @@ def _torchvision(name: str) -> Workload:
         if "ssdlite" in name:
             _seeded(lambda: settled(net))
         elif name.startswith("ssd"):
-            _seeded(lambda: tamed(net))
+            _seeded(lambda: tamed(net, [net.head], 300))
         return one_picture(net) if family == "detection" else net
 
     task = RandomPictures(_torchvision_inputs(models, name, family))
@@ -147,23 +150,24 @@ def settled(net: Any) -> nn.Module:
     return quiet
 
 
-def tamed(net: Any) -> nn.Module:
-    """Return the single-stage detector, whose heads' layers give about one to random pictures.
+def tamed(net: Any, parts: Iterable[Any], side: int) -> nn.Module:
+    """Return the detector, whose `parts` have layers that give about one to a random picture.
 
     As torchvision draws SSD300's weights, signals grow on the way: all boxes that are kept have a
     score of exactly 1, and which these are is a matter of rounding.
     """
     import torch
 
-    def tame(layer: Any, _: Any, given: torch.Tensor) -> torch.Tensor:
-        for part in layer.parameters():
-            part.div_(given.std())
+    def divide(layer: Any, _: Any, given: torch.Tensor) -> torch.Tensor:
+        for one in layer.parameters():
+            one.div_(given.std())
         return given / given.std()
 
-    parts = (one for one in net.head.modules() if isinstance(one, torch.nn.Conv2d))
-    hooks = [one.register_forward_hook(tame) for one in parts]
+    kinds = (torch.nn.Conv2d, torch.nn.Linear)
+    layers = (one for part in parts for one in part.modules() if isinstance(one, kinds))
+    hooks = [one.register_forward_hook(divide) for one in layers]
     with torch.no_grad():
-        net([torch.randn(3, 300, 300)])
+        net([torch.randn(3, side, side)])
     for hook in hooks:
         hook.remove()
     quiet: nn.Module = net
@@ -208,4 +212,29 @@ def _seeded(make: Build) -> nn.Module:
 
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return make().eval()
+        return woken(make()).eval()
+
+
+def woken(net: nn.Module) -> nn.Module:
+    """Return the net, with other weights where all that a layer has are the same and nearly zero.
+
+    Training begins so: with heads of zeros, last normalizations of branches that multiply by zero,
+    LayerScale's 1e-6. Untrained, what stands before them does not show in the answers, and these
+    are alike for all pictures. Matrices are drawn as ViT's are, factors of channels around one.
+    """
+    import torch
+
+    with torch.no_grad():
+        for path, weight in net.named_parameters():
+            if "bias" in path.rpartition(".")[2] or not _is_asleep(weight):
+                continue
+            if sum(side > 1 for side in weight.shape) > 1:
+                weight.normal_(std=_STD)
+            else:
+                weight.uniform_(*_FACTORS)
+    return net
+
+
+def _is_asleep(weight: torch.Tensor) -> bool:
+    least, most = weight.aminmax()
+    return bool(least == most and abs(most) < _ASLEEP)

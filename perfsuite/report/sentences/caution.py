@@ -34,6 +34,7 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.record import (
+    ALIKE,
     FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
@@ -53,6 +54,11 @@ _LABELS = {
     NOT_COMPARED: (
         "its answers were not compared with those of the file, because onnxruntime, which gives "
         "these, does not take it"
+    ),
+    ALIKE: (
+        "the model gives different inputs the same answers, to 1e-4 of the largest, as one whose "
+        "last layer is not trained does, or a detector that finds nothing: that a variant's are "
+        "like them proves nothing; give it trained weights, or samples that it tells apart"
     ),
     INT8_ALREADY: (
         "the file rounds to 8 bits by itself and is timed as it is; what that costs in accuracy "

@@ -6,12 +6,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfsuite.domain.record import INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
+from perfsuite.domain.record import ALIKE, INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
 from perfsuite.export.noise import noise_floors
-from perfsuite.export.parity import check_finite, has_nan, looser, not_finite
+from perfsuite.export.parity import (
+    check_finite,
+    has_nan,
+    looser,
+    not_finite,
+)
+from perfsuite.runner.build.alike import answers_alike
 from perfsuite.runner.build.reference import differences
 
 if TYPE_CHECKING:
@@ -74,6 +80,8 @@ class Comparison:
             found = self._differences(given, wanted, answer, own)
             worst = {name: max(value, worst.get(name, 0.0)) for name, value in found.items()}
         odd, labels = self._odd(expected)
+        if answers_alike(inputs, expected):
+            labels = (*labels, ALIKE)
         if own == _ROUNDED:
             labels = (
                 *labels,

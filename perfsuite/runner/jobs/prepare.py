@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,18 +18,16 @@ from perfsuite.domain.record import (
     ONE_AT_A_TIME,
     SPLIT,
     UNLABELLED,
-    Likeness,
     Line,
 )
-from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
-from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, SchemaError, Unsupported
+from perfsuite.domain.runtime import Manifest, Runtime, Variant
+from perfsuite.domain.task import Inputs
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.frozen import frozen_in_files, naming_frozen
 from perfsuite.export.left import left_in_file
 from perfsuite.export.own_precision import BINARY
 from perfsuite.plugins import source_digest
 from perfsuite.runner.build import artifacts, kernels, stages
-from perfsuite.runner.build.as_graph import require_as_graph
 from perfsuite.runner.build.batching import spec_of
 from perfsuite.runner.build.capabilities import (
     identity_of,
@@ -43,26 +39,22 @@ from perfsuite.runner.build.capabilities import (
 from perfsuite.runner.build.changes import Changes
 from perfsuite.runner.build.every_processor import device_key
 from perfsuite.runner.build.hints import with_batch_hint
-from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.pictures import read_picture
 from perfsuite.runner.build.steps import steps_of
-from perfsuite.runner.build.unrounded import require_unrounded
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job
+from perfsuite.runner.jobs.comparing import Comparing
 from perfsuite.runner.jobs.possible import check_batch, check_supported, check_takes_batches
 from perfsuite.runner.jobs.prepared import built_only, prepared_line
 from perfsuite.runner.jobs.shipped import take_shipped
-from perfsuite.runtimes.shared.base import trimmed
 from perfsuite.runtimes.split.session import build_split, is_split
 from perfsuite.store.cache import Cache, key_of
-from perfsuite.store.temporary import TemporaryFolder
-from perfsuite.user_code import require_type, user_code
+from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     from perfsuite.export.own_precision import OwnPrecisions
     from perfsuite.measure.macs import Macs
-    from perfsuite.runner.build.answers import Compared
 
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
 _FACTS = "2"  # changes when other facts are found out of the same artifact, such as its MACs
@@ -160,10 +152,13 @@ class _Build:
         build_s = time.perf_counter() - started
         artifacts.write_manifest(folder, manifest)
         artifacts.write_inputs(folder, inputs)
-        compared = self._compared(folder, manifest, inputs[:2])
+        comparing = Comparing(self.job, self.runtime, self.builder, self.variant, folder)
+        with naming_frozen(self._graphs()):
+            compared = comparing.compared(manifest, inputs[:2])
         if compared.not_finite:
             manifest = msgspec.structs.replace(manifest, not_finite=compared.not_finite)
             artifacts.write_manifest(folder, manifest)
+        likeness, alike = comparing.likeness(manifest, inputs[:2])
         counted = self._counted(folder)
         changes = self.builder.changes() if self.variant.rebuild is not None else Changes()
         needs_source = self.runtime.takes == "module" or is_split(folder)
@@ -180,9 +175,13 @@ class _Build:
             versions=libraries_of(self.runtime),
             runtime=source_digest("runtime", self.job.runtime),
             input_shapes=artifacts.shapes_of(inputs),
-            likeness=self._likeness(folder, manifest, inputs[:2]),
+            likeness=likeness,
             structure=self.builder.structure() if needs_source else "",
-            labels=(*self._own.labels, *compared.labels, *changes.labels, *self._frozen()),
+            labels=tuple(
+                dict.fromkeys(
+                    (*self._own.labels, *compared.labels, *alike, *changes.labels, *self._frozen())
+                )
+            ),
             left=left_in_file(self.variant.graph),
         )
         artifacts.write_facts(folder, facts)
@@ -335,111 +334,6 @@ class _Build:
 
         outputs = check_repeatable(self.variant.rebuild(), inputs)
         return tuple(f"output{index}" for index in range(len(outputs)))
-
-    def _compared(self, folder: Path, manifest: Manifest, inputs: list[Inputs]) -> Compared:
-        """Return how the artifact's answers compare with the model's own."""
-        from perfsuite.export.parity import check_finite
-        from perfsuite.runner.build.answers import Compared, Comparison
-        from perfsuite.runner.build.reference import reference_outputs
-
-        if self.is_not_run:
-            return Compared({})
-        with self._opened(folder, manifest) as session:
-            answers = [self._answer(session, item) for item in inputs]
-        for answer in answers:
-            if len(answer) != len(manifest.outputs):
-                raise BuildError(
-                    f"{self.job.cell.key}: {len(answer)} outputs, {len(manifest.outputs)} expected"
-                )
-        if self.runtime.takes == "nothing":
-            for answer in answers:
-                check_finite(answer, manifest.outputs)
-            return Compared({})
-        workload, model = self.builder.workload, self.variant
-        if model.quantized:  # the answers before rounding are the model's own
-            model = replace(model, graph=workload.model.onnx)
-        operators = operators_of(self.runtime)
-        comparison = Comparison(
-            workload.task,
-            manifest,
-            partial(reference_outputs, model, operators=operators),
-            made_up=workload.task.made_up and not self.job.picture,
-        )
-        compare = comparison.quantized if self.variant.quantized else comparison.of
-        with naming_frozen(self._graphs()):
-            return compare(inputs, answers)
-
-    @contextmanager
-    def _opened(self, folder: Path, manifest: Manifest) -> Iterator[Session]:
-        """Open what was just built, so that a file that cannot be opened is not a damaged one.
-
-        Raises `BuildError` for that: the engine took the graph, and has no way to run it.
-        """
-        options = artifacts.options(self.job, self.variant.rebuild)
-        try:
-            with artifacts.open_session(self.runtime, folder, manifest, options) as session:
-                yield session
-        except SchemaError as error:
-            why = trimmed(str(error.__cause__ or error))
-            raise BuildError(
-                f"{self.runtime.name} took the model and cannot run it ({why}); take another "
-                f"engine, or another version of it"
-            ) from error
-
-    def _likeness(
-        self, folder: Path, manifest: Manifest, inputs: list[Inputs]
-    ) -> tuple[Likeness, ...]:
-        """Return how alike the answers are to those of the model before its passes.
-
-        There are none without passes, whose answers parity compares.
-        """
-        if not manifest.lossy or self.runtime.takes == "nothing" or self.is_not_run:
-            return ()
-        workload = self.builder.workload
-        calibrates = any(step.is_graph for step in self.builder.steps)
-        same = {spec.name for spec in manifest.inputs if spec.per_call}
-        given = [*inputs, *(calls_like(inputs[0], workload.task, same) if calibrates else [])]
-        try:
-            expected = self._expected(given)
-        except Unsupported:  # nothing here runs the model as it was
-            return ()
-        with self._opened(folder, manifest) as session:
-            answered = [self._answer(session, one) for one in given]
-        found = likeness(workload.task, manifest, expected, answered)
-        graph = self.variant.graph
-        if self.variant.quantized and graph is not None and not is_split(folder):
-            asked = (workload.task, manifest, graph, given, expected, answered, found)
-            if require_as_graph(*asked):
-                plain = msgspec.structs.replace(manifest, quantized=False, portable=None)
-                answers = partial(self._float_answers, plain, given[0])
-                require_unrounded(workload.task, graph, given[0], self.runtime.name, answers)
-        return found
-
-    def _float_answers(self, manifest: Manifest, given: Inputs, graph: Path) -> Outputs:
-        """Return the engine's answers by a file that rounds nothing."""
-        with TemporaryFolder() as folder:
-            self.runtime.build(Variant(graph, None, False), manifest, Path(folder))
-            with self._opened(Path(folder), manifest) as session:
-                return self._answer(session, given)
-
-    def _expected(self, given: list[Inputs]) -> list[Outputs]:
-        """Return the answers of the workload's model without passes."""
-        from perfsuite.runner.build.reference import file_outputs, module_outputs
-
-        path = self.builder.workload.model.onnx
-        if path is not None:
-            return [file_outputs(path, one) for one in given]
-        module = self.builder.build()
-        return [module_outputs(module, one) for one in given]
-
-    def _answer(self, session: Session, inputs: Inputs) -> Outputs:
-        """Return the engine's answers; what the model's own code raises is told as that."""
-        whose = f"{self.job.cell.key}: a call"
-        with user_code(whose):
-            answer = session.run(inputs)
-        if not isinstance(answer, tuple):
-            require_type(answer, list, whose, "a list")
-        return [require_type(item, np.ndarray, whose, "NumPy arrays alone") for item in answer]
 
     def _counted(self, folder: Path) -> Macs | None:
         from perfsuite.measure.macs import count_graph, count_module

@@ -119,7 +119,7 @@ def test_heads_of_a_detector_without_norms_give_about_one() -> None:
             return self.head(pictures[0][None])
 
     torch.manual_seed(0)
-    net = packages.tamed(Small())
+    net = packages.tamed(small := Small(), [small.head], 300)
     out = net([torch.randn(3, 300, 300)]).detach()
     assert 0.8 < float(out.std()) < 1.25
 
@@ -128,3 +128,33 @@ def test_optical_flow_is_exported_for_one_pair_of_pictures() -> None:
     workload = load_workload("torchvision:raft_small")
     assert workload.model.batch == 1
     assert list(workload.task.inputs(1, 0)) == ["first", "second"]
+
+
+def test_layers_that_were_drawn_as_zeros_are_drawn_anew() -> None:
+    import torch
+    from torch import nn
+
+    class Small(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.head, self.norm = nn.Linear(3, 4), nn.BatchNorm2d(3)
+            self.gamma = nn.Parameter(torch.full((3, 1, 1), 1e-6))
+            self.scale = nn.Parameter(torch.ones(3))
+            for part in (self.head.weight, self.head.bias, self.norm.weight):
+                nn.init.zeros_(part)
+
+    net = packages.woken(Small())
+    assert 0.005 < float(net.head.weight.std()) < 0.05
+    for factors in (net.norm.weight, net.gamma):
+        assert 0.5 <= float(factors.min()) < float(factors.max()) <= 1.5
+    assert not net.head.bias.any() and not net.norm.bias.any()
+    assert torch.equal(net.scale, torch.ones(3))
+
+
+def test_what_stands_before_a_head_of_zeros_shows_in_the_answers() -> None:
+    import torch
+
+    workload = load_workload("torchvision:vit_b_32")
+    net = workload.model.build()
+    assert net.heads.head.weight.any()
+    assert torch.equal(net.heads.head.weight, workload.model.build().heads.head.weight)

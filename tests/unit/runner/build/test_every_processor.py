@@ -17,7 +17,7 @@ from perfsuite.processor import read_processor
 from perfsuite.runner.build import artifacts, capabilities
 from perfsuite.runner.build.workload import workload_of
 from perfsuite.runner.job import Job, first_job
-from perfsuite.runner.jobs import prepare
+from perfsuite.runner.jobs import comparing
 from perfsuite.runner.jobs.evaluate import rows_key
 from perfsuite.runtimes.shared import quantization
 from perfsuite.store.cache import Cache
@@ -54,7 +54,7 @@ class Here:
 @pytest.fixture
 def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Here:
     # The engine computes on the processor that there is, on which 8 bits may overflow.
-    monkeypatch.setattr(prepare, "require_as_graph", lambda *_: None)
+    monkeypatch.setattr(comparing, "require_as_graph", lambda *_: None)
     return Here(tmp_path, monkeypatch)
 
 
