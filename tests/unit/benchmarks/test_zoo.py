@@ -69,6 +69,7 @@ def test_a_row_of_which_all_is_well() -> None:
         ({"fp32_openvino": cell(macs=900)}, "0.900 of the MACs"),
         ({"prune_openvino": cell(macs=900)}, "0.8 was asked for"),
         ({"int8_openvino": cell(cosine=0.79)}, "cosine to fp32 is 0.79"),
+        ({"fp32_pytorch": cell(labels=["answers alike"])}, "the same answers"),
         ({"fp32_pytorch": cell(missing=0.01)}, "off by 1.0e-02"),
         ({"fp32_pytorch": cell(unattributed=0.5)}, "50% of the call are nobody's"),
         ({"prune_openvino": {"status": "unsupported", "message": "no"}}, "nobody has looked at"),
