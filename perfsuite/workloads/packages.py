@@ -71,9 +71,10 @@ def check_packaged(reference: str) -> None:
 def packaged_workload(reference: str) -> Workload:
     """Return the workload of `torchvision:NAME` or `timm:NAME`.
 
-    The net has random weights, the same each time, and nothing is fetched. It takes pictures of the
-    size that its published weights were trained for. Raises `ConfigError`, with a suggestion, for a
-    name that the package has not, `Unavailable` without the package.
+    The net has random weights, the same each time, none of them all zeros (`woken`), and nothing is
+    fetched. It takes pictures of the size that its published weights were trained for. Raises
+    `ConfigError`, with a suggestion, for a name that the package has not, `Unavailable` without the
+    package.
     """
     package, _, name = reference.partition(":")
     try:
