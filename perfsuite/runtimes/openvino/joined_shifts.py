@@ -13,7 +13,7 @@ from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
 from perfsuite.runtimes.openvino.rounded_reductions import gives_shifted
-from perfsuite.runtimes.openvino.rounded_results import is_constant, put_apart
+from perfsuite.runtimes.openvino.rounded_results import constants_of, put_apart
 
 _PRODUCT, _JOINS = "MatMul", "Concat"
 _TURNS = ("Reshape", "Squeeze", "Transpose", "Unsqueeze")  # behind which an axis is another one
@@ -27,10 +27,16 @@ _PASSES = (
 def keep_joins_apart(model: Any) -> None:
     """Change an OpenVINO model so that no product with weights meets such zero points."""
     for each in models(model):
-        for layer in each.get_ordered_ops():
-            if layer.get_type_name() == _PRODUCT and is_constant(layer.input_value(1).get_node()):
+        layers = each.get_ordered_ops()
+        constants = constants_of(layers)
+        for layer in layers:
+            if layer.get_type_name() == _PRODUCT and _weights_of(layer) in constants:
                 for joined in [*_joined_otherwise(layer)]:
                     put_apart(joined)
+
+
+def _weights_of(product: Any) -> str:
+    return str(product.input_value(1).get_node().get_friendly_name())
 
 
 def _joined_otherwise(product: Any) -> Iterator[Any]:

@@ -8,6 +8,7 @@ with the lowest number changes nothing and keeps reduction and rounding apart.
 
 from __future__ import annotations
 
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from perfsuite.runtimes.openvino.bodies import models
@@ -23,8 +24,10 @@ _SIDES = 4  # from which on the sides behind the channels are reduced rightly
 def keep_results_apart(model: Any) -> None:
     """Change an OpenVINO model so that what a kernel would reduce and round wrongly is in two."""
     for each in models(model):
-        for layer in each.get_ordered_ops():
-            if _is_wrong(layer) and _meets_rounding(layer):
+        layers = each.get_ordered_ops()
+        constants = constants_of(layers)
+        for layer in layers:
+            if _is_wrong(layer) and _meets_rounding(layer, constants):
                 put_apart(layer)
 
 
@@ -40,7 +43,7 @@ def _is_wrong(layer: Any) -> bool:
     return bool(sides < _SIDES or first <= 1)  # samples and channels come first
 
 
-def _meets_rounding(layer: Any) -> bool:
+def _meets_rounding(layer: Any, constants: Collection[str]) -> bool:
     """Tell whether a layer's result, or what constants alone make of it, is rounded."""
     seen, left = set(), [layer]
     while left:
@@ -53,17 +56,20 @@ def _meets_rounding(layer: Any) -> bool:
                 continue
             seen.add(name)
             others = [one for one in reader.inputs() if one.get_index() != port.get_index()]
-            if all(is_constant(one.get_source_output().get_node()) for one in others):
+            given = (one.get_source_output().get_node() for one in others)
+            if all(one.get_friendly_name() in constants for one in given):
                 left.append(reader)
     return False
 
 
-def is_constant(layer: Any) -> bool:
-    """Tell whether a layer's results follow from constants alone."""
-    given = layer.input_values()
-    if not given:
-        return bool(layer.get_type_name() == _CONSTANT)
-    return all(is_constant(one.get_node()) for one in given)
+def constants_of(layers: Iterable[Any]) -> Collection[str]:
+    """Return the names of what constants alone make, of layers in the order in which they run."""
+    found: set[str] = set()
+    for layer in layers:
+        given = [one.get_node().get_friendly_name() for one in layer.input_values()]
+        if found.issuperset(given) if given else layer.get_type_name() == _CONSTANT:
+            found.add(layer.get_friendly_name())
+    return found
 
 
 def put_apart(layer: Any) -> None:

@@ -94,3 +94,19 @@ def test_only_what_would_be_wrong_is_kept_apart(tmp_path: Path) -> None:
     normalized = reduction("ReduceMean", (16, 48), 2, 16)
     normalized.graph.node[1].input[1] = "r"  # of what is made with other values nothing is fused
     assert apart(normalized, path) == 0
+
+
+def test_what_a_deep_net_makes_is_told_from_constants() -> None:
+    from openvino import Model
+    from openvino import opset13 as operators
+
+    given = operators.parameter([2, 16, 48], np.float32)
+    deep = given
+    for _ in range(1200):  # more than Python may call itself
+        deep = operators.relu(deep)
+    scaled = operators.multiply(operators.reduce_max(given, np.array([1])), deep)
+    limits = [np.float32(one) for one in (0, 1, 0, 1)]
+    model = Model([operators.fake_quantize(scaled, *limits, 256)], [given])
+    before = len(model.get_ops())
+    keep_results_apart(model)
+    assert len(model.get_ops()) == before
