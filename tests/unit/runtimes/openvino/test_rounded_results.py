@@ -104,7 +104,7 @@ def test_what_a_deep_net_makes_is_told_from_constants() -> None:
     deep = given
     for _ in range(1200):  # more than Python may call itself
         deep = operators.relu(deep)
-    scaled = operators.multiply(operators.reduce_max(given, np.array([1])), deep)
+    scaled = operators.multiply(operators.reduce_max(given, np.array([1]), keep_dims=True), deep)
     limits = [np.float32(one) for one in (0, 1, 0, 1)]
     model = Model([operators.fake_quantize(scaled, *limits, 256)], [given])
     before = len(model.get_ops())
