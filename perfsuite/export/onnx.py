@@ -20,6 +20,7 @@ from perfsuite.export.binary_torch import register_symbolic, translations, with_
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.frozen import frozen_places, mark_frozen
 from perfsuite.export.functions import inlined
+from perfsuite.export.group_norms import write_group_norms
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
 from perfsuite.export.sides import (
@@ -168,6 +169,7 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
         if model.ir_version == _WEIGHTS_ARE_INPUTS:
             model.ir_version += 1  # some exporters do not list them, which no engine minds
         sort_nodes(model)
+        write_group_norms(model)
         give_ranks(model, ranks)
         drop_repeated(model)
         if any(map(lacks_shape, model.graph.output)):  # as where a graph was cut

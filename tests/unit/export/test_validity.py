@@ -52,10 +52,10 @@ def test_weights_that_are_cut_short_are_told(tmp_path: Path) -> None:
 
 def test_an_operator_that_was_withdrawn_is_told_as_that(tmp_path: Path) -> None:
     path = tmp_path / "net.onnx"
-    norm = odd.node("GroupNormalization", ["c", "s", "s"], ["r"], "norm", num_groups=2)
-    made = odd.model([odd.body()[0], norm, *odd.body()[2:]], opset=18, more={"s": np.ones(2, "f")})
+    wider = odd.node("Upsample", ["c", "s"], ["r"], "wider")
+    made = odd.model([odd.body()[0], wider, *odd.body()[2:]], opset=18, more={"s": np.ones(4, "f")})
     path.write_bytes(made.SerializeToString())
-    with pytest.raises(ConfigError, match=r"GroupNormalization was withdrawn in operator set 18"):
+    with pytest.raises(ConfigError, match=r"Upsample was withdrawn in operator set 18"):
         read_graph(path)
 
 
