@@ -30,6 +30,9 @@ REFUSALS = {
     r"no layer of \w+ can be pruned: .*its channels go through (mean|native_layer_norm)": (
         "all channels go through a mean or a normalization of them all"
     ),
+    r"no layer of \w+ can be pruned: .*\(a ScaledStdConv2d\) answers otherwise": (
+        "weights are standardized in each call, over all channels that a layer reads"
+    ),
     r"none of its layers can be factorized": "no layer can be factorized, by its kind",
 }
 

@@ -112,7 +112,7 @@ def _failure(
         masked(zeros, groups, kept)
         replaced = cut(smaller, groups, kept)
         differences = (
-            _difference(_layers(zeros, inputs), _layers(smaller, inputs), replaced)
+            _difference(model, _layers(zeros, inputs), _layers(smaller, inputs), replaced)
             for inputs in samples
         )
         return next((difference for difference in differences if difference), "")
@@ -139,7 +139,10 @@ def _where(error: BaseException) -> str:
 
 
 def _difference(
-    expected: dict[str, torch.Tensor], found: dict[str, torch.Tensor], replaced: Sequence[str]
+    model: nn.Module,
+    expected: dict[str, torch.Tensor],
+    found: dict[str, torch.Tensor],
+    replaced: Sequence[str],
 ) -> str:
     """Return how the layers' results differ from the expected ones; '' if they do not."""
     for path, wanted in expected.items():
@@ -149,10 +152,19 @@ def _difference(
         if result is None:
             return f"without some of its channels {path or 'the model'} gives nothing"
         if wanted.shape == result.shape and _differ(wanted, result):
-            return f"without some of its channels {path or 'the model'} answers otherwise"
+            return f"without some of its channels {_told(model, path)} answers otherwise"
         if wanted.shape != result.shape and path.startswith(_OUTPUT):
             return "its channels are an output of the model"
     return ""
+
+
+def _told(model: nn.Module, path: str) -> str:
+    """Return the path of a layer, with its kind if that is none of torch's own."""
+    if not path or path.startswith(_OUTPUT):
+        return path or "the model"
+    kind = type(model.get_submodule(path))
+    own = not kind.__module__.startswith("torch.")
+    return f"{path} (a {kind.__name__})" if own else path
 
 
 def _differ(wanted: torch.Tensor, result: torch.Tensor) -> bool:

@@ -220,6 +220,17 @@ def test_a_number_of_channels_in_the_arithmetic_is_found_out() -> None:
     assert refused == {"a": "without some of its channels b answers otherwise"}
 
 
+def test_a_layer_of_a_kind_of_its_own_is_told_with_it() -> None:
+    class Scaled(nn.Conv2d):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) * x.shape[1]
+
+    net = seeded(lambda: nn.Sequential(nn.Conv2d(3, 8, 3), nn.ReLU(), Scaled(8, 4, 3)))
+    good, refused = cuttable_groups(net, channel_groups(net, pictures())[0], [pictures()])
+    assert not good
+    assert refused == {"0": "without some of its channels 2 (a Scaled) answers otherwise"}
+
+
 @pytest.mark.parametrize(
     ("between", "reason"),
     [
