@@ -4,6 +4,10 @@ Where a reduction takes away a side before the channels, or has three sides, tha
 scales of other channels, as where the mean of tokens is normalized by channels and rounded. A
 maximum or minimum is rounded as if it was scaled already, of any sides (OpenVINO 2026.4). A maximum
 with the lowest number changes nothing and keeps reduction and rounding apart.
+
+A product of integers, such as the size of what has a shape of its own, is wrong wherever a model
+rounds any values and a constant is added to it or scales it: its kernel takes that for the scale or
+zero point of 8 bits.
 """
 
 from __future__ import annotations
@@ -15,19 +19,22 @@ from perfsuite.runtimes.openvino.bodies import models
 from perfsuite.runtimes.openvino.profile import PRODUCTS
 
 _EXTREMES = ("ReduceMax", "ReduceMin")
-_REDUCES, _LOGICAL = "Reduce", "ReduceLogical"
-_ROUNDS, _CONSTANT = "FakeQuantize", "Constant"
+_REDUCES, _LOGICAL, _MULTIPLIES = "Reduce", "ReduceLogical", "ReduceProd"
+_ROUNDS, _CONSTANT, _RESULT = "FakeQuantize", "Constant", "Result"
 _APART = "Maximum"  # which is in no kernel of a reduction, and what is put in between
 _SIDES = 4  # from which on the sides behind the channels are reduced rightly
 
 
 def keep_results_apart(model: Any) -> None:
     """Change an OpenVINO model so that what a kernel would reduce and round wrongly is in two."""
-    for each in models(model):
-        layers = each.get_ordered_ops()
+    graphs = [each.get_ordered_ops() for each in models(model)]
+    rounds = any(layer.get_type_name() == _ROUNDS for layers in graphs for layer in layers)
+    for layers in graphs:
         constants = constants_of(layers)
         for layer in layers:
             if _is_wrong(layer) and _meets_rounding(layer, constants):
+                put_apart(layer)
+            if rounds and _multiplies_integers(layer) and not _is_apart(layer):
                 put_apart(layer)
 
 
@@ -41,6 +48,17 @@ def _is_wrong(layer: Any) -> bool:
     sides = rank.get_length()
     first = min((int(one) % sides for one in axes.data.reshape(-1)), default=sides)
     return bool(sides < _SIDES or first <= 1)  # samples and channels come first
+
+
+def _multiplies_integers(layer: Any) -> bool:
+    return bool(
+        layer.get_type_name() == _MULTIPLIES and layer.get_output_element_type(0).is_integral()
+    )
+
+
+def _is_apart(layer: Any) -> bool:
+    readers = (port.get_node().get_type_name() for port in layer.output(0).get_target_inputs())
+    return all(kind in (_APART, _RESULT) for kind in readers)
 
 
 def _meets_rounding(layer: Any, constants: Collection[str]) -> bool:
@@ -85,5 +103,5 @@ def put_apart(layer: Any) -> None:
     name = f"{layer.get_friendly_name()}/apart"  # in breakdowns it is a part of the layer
     made = operators.maximum(value, lowest, name=name).output(0)
     for reader in readers:
-        if reader.get_node().get_type_name() != "Result":
+        if reader.get_node().get_type_name() != _RESULT:
             reader.replace_source_output(made)

@@ -110,3 +110,37 @@ def test_what_a_deep_net_makes_is_told_from_constants() -> None:
     before = len(model.get_ops())
     keep_results_apart(model)
     assert len(model.get_ops()) == before
+
+
+def sized(operator: str, *, rounded: bool = True) -> onnx.ModelProto:
+    """Return values, rounded or not, times a number that depends on how many exceed 0.5."""
+    held = {"step": np.float32(STEP), "zero": np.uint8(100), "half": np.float32(0.5),
+            "times": np.float32(0.001)}  # fmt: skip
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "step", "zero"], ["q"], "q"),
+        helper.make_node("DequantizeLinear", ["q", "step", "zero"], ["d"], "d"),
+        helper.make_node("Greater", ["x", "half"], ["large"], "large"),
+        helper.make_node("NonZero", ["large"], ["places"], "places"),
+        helper.make_node("Size", ["places"], ["size"], "size"),
+        helper.make_node("Cast", ["size"], ["number"], "number", to=TensorProto.FLOAT),
+        helper.make_node(operator, ["number", "times"], ["factor"], "factor"),
+        helper.make_node("Mul", ["d" if rounded else "x", "factor"], ["y"], "y"),
+    ]
+    graph = helper.make_graph(
+        nodes if rounded else nodes[2:],
+        "graph",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["batch", 4, 5])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)],
+        [numpy_helper.from_array(np.asarray(value), name) for name, value in held.items()],
+    )
+    return helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 18)])
+
+
+@pytest.mark.parametrize("operator", ["Mul", "Add"])
+def test_the_size_of_what_has_a_shape_of_its_own_is_scaled(operator: str, tmp_path: Path) -> None:
+    graph, x = sized(operator), pictures(4, 5)
+    np.testing.assert_allclose(
+        answer_of(graph, x, tmp_path), wanted_of(graph, x), rtol=1e-5, atol=1e-6
+    )
+    assert apart(graph, tmp_path / "read.onnx") == 1
+    assert apart(sized(operator, rounded=False), tmp_path / "float.onnx") == 0
