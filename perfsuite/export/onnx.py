@@ -18,6 +18,7 @@ from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, translations, with_functions
 from perfsuite.export.calls import flattened, tensors_of
+from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
 from perfsuite.export.functions import inlined
 from perfsuite.export.group_norms import write_group_norms
@@ -68,7 +69,7 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
     with torch.no_grad(), _flattened(module, given):
         arguments = tuple(tensors_of(given))  # the call may have changed its own
         try:
-            with _quiet():
+            with _quiet(), computed_weights(module):  # which the other exporter refuses
                 model = _dynamo(module, spec, arguments)
             exporter, places = "dynamo", ""
         except Exception as dynamo_error:  # noqa: BLE001  (it raises whatever a model raises)
