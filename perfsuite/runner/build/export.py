@@ -15,6 +15,7 @@ from perfsuite.export.onnx import export_graph
 from perfsuite.export.pieces import export_pieces, piece_paths
 from perfsuite.export.spans import spans as placed
 from perfsuite.export.wrappers import scripted_part
+from perfsuite.runner.build.export_hints import layer_hint
 from perfsuite.runner.build.reference import check_export, module_outputs
 from perfsuite.runner.build.repeatable import check_repeatable, put_back
 from perfsuite.runner.build.stages import spans
@@ -60,7 +61,8 @@ class Exporter:
         """
         paths = piece_paths(module, self.stages())
         if not paths:
-            raise type(refusal)(f"{refusal}; {_STAGES}") from refusal
+            hint = layer_hint(module, str(refusal)) or _STAGES
+            raise type(refusal)(f"{refusal}; {hint}") from refusal
         try:
             export_pieces(module, paths, self._samples(), folder, str(refusal))
         except BuildError as error:
@@ -117,6 +119,8 @@ class Exporter:
                 f"'{scripted}' is TorchScript, of which exporters follow no calls from Python: "
                 f"leave it as it is in build(), or script the whole net"
             )
+        if hint := layer_hint(module, str(refusal)):
+            return hint
         training = [path for path, part in module.named_modules() if path and part.training]
         if isinstance(refusal, ParityError) and training:
             return (

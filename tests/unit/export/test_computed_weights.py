@@ -32,6 +32,7 @@ def orthogonal() -> Any:
     ).eval()
 
 
+@pytest.mark.verify
 def test_they_are_constants_of_the_graph(tmp_path: Path) -> None:
     net, path = orthogonal(), tmp_path / "net.onnx"
     export_graph(net, [InputSpec("x", "float32", ("batch", 3, 4, 4))], {"x": X}, path)
