@@ -21,6 +21,7 @@ import numpy as np
 
 from perfsuite.errors import BuildError
 from perfsuite.export.constant_splits import fold_splits
+from perfsuite.export.constants import constant_of
 
 if TYPE_CHECKING:
     import onnx
@@ -165,21 +166,12 @@ def _has_few(shape: Any) -> bool:
 
 def _lift_constants(graph: onnx.GraphProto) -> None:
     """Make initializers of `Constant` nodes; texts, sparse tensors and outputs stay nodes."""
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     outputs = {value.name for value in graph.output}
-    for node in [one for one in graph.node if one.op_type == "Constant" and not one.domain]:
-        (attribute,) = node.attribute
-        value = helper.get_attribute_value(attribute)
-        if attribute.name == "value" and value.data_type != value.STRING:
-            array = numpy_helper.to_array(value)
-        elif attribute.name in ("value_float", "value_floats"):
-            array = np.asarray(value, np.float32)
-        elif attribute.name in ("value_int", "value_ints"):
-            array = np.asarray(value, np.int64)
-        else:
-            continue
-        if node.output[0] not in outputs:
+    for node in list(graph.node):
+        array = constant_of(node)
+        if array is not None and node.output[0] not in outputs:
             graph.initializer.append(numpy_helper.from_array(array, node.output[0]))
             graph.node.remove(node)
 

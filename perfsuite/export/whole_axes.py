@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from perfsuite.export.bodies import bodies, every_node, names_made, unused_name
+from perfsuite.export.constants import constants_of
 from perfsuite.export.parts import part_of
 from perfsuite.export.shapes import ranks
 
@@ -52,7 +53,7 @@ def _write(graph: onnx.GraphProto, inferred: onnx.GraphProto, outer: _Known) -> 
     """Rewrite a graph, and the bodies in it; `inferred` is the same with all that it tells."""
     known = _Known(
         {**outer.ranks, **_own_ranks(inferred)},
-        {**outer.constants, **_own_constants(graph)},
+        {**outer.constants, **constants_of(graph)},
         outer.taken,
     )
     for node, other in zip(graph.node, inferred.node, strict=True):
@@ -67,16 +68,6 @@ def _own_ranks(graph: onnx.GraphProto) -> dict[str, int]:
         for value in (*graph.input, *graph.value_info, *graph.output)
         if value.type.tensor_type.HasField("shape")
     }
-
-
-def _own_constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    from onnx import numpy_helper
-
-    found = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-    for node in graph.node:
-        if node.op_type == "Constant" and node.attribute[0].name == "value":
-            found[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
-    return found
 
 
 def names_axes(node: onnx.NodeProto) -> bool:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from perfsuite.export.binary_operator import geometry_of, is_binary_conv
+from perfsuite.export.constants import constant_of
 
 if TYPE_CHECKING:
     import onnx
@@ -34,7 +35,7 @@ class Graph:
         }
         self.nodes: list[onnx.NodeProto] = []
         for node in given.node:
-            if node.op_type == "Constant" and (value := _constant(node)) is not None:
+            if (value := constant_of(node)) is not None:
                 self.constants[node.output[0]] = value
             else:
                 self.nodes.append(node)
@@ -133,18 +134,3 @@ def _in_plain_operators(model: onnx.ModelProto) -> onnx.ModelProto:
             )
         )
     return plain
-
-
-def _constant(node: onnx.NodeProto) -> Array | None:
-    from onnx import numpy_helper
-
-    (attribute,) = node.attribute
-    if attribute.name == "value":
-        stored: Array = numpy_helper.to_array(attribute.t)
-        return stored
-    if attribute.name in ("value_float", "value_floats"):
-        numbers = attribute.floats if attribute.name.endswith("s") else attribute.f
-        return np.array(numbers, np.float32)
-    if attribute.name in ("value_int", "value_ints"):
-        return np.array(attribute.ints if attribute.name.endswith("s") else attribute.i, np.int64)
-    return None

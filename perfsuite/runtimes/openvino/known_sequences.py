@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.export.bodies import every_node, names_made, names_read, unused_name
+from perfsuite.export.constants import constants_of
 from perfsuite.export.parts import part_of
 
 if TYPE_CHECKING:
@@ -54,14 +55,9 @@ class _Writer:
     """One walk over the graph: `held` are the tensors of each known sequence seen so far."""
 
     def __init__(self, graph: onnx.GraphProto, opset: int, sides: dict[str, list[int]]) -> None:
-        from onnx import numpy_helper
-
         self.graph, self.opset, self.sides = graph, opset, sides
         self.taken = names_made(graph)
-        self.constants = {one.name: numpy_helper.to_array(one) for one in graph.initializer}
-        for node in graph.node:
-            if node.op_type == "Constant" and node.attribute[0].name == "value":
-                self.constants[node.output[0]] = numpy_helper.to_array(node.attribute[0].t)
+        self.constants = constants_of(graph)
         self.held: dict[str, list[str]] = {}
         self.nodes: list[onnx.NodeProto] = []
 

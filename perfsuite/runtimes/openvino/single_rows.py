@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from perfsuite.export.bodies import bodies, every_node
+from perfsuite.export.constants import constants_of
 
 if TYPE_CHECKING:
     import onnx
@@ -22,11 +25,11 @@ _END = 2**63 - 1
 
 
 class _Place(NamedTuple):
-    """A node of a graph or body, by its place there, that takes the row `index`."""
+    """A node of a graph or body, by its place there, that takes the `row`."""
 
     graph: onnx.GraphProto
     place: int
-    index: onnx.TensorProto
+    row: np.ndarray
 
 
 def with_slices(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -49,7 +52,7 @@ def _rounds(graph: onnx.GraphProto) -> bool:
     return any(node.op_type == "DequantizeLinear" for node in every_node(graph))
 
 
-def _places(graph: onnx.GraphProto, outer: dict[str, onnx.TensorProto]) -> list[_Place]:
+def _places(graph: onnx.GraphProto, outer: dict[str, np.ndarray]) -> list[_Place]:
     """Return the Gathers that take one row, in such an order that each may be replaced in turn.
 
     `outer` are the indices that are known outside.
@@ -64,44 +67,36 @@ def _places(graph: onnx.GraphProto, outer: dict[str, onnx.TensorProto]) -> list[
     return found
 
 
-def _rows(graph: onnx.GraphProto) -> dict[str, onnx.TensorProto]:
+def _rows(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
     """Return the whole-numbered constants of one element, by name."""
-    from onnx import TensorProto
-
-    found = {tensor.name: tensor for tensor in graph.initializer}
-    for node in graph.node:
-        value = next((one.t for one in node.attribute if one.name == "value"), None)
-        if node.op_type == "Constant" and value is not None:
-            found[node.output[0]] = value
-    whole = (TensorProto.INT64, TensorProto.INT32)
-    return {
-        name: tensor
-        for name, tensor in found.items()
-        if tensor.data_type in whole and list(tensor.dims) in ([], [1])
-    }
+    found = constants_of(graph)
+    return {name: one for name, one in found.items() if one.dtype.kind == "i" and _is_one(one)}
 
 
-def _takes_one(node: onnx.NodeProto, rows: dict[str, onnx.TensorProto]) -> bool:
+def _is_one(array: np.ndarray) -> bool:
+    return array.shape in ((), (1,))
+
+
+def _takes_one(node: onnx.NodeProto, rows: dict[str, np.ndarray]) -> bool:
     return node.op_type == "Gather" and node.domain in _ONNX and node.input[1] in rows
 
 
-def _slice(graph: onnx.GraphProto, place: int, index: onnx.TensorProto, opset: int) -> None:
+def _slice(graph: onnx.GraphProto, place: int, index: np.ndarray, opset: int) -> None:
     """Take a Gather's row by a Slice, and the side away that a scalar index takes away."""
-    import numpy as np
     from onnx import helper, numpy_helper
 
     node = graph.node[place]
     axis = next((one.i for one in node.attribute if one.name == "axis"), 0)
-    name, row = node.output[0], int(numpy_helper.to_array(index).reshape(-1)[0])
+    name, row = node.output[0], int(index.reshape(-1)[0])
     limits = {"from": row, "to": _END if row == -1 else row + 1, "axis": axis}
     for what, value in limits.items():
         tensor = numpy_helper.from_array(np.array([value], np.int64), f"{name}/{what}")
         graph.initializer.append(tensor)
     given = [node.input[0], *(f"{name}/{what}" for what in limits)]
-    taken = f"{name}/row" if not index.dims else name
+    taken = f"{name}/row" if not index.ndim else name
     del graph.node[place]
     graph.node.insert(place, helper.make_node("Slice", given, [taken], node.name))
-    if index.dims:
+    if index.ndim:
         return
     if opset < _AXES_ARE_INPUTS:
         squeeze = helper.make_node("Squeeze", [taken], [name], node.name + SQUEEZE, axes=[axis])

@@ -13,6 +13,7 @@ import numpy as np
 
 from perfsuite.errors import Unsupported
 from perfsuite.export.bodies import bodies, every_node
+from perfsuite.export.constants import constants_of
 from perfsuite.export.parts import part_of
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class _Writer:
         self.top, self.sides = top, sides
 
     def rewrite(self, graph: onnx.GraphProto, outer: Mapping[str, np.ndarray]) -> None:
-        constants = {**outer, **_constants(graph)}
+        constants = {**outer, **constants_of(graph)}
         nodes: list[onnx.NodeProto] = []
         for node in graph.node:
             for body in bodies(node):
@@ -124,17 +125,6 @@ class _Writer:
             self.top.initializer.append(tensor)
         given = [value, *(f"{name}/{what}" for what in limits)]
         return helper.make_node("Slice", given, [name], name)
-
-
-def _constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
-    from onnx import TensorProto, numpy_helper
-
-    found = {one.name: one for one in graph.initializer if one.data_type == TensorProto.INT64}
-    for node in graph.node:
-        value = next((one.t for one in node.attribute if one.name == "value"), None)
-        if node.op_type == "Constant" and value is not None:
-            found[node.output[0]] = value
-    return {name: numpy_helper.to_array(tensor) for name, tensor in found.items()}
 
 
 def _no_wrapping(node: onnx.NodeProto) -> Unsupported:
