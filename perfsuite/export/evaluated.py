@@ -26,7 +26,7 @@ _MOST_MACS = 10**8  # of a call; a larger one would take minutes
 _MISREAD = frozenset(
     {
         "BatchNormalization",  # before opset 14 it takes the batch's own statistics
-        "GRU", "LSTM", "RNN",  # lengths of sequences, clip, activations and input_forget are left out
+        "GRU", "LSTM", "RNN",  # lengths, clip, activations, input_forget are left out
         "Hardmax", "LogSoftmax", "Softmax",  # before opset 13 they are over one axis alone
         "LRN",  # as many channels as there are samples are divided
         "LpNormalization",  # sums of numbers and not of their sizes

@@ -28,7 +28,7 @@ from perfsuite.export.overflow import fits_16_bits
 from perfsuite.libraries.vectors import has_vnni
 from perfsuite.processor import read_processor
 from perfsuite.runner.build.likeness import NOT_FINITE, likeness
-from perfsuite.runner.build.reference import graph_outputs
+from perfsuite.runner.build.reference import ENGINES_FAULT, graph_outputs
 from perfsuite.runner.build.unlike import Share, unlike
 
 _DOUBTED = 0.1  # of the relative error to fp32, or the share, above which the graph is asked
@@ -99,10 +99,7 @@ def _cause(graph: Path) -> str:
             "VNNI, adds them: give the weights 7 bits, as the pass int8 does here, or "
             "onnxruntime.quantization with reduce_range"
         )
-    return (
-        "this is no loss by rounding but a fault of the engine: take another version of it, or "
-        "another engine"
-    )
+    return f"this is no loss by rounding but {ENGINES_FAULT}"
 
 
 def _shares(

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PROVIDER = "CPUExecutionProvider"
-
+# Said where an engine alone answers otherwise.
+ENGINES_FAULT = "a fault of the engine: take another version of it, or another engine"
 
 _CORNERS = 4  # numbers of a box
 _AGREEMENT = (

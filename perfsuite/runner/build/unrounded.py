@@ -12,7 +12,7 @@ from perfsuite.errors import BuildError, ParityError, Unsupported
 from perfsuite.export.bodies import every_node
 from perfsuite.export.noise import noise_floors
 from perfsuite.export.onnx import graph_spec, load_graph
-from perfsuite.runner.build.reference import differences, graph_outputs
+from perfsuite.runner.build.reference import ENGINES_FAULT, differences, graph_outputs
 from perfsuite.store.temporary import TemporaryFolder
 
 if TYPE_CHECKING:
@@ -48,8 +48,7 @@ def require_unrounded(
         except ParityError as error:
             raise ParityError(
                 f"{engine} computes something else than the graph, in float too, where nothing is "
-                f"rounded: {error}; this is a fault of the engine: take another version of it, or "
-                f"another engine"
+                f"rounded: {error}; this is {ENGINES_FAULT}"
             ) from error
 
 

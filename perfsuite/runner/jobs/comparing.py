@@ -14,7 +14,7 @@ import numpy as np
 from perfsuite.domain.record import ALIKE, Likeness
 from perfsuite.domain.runtime import Manifest, Runtime, Session, Variant
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import BuildError, SchemaError, Unsupported
+from perfsuite.errors import BuildError, ParityError, SchemaError, Unsupported
 from perfsuite.export.parity import check_finite
 from perfsuite.runner.build import artifacts
 from perfsuite.runner.build.alike import answers_alike
@@ -22,7 +22,13 @@ from perfsuite.runner.build.answers import Compared, Comparison
 from perfsuite.runner.build.as_graph import require_as_graph
 from perfsuite.runner.build.capabilities import only_builds, operators_of
 from perfsuite.runner.build.likeness import calls_like, likeness
-from perfsuite.runner.build.reference import file_outputs, module_outputs, reference_outputs
+from perfsuite.runner.build.reference import (
+    ENGINES_FAULT,
+    file_outputs,
+    graph_answers,
+    module_outputs,
+    reference_outputs,
+)
 from perfsuite.runner.build.unrounded import require_unrounded
 from perfsuite.runner.build.variants import VariantBuilder
 from perfsuite.runner.job import Job
@@ -70,8 +76,32 @@ class Comparing:
             partial(reference_outputs, model, operators=operators),
             made_up=workload.task.made_up and not self.job.picture,
         )
-        compare = comparison.quantized if self.variant.quantized else comparison.of
-        return compare(inputs, answers)
+        if self.variant.quantized:
+            return comparison.quantized(inputs, answers)
+        try:
+            return comparison.of(inputs, answers)
+        except ParityError as error:
+            raise ParityError(f"{error}{self._whose(comparison, inputs)}") from error
+
+    def _whose(self, comparison: Comparison, inputs: list[Inputs]) -> str:
+        """Return that answers which differ are the engine's fault, where its graph has them right.
+
+        It is "" where nobody else runs that graph, or answers as the engine does, and where values
+        are rounded to fewer bits, which may cost as much.
+        """
+        manifest = comparison.manifest
+        rounds = manifest.precision != "fp32" or manifest.own_precisions
+        if self.variant.graph is None or rounds:
+            return ""
+        try:
+            own = graph_answers(self.variant.graph, inputs, operators_of(self.runtime))
+            comparison.of(inputs, own)
+        except (BuildError, ParityError, Unsupported):
+            return ""
+        return (
+            f"; ONNX Runtime, which runs the same graph without optimizations, answers as the "
+            f"model does: this is {ENGINES_FAULT}"
+        )
 
     def likeness(
         self, manifest: Manifest, inputs: list[Inputs]

@@ -18,6 +18,7 @@ from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
+from perfsuite.runtimes.openvino.causes import with_causes
 from perfsuite.runtimes.openvino.empty_constants import with_computed_empties
 from perfsuite.runtimes.openvino.kept_right import keep_right
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
@@ -99,7 +100,8 @@ class OpenVino:
                 note_settings(model)
                 openvino.save_model(model, str(folder / MODEL), compress_to_fp16=False)
         except RuntimeError as error:
-            raise build_error(self.name, variant.graph, error) from error
+            told = RuntimeError(with_causes(str(error)))
+            raise build_error(self.name, variant.graph, told) from error
 
     def open(self, folder: Path, manifest: Manifest, options: SessionOptions) -> OpenVinoSession:
         """Return a session for exactly `options.batch` samples.

@@ -183,6 +183,7 @@ def test_an_engine_that_computes_large_integers_otherwise(run: Run) -> None:
     assert other.error.kind == "ParityError"
     assert "output 'h' differs" in other.error.message
     assert "compute integers in 32 bits" in other.error.message
+    assert "answers as the model does: this is a fault of the engine" in other.error.message
 
 
 def test_each_label_has_its_sentence(run: Run) -> None:
