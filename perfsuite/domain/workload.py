@@ -20,9 +20,11 @@ class Workload:
         """Return a spec for each input, from the shapes of inputs for batches of 2 and 3.
 
         Axes that change with the batch are named `batch`; all others are static. A model that takes
-        only one batch size has static axes only.
+        only one batch size has static axes only; what begins with another length, as a picture
+        without a batch, is given once.
         """
-        sizes = (self.model.batch, self.model.batch) if self.model.batch else (2, 3)
+        only = self.model.batch
+        sizes = (only, only) if only else (2, 3)
         two, three = (self.task.inputs(size, 0) for size in sizes)
         shapes = {
             name: tuple(
@@ -32,7 +34,11 @@ class Workload:
             for name, array in two.items()
         }
         batched = any("batch" in shape for shape in shapes.values())
+
+        def is_given_once(shape: tuple[int | str, ...]) -> bool:
+            return shape[:1] != (only,) if only else batched and "batch" not in shape
+
         return tuple(
-            InputSpec(name, str(two[name].dtype), shape, batched and "batch" not in shape)
+            InputSpec(name, str(two[name].dtype), shape, is_given_once(shape))
             for name, shape in shapes.items()
         )

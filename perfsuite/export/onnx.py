@@ -25,6 +25,7 @@ from perfsuite.export.group_norms import write_group_norms
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
 from perfsuite.export.sides import (
+    BATCH,
     Ranks,
     give_ranks,
     lacks_shape,
@@ -98,6 +99,8 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
     normalize(model)
     model.metadata_props.add(key=EXPORTER, value=exporter)
     mark_frozen(model, places)
+    if any(item.per_call for item in spec) and not any(BATCH in item.shape for item in spec):
+        settle(model, spec)  # which of its inputs count samples, no open side tells
     path.write_bytes(model.SerializeToString(deterministic=True))
 
 
