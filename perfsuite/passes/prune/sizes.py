@@ -83,7 +83,7 @@ def why_fixed(model: nn.Module) -> dict[str, str]:
             and "weight" not in module._buffers
         )
         if computed:
-            why = "its weights are computed of others (a parametrization)"
+            why = "its weights are computed of others: remove the parametrization in build()"
             found |= {prefix + name: why for name, _ in module.named_parameters()}
             found[f"{prefix}weight"] = why
         elif rule_of(module) is None:

@@ -186,7 +186,7 @@ def bonds(model: nn.Module) -> Callable[[nn.Module], str]:
         if names[id(module)] > 1:
             return "the same module stands under another name too"
         if weight is None:
-            return "its weight is computed (a parametrization)"
+            return "its weight is computed: remove its parametrization in build()"
         if uses[id(weight)] > 1:
             return "its weight is shared with another layer"
         return "it has hooks" if module._forward_hooks or module._forward_pre_hooks else ""

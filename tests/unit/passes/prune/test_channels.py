@@ -218,7 +218,7 @@ def test_weights_that_are_computed_are_left_alone(wrap: object) -> None:
     net = pair(b=wrap(conv(16, 16)))  # type: ignore[operator]
     found, left = groups_of(net)
     assert set(found) == set()
-    assert left["b"] == "its weights are computed of others (a parametrization)"
+    assert left["b"] == "its weights are computed of others: remove the parametrization in build()"
     assert "multiplied by weights" in left["a"] or "go through" in left["a"]
 
 
