@@ -22,6 +22,7 @@ import numpy as np
 from perfsuite.errors import BuildError
 from perfsuite.export.constant_splits import fold_splits
 from perfsuite.export.constants import constant_of
+from perfsuite.export.logs import only_errors
 
 if TYPE_CHECKING:
     import onnx
@@ -120,13 +121,14 @@ def _fold_constants(graph_model: Any) -> None:
     from onnxscript.optimizer import fold_constants
 
     try:
-        fold_constants(
-            graph_model,
-            onnx_shape_inference=False,
-            input_size_limit=_WHOLE,
-            output_size_limit=_WHOLE,
-            should_fold=_may_fold,
-        )
+        with only_errors("onnxscript"):
+            fold_constants(
+                graph_model,
+                onnx_shape_inference=False,
+                input_size_limit=_WHOLE,
+                output_size_limit=_WHOLE,
+                should_fold=_may_fold,
+            )
     except Exception as error:
         raise BuildError(f"constants of the graph cannot be folded: {error}") from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import inspect
 import io
-import logging
 import re
 import warnings
 from collections.abc import Iterator, Sequence
@@ -22,6 +21,7 @@ from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
 from perfsuite.export.functions import inlined
 from perfsuite.export.group_norms import write_group_norms
+from perfsuite.export.logs import only_errors
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
 from perfsuite.export.sides import (
@@ -340,19 +340,15 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
 @contextlib.contextmanager
 def _quiet() -> Iterator[list[warnings.WarningMessage]]:
     """Keep the exporters' progress and log lines off the terminal; gives their warnings so far."""
-    logger = logging.getLogger("torch")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with (
-            warnings.catch_warnings(record=True) as told,
-            contextlib.redirect_stdout(io.StringIO()),
-            contextlib.redirect_stderr(io.StringIO()),
-        ):
-            warnings.simplefilter("always")
-            yield told
-    finally:
-        logger.setLevel(level)
+    with (
+        only_errors("torch"),
+        only_errors("onnxscript"),
+        warnings.catch_warnings(record=True) as told,
+        contextlib.redirect_stdout(io.StringIO()),
+        contextlib.redirect_stderr(io.StringIO()),
+    ):
+        warnings.simplefilter("always")
+        yield told
 
 
 @contextlib.contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.export.fold import rewritten
 from perfsuite.export.functions import inlined
+from perfsuite.export.logs import only_errors
 from perfsuite.export.stored import make_dense
 
 if TYPE_CHECKING:
@@ -134,7 +135,8 @@ def _folded(model: onnx.ModelProto) -> Inferred:
     from onnxscript.optimizer import fold_constants
 
     try:
-        folded = rewritten(model, partial(fold_constants, onnx_shape_inference=True))
+        with only_errors("onnxscript"):
+            folded = rewritten(model, partial(fold_constants, onnx_shape_inference=True))
     except Exception as error:  # noqa: BLE001  (it raises whatever an operator raises)
         _warn(error)
         return _inferred(model)

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from torch import nn
 
-_ROLL = "aten_roll"  # what the exporter calls an operator that it cannot write
+# What is said of an operator that the exporter cannot write, of a node that ONNX Runtime fails in,
+# and of a loop that OpenVINO does not read.
+_ROLL, _RECURRENT, _LOOP = "aten_roll", "LSTM node", "input type dynamic"
 
 
 def layer_hint(module: nn.Module, refusal: str) -> str:
@@ -20,13 +22,13 @@ def layer_hint(module: nn.Module, refusal: str) -> str:
             "too, so that samples change places: name the others, such as dim=(-2, -1)"
         )
     for path, part in module.named_modules():
-        if isinstance(part, nn.LSTM) and part.proj_size:
+        if _RECURRENT in refusal and isinstance(part, nn.LSTM) and part.proj_size:
             return (
                 f"'{path}' is an LSTM with proj_size, which ONNX's has not: take hidden_size alone "
                 f"and train it so, or write its steps as layers of their own. The runtimes pytorch "
                 f"and torch-compile take it as it is"
             )
-        if isinstance(part, nn.EmbeddingBag):
+        if _LOOP in refusal and isinstance(part, nn.EmbeddingBag):
             return (
                 f"'{path}' is an EmbeddingBag, which a graph has as a loop over bags that not "
                 f"every engine runs: where all bags are as long, an Embedding and its sum, mean or "

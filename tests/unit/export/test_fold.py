@@ -267,3 +267,15 @@ def test_shapes_of_a_graph_with_maps_are_inferred() -> None:
 
     found = infer(odd.maps_output(), {"x": (2, 3, odd.SIDE, odd.SIDE)})
     assert found.shapes["s"] == (2, odd.CLASSES)
+
+
+def test_what_is_not_folded_is_not_logged(caplog: pytest.LogCaptureFixture) -> None:
+    from onnx import helper
+
+    nodes = [
+        helper.make_node("SequenceEmpty", [], ["none"]),
+        helper.make_node("SequenceInsert", ["none", "x"], ["all"]),
+        helper.make_node("ConcatFromSequence", ["all"], ["y"], axis=0),
+    ]
+    simplified(model(nodes, [2], {}))
+    assert caplog.records == []

@@ -12,13 +12,16 @@ nn = torch.nn
 
 def test_layers_are_named_by_their_paths() -> None:
     projected = nn.ModuleDict({"first": nn.LSTM(4, 8), "second": nn.LSTM(4, 8, proj_size=2)})
-    hint = layer_hint(projected, "node LSTM fails")
+    hint = layer_hint(projected, "while running LSTM node. Name:")
     assert hint.startswith("'second' is an LSTM with proj_size, which ONNX's has not")
     bags = nn.Sequential(nn.Embedding(4, 2), nn.EmbeddingBag(4, 2))
-    assert "'1' is an EmbeddingBag, which a graph has as a loop" in layer_hint(bags, "dynamic")
+    assert "'1' is an EmbeddingBag, which a graph has as a loop" in layer_hint(
+        bags, "Unsupported input type dynamic"
+    )
 
 
 def test_what_moves_the_batch_is_told_by_what_the_exporter_says() -> None:
     said = "Error when calling function 'TracedOnnxFunction(<function aten_roll_complex at 0x7f>)'"
     assert layer_hint(nn.Identity(), said).endswith("name the others, such as dim=(-2, -1)")
-    assert layer_hint(nn.Sequential(nn.LSTM(4, 8), nn.Embedding(4, 2)), "no such operator") == ""
+    others = nn.Sequential(nn.LSTM(4, 8), nn.LSTM(4, 8, proj_size=2), nn.EmbeddingBag(4, 2))
+    assert layer_hint(others, "no such operator") == ""  # which none of them is
