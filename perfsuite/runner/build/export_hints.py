@@ -22,11 +22,12 @@ def layer_hint(module: nn.Module, refusal: str) -> str:
             "too, so that samples change places: name the others, such as dim=(-2, -1)"
         )
     for path, part in module.named_modules():
-        if _RECURRENT in refusal and isinstance(part, nn.LSTM) and part.proj_size:
+        told = _RECURRENT in refusal or f"({path}/" in refusal  # of one of its nodes
+        if told and isinstance(part, nn.LSTM) and part.proj_size:
             return (
                 f"'{path}' is an LSTM with proj_size, which ONNX's has not: take hidden_size alone "
-                f"and train it so, or write its steps as layers of their own. The runtimes pytorch "
-                f"and torch-compile take it as it is"
+                f"and train it so, or write its steps as layers of their own. The runtime pytorch "
+                f"takes it as it is"
             )
         if _LOOP in refusal and isinstance(part, nn.EmbeddingBag):
             return (
