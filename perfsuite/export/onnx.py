@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
-from perfsuite.export.binary_torch import register_symbolic, translations, with_functions
+from perfsuite.export.binary_torch import register_symbolic, with_functions
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
@@ -35,6 +35,7 @@ from perfsuite.export.sides import (
     spec_of,
 )
 from perfsuite.export.stored import drop_repeated, make_dense
+from perfsuite.export.translations import translations
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
 from perfsuite.export.value_reads import reads_values
 from perfsuite.user_code import user_code

@@ -1,0 +1,48 @@
+"""Operators that torch's exporter writes wrongly, or not at all, are exported as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from perfsuite.domain.model import InputSpec
+from perfsuite.export.onnx import export_graph, load_graph
+from perfsuite.runner.build.reference import graph_outputs, module_outputs
+
+
+class Reduced(nn.Module):
+    """Tokens are merged by numbers, as ToMe does, in all the ways; and medians along two axes.
+
+    What is multiplied up is how much light each of some points lets through.
+    """
+
+    def forward(self, x: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        to, merged = x[:, :4], x[:, 4:]
+        ways = [("mean", True), ("mean", False), ("amax", False), ("sum", True)]
+        made = [to.scatter_reduce(1, index, merged, way, include_self=own) for way, own in ways]
+        return (*made, x.median(1).values, *x.median(-1, keepdim=True), x.cumprod(1))
+
+
+def test_means_of_scattered_values_medians_and_products(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    spec = (
+        InputSpec("x", "float32", ("batch", 11, 6)),
+        InputSpec("index", "int64", ("batch", 7, 6)),
+    )
+
+    def inputs(batch: int) -> dict[str, np.ndarray]:
+        x = rng.normal(size=(batch, 11, 6)).astype(np.float32)
+        return {"x": x, "index": rng.integers(0, 3, (batch, 7, 6))}  # nothing falls on the last
+
+    file, net = tmp_path / "g.onnx", Reduced()
+    export_graph(net, spec, inputs(2), file)
+    told = {one.key: one.value for one in load_graph(file).metadata_props}
+    assert told["perfsuite.exporter"] == "dynamo"
+    for batch in (1, 3):
+        given = inputs(batch)
+        pairs = zip(graph_outputs(file, given), module_outputs(net, given), strict=True)
+        for found, wanted in pairs:
+            np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
