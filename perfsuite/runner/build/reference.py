@@ -223,7 +223,12 @@ def check_export(module: nn.Module, graph: Path, samples: Sequence[Inputs], task
         floors = partial(noise_floors, partial(module_outputs, module), inputs, expected)
         with naming_frozen([graph]):
             answered = _exported_outputs(graph, inputs)
-            differences(task, expected, answered, names, precision, floors)
+            try:
+                differences(task, expected, answered, names, precision, floors)
+            except ParityError as error:
+                raise ParityError(
+                    f"the exported graph answers otherwise than the module: {error}"
+                ) from error
 
 
 def _exported_outputs(graph: Path, inputs: Inputs) -> Outputs:
