@@ -34,6 +34,7 @@ from perfsuite.export.sides import (
     settled,
     spec_of,
 )
+from perfsuite.export.small_constants import kept_small_constants
 from perfsuite.export.stored import drop_repeated, make_dense
 from perfsuite.export.translations import translations
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
@@ -283,15 +284,16 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
     dynamic_shapes = (shapes,) if variadic else shapes
 
     def written(traced: Any) -> Any:
-        program = torch.onnx.export(
-            traced,
-            arguments,
-            input_names=[entry.name for entry in spec],
-            dynamo=True,
-            dynamic_shapes=dynamic_shapes,
-            custom_translation_table=translations(),
-            verbose=False,
-        )
+        with kept_small_constants():
+            program = torch.onnx.export(
+                traced,
+                arguments,
+                input_names=[entry.name for entry in spec],
+                dynamo=True,
+                dynamic_shapes=dynamic_shapes,
+                custom_translation_table=translations(),
+                verbose=False,
+            )
         if program is None:
             raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
         return program.model_proto

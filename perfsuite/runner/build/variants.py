@@ -62,7 +62,7 @@ if TYPE_CHECKING:
 
 
 MODULE_KEY = "key.txt"
-_EXPORTED = "2"  # changes when graphs are written with more than before
+_EXPORTED = "3"  # changes when graphs are written with more than before
 
 Rebuild = Callable[[], "nn.Module"]
 

@@ -154,7 +154,7 @@ def test_keys_are_what_they_were(folder: Path, monkeypatch: pytest.MonkeyPatch) 
     scaled = key_of(net, data, "Scale", "pass source", "1", b'{"by":2.0}', "")
     assert made.edits_key == key_of(scaled, data, "Shift", "pass source", "1", b'{"by":2.0}', "")
     versions = ("torch version", "onnx version")
-    assert made._export_key == key_of(made.edits_key, "export", "2", *versions, "0", "0.sub", "1")
+    assert made._export_key == key_of(made.edits_key, "export", "3", *versions, "0", "0.sub", "1")
     uses = [step.use.use for step in made.steps]
     assert asked == [("workload", made.job.reference), *(("pass", use) for use in uses)]
 
