@@ -27,10 +27,12 @@ PLUG_IN = "benchmarks/resnet_cifar10.py:resnet20"
 # Pairs that take as long as these.
 LONG_PAIRS = {
     ("binarize", "faster-rcnn-shufflenet"),
+    ("binarize", "whale-id"),
     ("distill", "devise"),
     ("lowrank", "faster-rcnn-shufflenet"),
     ("lowrank", "vgg16-cifar10"),
     ("prune", "faster-rcnn-shufflenet"),
+    ("prune", "show-attend-tell"),
     ("prune", "vgg16-cifar10"),
 }
 # The systems that are no classifiers of pictures, which a student of the table would replace.

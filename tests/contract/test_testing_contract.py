@@ -14,7 +14,9 @@ from perfsuite.workloads.zoo.train import RECIPES
 from perfsuite.workloads.zoo.weights import FOLDER
 
 # Each takes more than ten seconds.
-LONG = dict.fromkeys(("faster-rcnn-resnet101", "whale-id", "vehicle-type"), pytest.mark.verify)
+LONG = dict.fromkeys(
+    ("faster-rcnn-resnet101", "whale-id", "whale-id-plain", "vehicle-type"), pytest.mark.verify
+)
 
 
 @pytest.mark.parametrize(
