@@ -16,6 +16,7 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, with_functions
+from perfsuite.export.bodies import names_made, names_read
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
@@ -296,6 +297,7 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
             )
         if program is None:
             raise BuildError(f"the exporter gave nothing for {type(module).__name__}")
+        _require_whole(program.model_proto)
         return program.model_proto
 
     model = written(module)
@@ -305,6 +307,16 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
             torch.export.export(module, arguments, dynamic_shapes=dynamic_shapes, strict=True)
         )
     return with_functions(model)
+
+
+def _require_whole(model: onnx.ModelProto) -> None:
+    """Raise `BuildError` for a graph that reads what is not there.
+
+    The dynamo exporter (2.14) loses the limits of a second clamp of the same tensor.
+    """
+    lost = sorted(names_read(model.graph) - names_made(model.graph) - {""})
+    if lost:
+        raise BuildError(f"the graph reads {', '.join(lost)}, and has no such value")
 
 
 def _fixes(model: onnx.ModelProto, spec: Sequence[InputSpec]) -> bool:

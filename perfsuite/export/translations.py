@@ -1,11 +1,14 @@
 """Operators of torch that the dynamo exporter (2.14) writes wrongly, or not at all.
 
-It writes `scatter_reduce` with "mean" as if nothing was reduced: the last value wins. For a median
-along an axis it has nothing, nor for the products that a `cumprod` is made of.
+It writes `scatter_reduce` with "mean" as if nothing was reduced: the last value wins. Logarithms of
+sigmoids and of sums of powers are infinite in its graphs where they are not. For a median along an
+axis it has nothing, nor for a k-th value, a stable sort, a hypotenuse, and the products that a
+`cumprod` is made of.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,7 +22,13 @@ def translations() -> dict[Any, Any]:
     aten = torch.ops.aten
     return {
         aten.scatter_reduce.two: _scatter_reduce,
+        aten.log_sigmoid.default: _log_sigmoid,
+        aten.logaddexp.default: _logaddexp,
+        aten.logaddexp2.default: _logaddexp2,
         aten.median.dim: _median,
+        aten.kthvalue.default: _kthvalue,
+        aten.sort.stable: _sort,
+        torch.ops.prims.hypot.default: _hypot,
         torch.ops.prims.prod.default: _product,
         **(binary_translations() or {}),
     }
@@ -44,19 +53,75 @@ def _scatter_reduce(
     return op.Div(sums, op.Max(counts, one))  # what is not read at all stays
 
 
+def _log_sigmoid(self: Any) -> Any:
+    """Write log(1 / (1 + exp(-x))) so that no power of e is too large or too small."""
+    from onnxscript import opset18 as op
+
+    return op.Neg(op.Softplus(op.Neg(self)))
+
+
+def _logaddexp(self: Any, other: Any) -> Any:
+    """Write log(exp(a) + exp(b)) as the larger one and what the other adds to it."""
+    from onnxscript import opset18 as op
+
+    zero = op.CastLike(op.Constant(value_float=0.0), self)
+    apart = op.Where(op.Equal(self, other), zero, op.Abs(op.Sub(self, other)))  # infinities, too
+    return op.Add(op.Max(self, other), op.Softplus(op.Neg(apart)))
+
+
+def _logaddexp2(self: Any, other: Any) -> Any:
+    from onnxscript import opset18 as op
+
+    log2 = op.CastLike(op.Constant(value_float=math.log(2.0)), self)
+    return op.Div(_logaddexp(op.Mul(self, log2), op.Mul(other, log2)), log2)
+
+
 def _median(self: Any, dim: int, keepdim: bool = False) -> Any:
     """Write the lower of two values in the middle, and where it stands."""
     from onnxscript import opset18 as op
 
+    last = op.Sub(_length(self, dim), op.Constant(value_ints=[1]))
+    return _ranked(self, op.Div(last, op.Constant(value_ints=[2])), dim, keepdim)
+
+
+def _kthvalue(self: Any, k: int, dim: int = -1, keepdim: bool = False) -> Any:
+    from onnxscript import opset18 as op
+
+    return _ranked(self, op.Constant(value_ints=[k - 1]), dim, keepdim)
+
+
+def _ranked(self: Any, place: Any, dim: int, keepdim: bool) -> Any:
+    """Write the value at a place in ascending order, counted from 0, and where it stands."""
+    from onnxscript import opset18 as op
+
     axis = dim % len(self.shape)
-    length = op.Shape(self, start=axis, end=axis + 1)
-    last = op.Div(op.Sub(length, op.Constant(value_ints=[1])), op.Constant(value_ints=[2]))
-    count = op.Add(last, op.Constant(value_ints=[1]))
+    count = op.Add(place, op.Constant(value_ints=[1]))
     found = op.TopK(self, count, axis=axis, largest=0, sorted=1)
-    middle = [op.Gather(one, last, axis=axis) for one in found]
+    taken = [op.Gather(one, place, axis=axis) for one in found]
     if keepdim:
-        return tuple(middle)
-    return tuple(op.Squeeze(one, op.Constant(value_ints=[axis])) for one in middle)
+        return tuple(taken)
+    return tuple(op.Squeeze(one, op.Constant(value_ints=[axis])) for one in taken)
+
+
+def _sort(self: Any, stable: bool | None = None, dim: int = -1, descending: bool = False) -> Any:
+    """Write all values in order; TopK gives equal ones in the order in which they stand."""
+    from onnxscript import opset18 as op
+
+    axis = dim % len(self.shape)
+    return op.TopK(self, _length(self, dim), axis=axis, largest=int(descending), sorted=1)
+
+
+def _length(self: Any, dim: int) -> Any:
+    from onnxscript import opset18 as op
+
+    axis = dim % len(self.shape)
+    return op.Shape(self, start=axis, end=axis + 1)
+
+
+def _hypot(self: Any, other: Any) -> Any:
+    from onnxscript import opset18 as op
+
+    return op.Sqrt(op.Add(op.Mul(self, self), op.Mul(other, other)))
 
 
 def _product(self: Any, dims: Sequence[int] | None, output_dtype: Any = None) -> Any:

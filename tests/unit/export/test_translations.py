@@ -16,14 +16,23 @@ from perfsuite.runner.build.reference import graph_outputs, module_outputs
 class Reduced(nn.Module):
     """Tokens are merged by numbers, as ToMe does, in all the ways; and medians along two axes.
 
-    What is multiplied up is how much light each of some points lets through; lengths divide.
+    What is multiplied up is how much light each of some points lets through; lengths divide. Some
+    logarithms are of what is next to nothing, or beyond what a float holds.
     """
 
     def forward(self, x: torch.Tensor, index: torch.Tensor) -> tuple[torch.Tensor, ...]:
         to, merged = x[:, :4], x[:, 4:]
         ways = [("mean", True), ("mean", False), ("amax", False), ("sum", True)]
         made = [to.scatter_reduce(1, index, merged, way, include_self=own) for way, own in ways]
-        return (*made, x.median(1).values, *x.median(-1, keepdim=True), x.cumprod(1), unit(x))
+        medians = x.median(1).values, *x.median(-1, keepdim=True), *x.kthvalue(2, 1)
+        logs = (
+            nn.functional.logsigmoid(x * 40),
+            torch.logaddexp(x * 100, x.flip(1) * 90),
+            torch.logaddexp2(x * 100, x.flip(1) * 90),
+        )
+        ordered = torch.sort(x.round(), dim=1, stable=True, descending=True)
+        lengths = torch.hypot(x, x.flip(1)), unit(x)
+        return (*made, *medians, x.cumprod(1), *logs, *ordered, *lengths)
 
 
 def unit(x: torch.Tensor) -> torch.Tensor:
@@ -52,3 +61,15 @@ def test_means_of_scattered_values_medians_and_products(tmp_path: Path) -> None:
         pairs = zip(graph_outputs(file, given), module_outputs(net, given), strict=True)
         for found, wanted in pairs:
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+class ClampedTwice(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x.clamp(-2, 2)[:, :, None] * x.clamp(-1, 3)[:, None]
+
+
+def test_limits_that_the_dynamo_exporter_loses_are_written_by_the_other(tmp_path: Path) -> None:
+    x, file = np.linspace(-4, 4, 12, dtype=np.float32).reshape(2, 6), tmp_path / "g.onnx"
+    export_graph(ClampedTwice(), (InputSpec("x", "float32", ("batch", 6)),), {"x": x}, file)
+    (found,), (wanted,) = graph_outputs(file, {"x": x}), module_outputs(ClampedTwice(), {"x": x})
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
