@@ -37,6 +37,7 @@ from perfsuite.export.sides import (
 )
 from perfsuite.export.small_constants import kept_small_constants
 from perfsuite.export.stored import drop_repeated, make_dense
+from perfsuite.export.symbolics import register_symbolics
 from perfsuite.export.translations import translations
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
 from perfsuite.export.value_reads import reads_values
@@ -334,6 +335,7 @@ def _torchscript(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[
     import torch
 
     register_symbolic()
+    register_symbolics()
     buffer = io.BytesIO()
     with _without_graphs():
         torch.onnx.export(

@@ -73,3 +73,17 @@ def test_limits_that_the_dynamo_exporter_loses_are_written_by_the_other(tmp_path
     export_graph(ClampedTwice(), (InputSpec("x", "float32", ("batch", 6)),), {"x": x}, file)
     (found,), (wanted,) = graph_outputs(file, {"x": x}), module_outputs(ClampedTwice(), {"x": x})
     np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_the_other_exporter_rounds_down_and_knows_small_sigmoids(tmp_path: Path) -> None:
+    class Clamped(ClampedTwice):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            whole = torch.floor_divide(x * 7, 2.0) + torch.floor_divide(x.abs().int(), 2)
+            return super().forward(whole) + nn.functional.logsigmoid(x * 40)[:, None]
+
+    x, file = np.linspace(-4, 4, 12, dtype=np.float32).reshape(2, 6), tmp_path / "g.onnx"
+    export_graph(Clamped(), (InputSpec("x", "float32", ("batch", 6)),), {"x": x}, file)
+    told = {one.key: one.value for one in load_graph(file).metadata_props}
+    assert told["perfsuite.exporter"] == "torchscript"
+    (found,), (wanted,) = graph_outputs(file, {"x": x}), module_outputs(Clamped(), {"x": x})
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)
