@@ -13,6 +13,7 @@ import importlib
 import os
 import socket
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -23,6 +24,7 @@ from perfsuite.runner.forks import CELL, LONGEST, READY, REAP, REFUSED, Request
 from perfsuite.runner.worker import die_with, work
 
 TASKS = Path("/proc/self/task")  # proc(5): a folder for each thread
+ENDS_WITHIN_S = 0.2  # a thread that was told to end
 
 
 def serve(parent: socket.socket, modules: Sequence[str]) -> Path | None:
@@ -37,7 +39,7 @@ def serve(parent: socket.socket, modules: Sequence[str]) -> Path | None:
     fit = _fit_to_fork()
     while message := parent.recv(LONGEST):
         request = msgspec.json.decode(message, type=Request)
-        if not fit or _threads() != 1 or not sys.modules.keys().isdisjoint(request.beside):
+        if not fit or not _is_alone() or not sys.modules.keys().isdisjoint(request.beside):
             parent.send(REFUSED)
             continue
         folder = _forked(parent, request)
@@ -95,11 +97,17 @@ def _fit_to_fork() -> bool:
         spoiled = getattr(getattr(torch, "_C", None), "_cuda_isInBadFork", bool)
         os._exit(int(spoiled()))
     _, status = os.waitpid(child, 0)
-    return status == 0 and _threads() == 1
+    return status == 0 and _is_alone()
 
 
-def _threads() -> int:
-    return sum(1 for _ in TASKS.iterdir())
+def _is_alone() -> bool:
+    """Tell whether this process has one thread; one that has ended is listed a moment longer."""
+    end_s = time.monotonic() + ENDS_WITHIN_S
+    while sum(1 for _ in TASKS.iterdir()) > 1:
+        if time.monotonic() >= end_s:
+            return False
+        time.sleep(0.001)
+    return True
 
 
 if __name__ == "__main__":
