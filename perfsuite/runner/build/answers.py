@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from perfsuite.domain.record import ALIKE, INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
-from perfsuite.export.noise import noise_floors
+from perfsuite.export.noise import noise_floors, rounding_decides
 from perfsuite.export.parity import (
     check_finite,
     has_nan,
@@ -88,6 +89,10 @@ class Comparison:
                 *(_off(name, value) for name, value in worst.items() if value > _FAR),
             )
         return Compared(worst, odd, labels)
+
+    def hangs_on_ties(self, inputs: Sequence[Inputs]) -> bool:
+        """Tell whether the model's own answers differ where a rounding error changes its inputs."""
+        return rounding_decides(self.model, inputs, partial(self.of, inputs))
 
     def quantized(self, inputs: Sequence[Inputs], answers: Sequence[Outputs]) -> Compared:
         """Return how the answers of a quantized graph compare, which differ on purpose.

@@ -24,6 +24,7 @@ from perfsuite.runner.build.capabilities import only_builds, operators_of
 from perfsuite.runner.build.likeness import calls_like, likeness
 from perfsuite.runner.build.reference import (
     ENGINES_FAULT,
+    TIES,
     file_outputs,
     graph_answers,
     module_outputs,
@@ -86,9 +87,12 @@ class Comparing:
     def _whose(self, comparison: Comparison, inputs: list[Inputs]) -> str:
         """Return that answers which differ are the engine's fault, where its graph has them right.
 
-        It is "" where nobody else runs that graph, or answers as the engine does, and where values
-        are rounded to fewer bits, which may cost as much.
+        Where rounding errors decide what the model answers it is nobody's. It is "" where nobody
+        else runs that graph, or answers as the engine does, and where values are rounded to fewer
+        bits, which may cost as much.
         """
+        if comparison.hangs_on_ties(inputs):
+            return TIES
         manifest = comparison.manifest
         rounds = manifest.precision != "fp32" or manifest.own_precisions
         if self.variant.graph is None or rounds:

@@ -100,8 +100,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
         Path(job.picture) if job.picture else "",
         *writer_key(runtime, quantized=variant.quantized),
     )
-    build = _Build(job, runtime, builder, variant)
-    folder, made = cache.build("artifact", key, build)
+    folder, made = cache.build("artifact", key, _Build(job, runtime, builder, variant))
     line = prepared_line(
         job,
         folder,
@@ -113,7 +112,7 @@ def _prepared(job: Job, builder: VariantBuilder, libraries: dict[str, str]) -> L
     )
     if fitted_s := builder.fitted_s:
         line = msgspec.structs.replace(line, made_s=fitted_s)
-    return built_only(line, runtime, job, folder) if build.is_not_run else line
+    return built_only(line, runtime, job, folder) if only_builds(runtime, job.cell.device) else line
 
 
 def _labels(builder: VariantBuilder, folder: Path) -> tuple[str, ...]:
@@ -136,11 +135,6 @@ class _Build:
     runtime: Runtime
     builder: VariantBuilder
     variant: Variant
-
-    @property
-    def is_not_run(self) -> bool:
-        """Tell whether the artifact is for a device that runs nothing here: it has no answers."""
-        return only_builds(self.runtime, self.job.cell.device)
 
     def __call__(self, folder: Path) -> None:
         self._check_stages()

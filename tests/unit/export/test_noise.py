@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
+
 import numpy as np
 import pytest
 
 from perfsuite.domain.task import Inputs, Outputs
-from perfsuite.errors import ParityError
-from perfsuite.export.noise import CALLS, FACTOR, GROWN, LARGEST, noise_floors
+from perfsuite.errors import BuildError, ParityError
+from perfsuite.export.noise import CALLS, FACTOR, GROWN, LARGEST, noise_floors, rounding_decides
 from perfsuite.export.parity import parity
 
 X = {"x": np.random.default_rng(0).normal(size=(4, 8)).astype(np.float32)}
@@ -140,3 +142,24 @@ def test_large_answers_are_not_asked_for_again() -> None:
 
     assert noise_floors(model, X, [X["x"], X["x"].astype(int)]) == [0.0, 0.0]
     assert noise_floors(model, X, [np.zeros(3, np.float32)]) == [0.0]
+
+
+def test_whose_best_two_are_next_to_equal_is_decided_by_rounding() -> None:
+    def best(inputs: Inputs) -> Outputs:
+        return [inputs["x"].argmax(1)]
+
+    def decides(model: Callable[[Inputs], Outputs], inputs: Inputs) -> bool:
+        expected = best(inputs)
+
+        def compare(answers: Sequence[Outputs]) -> None:
+            parity(expected, answers[0], ["best"], "fp32")
+
+        return rounding_decides(model, [inputs], compare)
+
+    def fails(inputs: Inputs) -> Outputs:
+        raise BuildError("no such size")
+
+    tied = {"x": np.ones((1, 8), np.float32)}
+    assert decides(best, tied)
+    assert not decides(best, X)
+    assert not decides(fails, tied)

@@ -104,3 +104,13 @@ def test_answers_that_are_rounding_errors_may_differ_by_themselves() -> None:
     held = Comparison(Task(), manifest, exact, made_up=False)
     with pytest.raises(ParityError, match="output 'z' differs"):
         held.of([x], [[x["x"], np.zeros_like(x["x"])]])
+
+
+def test_answers_that_near_ties_decide_are_told_from_those_of_a_fault() -> None:
+    def best(inputs: Inputs) -> Outputs:
+        return [inputs["x"].argmax(1)]
+
+    held = Comparison(Task(), comparison(GOOD).manifest, best, made_up=False)
+    clear = {"x": np.arange(8, dtype=np.float32)[None]}
+    assert held.hangs_on_ties([{"x": np.ones((1, 8), np.float32)}])
+    assert not held.hangs_on_ties([clear])

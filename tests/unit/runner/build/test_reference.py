@@ -125,3 +125,23 @@ def test_an_export_that_differs_names_what_its_trace_keeps_for_good(tmp_path: Pa
         assert ("net.py:7 (a branch)" in str(caught.value)) == bool(places)
         said = "the exported graph answers otherwise than the module: output 'y' differs: "
         assert said in str(caught.value)
+
+
+def test_an_export_is_not_blamed_for_what_near_ties_decide(tmp_path: Path) -> None:
+    import torch
+    from torch import nn
+
+    class Best(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x.argmax(1)
+
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 8])
+    y = helper.make_tensor_value_info("y", TensorProto.INT64, [1])
+    last = helper.make_node("ArgMax", ["x"], ["y"], axis=1, keepdims=0, select_last_index=1)
+    graph = helper.make_graph([last], "g", [x], [y])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(model, tmp_path / "net.onnx")
+    clear, tied = np.arange(8, dtype=np.float32)[None], np.ones((1, 8), np.float32)
+    check_export(Best(), tmp_path / "net.onnx", [{"x": clear}], Task())
+    with pytest.raises(ParityError, match="where its inputs change by a rounding error"):
+        check_export(Best(), tmp_path / "net.onnx", [{"x": tied}], Task())
