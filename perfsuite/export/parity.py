@@ -8,6 +8,7 @@ import numpy as np
 
 from perfsuite.domain.task import Outputs
 from perfsuite.errors import BuildError, ConfigError, ParityError
+from perfsuite.export.edges import at_edges
 from perfsuite.plugins import suggestion
 
 # The largest |a-b| / max|b|. That of int8, of root mean squares, is for graphs that round by
@@ -37,9 +38,10 @@ def parity(
     If b is all zero, it is max|a|; of texts it is the share that differs. Infinities and NaN are
     equal to their like. In outputs of two dimensions and more than one column, each row must have
     its largest entry in the same column (top-1) if that leads the second largest by more than the
-    tolerance times max|b|. An output in half precision has at least the tolerance of that. Raises
-    `ParityError` if the numbers of outputs differ, and for the first output that differs in shape,
-    finiteness, value or top-1.
+    tolerance times max|b|. An output in half precision has at least the tolerance of that. Of whole
+    numbers, of which a few may lie behind an edge (see `edges.py`), it is the share that does.
+    Raises `ParityError` if the numbers of outputs differ, and for the first output that differs in
+    shape, finiteness, value or top-1.
 
     In int8, where a value near the edge of a step may be rounded to either side, it is the quotient
     of root mean squares, and there is no comparison of top-1. Integers, texts and shapes that
@@ -138,6 +140,9 @@ def _one(
         off = np.where(np.isfinite(b), np.abs(a - b), 0.0)
     difference, tolerance = float(off.max()) / scale, TOLERANCES[precision]
     if difference > tolerance:
+        share = at_edges(reference, actual, tolerance)
+        if share is not None:
+            return share
         raise ParityError(
             f"output '{name}' differs: max|a-b|/max|b| = {difference:.3g}, "
             f"the tolerance is {tolerance:g}{_narrow(reference)}"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from perfsuite.export.fold import rewritten
 from perfsuite.export.functions import inlined
 from perfsuite.export.logs import only_errors
+from perfsuite.export.order import sort_nodes
 from perfsuite.export.stored import make_dense
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ Shapes = dict[str, Shape]
 class Inferred(NamedTuple):
     """A model with functions expanded, and its tensors' shapes and bytes per element, by name.
 
-    Binary convolutions stay calls of their function. A tensor whose shape cannot be inferred is
-    missing.
+    Its nodes are in order. Binary convolutions stay calls of their function. A tensor whose shape
+    cannot be inferred is missing.
     """
 
     model: onnx.ModelProto
@@ -46,6 +47,7 @@ def infer(model: onnx.ModelProto, given: Mapping[str, Shape] | None) -> Inferred
 
     copy = onnx.ModelProto()
     copy.CopyFrom(inlined(model, binary=False))
+    sort_nodes(copy)  # an engine sorts them by itself, and shapes follow in order
     make_dense(copy)  # shapes are not inferred of what is stored sparse
     del copy.graph.value_info[:]  # they may have dynamic axes
     declared = known(copy.graph)[0]

@@ -306,3 +306,14 @@ def test_what_engines_fuse_is_known() -> None:
     for name in ("QLinearAdd", "SkipLayerNormalization", "FastGelu", "NhwcMaxPool"):
         assert name in known
         assert is_free(op(f"ms:{name}", "a", "y"))
+
+
+def test_a_graph_against_the_order_of_its_nodes_is_counted_whole() -> None:
+    in_order = two_convolutions(op("Relu", "c", "r"))
+    backwards = onnx.ModelProto.FromString(in_order.SerializeToString())
+    nodes = [one.SerializeToString() for one in reversed(backwards.graph.node)]
+    del backwards.graph.node[:]
+    backwards.graph.node.extend(map(onnx.NodeProto.FromString, nodes))
+    found = count_graph(backwards, pictures())
+    assert found.macs > 0
+    assert found == count_graph(in_order, pictures())

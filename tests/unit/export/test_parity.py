@@ -156,3 +156,29 @@ def test_answers_in_half_precision_may_be_rounded_to_the_next_of_that() -> None:
         parity([wanted], [wanted + np.float16(0.02)], ["y"], "fp32")
     with pytest.raises(ParityError, match=r"tolerance is 0\.0001"):
         parity([wanted.astype(np.float32)], [next_one.astype(np.float32)], ["y"], "fp32")
+
+
+def test_pixels_next_to_the_edge_of_a_step_may_be_rounded_to_either_side() -> None:
+    pixels = np.arange(10_000, dtype=np.uint8).reshape(1, 100, 100)
+    next_ = pixels.copy()
+    next_[0, 0, :50] ^= 1
+    assert parity([pixels], [next_], ["y"], "fp32") == {"y": 0.005}
+    with pytest.raises(ParityError, match=r"max\|a-b\|/max\|b\| = 0\.00392"):
+        parity([pixels], [pixels ^ 1], ["y"], "fp32")
+    next_[0, 0, 0] = 99
+    next_[0, 0, 1:50] = pixels[0, 0, 1:50]
+    assert parity([pixels], [next_], ["y"], "fp32") == {"y": 0.0001}
+
+
+def test_some_classes_of_a_mask_may_differ_and_those_of_a_few_answers_may_not() -> None:
+    mask = np.zeros((1, 100, 100), np.int64)
+    mask[0, 50:] = 7
+    other = mask.copy()
+    other[0, 49, :10] = 7
+    assert parity([mask], [other], ["mask"], "fp32") == {"mask": 0.001}
+    other[0, 49, 10] = 7
+    with pytest.raises(ParityError, match="'mask' differs"):
+        parity([mask], [other], ["mask"], "fp32")
+    assert parity([mask], [other], ["mask"], "fp16") == {"mask": 0.0011}
+    with pytest.raises(ParityError, match="'label' differs"):
+        parity([np.array([3, 2, 1])], [np.array([3, 2, 0])], ["label"], "fp32")

@@ -15,7 +15,7 @@ from perfsuite.errors import BuildError
 from perfsuite.passes.int8 import prepare
 from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.prepare import prepared
-from perfsuite.passes.int8.unchanged import difference, steady
+from perfsuite.passes.int8.unchanged import answers_of, difference, steady
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(2, 3, 8, 8)).astype(np.float32)
@@ -183,6 +183,22 @@ def test_rounding_errors_alone_are_no_difference_and_small_answers_are() -> None
     assert difference(tiny, nothing, SAMPLES, ["y"]) == (
         "'y': max|a-b|/max|b| = 1, the tolerance is 0.0001"
     )
+
+
+def test_whole_numbers_at_the_edge_of_a_step_are_no_difference() -> None:
+    def pixels(scale: float) -> onnx.ModelProto:
+        nodes = [
+            helper.make_node("Mul", ["x", "scale"], ["m"]),
+            helper.make_node("Cast", ["m"], ["pixels"], to=TensorProto.INT32),
+            helper.make_node("Cast", ["pixels"], ["y"], to=TensorProto.FLOAT),
+        ]
+        return model(nodes, {"scale": np.float32(scale)})
+
+    own, next_, other = pixels(255), pixels(255.04), pixels(254)
+    before, after = (answers_of(one, SAMPLES, ["pixels"])[0][0] for one in (own, next_))
+    assert (before != after).any()
+    assert difference(own, next_, SAMPLES, ["pixels"]) == ""
+    assert difference(own, other, SAMPLES, ["pixels"]).startswith("'pixels': max|a-b|/max|b| = 0")
 
 
 def test_infinities_by_design_are_equal() -> None:
