@@ -47,6 +47,7 @@ class Annotated:
     """A picture's file and its boxes: float32 (n, 4) left, top, right, bottom in its pixels.
 
     `labels` are int64 (n,) from 1, in the order of the classes; 0 means background to detectors.
+    `turned` says that boxes are those of the picture as its EXIF data turn it, not as it is stored.
     """
 
     path: Path
@@ -55,6 +56,11 @@ class Annotated:
     boxes: np.ndarray
     labels: np.ndarray
     ignored: np.ndarray  # bool (n,)
+    turned: bool = False
+
+    def pixels(self) -> np.ndarray:
+        """Return the picture as uint8 (height, width, 3) RGB."""
+        return decoded(self.path, turned=self.turned)
 
 
 @dataclass(frozen=True)
@@ -88,19 +94,21 @@ class Annotations:
             digest.update(picture.path.read_bytes())
             for array in (picture.boxes, picture.labels, picture.ignored):
                 digest.update(array.tobytes())
+            if picture.turned:
+                digest.update(b"turned")
         return digest.hexdigest()
 
 
-def decoded(path: Path) -> np.ndarray:
-    """Return the picture in `path` as uint8 (height, width, 3) RGB.
+def decoded(path: Path, *, turned: bool = False) -> np.ndarray:
+    """Return the picture in `path` as uint8 (height, width, 3) RGB, `turned` as its EXIF data say.
 
     Raises `ConfigError` for a file that is missing, is no picture or is cut short.
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     try:
         with Image.open(path) as picture:
-            return rgb(picture)
+            return rgb(ImageOps.exif_transpose(picture) if turned else picture)
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: there is no such picture") from error
     except (
@@ -132,15 +140,30 @@ class Collector:
         """Count something that cannot be used, with the place `where` it stands."""
         self.skips.append(Skip(reason, where))
 
-    def add(self, path: Path, marks: Iterable[Mark], where: str) -> None:
-        """Keep a picture with its valid boxes; `where` names its entry in the file."""
+    def add(
+        self, path: Path, marks: Iterable[Mark], where: str, size: tuple[int, int] = (0, 0)
+    ) -> None:
+        """Keep a picture with its valid boxes; `where` names its entry in the file.
+
+        `size`, the width and height that the entry states, tells in which pixels boxes are given:
+        a picture that has it as its EXIF data turn it is turned, one that has another is skipped,
+        as its boxes are those of other pixels. With a 0 in it, it is not known.
+        """
         if not _is_there(path):
-            self.skip("picture is missing", f"{where}: {path.name}")
+            self.skip("picture is missing", f"{where}: {path}")
             return
+        turned = False
         try:
             height, width = decoded(path).shape[:2]
+            if all(size) and size != (width, height):
+                turned = True
+                height, width = decoded(path, turned=True).shape[:2]
         except ConfigError:
-            self.skip("picture cannot be read or is cut short", f"{where}: {path.name}")
+            self.skip("picture cannot be read or is cut short", f"{where}: {path}")
+            return
+        if turned and size != (width, height):
+            stated = f"{path} is {width} x {height} pixels, and {size[0]} x {size[1]} are stated"
+            self.skip("picture of another size than its annotations", f"{where}: {stated}")
             return
         kept = [
             found
@@ -150,7 +173,7 @@ class Collector:
         boxes = np.array([mark[1:5] for mark in kept], np.float32).reshape(-1, 4)
         labels = np.array([self.classes.index(mark.name) + 1 for mark in kept], np.int64)
         ignored = np.array([mark.ignored for mark in kept], bool)
-        self.pictures.append(Annotated(path, width, height, boxes, labels, ignored))
+        self.pictures.append(Annotated(path, width, height, boxes, labels, ignored, turned))
 
     def finish(self, source: str) -> Annotations:
         """Return what was kept; raise `ConfigError` if no picture with a box is left."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,8 @@ class _Category(msgspec.Struct):
 class _Image(msgspec.Struct):
     id: int
     file_name: str
+    width: Any = 0  # not needed, and so no reason to leave a picture out
+    height: Any = 0
 
 
 class _Box(msgspec.Struct):
@@ -38,12 +41,12 @@ class _File(msgspec.Struct):
 def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Annotations:
     """Return the pictures that the JSON file `path` lists; their files lie in `pictures`.
 
-    Without `classes`, they are the file's categories in the order of their ids; label 1 is the
-    first. Broken pictures and boxes are skipped and counted. Raises `ConfigError` for a file that
-    is missing or not in this format, and if nothing is left.
+    Without `classes`, they are the file's categories in the order of their ids, those of one name
+    told apart by them; label 1 is the first. Broken pictures and boxes are skipped and counted.
+    Raises `ConfigError` for a file that is missing or not in this format, and if nothing is left.
     """
     content = _read(path)
-    names = {entry.id: entry.name for entry in sorted(content.categories, key=lambda e: e.id)}
+    names = _names(content.categories)
     collector = Collector(classes or tuple(names.values()))
     images: dict[int, _Image] = {}
     for index, entry in enumerate(content.images):
@@ -69,10 +72,22 @@ def load_coco(path: Path, pictures: Path, classes: tuple[str, ...] = ()) -> Anno
             continue
         marks[box.image_id].append(_mark(box, names))
     for number, image in images.items():
-        collector.add(pictures / image.file_name, marks[number], f"{path.name}: image {number}")
+        where = f"{path.name}: image {number}"
+        sides = (image.width, image.height)
+        size = sides if all(isinstance(side, int) for side in sides) else (0, 0)
+        collector.add(pictures / image.file_name, marks[number], where, size)
     numbers = {name: number for number, name in names.items()}
     ids = tuple(numbers.get(name, 0) for name in collector.classes)
     return replace(collector.finish(str(path)), ids=ids)
+
+
+def _names(categories: list[_Category]) -> dict[int, str]:
+    """Return the name of each category by its id, in the order of these."""
+    uses = Counter(entry.name for entry in categories)
+    return {
+        entry.id: entry.name if uses[entry.name] == 1 else f"{entry.name} ({entry.id})"
+        for entry in sorted(categories, key=lambda entry: entry.id)
+    }
 
 
 def _mark(box: _Box, names: dict[int, str]) -> Mark:

@@ -34,7 +34,8 @@ def load_voc(folder: Path, split: str, classes: tuple[str, ...]) -> Annotations:
         except (ElementTree.ParseError, OSError, ValueError, LookupError):  # of encodings, too
             collector.skip("annotation is not valid XML", path.name)
             continue
-        collector.add(_picture(folder, entry, root), _marks(root), path.name)
+        size = (_side(root, "width"), _side(root, "height"))
+        collector.add(_picture(folder, entry, root), _marks(root), path.name, size)
     return collector.finish(f"{folder} ({split})")
 
 
@@ -73,6 +74,12 @@ def _picture(folder: Path, entry: str, root: ElementTree.Element) -> Path:
     usual = folder / "JPEGImages" / f"{entry}.jpg"
     stated = Path(root.findtext("filename", "")).name
     return usual if usual.is_file() or not stated else usual.with_name(stated)
+
+
+def _side(root: ElementTree.Element, name: str) -> int:
+    """Return a side of the picture as the annotation states it; 0 if it does not."""
+    number = _number(root.findtext(f"size/{name}"))
+    return int(number) if math.isfinite(number) else 0
 
 
 def _marks(root: ElementTree.Element) -> Iterator[Mark]:

@@ -32,7 +32,7 @@ _CORNERS = 4  # numbers of a box
 _AGREEMENT = (
     "these look like detections, whose order and number may change with rounding: to have them "
     "compared as sets, give the task a method agreement(expected, answered, precision) "
-    "(perfsuite.Task.agreement)"
+    "(perfsuite.Task.agreement), or name the layout of an ONNX file in a suite's [detection.NAME]"
 )
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from perfsuite.data.annotations import Annotated, Annotations, decoded
+from perfsuite.data.annotations import Annotated, Annotations
 from perfsuite.data.coco import load_coco
 from perfsuite.data.voc import load_voc, voc_classes
 from perfsuite.domain.model import InputSpec
@@ -28,12 +29,14 @@ from perfsuite.workloads.tasks.detection import (
     differences,
     fitted,
     with_boxes,
+    within,
 )
 from perfsuite.workloads.tasks.layouts import LAYOUTS, read_detections
 
 # Of ImageNet's pictures, as torchvision's classifiers want them.
 _MEAN = np.array([0.485, 0.456, 0.406], np.float32)
 _DEVIATION = np.array([0.229, 0.224, 0.225], np.float32)
+_PICTURE = 3  # sides of one picture
 
 
 def pictures_shape(
@@ -50,23 +53,42 @@ def pictures_shape(
             f"a task of your own in Python"
         )
     item = inputs[0]
-    last, height, width = _pictures(item, table)
-    length = item.shape[0] if isinstance(item.shape[0], int) else BATCH
-    return {item.name: (length, height, width, 3) if last else (length, 3, height, width)}
+    form = _form(item, table)
+    sides = (form.height, form.width)
+    shape: tuple[int | str, ...] = (*sides, 3) if form.last else (3, *sides)
+    if not form.single:
+        shape = (item.shape[0] if isinstance(item.shape[0], int) else BATCH, *shape)
+    return {item.name: shape}
 
 
-def _pictures(item: InputSpec, table: DetectionTable) -> tuple[bool, int, int]:
-    """Return whether channels are last, the height and the width of pictures."""
+class _Form(NamedTuple):
+    """How a model takes pictures: channels last or first, its size, and whether it takes one.
+
+    A `single` picture has no side that counts samples, as torchvision's detectors are exported.
+    """
+
+    last: bool
+    height: int
+    width: int
+    single: bool
+
+
+def _form(item: InputSpec, table: DetectionTable) -> _Form:
     shape = item.shape
-    last = len(shape) == 4 and shape[3] == 3 and shape[1] != 3
-    sides = (shape[1:3] if last else shape[2:4]) if len(shape) == 4 else ()
-    height, width = table.size or (sides if len(sides) == 2 else ("?", "?"))
-    if len(shape) != 4 or not isinstance(height, int) or not isinstance(width, int):
+    if len(shape) not in (_PICTURE, _PICTURE + 1):
+        raise ConfigError(
+            f"input '{item.name}' is {written(shape)}, and pictures have 3 sides, channels, height "
+            f"and width, or one more that counts them; write a task of your own in Python"
+        )
+    single, sides = len(shape) == _PICTURE, shape[-_PICTURE:]
+    last = sides[2] == 3 and sides[0] != 3
+    height, width = table.size or (sides[:2] if last else sides[1:])
+    if not isinstance(height, int) or not isinstance(width, int):
         raise ConfigError(
             f"input '{item.name}' is {written(shape)}, which is not pictures of one size; give the "
             f"size: detection = {{ {ITS_NAME} = {{ size = [height, width], ... }} }}"
         )
-    return last, height, width
+    return _Form(last, height, width, single)
 
 
 @dataclass(frozen=True)
@@ -96,21 +118,20 @@ class DetectorFile(Task):
         return tuple(f"skipped: {line}" for line in self._annotations.report().splitlines())
 
     @property
-    def _size(self) -> tuple[bool, int, int]:
-        """Return whether channels are last, the height and the width."""
-        return _pictures(self.item, self.table)
+    def _form(self) -> _Form:
+        return _form(self.item, self.table)
 
     def inputs(self, batch: int, seed: int) -> Inputs:
         """Return `batch` test pictures, chosen by `seed`."""
         pictures = self._annotations.pictures[::2]
         chosen = np.random.default_rng(seed).integers(0, len(pictures), batch)
-        found = [self._picture(pictures[index])[0] for index in chosen]
-        return {self.item.name: np.concatenate(found)}
+        found = [self._array(pictures[index].pixels())[0] for index in chosen]
+        return {self.item.name: found[0] if self._form.single else np.concatenate(found)}
 
     def calibration(self, samples: int) -> Iterator[Inputs]:
         """Yield up to `samples` pictures that are not for testing, one at a time."""
         for picture in self._annotations.pictures[1::2][:samples]:
-            yield {self.item.name: self._picture(picture)[0]}
+            yield {self.item.name: self._array(picture.pixels())[0]}
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return one row for each test picture, as `row_of` describes it."""
@@ -137,8 +158,7 @@ class DetectorFile(Task):
         rows = []
         for index in chosen(len(pictures), samples):
             picture = pictures[index]
-            array, scale = self._picture(picture)
-            detected = self._labelled(self._read(predict({self.item.name: array})))
+            detected, scale = self._detected(picture, picture.pixels(), predict)
             marked = Boxes(picture.boxes * scale, picture.labels, picture.ignored.astype(float))
             rows.append(row_of(detected, marked, len(found.classes)))
         return np.stack(rows)
@@ -152,12 +172,12 @@ class DetectorFile(Task):
     ) -> list[Shown]:
         """Return pictures with the marked boxes and those that are found now."""
         pictures, some = self._annotations.pictures[::2], list[Shown]()
-        _, height, width = self._size
+        form = self._form
         for index in chosen(len(pictures), samples)[list(places)]:
             picture = pictures[index]
-            array, scale = self._picture(picture)
-            detected = self._labelled(self._read(predict({self.item.name: array})))
-            image = fitted(decoded(picture.path), height, width)[0]
+            pixels = picture.pixels()
+            detected, scale = self._detected(picture, pixels, predict)
+            image = fitted(pixels, form.height, form.width)[0]
             some.append(with_boxes(image, picture, scale, detected, self._annotations.classes))
         return some
 
@@ -169,9 +189,14 @@ class DetectorFile(Task):
         """Return the picture, scaled to fit."""
         return {self.item.name: self._array(picture)[0]}
 
-    def preprocessing(self) -> Preprocessing:
-        """Return how `pixels` and the file's input say that pictures are given."""
-        last, height, width = self._size
+    def preprocessing(self) -> Preprocessing | None:
+        """Return how `pixels` and the file's input say that pictures are given.
+
+        None for a model that takes a single picture, as what is declared is that of several.
+        """
+        form = self._form
+        if form.single:
+            return None
         scale: tuple[float, ...] = (1.0,)
         mean: tuple[float, ...] = (0.0,)
         std: tuple[float, ...] = (1.0,)
@@ -182,12 +207,12 @@ class DetectorFile(Task):
                 scale = (1.0 / 255.0,)
                 mean, std = tuple(_MEAN.tolist()), tuple(_DEVIATION.tolist())
         return Preprocessing(
-            height,
-            width,
+            form.height,
+            form.width,
             scale,
             mean,
             std,
-            layout="NHWC" if last else "NCHW",
+            layout="NHWC" if form.last else "NCHW",
             input=self.item.name,
             dtype=self.item.dtype,
             fit="pad",
@@ -215,8 +240,16 @@ class DetectorFile(Task):
         return any(output.ndim == 3 and len(output) > 1 for output in outputs)
 
     def _read(self, outputs: Outputs) -> Boxes:
-        _, height, width = self._size
-        return read_detections(self.table.layout, outputs, height, width)
+        form = self._form
+        return read_detections(self.table.layout, outputs, form.height, form.width)
+
+    def _detected(
+        self, picture: Annotated, pixels: np.ndarray, predict: Predict
+    ) -> tuple[Boxes, float]:
+        """Return what is found in a picture, in the model's pixels, and the factor of scaling."""
+        array, scale = self._array(pixels)
+        found = self._labelled(self._read(predict({self.item.name: array})))
+        return within(found, picture, scale), scale
 
     def _labelled(self, found: Boxes) -> Boxes:
         """Return the detections with labels from 1, in the order of the data set's classes."""
@@ -231,21 +264,16 @@ class DetectorFile(Task):
         labels = np.array([places[int(one)] for one in found.labels[known]], np.int64)
         return Boxes(found.boxes[known], labels, found.values[known])
 
-    def _picture(self, picture: Annotated) -> tuple[np.ndarray, float]:
-        return self._array(decoded(picture.path))
-
     def _array(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         """Return a picture as the model's input of one sample, and the factor of its scaling."""
-        last, height, width = self._size
-        canvas, scale = fitted(picture, height, width)
-        values = canvas[None] if last else canvas[None].transpose(0, 3, 1, 2)
-        dtype = np.dtype(self.item.dtype)
-        if dtype.kind != "f":
-            return np.ascontiguousarray(values, dtype), scale
-        values = np.ascontiguousarray(values, np.float32)
-        if self.table.pixels != "0-255":
-            values = values / np.float32(255)
-        if self.table.pixels == "imagenet":
-            shape = (1, 1, 1, 3) if last else (1, 3, 1, 1)
-            values = (values - _MEAN.reshape(shape)) / _DEVIATION.reshape(shape)
-        return values.astype(dtype), scale
+        form = self._form
+        canvas, scale = fitted(picture, form.height, form.width)
+        values, dtype = canvas, np.dtype(self.item.dtype)
+        if dtype.kind == "f":
+            values = canvas.astype(np.float32)
+            if self.table.pixels != "0-255":
+                values = values / np.float32(255)
+            if self.table.pixels == "imagenet":
+                values = (values - _MEAN) / _DEVIATION
+        values = values if form.last else values.transpose(2, 0, 1)
+        return np.ascontiguousarray(values if form.single else values[None], dtype), scale

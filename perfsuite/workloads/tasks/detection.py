@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from perfsuite.data.annotations import Annotated, Annotations, decoded
+from perfsuite.data.annotations import Annotated, Annotations
 from perfsuite.data.samples import held_out_tenth
 from perfsuite.domain.pictures import Said, Shown, boxes_in
 from perfsuite.domain.preprocessing import Preprocessing
@@ -101,7 +101,7 @@ class Detection(Task):
         for index in chosen(len(found.pictures), samples):
             picture = found.pictures[index]
             image, scale = self._fitted(picture)
-            detected = detections(predict({"images": scaled(image[None])}))
+            detected = within(detections(predict({"images": scaled(image[None])})), picture, scale)
             marked = Boxes(picture.boxes * scale, picture.labels, picture.ignored.astype(float))
             rows.append(row_of(detected, marked, len(found.classes)))
         return np.stack(rows)
@@ -118,7 +118,7 @@ class Detection(Task):
         for index in chosen(len(found.pictures), samples)[list(places)]:
             picture = found.pictures[index]
             image, scale = self._fitted(picture)
-            detected = detections(predict({"images": scaled(image[None])}))
+            detected = within(detections(predict({"images": scaled(image[None])})), picture, scale)
             some.append(with_boxes(image, picture, scale, detected, found.classes))
         return some
 
@@ -144,7 +144,7 @@ class Detection(Task):
         return " ".join(["detection", str(self.height), str(self.width), *splits])
 
     def _fitted(self, picture: Annotated) -> tuple[np.ndarray, float]:
-        return fitted(decoded(picture.path), self.height, self.width)
+        return fitted(picture.pixels(), self.height, self.width)
 
 
 def chosen(count: int, samples: int | None) -> np.ndarray:
@@ -185,6 +185,12 @@ def fitted(picture: np.ndarray, height: int, width: int) -> tuple[np.ndarray, fl
         picture = np.asarray(resized)
     canvas[:rows, :columns] = picture
     return canvas, scale
+
+
+def within(detected: Boxes, picture: Annotated, scale: float) -> Boxes:
+    """Return detections cut to the picture, which is `scale` times its size, as truth is cut."""
+    right, bottom = picture.width * scale, picture.height * scale
+    return detected._replace(boxes=np.clip(detected.boxes, 0, (right, bottom, right, bottom)))
 
 
 def scaled(pictures: np.ndarray) -> np.ndarray:

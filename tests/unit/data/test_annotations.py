@@ -102,7 +102,8 @@ def test_each_broken_thing_is_one_named_skip_and_the_rest_stays(voc: Any) -> Non
     }
     (only,) = found.pictures
     assert only.boxes.tolist() == [[0, 0, 10, 20], [29, 19, 40, 30]]
-    assert "1 x picture is missing (first: gone.xml: gone.jpg)" in found.report().splitlines()
+    gone = folder / "JPEGImages" / "gone.jpg"
+    assert f"1 x picture is missing (first: gone.xml: {gone})" in found.report().splitlines()
 
 
 def test_nothing_left_is_an_error_that_says_why(voc: Any) -> None:
@@ -185,6 +186,49 @@ def test_a_second_picture_of_one_id_is_counted_and_the_first_is_kept(tmp_path: P
     found = coco(tmp_path, images=twice)
     assert [one.path.name for one in found.pictures] == ["a.jpg"]
     assert found.report() == "1 x second picture of one id (first: boxes.json: images[1])"
+
+
+def test_categories_of_one_name_stay_apart(tmp_path: Path) -> None:
+    found = coco(tmp_path, categories=[{"id": 18, "name": "dog"}, {"id": 17, "name": "dog"}])
+    assert found.classes == ("dog (17)", "dog (18)") and found.ids == (17, 18)
+    assert found.pictures[0].labels.tolist() == [2, 1]
+
+
+def test_boxes_of_a_picture_of_another_size_are_not_believed(tmp_path: Path) -> None:
+    other = {"id": 8, "file_name": "a.jpg", "width": 80, "height": 60}
+    said = [{"id": 7, "file_name": "a.jpg", "width": 40, "height": 30}, other]
+    found = coco(tmp_path, images=[*said, {"id": 9, "file_name": "a.jpg", "width": None}])
+    assert len(found.pictures) == 2
+    assert found.report() == (
+        f"1 x picture of another size than its annotations (first: boxes.json: image 8: "
+        f"{tmp_path / 'a.jpg'} is 40 x 30 pixels, and 80 x 60 are stated)"
+    )
+
+
+def test_voc_pictures_of_another_size_are_skipped_too(voc: Any) -> None:
+    folder = voc([WHOLE, ("small", WHOLE[1])])
+    stated = "<annotation><size><width>400</width><height>300</height></size>"
+    text = xml(WHOLE[1]).replace("<annotation>", stated)
+    (folder / "Annotations" / "small.xml").write_text(text)
+    found = load_voc(folder, "train", CLASSES)
+    assert [one.path.stem for one in found.pictures] == ["whole"]
+    assert found.counts() == {"picture of another size than its annotations": 1}
+
+
+def test_a_picture_is_turned_where_its_boxes_are_those_of_the_turned_one(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # a quarter clockwise
+    pixels = np.zeros((30, 40, 3), np.uint8)
+    pixels[:, :8] = 255  # on the left as stored, at the top when turned
+    Image.fromarray(pixels).save(tmp_path / "turned.png", exif=exif)
+    images = [
+        {"id": 7, "file_name": "turned.png", "width": 30, "height": 40},
+        {"id": 8, "file_name": "turned.png", "width": 40, "height": 30},
+    ]
+    turned, stored = coco(tmp_path, images=images).pictures
+    assert (turned.width, turned.height, stored.width, stored.height) == (30, 40, 40, 30)
+    assert turned.pixels()[:8].min() == 255 and turned.pixels()[8:].max() == 0
+    np.testing.assert_array_equal(stored.pixels(), pixels)
 
 
 @pytest.mark.parametrize("text", ["", "{", '{"images": []}', "[]", '{"images": 3}'])

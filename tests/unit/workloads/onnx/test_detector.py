@@ -37,7 +37,7 @@ def coco(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def detector(folder: Path, output: np.ndarray, sides: tuple = (3, 32, 32)) -> Path:
+def detector(folder: Path, output: np.ndarray, sides: tuple = (1, 3, 32, 32)) -> Path:
     """Write a model that answers `output` to any picture."""
     nodes = [
         helper.make_node("ReduceMean", ["x"], ["mean"], "mean", keepdims=0),
@@ -48,7 +48,7 @@ def detector(folder: Path, output: np.ndarray, sides: tuple = (3, 32, 32)) -> Pa
     graph = helper.make_graph(
         nodes,
         "detector",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, *sides])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, sides)],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, shape)],
         [
             numpy_helper.from_array(output.astype(np.float32), "boxes"),
@@ -113,11 +113,44 @@ def test_labels_may_be_the_data_sets_own_ids(coco: Path) -> None:
 
 
 def test_open_sides_get_the_size_that_is_given_or_are_asked_for(coco: Path) -> None:
-    file = detector(coco, DOG, (3, "h", "w"))
+    file = detector(coco, DOG, (1, 3, "h", "w"))
     with pytest.raises(ConfigError, match=r"size = \[height, width\]"):
         onnx_workload(file, detection=table(coco))
     (found,) = onnx_workload(file, detection=table(coco, size=(16, 24))).task.inputs(1, 0).values()
     assert found.shape == (1, 3, 16, 24)
+
+
+@pytest.mark.parametrize("sides", [(3, "h", "w"), ("h", "w", 3), (3, 16, 24)])
+def test_a_model_of_one_picture_is_given_one(coco: Path, sides: tuple) -> None:
+    # As torchvision's detectors are exported, whose pictures have no side for samples.
+    one = onnx_workload(detector(coco, DOG, sides), detection=table(coco, size=(16, 24)))
+    assert one.model.batch == 1
+    several = onnx_workload(
+        detector(coco, DOG, (1, 3, 16, 24)), detection=table(coco, size=(16, 24))
+    )
+    seen = list[np.ndarray]()
+    one.task.rows(lambda inputs: seen.append(inputs["x"]) or [DOG])
+    (timed,), (calibrated,) = one.task.inputs(1, 0).values(), next(one.task.calibration(1)).values()
+    assert timed.shape == calibrated.shape == seen[0].shape
+    last = sides[-1] == 3
+    (same,) = several.task.inputs(1, 0).values()
+    np.testing.assert_array_equal(timed.transpose(2, 0, 1) if last else timed, same[0])
+
+
+def test_what_has_no_sides_of_a_picture_is_told(coco: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'x' is \(1, 8\), and pictures have 3 sides"):
+        onnx_workload(detector(coco, DOG, (1, 8)), detection=table(coco, size=(16, 24)))
+
+
+def test_boxes_are_cut_to_the_picture_as_the_marked_ones_are(coco: Path) -> None:
+    # The dog fills the lower right of its picture, which ends at 16 of the 32 rows.
+    content = json.loads((coco / "boxes.json").read_text())
+    for box in content["annotations"]:
+        box["bbox"] = [44, 12, 20, 20]
+    (coco / "boxes.json").write_text(json.dumps(content))
+    task = onnx_workload(detector(coco, DOG), detection=table(coco)).task
+    beyond = np.array([[[32.0, 16.0, 20.0, 20.0, 0.1, 0.9]]]).transpose(0, 2, 1)
+    assert task.metrics()["map50"](task.rows(lambda inputs: [beyond])) == 1.0
 
 
 def test_a_suite_names_the_data_and_the_layout(coco: Path) -> None:
