@@ -16,7 +16,10 @@ from perfsuite.export import evaluated
 from perfsuite.export.frozen import mark_frozen
 from perfsuite.runner.build.reference import check_export, differences, file_outputs
 
-HINT = "give the task a method agreement(expected, answered, precision) (perfsuite.Task.agreement)"
+HINT = (
+    "give the task a method agreement(expected, answered, precision) (perfsuite.Task.agreement), "
+    "or name the layout of an ONNX file in a suite's [detection.NAME]"
+)
 
 
 def boxes(count: int, *lead: int) -> Outputs:

@@ -86,7 +86,7 @@ def test_pictures_of_a_detector_are_told_apart_too(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(detector, "KEPT_FOR_CALIBRATION", 4)
     monkeypatch.setattr(detector, "load_voc", lambda *given: found)
     monkeypatch.setattr(
-        detector, "decoded", lambda path: np.full((8, 8, 3), int(str(path)), np.uint8)
+        Annotated, "pixels", lambda self: np.full((8, 8, 3), int(str(self.path)), np.uint8)
     )
     table = DetectionTable("folder", "torchvision", classes=("cat",), pixels="0-255")
     task = DetectorFile(InputSpec("x", "float32", ("batch", 3, 8, 8)), table)
