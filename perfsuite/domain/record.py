@@ -55,6 +55,8 @@ IN_FLOAT = "computed in float"
 EMULATED = "emulated"
 # Of one in whose process sums of two 8-bit products overflow 16 bits, as without VNNI.
 OVERFLOWS = "8-bit sums overflow"
+# Of one whose file is INT8 already, with weights that are too wide for this processor.
+MAY_OVERFLOW = "8-bit sums may overflow"
 # Of one whose pictures could not be written into the folder of the run.
 NO_PICTURES = "pictures not written"
 # Of one whose file is INT8 already, as somebody quantized it before.

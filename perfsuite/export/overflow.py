@@ -18,18 +18,23 @@ if TYPE_CHECKING:
 
 LARGEST = 64  # of weights: 2 * 255 * 64 is below 2^15
 _ROUND, _RESTORE = "QuantizeLinear", "DequantizeLinear"
-_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul")  # to unsigned bytes always
+# To unsigned bytes always.
+_DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul", "DynamicQuantizeLSTM")
 _WEIGHTED = ("Conv", "ConvTranspose", "Gemm", "MatMul")  # that read weights second, once restored
-# Operators on bytes, with the place of their weights among their inputs.
+# Operators on bytes, with the places of their weights among their inputs.
 _ON_BYTES = {
-    "ConvInteger": 1,
-    "MatMulInteger": 1,
-    "DynamicQuantizeMatMul": 1,
-    "QLinearConv": 3,
-    "QLinearMatMul": 3,
-    "QGemm": 3,
+    "ConvInteger": (1,),
+    "MatMulInteger": (1,),
+    "MatMulIntegerToFloat": (1,),
+    "DynamicQuantizeMatMul": (1,),
+    "DynamicQuantizeLSTM": (1, 2),
+    "QAttention": (1,),
+    "QLinearConv": (3,),
+    "QLinearMatMul": (3,),
+    "QGemm": (3,),
 }
-_ZERO_POINT = 2  # the place of that of activations, in all of these
+# The place of the zero point of activations, if it is another one than in most of them.
+_ZERO_POINT, _ZERO_POINTS = 2, {"MatMulIntegerToFloat": 4, "QAttention": 6}
 _SAME_VALUES = ("Transpose", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Identity")
 
 
@@ -71,15 +76,21 @@ class _Graph:
     def is_on_bytes(self, node: onnx.NodeProto) -> bool:
         """Tell whether a node has weights in 8 bits, with or without being told so by a pair."""
         if node.op_type in _ON_BYTES:
-            return len(node.input) > _ON_BYTES[node.op_type]
+            return len(node.input) > max(_ON_BYTES[node.op_type])
         return node.op_type in _WEIGHTED and self._restored(node) is not None
 
     def largest_weight(self, node: onnx.NodeProto) -> int | None:
         """Return the largest absolute weight of such a node; None unless they are signed bytes."""
+        restored = self._restored(node)
+        if restored is not None:
+            return self._largest(restored.input[0])
+        found = [self._largest(node.input[place]) for place in _ON_BYTES[node.op_type]]
+        known = [one for one in found if one is not None]
+        return max(known) if len(known) == len(found) else None
+
+    def _largest(self, name: str) -> int | None:
         from onnx import TensorProto, numpy_helper
 
-        restored = self._restored(node)
-        name = node.input[_ON_BYTES[node.op_type]] if restored is None else restored.input[0]
         tensor = self.constants.get(self._source(name))
         if tensor is None or tensor.data_type != TensorProto.INT8:
             return None
@@ -101,9 +112,10 @@ class _Graph:
         if self._source(node.input[0]) in self.constants:
             return False
         asked = next((one.i for one in node.attribute if one.name == "output_dtype"), 0)
-        if len(node.input) <= _ZERO_POINT or not node.input[_ZERO_POINT]:
+        place = _ZERO_POINTS.get(node.op_type, _ZERO_POINT)
+        if len(node.input) <= place or not node.input[place]:
             return asked in (0, TensorProto.UINT8)
-        zero = self.constants.get(node.input[_ZERO_POINT])
+        zero = self.constants.get(node.input[place])
         return zero is not None and zero.data_type == TensorProto.UINT8
 
     def _restored(self, node: onnx.NodeProto) -> onnx.NodeProto | None:

@@ -35,6 +35,7 @@ from perfsuite.domain.record import (
     FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
+    MAY_OVERFLOW,
     MEASURED_ALONE,
     NAN_OF_MADE_UP,
     NO_PICTURES,
@@ -172,10 +173,11 @@ def _in_words(run: Run) -> list[Labelled]:
     """Return the labels that do not explain themselves, with their cells."""
     frozen = {label: None for record in run.records.values() for label in record.labels
               if label.startswith(FROZEN)}  # fmt: skip
-    known = (NAN_OF_MADE_UP, NOT_COMPARED, ALIKE, INT8_ALREADY, IN_FLOAT, NO_PICTURES)
-    return [
-        Labelled(label, cells) for label in (*known, *frozen) if (cells := _labelled(run, label))
-    ]
+    known = (NAN_OF_MADE_UP, NOT_COMPARED, ALIKE, INT8_ALREADY, IN_FLOAT, MAY_OVERFLOW, NO_PICTURES)
+    found = {label: _labelled(run, label) for label in (*known, *frozen)}
+    # Where nothing was computed in 8 bits, it is what that is compared with that may overflow.
+    found[MAY_OVERFLOW] = tuple(key for key in found[MAY_OVERFLOW] if key not in found[IN_FLOAT])
+    return [Labelled(label, cells) for label, cells in found.items() if cells]
 
 
 def _in_parts(run: Run) -> list[InParts]:

@@ -16,7 +16,8 @@ class Facts(msgspec.Struct, frozen=True):
 
     `runtime` is empty for what is known of the machine alone. `threads` is how many were asked for,
     0 where nobody asked. Where values are rounded to 8 bits, `portable` tells whether no two of
-    their products overflow 16 bits; None where it is not known.
+    their products overflow 16 bits; None where it is not known. `already` tells that the given file
+    rounds them, and no pass.
     """
 
     evidence: Evidence
@@ -27,6 +28,7 @@ class Facts(msgspec.Struct, frozen=True):
     threads: int = 0
     rounds_to_8_bits: bool = False
     portable: bool | None = None
+    already: bool = False
 
     def said(self, about: str, name: str = "") -> dict[str, str]:
         """Return the values of the items about something, by name; the last of one name counts."""

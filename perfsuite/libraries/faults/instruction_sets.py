@@ -17,7 +17,12 @@ from perfsuite.libraries.vectors import (
     vectors_of,
 )
 
+INT8_WITHOUT_VNNI = "int8-without-vnni"
 BASELINE = "baseline"  # what every processor of this kind has
+_NARROWER = (
+    "quantize the model again with weights of 7 bits, as onnxruntime.quantization does with "
+    "reduce_range = True"
+)
 ONEDNN_CAPS = ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA")
 
 
@@ -108,10 +113,12 @@ def _int8(facts: Facts) -> Iterator[Finding]:
     if not facts.rounds_to_8_bits or facts.device != "cpu":
         return
     portable = "make the weights fit everywhere: `portable = true` in the int8 pass"
+    if facts.already:
+        portable = _NARROWER
     if not has_vnni(facts.flags):
         overflows = facts.portable is False
         yield Finding(
-            "int8-without-vnni",
+            INT8_WITHOUT_VNNI,
             facts.runtime,
             "the processor has no VNNI: it adds products of 8 bits in 16 bits, "
             + (
@@ -131,7 +138,7 @@ def _int8(facts: Facts) -> Iterator[Finding]:
             continue
         fits = facts.portable is True
         yield Finding(
-            "int8-without-vnni",
+            INT8_WITHOUT_VNNI,
             facts.runtime,
             f"{name}={values[name]} takes VNNI away: oneDNN adds products of 8 bits in 16 bits"
             + (

@@ -38,6 +38,7 @@ from perfsuite.domain.record import (
     FROZEN,
     IN_FLOAT,
     INT8_ALREADY,
+    MAY_OVERFLOW,
     NAN_OF_MADE_UP,
     NO_PICTURES,
     NOT_COMPARED,
@@ -65,6 +66,11 @@ _LABELS = {
         "a budget tells, against the float file as another workload with the same samples"
     ),
     IN_FLOAT: "the file is INT8, but this engine computed all of its products in float",
+    MAY_OVERFLOW: (
+        "the file's weights have 8 bits, and this processor, which has no VNNI, adds products of "
+        "bytes in 16 bits, which overflow: answers may be wrong here, and right where there is "
+        "VNNI; quantize the model again with weights of 7 bits (reduce_range)"
+    ),
     NO_PICTURES: (
         "the pictures to be looked at could not be written into the run's folder, as where the "
         "disk is full; nothing else is missing"

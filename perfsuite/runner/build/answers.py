@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from perfsuite.domain.record import ALIKE, INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
+from perfsuite.domain.device import PROCESSOR
+from perfsuite.domain.record import ALIKE, INFINITE, MAY_OVERFLOW, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
@@ -18,8 +19,10 @@ from perfsuite.export.parity import (
     looser,
     not_finite,
 )
+from perfsuite.libraries.vectors import has_vnni, vectors_of
+from perfsuite.processor import read_processor
 from perfsuite.runner.build.alike import answers_alike
-from perfsuite.runner.build.reference import differences
+from perfsuite.runner.build.reference import OVERFLOW, differences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,15 +87,23 @@ class Comparison:
         if answers_alike(inputs, expected):
             labels = (*labels, ALIKE)
         if own == _ROUNDED:
-            labels = (
-                *labels,
-                *(_off(name, value) for name, value in worst.items() if value > _FAR),
-            )
+            told = tuple(_off(name, value) for name, value in worst.items() if value > _FAR)
+            overflow = told and self._may_overflow
+            labels = (*labels, *told, *((MAY_OVERFLOW,) if overflow else ()))
         return Compared(worst, odd, labels)
 
     def hangs_on_ties(self, inputs: Sequence[Inputs]) -> bool:
         """Tell whether the model's own answers differ where a rounding error changes its inputs."""
         return rounding_decides(self.model, inputs, partial(self.of, inputs))
+
+    @property
+    def _may_overflow(self) -> bool:
+        """Tell whether sums of two products of bytes may be why an engine is far off."""
+        manifest, flags = self.manifest, read_processor().flags
+        if "int8" not in manifest.own_precisions or manifest.portable is True:
+            return False
+        is_x86 = manifest.device == PROCESSOR and vectors_of(flags) is not None
+        return is_x86 and not has_vnni(flags)
 
     def quantized(self, inputs: Sequence[Inputs], answers: Sequence[Outputs]) -> Compared:
         """Return how the answers of a quantized graph compare, which differ on purpose.
@@ -135,6 +146,8 @@ class Comparison:
         except ParityError as error:
             if self.made_up and any(not_finite(one) for one in (*wanted, *answer)):
                 raise ParityError(f"{error}; {_MADE_UP}") from error
+            if self._may_overflow:
+                raise ParityError(f"{error}; {OVERFLOW}") from error
             raise
 
     def _named(self, answer: Outputs) -> list[tuple[str, np.ndarray]]:

@@ -28,7 +28,7 @@ from perfsuite.export.overflow import fits_16_bits
 from perfsuite.libraries.vectors import has_vnni
 from perfsuite.processor import read_processor
 from perfsuite.runner.build.likeness import NOT_FINITE, likeness
-from perfsuite.runner.build.reference import ENGINES_FAULT, graph_outputs
+from perfsuite.runner.build.reference import ENGINES_FAULT, OVERFLOW, graph_outputs
 from perfsuite.runner.build.unlike import Share, unlike
 
 _DOUBTED = 0.1  # of the relative error to fp32, or the share, above which the graph is asked
@@ -94,11 +94,7 @@ def _is_suspect(apart: Likeness, own: Likeness) -> bool:
 def _cause(graph: Path) -> str:
     """Return what makes an engine compute something else, and what to do about it."""
     if fits_16_bits(load_graph(graph)) is False and not has_vnni(read_processor().flags):
-        return (
-            "two of its 8-bit products overflow the 16 bits in which this processor, which has no "
-            "VNNI, adds them: give the weights 7 bits, as the pass int8 does here, or "
-            "onnxruntime.quantization with reduce_range"
-        )
+        return OVERFLOW
     return f"this is no loss by rounding but {ENGINES_FAULT}"
 
 

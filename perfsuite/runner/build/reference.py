@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     from torch import nn
 
 _PROVIDER = "CPUExecutionProvider"
+OVERFLOW = (
+    "two of its 8-bit products may overflow the 16 bits in which this processor, which has no "
+    "VNNI, adds them: give the weights 7 bits, as the pass int8 does here, or "
+    "onnxruntime.quantization with reduce_range"
+)
 # Said where an engine alone answers otherwise.
 ENGINES_FAULT = "a fault of the engine: take another version of it, or another engine"
 # Said where the model itself answers otherwise.

@@ -17,6 +17,7 @@ from perfsuite.domain.metrics import STAGE
 from perfsuite.domain.profile import Breakdown, Profile, Roofline
 from perfsuite.domain.record import (
     IN_FLOAT,
+    MAY_OVERFLOW,
     NO_BREAKDOWN,
     SIMULATED,
     Evidence,
@@ -29,6 +30,7 @@ from perfsuite.domain.suite import Inspect
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import PerfsuiteError, Unavailable, Unsupported
 from perfsuite.libraries.facts import Facts
+from perfsuite.libraries.faults.instruction_sets import INT8_WITHOUT_VNNI
 from perfsuite.libraries.findings import findings
 from perfsuite.libraries.table import loaded
 from perfsuite.libraries.used import used_items
@@ -133,8 +135,9 @@ def _judged(evidence: Evidence, job: Job, manifest: Manifest) -> Evidence:
         cell.device,
         cell.precision,
         cell.threads,
-        manifest.rounds_to_8_bits,
+        manifest.rounds_to_8_bits and not computed_in_float(evidence, manifest),
         manifest.portable,
+        already="int8" in manifest.own_precisions,
     )
     found = (*evidence.findings, *findings(facts))
     return msgspec.structs.replace(evidence, findings=found)
@@ -142,9 +145,13 @@ def _judged(evidence: Evidence, job: Job, manifest: Manifest) -> Evidence:
 
 def _labels(evidence: Evidence, manifest: Manifest) -> tuple[str, ...]:
     simulated = any(one.name == BINARY_IN_FLOAT for one in evidence.findings)
+    overflows = "int8" in manifest.own_precisions and any(
+        one.name == INT8_WITHOUT_VNNI and one.severity == "fault" for one in evidence.findings
+    )
     return (
         *((IN_FLOAT,) if computed_in_float(evidence, manifest) else ()),
         *((SIMULATED,) if simulated else ()),
+        *((MAY_OVERFLOW,) if overflows else ()),
     )
 
 

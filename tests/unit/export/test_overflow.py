@@ -46,6 +46,11 @@ def product(largest: int, kind: type = np.int8, zero: Any = ZERO) -> onnx.ModelP
     return model(nodes, w=weights, s=SCALE, z=zero)
 
 
+def contrib(kind: str, read: list[str], made: list[str], **attributes: Any) -> onnx.NodeProto:
+    """Return a node of an operator that ONNX Runtime adds."""
+    return helper.make_node(kind, read, made, domain="com.microsoft", **attributes)
+
+
 @pytest.mark.parametrize(
     ("largest", "fits"), [(0, True), (64, True), (-64, True), (65, False), (-128, False)]
 )
@@ -86,6 +91,18 @@ def test_operators_on_bytes_count_too(largest: int, fits: bool) -> None:
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"]),
     ]
     assert fits_16_bits(model(written, w=weights, s=SCALE, z=ZERO, v=np.int8(0))) is fits
+    fused = [
+        dynamic[0],
+        contrib("MatMulIntegerToFloat", ["x_q", "w", "x_s", "s", "x_z"], ["y"]),
+    ]
+    assert fits_16_bits(model(fused, w=weights, s=SCALE)) is fits
+    read = ["x_q", "w", "b", "s", "s", "", "z"]
+    attention = [pair("x", "s", "z")[0], contrib("QAttention", read, ["y"], num_heads=1)]
+    assert fits_16_bits(model(attention, w=weights, b=SCALE, s=SCALE, z=ZERO)) is fits
+    narrow = np.full((4, 4), 64, np.int8)
+    for gates, recurrent in ((weights, narrow), (narrow, weights)):
+        lstm = [contrib("DynamicQuantizeLSTM", ["x", "w", "r", *[""] * 5, *"szsz"], ["y"])]
+        assert fits_16_bits(model(lstm, w=gates, r=recurrent, s=SCALE, z=np.int8(0))) is fits
 
 
 def test_one_wide_layer_is_enough_and_one_unknown_layer_leaves_it_open() -> None:

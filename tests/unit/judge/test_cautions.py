@@ -38,7 +38,17 @@ from perfsuite.domain.judgement import (
     VersionsDiffer,
 )
 from perfsuite.domain.looks import Looks
-from perfsuite.domain.record import FROZEN, MEASURED_ALONE, NOT_TOGETHER, Failure, Part, Run, Slices
+from perfsuite.domain.record import (
+    FROZEN,
+    IN_FLOAT,
+    MAY_OVERFLOW,
+    MEASURED_ALONE,
+    NOT_TOGETHER,
+    Failure,
+    Part,
+    Run,
+    Slices,
+)
 from perfsuite.domain.suite import Expect
 from perfsuite.judge import judge
 from perfsuite.judge.cautions import _cores, cautions, cautions_beside
@@ -62,6 +72,17 @@ def test_each_place_where_a_trace_has_frozen_something_is_told_with_its_cells() 
         Labelled(one, (cells[0].key, cells[1].key)),
         Labelled(other, (cells[2].key,)),
     ]
+
+
+def test_sums_that_may_overflow_are_told_of_engines_that_add_them() -> None:
+    cells = [Cell("vgg", "fp32", engine) for engine in ("onnxruntime", "openvino")]
+    labels = [(MAY_OVERFLOW,), (MAY_OVERFLOW, IN_FLOAT)]
+    made = run(
+        *(record(cell, 0.1, 0.1, labels=said) for cell, said in zip(cells, labels, strict=True))
+    )
+    found = [one for one in cautions(made) if isinstance(one, Labelled)]
+    assert found == [Labelled(IN_FLOAT, (cells[1].key,)), Labelled(MAY_OVERFLOW, (cells[0].key,))]
+    assert "has no VNNI, adds products of bytes in 16 bits" in caution_sentence(found[1])
 
 
 def test_all_cautions_of_one_run_in_their_order() -> None:

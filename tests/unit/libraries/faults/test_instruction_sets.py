@@ -92,6 +92,10 @@ def test_int8_on_a_processor_without_vnni(portable: bool | None, severity: str) 
     given = found(runtime="openvino", rounds_to_8_bits=True, portable=portable, flags=AVX2)
     assert given["int8-without-vnni"].severity == severity
     assert ("portable = true" in given["int8-without-vnni"].fix) == (severity == "fault")
+    told = {"rounds_to_8_bits": True, "portable": portable, "already": True}
+    given = found(runtime="openvino", flags=AVX2, **told)
+    assert ("reduce_range" in given["int8-without-vnni"].fix) == (severity == "fault")
+    assert "portable" not in given["int8-without-vnni"].fix
 
 
 @pytest.mark.parametrize(

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import msgspec
 import numpy as np
 import pytest
 
-from perfsuite.domain.record import INFINITE, NAN_OF_MADE_UP, NOT_COMPARED
+from perfsuite.domain.record import INFINITE, MAY_OVERFLOW, NAN_OF_MADE_UP, NOT_COMPARED
 from perfsuite.domain.runtime import Manifest
 from perfsuite.domain.task import Inputs, Outputs, Task
 from perfsuite.errors import BuildError, ParityError, Unsupported
+from perfsuite.processor import read_processor
+from perfsuite.runner.build import answers
 from perfsuite.runner.build.answers import Compared, Comparison
 
 GOOD = np.array([[1.0, 2.0]])
@@ -62,9 +67,39 @@ def test_a_graph_that_rounds_by_itself_has_the_tolerance_of_its_steps() -> None:
     assert (found.parity, found.labels) == ({"y": pytest.approx(0.005)}, ())
 
 
-def test_that_it_is_far_off_is_told_where_it_may_be_rounding() -> None:
-    found = comparison(GOOD, own=("int8",)).of([{}, {}], [[GOOD], [GOOD * 1.2]])
-    assert found.labels == ("'y' is 20 % off the file run as it stands",)
+@pytest.mark.parametrize(
+    ("flags", "portable", "own", "overflow"),
+    [
+        (("avx2",), None, "int8", True),
+        (("avx2",), False, "int8", True),
+        (("avx2",), True, "int8", False),
+        (("avx2",), None, "int16", False),
+        (("avx2", "avx512_vnni"), False, "int8", False),
+        (("asimd",), False, "int8", False),
+    ],
+)
+def test_that_it_is_far_off_is_told_and_whether_sums_may_overflow(
+    monkeypatch: pytest.MonkeyPatch,
+    flags: tuple[str, ...],
+    portable: bool | None,
+    own: str,
+    overflow: bool,
+) -> None:
+    there = dataclasses.replace(read_processor(), flags=flags)
+    monkeypatch.setattr(answers, "read_processor", lambda: there)
+    given = comparison(GOOD, own=(own,))
+    manifest = msgspec.structs.replace(given.manifest, portable=portable)
+    asked = dataclasses.replace(given, manifest=manifest)
+    found = asked.of([{}, {}], [[GOOD], [GOOD * 1.2]])
+    told = ("'y' is 20 % off the file run as it stands",)
+    assert found.labels == (*told, *[MAY_OVERFLOW] * overflow)
+    reason = r"1, the tolerance is 0\.5" + (
+        r"; two of its 8-bit .* reduce_range$" if overflow else "$"
+    )
+    values = np.array([1.0, 2.0, 3.0, 4.0])
+    asked = dataclasses.replace(asked, model=lambda _: [values])
+    with pytest.raises(ParityError, match=reason):
+        asked.of([{}], [[values * 2]])
 
 
 def test_a_model_that_nothing_else_runs_is_not_compared() -> None:
