@@ -64,7 +64,7 @@ def no_tests(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
     monkeypatch.setattr(scenes, "_pictures", cache(items))
     monkeypatch.setattr(scenes, "_numbers", cache(numbers))
-    monkeypatch.setattr(detection, "decoded", decoded)
+    monkeypatch.setattr(Annotated, "pixels", lambda self: decoded(self.path))
     yield
 
 
