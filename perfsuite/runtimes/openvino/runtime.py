@@ -20,12 +20,14 @@ from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
 from perfsuite.runtimes.openvino.causes import with_causes
 from perfsuite.runtimes.openvino.empty_constants import with_computed_empties
+from perfsuite.runtimes.openvino.flat_conditions import with_flat_conditions
 from perfsuite.runtimes.openvino.kept_right import keep_right
 from perfsuite.runtimes.openvino.known_sequences import without_known_sequences
 from perfsuite.runtimes.openvino.layers import layer_kernels, weights
 from perfsuite.runtimes.openvino.left_out import without_empty_names
 from perfsuite.runtimes.openvino.names import name_after_nodes, with_identities
 from perfsuite.runtimes.openvino.norms import with_sums
+from perfsuite.runtimes.openvino.own_values import with_own_values
 from perfsuite.runtimes.openvino.plain_products import note_settings, settings_for
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.single_rows import with_slices
@@ -275,15 +277,17 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     Of two nodes with one name the engine's layers could not be told apart, local functions and
     sparse weights, which `graph` has no more, it does not take, of constants without elements and
     of inputs that are left out it makes something, of one row of rounded values more sides than
-    there are, of some norms it does not read the axes, of an older Softmax one side alone, of
-    sequences it knows too little, to what lies before a Dropout it gives that one's name, and it
-    has no circular padding.
+    there are, of some norms it does not read the axes, of an older Softmax one side alone, of a
+    condition one side at most, of sequences it knows too little, of bodies that repeat a name from
+    around them, or give what they were given, it miscounts values, to what lies before a Dropout it
+    gives that one's name, and it has no circular padding.
     """
     import onnx
 
     written = onnx.load(path, format="protobuf", load_external_data=False)
     named = [node.name or next(filter(None, node.output), "") for node in written.graph.node]
-    better = without_known_sequences(with_identities(graph))
+    better = with_flat_conditions(with_own_values(with_identities(graph)))
+    better = without_known_sequences(better)
     better = with_computed_empties(without_empty_names(with_sums(better)))
     better = without_function(with_joined_slices(with_one_side(with_slices(better))))
     if (
