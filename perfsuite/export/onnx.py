@@ -41,17 +41,21 @@ from perfsuite.export.symbolics import register_symbolics
 from perfsuite.export.translations import translations
 from perfsuite.export.validity import check_outputs, check_versions, what_it_is, why_refused
 from perfsuite.export.value_reads import reads_values
+from perfsuite.export.weights_alone import weights_alone
 from perfsuite.user_code import user_code
 
 if TYPE_CHECKING:
     import onnx
     from torch import nn
+    from torch.export import ExportedProgram
 
 EXPORTER = "perfsuite.exporter"  # the metadata key: "dynamo" or "torchscript"
 # What engines write into lists and traces of names without marking it.
 _UNREADABLE = re.compile(r'[",\\\x00-\x1f]')
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")  # of a terminal, which exporters write into messages
-_STEPS = ("TorchExportError", "ConversionError", "DispatchError")  # that tell only how far it got
+# Errors that tell only how far the exporter got.
+_STEPS = ("TorchExportError", "ConversionError", "DispatchError", "GraphConstructionError")
+_UNTRACED = "TorchExportError"  # the step before anything is written
 _NO_ONNX = "not an ONNX file, or cut short"
 _WEIGHTS_ARE_INPUTS = 3  # the last IR version in which a graph lists its weights among its inputs
 _REBUILD = "export it again, for example with torch.onnx.export(..., dynamo=True)"
@@ -301,12 +305,20 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
         _require_whole(program.model_proto)
         return program.model_proto
 
-    model = written(module)
+    def program(strict: bool = False) -> ExportedProgram:
+        return torch.export.export(module, arguments, dynamic_shapes=dynamic_shapes, strict=strict)
+
+    try:
+        model = written(module)
+    except torch.onnx.OnnxExporterError as error:
+        # What ONNX has no operator for may follow from weights, and is a number then.
+        held = None if type(error).__name__ == _UNTRACED else weights_alone(program())
+        if held is None:
+            raise
+        model = written(held)
     if _fixes(model, spec):
         # What Python makes a number of, as len(x) does, stays open only where torch reads the code.
-        model = written(
-            torch.export.export(module, arguments, dynamic_shapes=dynamic_shapes, strict=True)
-        )
+        model = written(program(strict=True))
     return with_functions(model)
 
 

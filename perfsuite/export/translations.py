@@ -1,9 +1,10 @@
 """Operators of torch that the dynamo exporter (2.14) writes wrongly, or not at all.
 
 It writes `scatter_reduce` with "mean" as if nothing was reduced: the last value wins. Logarithms of
-sigmoids and of sums of powers are infinite in its graphs where they are not. For a median along an
-axis it has nothing, nor for a k-th value, a stable sort, a hypotenuse, and the products that a
-`cumprod` is made of.
+sigmoids and of sums of powers are infinite in its graphs where they are not. It looks for the
+largest of truth values with an operator that takes none, and leaves out the divisor of an average.
+For a median along an axis it has nothing, nor for a k-th value, a stable sort, a hypotenuse, the
+products that a `cumprod` is made of, running maxima, distances, and small matrices' inverses.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from perfsuite.export.binary_torch import translations as binary_translations
+from perfsuite.export.extrema import extrema
+from perfsuite.export.linear_algebra import linear_algebra
 
 
 def translations() -> dict[Any, Any]:
@@ -30,6 +33,12 @@ def translations() -> dict[Any, Any]:
         aten.sort.stable: _sort,
         torch.ops.prims.hypot.default: _hypot,
         torch.ops.prims.prod.default: _product,
+        aten.rrelu_with_noise_functional.default: _rrelu,
+        aten.avg_pool2d.default: _avg_pool2d,
+        aten.avg_pool3d.default: _avg_pool3d,
+        aten._cdist_forward.default: _distances,
+        **extrema(),
+        **linear_algebra(),
         **(binary_translations() or {}),
     }
 
@@ -131,3 +140,68 @@ def _product(self: Any, dims: Sequence[int] | None, output_dtype: Any = None) ->
     if dims is None:
         return op.ReduceProd(self, keepdims=0)
     return op.ReduceProd(self, op.Constant(value_ints=list(dims)), keepdims=0)
+
+
+def _rrelu(
+    self: Any, noise: Any, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False
+) -> Any:
+    """Write what it is where nothing is trained: the slope is the middle one."""
+    from onnxscript import opset18 as op
+
+    return op.LeakyRelu(self, alpha=(lower + upper) / 2), noise
+
+
+def _avg_pool2d(self: Any, kernel_size: Sequence[int], *options: Any, **named: Any) -> Any:
+    from onnxscript.function_libs.torch_lib.ops.nn import aten_avg_pool2d
+
+    return _averaged(aten_avg_pool2d, self, kernel_size, 2, *options, **named)
+
+
+def _avg_pool3d(self: Any, kernel_size: Sequence[int], *options: Any, **named: Any) -> Any:
+    from onnxscript.function_libs.torch_lib.ops.nn import aten_avg_pool3d
+
+    return _averaged(aten_avg_pool3d, self, kernel_size, 3, *options, **named)
+
+
+def _averaged(
+    theirs: Any,
+    self: Any,
+    kernel_size: Sequence[int],
+    sides: int,
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Any:
+    """Write a pooling; with a divisor of its own what is padded counts as values."""
+    from onnxscript import opset18 as op
+
+    padding = padding if len(padding) == sides else [*padding] * sides
+    if divisor_override is None:
+        return theirs(self, kernel_size, stride, padding, ceil_mode, count_include_pad)
+    sizes = kernel_size if len(kernel_size) == sides else [*kernel_size] * sides
+    average = theirs(self, kernel_size, stride, padding, ceil_mode, True)
+    factor = op.Constant(value_float=math.prod(sizes) / divisor_override)
+    return op.Mul(average, op.CastLike(factor, average))
+
+
+def _distances(x1: Any, x2: Any, p: float, compute_mode: int | None = None) -> Any:
+    """Write the p-norms of all differences between rows of both."""
+    from onnxscript import opset18 as op
+
+    axis = op.Constant(value_ints=[-1])
+    one = op.Unsqueeze(x1, op.Constant(value_ints=[-2]))
+    apart = op.Sub(one, op.Unsqueeze(x2, op.Constant(value_ints=[-3])))
+    if p == 1:
+        return op.ReduceL1(apart, axis, keepdims=0)
+    if p == 2:
+        return op.ReduceL2(apart, axis, keepdims=0)
+    sizes = op.Abs(apart)
+    if math.isinf(p):
+        return op.ReduceMax(sizes, axis, keepdims=0)
+    if p == 0:
+        return op.ReduceSum(op.Sign(sizes), axis, keepdims=0)
+    powers = op.Pow(sizes, op.CastLike(op.Constant(value_float=p), sizes))
+    root = op.CastLike(op.Constant(value_float=1 / p), sizes)
+    return op.Pow(op.ReduceSum(powers, axis, keepdims=0), root)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from torch import nn
 
 from perfsuite.domain.model import InputSpec
+from perfsuite.errors import BuildError
 from perfsuite.export.onnx import export_graph, load_graph
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 
@@ -61,6 +64,62 @@ def test_means_of_scattered_values_medians_and_products(tmp_path: Path) -> None:
         pairs = zip(graph_outputs(file, given), module_outputs(net, given), strict=True)
         for found, wanted in pairs:
             np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+
+
+class Compared(nn.Module):
+    """Extremes so far and of truth values, distances, and what is averaged and bent."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        steps, pool = x.round(), nn.functional.avg_pool2d
+        return (
+            *torch.cummax(steps, 1),
+            *torch.cummin(steps.long(), -1),
+            *(x > 0).max(1),
+            *((x > 0) & (x < 1)).min(-1, keepdim=True),
+            *(torch.cdist(x, x[:, 1:3], p) for p in (0.0, 1.0, 2.0, 3.0, math.inf)),
+            torch.cdist(x[:, :2], torch.ones(4, 4), 1.0),
+            pool(x, 3, 2, 1, divisor_override=5),
+            pool(x, 2, ceil_mode=True),
+            nn.functional.rrelu(x),
+        )
+
+
+class Solved(nn.Module):
+    """Cameras are inverted, and homographies solved; rows must be swapped for it."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        small = x[:, :3, :3] * torch.tensor([[0.0, 1, 1], [1, 1, 1], [1, 1, 1]])
+        return (
+            torch.inverse(small),
+            torch.linalg.inv(x[:, None]),
+            torch.linalg.solve(x, x[:, :, 0] + 1),
+            torch.linalg.solve(x, x[:, 1:3], left=False),
+            torch.linalg.solve(small, torch.ones(1, 3, 2)),
+            *torch.linalg.slogdet(small),
+        )
+
+
+@pytest.mark.verify
+@pytest.mark.parametrize("net", [Compared(), Solved()])
+def test_extremes_distances_and_small_matrices(net: nn.Module, tmp_path: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(3, 4, 4)).astype(np.float32)
+    spec, file = (InputSpec("x", "float32", ("batch", 4, 4)),), tmp_path / "g.onnx"
+    export_graph(net, spec, {"x": x[:2]}, file)
+    pairs = zip(graph_outputs(file, {"x": x}), module_outputs(net, {"x": x}), strict=True)
+    for found, wanted in pairs:
+        np.testing.assert_allclose(found, wanted, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.verify
+def test_a_large_matrix_is_refused_by_its_size(tmp_path: Path) -> None:
+    class Large(nn.Module):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return torch.inverse(x)
+
+    x = np.random.default_rng(0).normal(size=(2, 9, 9)).astype(np.float32)
+    spec = (InputSpec("x", "float32", ("batch", 9, 9)),)
+    with pytest.raises(BuildError, match=r"dynamo: Unsupported: a matrix of 9 rows"):
+        export_graph(Large(), spec, {"x": x}, tmp_path / "g.onnx")
 
 
 class ClampedTwice(nn.Module):
