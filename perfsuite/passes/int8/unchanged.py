@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.export.bodies import bodies, names_read
 from perfsuite.export.edges import at_edges
 from perfsuite.export.noise import noise_floors
@@ -26,6 +26,9 @@ _JUMPS = (
 )  # fmt: skip
 
 
+_LACKS_OPERATOR = "is not a registered function/op"
+
+
 def difference(
     before: onnx.ModelProto,
     after: onnx.ModelProto,
@@ -36,13 +39,21 @@ def difference(
 
     Both graphs have all tensors. Values differ if max|a-b| exceeds max|b| times the tolerance of
     fp32, unless that is no more than the rounding errors of `before`, or whole numbers at an edge;
-    NaN and infinities must be equal. An `after` that does not run at all differs.
+    NaN and infinities must be equal. An `after` that does not run at all differs. Raises
+    `Unsupported` for a graph with an operator that ONNX Runtime lacks, and `BuildError` for another
+    that it does not run.
     """
     if not samples or not tensors:
         return ""
     try:
         expected = answers_of(before, samples, tensors)
     except Exception as error:
+        if _LACKS_OPERATOR in str(error):
+            raise Unsupported(
+                f"int8: it is calibrated on ONNX Runtime, which lacks an operator of the graph "
+                f"({error}); export the model without it, such as a detector without its "
+                f"post-processing"
+            ) from error
         raise BuildError(f"int8: ONNX Runtime cannot run this graph: {error}") from error
     try:
         answered = answers_of(after, samples, tensors)

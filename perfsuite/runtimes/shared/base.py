@@ -35,6 +35,9 @@ _TOO_NEW = (
     ),
 )
 _STANDARD = ("", "com.microsoft", "org.openvinotoolkit")
+# Of what ONNX Runtime writes when it optimizes a file, for itself on the same kind of processor.
+_OPTIMIZED = ("com.microsoft.nchwc", "com.ms.internal.nhwc")
+_PLUG_INS = ("trt", "trt.plugins", "tensorrt")  # of TensorRT, which has them in no domain itself
 _ONNX = "ai.onnx"  # with which the names of its domains begin
 
 
@@ -132,6 +135,16 @@ def _advice(operators: str) -> str:
     """Return what to do about missing operators: `Type`, `domain:Type` or `domain.Type`, each."""
     named = [one.replace(":", ".").rpartition(".") for one in re.split(r",\s*", operators)]
     domains = {domain.strip(".") for domain, _, _ in named}
+    if domains.intersection(_OPTIMIZED):
+        return (
+            "ONNX Runtime writes it when it optimizes a file: give the file that this one was made "
+            "from"
+        )
+    if any(one.lower() in _PLUG_INS for one in domains):
+        return (
+            "it is a plug-in of TensorRT: export the model without it, a detector without its "
+            "post-processing, or with NonMaxSuppression"
+        )
     if any(one not in _STANDARD and not one.startswith(_ONNX) for one in domains):
         return (
             "it is an operator of your own: on onnxruntime, name the library that has it in a "

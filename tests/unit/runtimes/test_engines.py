@@ -260,6 +260,19 @@ def test_an_operator_of_onnx_is_none_of_the_users_own(operator: str, own: bool) 
     assert ("an operator of your own" in told) == own
 
 
+@pytest.mark.parametrize(
+    ("operator", "advice"),
+    [
+        ("com.microsoft.nchwc:Conv", "give the file that this one was made from"),
+        ("com.ms.internal.nhwc.Conv, com.foo.Bar", "give the file that this one was made from"),
+        ("TRT:EfficientNMS_TRT", "it is a plug-in of TensorRT: export the model without it"),
+    ],
+)
+def test_operators_that_somebody_else_wrote_are_told_as_that(operator: str, advice: str) -> None:
+    told = str(lacks_operator("engine", operator, Path("net.onnx")))
+    assert advice in told and "of your own" not in told
+
+
 def test_other_messages_are_trimmed_to_what_they_tell() -> None:
     text = "Exception from src/core.cpp:84:\nCheck 'false' failed at src/a.cpp:15:\nNo room.\n\n"
     assert trimmed(text) == "No room."

@@ -11,7 +11,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from perfsuite.domain.task import Inputs
-from perfsuite.errors import BuildError
+from perfsuite.errors import BuildError, Unsupported
 from perfsuite.passes.int8 import prepare
 from perfsuite.passes.int8.placement import place
 from perfsuite.passes.int8.prepare import prepared
@@ -215,6 +215,16 @@ def test_infinities_by_design_are_equal() -> None:
 def test_a_graph_that_does_not_run_is_said() -> None:
     with pytest.raises(BuildError, match="ONNX Runtime cannot run this graph"):
         prepared(model([helper.make_node("Conv", ["x", "w"], ["y"])], {"w": W}), [{"z": X}])
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], "conv"),
+        helper.make_node("EfficientNMS_TRT", ["c"], ["y"], "nms", domain="TRT"),
+    ]
+    plugged = model(nodes, {"w": W})
+    plugged.opset_import.append(helper.make_opsetid("TRT", 1))
+    with pytest.raises(
+        Unsupported, match=r"lacks an operator .*EfficientNMS_TRT.* without its post"
+    ):
+        prepared(plugged, SAMPLES)
 
 
 def test_a_graph_that_answers_by_chance_is_not_held_against_itself() -> None:
