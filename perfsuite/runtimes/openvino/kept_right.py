@@ -11,6 +11,7 @@ from perfsuite.runtimes.openvino.padded_means import keep_means_right
 from perfsuite.runtimes.openvino.rounded_reductions import keep_reductions_float
 from perfsuite.runtimes.openvino.rounded_results import keep_results_apart
 from perfsuite.runtimes.openvino.swapped_heads import keep_swaps_apart
+from perfsuite.runtimes.openvino.touching_boxes import keep_boxes_that_touch
 
 _CHANGES = (
     keep_swaps_apart,
@@ -20,6 +21,7 @@ _CHANGES = (
     keep_reductions_float,
     keep_results_apart,
     keep_joins_apart,
+    keep_boxes_that_touch,
 )
 
 

@@ -68,7 +68,7 @@ class OpenVino:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     kernels: ClassVar[tuple[str, ...]] = ("binary",)
-    artifact_version: ClassVar[int] = 4  # of what `_readable` and `keep_right` make
+    artifact_version: ClassVar[int] = 5  # of what `_readable` and `keep_right` make
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
