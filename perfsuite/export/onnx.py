@@ -12,11 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, with_functions
-from perfsuite.export.bodies import names_made, names_read
+from perfsuite.export.bodies import bodies, names_made, names_read
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
@@ -28,6 +30,7 @@ from perfsuite.export.order import sort_nodes
 from perfsuite.export.sides import (
     BATCH,
     Ranks,
+    declared,
     give_ranks,
     lacks_shape,
     name_batch,
@@ -216,13 +219,51 @@ def _check(model: onnx.ModelProto) -> None:
 
 
 def write_settled(path: Path, specs: Sequence[InputSpec], target: Path) -> None:
-    """Write the model in `path` with the sides of `specs`, which nobody then guesses."""
+    """Write the model in `path` with the sides of `specs`, which nobody then guesses.
+
+    Lengths are left open where a branch contradicts them: as engines look into branches that no
+    call takes, such as those for another rate of a signal, they would not even load the model.
+    """
     import onnx
 
     ranks = {spec.name: len(spec.shape) for spec in specs}
     model = read_graph(path, lambda names: ranks)
-    settle(model, specs)
-    onnx.save(model, target)
+    found = onnx.ModelProto()
+    found.CopyFrom(model)
+    settle(found, specs)
+    branches = any(True for node in model.graph.node for _ in bodies(node))
+    onnx.save(found, target)
+    if branches and _is_refused(target) and not _is_refused(path):
+        given = declared(model)
+        settle(model, [_opened(one, own) for one, own in zip(specs, given, strict=True)])
+        onnx.save(model, target)
+
+
+def _is_refused(path: Path) -> bool:
+    """Tell whether ONNX Runtime is there, and does not load a file.
+
+    It follows shapes through constants that it has folded, further than without optimizations.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError:
+        return False
+    options = ort.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception:  # noqa: BLE001  (the engine's errors have no common class)
+        return True
+    return False
+
+
+def _opened(spec: InputSpec, given: InputSpec) -> InputSpec:
+    """Return `spec` with its lengths left open where the file leaves them open."""
+    sides = [
+        f"{spec.name}[{axis}]" if isinstance(own, str) and isinstance(side, int) else side
+        for axis, (side, own) in enumerate(zip(spec.shape, given.shape, strict=True))
+    ]
+    return msgspec.structs.replace(spec, shape=tuple(sides))
 
 
 def data_files(path: Path) -> list[Path]:
