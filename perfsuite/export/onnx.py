@@ -18,7 +18,7 @@ from perfsuite.domain.model import InputSpec
 from perfsuite.domain.task import Inputs
 from perfsuite.errors import BuildError, ConfigError
 from perfsuite.export.binary_torch import register_symbolic, with_functions
-from perfsuite.export.bodies import bodies, names_made, names_read
+from perfsuite.export.bodies import names_made, names_read
 from perfsuite.export.calls import flattened, tensors_of
 from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
@@ -221,22 +221,35 @@ def _check(model: onnx.ModelProto) -> None:
 def write_settled(path: Path, specs: Sequence[InputSpec], target: Path) -> None:
     """Write the model in `path` with the sides of `specs`, which nobody then guesses.
 
-    Lengths are left open where a branch contradicts them: as engines look into branches that no
-    call takes, such as those for another rate of a signal, they would not even load the model.
+    Engines follow the lengths that were open through the whole model, and may not load it then. So
+    lengths that it declares for its outputs are dropped where they are those of other inputs, and
+    lengths of inputs left open where a branch that no call takes contradicts them, such as one for
+    another rate of a signal.
     """
     import onnx
 
     ranks = {spec.name: len(spec.shape) for spec in specs}
     model = read_graph(path, lambda names: ranks)
+    given = declared(model)
+    opened = [_opened(one, own) for one, own in zip(specs, given, strict=True)]
     found = onnx.ModelProto()
     found.CopyFrom(model)
     settle(found, specs)
-    branches = any(True for node in model.graph.node for _ in bodies(node))
     onnx.save(found, target)
-    if branches and _is_refused(target) and not _is_refused(path):
-        given = declared(model)
-        settle(model, [_opened(one, own) for one, own in zip(specs, given, strict=True)])
+    if opened == list(specs) or not _is_refused(target) or _is_refused(path):
+        return
+    _forget_lengths(found.graph.output)
+    onnx.save(found, target)
+    if _is_refused(target):
+        settle(model, opened)
         onnx.save(model, target)
+
+
+def _forget_lengths(outputs: Sequence[onnx.ValueInfoProto]) -> None:
+    for value in outputs:
+        for side in value.type.tensor_type.shape.dim:
+            if side.HasField("dim_value"):
+                side.Clear()
 
 
 def _is_refused(path: Path) -> bool:

@@ -31,10 +31,10 @@ from perfsuite.store.cache import Cache, key_of
 from perfsuite.workloads.onnx.agreement import Agreeing
 from perfsuite.workloads.onnx.arrays import NUMBERS, written
 from perfsuite.workloads.onnx.detector import DetectorFile, pictures_shape
-from perfsuite.workloads.onnx.samples import LABELS, Samples, ranks_in, read_samples
-from perfsuite.workloads.onnx.sides import Settled, Sides, settled, sides_of
+from perfsuite.workloads.onnx.samples import LABELS, Samples, clashing, ranks_in, read_samples
+from perfsuite.workloads.onnx.sides import Settled, Shape, Sides, settled, sides_of
 from perfsuite.workloads.onnx.tasks import Labelled, MadeUp, made_up
-from perfsuite.workloads.onnx.trial import Outcome, tried
+from perfsuite.workloads.onnx.trial import Outcome, runs, tried
 
 if TYPE_CHECKING:
     import onnx
@@ -76,7 +76,10 @@ def onnx_workload(
         _check_inputs(graph, inputs)
         if detection is not None:
             told_sides = {**pictures_shape(inputs, detection), **told_sides}
-        sides = sides_of(inputs, told_sides, [_declared_shape(one) for one in graph.graph.output])
+        outputs = [_declared_shape(one) for one in graph.graph.output]
+        if samples is not None:
+            inputs = _apart(path, samples, inputs, told_sides, outputs)
+        sides = sides_of(inputs, told_sides, outputs)
         given = None
         if samples is not None:
             given = read_samples(samples, sides.inputs, sides.axes, sides.fixed)
@@ -97,6 +100,36 @@ def onnx_workload(
     settled_inputs = found.inputs if unranked or found.inputs != _as_read(inputs) else ()
     model = Model(onnx=path, batch=found.only, why_batch=found.why, inputs=settled_inputs)
     return Workload(path.stem, model, task)
+
+
+def _apart(
+    path: Path,
+    samples: Path,
+    inputs: tuple[InputSpec, ...],
+    told: GivenShapes,
+    outputs: Sequence[Shape | None],
+) -> tuple[InputSpec, ...]:
+    """Return the inputs, sides of one name under several where that name means nothing.
+
+    Exporters are told names by hand, such as `width` for the last side of each input. Samples show
+    it: they have other lengths, and the file runs with them.
+    """
+    names = clashing(samples, inputs)
+    if not names:
+        return inputs
+    apart = tuple(
+        msgspec.structs.replace(
+            spec,
+            shape=tuple(
+                f"{spec.name}[{axis}]" if side in names else side
+                for axis, side in enumerate(spec.shape)
+            ),
+        )
+        for spec in inputs
+    )
+    sides = sides_of(apart, told, outputs)
+    given = read_samples(samples, sides.inputs, sides.axes, sides.fixed)
+    return apart if runs(path, given.call([0])) else inputs
 
 
 def _fixed_size(sides: Sides, given: Samples) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -165,6 +166,25 @@ def ranks_in(path: Path, names: Sequence[str]) -> dict[str, int]:
                 alone = keys != [name]
                 found[name] = _array(path, file, keys[0]).ndim + alone
     return found
+
+
+def clashing(path: Path, inputs: Sequence[InputSpec]) -> set[str]:
+    """Return the names of open sides that have several lengths in the samples of different inputs.
+
+    First sides, of which samples have another length than a call, are left out.
+    """
+    shared = Counter(side for spec in inputs for side in set(spec.shape[1:]))
+    asked = [spec for spec in inputs if any(shared[side] > 1 for side in spec.shape[1:])]
+    lengths: dict[int | str, set[int]] = {}
+    with _opened(path, [spec.name for spec in inputs]) as file:
+        for spec in asked:
+            for key in _keys(file.files, spec.name)[:1]:
+                shape = _array(path, file, key).shape
+                own = shape[len(shape) - len(spec.shape) + 1 :]
+                if len(own) == len(spec.shape) - 1:
+                    for side, length in zip(spec.shape[1:], own, strict=True):
+                        lengths.setdefault(side, set()).add(length)
+    return {side for side, found in lengths.items() if isinstance(side, str) and len(found) > 1}
 
 
 def _read(path: Path, inputs: Sequence[InputSpec]) -> tuple[dict[str, Found], np.ndarray | None]:

@@ -62,6 +62,12 @@ def tried(path: Path, three: Inputs, axes: Mapping[str, int], *, named: bool) ->
     return Outcome("one", error, _shapes(alone, [None] * len(alone)))
 
 
+def runs(path: Path, inputs: Inputs) -> bool:
+    """Tell whether ONNX Runtime is there, and answers a call."""
+    session = _session(path)
+    return not isinstance(session, str) and not isinstance(_run(session, inputs), str)
+
+
 def followed(two: Sequence[Any], three: Sequence[Any]) -> list[int | None]:
     """Return, for each output, the first side that is 2 in a call with two and 3 with three."""
     return [

@@ -53,3 +53,21 @@ def test_lengths_that_a_branch_contradicts_stay_open(tmp_path: Path) -> None:
     session = ort.InferenceSession(str(settled), providers=["CPUExecutionProvider"])
     x, rate = np.ones((1, 6), np.float32), np.array(6)
     assert session.run(None, {"x": x, "rate": rate})[0].tolist() == [[6.0, 6.0]]
+
+
+def test_lengths_of_outputs_that_are_those_of_other_inputs_are_dropped(tmp_path: Path) -> None:
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, side])
+        for name, side in (("x", "n"), ("y", 54))
+    ]
+    graph = helper.make_graph([helper.make_node("Relu", ["x"], ["y"])], "g", values[:1], values[1:])
+    made = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    onnx.save(made, tmp_path / "net.onnx")
+    settled = tmp_path / "settled.onnx"
+    write_settled(tmp_path / "net.onnx", (InputSpec("x", "float32", ("batch", 20)),), settled)
+    assert [spec.shape for spec in graph_spec(load_graph(settled))[0]] == [("batch", 20)]
+    session = ort.InferenceSession(str(settled), providers=["CPUExecutionProvider"])
+    assert session.run(None, {"x": np.ones((1, 20), np.float32)})[0].shape == (1, 20)
+    write_settled(tmp_path / "net.onnx", (InputSpec("x", "float32", ("batch", 54)),), settled)
+    sides = onnx.load(settled).graph.output[0].type.tensor_type.shape.dim
+    assert sides[1].dim_value == 54, "they stay where they are right"

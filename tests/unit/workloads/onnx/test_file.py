@@ -245,3 +245,31 @@ def test_a_side_of_no_length_is_told(tmp_path: Path, shape: Sides, side: int) ->
     told = refusal(save(tmp_path / "net.onnx", shape))
     assert f"net.onnx: input 'x': its side {side} is 0 in the file, so that it has no value" in told
     assert f"dim[{side}].dim_param = 'batch'" in told
+
+
+def two_of_one_name(path: Path, kind: str) -> Path:
+    """Write a net that joins two inputs (batch, width), or adds them up."""
+    attributes = {"axis": 1} if kind == "Concat" else {}
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", side])
+        for name, side in (("a", "width"), ("b", "width"), ("y", None))
+    ]
+    nodes = [helper.make_node(kind, ["a", "b"], ["y"], **attributes)]
+    graph = helper.make_graph(nodes, "net", values[:2], values[2:])
+    imports = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=imports, ir_version=9), path)
+    return path
+
+
+def test_sides_of_one_name_may_have_several_lengths_if_the_file_runs_with_them(
+    tmp_path: Path,
+) -> None:
+    pytest.importorskip("onnxruntime")
+    samples = tmp_path / "s.npz"
+    np.savez(samples, a=np.ones((6, 4), np.float32), b=np.ones((6, 3), np.float32))
+    found = onnx_workload(two_of_one_name(tmp_path / "joined.onnx", "Concat"), samples)
+    assert [one.shape for one in found.model.inputs] == [("batch", 4), ("batch", 3)]
+    added = two_of_one_name(tmp_path / "added.onnx", "Add")
+    assert refusal(added, samples).endswith(
+        "side 'width' is 4 in 'a' and 3 in 'b', and is the same in both"
+    )
