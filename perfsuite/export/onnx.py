@@ -27,6 +27,7 @@ from perfsuite.export.group_norms import write_group_norms
 from perfsuite.export.logs import only_errors
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
+from perfsuite.export.real_parts import real_parts
 from perfsuite.export.sides import (
     BATCH,
     Ranks,
@@ -365,11 +366,15 @@ def _dynamo(module: nn.Module, spec: Sequence[InputSpec], arguments: tuple[Any, 
     try:
         model = written(module)
     except torch.onnx.OnnxExporterError as error:
-        # What ONNX has no operator for may follow from weights, and is a number then.
-        held = None if type(error).__name__ == _UNTRACED else weights_alone(program())
-        if held is None:
+        if type(error).__name__ == _UNTRACED:
             raise
-        model = written(held)
+        # What ONNX has no operator for may follow from weights, or be two sums of real numbers.
+        with real_parts() as found:
+            by_parts = program()
+        held = weights_alone(by_parts)
+        if held is None and not found:
+            raise
+        model = written(held or by_parts)
     if _fixes(model, spec):
         # What Python makes a number of, as len(x) does, stays open only where torch reads the code.
         model = written(program(strict=True))
