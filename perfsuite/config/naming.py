@@ -74,13 +74,14 @@ def name_and_reference(given: str, folder: Path, location: Location) -> tuple[st
     Raises `ConfigError`, with `location`, for a name that cannot be part of a key.
     """
     reference = absolute(given, folder, location)
+    advice = ""
     if ":" in reference:  # file.py:name, torchvision:name
         name = reference.rpartition(":")[2]
     elif reference.endswith(".onnx"):
-        name = Path(reference).stem
+        name, advice = Path(reference).stem, "; rename the file, or give it a link"
     else:
-        name = reference
-    check_name(name, location)
+        name, advice = reference, "; a file is written as net.onnx or my_models.py:my_net"
+    check_name(name, location, advice)
     return name, reference
 
 
@@ -92,15 +93,19 @@ def absolute(reference: str, folder: Path, location: Location) -> str:
             raise location.error(f"'{name}' is no name in a Python file: write file.py:name")
         return f"{(folder / file).resolve()}:{name}"
     if reference.endswith(".onnx"):
-        return str((folder / reference).resolve())
+        path = folder / reference
+        target = path.resolve()
+        # Caches of model hubs have links to files that are named by their content alone.
+        return str(target if target.suffix == ".onnx" else path.parent.resolve() / path.name)
     return reference
 
 
-def check_name(name: str, location: Location) -> None:
+def check_name(name: str, location: Location, advice: str = "") -> None:
     """Raise for a name that cannot be part of a cell's key, which globs must match."""
     if not _NAME.fullmatch(name) or not name.isprintable():
         raise location.error(
             f"{name!r} cannot be a name: no '/', no '\\', no spaces, none of * ? [ ], not empty"
+            f"{advice}"
         )
 
 

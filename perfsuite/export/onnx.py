@@ -24,6 +24,7 @@ from perfsuite.export.computed_weights import computed_weights
 from perfsuite.export.frozen import frozen_places, mark_frozen
 from perfsuite.export.functions import inlined
 from perfsuite.export.group_norms import write_group_norms
+from perfsuite.export.linked import load_whole
 from perfsuite.export.logs import only_errors
 from perfsuite.export.normalize import messages, normalize
 from perfsuite.export.order import sort_nodes
@@ -177,7 +178,7 @@ def read_graph(path: Path, ranks: Ranks | None = None) -> onnx.ModelProto:
     if not path.is_file():
         raise ConfigError(f"{path}: there is no such file")
     try:
-        model = onnx.load(path, format="protobuf")
+        model = load_whole(path)
         if not model.graph.node:
             plain = f"not an ONNX model, or an empty one; {_REBUILD}"
             raise ConfigError(f"{path}: {what_it_is(path) or plain}")

@@ -16,6 +16,7 @@ from perfsuite.export.aten_operators import counted
 from perfsuite.export.binary_torch import packed_parameters
 from perfsuite.export.calls import called
 from perfsuite.export.counting import count_nodes, together
+from perfsuite.export.linked import load_whole
 from perfsuite.export.parameters import weights
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def count_graph(model: Path | str | onnx.ModelProto, inputs: Inputs | None = Non
 
     if not isinstance(model, onnx.ModelProto):
         try:
-            model = onnx.load(str(model))
+            model = load_whole(Path(model))
         except (OSError, DecodeError) as err:
             raise ConfigError(f"{model}: cannot be read as an ONNX model: {err}") from err
     if not model.ir_version:

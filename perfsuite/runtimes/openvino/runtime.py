@@ -15,6 +15,7 @@ from perfsuite.domain.record import Evidence, EvidenceItem
 from perfsuite.domain.runtime import Manifest, SessionOptions, Variant
 from perfsuite.domain.task import Inputs, Outputs
 from perfsuite.errors import BuildError, Unsupported
+from perfsuite.export.linked import is_linked
 from perfsuite.export.stored import is_sparse
 from perfsuite.export.validity import kind_of_value
 from perfsuite.runtimes.openvino.binary import add_conversion, name_parts, without_function
@@ -274,13 +275,13 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
 
     With it comes the graph that it holds.
 
-    Of two nodes with one name the engine's layers could not be told apart, local functions and
-    sparse weights, which `graph` has no more, it does not take, of constants without elements and
-    of inputs that are left out it makes something, of one row of rounded values more sides than
-    there are, of some norms it does not read the axes, of an older Softmax one side alone, of a
-    condition one side at most, of sequences it knows too little, of bodies that repeat a name from
-    around them, or give what they were given, it miscounts values, to what lies before a Dropout it
-    gives that one's name, and it has no circular padding.
+    Of two nodes with one name the engine's layers could not be told apart, local functions, sparse
+    weights and those behind links, which `graph` has no more, it does not take, of constants
+    without elements and of inputs that are left out it makes something, of one row of rounded
+    values more sides than there are, of some norms it does not read the axes, of an older Softmax
+    one side alone, of a condition one side at most, of sequences it knows too little, of bodies
+    that repeat a name from around them, or give what they were given, it miscounts values, to what
+    lies before a Dropout it gives that one's name, and it has no circular padding.
     """
     import onnx
 
@@ -293,6 +294,7 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     if (
         better is graph
         and not is_sparse(written)
+        and not is_linked(path, written)
         and named == [node.name for node in graph.graph.node]
     ):
         return path, graph

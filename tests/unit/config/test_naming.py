@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from perfsuite.config.naming import having, suggested
+from perfsuite.config.conversion import Location
+from perfsuite.config.naming import having, name_and_reference, suggested
+from perfsuite.errors import ConfigError
 from perfsuite.runtimes.table import RUNTIMES
 
 
@@ -36,3 +40,31 @@ def test_the_runtimes_that_have_it_are_named_before_any_guess() -> None:
     assert "fake" not in having("fp16", "precisions", RUNTIMES), "it runs no net"
     assert suggested("tf32", ("fp32",), ["pytorch", "tensorrt"]) == "; pytorch, tensorrt have it"
     assert suggested("sm_89", ("cuda",), ["tensorrt-rtx"]) == "; tensorrt-rtx has it"
+
+
+def test_a_link_to_a_file_that_is_named_by_its_content_keeps_its_own_name(tmp_path: Path) -> None:
+    (tmp_path / "3f2a9c").write_bytes(b"")
+    (tmp_path / "net.onnx").symlink_to("3f2a9c")
+    (tmp_path / "link.onnx").symlink_to("net-7.onnx")
+    told = [
+        name_and_reference(name, tmp_path, Location("suite.toml"))
+        for name in ("net.onnx", "link.onnx")
+    ]
+    assert told == [
+        ("net", str(tmp_path.resolve() / "net.onnx")),
+        ("net-7", str(tmp_path.resolve() / "net-7.onnx")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("net (1).onnx", r"'net \(1\)' cannot be a name: .*; rename the file, or give it a link"),
+        ("nets/NET.ONNX", r"cannot be a name: .*; a file is written as net\.onnx or my_models\.py"),
+    ],
+)
+def test_a_name_that_cannot_be_one_comes_with_what_to_do(
+    tmp_path: Path, given: str, told: str
+) -> None:
+    with pytest.raises(ConfigError, match=told):
+        name_and_reference(given, tmp_path, Location("suite.toml"))
