@@ -207,20 +207,30 @@ def counted() -> Iterator[Count]:
 
 
 def _macs(func: Any, args: Sequence[Any], named: dict[str, Any], answer: Any) -> int | None:
-    """Return the multiply-accumulates of one operator that ran; None if they cannot be counted."""
+    """Return the multiply-accumulates of one operator that ran; None if they cannot be counted.
+
+    One of complex numbers is four of real ones.
+    """
     from torch.utils.flop_counter import flop_registry
 
     formula = FORMULAS.get(_full_name(func))
     theirs = flop_registry.get(func.overloadpacket)
     try:
         if formula is not None:
-            return formula(_shapes(args), _shapes(answer))
+            return formula(_shapes(args), _shapes(answer)) * _reals(answer)
         if theirs is not None:
-            return int(theirs(*args, **named, out_val=answer)) // 2
+            return int(theirs(*args, **named, out_val=answer)) // 2 * _reals(answer)
     except (TypeError, ValueError, IndexError, AttributeError, AssertionError, RuntimeError):
         # Other arguments than the formula's, or sizes that differ within a nested tensor.
         return None
     return 0 if is_free(func) else None
+
+
+def _reals(answer: Any) -> int:
+    """Return how many real multiply-accumulates one of an operator's answer is."""
+    import torch
+
+    return 4 if isinstance(answer, torch.Tensor) and answer.is_complex() else 1
 
 
 def _shapes(values: Any) -> Any:

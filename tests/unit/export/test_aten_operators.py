@@ -33,6 +33,13 @@ def count(call: Callable[[torch.Tensor], Any], x: np.ndarray = X) -> Macs:
     return count_module(Net(call), {"x": x})
 
 
+def test_a_product_of_complex_numbers_is_four_of_real_ones() -> None:
+    def modes(x: torch.Tensor) -> Any:
+        return torch.einsum("bcij,bcjk->bcik", torch.complex(x, x), torch.complex(x, -x))
+
+    assert count(modes).macs == 4 * count(lambda x: x @ x).macs
+
+
 @pytest.mark.parametrize(
     ("call", "name"),
     [

@@ -138,7 +138,9 @@ def test_the_other_exporter_rounds_down_and_knows_small_sigmoids(tmp_path: Path)
     class Clamped(ClampedTwice):
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             whole = torch.floor_divide(x * 7, 2.0) + torch.floor_divide(x.abs().int(), 2)
-            return super().forward(whole) + nn.functional.logsigmoid(x * 40)[:, None]
+            small = nn.functional.logsigmoid(x * 40)[:, None]
+            is_first, place = (whole > 0).max(1, keepdim=True)
+            return super().forward(whole) + small + is_first[..., None] + place[..., None]
 
     x, file = np.linspace(-4, 4, 12, dtype=np.float32).reshape(2, 6), tmp_path / "g.onnx"
     export_graph(Clamped(), (InputSpec("x", "float32", ("batch", 6)),), {"x": x}, file)
