@@ -209,6 +209,13 @@ def profile(
         from perfsuite.module_profile import profile_module
 
         return profile_module(cast("nn.Module", workload), out, **given)
+    if out is not None and not isinstance(out, str | os.PathLike):
+        kind = f"class {workload.__name__}" if isinstance(workload, type) else repr(workload)
+        raise ConfigError(
+            f"perfsuite.profile: inputs go with a torch module, an object of a class of "
+            f"torch.nn.Module, and this is none: {kind}; a name or file of a workload brings its "
+            f"own inputs, and the second argument is the folder for its results"
+        )
     return profile_workload(cast("WorkloadReference", workload), out, **given)
 
 

@@ -31,6 +31,8 @@ GROUPS = {
     "library": "perfsuite.libraries",
     "student": "perfsuite.students",
 }
+# What a reference may be beside a name and a file of Python.
+_MORE = {"workload": ", net.onnx; without a file: torchvision:NAME, timm:NAME"}
 _LISTED = 24  # words in a message
 _OURS = {"perfsuite"}  # identified by its version, even if a user's file lies beside its sources
 _importing: list[Path] = []  # files of plug-ins that are being imported, the innermost last
@@ -177,9 +179,13 @@ def _digest(folder: Path, files: Iterable[Path]) -> str:
 
 
 def _unknown(kind: str, reference: str, table: Mapping[str, Any]) -> ConfigError:
+    if reference.endswith(".py"):
+        return ConfigError(
+            f"{kind} '{reference}' is a file; say what of it is meant: {reference}:name"
+        )
     return ConfigError(
         f"unknown {kind} '{reference}'{suggestion(reference, names(kind, table))}"
-        f" (your own: file.py:name)"
+        f" (your own: file.py:name{_MORE.get(kind, '')})"
     )
 
 

@@ -8,7 +8,6 @@ import io
 import re
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -101,7 +100,9 @@ def export_graph(module: nn.Module, spec: Sequence[InputSpec], example: Inputs, 
                     f"{_first_line(dynamo_error)}; TorchScript: {_first_line(error)}"
                 ) from error
             exporter = "torchscript"
-            places = frozen_places(told, partial(reads_values, module, tensors_of(given)))
+            places = frozen_places(
+                told, lambda: reads_values(module, tensors_of(given)) is not False
+            )
             if places:
                 warnings.warn(
                     f"{type(module).__name__} looks at its input in Python, at {places}: the graph "

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import torch
-    from torch import nn
 
 
-def reads_values(module: nn.Module, arguments: Sequence[torch.Tensor]) -> bool:
+def reads_values(module: Callable[..., Any], arguments: Sequence[torch.Tensor]) -> bool | None:
     """Tell whether a call of `module` takes numbers out of tensors that depend on `arguments`.
 
     So do `if x.max() > 0`, `int(n)`, and sizes that depend on values, as those of `x[x > 0]`. Of an
     operator that is not torch's own it is not known, and counts as such. NumPy and lists take
-    numbers out without an operator, and are not seen.
+    numbers out without an operator, and are not seen. None for a call that cannot be followed.
     """
     import torch
     from torch.utils._python_dispatch import TorchDispatchMode
@@ -48,7 +47,7 @@ def reads_values(module: nn.Module, arguments: Sequence[torch.Tensor]) -> bool:
         with torch.no_grad(), Seen():  # type: ignore[no-untyped-call]
             module(*arguments)
     except Exception:  # noqa: BLE001 - what it cannot follow is not known
-        return True
+        return None
     return bool(found)
 
 

@@ -13,6 +13,7 @@ from perfsuite.domain.workload import Workload
 from perfsuite.errors import PerfsuiteError
 from perfsuite.export.calls import called, copies, evaluated, tensor_of
 from perfsuite.export.calls import caller as caller_of
+from perfsuite.export.value_reads import reads_values
 from perfsuite.export.wrappers import eagerly, scripted_part, unwrapped, wrapped_parts
 from perfsuite.runner.build.reference import module_outputs
 from perfsuite.runner.build.repeatable import put_back
@@ -44,6 +45,13 @@ def remarks(workload: Workload, built: Any, module: nn.Module, outputs: Outputs)
     if _changes(module, inputs):
         yield (
             "its forward changes its inputs in place; it gets copies of them, which are not timed"
+        )
+    if _reads_values(module, inputs):
+        yield (
+            "its forward reads values of its input in Python, as by `if x.max() > 0`, or sizes "
+            "that follow from them: where only the tracing exporter takes that, graphs keep for "
+            "good what one input gave, and a run names the lines; torch.where and torch.cond stay "
+            "open"
         )
     later = _only_while_training(module, inputs)
     if later:
@@ -113,6 +121,15 @@ def _changes(module: nn.Module, inputs: Inputs) -> bool:
     with torch.no_grad(), eagerly():
         caller_of(module, list(given))([tensor_of(array) for array in given.values()])
     return any(not np.array_equal(given[name], inputs[name], equal_nan=True) for name in inputs)
+
+
+def _reads_values(module: nn.Module, inputs: Inputs) -> bool:
+    """Tell whether a call takes numbers out of what it is given; NumPy and lists hide that."""
+    if scripted_part(module):
+        return False  # it does not export anyway
+    call, given = caller_of(module, list(inputs)), copies(inputs).values()
+    with eagerly():
+        return bool(reads_values(lambda *one: call(list(one)), [tensor_of(one) for one in given]))
 
 
 def _only_while_training(module: nn.Module, inputs: Inputs) -> list[str]:

@@ -23,11 +23,12 @@ from perfsuite.runner.build.identity import structure_of, unstored_parts
 from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice, check_repeatable_graph
 from perfsuite.runner.build.stages import check, paths
+from perfsuite.runner.jobs.question import Question
 from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.rows import check_rows, check_validation
 from perfsuite.testing.samples import require, require_name
-from perfsuite.workloads.checked import is_module, not_made_of, plain, unchecked
+from perfsuite.workloads.checked import as_in_runs, is_module, not_made_of, plain, unchecked
 from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.preprocessed import preprocessing_fault
 
@@ -84,6 +85,8 @@ def check_workload(workload: Workload) -> None:
             f"data do, such as a digest of their files",
             stacklevel=2,
         )
+    for label in task.labels:
+        warnings.warn(f"workload '{workload.name}': its results say: {label}", stacklevel=2)
     warn_of_uncounted(workload)
 
 
@@ -126,11 +129,14 @@ def _check_inputs(workload: Workload) -> None:
             f"{who}: '{name}' is {array.dtype} {array.shape} for a batch of 2, but {other.dtype} "
             f"{other.shape} for one of 3",
         )
-        if workload.model.onnx is None:  # a graph may have fixed dimensions
+        # A graph may have fixed sides, and a model of one sample may have no side that counts any.
+        alone = workload.model.batch == 1 and array.shape == other.shape
+        if workload.model.onnx is None and not alone:
             require(
                 array.shape[:1] == (2,) and other.shape == (3, *array.shape[1:]),
                 f"{who}: '{name}' has shape {array.shape} for a batch of 2 and {other.shape} for "
-                f"one of 3; its first axis must be the batch, the others the same",
+                f"one of 3; its first axis must be the batch, the others the same; a model "
+                f"whose inputs have no such axis is a Model(build, batch=1)",
             )
 
 
@@ -208,8 +214,10 @@ def _check_module(workload: Workload) -> Predict:
     build, who = workload.model.build, f"workload '{workload.name}': build()"
     if build is None:
         raise AssertionError(_one_model(workload.name))
-    built = build()
-    module, twin = _bare(built), _bare(build())
+    with as_in_runs():
+        built = build()
+    with as_in_runs():
+        module, twin = _bare(built), _bare(build())
     require(
         isinstance(module, nn.Module),
         f"{who} must return a torch.nn.Module, not {type(module).__name__}",
@@ -245,7 +253,22 @@ def _check_module(workload: Workload) -> Predict:
     _check_stages(workload.name, module, workload.model.stages)
     for remark in remarks(workload, built, module, outputs):
         warnings.warn(f"workload '{workload.name}': {remark}", stacklevel=3)
-    return lambda asked: module_outputs(module, asked)
+    if only is None:
+        return lambda asked: module_outputs(module, asked)
+    spec = tuple(InputSpec(name, str(one.dtype), one.shape) for name, one in inputs.items())
+    return lambda asked: _in_calls(module, Question(asked, spec, only), only)
+
+
+def _in_calls(module: nn.Module, question: Question, size: int) -> Outputs:
+    """Return the answers to a question in calls of `size` samples, as a run asks."""
+    parts, sizes = list[Outputs](), list[int]()
+    for start in range(0, question.count, size):
+        stop = min(start + size, question.count)
+        found = module_outputs(module, question.padded(start, stop, size))
+        kept = stop - start
+        parts.append(question.cut(found, size, kept) if kept < size else found)
+        sizes.append(kept)
+    return question.joined(parts, sizes)
 
 
 def _bare(built: Any) -> Any:
@@ -271,7 +294,7 @@ def _check_twins(who: str, module: nn.Module, twin: nn.Module) -> None:
         require(
             _alike(tensor, other[name]),
             f"{who}: '{name}' differs between two builds (or is not finite); load trained weights, "
-            f"or call torch.manual_seed before the module is made: caches rely on it",
+            f"or draw them by torch's random numbers or a seeded generator: caches rely on it",
         )
     lines = (structure_of(one).splitlines() for one in (module, twin))
     changed = next((a for a, b in itertools.zip_longest(*lines) if a != b), None)
@@ -326,7 +349,6 @@ def _check_calibration(workload: Workload) -> None:
     who, task = f"workload '{workload.name}': task.calibration({CALIBRATED})", workload.task
     batches, again = list(task.calibration(CALIBRATED)), list(task.calibration(CALIBRATED))
     two, three = task.inputs(2, 0), task.inputs(3, 0)
-    total = 0
     spec = _spec(workload)
     counting = [item.name for item in spec if not item.per_call] if spec else list(two)
     named = {
@@ -335,9 +357,19 @@ def _check_calibration(workload: Workload) -> None:
         for axis, side in enumerate(item.shape)
         if isinstance(side, str)
     }
-    for batch in batches:
-        _check_like(who, batch, two, three, named)
-        total += _samples(batch, two, three, counting)
+    alike = [_check_like(who, batch, two, three, named) for batch in batches]
+    if not all(alike):
+        require(
+            spec == (),
+            f"{who} and task.inputs give other sizes, where the file has one; shapes must agree",
+        )
+        warnings.warn(
+            f"{who} gives samples of several sizes: what is exported has one, so that only the "
+            f"runtime pytorch answers all; bring them to one, or give an ONNX file with these "
+            f"sides open",
+            stacklevel=3,
+        )
+    total = sum(_samples(batch, two, three, counting) for batch in batches)
     few = workload.model.onnx is not None and total > 0  # as many as there are in a file
     require(
         total == CALIBRATED or (few and total < CALIBRATED),
@@ -353,10 +385,11 @@ def _check_calibration(workload: Workload) -> None:
 
 def _check_like(
     who: str, inputs: Inputs, two: Inputs, three: Inputs, open_sides: Set[tuple[str, int]]
-) -> None:
-    """Raise unless `inputs` have the names, types and shapes of calls of two and of three samples.
+) -> bool:
+    """Tell whether `inputs` have the sides of calls of two and of three samples.
 
-    Sides that differ between those count samples. Neither are open ones of a file compared.
+    Sides that differ between those count samples. Neither are open ones of a file compared. Raises
+    unless names, types and numbers of sides are the same.
     """
 
     def kinds(given: Inputs) -> dict[str, tuple[str, tuple[int | str, ...]]]:
@@ -370,11 +403,13 @@ def _check_like(
             "?" if a != b or (name, axis) in open_sides else one for axis, (one, a, b) in lengths
         )
 
+    told = f"{who} gives {kinds(inputs)}, task.inputs gives {kinds(two)}"
     require(
-        kinds(inputs) == kinds(two),
-        f"{who} gives {kinds(inputs)}, task.inputs gives {kinds(two)}; names, types and "
-        f"shapes must agree",
+        [(name, one.dtype, one.ndim) for name, one in inputs.items()]
+        == [(name, one.dtype, one.ndim) for name, one in two.items()],
+        f"{told}; names, types and shapes must agree",
     )
+    return kinds(inputs) == kinds(two)
 
 
 def _samples(inputs: Inputs, two: Inputs, three: Inputs, counting: Sequence[str]) -> int:

@@ -98,14 +98,22 @@ def shows(task: Task) -> bool:
     return type(unchecked(task)).shown is not Task.shown
 
 
+@contextmanager
+def as_in_runs() -> Iterator[None]:
+    """Let a `build` draw the weights that it draws without a seed alike in each process."""
+    from torch import random
+
+    with wrapped_weights(), random.fork_rng(devices=[]):
+        random.manual_seed(_SEED)
+        yield
+
+
 def _checked_build(name: str, build: Callable[[], nn.Module]) -> Callable[[], nn.Module]:
     def built() -> nn.Module:
-        from torch import nn, random
+        from torch import nn
 
         whose = f"{name}: its build()"
-        # Weights that it draws without a seed are the same in each process by this one.
-        with user_code(whose), wrapped_weights(), random.fork_rng(devices=[]):
-            random.manual_seed(_SEED)
+        with user_code(whose), as_in_runs():
             module = build()
         found = require_type(unwrapped(module), nn.Module, whose, "a torch.nn.Module")
         del module

@@ -62,7 +62,7 @@ def workload(task: Task | None = None, *, name: str = "net", **model: Any) -> Wo
 
 def random_net() -> Any:
     net = small_net()
-    net[0].weight.data.normal_()
+    net[0].weight.data[0] = float(np.random.default_rng().normal())
     return net
 
 
@@ -255,6 +255,74 @@ def test_good_validation_samples_pass() -> None:
     check_workload(workload(validating(10)))
     check_workload(workload(validating(10, train=learning, held_out=some_of(np.arange(30)))))
     check_workload(workload(validating(8, train=varied, held_out=some_of(np.arange(299)))))
+
+
+def said(given: Workload) -> str:
+    """Return what `check_workload` warns of."""
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        check_workload(given)
+    return "\n".join(str(one.message) for one in told)
+
+
+def net_of(layer: str) -> Callable[[], Any]:
+    """Return what builds a net with weights that torch draws without a seed."""
+
+    def build() -> Any:
+        from torch import nn
+
+        class Net(nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.conv = nn.Conv2d(3, 4, 3)
+
+            def forward(self, image: Any) -> Any:
+                means = self.conv(image).mean((-2, -1))
+                if layer == "branch" and means.max() > 100:
+                    means = means * 2
+                return means.reshape(1, 4) if layer == "single" else means
+
+        return Net().eval()
+
+    return build
+
+
+def of_sizes(*sizes: int) -> Batches:
+    drawn = np.random.default_rng(0)
+    return Batches([drawn.random((4, 3, 8, size), np.float32) for size in sizes])
+
+
+def test_weights_that_torch_draws_are_alike_as_in_a_run() -> None:
+    assert said(Workload("net", Model(net_of("plain")), of_sizes(8, 8))) == ""
+
+
+def test_a_model_of_one_sample_is_asked_for_one() -> None:
+    pictures = np.random.default_rng(0).random((8, 3, 8, 8), np.float32)
+    task = Batches([(pictures, np.arange(8) % 4)])
+    assert said(Workload("net", Model(net_of("single"), batch=1), task)) == ""
+
+
+def test_a_model_whose_inputs_count_no_samples_passes() -> None:
+    one = {"inputs": lambda _, batch, seed: {"image": pictures(1, seed)["image"][0]}}
+    lone: Task = type("Lone", (Task,), one)()
+    told = "not all of its outputs have one row a sample"
+    assert told in said(Workload("net", Model(net_of("plain"), batch=1), lone))
+    with pytest.raises(AssertionError, match=r"no such axis is a Model\(build, batch=1\)"):
+        check_workload(Workload("net", Model(net_of("plain")), lone))
+
+
+def test_a_branch_on_values_and_what_results_say_is_told() -> None:
+    assert "reads values of its input in Python" in said(
+        Workload("net", Model(net_of("branch")), of_sizes(8, 8))
+    )
+    image = np.random.default_rng(0).random((8, 3, 8, 8), np.float32)
+    shares = Batches([(image, np.eye(8, dtype=np.float32))])
+    assert "targets unused" in said(Workload("net", Model(net_of("plain")), shares))
+
+
+def test_samples_of_several_sizes_are_told_for_a_module() -> None:
+    told = said(Workload("net", Model(net_of("plain")), of_sizes(8, 12, 8, 12)))
+    assert "only the runtime pytorch answers all" in told
 
 
 def test_a_module_with_batches_passes() -> None:

@@ -199,3 +199,9 @@ def test_a_module_without_values_is_told() -> None:
 def test_an_exported_program_is_profiled_as_the_module_that_it_holds() -> None:
     program = torch.export.export(nn.Linear(2, 2), (torch.ones(1, 2),))
     assert perfsuite.profile(program, (torch.ones(1, 2),)).latency_s > 0
+
+
+def test_inputs_of_what_is_no_module_are_told() -> None:
+    for given, kind in (("vgg-digits", "'vgg-digits'"), (nn.ReLU, "class ReLU")):
+        with pytest.raises(ConfigError, match=rf"inputs go with a torch module.* none: {kind}"):
+            perfsuite.profile(given, (torch.ones(1),))  # type: ignore[call-overload]

@@ -287,3 +287,8 @@ def test_whether_a_file_configures_what_it_imports(
     assert plugins.configures_process(reference) is configures
     beside = f"{file(tmp_path, 'import mine', 'other.py')}:net"
     assert plugins.configures_process(beside) is configures
+
+
+def test_a_file_alone_names_nothing_of_it() -> None:
+    with pytest.raises(ConfigError, match=r"'mine\.py' is a file; .*: mine\.py:name"):
+        plugins.check_exists("workload", "mine.py", TABLE)

@@ -151,8 +151,9 @@ class Question:
         takes = ", ".join(map(str, item.shape))
         return (
             f"rows() asks with '{item.name}' of the shape {shape}, and what was built takes "
-            f"({takes}): bring samples to that size before predict(), or export the model with "
-            f"these sides open"
+            f"({takes}): bring samples to that size before predict(), or give an ONNX file with "
+            f"these sides open; of a torch module, which is exported for one size, only the "
+            f"runtime pytorch takes several"
         )
 
 

@@ -115,7 +115,8 @@ def test_what_exists_passes(mine: str, tmp_path: Path) -> None:
 
 def test_unknown_names_are_refused_with_place_and_suggestion(mine: str, tmp_path: Path) -> None:
     assert refusal(suite(workloads={"detector": "detector", "vg": "vg"})) == (
-        "s.toml: workloads[1]: unknown workload 'vg'; did you mean 'vgg'? (your own: file.py:name)"
+        "s.toml: workloads[1]: unknown workload 'vg'; did you mean 'vgg'? (your own: file.py:name, "
+        "net.onnx; without a file: torchvision:NAME, timm:NAME)"
     )
     assert refusal(suite(runtimes=("pytorch", "openvina"))).startswith(
         "s.toml: runtimes[1]: unknown runtime 'openvina'; did you mean 'openvino'?"

@@ -382,6 +382,7 @@ def test_pictures_of_another_size_than_an_engine_takes_are_told() -> None:
             predict({"x": ragged()[1]})
     assert str(caught.value) == (
         "rows() asks with 'x' of the shape (1, 3, 5, 9), and what was built takes "
-        "(batch, 3, 8, 8): bring samples to that size before predict(), or export the model with "
-        "these sides open"
+        "(batch, 3, 8, 8): bring samples to that size before predict(), or give an ONNX file with "
+        "these sides open; of a torch module, which is exported for one size, only the runtime "
+        "pytorch takes several"
     )
