@@ -60,13 +60,13 @@ def require_as_graph(
         if not any((one.relative_error or 0.0) > _SUSPECT for one in found):
             return False
         given, expected, answered = given[:1], expected[:1], answered[:1]  # which tell enough
-        found = likeness(task, manifest, expected, answered)
+        found = likeness(task, manifest, given, expected, answered)
         shares = {}
     try:
         own = [graph_outputs(graph, one) for one in given]
     except (Unsupported, BuildError):
         return False
-    alike = likeness(task, manifest, expected, own)
+    alike = likeness(task, manifest, given, expected, own)
     told = {one.output: _further(one, other) for one, other in zip(found, alike, strict=False)}
     told |= {
         name: _more(shares[name], one)
@@ -79,7 +79,7 @@ def require_as_graph(
                 f"output '{output}': {manifest.runtime} computes something else than the quantized "
                 f"graph: {said}; {_cause(graph)}"
             )
-    apart = likeness(task, manifest, own, answered)
+    apart = likeness(task, manifest, given, own, answered)
     return any(_is_suspect(one, other) for one, other in zip(apart, alike, strict=False))
 
 

@@ -43,9 +43,13 @@ def calls_like(example: Inputs, task: Task, per_call: Collection[str] = ()) -> l
 
 
 def likeness(
-    task: Task, manifest: Manifest, expected: Sequence[Outputs], answered: Sequence[Outputs]
+    task: Task,
+    manifest: Manifest,
+    given: Sequence[Inputs],
+    expected: Sequence[Outputs],
+    answered: Sequence[Outputs],
 ) -> tuple[Likeness, ...]:
-    """Return the likeness of each output, over all samples of all calls.
+    """Return the likeness of each output, over all samples of all calls, to which were `given`.
 
     Left out are outputs that a cosine says nothing of: of integers, of a number of values that
     changes, as of detections, and all of a task that compares them by its own `agreement` or whose
@@ -57,8 +61,11 @@ def likeness(
     own = task.agreement(expected[0], expected[0], manifest.precision)
     if own is not None or any(_are_sets(one, manifest.batch) for one in expected):
         return tuple(Likeness(name, left_out=SETS) for name in names)
+    sizes = [tuple(array.shape for array in one.values()) for one in given]
     return tuple(
-        _of_output(name, [one[at] for one in expected], [one[at] for one in answered], manifest)
+        _of_output(
+            name, sizes, [one[at] for one in expected], [one[at] for one in answered], manifest
+        )
         for at, name in enumerate(names)
     )
 
@@ -70,12 +77,17 @@ def _are_sets(outputs: Outputs, batch: int) -> bool:
 
 
 def _of_output(
-    name: str, expected: Sequence[np.ndarray], answered: Sequence[np.ndarray], manifest: Manifest
+    name: str,
+    sizes: Sequence[tuple[tuple[int, ...], ...]],
+    expected: Sequence[np.ndarray],
+    answered: Sequence[np.ndarray],
+    manifest: Manifest,
 ) -> Likeness:
     if not all(np.issubdtype(one.dtype, np.floating) for one in (*expected, *answered)):
         return Likeness(name, left_out=NOT_FLOAT)
     pairs = list(zip(expected, answered, strict=True))
-    if any(b.shape != a.shape for b, a in pairs) or len({b.shape for b in expected}) > 1:
+    shapes = {(size, b.shape) for size, b in zip(sizes, expected, strict=True)}
+    if any(b.shape != a.shape for b, a in pairs) or len(shapes) > len(set(sizes)):
         return Likeness(name, left_out=OTHER_SHAPE)
     found = [one for b, a in pairs for one in _of_samples(b, a, manifest.batch)]
     if not found:

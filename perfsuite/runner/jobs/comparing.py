@@ -127,7 +127,7 @@ class Comparing:
             return (), ()
         with self._opened(self.folder, manifest) as session:
             answered = [self._answer(session, one) for one in given]
-        found = likeness(workload.task, manifest, expected, answered)
+        found = likeness(workload.task, manifest, given, expected, answered)
         graph = self.variant.graph
         if self.variant.quantized and graph is not None and not is_split(self.folder):
             asked = (workload.task, manifest, graph, given, expected, answered, found)

@@ -54,7 +54,7 @@ def ask(graph: Path, answer: np.ndarray, expected: np.ndarray = X) -> bool:
         pass
 
     task = Plain()
-    found = likeness(task, MANIFEST, [[expected]], [[answer]])
+    found = likeness(task, MANIFEST, [{"x": X}], [[expected]], [[answer]])
     return require_as_graph(task, MANIFEST, graph, [{"x": X}], [[expected]], [[answer]], found)
 
 
@@ -117,7 +117,7 @@ class Detector(NamedTuple):
         manifest = Manifest(
             "openvino", "cpu", "fp32", 1, (SPEC,), ("boxes", "labels", "scores"), True, True
         )
-        found = likeness(Task(), manifest, [self.expected], [[*answer]])
+        found = likeness(Task(), manifest, [{"x": X}], [self.expected], [[*answer]])
         assert all(one.left_out for one in found)
         given = [{"x": X}]
         require_as_graph(Task(), manifest, self.path, given, [self.expected], [[*answer]], found)

@@ -46,7 +46,7 @@ def floats(*values: object) -> np.ndarray:
     ],
 )
 def test_by_hand(expected: np.ndarray, answered: np.ndarray, cosine: float, error: float) -> None:
-    (one,) = likeness(Task(), manifest(), [[expected]], [[answered]])
+    (one,) = likeness(Task(), manifest(), [{}], [[expected]], [[answered]])
     assert (one.output, one.samples, one.left_out) == ("y", 1, "")
     assert one.cosine == pytest.approx(cosine)
     assert one.relative_error == pytest.approx(error)
@@ -55,7 +55,7 @@ def test_by_hand(expected: np.ndarray, answered: np.ndarray, cosine: float, erro
 def test_the_mean_is_over_all_samples_of_all_calls() -> None:
     expected = [[floats([1, 0], [0, 5])], [floats([2, 0], [0, 1])]]
     answered = [[floats([1, 0], [5, 0])], [floats([4, 0], [0, 1])]]
-    (one,) = likeness(Task(), manifest(batch=2), expected, answered)
+    (one,) = likeness(Task(), manifest(batch=2), [{}, {}], expected, answered)
     assert (one.cosine, one.samples) == (pytest.approx(0.75), 4)
     assert one.relative_error == pytest.approx((2**0.5 + 1) / 4)
 
@@ -70,23 +70,32 @@ def test_the_mean_is_over_all_samples_of_all_calls() -> None:
 )
 def test_what_is_left_out_is_told(make: Callable[[int], np.ndarray], reason: str) -> None:
     values = [[make(n), floats([1])] for n in (0, 1)]
-    assert likeness(Task(), manifest("y z"), values, values) == (
+    assert likeness(Task(), manifest("y z"), [{}, {}], values, values) == (
         Likeness("y", left_out=reason),
         Likeness("z", 1.0, 0.0, 2),
     )
 
 
+def test_shapes_that_follow_from_those_of_the_inputs_are_compared() -> None:
+    given = [{"x": np.zeros((1, side), np.float32)} for side in (2, 4, 4)]
+    values = [[one["x"] + 1] for one in given]
+    assert likeness(Task(), manifest(), given, values, values) == (Likeness("y", 1.0, 0.0, 3),)
+    values[2] = [np.ones((1, 5), np.float32)]  # another than that of inputs of the same sides
+    (one,) = likeness(Task(), manifest(), given, values, values)
+    assert one.left_out == OTHER_SHAPE
+
+
 def test_sets_are_not_compared_value_by_value() -> None:
     values = [[floats([1, 2])]]
-    assert likeness(Boxes(), manifest(), values, values) == (Likeness("y", left_out=SETS),)
-    assert likeness(Task(), manifest("y z"), values, values) == ()
+    assert likeness(Boxes(), manifest(), [{}], values, values) == (Likeness("y", left_out=SETS),)
+    assert likeness(Task(), manifest("y z"), [{}, {}], values, values) == ()
 
 
 @pytest.mark.parametrize("shapes", [[(7, 4), (7,), (7,)], [(1, 7, 4), (1, 7)]])
 def test_boxes_in_the_order_of_their_scores_are_sets(shapes: list[tuple[int, ...]]) -> None:
     outputs = [np.random.default_rng(0).random(shape).astype(np.float32) for shape in shapes]
     names = " ".join(f"y{place}" for place in range(len(shapes)))
-    found = likeness(Task(), manifest(names), [outputs], [outputs])
+    found = likeness(Task(), manifest(names), [{}], [outputs], [outputs])
     assert {one.left_out for one in found} == {SETS}
 
 
@@ -96,7 +105,7 @@ def test_one_box_a_sample_and_one_for_each_query_are_compared(
 ) -> None:
     outputs = [np.random.default_rng(0).random(shape).astype(np.float32) for shape in shapes]
     names = " ".join(f"y{place}" for place in range(len(shapes)))
-    found = likeness(Task(), manifest(names, batch=2), [outputs], [outputs])
+    found = likeness(Task(), manifest(names, batch=2), [{}], [outputs], [outputs])
     assert [one.cosine for one in found] == pytest.approx([1.0] * len(shapes))
 
 
