@@ -24,6 +24,7 @@ from perfsuite.runner.build.reference import graph_outputs, module_outputs
 from perfsuite.runner.build.repeatable import answered_twice, check_repeatable_graph
 from perfsuite.runner.build.stages import check, paths
 from perfsuite.runner.jobs.question import Question
+from perfsuite.testing import file_remarks
 from perfsuite.testing.counted import warn_of_uncounted
 from perfsuite.testing.module_remarks import answers, remarks
 from perfsuite.testing.rows import check_rows, check_validation
@@ -154,10 +155,13 @@ def _check_onnx(workload: Workload) -> Predict:
     )
     for count in _sizes(workload, spec):
         _check_sides(workload, spec, count)
+    inputs = workload.task.inputs(_sizes(workload, spec)[0], 0)
     try:
-        check_repeatable_graph(path, workload.task.inputs(_sizes(workload, spec)[0], 0))
+        check_repeatable_graph(path, inputs)
     except BuildError as error:
         raise AssertionError(f"workload '{workload.name}': {error}") from error
+    for remark in file_remarks.remarks(workload, path, inputs):
+        warnings.warn(f"workload '{workload.name}': {remark}", stacklevel=3)
     return lambda inputs: graph_outputs(path, inputs)
 
 
