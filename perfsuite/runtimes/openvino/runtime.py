@@ -33,6 +33,7 @@ from perfsuite.runtimes.openvino.plain_products import note_settings, settings_f
 from perfsuite.runtimes.openvino.profile import MEMORY, graph_nodes, in_calls, layers, once, profile
 from perfsuite.runtimes.openvino.single_rows import with_slices
 from perfsuite.runtimes.openvino.softmaxes import with_one_side
+from perfsuite.runtimes.openvino.stepping import with_pooled_steps
 from perfsuite.runtimes.openvino.transforms import add_transforms
 from perfsuite.runtimes.openvino.wrapped_pads import with_joined_slices
 from perfsuite.runtimes.shared.base import (
@@ -69,7 +70,7 @@ class OpenVino:
     devices: ClassVar[tuple[str, ...]] = ("cpu",)
     precisions: ClassVar[tuple[str, ...]] = ("fp32", "bf16", "fp16")
     kernels: ClassVar[tuple[str, ...]] = ("binary",)
-    artifact_version: ClassVar[int] = 5  # of what `_readable` and `keep_right` make
+    artifact_version: ClassVar[int] = 6  # of what `_readable` and `keep_right` make
 
     def probe(self) -> dict[str, str]:
         """Return the version, or raise `Unavailable`."""
@@ -281,7 +282,8 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     values more sides than there are, of some norms it does not read the axes, of an older Softmax
     one side alone, of a condition one side at most, of sequences it knows too little, of bodies
     that repeat a name from around them, or give what they were given, it miscounts values, to what
-    lies before a Dropout it gives that one's name, and it has no circular padding.
+    lies before a Dropout it gives that one's name, and it has no circular padding. Pointwise
+    layers that step over rounded pixels it computes in float.
     """
     import onnx
 
@@ -290,6 +292,7 @@ def _readable(path: Path, graph: onnx.ModelProto, folder: Path) -> tuple[Path, o
     better = with_flat_conditions(with_own_values(with_identities(graph)))
     better = without_known_sequences(better)
     better = with_computed_empties(without_empty_names(with_sums(better)))
+    better = with_pooled_steps(better)
     better = without_function(with_joined_slices(with_one_side(with_slices(better))))
     if (
         better is graph
