@@ -20,6 +20,7 @@ from perfsuite.workloads.onnx.trial import Outcome
 
 ANY = "?"  # stands for a side that samples decide
 _PICTURE = 4  # sides: samples, channels, height, width
+_CHANNELS = 3  # of a picture in colours
 
 Shape = tuple[int | str, ...]
 
@@ -54,14 +55,19 @@ class Sides(NamedTuple):
 def _counts_by_first(shape: Shape, outputs: Sequence[Shape | None]) -> bool:
     """Tell whether the first side of an input, of a fixed length, may count samples.
 
-    One of several does so for pictures, and where an output begins with as many, or may do so.
+    One of several does so for pictures, and where an output begins with as many, or may do so. Of
+    one picture, as torchvision's detectors take it, it counts channels or rows, though their boxes
+    may be of any number.
     """
     if not shape or not isinstance(shape[0], int):
         return False
     if shape[0] == 1 or len(shape) >= _PICTURE or not outputs:
         return True
     firsts = [None if one is None else next(iter(one), 0) for one in outputs]
-    return any(not isinstance(first, int) or first == shape[0] for first in firsts)
+    if shape[0] in firsts:
+        return True
+    picture = len(shape) == _PICTURE - 1 and _CHANNELS in (shape[0], shape[-1])
+    return not picture and any(not isinstance(first, int) for first in firsts)
 
 
 class Settled(NamedTuple):

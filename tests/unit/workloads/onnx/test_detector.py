@@ -37,14 +37,16 @@ def coco(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def detector(folder: Path, output: np.ndarray, sides: tuple = (1, 3, 32, 32)) -> Path:
-    """Write a model that answers `output` to any picture."""
+def detector(
+    folder: Path, output: np.ndarray, sides: tuple = (1, 3, 32, 32), first: int | str = 1
+) -> Path:
+    """Write a model that answers `output`, whose `first` side is declared, to any picture."""
     nodes = [
         helper.make_node("ReduceMean", ["x"], ["mean"], "mean", keepdims=0),
         helper.make_node("Mul", ["mean", "zero"], ["nothing"], "nothing"),
         helper.make_node("Add", ["boxes", "nothing"], ["y"], "add"),
     ]
-    shape = list(output.shape)
+    shape = [first, *output.shape[1:]]
     graph = helper.make_graph(
         nodes,
         "detector",
@@ -120,11 +122,12 @@ def test_open_sides_get_the_size_that_is_given_or_are_asked_for(coco: Path) -> N
     assert found.shape == (1, 3, 16, 24)
 
 
-@pytest.mark.parametrize("sides", [(3, "h", "w"), ("h", "w", 3), (3, 16, 24)])
+@pytest.mark.parametrize("sides", [(3, "h", "w"), ("h", "w", 3), (3, 16, 24), (16, 24, 3)])
 def test_a_model_of_one_picture_is_given_one(coco: Path, sides: tuple) -> None:
     # As torchvision's detectors are exported, whose pictures have no side for samples.
-    one = onnx_workload(detector(coco, DOG, sides), detection=table(coco, size=(16, 24)))
-    assert one.model.batch == 1
+    file = detector(coco, DOG, sides, "boxes")
+    one = onnx_workload(file, detection=table(coco, size=(16, 24)))
+    assert one.model.batch == 1 and one.model.inputs[0].per_call
     several = onnx_workload(
         detector(coco, DOG, (1, 3, 16, 24)), detection=table(coco, size=(16, 24))
     )
@@ -135,6 +138,13 @@ def test_a_model_of_one_picture_is_given_one(coco: Path, sides: tuple) -> None:
     last = sides[-1] == 3
     (same,) = several.task.inputs(1, 0).values()
     np.testing.assert_array_equal(timed.transpose(2, 0, 1) if last else timed, same[0])
+
+
+def test_a_picture_is_no_batch_of_three_where_boxes_are_of_any_number(coco: Path) -> None:
+    file = detector(coco, DOG, (3, "h", "w"), "boxes")
+    assert onnx_workload(file, shapes={"x": (3, 16, 24)}).model.batch == 1
+    file = detector(coco, np.repeat(DOG, 3, axis=0), (3, "h", "w"), 3)
+    assert onnx_workload(file, shapes={"x": (3, 16, 24)}).model.batch is None
 
 
 def test_what_has_no_sides_of_a_picture_is_told(coco: Path) -> None:
