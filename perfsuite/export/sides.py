@@ -33,6 +33,7 @@ _SAMPLES = (
     re.compile(r"bs?"),
     re.compile(r"n|(num_|n_)?(samples|images|pictures)"),
 )
+_PICTURE = 4  # sides of a batch of pictures
 # Names that exporters make up, which say nothing.
 _MADE_UP = re.compile(r".*\[\d+\]|(p2o\.)?dynamicdimension.*|unk.*|.*dynamic_ax.*|dim_?\d*|s\d+")
 # Names that say that a side counts something else.
@@ -136,7 +137,7 @@ def batch_sides(specs: Sequence[InputSpec]) -> BatchSides:
 
     Names come first. Without one, it is the first side of each input, unless its name says that it
     counts something else, or stands at a later side of another input. Beside sides with such names,
-    the first sides without any are taken for the same.
+    the first sides without any, and those of other pictures, are taken for the same.
     """
     places: dict[str, set[int]] = {}
     for spec in specs:
@@ -151,7 +152,12 @@ def batch_sides(specs: Sequence[InputSpec]) -> BatchSides:
         if found:
             names = {name for spec in specs for name in _first_of(spec, found)}
             others = (spec for spec in specs if not found.intersection(spec.shape))
-            names |= {side for spec in others for side in spec.shape[:1] if side in made_up}
+            names |= {
+                side
+                for spec in others
+                for side in spec.shape[:1]
+                if isinstance(side, str) and (side in made_up or _counts_pictures(spec))
+            }
             return BatchSides(tuple(name for name in places if name in names), True)
     return BatchSides(
         tuple(name for name in first if name in made_up or not _OTHERS.fullmatch(name.lower())),
@@ -258,6 +264,12 @@ def _shape(value: Any) -> tuple[int | str, ...] | None:
 
 def _is_name(text: str) -> bool:
     return text.lower() not in _NO_NAMES
+
+
+def _counts_pictures(spec: InputSpec) -> bool:
+    """Tell whether the first side of pictures or videos is open, under a name that says nothing."""
+    first = spec.shape[0] if len(spec.shape) >= _PICTURE else 0
+    return isinstance(first, str) and not _OTHERS.fullmatch(first.lower())
 
 
 def _first_of(spec: InputSpec, names: set[str]) -> list[str]:

@@ -43,6 +43,9 @@ def spec(name: str, *sides: int | str) -> InputSpec:
         ((spec("a", "a_batch", 3), spec("b", "b_batch", 3)), ("a_batch", "b_batch"), True),
         ((spec("x", "batch", 3), spec("scale", "scale[0]", 2)), ("batch", "scale[0]"), True),
         ((spec("x", "batch", 3), spec("boxes", "boxes", 4)), ("batch",), True),
+        ((spec("a", "N", 3, 8, 8), spec("b", "M", 3, 8, 8)), ("N", "M"), True),  # pairs of pictures
+        ((spec("x", "N", 3, 8, 8), spec("rois", "num_rois", 3, 8, 8)), ("N",), True),
+        ((spec("x", "N", 3, 8, 8), spec("w", "N", 3, 8, 8)), ("N",), True),
         ((spec("batch", "batch[0]", "batch[1]"),), ("batch[0]",), False),  # an input's name
         ((spec("x", 2, 3), spec("t")), (), False),
     ],
