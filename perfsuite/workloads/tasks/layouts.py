@@ -61,17 +61,17 @@ def read_detections(layout: str, outputs: Outputs, height: int, width: int) -> B
 def suppressed(found: Boxes, overlap: float = SUPPRESSED) -> np.ndarray:
     """Return the places of the boxes that no better one of their class overlaps by more.
 
-    Boxes must come by falling score.
+    Boxes must come by falling score; of those that stay there are `DETECTIONS` at most.
     """
     kept: list[int] = []
-    for place in range(len(found.labels)):
-        same = [one for one in kept if found.labels[one] == found.labels[place]]
-        if same:
-            nothing = np.zeros(len(same), bool)
-            shares = overlaps(found.boxes[place : place + 1], found.boxes[same], nothing)
-            if shares.max() > overlap:
-                continue
-        kept.append(place)
+    left, none = np.ones(len(found.labels), bool), np.zeros(len(found.labels), bool)
+    for place, label in enumerate(found.labels):
+        if left[place]:
+            kept.append(place)
+            if len(kept) == DETECTIONS:
+                break
+            shares = overlaps(found.boxes[place : place + 1], found.boxes, none)[0]
+            left &= (shares <= overlap) | (found.labels != label)
     return np.array(kept, np.int64)
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perfsuite import ConfigError
-from perfsuite.workloads.tasks.average_precision import Boxes
+from perfsuite.workloads.tasks.average_precision import DETECTIONS, Boxes
 from perfsuite.workloads.tasks.layouts import DESCRIBED, LAYOUTS, read_detections, suppressed
 
 HEIGHT, WIDTH = 100, 200
@@ -72,3 +72,10 @@ def test_boxes_of_other_classes_do_not_suppress_each_other() -> None:
     assert suppressed(found._replace(labels=np.array([1, 1, 1]))).tolist() == [0, 2]
     nothing = Boxes(np.zeros((0, 4)), np.zeros(0, int), np.zeros(0))
     assert suppressed(nothing).tolist() == []
+
+
+def test_of_boxes_apart_as_many_stay_as_are_evaluated() -> None:
+    left = np.arange(DETECTIONS + 20.0)[:, None] * [10, 0, 10, 0]
+    corners = left + np.array([0, 0, 5, 5])
+    apart = Boxes(corners, np.ones(len(left), int), np.linspace(1, 0.5, len(left)))
+    assert suppressed(apart).tolist() == list(range(DETECTIONS))
