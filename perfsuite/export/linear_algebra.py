@@ -40,6 +40,9 @@ def linear_algebra() -> dict[Any, Any]:
         aten.linalg_inv_ex.default: _inverse_and_success,
         aten.linalg_solve.default: _solved,
         aten._linalg_slogdet.default: _log_determinant,
+        aten.det.default: _determinant,
+        aten.linalg_det.default: _determinant,
+        aten.logdet.default: _logarithm,
     }
 
 
@@ -85,6 +88,24 @@ def _log_determinant(A: Any) -> Any:  # noqa: N803
     return sign, op.ReduceSum(sizes, axis, keepdims=0), op.Identity(A), op.Identity(A)
 
 
+def _determinant(A: Any) -> Any:  # noqa: N803
+    """Write the determinant; that of a large matrix by ONNX's operator, which OpenVINO has not."""
+    from onnxscript import opset18 as op
+
+    rows = A.shape[-1]
+    if not isinstance(rows, int) or rows > _LARGEST:
+        return op.Det(A)
+    _, pivots, swaps = _eliminated(_Matrix(A, len(A.shape)), None, rows)
+    factors = op.Concat(*pivots, *swaps, axis=-1)
+    return op.ReduceProd(factors, op.Constant(value_ints=[-1]), keepdims=0)
+
+
+def _logarithm(self: Any) -> Any:
+    from onnxscript import opset18 as op
+
+    return op.Log(_determinant(self))
+
+
 def _rows(matrix: Any) -> int:
     rows = matrix.shape[-1]
     if not isinstance(rows, int) or rows > _LARGEST:
@@ -123,7 +144,9 @@ def _eliminated(
         both = op.Add(both, op.Mul(swap, op.Sub(row, _at(both, here, axis=-2))))
         pivot = _at(row, here, axis=-1)
         factors = op.Sub(_at(both, here, axis=-1), op.Unsqueeze(is_here, last))
-        both = op.Sub(both, op.Mul(factors, op.Div(row, pivot)))
+        # A column of zeros has nothing to be taken from; what it inverts or solves is not finite.
+        divisor = op.Where(op.Equal(pivot, zero), one, pivot) if right is None else pivot
+        both = op.Sub(both, op.Mul(factors, op.Div(row, divisor)))
         pivots.append(op.Squeeze(pivot, last))
         signs.append(op.Where(op.Equal(largest, here), one, op.Neg(one)))
     end = op.Constant(value_ints=[2**62])

@@ -45,22 +45,24 @@ def weights_alone(program: ExportedProgram) -> fx.GraphModule | None:
 
 
 def _follows(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
+    """Tell whether a result is the same in each call; a unit matrix has no inputs at all."""
     import torch
 
     target: Any = node.target
-    is_operator = isinstance(target, torch._ops.OpOverload)
-    if is_operator and (
-        target._schema.is_mutable or torch.Tag.nondeterministic_seeded in target.tags
-    ):
+    if not isinstance(target, torch._ops.OpOverload):  # as what takes one of several results
+        return bool(node.all_input_nodes) and all(one in values for one in node.all_input_nodes)
+    drawn = torch.Tag.nondeterministic_seeded in target.tags or "empty" in target._schema.name
+    if drawn or target._schema.is_mutable:
         return False
-    return bool(node.all_input_nodes) and all(one in values for one in node.all_input_nodes)
+    return all(one in values for one in node.all_input_nodes)
 
 
 def _is_read(node: fx.Node, values: dict[fx.Node, Any]) -> bool:
-    """Tell whether something else than other results of weights reads a result."""
+    """Tell whether something else than other results of weights reads what is computed of some."""
     import torch
 
-    return isinstance(values[node], torch.Tensor) and any(one not in values for one in node.users)
+    is_computed = isinstance(values[node], torch.Tensor) and bool(node.all_input_nodes)
+    return is_computed and any(one not in values for one in node.users)
 
 
 def _is_changed(node: fx.Node) -> bool:

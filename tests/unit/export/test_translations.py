@@ -96,6 +96,10 @@ class Solved(nn.Module):
             torch.linalg.solve(x, x[:, 1:3], left=False),
             torch.linalg.solve(small, torch.ones(1, 3, 2)),
             *torch.linalg.slogdet(small),
+            torch.det(small),
+            torch.logdet(x @ x.mT),
+            *torch.linalg.slogdet(small * torch.tensor([1.0, 0, 1])),  # is singular
+            torch.det(small * torch.tensor([1.0, 0, 1])),
         )
 
 

@@ -32,7 +32,8 @@ class Flow(nn.Module):
 
     def forward(self, x: Any) -> Any:
         self.calls += 1
-        mixed = functional.conv2d(self.conv(x), torch.inverse(self.mix)[:, :, None, None])
+        mix = torch.inverse(self.mix + torch.eye(4))
+        mixed = functional.conv2d(self.conv(x), mix[:, :, None, None])
         return mixed, torch.linalg.slogdet(self.mix)[1] + 0 * x.sum(), mixed * self.calls.sqrt()
 
 
