@@ -254,15 +254,26 @@ class DetectorFile(Task):
     def _labelled(self, found: Boxes) -> Boxes:
         """Return the detections with labels from 1, in the order of the data set's classes."""
         said = self.table.labels or LAYOUTS[self.table.layout].labels
-        if said == "index":
-            return found._replace(labels=found.labels + 1)
         ids = self._annotations.ids
-        if said == "label" or not ids:
-            return found
+        if said == "index" or said == "label" or not ids:
+            labels = found.labels + (said == "index")
+            self._require_named(labels)
+            return found._replace(labels=labels)
         known = np.isin(found.labels, ids)  # the model may know classes that the data set has not
         places = {number: place + 1 for place, number in enumerate(ids)}
         labels = np.array([places[int(one)] for one in found.labels[known]], np.int64)
         return Boxes(found.boxes[known], labels, found.values[known])
+
+    def _require_named(self, labels: np.ndarray) -> None:
+        """Raise `ConfigError` for labels, from 1, of classes beyond those of the data set."""
+        classes = self._annotations.classes
+        if labels.max(initial=0) > len(classes):
+            raise ConfigError(
+                f"the model has at least {labels.max()} classes, and {self.table.annotations} has "
+                f"{len(classes)} ({', '.join(classes[:3])}{', ...' * (len(classes) > 3)}); give "
+                f"the names of the model's in its order, whether there are boxes of them or not: "
+                f"classes = [...] in its detection table"
+            )
 
     def _array(self, picture: np.ndarray) -> tuple[np.ndarray, float]:
         """Return a picture as the model's input of one sample, and the factor of its scaling."""

@@ -163,6 +163,16 @@ def test_boxes_are_cut_to_the_picture_as_the_marked_ones_are(coco: Path) -> None
     assert task.metrics()["map50"](task.rows(lambda inputs: [beyond])) == 1.0
 
 
+def test_a_model_of_more_classes_than_the_data_set_is_given_their_names(coco: Path) -> None:
+    three = np.concatenate([DOG, DOG[:, -1:] + 0.05], axis=1)
+    task = onnx_workload(detector(coco, three), detection=table(coco)).task
+    with pytest.raises(ConfigError, match=r"at least 3 classes, .*2 \(cat, dog\).*classes = "):
+        task.rows(lambda inputs: [three])
+    named = table(coco, classes=("cat", "cow", "dog"))
+    task = onnx_workload(detector(coco, three), detection=named).task
+    assert task.metrics()["map50"](task.rows(lambda inputs: [three])) == 1.0
+
+
 def test_a_suite_names_the_data_and_the_layout(coco: Path) -> None:
     detector(coco, DOG)
     text = (
