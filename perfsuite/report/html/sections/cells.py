@@ -11,6 +11,7 @@ from perfsuite.report.html.places import cell_place
 from perfsuite.report.html.sections.answer import tone_of
 from perfsuite.report.html.values import number, said, worded
 from perfsuite.report.tables.cell_rows import CellRow, plain, short_key
+from perfsuite.report.tables.inputs import inputs_text
 from perfsuite.report.tables.rounding import rounding_text
 from perfsuite.report.tables.texts import (
     accuracy_text,
@@ -24,7 +25,7 @@ from perfsuite.report.tables.texts import (
 
 _COLUMNS = (
     *("cell", "verdict", "latency", "speed-up", "accuracy", "points lost", "memory", "size"),
-    "MACs",
+    *("MACs", "inputs"),
 )
 _NAMED = 6  # cells that share a note
 
@@ -60,6 +61,7 @@ def _line(row: CellRow) -> tuple[Value, ...]:
         number(row.run_peak_bytes, words.size),
         number(row.artifact_bytes, words.size),
         number(row.macs, lambda one: _macs(row, one)),
+        said(inputs_text(row)),
     )
 
 

@@ -121,6 +121,18 @@ def test_a_run_without_cells_says_so() -> None:
     assert "the last line was torn" in section(empty, "answer").text
 
 
+def test_the_shapes_that_were_timed_stand_beside_each_cell() -> None:
+    found = run()
+    records = {
+        name: msgspec.structs.replace(one, input_shapes={"x": ((1, 3, 8, 8),)}, made_up=True)
+        for name, one in found.records.items()
+    }
+    cells = section(page_of(msgspec.structs.replace(found, records=records)), "cells")
+    table = cells.all("table")[0]
+    heads = [one.text for one in table.all("th", scope="col")]
+    assert {line[heads.index("inputs")] for line in lines(table)} == {"x 1x3x8x8 (made up)"}
+
+
 def test_notes_stand_once_for_all_cells_that_share_them() -> None:
     found = run()
     records = {
