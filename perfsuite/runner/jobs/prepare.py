@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from perfsuite.measure.macs import Macs
 
 ROTATION = 8  # inputs that timed calls rotate over, so that they are not always in the cache
-_FACTS = "2"  # changes when other facts are found out of the same artifact, such as its MACs
+_FACTS = "3"  # changes when other facts are found out of the same artifact, such as its MACs
 
 
 def prepare(job: Job) -> Line:
