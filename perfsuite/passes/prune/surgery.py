@@ -143,6 +143,25 @@ def absent(model: nn.Module, paths: Iterable[str]) -> None:
         except AttributeError as error:
             raise BuildError(f"stored edits belong to another model: {error}") from error
         setattr(model.get_submodule(parent), name, _absent()())
+    _call_parts(model)
+
+
+def _call_parts(model: nn.Module) -> None:
+    """Have encoders of torch that miss a part call the others, in place of one kernel for all.
+
+    That kernel reads the weights of each part; the attributes are those that torch asks for it.
+    """
+    from torch import nn
+
+    for module in model.modules():
+        if isinstance(module, nn.TransformerEncoderLayer) and _misses_part(module):
+            module.activation_relu_or_gelu = 0
+        if isinstance(module, nn.TransformerEncoder) and _misses_part(module):
+            module.use_nested_tensor = False
+
+
+def _misses_part(module: nn.Module) -> bool:
+    return any(map(is_absent, module.modules()))
 
 
 def is_absent(module: nn.Module) -> bool:

@@ -338,3 +338,20 @@ def test_a_model_that_fails_on_its_samples_is_told_from_a_cut_one() -> None:
     groups = channel_groups(net, pictures())[0]
     with pytest.raises(BuildError, match="Toy fails on the task's samples, as it is: RuntimeError"):
         cuttable_groups(net, groups, [pictures(), pictures(channels=5)])
+
+
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
+@pytest.mark.parametrize("padded", [False, True])
+def test_an_encoder_of_torch_runs_without_its_perceptron(*, padded: bool) -> None:
+    """In evaluation it has one kernel for all parts, which reads the weights of each."""
+    layer = nn.TransformerEncoderLayer(8, 2, 16, batch_first=True)
+    net = nn.TransformerEncoder(layer, 2).eval()
+    tokens = torch.randn(2, 5, 8)
+    mask = torch.zeros(2, 5, dtype=torch.bool) if padded else None
+    with torch.no_grad():
+        for one in net.layers:
+            one.linear2.weight.zero_()
+            one.linear2.bias.zero_()
+        expected = net(tokens, src_key_padding_mask=mask)
+        absent(net, [f"layers.{place}.linear{part}" for place in (0, 1) for part in (1, 2)])
+        torch.testing.assert_close(net(tokens, src_key_padding_mask=mask), expected)
