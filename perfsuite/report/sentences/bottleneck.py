@@ -186,6 +186,11 @@ def _more_than_all(bound: Bound) -> str:
             "be done; it is measured again when this is profiled again)"
         )
     if bound.limit == "computation" and (bound.flops_per_s or 0.0) > roofline.flops_per_s:
+        if roofline.precision != "fp32" and not roofline.device:
+            return (
+                f" (more than all, which is what products of matrices reach: in "
+                f"{roofline.precision} a processor may have better kernels for other layers)"
+            )
         return " (more than all, as by algorithms that need fewer products, such as Winograd's)"
     if bound.limit == "memory" and (bound.bytes_per_s or 0.0) > roofline.bytes_per_s:
         return " (more than all, as by values that stay in a cache)"

@@ -27,6 +27,7 @@ from perfsuite.runner.jobs.pictures import write_cell
 from perfsuite.store.cache import Cache, key_of
 from perfsuite.store.room import room_for
 from perfsuite.store.seconds import read_seconds, write_seconds
+from perfsuite.workloads.checked import unchecked
 
 ROWS, ACCURACIES, LABELS = "rows.npy", "accuracies.json", "labels.json"
 
@@ -64,6 +65,7 @@ def rows_key(job: Job, task: Task) -> str:
     A task that does not tell its data by a fingerprint is answered anew in each sitting.
     """
     split, switch, data = job.evaluate.split, switch_of(job.cell), task.fingerprint()
+    version = unchecked(task).rows_version
     return key_of(
         ACCURACIES,  # the form in which accuracies are stored beside the rows
         job.artifact_key,
@@ -72,6 +74,7 @@ def rows_key(job: Job, task: Task) -> str:
         source_digest("workload", job.reference),
         Path(job.samples) if job.samples else "",
         *([] if split == "test" else [split]),
+        *([] if version == 1 else [f"rows {version}"]),
         *answered_on(job, artifacts.load_runtime(job.runtime)),
         *([] if switch is None else [f"switch {job.cell.switch} {switch.digest}"]),
         *([] if data or job.samples else [f"sitting {job.sitting}"]),

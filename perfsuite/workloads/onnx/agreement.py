@@ -24,7 +24,6 @@ from perfsuite.workloads.onnx.tasks import Sampled
 from perfsuite.workloads.tasks.agreement import agreement
 
 COMPARED = "compared with the file's own answers"
-_ANSWERS = "file's answers 2"  # changes when the file's own answers are computed otherwise
 
 
 @dataclass(frozen=True)
@@ -33,18 +32,12 @@ class Agreeing(Sampled):
 
     file: Path = Path()
     metric_name = AGREEMENT
+    rows_version = 2
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]
         """Return that there is no accuracy, and which types of samples were converted."""
         return (COMPARED, *super().labels)
-
-    def fingerprint(self) -> str:
-        """Return a text that changes when the answers do that samples are compared with.
-
-        The file and its samples are part of each key as they are.
-        """
-        return _ANSWERS
 
     def rows(self, predict: Predict, samples: int | None = None) -> np.ndarray:
         """Return (samples, 1) rows of the second half: the agreement of the call of each sample."""

@@ -103,6 +103,7 @@ class DetectorFile(Task):
     item: InputSpec
     table: DetectionTable
     metric_name = "map50"
+    rows_version = 2
 
     @cached_property
     def _annotations(self) -> Annotations:

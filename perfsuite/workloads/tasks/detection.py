@@ -47,6 +47,7 @@ class Detection(Task):
     height: int
     width: int
     metric_name = "map50"
+    rows_version = 2
 
     @property
     def labels(self) -> tuple[str, ...]:  # type: ignore[override]  # it follows from the data

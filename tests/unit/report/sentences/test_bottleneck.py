@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from perfsuite.domain.profile import OVERHEAD, UNATTRIBUTED, Breakdown, BreakdownRow, Roofline
@@ -110,6 +111,13 @@ def test_more_than_a_roof_is_explained(macs: int, size: int, words: str) -> None
     *_, bound = bottleneck(call(stage("a", 1.0, macs, size), *rest()), ROOFS)
     assert "120 %" in bound
     assert words in bound
+
+
+def test_in_half_precision_other_kernels_than_products_may_be_better() -> None:
+    roofs = msgspec.structs.replace(ROOFS, precision="bf16")
+    *_, bound = bottleneck(call(stage("a", 1.0, 60 * 10**9, 10**9), *rest()), roofs)
+    assert "in bf16 a processor may have better kernels for other layers" in bound
+    assert "Winograd" not in bound
 
 
 def test_no_algorithm_explains_ten_times_a_roof() -> None:

@@ -23,6 +23,7 @@ from perfsuite.runner.job import Job
 from perfsuite.runner.jobs.evaluate import rows_key
 from perfsuite.runtimes.fake.runtime import FakeSession
 from perfsuite.store.cache import key_of
+from perfsuite.workloads.checked import unchecked
 
 TOLD = """    def fingerprint(self):
         from pathlib import Path
@@ -176,6 +177,8 @@ def test_keys_of_test_rows_are_what_they_were(job: Job) -> None:
     assert rows_key(job, task) == key_of(*parts)
     validated = msgspec.structs.replace(job, evaluate=Evaluate(split="validation"))
     assert rows_key(validated, task) == key_of(*parts, "validation")
+    unchecked(task).rows_version = 2
+    assert rows_key(job, task) == key_of(*parts, "rows 2")
 
 
 def test_a_task_without_validation_samples_is_unsupported_and_says_what_to_define(
