@@ -28,9 +28,9 @@ OVERFLOW = (
 ENGINES_FAULT = "a fault of the engine: take another version of it, or another engine"
 # Said where the model itself answers otherwise.
 TIES = (
-    "; the model's own answers differ, too, where its inputs change by a rounding error: what it "
-    "gives hangs on near ties, such as two scores that are next to equal, and no engine has to "
-    "decide these alike. Give samples, and trained weights, where they are clear"
+    "; the model's own answers differ, too, where a rounding error changes its inputs, or what it "
+    "chooses the best of: they hang on ties, such as two scores that are next to equal, and no "
+    "engine has to decide these alike. Give samples, and trained weights, where they are clear"
 )
 
 _CORNERS = 4  # numbers of a box
@@ -81,6 +81,31 @@ def graph_answers(
         raise Unsupported(f"onnxruntime cannot load {graph.name}: {trimmed(str(error))}") from error
     check_types(session.get_outputs())
     return [_answer(graph, session, inputs) for inputs in calls]
+
+
+def tied_answers(
+    graph: Path, calls: Sequence[Inputs], operators: Sequence[str] = ()
+) -> list[Outputs] | None:
+    """Return what `graph_answers` does, of the graph with its ties decided otherwise.
+
+    It is None where the graph chooses nothing, or is not run so.
+    """
+    import onnx
+
+    from perfsuite.export.onnx import load_graph
+    from perfsuite.export.other_ties import with_other_ties
+    from perfsuite.store.temporary import TemporaryFolder
+
+    model = with_other_ties(load_graph(graph))
+    if model is None:
+        return None
+    with TemporaryFolder() as folder:
+        path = Path(folder) / graph.name
+        onnx.save(model, path)
+        try:
+            return graph_answers(path, calls, operators)
+        except (BuildError, Unsupported):
+            return None
 
 
 def _answer(graph: Path, session: Any, inputs: Inputs) -> Outputs:
