@@ -61,7 +61,7 @@ _MANY = {
 _MORE: dict[str, dict[str, Any]] = {
     "keypointrcnn_resnet50_fpn": {**_MANY, "rpn_nms_thresh": 0.95, "box_nms_thresh": 0.95},
     "maskrcnn_resnet50_fpn": {**_MANY, "box_nms_thresh": 1.0},
-    # These two found nothing at all; every anchor of the first is classified.
+    # These two found nothing at all; the first classifies all boxes that are left.
     "fasterrcnn_mobilenet_v3_large_320_fpn": {
         **_MANY,
         "rpn_post_nms_top_n_test": 1000,

@@ -108,6 +108,26 @@ def tied_answers(
             return None
 
 
+def ties_decide(
+    graph: Path,
+    calls: Sequence[Inputs],
+    compare: Callable[[list[Outputs]], object],
+    operators: Sequence[str] = (),
+) -> bool:
+    """Tell whether a graph's own answers to calls differ where its ties are decided otherwise.
+
+    `compare` raises `ParityError` for answers that differ.
+    """
+    tied = tied_answers(graph, calls, operators)
+    if tied is None:
+        return False
+    try:
+        compare(tied)
+    except ParityError:
+        return True
+    return False
+
+
 def _answer(graph: Path, session: Any, inputs: Inputs) -> Outputs:
     from perfsuite.export.values import arrays
     from perfsuite.runtimes.shared.base import trimmed

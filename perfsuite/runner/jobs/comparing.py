@@ -29,7 +29,7 @@ from perfsuite.runner.build.reference import (
     graph_answers,
     module_outputs,
     reference_outputs,
-    tied_answers,
+    ties_decide,
 )
 from perfsuite.runner.build.unrounded import require_unrounded
 from perfsuite.runner.build.variants import VariantBuilder
@@ -92,33 +92,24 @@ class Comparing:
         else runs that graph, or answers as the engine does, and where values are rounded to fewer
         bits, which may cost as much.
         """
-        if comparison.hangs_on_ties(inputs) or self._chooses_by_ties(comparison, inputs):
+        if comparison.hangs_on_ties(inputs):
             return TIES
-        manifest = comparison.manifest
-        rounds = manifest.precision != "fp32" or manifest.own_precisions
-        if self.variant.graph is None or rounds:
+        graph, manifest = self.variant.graph, comparison.manifest
+        if graph is None:
+            return ""
+        compare, operators = partial(comparison.of, inputs), operators_of(self.runtime)
+        if ties_decide(graph, inputs, compare, operators):
+            return TIES
+        if manifest.precision != "fp32" or manifest.own_precisions:
             return ""
         try:
-            own = graph_answers(self.variant.graph, inputs, operators_of(self.runtime))
-            comparison.of(inputs, own)
+            compare(graph_answers(graph, inputs, operators))
         except (BuildError, ParityError, Unsupported):
             return ""
         return (
             f"; ONNX Runtime, which runs the same graph without optimizations, answers as the "
             f"model does: this is {ENGINES_FAULT}"
         )
-
-    def _chooses_by_ties(self, comparison: Comparison, inputs: list[Inputs]) -> bool:
-        """Tell whether the graph's own answers differ where its ties are decided otherwise."""
-        graph = self.variant.graph
-        other = None if graph is None else tied_answers(graph, inputs, operators_of(self.runtime))
-        if other is None:
-            return False
-        try:
-            comparison.of(inputs, other)
-        except ParityError:
-            return True
-        return False
 
     def likeness(
         self, manifest: Manifest, inputs: list[Inputs]
